@@ -1,1 +1,11 @@
-//! Landfall.
+//! Landfall
+pub mod error;
+mod columnar;
+mod log;
+pub mod options;
+pub mod pipeline;
+pub mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod xa;
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,242 @@
+//! Brings an array to another type without changing a value: what does not fit is an error that names the row.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A planned way from one Arrow type to another.
+#[derive(Debug, Clone)]
+pub(crate) struct Conform {
+    to: DataType,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// The types are the same.
+    Same,
+    /// The encoding differs (dictionary, view, offsets); every value fits.
+    Recode,
+    /// Some values fit: cast, cast back, and the two must be equal.
+    Checked,
+}
+
+/// Types whose values can mean the same.
+#[derive(PartialEq)]
+enum Family<'a> {
+    Null,
+    Boolean,
+    Number,
+    Text,
+    Bytes,
+    Date,
+    Time,
+    Duration,
+    Interval,
+    LocalTimestamp,
+    Timestamp,
+    Other(&'a DataType),
+}
+
+fn family(data_type: &DataType) -> Family<'_> {
+    use DataType::*;
+    match data_type {
+        Null => Family::Null,
+        Boolean => Family::Boolean,
+        t if t.is_numeric() => Family::Number,
+        Utf8 | LargeUtf8 | Utf8View => Family::Text,
+        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Family::Bytes,
+        Date32 | Date64 => Family::Date,
+        Time32(_) | Time64(_) => Family::Time,
+        Duration(_) => Family::Duration,
+        Interval(_) => Family::Interval,
+        Timestamp(_, None) => Family::LocalTimestamp,
+        Timestamp(_, Some(_)) => Family::Timestamp,
+        other => Family::Other(other),
+    }
+}
+
+/// The type of the values behind dictionaries and runs.
+fn plain(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => plain(values),
+        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
+        other => other,
+    }
+}
+
+impl Conform {
+    /// A way from `from` to `to`, where both can mean the same values.
+    pub(crate) fn try_new(from: &DataType, to: &DataType) -> Option<Self> {
+        let way = if from == to {
+            Way::Same
+        } else if !can_cast_types(from, to) {
+            return None;
+        } else {
+            match (family(plain(from)), family(plain(to))) {
+                (Family::Null, _) | (Family::Text, Family::Text) => Way::Recode,
+                (Family::Other(a), Family::Other(b)) => {
+                    if a == b {
+                        Way::Recode
+                    } else if nested_alike(a, b) {
+                        Way::Checked
+                    } else {
+                        return None;
+                    }
+                }
+                (a, b) if a == b && plain(from) == plain(to) => Way::Recode,
+                (a, b) if a == b => Way::Checked,
+                _ => return None,
+            }
+        };
+        Some(Self { to: to.clone(), way })
+    }
+
+    /// The array in the other type.
+    ///
+    /// # Errors
+    /// `Encode`, with the row in this array and its value, where a value does not fit.
+    pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        if self.way == Way::Same {
+            return Ok(ArrayRef::clone(array));
+        }
+        let strict = CastOptions { safe: false, ..Default::default() };
+        let converted = |array: &dyn Array| -> Option<ArrayRef> {
+            let there = cast_with_options(array, &self.to, &strict).ok()?;
+            if self.way == Way::Recode {
+                return Some(there);
+            }
+            let back = cast_with_options(&there, array.data_type(), &strict).ok()?;
+            (back.as_ref() == array).then_some(there)
+        };
+        if let Some(there) = converted(array) {
+            return Ok(there);
+        }
+        // Some value does not fit: find which, one by one.
+        match (0..array.len()).find(|row| converted(&array.slice(*row, 1)).is_none()) {
+            Some(row) => Err(misfit(array, row, &format!("does not fit {}", self.to))),
+            // NULLs may hide different bytes: equal row by row, though not as a whole.
+            None => cast_with_options(array, &self.to, &strict).map_err(|error| Error::internal(error.to_string())),
+        }
+    }
+}
+
+/// The array in a type that has room for each of its values.
+///
+/// # Errors
+/// `Decode` where it has not, after all.
+pub(crate) fn recode(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == to {
+        return Ok(ArrayRef::clone(array));
+    }
+    cast_with_options(array, to, &CastOptions { safe: false, ..Default::default() })
+        .map_err(|error| Error::new(ErrorKind::Decode, format!("{} to {to}: {error}", array.data_type())))
+}
+
+/// Lists, structs and maps of the same shape, whose leaves can mean the same.
+fn nested_alike(a: &DataType, b: &DataType) -> bool {
+    use DataType::*;
+    let element = |t: &DataType| match t {
+        List(f) | LargeList(f) | ListView(f) | LargeListView(f) | FixedSizeList(f, _) => Some(f.data_type().clone()),
+        _ => None,
+    };
+    match (a, b) {
+        (Struct(a), Struct(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| {
+                    a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some()
+                })
+        }
+        (Map(a, _), Map(b, _)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
+        _ => match (element(a), element(b)) {
+            (Some(a), Some(b)) => Conform::try_new(&a, &b).is_some(),
+            _ => false,
+        },
+    }
+}
+
+/// An error about one value: `row 3 (counted from 0 in this array): "value" <why>`; the row is kept apart so that
+/// the caller can count it in the stream.
+pub(crate) fn misfit(array: &dyn Array, row: usize, why: &str) -> Error {
+    Error::new(ErrorKind::Encode, format!("value {} {why}", shown(array, row))).at_row(row)
+}
+
+/// The first row that is not NULL and for which `is_bad` holds.
+pub(crate) fn first_row_where(array: &dyn Array, is_bad: impl Fn(usize) -> bool) -> Option<usize> {
+    (0..array.len()).find(|row| array.is_valid(*row) && is_bad(*row))
+}
+
+/// A value for a message, shortened.
+fn shown(array: &dyn Array, row: usize) -> String {
+    const MAX_CHARS: usize = 60;
+    let text = match array.data_type() {
+        DataType::Utf8 => format!("'{}'", array.as_string::<i32>().value(row)),
+        DataType::Utf8View => format!("'{}'", array.as_string_view().value(row)),
+        _ => match ArrayFormatter::try_new(array, &FormatOptions::default()) {
+            Ok(formatter) => formatter.value(row).to_string(),
+            Err(_) => "(not printable)".into(),
+        },
+    };
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{DictionaryArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
+    use arrow::datatypes::{Int8Type, TimeUnit};
+
+    use super::*;
+
+    fn conform(array: impl Array + 'static, to: DataType) -> Result<ArrayRef> {
+        let array: ArrayRef = Arc::new(array);
+        Conform::try_new(array.data_type(), &to).expect("a way").apply(&array)
+    }
+
+    #[test]
+    fn a_value_that_fits_is_kept() {
+        let ints = conform(Int64Array::from(vec![Some(1), None, Some(-128)]), DataType::Int8).unwrap();
+        assert_eq!(ints.as_primitive::<Int8Type>().value(2), -128);
+        let dictionary: DictionaryArray<Int8Type> = vec!["a", "b", "a"].into_iter().collect();
+        let texts = conform(dictionary, DataType::Utf8View).unwrap();
+        assert_eq!(texts.as_string_view().value(2), "a");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named() {
+        let error = conform(Int64Array::from(vec![Some(1), None, Some(128)]), DataType::Int8).unwrap_err();
+        assert_eq!((error.row(), error.kind()), (Some(2), ErrorKind::Encode));
+        assert!(error.to_string().contains("value 128 does not fit Int8"), "{error}");
+        assert!(conform(Float64Array::from(vec![0.5]), DataType::Int64).is_err());
+        assert!(conform(Int64Array::from(vec![(1 << 53) + 1]), DataType::Float64).is_err());
+        let nanos = TimestampNanosecondArray::from(vec![1_001]);
+        assert!(conform(nanos, DataType::Timestamp(TimeUnit::Microsecond, None)).is_err());
+    }
+
+    #[test]
+    fn families_do_not_mix() {
+        for (from, to) in [
+            (DataType::Utf8, DataType::Int64),
+            (DataType::Int64, DataType::Utf8),
+            (DataType::Boolean, DataType::Int64),
+            (DataType::Date32, DataType::Timestamp(TimeUnit::Second, None)),
+            (DataType::Timestamp(TimeUnit::Second, None), DataType::Timestamp(TimeUnit::Second, Some("UTC".into()))),
+        ] {
+            assert!(Conform::try_new(&from, &to).is_none(), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_shortened() {
+        let long = StringArray::from(vec!["ä".repeat(100)]);
+        assert!(misfit(&long, 0, "is long").to_string().len() < 200);
+    }
+}

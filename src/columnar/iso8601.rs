@@ -1,0 +1,242 @@
+//! Dates, times and intervals as ISO 8601 text of a fixed width, so that text compares as time does.
+
+use arrow::datatypes::TimeUnit;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Digits after the point that a unit has.
+pub(crate) fn fraction_digits(unit: TimeUnit) -> usize {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    }
+}
+
+fn per_second(unit: TimeUnit) -> i64 {
+    10_i64.pow(fraction_digits(unit) as u32)
+}
+
+/// Text under construction; long enough for every form of this module.
+#[derive(Debug)]
+pub(crate) struct IsoText {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl IsoText {
+    pub(crate) fn new() -> Self {
+        Self { bytes: [0; 32], len: 0 }
+    }
+
+    /// `2013-01-31`, from days since 1970-01-01. `None` outside the years 0000 to 9999.
+    pub(crate) fn date(&mut self, days: i64) -> Option<&str> {
+        self.len = 0;
+        self.push_date(days)?;
+        Some(self.as_str())
+    }
+
+    /// `23:59:59.999`, from `value` units since midnight. `None` outside a day.
+    pub(crate) fn time(&mut self, value: i64, unit: TimeUnit) -> Option<&str> {
+        self.len = 0;
+        let (seconds, fraction) = (value.div_euclid(per_second(unit)), value.rem_euclid(per_second(unit)));
+        if !(0..SECONDS_PER_DAY).contains(&seconds) {
+            return None;
+        }
+        self.push_time(seconds, fraction, unit);
+        Some(self.as_str())
+    }
+
+    /// `2013-01-31 23:59:59.999`, from `value` units since 1970-01-01; `suffix` says what zone that is in.
+    /// `None` outside the years 0000 to 9999.
+    #[inline]
+    pub(crate) fn timestamp(&mut self, value: i64, unit: TimeUnit, suffix: &str) -> Option<&str> {
+        self.len = 0;
+        let (seconds, fraction) = (value.div_euclid(per_second(unit)), value.rem_euclid(per_second(unit)));
+        self.push_date(seconds.div_euclid(SECONDS_PER_DAY))?;
+        self.push(b' ');
+        self.push_time(seconds.rem_euclid(SECONDS_PER_DAY), fraction, unit);
+        suffix.bytes().for_each(|byte| self.push(byte));
+        Some(self.as_str())
+    }
+
+    /// Days to a civil date, Howard Hinnant's `civil_from_days`:
+    /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+    fn push_date(&mut self, days: i64) -> Option<()> {
+        // 0000-01-01 and 9999-12-31.
+        if !(-719_528..=2_932_896).contains(&days) {
+            return None;
+        }
+        let days = days + 719_468;
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        self.push_digits(year, 4);
+        self.push(b'-');
+        self.push_digits(month, 2);
+        self.push(b'-');
+        self.push_digits(day, 2);
+        Some(())
+    }
+
+    fn push_time(&mut self, seconds: i64, fraction: i64, unit: TimeUnit) {
+        self.push_digits(seconds / 3_600, 2);
+        self.push(b':');
+        self.push_digits(seconds / 60 % 60, 2);
+        self.push(b':');
+        self.push_digits(seconds % 60, 2);
+        if unit != TimeUnit::Second {
+            self.push(b'.');
+            self.push_digits(fraction, fraction_digits(unit));
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn push_digits(&mut self, value: i64, width: usize) {
+        let mut rest = value as u64;
+        for at in (self.len..self.len + width).rev() {
+            self.bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.len += width;
+    }
+
+    fn as_str(&self) -> &str {
+        // Only ASCII is ever pushed.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+/// Months, days and nanoseconds as `P1M2DT3.5S`; each part has its own sign, a zero part is left out.
+pub(crate) fn interval(months: i64, days: i64, nanos: i64) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("P");
+    if months != 0 {
+        let _ = write!(text, "{months}M");
+    }
+    if days != 0 {
+        let _ = write!(text, "{days}D");
+    }
+    if nanos != 0 {
+        let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+        let _ = write!(text, "T{sign}{}", nanos / 1_000_000_000);
+        if nanos % 1_000_000_000 != 0 {
+            let fraction = format!("{:09}", nanos % 1_000_000_000);
+            let _ = write!(text, ".{}", fraction.trim_end_matches('0'));
+        }
+        text.push('S');
+    }
+    if text.len() == 1 { "PT0S".into() } else { text }
+}
+
+/// Months, days and nanoseconds of an ISO 8601 duration. `None` when it is none, or does not fit.
+pub(crate) fn parse_interval(text: &str) -> Option<(i64, i64, i64)> {
+    let (mut months, mut days, mut nanos) = (0_i64, 0_i64, 0_i64);
+    let mut rest = text.strip_prefix('P')?;
+    let mut in_time = false;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        if let Some(time) = rest.strip_prefix('T') {
+            if in_time || time.is_empty() {
+                return None;
+            }
+            (in_time, rest) = (true, time);
+        }
+        let unit_at = rest.find(|c: char| c.is_ascii_alphabetic())?;
+        let (number, unit) = (&rest[..unit_at], rest.as_bytes()[unit_at]);
+        rest = &rest[unit_at + 1..];
+        let whole = || number.parse::<i64>().ok();
+        match (in_time, unit) {
+            (false, b'Y') => months = months.checked_add(whole()?.checked_mul(12)?)?,
+            (false, b'M') => months = months.checked_add(whole()?)?,
+            (false, b'W') => days = days.checked_add(whole()?.checked_mul(7)?)?,
+            (false, b'D') => days = days.checked_add(whole()?)?,
+            (true, b'H') => nanos = nanos.checked_add(whole()?.checked_mul(3_600_000_000_000)?)?,
+            (true, b'M') => nanos = nanos.checked_add(whole()?.checked_mul(60_000_000_000)?)?,
+            (true, b'S') => nanos = nanos.checked_add(parse_seconds(number)?)?,
+            _ => return None,
+        }
+    }
+    Some((months, days, nanos))
+}
+
+fn parse_seconds(number: &str) -> Option<i64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let negative = whole.starts_with('-');
+    let fraction: i128 = if fraction.is_empty() { 0 } else { format!("{fraction:0<9}").parse().ok()? };
+    let nanos = i128::from(whole.parse::<i64>().ok()?) * 1_000_000_000 + if negative { -fraction } else { fraction };
+    i64::try_from(nanos).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{Array, Date32Array, TimestampNanosecondArray};
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dates_have_their_limits() {
+        let mut text = IsoText::new();
+        assert_eq!(text.date(0), Some("1970-01-01"));
+        assert_eq!(text.date(-719_528), Some("0000-01-01"));
+        assert_eq!(text.date(2_932_896), Some("9999-12-31"));
+        assert_eq!(text.date(-719_529), None);
+        assert_eq!(text.date(2_932_897), None);
+        assert_eq!(text.date(i64::from(i32::MIN)), None);
+        assert_eq!(text.timestamp(i64::MAX, TimeUnit::Second, ""), None);
+        assert_eq!(text.time(86_400, TimeUnit::Second), None);
+        assert_eq!(text.time(-1, TimeUnit::Nanosecond), None);
+        assert_eq!(text.timestamp(-1, TimeUnit::Millisecond, "Z"), Some("1969-12-31 23:59:59.999Z"));
+    }
+
+    #[test]
+    fn intervals_are_iso_8601() {
+        assert_eq!(interval(1, -2, 3_500_000_000), "P1M-2DT3.5S");
+        assert_eq!(interval(0, 0, -1), "PT-0.000000001S");
+        assert_eq!(interval(0, 0, 0), "PT0S");
+        assert_eq!(parse_interval("P1Y2M1W3DT4H5M6.7S"), Some((14, 10, 14_706_700_000_000)));
+        for bad in ["", "P", "PT", "1M", "P1", "PT1X", "P1.5D", "PT1.0000000001S", "PTT1S"] {
+            assert_eq!(parse_interval(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_survives(months: i32, days: i32, nanos: i64) {
+            let (months, days) = (i64::from(months), i64::from(days));
+            prop_assert_eq!(parse_interval(&interval(months, days, nanos)), Some((months, days, nanos)));
+        }
+
+        #[test]
+        fn dates_and_timestamps_agree_with_arrow(days in -719_528..=2_932_896_i32, nanos: i64) {
+            let shown = |array: &dyn Array| {
+                ArrayFormatter::try_new(array, &FormatOptions::default()).unwrap().value(0).to_string()
+            };
+            let mut text = IsoText::new();
+            prop_assert_eq!(text.date(days.into()).unwrap(), shown(&Date32Array::from(vec![days])));
+            let expected = shown(&TimestampNanosecondArray::from(vec![nanos])).replace('T', " ");
+            let ours = text.timestamp(nanos, TimeUnit::Nanosecond, "").unwrap();
+            // Arrow leaves trailing zeros out, by threes.
+            prop_assert!(ours.starts_with(&expected), "{} and {}", ours, expected);
+            prop_assert!(ours[expected.len()..].bytes().all(|byte| byte == b'0' || byte == b'.'));
+        }
+    }
+}

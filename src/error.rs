@@ -1,0 +1,150 @@
+//! The one error of the crate: what kind it is, what was being done, what to do next, and the cause.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A result whose failure is an [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can decide by. The text of an [`Error`] is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An option, a location or a name that cannot be meant.
+    Config,
+    /// The table and what is to be written do not fit each other; found when the plan is made.
+    Schema,
+    /// A value that the target column cannot hold unchanged.
+    Encode,
+    /// A stored value that is not of the type its column is read as.
+    Decode,
+    /// A key, NOT NULL, CHECK or foreign key constraint of the database refused a row.
+    Constraint,
+    /// The database is locked by another transaction.
+    Locked,
+    /// The database's disk, or the limit set for it, is full.
+    Full,
+    /// The database cannot be opened, read or written (missing, no right, damaged).
+    Access,
+    /// The query that feeds the write failed.
+    Input,
+    /// Another run of the same job took over; this one must not commit.
+    Fenced,
+    /// A commit was sent and its outcome is not known.
+    InDoubt,
+    /// The user asked to stop.
+    Interrupted,
+    /// Something that this database or this version cannot do.
+    Unsupported,
+    /// The database failed in a way that has no kind of its own.
+    Database,
+    /// A defect of Landfall.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Whether the same write can succeed when it is run again, from the start, without a change.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Locked)
+    }
+}
+
+/// What went wrong. Displays as `what was being done: what happened: cause`, with the next step in the text.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    context: Vec<String>,
+    row: Option<usize>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` names the thing and the next step.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), row: None, source: None }))
+    }
+
+    /// Adds the cause; its text is appended to the message.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Puts what was being done in front of the message.
+    pub fn with_context(mut self, doing: impl Into<String>) -> Self {
+        self.0.context.push(doing.into());
+        self
+    }
+
+    /// What a caller can decide by.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The row that it is about, counted from 0 in the array or batch at hand.
+    pub(crate) fn row(&self) -> Option<usize> {
+        self.0.row
+    }
+
+    pub(crate) fn at_row(mut self, row: usize) -> Self {
+        self.0.row = Some(row);
+        self
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn schema(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Schema, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for doing in self.0.context.iter().rev() {
+            write!(f, "{doing}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_from_the_outside_in() {
+        let error = Error::new(ErrorKind::Locked, "the database is locked")
+            .with_source("SQLITE_BUSY")
+            .with_context("beginning a transaction")
+            .with_context("writing to table t");
+        assert_eq!(
+            error.to_string(),
+            "writing to table t: beginning a transaction: the database is locked: SQLITE_BUSY"
+        );
+        assert!(error.kind().is_transient());
+    }
+}

@@ -1,0 +1,4 @@
+//! Decision logs.
+
+#[cfg(feature = "sqlite")]
+pub(crate) mod ledger;

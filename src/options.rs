@@ -1,0 +1,302 @@
+//! Typed options of a Landfall table: the single source for SQL `OPTIONS (…)`, the API, the program's help and
+//! the documentation.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::xa::{JobId, OnConflict};
+
+/// What to do with an unsigned 64-bit integer where the database has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Uint64 {
+    /// Store it as an integer; a value beyond the signed range is an error.
+    #[default]
+    Error,
+    /// A column that Landfall creates stores every value as decimal text.
+    Text,
+}
+
+/// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
+/// [`SinkOptions::set`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkOptions {
+    pub(crate) table: Option<String>,
+    pub(crate) job: Option<JobId>,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) conflict_key: Vec<String>,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) uint64: Uint64,
+    pub(crate) pragmas: Vec<(String, String)>,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        Self {
+            table: None,
+            job: None,
+            on_conflict: OnConflict::Error,
+            conflict_key: Vec::new(),
+            lock_timeout: Duration::from_secs(5),
+            uint64: Uint64::Error,
+            pragmas: Vec::new(),
+        }
+    }
+}
+
+/// One option: its key, the values it takes, its default and what it means.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OptionKey {
+    /// The key in `OPTIONS ('key' 'value')`.
+    pub key: &'static str,
+    /// The values that it takes.
+    pub values: &'static str,
+    /// What holds when it is not given.
+    pub default: &'static str,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+    set: fn(&mut SinkOptions, &str) -> Result<(), String>,
+}
+
+/// Every option, in the order of the documentation. `pragma.<name>` stands for the names in [`PRAGMAS`].
+pub const OPTIONS: &[OptionKey] = &[
+    OptionKey {
+        key: "table",
+        values: "a table's name",
+        default: "the external table's name",
+        meaning: "the table in the database, spelled as the database spells it",
+        set: |options, value| {
+            options.table = Some(non_empty(value)?.to_owned());
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "job",
+        values: "a name",
+        default: "none",
+        meaning: "makes the write happen once: a second run of a finished job writes nothing and says so",
+        set: |options, value| {
+            options.job = Some(JobId::try_new(value).map_err(|error| error.to_string())?);
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "on_conflict",
+        values: "error, update, ignore",
+        default: "error",
+        meaning: "what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there",
+        set: |options, value| {
+            options.on_conflict = match value {
+                "error" => OnConflict::Error,
+                "update" => OnConflict::Update,
+                "ignore" => OnConflict::Ignore,
+                _ => return Err("it takes error, update or ignore".into()),
+            };
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "conflict_key",
+        values: "column names, comma-separated",
+        default: "the primary key",
+        meaning: "the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns",
+        set: |options, value| {
+            options.conflict_key =
+                value.split(',').map(|name| non_empty(name).map(str::to_owned)).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "lock_timeout",
+        values: "a time: 500ms, 5s, 1m",
+        default: "5s",
+        meaning: "how long to wait for another writer's lock",
+        set: |options, value| {
+            options.lock_timeout = duration(value).ok_or("it takes a time such as 500ms, 5s or 1m")?;
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "uint64",
+        values: "error, text",
+        default: "error",
+        meaning: "a UInt64 beyond 9223372036854775807: fail, or create the column as text",
+        set: |options, value| {
+            options.uint64 = match value {
+                "error" => Uint64::Error,
+                "text" => Uint64::Text,
+                _ => return Err("it takes error or text".into()),
+            };
+            Ok(())
+        },
+    },
+];
+
+/// The SQLite settings that `pragma.<name>` sets on the writing connection.
+pub const PRAGMAS: &[&str] = &[
+    "cache_size",
+    "foreign_keys",
+    "journal_mode",
+    "max_page_count",
+    "mmap_size",
+    "recursive_triggers",
+    "secure_delete",
+    "synchronous",
+    "temp_store",
+    "wal_autocheckpoint",
+];
+
+const PRAGMA_PREFIX: &str = "pragma.";
+
+impl SinkOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the job; see [`OPTIONS`].
+    ///
+    /// # Errors
+    /// `Config` when the name is empty or longer than [`JobId::MAX_BYTES`].
+    pub fn with_job(mut self, job: &str) -> Result<Self> {
+        self.job = Some(JobId::try_new(job)?);
+        Ok(self)
+    }
+
+    /// What INSERT INTO does with a row whose key is in the table already.
+    pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
+        self.on_conflict = on_conflict;
+        self
+    }
+
+    /// The columns of the key that conflicts are found by, where it is not the primary key.
+    pub fn with_conflict_key<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.conflict_key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long to wait for another writer's lock.
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// What to do with UInt64 values where the database has no such type.
+    pub fn with_uint64(mut self, uint64: Uint64) -> Self {
+        self.uint64 = uint64;
+        self
+    }
+
+    /// Sets one option from text, as `OPTIONS ('key' 'value')` does.
+    ///
+    /// # Errors
+    /// `Config` for a key that does not exist (the nearest one is named) or a value that it does not take.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let key = key.to_ascii_lowercase();
+        if let Some(name) = key.strip_prefix(PRAGMA_PREFIX) {
+            if !PRAGMAS.contains(&name) {
+                return Err(unknown(&key));
+            }
+            if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+                return Err(Error::config(format!("option '{key}': '{value}' is neither a number nor a word")));
+            }
+            self.pragmas.push((name.to_owned(), value.to_owned()));
+            return Ok(());
+        }
+        let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key))?;
+        (option.set)(self, value)
+            .map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
+    }
+
+    /// Options from the pairs of a `CREATE EXTERNAL TABLE … OPTIONS (…)`. DataFusion hands an undotted key over as
+    /// `format.<key>`; both forms are taken.
+    ///
+    /// # Errors
+    /// As [`SinkOptions::set`].
+    pub fn try_from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let mut options = Self::default();
+        for (key, value) in pairs {
+            options.set(key.strip_prefix("format.").unwrap_or(key), value)?;
+        }
+        Ok(options)
+    }
+}
+
+fn unknown(key: &str) -> Error {
+    let known = OPTIONS
+        .iter()
+        .map(|option| option.key.to_owned())
+        .chain(PRAGMAS.iter().map(|name| format!("{PRAGMA_PREFIX}{name}")));
+    let nearest = known
+        .clone()
+        .map(|known| (strsim::damerau_levenshtein(key, &known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
+    let hint = match nearest {
+        Some((_, name)) => format!("did you mean '{name}'?"),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Error::config(format!("unknown option '{key}': {hint}"))
+}
+
+fn non_empty(value: &str) -> Result<&str, String> {
+    let value = value.trim();
+    if value.is_empty() { Err("it is empty".into()) } else { Ok(value) }
+}
+
+/// `500ms`, `5s`, `1m`, `2h`; a bare number is refused because its unit would be a guess.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..unit_at].parse().ok()?;
+    let millis = match text[unit_at..].trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, value: &str) -> Result<SinkOptions> {
+        SinkOptions::try_from_pairs([(key, value)])
+    }
+
+    #[test]
+    fn a_key_is_taken_plain_and_as_datafusion_hands_it_over() {
+        let plain = set("on_conflict", "update").unwrap();
+        assert_eq!(plain.on_conflict, OnConflict::Update);
+        assert_eq!(plain, set("format.on_conflict", "update").unwrap());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        let error = set("on_conflit", "update").unwrap_err();
+        assert_eq!(error.to_string(), "unknown option 'on_conflit': did you mean 'on_conflict'?");
+        assert!(set("compression", "x").unwrap_err().to_string().contains("known are table, job,"));
+        assert!(set("pragma.syncronous", "off").unwrap_err().to_string().contains("'pragma.synchronous'"));
+    }
+
+    #[test]
+    fn a_bad_value_says_what_is_taken() {
+        let error = set("on_conflict", "merge").unwrap_err().to_string();
+        assert_eq!(error, "option 'on_conflict' cannot be 'merge': it takes error, update or ignore");
+        assert!(set("lock_timeout", "5").is_err());
+        assert!(set("job", "").is_err());
+        assert!(set("pragma.synchronous", "off; DROP TABLE t").is_err());
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1m", 60_000), ("2 h", 7_200_000)] {
+            assert_eq!(set("lock_timeout", text).unwrap().lock_timeout, Duration::from_millis(millis));
+        }
+        assert!(set("lock_timeout", "99999999999999999999s").is_err());
+    }
+}

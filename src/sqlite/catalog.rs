@@ -1,0 +1,157 @@
+//! What SQLite's catalog says of a table, and how one is created.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::encode::{Stored, store};
+use super::types::{Affinity, Form, arrow_type, declare};
+use super::{Missing, Sqlite};
+use crate::error::{Error, Result};
+use crate::sql::{Column, Comparison, Filled, NewTable, Table, quote};
+
+/// Reads the description of a table or view; `None` where there is none of that name.
+pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
+    let found = connection
+        .query_row(
+            "SELECT name, type = 'view', wr FROM pragma_table_list \
+             WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
+            [name],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?)),
+        )
+        .optional()?;
+    let Some((name, is_view, without_rowid)) = found else { return Ok(None) };
+
+    let mut statement = connection
+        .prepare("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+    let mut key: Vec<(i64, String)> = Vec::new();
+    let mut columns = Vec::new();
+    let mut rows = statement.query([&name])?;
+    while let Some(row) = rows.next()? {
+        let column: String = row.get(0)?;
+        let sql_type: String = row.get(1)?;
+        let (not_null, has_default) = (row.get::<_, bool>(2)?, row.get::<_, Option<String>>(3)?.is_some());
+        let (key_position, hidden): (i64, i64) = (row.get(4)?, row.get(5)?);
+        if key_position > 0 {
+            key.push((key_position, column.clone()));
+        }
+        let data_type = arrow_type(&sql_type);
+        let filled = match (hidden, has_default) {
+            (2 | 3, _) => Filled::Generated,
+            (_, true) => Filled::ByDefault,
+            (_, false) => Filled::Null,
+        };
+        let comparison = comparison(connection, &name, &column, &sql_type, is_view);
+        let nullable = !(not_null || (without_rowid && key_position > 0));
+        columns.push(Column { name: column, sql_type, data_type, nullable, filled, comparison });
+    }
+    key.sort();
+    let primary_key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
+    // INTEGER PRIMARY KEY is another name of the rowid: never NULL, and numbered where it is left out.
+    if let ([only], false) = (primary_key.as_slice(), without_rowid)
+        && let Some(column) = columns.iter_mut().find(|column| column.name == *only)
+        && column.sql_type.eq_ignore_ascii_case("INTEGER")
+    {
+        (column.nullable, column.filled) = (false, Filled::ByDefault);
+    }
+    Ok(Some(Table { unique_keys: unique_keys(connection, &name)?, name, columns, primary_key }))
+}
+
+fn comparison(connection: &Connection, table: &str, column: &str, sql_type: &str, is_view: bool) -> Comparison {
+    let (data_type, affinity) = (arrow_type(sql_type), Affinity::of(sql_type));
+    let Some(form) = Form::of(&data_type, affinity) else { return Comparison::Differs };
+    if form == Form::Text {
+        let binary = !is_view
+            && matches!(
+                connection.column_metadata(None, table, column),
+                Ok((_, Some(collation), ..)) if collation.to_bytes().eq_ignore_ascii_case(b"BINARY")
+            );
+        if affinity != Affinity::Text || !binary {
+            return Comparison::Differs;
+        }
+    }
+    form.comparison(&data_type)
+}
+
+fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<String>>> {
+    let mut indexes = connection.prepare(
+        "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial AND origin <> 'pk' ORDER BY seq",
+    )?;
+    let mut columns = connection.prepare("SELECT name FROM pragma_index_info(?1) ORDER BY seqno")?;
+    let names = indexes.query_map([table], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut keys = Vec::new();
+    for index in names {
+        // A NULL name is an expression, which no list of columns can mean.
+        let key = columns.query_map([index], |row| row.get::<_, Option<String>>(0))?;
+        if let Some(key) = key.collect::<rusqlite::Result<Option<Vec<_>>>>()? {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+impl Sqlite {
+    /// Reads the description of a table. A file that is not there has no tables.
+    pub(super) fn describe(&self, name: &str) -> Result<Option<Table>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))
+    }
+
+    /// Creates a table, and the file where that is not there.
+    pub(super) fn create(&self, table: &NewTable) -> Result<()> {
+        let statement = self.create_statement(table)?;
+        let connection = self.open(Missing::Create)?;
+        connection
+            .execute_batch(&statement)
+            .map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
+    }
+
+    fn create_statement(&self, table: &NewTable) -> Result<String> {
+        let mut parts = Vec::new();
+        for field in table.schema.fields() {
+            let declared = declare(field.data_type(), self.uint64)
+                .map_err(|error| error.with_context(format!("column \"{}\"", field.name())))?;
+            let mut part = format!("{} {declared}", quote(field.name()));
+            if !field.is_nullable() || table.primary_key.contains(field.name()) {
+                part += " NOT NULL";
+            }
+            if let Some(default) = table.defaults.get(field.name()) {
+                let affinity = Affinity::of(&declared);
+                let form = Form::of(default.data_type(), affinity)
+                    .ok_or_else(|| Error::schema(format!("{} has no form in SQLite", default.data_type())))?;
+                part += &format!(" DEFAULT {}", literal(&store(default, form, affinity)?));
+            }
+            parts.push(part);
+        }
+        let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        if !table.primary_key.is_empty() {
+            parts.push(format!("PRIMARY KEY ({})", list(&table.primary_key)));
+        }
+        parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
+        // A single INTEGER key is the rowid itself; any other key would be a second tree beside the rows.
+        let is_rowid = |key: &String| {
+            table.schema.field_with_name(key).is_ok_and(|field| field.data_type() == &arrow_type("INTEGER"))
+        };
+        let suffix = match table.primary_key.as_slice() {
+            [] => "",
+            [only] if is_rowid(only) => "",
+            _ => " WITHOUT ROWID",
+        };
+        Ok(format!("CREATE TABLE {} (\n    {}\n){suffix}", quote(&table.name), parts.join(",\n    ")))
+    }
+}
+
+/// The first value of a column as a literal of SQL.
+fn literal(stored: &Stored) -> String {
+    use rusqlite::types::ValueRef;
+    match stored.value(0).get() {
+        ValueRef::Null => "NULL".into(),
+        ValueRef::Integer(value) => value.to_string(),
+        ValueRef::Real(value) if value.is_infinite() => if value > 0.0 { "9e999" } else { "-9e999" }.into(),
+        ValueRef::Real(value) => format!("{value:?}"),
+        ValueRef::Text(value) => format!("'{}'", String::from_utf8_lossy(value).replace('\'', "''")),
+        ValueRef::Blob(value) => {
+            format!("X'{}'", value.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
+        }
+    }
+}

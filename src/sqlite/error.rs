@@ -1,0 +1,121 @@
+//! SQLite's result codes to kinds of error, in one table, with what to do next.
+
+use std::path::Path;
+
+use rusqlite::ffi::ErrorCode;
+
+use super::Sqlite;
+use crate::error::{Error, ErrorKind};
+
+impl Sqlite {
+    /// An error of this database.
+    pub(super) fn error(&self, error: rusqlite::Error) -> Error {
+        let path = self.path.display();
+        let Some(code) = error.sqlite_error_code() else {
+            return Error::new(ErrorKind::Database, format!("SQLite database {path}")).with_source(error);
+        };
+        let (kind, message) = match code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                return Error::new(ErrorKind::Locked, self.locked());
+            }
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => (
+                ErrorKind::Access,
+                format!("{path} cannot be written: check the rights of the file and of its directory"),
+            ),
+            ErrorCode::CannotOpen => (
+                ErrorKind::Access,
+                format!("{path} cannot be opened: check that its directory is there and the rights of both"),
+            ),
+            ErrorCode::NotADatabase => {
+                (ErrorKind::Access, format!("{path} is not a SQLite database, or is encrypted: check LOCATION"))
+            }
+            ErrorCode::DatabaseCorrupt => {
+                (ErrorKind::Access, format!("{path} is damaged: try PRAGMA integrity_check in sqlite3"))
+            }
+            ErrorCode::DiskFull => (
+                ErrorKind::Full,
+                format!("{path} cannot grow, as the disk or pragma.max_page_count is full: make room and run it again"),
+            ),
+            ErrorCode::ConstraintViolation => (ErrorKind::Constraint, constraint_help(&error).to_owned()),
+            ErrorCode::TypeMismatch | ErrorCode::TooBig => {
+                (ErrorKind::Encode, "SQLite cannot store a value in its column".to_owned())
+            }
+            ErrorCode::OperationInterrupted => (ErrorKind::Interrupted, "the statement was interrupted".to_owned()),
+            ErrorCode::SystemIoFailure => {
+                (ErrorKind::Access, format!("{path} cannot be read or written: look at the system's log"))
+            }
+            _ => (ErrorKind::Database, format!("SQLite database {path}")),
+        };
+        Error::new(kind, message).with_source(error)
+    }
+
+    fn locked(&self) -> String {
+        let who = match lock_holders(&self.path).as_slice() {
+            [] => format!("look for them with: fuser -v {}", self.path.display()),
+            holders => format!("its lock is held by {}", holders.join(", ")),
+        };
+        format!(
+            "{} is locked by another connection, also after {:?}: {who}; wait for them or raise the option \
+             'lock_timeout'",
+            self.path.display(),
+            self.lock_timeout
+        )
+    }
+}
+
+fn constraint_help(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ffi::{
+        SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE,
+    };
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => {
+            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
+             'update' or 'ignore', if that is meant)"
+        }
+        Some(SQLITE_CONSTRAINT_FOREIGNKEY) => "the row that a foreign key refers to is not there",
+        _ => "a constraint of the table refuses the row",
+    }
+}
+
+/// The processes that hold a lock on the database, from Linux's list of file locks.
+#[cfg(target_os = "linux")]
+fn lock_holders(path: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let inode_of = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).ok().map(|metadata| metadata.ino().to_string())
+    };
+    let inodes: Vec<String> = ["", "-shm"].into_iter().filter_map(inode_of).collect();
+    let mut holders: Vec<String> = std::fs::read_to_string("/proc/locks")
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| {
+            // 1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 1073741825 1073741825
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (kind, pid, file) = (fields.get(3)?, fields.get(4)?, fields.get(5)?);
+            let ours = *kind == "WRITE" && inodes.iter().any(|inode| file.rsplit(':').next() == Some(inode));
+            ours.then(|| describe_process(pid))
+        })
+        .collect();
+    holders.sort();
+    holders.dedup();
+    holders
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lock_holders(_: &Path) -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(target_os = "linux")]
+fn describe_process(pid: &str) -> String {
+    if pid == std::process::id().to_string() {
+        return format!("this process ({pid})");
+    }
+    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("process {pid} ({})", name.trim()),
+        Err(_) => format!("process {pid}"),
+    }
+}

@@ -1,0 +1,247 @@
+//! Lists, structs and maps as JSON text, and back.
+//!
+//! Leaves that JSON has a form for keep it; the others are stored in the text or integer form that they have in a
+//! column of their own, so that the same value reads the same wherever it stands. A map is an object, its keys text.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray,
+};
+use arrow::compute::can_cast_types;
+use arrow::datatypes::DataType::{self, *};
+use arrow::datatypes::{Field, FieldRef};
+use arrow::json::ReaderBuilder;
+use arrow::json::writer::{EncoderOptions, make_encoder};
+
+use super::decode::load;
+use super::encode::{Stored, store};
+use super::types::{Affinity, Form};
+use crate::columnar::{misfit, recode};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The type whose JSON form stands for values of `data_type`; `None` where there is none.
+pub(super) fn json_type(data_type: &DataType) -> Option<DataType> {
+    let renamed = |field: &FieldRef| Some(field.as_ref().clone().with_data_type(json_type(field.data_type())?));
+    Some(match data_type {
+        Dictionary(_, values) => json_type(values)?,
+        RunEndEncoded(_, values) => json_type(values.data_type())?,
+        Null | Boolean | Float16 | Float32 | Float64 | Utf8 | LargeUtf8 | Utf8View => data_type.clone(),
+        t if t.is_integer() => t.clone(),
+        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Binary,
+        List(field) | LargeList(field) | ListView(field) | LargeListView(field) | FixedSizeList(field, _) => {
+            let list = List(Arc::clone(field));
+            if !(can_cast_types(data_type, &list) && can_cast_types(&list, data_type)) {
+                return None;
+            }
+            List(Arc::new(renamed(field)?))
+        }
+        Struct(fields) => Struct(fields.iter().map(renamed).collect::<Option<Vec<_>>>()?.into()),
+        Map(entries, sorted) => {
+            let Struct(fields) = entries.data_type() else { return None };
+            let [keys, values] = fields.as_ref() else { return None };
+            let keys = keys.as_ref().clone().with_data_type(text_key(keys.data_type())?);
+            let pair = Struct(vec![keys, renamed(values)?].into());
+            Map(Arc::new(entries.as_ref().clone().with_data_type(pair)), *sorted)
+        }
+        t => match Form::of(t, Affinity::Text)? {
+            Form::Integer => Int64,
+            Form::Json => return None,
+            _ => Utf8View,
+        },
+    })
+}
+
+fn text_key(key: &DataType) -> Option<DataType> {
+    match json_type(key)? {
+        Utf8 | LargeUtf8 | Utf8View => Some(Utf8),
+        t if t.is_integer() => Some(Utf8),
+        _ => None,
+    }
+}
+
+/// The rows of a nested array as JSON text.
+///
+/// # Errors
+/// `Encode` where a number is NaN or infinite, which JSON has no form for, or a leaf cannot be stored unchanged.
+pub(super) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
+    let plain = to_json_form(array)?;
+    let field: FieldRef = Arc::new(Field::new("value", plain.data_type().clone(), true));
+    let options = EncoderOptions::default();
+    let mut encoder = make_encoder(&field, plain.as_ref(), &options)
+        .map_err(|error| Error::internal(format!("JSON of {}: {error}", plain.data_type())))?;
+    let mut texts = StringViewBuilder::with_capacity(array.len());
+    let mut bytes = Vec::new();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            texts.append_null();
+            continue;
+        }
+        bytes.clear();
+        encoder.encode(row, &mut bytes);
+        texts.append_value(std::str::from_utf8(&bytes).map_err(|error| Error::internal(error.to_string()))?);
+    }
+    Ok(texts.finish())
+}
+
+fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
+    let data_type = array.data_type();
+    let to = json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} has no JSON form")))?;
+    Ok(match (data_type, &to) {
+        (_, List(field)) => {
+            let Some(item) = data_type.list_item() else { return Err(Error::internal(data_type.to_string())) };
+            let list = recode(array, &List(Arc::clone(item)))?;
+            let list = list.as_list::<i32>();
+            let values = to_json_form(list.values())?;
+            Arc::new(ListArray::new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned()))
+        }
+        (_, Struct(fields)) => {
+            let source = array.as_struct();
+            let columns = source.columns().iter().map(to_json_form).collect::<Result<Vec<_>>>()?;
+            let made = StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                source.nulls().cloned(),
+                source.len(),
+            );
+            Arc::new(made.map_err(|error| Error::internal(error.to_string()))?)
+        }
+        (_, Map(entries, sorted)) => {
+            let map = array.as_map();
+            let keys = recode(&to_json_form(map.keys())?, &Utf8)?;
+            let Struct(fields) = entries.data_type() else { return Err(Error::internal(to.to_string())) };
+            let pairs = StructArray::new(fields.clone(), vec![keys, to_json_form(map.values())?], None);
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, nulls, *sorted))
+        }
+        (Dictionary(_, _) | RunEndEncoded(_, _), _) => to_json_form(&recode(array, &plain_type(data_type))?)?,
+        (Float16 | Float32 | Float64, _) => {
+            let wide = recode(array, &Float64)?;
+            let wide = wide.as_primitive::<arrow::datatypes::Float64Type>();
+            match crate::columnar::first_row_where(wide, |row| !wide.value(row).is_finite()) {
+                Some(row) => return Err(misfit(array, row, "in a list, struct or map has no form in JSON")),
+                None => Arc::clone(array),
+            }
+        }
+        (from, to) if from == to => Arc::clone(array),
+        (_, Binary) => recode(array, &Binary)?,
+        _ => match store(array, leaf_form(data_type)?, Affinity::Text)? {
+            Stored::Integer(values) => Arc::new(values),
+            Stored::Text(values) => Arc::new(values),
+            other => return Err(Error::internal(format!("a leaf was stored as {other:?}"))),
+        },
+    })
+}
+
+/// The nested array that JSON texts stand for.
+///
+/// # Errors
+/// `Decode`, at the row whose text is not JSON of that type.
+pub(super) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
+    let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} has no JSON form")))?;
+    let not_this = |row: usize, why: String| {
+        let shown: ArrayRef = Arc::new(texts.clone());
+        Error::new(ErrorKind::Decode, misfit(&shown, row, &format!("is not JSON of {to}: {why}")).to_string()).at_row(row)
+    };
+    match parse(texts, &json) {
+        Ok(values) => from_json_form(&values, to),
+        Err(why) => {
+            // Which row it was, one by one.
+            let bad = (0..texts.len()).find_map(|row| parse(&texts.slice(row, 1), &json).err().map(|why| (row, why)));
+            let (row, why) = bad.unwrap_or((0, why));
+            Err(not_this(row, why))
+        }
+    }
+}
+
+fn parse(texts: &StringViewArray, json: &DataType) -> Result<ArrayRef, String> {
+    let field = Arc::new(Field::new("value", json.clone(), true));
+    let mut decoder = ReaderBuilder::new_with_field(field)
+        .with_batch_size(texts.len().max(1))
+        .build_decoder()
+        .map_err(|error| error.to_string())?;
+    for text in texts {
+        let text = text.unwrap_or("null");
+        let read = decoder.decode(text.as_bytes()).map_err(|error| error.to_string())?;
+        let end = decoder.decode(b" ").map_err(|error| error.to_string())?;
+        if read != text.len() || end != 1 {
+            return Err("there is more than one value".into());
+        }
+    }
+    let batch = decoder.flush().map_err(|error| error.to_string())?;
+    let values = batch.map_or_else(|| arrow::array::new_empty_array(json), |batch| Arc::clone(batch.column(0)));
+    if values.len() == texts.len() { Ok(values) } else { Err(format!("{} values", values.len())) }
+}
+
+fn from_json_form(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    Ok(match to {
+        t if t == array.data_type() => Arc::clone(array),
+        Dictionary(_, _) | RunEndEncoded(_, _) => recode(&from_json_form(array, &plain_type(to))?, to)?,
+        List(field) | LargeList(field) | ListView(field) | LargeListView(field) | FixedSizeList(field, _) => {
+            let list = array.as_list::<i32>();
+            let values = from_json_form(list.values(), field.data_type())?;
+            let made = ListArray::try_new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned());
+            let list: ArrayRef = Arc::new(made.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?);
+            recode(&list, to)?
+        }
+        Struct(fields) => {
+            let source = array.as_struct();
+            let columns = source.columns().iter().zip(fields);
+            let columns = columns.map(|(column, field)| from_json_form(column, field.data_type()));
+            let made = StructArray::try_new_with_length(
+                fields.clone(),
+                columns.collect::<Result<Vec<_>>>()?,
+                source.nulls().cloned(),
+                source.len(),
+            );
+            Arc::new(made.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?)
+        }
+        Map(entries, sorted) => {
+            let map = array.as_map();
+            let Struct(fields) = entries.data_type() else { return Err(Error::internal(to.to_string())) };
+            let [key_field, value_field] = fields.as_ref() else { return Err(Error::internal(to.to_string())) };
+            let keys = recode(map.keys(), &json_type(key_field.data_type()).unwrap_or(Utf8))?;
+            let keys = from_json_form(&keys, key_field.data_type())?;
+            let values = from_json_form(map.values(), value_field.data_type())?;
+            let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)
+                .map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?;
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, nulls, *sorted))
+        }
+        Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => recode(array, to)?,
+        leaf => {
+            let stored = match array.data_type() {
+                Int64 => Stored::Integer(array.as_primitive().clone()),
+                Utf8View => Stored::Text(array.as_string_view().clone()),
+                Binary => Stored::Blob(recode(array, &BinaryView)?.as_binary_view().clone() as BinaryViewArray),
+                other => return Err(Error::internal(format!("{other} was read for {leaf}"))),
+            };
+            load(&stored, leaf, leaf_form(leaf)?)?
+        }
+    })
+}
+
+fn leaf_form(data_type: &DataType) -> Result<Form> {
+    Form::of(data_type, Affinity::Text).ok_or_else(|| Error::internal(format!("{data_type} has no form")))
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        Dictionary(_, values) => values.as_ref().clone(),
+        RunEndEncoded(_, values) => values.data_type().clone(),
+        other => other.clone(),
+    }
+}
+
+trait ListItem {
+    fn list_item(&self) -> Option<&FieldRef>;
+}
+
+impl ListItem for DataType {
+    fn list_item(&self) -> Option<&FieldRef> {
+        match self {
+            List(item) | LargeList(item) | ListView(item) | LargeListView(item) | FixedSizeList(item, _) => Some(item),
+            _ => None,
+        }
+    }
+}

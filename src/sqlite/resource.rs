@@ -1,0 +1,67 @@
+//! SQLite as a resource manager and as a database of tables.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::branch::SqliteBranch;
+use super::{Sqlite, blocking, scan, writer};
+use crate::error::Result;
+use crate::sql::{BatchStream, Database, NewTable, Query, Table};
+use crate::xa::{
+    Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid,
+};
+
+#[async_trait]
+impl ResourceManager for Sqlite {
+    fn capability(&self) -> Capability {
+        Capability::OnePhase
+    }
+
+    async fn start(&self, _: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), spec.clone()).await?))
+    }
+
+    // Nothing is ever prepared.
+
+    async fn commit(&self, _: &Xid) -> Result<Resolution> {
+        Ok(Resolution::Unknown)
+    }
+
+    async fn rollback(&self, _: &Xid) -> Result<Resolution> {
+        Ok(Resolution::Unknown)
+    }
+
+    async fn in_doubt(&self, _: Option<&JobId>) -> Result<Vec<InDoubt>> {
+        Ok(Vec::new())
+    }
+
+    fn decision_log(&self) -> Arc<dyn DecisionLog> {
+        Arc::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    fn location(&self) -> String {
+        format!("sqlite:{}", self.path.display())
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>> {
+        let (database, name) = (self.clone(), name.to_owned());
+        blocking(move || database.describe(&name)).await
+    }
+
+    async fn create_table(&self, table: &NewTable) -> Result<()> {
+        let (database, table) = (self.clone(), table.clone());
+        blocking(move || database.create(&table)).await
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        writer::targets(table, spec).map(drop)
+    }
+
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        Ok(scan::stream(self.clone(), query))
+    }
+}

@@ -1,0 +1,80 @@
+//! Reads rows as batches, on a thread of its own, a few batches ahead of whoever consumes them.
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use futures::stream;
+use tokio::sync::mpsc;
+
+use super::decode::Decoder;
+use super::{Missing, Sqlite};
+use crate::columnar::Conform;
+use crate::error::{Error, Result};
+use crate::sql::{BatchStream, Query, quote};
+
+/// Batches that are read ahead.
+const READ_AHEAD: usize = 2;
+
+pub(super) fn stream(database: Sqlite, query: Query) -> BatchStream {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        // The connection is closed, and its lock gone, before the consumer sees the end of the stream.
+        if let Err(error) = read(&database, &query, &sender) {
+            let error = error.with_context(format!("reading table {}", query.table.name));
+            // Nobody waits for it any more where this fails.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+}
+
+fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+    let connection = database.open(Missing::Refuse)?;
+    let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
+    let mut decoders = columns.iter().map(|column| Decoder::try_new(column)).collect::<Result<Vec<_>>>()?;
+    let ways = columns.iter().zip(query.schema.fields()).map(|(column, field)| {
+        Conform::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
+            Error::schema(format!(
+                "column \"{}\" is read as {}, which cannot stand for {}",
+                column.name,
+                column.data_type,
+                field.data_type()
+            ))
+        })
+    });
+    let ways = ways.collect::<Result<Vec<_>>>()?;
+    let select = match columns.as_slice() {
+        // Only their number is asked for.
+        [] => "NULL".to_owned(),
+        columns => columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", "),
+    };
+    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix);
+    let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
+    let mut rows = statement.query([]).map_err(|error| database.error(error))?;
+    let mut count = 0;
+    loop {
+        let row = rows.next().map_err(|error| database.error(error))?;
+        if let Some(row) = row {
+            for (index, decoder) in decoders.iter_mut().enumerate() {
+                decoder.push(row.get_ref(index).map_err(|error| database.error(error))?)?;
+            }
+            count += 1;
+        }
+        let is_last = row.is_none();
+        if count == query.batch_size || (is_last && count > 0) {
+            let arrays = decoders.iter_mut().zip(&ways).map(|(decoder, way)| way.apply(&decoder.finish()?));
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            let batch = RecordBatch::try_new_with_options(
+                query.schema.clone(),
+                arrays.collect::<Result<Vec<_>>>()?,
+                &options,
+            )
+            .map_err(|error| Error::internal(error.to_string()))?;
+            if batches.blocking_send(Ok(batch)).is_err() {
+                return Ok(());
+            }
+            count = 0;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}

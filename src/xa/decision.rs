@@ -1,0 +1,128 @@
+//! Decision records and the log that they live in.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::xa::{Epoch, JobId};
+
+/// What became of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// All of it is in the database.
+    Commit,
+    /// None of it is.
+    Abort,
+}
+
+impl Decision {
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Abort => "abort",
+        }
+    }
+
+    /// The decision that a word of the ledger stands for.
+    ///
+    /// # Errors
+    /// `Decode` for any other word.
+    pub fn try_parse(word: &str) -> Result<Self> {
+        match word {
+            "commit" => Ok(Self::Commit),
+            "abort" => Ok(Self::Abort),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the decision '{word}'"))),
+        }
+    }
+}
+
+/// How far into the job's input a committed epoch reaches, and what it was written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Positions {
+    /// The table that the job writes.
+    pub table: String,
+    /// Whether the input is exhausted, so that the job is finished.
+    pub end: bool,
+}
+
+impl Positions {
+    /// The text in the ledger, a JSON object.
+    pub fn to_token(&self) -> String {
+        json!({ "table": self.table, "end": self.end }).to_string()
+    }
+
+    /// Reads the text in the ledger; members that it does not know are passed over.
+    ///
+    /// # Errors
+    /// `Decode` when it is no JSON object with these members.
+    pub fn try_parse(token: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(token).unwrap_or_default();
+        match (value["table"].as_str(), value["end"].as_bool()) {
+            (Some(table), Some(end)) => Ok(Self { table: table.to_owned(), end }),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the positions '{token}'"))),
+        }
+    }
+}
+
+/// The durable fact that says commit or abort for an epoch of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// The job.
+    pub job: JobId,
+    /// The epoch decided.
+    pub epoch: Epoch,
+    /// The global transaction that proposed it; tells whose proposal stands.
+    pub gtrid: String,
+    /// Commit or abort.
+    pub decision: Decision,
+    /// Rows consumed by the epoch; 0 for an abort.
+    pub rows: u64,
+    /// How far the epoch reaches.
+    pub positions: Positions,
+}
+
+/// What a log knows of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobState {
+    /// The last epoch that has a record.
+    pub last_epoch: Option<Epoch>,
+    /// The last committed epoch.
+    pub checkpoint: Option<DecisionRecord>,
+}
+
+/// Where decision records live. Creating one is put-if-absent, and that is the whole agreement between runs.
+#[async_trait]
+pub trait DecisionLog: Debug + Send + Sync {
+    /// Proposes a record and returns the one that stands: the proposal, or what was decided before for this epoch
+    /// or a later one of the job. Whose it is, its `gtrid` tells.
+    ///
+    /// # Errors
+    /// An error leaves the outcome open: read the log before anything is concluded from it.
+    async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord>;
+
+    /// What is known of a job; reads only.
+    async fn read(&self, job: &JobId) -> Result<JobState>;
+
+    /// Removes the records of epochs before `before`, but never the last record nor the last committed one.
+    /// A forgotten epoch stays decided.
+    async fn forget(&self, job: &JobId, before: Epoch) -> Result<()>;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_survive_the_ledger() {
+        let positions = Positions { table: "a \"b\"".into(), end: true };
+        assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
+        assert!(Positions::try_parse(r#"{"table":"t","end":false,"later":1}"#).is_ok());
+        for bad in ["", "[]", "{}", r#"{"table":1,"end":true}"#] {
+            assert_eq!(Positions::try_parse(bad).unwrap_err().kind(), ErrorKind::Decode, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A database as an XA resource manager.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::xa::{DecisionLog, DecisionRecord, JobId, Xid};
+
+/// What a resource manager can promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Prepares, and commits later from any session.
+    TwoPhase,
+    /// Commits at once or not at all.
+    OnePhase,
+}
+
+/// What happens to the rows that are in the table before the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// They stay, but for conflicts.
+    Keep,
+    /// They are deleted in the same transaction.
+    Delete,
+}
+
+/// What happens to a row whose key is in the table already. A key that comes twice in one stream counts as well:
+/// under `Update` and `Replace` its last row stays, under `Ignore` its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnConflict {
+    /// The write fails.
+    #[default]
+    Error,
+    /// The row that is there keeps its values.
+    Ignore,
+    /// The columns that are written are set; the others keep their values.
+    Update,
+    /// The whole row is replaced: columns that are not written get their defaults.
+    Replace,
+}
+
+impl OnConflict {
+    /// The word in options and plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Ignore => "ignore",
+            Self::Update => "update",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+/// What is written, where and how.
+#[derive(Debug, Clone)]
+pub struct WriteSpec {
+    /// The table, spelled as the database spells it.
+    pub table: String,
+    /// The schema of the batches; its fields are named as the columns that they go to.
+    pub columns: SchemaRef,
+    /// What happens to rows that are there.
+    pub existing: Existing,
+    /// What happens to a row whose key is there.
+    pub on_conflict: OnConflict,
+    /// The columns of that key; empty under [`OnConflict::Error`].
+    pub key: Vec<String>,
+    /// Where the branch counts what it does.
+    pub stats: Arc<WriteStats>,
+}
+
+/// Counters of one write; every branch of it adds to them.
+#[derive(Debug, Default)]
+pub struct WriteStats {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    encode_nanos: AtomicU64,
+    send_nanos: AtomicU64,
+    commit_nanos: AtomicU64,
+}
+
+impl WriteStats {
+    /// Counts rows, and bytes of their values, that were handed to the database.
+    pub fn add_sent(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts time spent turning Arrow arrays into the database's values.
+    pub fn add_encode(&self, time: Duration) {
+        self.encode_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Counts time spent handing values to the database.
+    pub fn add_send(&self, time: Duration) {
+        self.send_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Counts time spent committing.
+    pub fn add_commit(&self, time: Duration) {
+        self.commit_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Rows handed to the database.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Relaxed)
+    }
+
+    /// Bytes of the values handed to the database, without its own overhead.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Time spent turning Arrow arrays into the database's values.
+    pub fn encode_time(&self) -> Duration {
+        Duration::from_nanos(self.encode_nanos.load(Relaxed))
+    }
+
+    /// Time spent handing values to the database.
+    pub fn send_time(&self) -> Duration {
+        Duration::from_nanos(self.send_nanos.load(Relaxed))
+    }
+
+    /// Time spent committing.
+    pub fn commit_time(&self) -> Duration {
+        Duration::from_nanos(self.commit_nanos.load(Relaxed))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A branch's answer to prepare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vote {
+    /// It can be committed and rolled back from any session, also after a crash.
+    Prepared,
+    /// It wrote nothing and is over.
+    ReadOnly,
+}
+
+/// How a one-phase commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Rows and record are durable.
+    Committed,
+    /// The epoch was decided by another run, whose record this is; nothing was written.
+    Fenced(DecisionRecord),
+}
+
+/// How the completion of a branch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It is done now.
+    Done,
+    /// The resource manager has no such branch (`XAER_NOTA`): it was done before, or never prepared.
+    Unknown,
+}
+
+/// A prepared branch whose outcome the resource manager does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InDoubt {
+    /// Its name.
+    pub xid: Xid,
+}
+
+/// A database seen as an XA resource manager. All methods can be called from any session.
+#[async_trait]
+pub trait ResourceManager: Debug + Send + Sync {
+    /// What it can promise.
+    fn capability(&self) -> Capability;
+
+    /// Begins a branch that writes as `spec` says.
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>>;
+
+    /// Commits a prepared branch; idempotent.
+    async fn commit(&self, xid: &Xid) -> Result<Resolution>;
+
+    /// Rolls a prepared branch back; idempotent.
+    async fn rollback(&self, xid: &Xid) -> Result<Resolution>;
+
+    /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
+    async fn in_doubt(&self, job: Option<&JobId>) -> Result<Vec<InDoubt>>;
+
+    /// The ledger in this database.
+    fn decision_log(&self) -> Arc<dyn DecisionLog>;
+}
+
+/// One connection's open transaction. Every terminal step consumes it; dropping it rolls back.
+#[async_trait]
+pub trait Branch: Send {
+    /// Takes a batch of `spec.columns`. It may be written later than this returns; a failure then shows at a later
+    /// step. After an error only [`Branch::rollback`] is left.
+    ///
+    /// Cancel safety: a cancelled call has taken the batch or has not; roll back.
+    async fn write(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// First phase. An error means that the branch was rolled back.
+    async fn prepare(self: Box<Self>) -> Result<Vote>;
+
+    /// Commits the rows, and with them the record where there is one, in one local transaction.
+    ///
+    /// # Errors
+    /// Everything was rolled back, but under `InDoubt`.
+    async fn commit_one_phase(self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome>;
+
+    /// Undoes it. Returns when the database has no trace of it left.
+    async fn rollback(self: Box<Self>) -> Result<()>;
+}
