@@ -1,9 +1,12 @@
 //! Landfall
 pub mod error;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod columnar;
 mod log;
 pub mod options;
 pub mod pipeline;
+pub mod provider;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

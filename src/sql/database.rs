@@ -15,6 +15,17 @@ use crate::xa::{ResourceManager, WriteSpec};
 /// Batches on their way out of a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
+/// A value in a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parameter {
+    /// An integer.
+    Integer(i64),
+    /// A finite number.
+    Real(f64),
+    /// A text.
+    Text(String),
+}
+
 /// A query for one table.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -24,6 +35,8 @@ pub struct Query {
     pub projection: Vec<usize>,
     /// What follows `FROM <table>`: `WHERE` and `LIMIT`, or nothing.
     pub suffix: String,
+    /// The values of `?1`, `?2` … in it.
+    pub parameters: Vec<Parameter>,
     /// The schema of the batches: the wanted columns, in their types or in types that hold the same values.
     pub schema: SchemaRef,
     /// Rows in a batch, at most.

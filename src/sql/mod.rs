@@ -5,7 +5,7 @@ mod ident;
 mod insert;
 mod table;
 
-pub use database::{BatchStream, Database, Query};
+pub use database::{BatchStream, Database, Parameter, Query};
 pub(crate) use ident::quote;
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;

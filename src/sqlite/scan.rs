@@ -2,13 +2,14 @@
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use futures::stream;
+use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
 use super::decode::Decoder;
 use super::{Missing, Sqlite};
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
-use crate::sql::{BatchStream, Query, quote};
+use crate::sql::{BatchStream, Parameter, Query, quote};
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -48,7 +49,12 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     };
     let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix);
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
-    let mut rows = statement.query([]).map_err(|error| database.error(error))?;
+    let parameters = rusqlite::params_from_iter(query.parameters.iter().map(|parameter| match parameter {
+        Parameter::Integer(value) => Value::Integer(*value),
+        Parameter::Real(value) => Value::Real(*value),
+        Parameter::Text(value) => Value::Text(value.clone()),
+    }));
+    let mut rows = statement.query(parameters).map_err(|error| database.error(error))?;
     let mut count = 0;
     loop {
         let row = rows.next().map_err(|error| database.error(error))?;

@@ -1,0 +1,73 @@
+//! What the user is told when something fails.
+
+use datafusion::common::DataFusionError;
+
+use crate::error::{Error, ErrorKind};
+
+/// Why the program ends, or a statement of the shell.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: Option<String>,
+    status: u8,
+}
+
+impl Failure {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), status: 1 }
+    }
+
+    /// Nobody reads what is printed any more; that is no error of ours.
+    pub(super) fn closed_output() -> Self {
+        Self { text: None, status: 0 }
+    }
+
+    pub(super) fn interrupted() -> Self {
+        Self { text: Some("interrupted".into()), status: 130 }
+    }
+
+    /// What to print, if anything.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// The exit status.
+    pub(super) fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// Says which script it was.
+    pub(super) fn within(mut self, script: &str) -> Self {
+        self.text = self.text.map(|text| format!("{script}: {text}"));
+        self
+    }
+}
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        let status = match landfall_error(&error).map(Error::kind) {
+            Some(ErrorKind::Interrupted) => 130,
+            _ => 1,
+        };
+        Self { text: Some(text(&error)), status }
+    }
+}
+
+fn landfall_error(error: &DataFusionError) -> Option<&Error> {
+    match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// One message, without DataFusion's own words for where in its code an error arose.
+fn text(error: &DataFusionError) -> String {
+    if let Some(own) = landfall_error(error) {
+        return own.to_string();
+    }
+    match error.find_root() {
+        DataFusionError::Plan(text) | DataFusionError::Execution(text) | DataFusionError::Configuration(text) => {
+            text.clone()
+        }
+        other => other.strip_backtrace(),
+    }
+}

@@ -1,0 +1,72 @@
+//! The `landfall` program: SQL in, rows out, errors as one message each.
+
+mod arguments;
+mod message;
+mod notice;
+mod output;
+mod progress;
+mod session;
+mod shell;
+
+use std::io::{self, IsTerminal, Read};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command, SqlArguments};
+use message::Failure;
+use session::Session;
+
+/// Runs the program with the arguments of the process.
+///
+/// Exit status: 0, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
+pub fn main() -> ExitCode {
+    // Clap prints usage errors and help itself, and exits with 2 or 0.
+    let Command::Sql(arguments) = Arguments::parse().command;
+    notice::install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime does not start: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    // Dropping the runtime waits for threads that still roll something back.
+    match run(&runtime, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(text) = failure.text() {
+                eprintln!("error: {text}");
+            }
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(runtime: &tokio::runtime::Runtime, arguments: SqlArguments) -> Result<(), Failure> {
+    let mut session = Session::new(arguments.format);
+    if arguments.files.is_empty() && arguments.commands.is_empty() {
+        if io::stdin().is_terminal() {
+            return shell::run(runtime, &mut session);
+        }
+        return runtime.block_on(session.run_script(&read("-")?));
+    }
+    for file in &arguments.files {
+        let script = read(file)?;
+        runtime.block_on(session.run_script(&script)).map_err(|failure| failure.within(file))?;
+    }
+    for command in &arguments.commands {
+        runtime.block_on(session.run_script(command))?;
+    }
+    Ok(())
+}
+
+fn read(file: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match file {
+        "-" => io::stdin().read_to_string(&mut text).map(drop),
+        file => std::fs::read_to_string(file).map(|read| text = read),
+    };
+    read.map_err(|error| Failure::new(format!("the script {file} cannot be read: {error}")))?;
+    Ok(text)
+}

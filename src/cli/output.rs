@@ -1,0 +1,109 @@
+//! Prints the rows of a query.
+
+use std::io::{self, IsTerminal, StdoutLock, Write};
+
+use arrow::array::RecordBatch;
+use arrow::csv;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::json;
+use arrow::util::pretty::pretty_format_batches_with_schema;
+
+use super::arguments::Format;
+use super::message::Failure;
+
+/// Rows of a table that are printed on a terminal.
+const TERMINAL_ROWS: usize = 500;
+
+/// Takes batches and prints them, at once or, where the widths must be known, at the end.
+pub(super) enum Printer {
+    Table { schema: SchemaRef, batches: Vec<RecordBatch>, kept: usize, rows: usize, limit: usize },
+    Csv(csv::Writer<StdoutLock<'static>>),
+    Json(json::ArrayWriter<StdoutLock<'static>>),
+}
+
+impl Printer {
+    pub(super) fn try_new(format: Format, schema: SchemaRef) -> Result<Self, Failure> {
+        let out = io::stdout().lock();
+        Ok(match format {
+            Format::Table => {
+                let limit = if out.is_terminal() { TERMINAL_ROWS } else { usize::MAX };
+                Self::Table { schema, batches: Vec::new(), kept: 0, rows: 0, limit }
+            }
+            Format::Csv => {
+                let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
+                // An empty result has a header too.
+                writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
+                Self::Csv(writer)
+            }
+            Format::Json => {
+                Self::Json(json::WriterBuilder::new().with_explicit_nulls(true).build::<_, json::writer::JsonArray>(out))
+            }
+        })
+    }
+
+    pub(super) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        match self {
+            Self::Table { batches, kept, rows, limit, .. } => {
+                *rows += batch.num_rows();
+                let take = batch.num_rows().min(*limit - *kept);
+                if take > 0 {
+                    batches.push(batch.slice(0, take));
+                    *kept += take;
+                }
+                Ok(())
+            }
+            Self::Csv(writer) => writer.write(batch).map_err(failed),
+            Self::Json(writer) => writer.write(batch).map_err(failed),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Table { schema, batches, kept, rows, .. } => {
+                let table = pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
+                let more = match rows - kept {
+                    0 => String::new(),
+                    more => format!(", {more} of them not shown: --format csv prints all"),
+                };
+                let noun = if rows == 1 { "row" } else { "rows" };
+                written(writeln!(io::stdout().lock(), "{table}\n{rows} {noun}{more}"))
+            }
+            Self::Csv(writer) => written(writer.into_inner().flush()),
+            Self::Json(mut writer) => {
+                writer.finish().map_err(failed)?;
+                let mut out = writer.into_inner();
+                written(writeln!(out).and_then(|()| out.flush()))
+            }
+        }
+    }
+}
+
+/// Prints what became of a statement that has no rows: among rows for people, beside rows for programs.
+pub(super) fn status(format: Format, text: &str) -> Result<(), Failure> {
+    match format {
+        Format::Table => written(writeln!(io::stdout().lock(), "{text}")),
+        Format::Csv | Format::Json => {
+            eprintln!("{text}");
+            Ok(())
+        }
+    }
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::closed_output(),
+        _ => Failure::new(format!("the output cannot be written: {error}")),
+    })
+}
+
+fn failed(error: ArrowError) -> Failure {
+    match error {
+        ArrowError::IoError(_, error) => match written(Err(error)) {
+            Err(failure) => failure,
+            Ok(()) => Failure::closed_output(),
+        },
+        ArrowError::CsvError(text) if text.contains("Broken pipe") => Failure::closed_output(),
+        other => Failure::new(format!("the rows cannot be printed: {other}")),
+    }
+}

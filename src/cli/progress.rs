@@ -1,0 +1,54 @@
+//! Shows on a terminal that a long write goes on.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::physical_plan::ExecutionPlan;
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A write that is over before has no need of it.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+
+/// Rows, rows a second and the time of one write.
+pub(super) struct Progress {
+    plan: Arc<dyn ExecutionPlan>,
+    began: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self { plan, began: Instant::now(), bar: None }
+    }
+
+    /// Called a few times a second.
+    pub(super) fn tick(&mut self) {
+        let elapsed = self.began.elapsed();
+        if elapsed < SHOWN_AFTER || !io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        let rows = self.plan.metrics().and_then(|metrics| metrics.sum_by_name("rows")).map_or(0, |rows| rows.as_usize());
+        let rate = rows as f64 / elapsed.as_secs_f64();
+        bar.set_message(format!(
+            "{} rows, {} rows/s, {} s",
+            HumanCount(rows as u64),
+            HumanCount(rate as u64),
+            elapsed.as_secs()
+        ));
+        bar.tick();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Columns that an INSERT leaves out, and that the server fills in.
+//!
+//! DataFusion asks the table for an expression for such a column. It gets a call of a function that nobody can call;
+//! the sink finds it in the plan and leaves the column out of its own statement too, so that the default is the
+//! server's, whatever that may be: a literal, a function, the next number of a row.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Result as DfResult, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ServerDefault {
+    signature: Signature,
+    data_type: DataType,
+}
+
+impl ScalarUDFImpl for ServerDefault {
+    fn name(&self) -> &str {
+        "server_default"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {
+        Ok(self.data_type.clone())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        exec_err!("a column with a default in the database was left out in a place where it cannot be: list it")
+    }
+}
+
+/// The expression for a column of that type that the server fills in.
+pub(super) fn server_default(data_type: &DataType) -> Expr {
+    // Volatile, so that the optimizer leaves it where it is.
+    let signature = Signature::nullary(Volatility::Volatile);
+    ScalarUDF::new_from_impl(ServerDefault { signature, data_type: data_type.clone() }).call(Vec::new())
+}
+
+fn is_server_default(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.downcast_ref::<ScalarFunctionExpr>().is_some_and(|call| call.fun().inner().is::<ServerDefault>())
+}
+
+/// The plan without the columns that the server fills in.
+pub(super) fn without_server_defaults(plan: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let Some(projection) = plan.downcast_ref::<ProjectionExec>() else { return Ok(plan) };
+    let kept: Vec<_> = projection.expr().iter().filter(|item| !is_server_default(&item.expr)).cloned().collect();
+    if kept.len() == projection.expr().len() {
+        return Ok(plan);
+    }
+    Ok(Arc::new(ProjectionExec::try_new(kept, Arc::clone(projection.input()))?))
+}

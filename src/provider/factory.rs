@@ -1,0 +1,137 @@
+//! `CREATE EXTERNAL TABLE … STORED AS …`, and which database a location means.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::common::{Constraint, Result as DfResult};
+use datafusion::logical_expr::{CreateExternalTable, Expr};
+use datafusion::prelude::SessionContext;
+
+use crate::error::{Error, Result};
+use crate::options::SinkOptions;
+use crate::provider::LandfallTable;
+use crate::sql::{Database, NewTable};
+
+/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`.
+///
+/// The columns can be left out; they are then taken from the table in the database. Given, the table is created
+/// where it is not there, and must have these columns where it is.
+pub fn register(context: &SessionContext) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    for backend in Backend::ALL {
+        state.table_factories_mut().insert(backend.stored_as().to_owned(), Arc::new(Factory(*backend)));
+    }
+}
+
+/// The databases that this build knows.
+#[derive(Debug, Clone, Copy)]
+enum Backend {
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+impl Backend {
+    const ALL: &[Self] = &[
+        #[cfg(feature = "sqlite")]
+        Self::Sqlite,
+    ];
+
+    fn stored_as(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "SQLITE",
+        }
+    }
+
+    fn open(self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => Ok(Arc::new(crate::sqlite::Sqlite::try_new(location, options)?)),
+        }
+    }
+}
+
+/// The database that a URL means.
+///
+/// # Errors
+/// `Config` for a scheme that this build does not know.
+pub(super) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_uppercase();
+    match Backend::ALL.iter().find(|backend| backend.stored_as() == scheme) {
+        Some(backend) => backend.open(url, options),
+        None => {
+            let known: Vec<_> =
+                Backend::ALL.iter().map(|backend| format!("{}:", backend.stored_as().to_lowercase())).collect();
+            Err(Error::config(format!("a URL must begin with one of {}: for instance sqlite:my.db", known.join(" "))))
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Factory(Backend);
+
+#[async_trait]
+impl TableProviderFactory for Factory {
+    async fn create(&self, _: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
+        let doing = |error: Error| error.with_context(format!("creating external table {}", command.name));
+        let table = self.table(command).await.map_err(doing)?;
+        Ok(Arc::new(table.with_definition(command.definition.clone())))
+    }
+}
+
+impl Factory {
+    async fn table(&self, command: &CreateExternalTable) -> Result<LandfallTable> {
+        let pairs = command.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let options = SinkOptions::try_from_pairs(pairs)?;
+        let [location] = command.locations.as_slice() else {
+            return Err(Error::config("one table lives in one database: give one LOCATION"));
+        };
+        if !command.table_partition_cols.is_empty() {
+            return Err(Error::config("PARTITIONED BY has no meaning for a table in a database: leave it out"));
+        }
+        if command.unbounded {
+            return Err(Error::config("a table in a database is not UNBOUNDED: leave the word out"));
+        }
+        let name = options.table.clone().unwrap_or_else(|| command.name.table().to_owned());
+        let database = self.0.open(location, &options)?;
+        if command.schema.fields().is_empty() {
+            return LandfallTable::open(database, &name, options).await;
+        }
+        LandfallTable::open_or_create(database, declared(&name, command)?, options).await
+    }
+}
+
+/// The table that the statement's columns describe.
+fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
+    let schema = Arc::new(command.schema.as_arrow().clone());
+    let names = |key: &[usize]| key.iter().map(|index| schema.field(*index).name().clone()).collect::<Vec<_>>();
+    let mut primary_key = Vec::new();
+    let mut unique_keys = Vec::new();
+    for constraint in command.constraints.iter() {
+        match constraint {
+            Constraint::PrimaryKey(key) => primary_key = names(key),
+            Constraint::Unique(key) => unique_keys.push(names(key)),
+        }
+    }
+    let mut defaults = HashMap::new();
+    for (column, default) in &command.column_defaults {
+        let field = schema.field_with_name(column).map_err(|error| Error::schema(error.to_string()))?;
+        let value = match default {
+            Expr::Literal(value, _) => value.cast_to(field.data_type()).and_then(|value| value.to_array()),
+            other => {
+                return Err(Error::schema(format!(
+                    "column \"{column}\": the default {other} is not a literal; create the table in the database \
+                     itself, and leave the columns out here"
+                )));
+            }
+        };
+        let value = value.map_err(|error| {
+            Error::schema(format!("column \"{column}\": the default does not fit its type")).with_source(error)
+        })?;
+        defaults.insert(column.clone(), value);
+    }
+    Ok(NewTable { name: name.to_owned(), schema, primary_key, unique_keys, defaults })
+}

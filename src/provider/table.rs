@@ -1,0 +1,273 @@
+//! A table of a database as a table of DataFusion.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Constraint, Constraints, Result as DfResult};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::columnar::Conform;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::SinkOptions;
+use crate::provider::defaults::{server_default, without_server_defaults};
+use crate::provider::factory::database;
+use crate::provider::pushdown::{Pushed, push, suffix};
+use crate::provider::scan::ScanExec;
+use crate::provider::sink::LandfallSink;
+use crate::sql::{Comparison, Database, Filled, NewTable, Query, Table};
+use crate::xa::{Existing, OnConflict, WriteSpec};
+
+/// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
+#[derive(Debug)]
+pub struct LandfallTable {
+    database: Arc<dyn Database>,
+    table: Arc<Table>,
+    schema: SchemaRef,
+    constraints: Constraints,
+    defaults: HashMap<String, Expr>,
+    options: SinkOptions,
+    definition: Option<String>,
+}
+
+impl LandfallTable {
+    /// The table `table` in the database at `url`, for instance `sqlite:my.db`.
+    ///
+    /// # Errors
+    /// `Config` for the URL, `Access` where the database cannot be opened, `Schema` where the table is not there.
+    pub async fn connect(url: &str, table: &str, options: SinkOptions) -> Result<Self> {
+        Self::open(database(url, &options)?, table, options).await
+    }
+
+    /// As [`LandfallTable::connect`], but a table that is not there is created; one that is must have these columns.
+    ///
+    /// # Errors
+    /// As for `connect`, and `Schema` where the table has other columns.
+    pub async fn connect_or_create(url: &str, table: NewTable, options: SinkOptions) -> Result<Self> {
+        Self::open_or_create(database(url, &options)?, table, options).await
+    }
+
+    pub(super) async fn open(database: Arc<dyn Database>, name: &str, options: SinkOptions) -> Result<Self> {
+        let Some(table) = database.table(name).await? else {
+            return Err(Error::schema(format!(
+                "{} has no table \"{name}\": give the columns, so that it is created, or its name with the option \
+                 'table'",
+                database.location()
+            )));
+        };
+        let schema = table.schema();
+        Self::new(database, table, schema, options)
+    }
+
+    pub(super) async fn open_or_create(
+        database: Arc<dyn Database>,
+        wanted: NewTable,
+        options: SinkOptions,
+    ) -> Result<Self> {
+        let there = match database.table(&wanted.name).await? {
+            Some(there) => there,
+            None => {
+                database.create_table(&wanted).await?;
+                database.table(&wanted.name).await?.ok_or_else(|| {
+                    Error::schema(format!("table \"{}\" was created and is not there", wanted.name))
+                })?
+            }
+        };
+        if !same_columns(&there, &wanted) {
+            return Err(Error::schema(format!(
+                "table \"{}\" is there with other columns: it has {there}, and the statement says {wanted}; leave \
+                 the columns out to take the table's own",
+                there.name
+            )));
+        }
+        // The types are the statement's; whether NULL can come, the table knows.
+        let fields = there.columns.iter().zip(wanted.schema.fields());
+        let fields = fields.map(|(column, field)| field.as_ref().clone().with_nullable(column.nullable));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Self::new(database, there, schema, options)
+    }
+
+    fn new(
+        database: Arc<dyn Database>,
+        mut table: Table,
+        schema: SchemaRef,
+        options: SinkOptions,
+    ) -> Result<Self> {
+        // A key that does not exist is told now, not at the first write.
+        table.conflict_key(&options.conflict_key, options.on_conflict)?;
+        for (column, field) in table.columns.iter_mut().zip(schema.fields()) {
+            let alike = |t: &arrow::datatypes::DataType| (t.is_integer(), t.is_string(), t.is_temporal());
+            if *field.data_type() != column.data_type
+                && (field.data_type().is_floating() || alike(field.data_type()) != alike(&column.data_type))
+            {
+                column.comparison = Comparison::Differs;
+            }
+        }
+        let index = |name: &String| schema.index_of(name).ok();
+        let key = |names: &Vec<String>| names.iter().map(index).collect::<Option<Vec<_>>>();
+        let primary = (!table.primary_key.is_empty()).then(|| key(&table.primary_key)).flatten();
+        let constraints = primary
+            .map(Constraint::PrimaryKey)
+            .into_iter()
+            .chain(table.unique_keys.iter().filter_map(key).map(Constraint::Unique))
+            .collect();
+        let defaults = table
+            .columns
+            .iter()
+            .zip(schema.fields())
+            .filter(|(column, _)| column.filled != Filled::Null)
+            .map(|(column, field)| (column.name.clone(), server_default(field.data_type())))
+            .collect();
+        Ok(Self {
+            database,
+            table: Arc::new(table),
+            schema,
+            constraints: Constraints::new_unverified(constraints),
+            defaults,
+            options,
+            definition: None,
+        })
+    }
+
+    pub(super) fn with_definition(mut self, definition: Option<String>) -> Self {
+        self.definition = definition;
+        self
+    }
+
+    /// What a write of these columns is to do.
+    fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
+        let (existing, on_conflict) = match op {
+            InsertOp::Append => (Existing::Keep, self.options.on_conflict),
+            InsertOp::Overwrite => (Existing::Delete, self.options.on_conflict),
+            InsertOp::Replace => (Existing::Keep, OnConflict::Replace),
+        };
+        let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;
+        if let Some(missing) = key.iter().find(|name| columns.field_with_name(name).is_err()) {
+            return Err(Error::schema(format!(
+                "{} goes by the key ({}), and column \"{missing}\" of it is not written: add it to the query",
+                match on_conflict {
+                    OnConflict::Replace => "REPLACE INTO",
+                    _ => "the option 'on_conflict'",
+                },
+                key.join(", ")
+            )));
+        }
+        let spec = WriteSpec {
+            table: self.table.name.clone(),
+            columns,
+            existing,
+            on_conflict,
+            key,
+            stats: Arc::default(),
+        };
+        self.database.check(&self.table, &spec)?;
+        Ok(spec)
+    }
+}
+
+/// Whether a table that is there has the columns, types that can stand for each other, and the key that are wanted.
+fn same_columns(there: &Table, wanted: &NewTable) -> bool {
+    let same_key = |a: &[String], b: &[String]| a.len() == b.len() && a.iter().all(|name| b.contains(name));
+    there.columns.len() == wanted.schema.fields().len()
+        && (wanted.primary_key.is_empty() || same_key(&there.primary_key, &wanted.primary_key))
+        && there.columns.iter().zip(wanted.schema.fields()).all(|(column, field): (_, &Arc<Field>)| {
+            column.name == *field.name()
+                && Conform::try_new(&column.data_type, field.data_type()).is_some()
+                && Conform::try_new(field.data_type(), &column.data_type).is_some()
+        })
+}
+
+/// Every column of a write must be one of the table's, once.
+fn check_names(table: &Table, columns: &Schema) -> Result<()> {
+    for (index, field) in columns.fields().iter().enumerate() {
+        let twice = columns.fields()[..index].iter().any(|other| other.name() == field.name());
+        if twice || table.column(field.name()).is_none() {
+            let written: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(Error::schema(format!(
+                "column \"{}\" of the query is {}: the table has {table}, the query ({}); rename it with AS",
+                field.name(),
+                if twice { "there twice" } else { "not in the table" },
+                written.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl TableProvider for LandfallTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        self.definition.as_deref()
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.defaults.get(column)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let projection: Vec<usize> = match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let (suffix, parameters) = suffix(filters, &self.table, limit)?;
+        let query = Query {
+            schema: Arc::new(self.schema.project(&projection)?),
+            table: Arc::clone(&self.table),
+            projection,
+            suffix,
+            parameters,
+            batch_size: state.config().batch_size(),
+        };
+        Ok(Arc::new(ScanExec::new(Arc::clone(&self.database), query)))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        let support = filters.iter().map(|filter| match push(filter, &self.table) {
+            Some(Pushed::Exact(_)) => TableProviderFilterPushDown::Exact,
+            Some(Pushed::Superset(_)) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        });
+        Ok(support.collect())
+    }
+
+    async fn insert_into(
+        &self,
+        _: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
+        let input = without_server_defaults(input)?;
+        let columns = input.schema();
+        if columns.fields().is_empty() {
+            return Err(doing(Error::new(ErrorKind::Unsupported, "no column is written: name one at least")).into());
+        }
+        check_names(&self.table, &columns).map_err(doing)?;
+        let spec = self.spec(columns, op).map_err(doing)?;
+        let sink = LandfallSink::new(Arc::clone(&self.database), spec, self.options.job.clone());
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
+    }
+}
