@@ -135,7 +135,8 @@ mod tests {
         let interrupt = Interrupt::new();
         let endless = stream::once(async { batch(1) }).chain(stream::pending());
         let stop = interrupt.clone();
-        let (ended, ()) = tokio::join!(run(&memory, &spec(), None, endless, &interrupt), async move {
+        let spec = spec();
+        let (ended, ()) = tokio::join!(run(&memory, &spec, None, endless, &interrupt), async move {
             tokio::task::yield_now().await;
             stop.stop();
         });

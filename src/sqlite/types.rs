@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_table_says_what_the_code_does() {
+        let rows = include_str!("types.rs").lines().filter(|line| line.starts_with("//! | "));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).skip(2).collect();
+        assert!(rows.len() >= 20, "the table is somewhere else");
+        for row in rows {
+            let Some(declared) = row[2].split('`').nth(1) else { continue };
+            let read = arrow_type(&kept(declared)).to_string();
+            let name = read.split('(').next().unwrap().trim_end_matches("View");
+            let of_these = row[1].split(|c: char| !c.is_alphanumeric());
+            let lists = name == "List" && row[1].contains("Lists");
+            let digits = |t: &str| t.chars().all(|c| c.is_ascii_digit()) && name.ends_with(t) && !t.is_empty();
+            assert!(lists || of_these.clone().any(|t| t == name || digits(t)), "{declared} is read as {read}: {row:?}");
+        }
+    }
+
+    #[test]
     fn a_union_is_refused() {
         let union = Union(arrow::datatypes::UnionFields::empty(), arrow::datatypes::UnionMode::Sparse);
         assert!(declare(&union, Uint64::Error).is_err());

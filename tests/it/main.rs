@@ -1,1 +1,14 @@
-#[test] fn t(){}
+//! Everything that a user can see, against real databases, in one binary: a module a topic.
+
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+mod conformance;
+mod defaults;
+mod failures;
+mod insert;
+mod job;
+mod landing;
+mod layers;
+mod program;
+mod pushdown;
+mod types;

@@ -1,0 +1,213 @@
+//! The program, run as a user runs it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::landing::says;
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    command.current_dir(folder).env("LANDFALL_HISTORY", "");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_quickstart_gives_the_same_table_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("examples/data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::copy(repository().join("examples/data/weather.parquet"), data.join("weather.parquet")).unwrap();
+    let script = repository().join("sql/quickstart.sql");
+    let contents = || {
+        let db = Connection::open(folder.path().join("quickstart.db")).unwrap();
+        let sum = "SELECT count(*) || ' ' || sum(temp) || ' ' || min(time_hour) || ' ' || max(time_hour) FROM ";
+        ["weather", "weather_once"].map(|table| {
+            db.query_row(&format!("{sum} {table}"), [], |row| row.get::<_, String>(0)).unwrap()
+        })
+    };
+    let first = run(folder.path(), &["sql", script.to_str().unwrap()]);
+    assert!(first.status.success(), "{first:?}");
+    says(&texts(&first).0, &["26115 rows written"]);
+    says(&texts(&first).1, &["note: job", "nothing was written"]);
+    let landed = contents();
+    assert!(landed[0].starts_with("26115 "), "{landed:?}");
+    let second = run(folder.path(), &["sql", script.to_str().unwrap()]);
+    assert!(second.status.success(), "{second:?}");
+    assert_eq!(contents(), landed);
+}
+
+#[test]
+fn rows_are_printed_in_each_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let query = "SELECT 1 AS a, 'x, \"y\"' AS b UNION ALL SELECT NULL, 'z' ORDER BY b";
+    let print = |format| texts(&run(folder.path(), &["sql", "--format", format, "-c", query])).0;
+    assert_eq!(print("csv"), "a,b\n1,\"x, \"\"y\"\"\"\n,z\n");
+    assert_eq!(print("json"), "[{\"a\":1,\"b\":\"x, \\\"y\\\"\"},{\"a\":null,\"b\":\"z\"}]\n");
+    says(&print("table"), &["| a | b", "2 rows"]);
+    let empty = ["sql", "--format", "json", "-c", "SELECT 1 AS a WHERE false"];
+    assert_eq!(texts(&run(folder.path(), &empty)).0, "[]\n");
+    let empty = ["sql", "--format", "csv", "-c", "SELECT 1 AS a WHERE false"];
+    assert_eq!(texts(&run(folder.path(), &empty)).0, "a\n");
+}
+
+#[test]
+fn what_is_written_is_said_beside_the_rows_of_a_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION 't.db'; INSERT INTO t VALUES (1), (2); \
+               SELECT * FROM t";
+    let (out, err) = texts(&run(folder.path(), &["sql", "--format", "csv", "-c", sql]));
+    assert_eq!(out, "a\n1\n2\n");
+    says(&err, &["2 rows written"]);
+    assert!(texts(&run(folder.path(), &["sql", "-c", sql])).0.contains("2 rows written"));
+}
+
+#[test]
+fn an_error_is_one_message_and_status_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["sql", "-c", "SELECT 1; SELECT * FROM nowhere; SELECT 'not run'"]);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    says(&err, &["error: statement 2 (SELECT * FROM nowhere)", "nowhere"]);
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(!out.contains("not run"));
+
+    let output = run(folder.path(), &["sql", "-c", "SELECT 1; SELEC 2"]);
+    assert_eq!((output.status.code(), texts(&output).0.as_str()), (Some(1), ""), "nothing runs after a syntax error");
+    let output = run(folder.path(), &["sql", "missing.sql"]);
+    assert_eq!(output.status.code(), Some(1));
+    says(&texts(&output).1, &["missing.sql", "cannot be read"]);
+}
+
+#[test]
+fn a_usage_error_is_status_2_and_help_teaches() {
+    let folder = tempfile::tempdir().unwrap();
+    for wrong in [&["sql", "--formt", "csv"][..], &["squeal"], &[], &["sql", "--format", "xml"]] {
+        assert_eq!(run(folder.path(), wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    for help in [&["--help"][..], &["sql", "--help"]] {
+        let output = run(folder.path(), help);
+        assert!(output.status.success());
+        says(&texts(&output).0, &["CREATE EXTERNAL TABLE", "STORED AS SQLITE", "on_conflict", "job", "landfall sql"]);
+    }
+}
+
+#[test]
+fn a_script_can_come_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = program(folder.path())
+        .args(["sql", "--format", "csv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 1 AS a; SELECT 2 AS b;").unwrap();
+    assert_eq!(texts(&child.wait_with_output().unwrap()).0, "a\n1\nb\n2\n");
+}
+
+/// A write that goes on for long, once it has begun to write.
+fn long_write(folder: &Path, options: &str) -> std::process::Child {
+    let sql = format!(
+        "CREATE EXTERNAL TABLE t (k BIGINT, v VARCHAR, PRIMARY KEY (k)) STORED AS SQLITE LOCATION 't.db' {options}; \
+         INSERT INTO t SELECT value, repeat('x', 100) FROM generate_series(1, 1000000000)"
+    );
+    let child = program(folder).args(["sql", "-c", &sql]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let file = folder.join("t.db");
+    let began = Instant::now();
+    // Past its cache the transaction writes to the file.
+    while std::fs::metadata(&file).map_or(0, |metadata| metadata.len()) < 40_000_000 {
+        assert!(began.elapsed() < Duration::from_secs(120), "nothing is written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn table_is_whole_and_has(folder: &Path, rows: u64) {
+    let db = Connection::open(folder.join("t.db")).unwrap();
+    let landed: u64 = db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!((landed, check.as_str()), (rows, "ok"));
+}
+
+#[test]
+fn ctrl_c_and_sigterm_roll_back() {
+    for name in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let child = long_write(folder.path(), "");
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        says(&texts(&output).1, &["rolled back, nothing was written"]);
+        table_is_whole_and_has(folder.path(), 0);
+    }
+}
+
+#[test]
+fn a_job_that_is_killed_is_written_once_by_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = "OPTIONS ('job' 'load')";
+    for _ in 0..3 {
+        let mut child = long_write(folder.path(), options);
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+        table_is_whole_and_has(folder.path(), 0);
+    }
+    let again = format!(
+        "CREATE EXTERNAL TABLE t STORED AS SQLITE LOCATION 't.db' {options}; \
+         INSERT INTO t SELECT value, 'x' FROM generate_series(1, 1000)"
+    );
+    for expected in ["1000 rows written", "0 rows written"] {
+        let output = run(folder.path(), &["sql", "-c", &again]);
+        says(&texts(&output).0, &[expected]);
+    }
+    table_is_whole_and_has(folder.path(), 1_000);
+}
+
+#[test]
+fn a_file_without_write_permission_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION 't.db'; INSERT INTO t VALUES (1)";
+    assert!(run(folder.path(), &["sql", "-c", sql]).status.success());
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    mode(&folder.path().join("t.db"), 0o444);
+    mode(folder.path(), 0o555);
+    // Permissions bind everybody but root: become nobody, with a copy of the program that nobody may run.
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = if is_root {
+        use std::os::unix::process::CommandExt;
+        mode(elsewhere.path(), 0o755);
+        let copy = elsewhere.path().join("landfall");
+        std::fs::copy(env!("CARGO_BIN_EXE_landfall"), &copy).unwrap();
+        let mut command = Command::new(copy);
+        command.current_dir(folder.path()).uid(65_534).gid(65_534).args(["sql", "-c", sql]).output().unwrap()
+    } else {
+        run(folder.path(), &["sql", "-c", sql])
+    };
+    mode(folder.path(), 0o755);
+    assert_eq!(output.status.code(), Some(1));
+    says(&texts(&output).1, &["t.db cannot be written", "rights"]);
+    table_is_whole_and_has(folder.path(), 1);
+}
