@@ -85,9 +85,8 @@ impl LandfallTable {
                 there.name
             )));
         }
-        // The types are the statement's; whether NULL can come, the table knows.
-        let fields = there.columns.iter().zip(wanted.schema.fields());
-        let fields = fields.map(|(column, field)| field.as_ref().clone().with_nullable(column.nullable));
+        // The types are the statement's; NULL is for the branch to refuse, as in `Table::schema`.
+        let fields = wanted.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Self::new(database, there, schema, options)
     }

@@ -63,9 +63,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// The schema that it is read as.
+    /// The schema that DataFusion sees. Every column may bring NULL in it: DataFusion then lets one through to the
+    /// branch, whose error names the row and the column, where its own would name neither.
     pub fn schema(&self) -> SchemaRef {
-        let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), column.nullable);
+        let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), true);
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
     }
 

@@ -7,17 +7,17 @@
 //! | --- | --- | --- |
 //! | Boolean | `BOOLEAN` | INTEGER 0 or 1 |
 //! | Int64 | `INTEGER` | INTEGER |
-//! | Int8, Int16, Int32, UInt8, UInt16, UInt32 | `Int32` … | INTEGER |
-//! | UInt64 | `UInt64` | INTEGER; beyond 9223372036854775807 an error |
+//! | Int8, Int16, Int32, UInt8, UInt16, UInt32 | `"Int32"` … | INTEGER |
+//! | UInt64 | `"UInt64"` | INTEGER; beyond 9223372036854775807 an error |
 //! | UInt64, with `uint64 = text` | `UNSIGNED TEXT` | TEXT, decimal digits |
 //! | Float64 | `REAL` | REAL; NaN is an error, as SQLite makes it NULL; -0.0 is stored as 0.0 |
-//! | Float16, Float32 | `Float32` … | REAL |
+//! | Float16, Float32 | `"Float32"` … | REAL |
 //! | Decimal32, 64, 128, 256 | `TEXT "Decimal128(10, 2)"` … | TEXT, every digit |
 //! | Utf8, LargeUtf8, Utf8View | `TEXT` | TEXT |
 //! | Binary, LargeBinary, BinaryView | `BLOB` | BLOB |
 //! | FixedSizeBinary | `"FixedSizeBinary(16)"` | BLOB |
 //! | Date32 | `DATE` | TEXT `2013-01-31`; years 0000 to 9999, also below |
-//! | Date64 | `Date64` | TEXT `2013-01-31`; part of a day is an error |
+//! | Date64 | `"Date64"` | TEXT `2013-01-31`; part of a day is an error |
 //! | Time32, Time64 | `"Time64(µs)"` … | TEXT `23:59:59.999999` |
 //! | Timestamp(µs) | `TIMESTAMP` | TEXT `2013-01-31 23:59:59.999999` |
 //! | Timestamp in other units | `"Timestamp(ns)"` … | TEXT, as many digits as the unit has |
@@ -25,7 +25,7 @@
 //! | Duration | `"Duration(ms)"` … | INTEGER, in the unit |
 //! | Interval | `"Interval(MonthDayNano)"` … | TEXT, ISO 8601: `P1M2DT3.5S` |
 //! | Lists, Struct, Map | `"List(Int32)"` … | TEXT, JSON; values that JSON has no form for as in this table |
-//! | Null | `Null` | NULL |
+//! | Null | `"Null"` | NULL |
 //! | Dictionary, RunEndEncoded | as their values | as their values |
 //!
 //! Text, binary, dictionary and run-end encodings are one type each in SQLite: they are read back as Utf8View,
@@ -153,13 +153,12 @@ pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
         t if t.is_decimal() => format!("TEXT \"{t}\""),
         t => {
             let name = t.to_string();
-            if Form::of(t, Affinity::of(&name)).is_none() {
-                return Err(Error::schema(format!("SQLite has no type for {t}: cast it in the query")));
+            let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *t);
+            if Form::of(t, Affinity::of(&name)).is_none() || !can_be_read_back {
+                return Err(Error::schema(format!("SQLite has no type for {t}: cast it, or its fields, in the query")));
             }
-            match name.chars().all(|c| c.is_ascii_alphanumeric()) {
-                true => name,
-                false => crate::sql::quote(&name),
-            }
+            // Quoted even where it need not be: NULL is a word of SQL.
+            crate::sql::quote(&name)
         }
     })
 }
@@ -234,7 +233,7 @@ mod tests {
             Time32(TimeUnit::Second), Time32(TimeUnit::Millisecond),
             Time64(TimeUnit::Microsecond), Time64(TimeUnit::Nanosecond),
             List(item(Int32)), LargeList(item(Utf8)), FixedSizeList(item(Float32), 3),
-            Struct(Fields::from(vec![Field::new("a \"b\"", Decimal128(10, 2), false), Field::new("c", Date32, true)])),
+            Struct(Fields::from(vec![Field::new("a b, c", Decimal128(10, 2), false), Field::new("c", Date32, true)])),
             Map(Arc::new(Field::new("entries", Struct(Fields::from(vec![
                 Field::new("keys", Utf8, false), Field::new("values", Int32, true),
             ])), false)), false),
@@ -306,8 +305,11 @@ mod tests {
     }
 
     #[test]
-    fn a_union_is_refused() {
+    fn a_type_that_could_not_be_read_back_is_refused() {
         let union = Union(arrow::datatypes::UnionFields::empty(), arrow::datatypes::UnionMode::Sparse);
         assert!(declare(&union, Uint64::Error).is_err());
+        // Arrow writes such a name into the type, and does not read it.
+        let quote = Struct(Fields::from(vec![Field::new("a \"b\"", Int32, true)]));
+        assert!(declare(&quote, Uint64::Error).is_err());
     }
 }

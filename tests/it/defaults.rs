@@ -60,7 +60,7 @@ async fn a_table_with_other_columns_is_an_error_that_shows_both() {
 #[tokio::test]
 async fn the_servers_own_defaults_are_used_whatever_they_are() {
     let landing = Landing::new(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT DEFAULT ('x' || 1 + 1), b INTEGER DEFAULT 42, \
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT DEFAULT ('x' || (1 + 1)), b INTEGER DEFAULT 42, \
          c INTEGER GENERATED ALWAYS AS (b * 2) STORED, d TEXT)",
     );
     landing.register("t", "", "").await.unwrap();
@@ -68,7 +68,7 @@ async fn the_servers_own_defaults_are_used_whatever_they_are() {
     landing.sql("INSERT INTO t (d, b, a) SELECT 'third', 1, NULL").await.unwrap();
     assert_eq!(
         landing.rows("SELECT * FROM t"),
-        ["1|2|42|84|first", "2|2|42|84|second", "3|NULL|1|2|third"]
+        ["1|x2|42|84|first", "2|x2|42|84|second", "3|NULL|1|2|third"]
     );
     let error = landing.error("INSERT INTO t VALUES (9, '', 0, 0, '')").await;
     says(&error, &["column \"c\" is generated", "list the other columns"]);

@@ -48,7 +48,7 @@ async fn a_bad_option_is_named() {
 async fn a_query_that_does_not_fit_the_table_is_refused_when_it_is_planned() {
     let landing = Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT NOT NULL, u BLOB)");
     landing.register("t", "", "").await.unwrap();
-    says(&landing.error("INSERT INTO t VALUES (1)").await, &["Column count"]);
+    says(&landing.error("INSERT INTO t SELECT 1").await, &["Column count"]);
     says(&landing.error("INSERT INTO t (k, w) VALUES (1, 2)").await, &["w"]);
     says(&landing.error("INSERT INTO t VALUES (1, 'x', [1, 2])").await, &["List", "Binary"]);
     says(&landing.error("REPLACE INTO t (v) VALUES ('x')").await, &["\"k\"", "add it to the query"]);
@@ -144,7 +144,7 @@ async fn a_full_disk_leaves_nothing_half_written() {
 async fn a_query_that_fails_in_mid_stream_leaves_the_table_as_it_was() {
     let landing = Landing::new(TABLE);
     landing.register("t", "", "").await.unwrap();
-    let error = landing.error("INSERT INTO t SELECT 100 / (90000 - value), 'x' FROM generate_series(1, 100000)").await;
+    let error = landing.error("INSERT INTO t SELECT value, 100 / (90000 - value) FROM generate_series(1, 100000)").await;
     says(&error, &["writing table t", "the query failed", "Divide by zero"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 }
