@@ -37,9 +37,7 @@ fn sqlite(criterion: &mut Criterion) {
     group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("row_loop", |bencher| {
-        bencher.iter_custom(|iterations| {
-            timed(iterations, &times[0], &file, || row_loop(&file, &batches, &rendered))
-        });
+        bencher.iter_custom(|iterations| timed(iterations, &times[0], &file, || row_loop(&file, &batches, &rendered)));
     });
     group.bench_function("landfall", |bencher| {
         bencher.iter_custom(|iterations| {
@@ -61,12 +59,7 @@ fn sqlite(criterion: &mut Criterion) {
 }
 
 /// Runs on a fresh table each time; only what `work` says counts.
-fn timed(
-    iterations: u64,
-    times: &RefCell<Vec<Duration>>,
-    file: &Path,
-    work: impl Fn() -> Duration,
-) -> Duration {
+fn timed(iterations: u64, times: &RefCell<Vec<Duration>>, file: &Path, work: impl Fn() -> Duration) -> Duration {
     let each = (0..iterations).map(|_| {
         fresh(file);
         let time = work();
@@ -116,13 +109,7 @@ fn row_loop(file: &Path, batches: &[RecordBatch], rendered: &[ArrayRef]) -> Dura
         for row in 0..batch.num_rows() {
             let amount = amounts.is_valid(row).then(|| amounts.value(row));
             statement
-                .execute(params![
-                    ids.value(row),
-                    users.value(row),
-                    kinds.value(row),
-                    amount,
-                    timestamps.value(row)
-                ])
+                .execute(params![ids.value(row), users.value(row), kinds.value(row), amount, timestamps.value(row)])
                 .expect("a row");
         }
     }

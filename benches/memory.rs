@@ -25,7 +25,7 @@ fn sqlite() {
     let landing = peak_mib(&format!(
         "CREATE EXTERNAL TABLE events (id BIGINT, user_id BIGINT, kind VARCHAR, amount DOUBLE, ts TIMESTAMP, \
          PRIMARY KEY (id)) STORED AS SQLITE LOCATION '{}'; \
-         INSERT INTO events SELECT value, value * 7919 % 100000, 'kind of event ' || value % 5, \
+         INSERT INTO events SELECT value, value * 7919 % 100000, 'kind of event ' || (value % 5), \
          CASE WHEN value % 8 = 0 THEN NULL ELSE value / 100.0 END, \
          to_timestamp_seconds(1704067200 + value) FROM generate_series(1, {ROWS})",
         file.display()

@@ -204,8 +204,7 @@ impl SinkOptions {
             return Ok(());
         }
         let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key))?;
-        (option.set)(self, value)
-            .map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
+        (option.set)(self, value).map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
     }
 
     /// Options from the pairs of a `CREATE EXTERNAL TABLE … OPTIONS (…)`. DataFusion hands an undotted key over as
@@ -290,6 +289,16 @@ mod tests {
         assert!(set("lock_timeout", "5").is_err());
         assert!(set("job", "").is_err());
         assert!(set("pragma.synchronous", "off; DROP TABLE t").is_err());
+    }
+
+    #[test]
+    fn the_guide_lists_every_option_as_it_is() {
+        let guide = include_str!("lib.rs");
+        for option in OPTIONS {
+            let OptionKey { key, values, default, meaning, .. } = option;
+            let row = format!("//! | `{key}` | {values} | {default} | {meaning} |");
+            assert!(guide.contains(&row), "lib.rs lacks: {row}");
+        }
     }
 
     #[test]

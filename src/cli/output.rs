@@ -36,9 +36,9 @@ impl Printer {
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
                 Self::Csv(writer)
             }
-            Format::Json => {
-                Self::Json(json::WriterBuilder::new().with_explicit_nulls(true).build::<_, json::writer::JsonArray>(out))
-            }
+            Format::Json => Self::Json(
+                json::WriterBuilder::new().with_explicit_nulls(true).build::<_, json::writer::JsonArray>(out),
+            ),
         })
     }
 

@@ -30,10 +30,13 @@ impl Progress {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
             bar
         });
-        let rows = self.plan.metrics().and_then(|metrics| metrics.sum_by_name("rows")).map_or(0, |rows| rows.as_usize());
+        let rows =
+            self.plan.metrics().and_then(|metrics| metrics.sum_by_name("rows")).map_or(0, |rows| rows.as_usize());
         let rate = rows as f64 / elapsed.as_secs_f64();
         bar.set_message(format!(
             "{} rows, {} rows/s, {} s",

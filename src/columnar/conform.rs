@@ -146,9 +146,9 @@ fn nested_alike(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
         (Struct(a), Struct(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| {
-                    a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some()
-                })
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some())
         }
         (Map(a, _), Map(b, _)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
         _ => match (element(a), element(b)) {

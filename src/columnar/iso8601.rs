@@ -18,16 +18,31 @@ fn per_second(unit: TimeUnit) -> i64 {
     10_i64.pow(fraction_digits(unit) as u32)
 }
 
-/// Text under construction; long enough for every form of this module.
+/// Text under construction; long enough for every form of this module. Rows that follow each other are often of one
+/// day, so the last date is kept.
 #[derive(Debug)]
 pub(crate) struct IsoText {
     bytes: [u8; 32],
     len: usize,
+    last_date: Option<(i64, [u8; DATE_BYTES])>,
 }
+
+const DATE_BYTES: usize = "2013-01-31".len();
+
+/// `00` to `99`.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut digits = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        digits[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    digits
+};
 
 impl IsoText {
     pub(crate) fn new() -> Self {
-        Self { bytes: [0; 32], len: 0 }
+        Self { bytes: [0; 32], len: 0, last_date: None }
     }
 
     /// `2013-01-31`, from days since 1970-01-01. `None` outside the years 0000 to 9999.
@@ -61,40 +76,43 @@ impl IsoText {
         Some(self.as_str())
     }
 
-    /// Days to a civil date, Howard Hinnant's `civil_from_days`:
-    /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
     fn push_date(&mut self, days: i64) -> Option<()> {
-        // 0000-01-01 and 9999-12-31.
-        if !(-719_528..=2_932_896).contains(&days) {
-            return None;
-        }
-        let days = days + 719_468;
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        self.push_digits(year, 4);
-        self.push(b'-');
-        self.push_digits(month, 2);
-        self.push(b'-');
-        self.push_digits(day, 2);
+        let date = match self.last_date {
+            Some((last, date)) if last == days => date,
+            _ => {
+                let date = date(days)?;
+                self.last_date = Some((days, date));
+                date
+            }
+        };
+        self.bytes[self.len..self.len + DATE_BYTES].copy_from_slice(&date);
+        self.len += DATE_BYTES;
         Some(())
     }
 
     fn push_time(&mut self, seconds: i64, fraction: i64, unit: TimeUnit) {
-        self.push_digits(seconds / 3_600, 2);
-        self.push(b':');
-        self.push_digits(seconds / 60 % 60, 2);
-        self.push(b':');
-        self.push_digits(seconds % 60, 2);
-        if unit != TimeUnit::Second {
-            self.push(b'.');
-            self.push_digits(fraction, fraction_digits(unit));
+        let seconds = seconds as u32;
+        let mut time = *b"00:00:00.";
+        time[0..2].copy_from_slice(&TWO_DIGITS[(seconds / 3_600) as usize % 100]);
+        time[3..5].copy_from_slice(&TWO_DIGITS[(seconds / 60 % 60) as usize]);
+        time[6..8].copy_from_slice(&TWO_DIGITS[(seconds % 60) as usize]);
+        self.bytes[self.len..self.len + time.len()].copy_from_slice(&time);
+        self.len += time.len();
+        let mut rest = fraction as u64;
+        let end = self.len + fraction_digits(unit);
+        let mut at = end;
+        if fraction_digits(unit) % 2 == 1 {
+            at -= 1;
+            self.bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
         }
+        while at > self.len {
+            at -= 2;
+            self.bytes[at..at + 2].copy_from_slice(&TWO_DIGITS[(rest % 100) as usize]);
+            rest /= 100;
+        }
+        // Without a fraction there is no point.
+        self.len = if unit == TimeUnit::Second { self.len - 1 } else { end };
     }
 
     fn push(&mut self, byte: u8) {
@@ -102,19 +120,34 @@ impl IsoText {
         self.len += 1;
     }
 
-    fn push_digits(&mut self, value: i64, width: usize) {
-        let mut rest = value as u64;
-        for at in (self.len..self.len + width).rev() {
-            self.bytes[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.len += width;
-    }
-
     fn as_str(&self) -> &str {
         // Only ASCII is ever pushed.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
+}
+
+/// Days to a civil date, Howard Hinnant's `civil_from_days`:
+/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+fn date(days: i64) -> Option<[u8; DATE_BYTES]> {
+    // 0000-01-01 and 9999-12-31.
+    if !(-719_528..=2_932_896).contains(&days) {
+        return None;
+    }
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let mut date = *b"0000-00-00";
+    date[0..2].copy_from_slice(&TWO_DIGITS[(year / 100) as usize]);
+    date[2..4].copy_from_slice(&TWO_DIGITS[(year % 100) as usize]);
+    date[5..7].copy_from_slice(&TWO_DIGITS[month as usize]);
+    date[8..10].copy_from_slice(&TWO_DIGITS[day as usize]);
+    Some(date)
 }
 
 /// Months, days and nanoseconds as `P1M2DT3.5S`; each part has its own sign, a zero part is left out.

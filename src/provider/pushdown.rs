@@ -96,8 +96,7 @@ fn exact(expr: &Expr, table: &Table) -> Option<Expr> {
             Expr::InList(InList { expr: Box::new(bare(column)), list: values, negated: *negated })
         }
         Expr::Between(Between { expr, negated, low, high }) => {
-            let (Expr::Column(name), Expr::Literal(low, _), Expr::Literal(high, _)) = (&**expr, &**low, &**high)
-            else {
+            let (Expr::Column(name), Expr::Literal(low, _), Expr::Literal(high, _)) = (&**expr, &**low, &**high) else {
                 return None;
             };
             let column = comparable(name, table)?;
@@ -120,9 +119,7 @@ fn superset(expr: &Expr, table: &Table) -> Option<Expr> {
             (Some(left), Some(right)) => Some(binary(left, Operator::And, right)),
             (one, other) => one.or(other),
         },
-        (Operator::Or, left, right) => {
-            Some(binary(superset(left, table)?, Operator::Or, superset(right, table)?))
-        }
+        (Operator::Or, left, right) => Some(binary(superset(left, table)?, Operator::Or, superset(right, table)?)),
         (op, Expr::Column(name), Expr::Literal(value, _)) => days_around(find(name, table)?, *op, value),
         (op, Expr::Literal(value, _), Expr::Column(name)) => days_around(find(name, table)?, op.swap()?, value),
         _ => exact(expr, table),
@@ -160,10 +157,7 @@ fn days_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Exp
 }
 
 fn is_comparison(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
-    )
+    matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
@@ -194,7 +188,9 @@ fn any_column(expr: &Expr, table: &Table) -> Option<Expr> {
 fn literal(value: &ScalarValue, column: &Column) -> Option<Expr> {
     let data_type = &column.data_type;
     let plain = match value {
-        ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => ScalarValue::Int64(Some((*value).into())),
+        ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => {
+            ScalarValue::Int64(Some((*value).into()))
+        }
         ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
             ScalarValue::Float64(Some(*value))
         }

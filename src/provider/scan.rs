@@ -10,9 +10,7 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt;
 
 use crate::sql::{Database, Query};
@@ -69,10 +67,7 @@ impl ExecutionPlan for ScanExec {
         Vec::new()
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
@@ -88,9 +83,10 @@ impl ExecutionPlan for ScanExec {
             return internal_err!("LandfallScan has one partition, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = self.database.query(self.query.clone())?.map(move |batch| {
-            batch.map_err(DataFusionError::from).record_output(&metrics)
-        });
+        let batches = self
+            .database
+            .query(self.query.clone())?
+            .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)))
     }
 

@@ -73,9 +73,10 @@ impl LandfallTable {
             Some(there) => there,
             None => {
                 database.create_table(&wanted).await?;
-                database.table(&wanted.name).await?.ok_or_else(|| {
-                    Error::schema(format!("table \"{}\" was created and is not there", wanted.name))
-                })?
+                database
+                    .table(&wanted.name)
+                    .await?
+                    .ok_or_else(|| Error::schema(format!("table \"{}\" was created and is not there", wanted.name)))?
             }
         };
         if !same_columns(&there, &wanted) {
@@ -91,12 +92,7 @@ impl LandfallTable {
         Self::new(database, there, schema, options)
     }
 
-    fn new(
-        database: Arc<dyn Database>,
-        mut table: Table,
-        schema: SchemaRef,
-        options: SinkOptions,
-    ) -> Result<Self> {
+    fn new(database: Arc<dyn Database>, mut table: Table, schema: SchemaRef, options: SinkOptions) -> Result<Self> {
         // A key that does not exist is told now, not at the first write.
         table.conflict_key(&options.conflict_key, options.on_conflict)?;
         for (column, field) in table.columns.iter_mut().zip(schema.fields()) {
@@ -156,14 +152,8 @@ impl LandfallTable {
                 key.join(", ")
             )));
         }
-        let spec = WriteSpec {
-            table: self.table.name.clone(),
-            columns,
-            existing,
-            on_conflict,
-            key,
-            stats: Arc::default(),
-        };
+        let spec =
+            WriteSpec { table: self.table.name.clone(), columns, existing, on_conflict, key, stats: Arc::default() };
         self.database.check(&self.table, &spec)?;
         Ok(spec)
     }

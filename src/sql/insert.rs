@@ -3,19 +3,16 @@
 use crate::sql::{Filled, Table, quote};
 use crate::xa::{OnConflict, WriteSpec};
 
-/// `INSERT INTO … VALUES (?, …), … ON CONFLICT …` for `rows` rows of the columns of `spec`.
+/// `<verb> … VALUES (?, …), … ON CONFLICT …` for `rows` rows of the columns of `spec`; the verb is the dialect's
+/// `INSERT INTO`.
 ///
 /// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
 /// to what the server would have filled in (`excluded` has it); nothing is deleted, so no foreign key cascades.
-pub(crate) fn insert_into(table: &Table, spec: &WriteSpec, rows: usize) -> String {
+pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let row = format!("({})", vec!["?"; spec.columns.fields().len()].join(", "));
-    let mut sql = format!(
-        "INSERT INTO {} ({}) VALUES {}",
-        quote(&table.name),
-        quoted(names.clone()),
-        vec![row; rows].join(", ")
-    );
+    let mut sql =
+        format!("{verb} {} ({}) VALUES {}", quote(&table.name), quoted(names.clone()), vec![row; rows].join(", "));
     let set: Vec<&String> = match spec.on_conflict {
         OnConflict::Error => return sql,
         OnConflict::Ignore => Vec::new(),
@@ -80,7 +77,7 @@ mod tests {
             key: vec!["k".into()],
             stats: Arc::default(),
         };
-        insert_into(&table, &spec, 2)
+        insert_into("INSERT INTO", &table, &spec, 2)
     }
 
     #[test]
@@ -94,9 +91,7 @@ mod tests {
         );
         assert_eq!(
             statement(OnConflict::Replace),
-            format!(
-                r#"{insert} ON CONFLICT ("k") DO UPDATE SET "v" = excluded."v", "left out" = excluded."left out""#
-            )
+            format!(r#"{insert} ON CONFLICT ("k") DO UPDATE SET "v" = excluded."v", "left out" = excluded."left out""#)
         );
     }
 }

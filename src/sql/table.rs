@@ -86,8 +86,7 @@ impl Table {
             OnConflict::Ignore => "on_conflict = ignore",
             OnConflict::Update => "on_conflict = update",
         };
-        let mut keys =
-            std::iter::once(&self.primary_key).filter(|key| !key.is_empty()).chain(&self.unique_keys);
+        let mut keys = std::iter::once(&self.primary_key).filter(|key| !key.is_empty()).chain(&self.unique_keys);
         if wanted.is_empty() {
             if !self.primary_key.is_empty() {
                 return Ok(self.primary_key.clone());

@@ -8,34 +8,40 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::writer::{SLICE_ROWS, Writer};
+use super::rows::{RowEncoder, Rows};
+use super::writer::Writer;
 use super::{Sqlite, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
 
-/// Batches that wait for the writer: the query works on the next one while this many are on their way.
-const QUEUED_BATCHES: usize = 2;
+/// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
+const SLICE_ROWS: usize = 8_192;
 
-/// An open branch. Closing the channel lets the thread finish what is queued and give the writer back.
+/// Slices that wait for the writer: the next ones are made while this many are on their way.
+const QUEUED_SLICES: usize = 2;
+
+/// An open branch. Rows are encoded where they come from and inserted on a thread. Closing the channel lets the
+/// thread finish what is queued and give the writer back.
 pub(super) struct SqliteBranch {
-    batches: Option<mpsc::Sender<RecordBatch>>,
+    encoder: RowEncoder,
+    slices: Option<mpsc::Sender<Rows>>,
     thread: Option<JoinHandle<Result<Writer>>>,
     abandoned: Arc<AtomicBool>,
 }
 
 impl SqliteBranch {
     pub(super) async fn start(database: Sqlite, spec: WriteSpec) -> Result<Self> {
-        let writer = blocking(move || Writer::begin(database, spec)).await?;
-        let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
+        let (writer, encoder) = blocking(move || Writer::begin(database, spec)).await?;
+        let (sender, receiver) = mpsc::channel(QUEUED_SLICES);
         let abandoned = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&abandoned);
-        let thread = tokio::task::spawn_blocking(move || write_all(writer, receiver, &seen));
-        Ok(Self { batches: Some(sender), thread: Some(thread), abandoned })
+        let thread = tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen));
+        Ok(Self { encoder, slices: Some(sender), thread: Some(thread), abandoned })
     }
 
-    /// Waits until all batches are written; an error has rolled the transaction back.
+    /// Waits until all rows are inserted; an error has rolled the transaction back.
     async fn finish(&mut self) -> Result<Writer> {
-        self.batches = None;
+        self.slices = None;
         let Some(thread) = self.thread.take() else {
             return Err(Error::internal("the branch failed before and cannot go on"));
         };
@@ -43,33 +49,26 @@ impl SqliteBranch {
     }
 }
 
-fn write_all(
-    mut writer: Writer,
-    mut batches: mpsc::Receiver<RecordBatch>,
-    abandoned: &AtomicBool,
-) -> Result<Writer> {
-    while let Some(batch) = batches.blocking_recv() {
-        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            if abandoned.load(Relaxed) {
-                return Err(Error::new(ErrorKind::Interrupted, "the write was abandoned"));
-            }
-            writer.insert(&batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first)))?;
-        }
-    }
+fn insert_all(mut writer: Writer, mut slices: mpsc::Receiver<Rows>, abandoned: &AtomicBool) -> Result<Writer> {
+    // Whoever abandons the branch drops the writer too, and with it what was inserted.
+    let wanted = |_: &Rows| !abandoned.load(Relaxed);
+    writer.insert_all(std::iter::from_fn(|| slices.blocking_recv()).take_while(wanted))?;
     Ok(writer)
 }
 
 #[async_trait]
 impl Branch for SqliteBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        if let Some(batches) = &self.batches
-            && batches.send(batch).await.is_ok()
-        {
-            return Ok(());
+        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let rows = self.encoder.encode(&batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first)))?;
+            let Some(slices) = &self.slices else { return self.finish().await.map(drop) };
+            if slices.send(rows).await.is_err() {
+                // The thread takes no more: it has failed, and says why.
+                self.finish().await?;
+                return Err(Error::internal("the SQLite thread ended early"));
+            }
         }
-        // The thread takes no more: it has failed, and says why.
-        self.finish().await?;
-        Err(Error::internal("the SQLite thread ended early"))
+        Ok(())
     }
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {

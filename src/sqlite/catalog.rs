@@ -20,8 +20,9 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         .optional()?;
     let Some((name, is_view, without_rowid)) = found else { return Ok(None) };
 
-    let mut statement = connection
-        .prepare("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+    let mut statement = connection.prepare(
+        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
+    )?;
     let mut key: Vec<(i64, String)> = Vec::new();
     let mut columns = Vec::new();
     let mut rows = statement.query([&name])?;
@@ -144,7 +145,7 @@ impl Sqlite {
 /// The first value of a column as a literal of SQL.
 fn literal(stored: &Stored) -> String {
     use rusqlite::types::ValueRef;
-    match stored.value(0).get() {
+    match stored.value(0) {
         ValueRef::Null => "NULL".into(),
         ValueRef::Integer(value) => value.to_string(),
         ValueRef::Real(value) if value.is_infinite() => if value > 0.0 { "9e999" } else { "-9e999" }.into(),

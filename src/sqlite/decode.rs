@@ -7,8 +7,8 @@ use arrow::array::{
     Int64Builder, NullArray, PrimitiveArray, StringViewArray, StringViewBuilder, UInt64Array,
 };
 use arrow::datatypes::{
-    DataType, Int64Type, IntervalDayTime, IntervalDayTimeType, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, TimeUnit, i256,
+    DataType, Int64Type, IntervalDayTime, IntervalDayTimeType, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalUnit, IntervalYearMonthType, TimeUnit, i256,
 };
 use rusqlite::types::ValueRef;
 
@@ -279,8 +279,9 @@ fn temporal(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     match parsed(&array) {
         Some(values) if texts.iter().flatten().all(fits) => Ok(values),
         _ => {
-            let bad = (0..texts.len())
-                .find(|row| texts.is_valid(*row) && !(fits(texts.value(*row)) && parsed(&array.slice(*row, 1)).is_some()));
+            let bad = (0..texts.len()).find(|row| {
+                texts.is_valid(*row) && !(fits(texts.value(*row)) && parsed(&array.slice(*row, 1)).is_some())
+            });
             Err(undecodable(texts, bad.unwrap_or(0), to))
         }
     }
@@ -319,9 +320,18 @@ mod tests {
     #[test]
     fn a_decimal_is_read_to_its_last_digit() {
         for (text, expected) in [
-            ("1.00000001", Some("100000001")), ("-0.5", Some("-50000000")), ("1e3", Some("100000000000")),
-            ("1.000000010000", Some("100000001")), ("0.000000001", None), ("", None), ("-", None), ("1.2.3", None),
-            ("9999999999999", None), ("+7", Some("700000000")), ("1e-8", Some("1")), ("0", Some("0")),
+            ("1.00000001", Some("100000001")),
+            ("-0.5", Some("-50000000")),
+            ("1e3", Some("100000000000")),
+            ("1.000000010000", Some("100000001")),
+            ("0.000000001", None),
+            ("", None),
+            ("-", None),
+            ("1.2.3", None),
+            ("9999999999999", None),
+            ("+7", Some("700000000")),
+            ("1e-8", Some("1")),
+            ("0", Some("0")),
         ] {
             let parsed = parse_decimal(text, 18, 8).map(|value| value.to_string());
             assert_eq!(parsed.as_deref(), expected, "{text}");

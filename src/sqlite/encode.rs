@@ -12,7 +12,7 @@ use arrow::datatypes::{
     DataType, Float64Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
     IntervalYearMonthType, TimeUnit, UInt64Type,
 };
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::ValueRef;
 
 use super::json;
 use super::types::{Affinity, Form};
@@ -33,14 +33,14 @@ pub(super) enum Stored {
 impl Stored {
     /// The value of a row, borrowed.
     #[inline]
-    pub(super) fn value(&self, row: usize) -> Value<'_> {
-        Value(match self {
+    pub(super) fn value(&self, row: usize) -> ValueRef<'_> {
+        match self {
             Self::Integer(array) if array.is_valid(row) => ValueRef::Integer(array.value(row)),
             Self::Real(array) if array.is_valid(row) => ValueRef::Real(array.value(row)),
             Self::Text(array) if array.is_valid(row) => ValueRef::Text(array.value(row).as_bytes()),
             Self::Blob(array) if array.is_valid(row) => ValueRef::Blob(array.value(row)),
             _ => ValueRef::Null,
-        })
+        }
     }
 
     /// Bytes of the values, exactly: 8 a number, the length of a text or blob.
@@ -60,23 +60,6 @@ impl Stored {
             Self::Text(array) => lengths(array.views(), array.nulls()),
             Self::Blob(array) => lengths(array.views(), array.nulls()),
         }
-    }
-}
-
-/// A borrowed value that can be bound to a statement.
-#[derive(Debug)]
-pub(super) struct Value<'a>(ValueRef<'a>);
-
-impl<'a> Value<'a> {
-    pub(super) fn get(&self) -> ValueRef<'a> {
-        self.0
-    }
-}
-
-impl ToSql for Value<'_> {
-    #[inline]
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.0))
     }
 }
 
@@ -223,7 +206,8 @@ fn texts(array: &ArrayRef, affinity: Affinity) -> Result<StringViewArray> {
 /// Whether SQLite makes a number of a text that does not read back the same.
 fn changes_as_number(text: &str) -> bool {
     let trimmed = text.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
-    let numeric = trimmed.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && trimmed.parse::<f64>().is_ok();
+    let numeric =
+        trimmed.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && trimmed.parse::<f64>().is_ok();
     numeric && text.parse::<i64>().map(|number| number.to_string()).as_deref() != Ok(text)
 }
 

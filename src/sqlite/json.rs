@@ -98,12 +98,7 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
         (_, Struct(fields)) => {
             let source = array.as_struct();
             let columns = source.columns().iter().map(to_json_form).collect::<Result<Vec<_>>>()?;
-            let made = StructArray::try_new_with_length(
-                fields.clone(),
-                columns,
-                source.nulls().cloned(),
-                source.len(),
-            );
+            let made = StructArray::try_new_with_length(fields.clone(), columns, source.nulls().cloned(), source.len());
             Arc::new(made.map_err(|error| Error::internal(error.to_string()))?)
         }
         (_, Map(entries, sorted)) => {
@@ -141,7 +136,8 @@ pub(super) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef>
     let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} has no JSON form")))?;
     let not_this = |row: usize, why: String| {
         let shown: ArrayRef = Arc::new(texts.clone());
-        Error::new(ErrorKind::Decode, misfit(&shown, row, &format!("is not JSON of {to}: {why}")).to_string()).at_row(row)
+        Error::new(ErrorKind::Decode, misfit(&shown, row, &format!("is not JSON of {to}: {why}")).to_string())
+            .at_row(row)
     };
     match parse(texts, &json) {
         Ok(values) => from_json_form(&values, to),

@@ -17,8 +17,7 @@ impl DecisionLog for Sqlite {
         blocking(move || {
             let mut connection = database.open(Missing::Refuse)?;
             let error = |error| database.error(error).with_context("writing the ledger");
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
             let stands = database.decide_in(&transaction, &proposal)?;
             transaction.commit().map_err(error)?;
             Ok(stands)
@@ -59,9 +58,7 @@ impl Sqlite {
             connection.execute(DECIDE, params![job, epoch, proposal.gtrid, decision, rows, positions])?;
             connection.query_row(STANDING, params![job, epoch], read_row)
         };
-        decide()
-            .map_err(|error| self.error(error).with_context("writing the ledger"))?
-            .into_record(&proposal.job)
+        decide().map_err(|error| self.error(error).with_context("writing the ledger"))?.into_record(&proposal.job)
     }
 
     fn read_ledger(&self, connection: &Connection, job: &JobId) -> Result<JobState> {
@@ -81,11 +78,5 @@ impl Sqlite {
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        epoch: row.get(0)?,
-        gtrid: row.get(1)?,
-        decision: row.get(2)?,
-        rows: row.get(3)?,
-        positions: row.get(4)?,
-    })
+    Ok(Row { epoch: row.get(0)?, gtrid: row.get(1)?, decision: row.get(2)?, rows: row.get(3)?, positions: row.get(4)? })
 }

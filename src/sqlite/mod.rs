@@ -11,7 +11,9 @@ mod error;
 mod json;
 mod ledger;
 mod resource;
+mod rows;
 mod scan;
+mod statement;
 pub mod types;
 mod writer;
 

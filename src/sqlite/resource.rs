@@ -5,12 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::branch::SqliteBranch;
-use super::{Sqlite, blocking, scan, writer};
+use super::rows::RowEncoder;
+use super::{Sqlite, blocking, scan};
 use crate::error::Result;
 use crate::sql::{BatchStream, Database, NewTable, Query, Table};
-use crate::xa::{
-    Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid,
-};
+use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid};
 
 #[async_trait]
 impl ResourceManager for Sqlite {
@@ -58,7 +57,7 @@ impl Database for Sqlite {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
-        writer::targets(table, spec).map(drop)
+        RowEncoder::try_new(table, spec).map(drop)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

@@ -68,12 +68,9 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
         if count == query.batch_size || (is_last && count > 0) {
             let arrays = decoders.iter_mut().zip(&ways).map(|(decoder, way)| way.apply(&decoder.finish()?));
             let options = RecordBatchOptions::new().with_row_count(Some(count));
-            let batch = RecordBatch::try_new_with_options(
-                query.schema.clone(),
-                arrays.collect::<Result<Vec<_>>>()?,
-                &options,
-            )
-            .map_err(|error| Error::internal(error.to_string()))?;
+            let batch =
+                RecordBatch::try_new_with_options(query.schema.clone(), arrays.collect::<Result<Vec<_>>>()?, &options)
+                    .map_err(|error| Error::internal(error.to_string()))?;
             if batches.blocking_send(Ok(batch)).is_err() {
                 return Ok(());
             }

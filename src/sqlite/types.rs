@@ -226,23 +226,54 @@ mod tests {
     fn all() -> Vec<DataType> {
         let item = |t| Arc::new(Field::new("item", t, true));
         let mut all = vec![
-            Null, Boolean, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float16, Float32, Float64,
-            Utf8View, BinaryView, Date32, Date64, FixedSizeBinary(16), Decimal32(7, 2), Decimal64(12, -3),
-            Decimal128(38, 10), Decimal256(76, 0),
-            Interval(IntervalUnit::YearMonth), Interval(IntervalUnit::DayTime), Interval(IntervalUnit::MonthDayNano),
-            Time32(TimeUnit::Second), Time32(TimeUnit::Millisecond),
-            Time64(TimeUnit::Microsecond), Time64(TimeUnit::Nanosecond),
-            List(item(Int32)), LargeList(item(Utf8)), FixedSizeList(item(Float32), 3),
+            Null,
+            Boolean,
+            Int8,
+            Int16,
+            Int32,
+            Int64,
+            UInt8,
+            UInt16,
+            UInt32,
+            UInt64,
+            Float16,
+            Float32,
+            Float64,
+            Utf8View,
+            BinaryView,
+            Date32,
+            Date64,
+            FixedSizeBinary(16),
+            Decimal32(7, 2),
+            Decimal64(12, -3),
+            Decimal128(38, 10),
+            Decimal256(76, 0),
+            Interval(IntervalUnit::YearMonth),
+            Interval(IntervalUnit::DayTime),
+            Interval(IntervalUnit::MonthDayNano),
+            Time32(TimeUnit::Second),
+            Time32(TimeUnit::Millisecond),
+            Time64(TimeUnit::Microsecond),
+            Time64(TimeUnit::Nanosecond),
+            List(item(Int32)),
+            LargeList(item(Utf8)),
+            FixedSizeList(item(Float32), 3),
             Struct(Fields::from(vec![Field::new("a b, c", Decimal128(10, 2), false), Field::new("c", Date32, true)])),
-            Map(Arc::new(Field::new("entries", Struct(Fields::from(vec![
-                Field::new("keys", Utf8, false), Field::new("values", Int32, true),
-            ])), false)), false),
+            Map(
+                Arc::new(Field::new(
+                    "entries",
+                    Struct(Fields::from(vec![Field::new("keys", Utf8, false), Field::new("values", Int32, true)])),
+                    false,
+                )),
+                false,
+            ),
         ];
         for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
             all.push(Duration(unit));
-            all.extend([None, Some("UTC"), Some("+05:30"), Some("America/New_York")].map(|zone| {
-                Timestamp(unit, zone.map(Into::into))
-            }));
+            all.extend(
+                [None, Some("UTC"), Some("+05:30"), Some("America/New_York")]
+                    .map(|zone| Timestamp(unit, zone.map(Into::into))),
+            );
         }
         all
     }
@@ -279,10 +310,22 @@ mod tests {
     #[test]
     fn foreign_types_follow_the_documented_rules() {
         for (declared, expected) in [
-            ("BIGINT", Int64), ("tinyint(1)", Int64), ("INT", Int64), ("VARCHAR(20)", Utf8View), ("FLOAT", Float64),
-            ("DOUBLE PRECISION", Float64), ("numeric(10, 2)", Decimal128(10, 2)), ("DECIMAL(99,2)", Float64),
-            ("NUMERIC", Float64), ("", Utf8View), ("BLOB", BinaryView), ("uuid", Utf8View), ("bool", Boolean),
-            ("datetime", Timestamp(TimeUnit::Microsecond, None)), ("STRING", Utf8View), ("Utf8", Utf8View),
+            ("BIGINT", Int64),
+            ("tinyint(1)", Int64),
+            ("INT", Int64),
+            ("VARCHAR(20)", Utf8View),
+            ("FLOAT", Float64),
+            ("DOUBLE PRECISION", Float64),
+            ("numeric(10, 2)", Decimal128(10, 2)),
+            ("DECIMAL(99,2)", Float64),
+            ("NUMERIC", Float64),
+            ("", Utf8View),
+            ("BLOB", BinaryView),
+            ("uuid", Utf8View),
+            ("bool", Boolean),
+            ("datetime", Timestamp(TimeUnit::Microsecond, None)),
+            ("STRING", Utf8View),
+            ("Utf8", Utf8View),
         ] {
             assert_eq!(arrow_type(declared), expected, "{declared}");
         }

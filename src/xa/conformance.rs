@@ -43,10 +43,7 @@ impl fmt::Debug for Subject {
 
 /// The columns that the suite writes.
 pub fn columns() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, false),
-        Field::new("name", DataType::Utf8, true),
-    ]))
+    Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)]))
 }
 
 /// Runs every case that fits the capability of the resource manager.

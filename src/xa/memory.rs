@@ -120,9 +120,9 @@ impl DecisionLog for MemoryResource {
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
         let known = self.read(job).await?;
         let kept = [known.last_epoch, known.checkpoint.map(|record| record.epoch)];
-        self.state().records.retain(|record| {
-            &record.job != job || record.epoch >= before || kept.contains(&Some(record.epoch))
-        });
+        self.state()
+            .records
+            .retain(|record| &record.job != job || record.epoch >= before || kept.contains(&Some(record.epoch)));
         Ok(())
     }
 }

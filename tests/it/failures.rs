@@ -87,9 +87,7 @@ async fn a_row_that_the_table_refuses_is_named() {
 
 #[tokio::test]
 async fn a_value_that_sqlite_would_change_is_refused() {
-    let landing = Landing::new(
-        "CREATE TABLE t (i INTEGER, r REAL, d DATE, n NUMERIC(20, 10), s STRING, ts TIMESTAMP)",
-    );
+    let landing = Landing::new("CREATE TABLE t (i INTEGER, r REAL, d DATE, n NUMERIC(20, 10), s STRING, ts TIMESTAMP)");
     landing.register("t", "", "").await.unwrap();
     for (insert, parts) in [
         ("t (r) VALUES (1.0), ('NaN')", ["row 2", "\"r\"", "NULL"]),
@@ -129,7 +127,8 @@ async fn a_locked_database_is_waited_for_and_its_holder_named() {
 #[tokio::test]
 async fn a_full_disk_leaves_nothing_half_written() {
     for journal_mode in ["delete", "wal"] {
-        let landing = Landing::new(&format!("PRAGMA journal_mode = {journal_mode}; {TABLE}; INSERT INTO t VALUES (0, 'old')"));
+        let landing =
+            Landing::new(&format!("PRAGMA journal_mode = {journal_mode}; {TABLE}; INSERT INTO t VALUES (0, 'old')"));
         landing.register("t", "", "'pragma.max_page_count' '50'").await.unwrap();
         let fill = "INSERT INTO t SELECT value, repeat('x', 1000) FROM generate_series(1, 100000)";
         let error = landing.error(fill).await;
@@ -144,7 +143,8 @@ async fn a_full_disk_leaves_nothing_half_written() {
 async fn a_query_that_fails_in_mid_stream_leaves_the_table_as_it_was() {
     let landing = Landing::new(TABLE);
     landing.register("t", "", "").await.unwrap();
-    let error = landing.error("INSERT INTO t SELECT value, 100 / (90000 - value) FROM generate_series(1, 100000)").await;
+    let error =
+        landing.error("INSERT INTO t SELECT value, 100 / (90000 - value) FROM generate_series(1, 100000)").await;
     says(&error, &["writing table t", "the query failed", "Divide by zero"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 }

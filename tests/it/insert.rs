@@ -69,8 +69,10 @@ async fn ignore_ignores_key_conflicts_only() {
 
 #[tokio::test]
 async fn conflicts_are_found_by_another_key_where_it_is_named() {
-    let landing = Landing::new("CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT UNIQUE, v INTEGER);
-        INSERT INTO t VALUES (1, 'a', 1)");
+    let landing = Landing::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT UNIQUE, v INTEGER);
+        INSERT INTO t VALUES (1, 'a', 1)",
+    );
     landing.register("t", "", "'on_conflict' 'update', 'conflict_key' 'code'").await.unwrap();
     landing.sql("INSERT INTO t (code, v) VALUES ('a', 10), ('b', 20)").await.unwrap();
     assert_eq!(landing.rows("SELECT * FROM t"), ["1|a|10", "2|b|20"]);
@@ -105,10 +107,12 @@ async fn a_statement_that_fails_at_its_last_row_leaves_the_table_as_it_was() {
 
 #[tokio::test]
 async fn a_table_is_written_from_the_same_file() {
-    let landing = Landing::new("CREATE TABLE s (k INTEGER PRIMARY KEY, a TEXT);
+    let landing = Landing::new(
+        "CREATE TABLE s (k INTEGER PRIMARY KEY, a TEXT);
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
         INSERT INTO s SELECT i, printf('%0100d', i) FROM n;
-        CREATE TABLE t (k INTEGER PRIMARY KEY, a TEXT)");
+        CREATE TABLE t (k INTEGER PRIMARY KEY, a TEXT)",
+    );
     landing.register("s", "", "").await.unwrap();
     landing.register("t", "", "'lock_timeout' '30s'").await.unwrap();
     // More than SQLite's cache holds: its pages cannot go to the file while the query reads it.
@@ -120,7 +124,8 @@ async fn a_table_is_written_from_the_same_file() {
 
 #[tokio::test]
 async fn names_are_taken_as_they_are_spelled() {
-    let landing = Landing::new(r#"CREATE TABLE "Order ""Lines""" ("Select" INTEGER PRIMARY KEY, "a`b" TEXT, "ä" TEXT)"#);
+    let landing =
+        Landing::new(r#"CREATE TABLE "Order ""Lines""" ("Select" INTEGER PRIMARY KEY, "a`b" TEXT, "ä" TEXT)"#);
     landing.register("lines", "", r#"'table' 'Order "Lines"'"#).await.unwrap();
     landing.sql(r#"INSERT INTO lines VALUES (1, 'x', 'y'), (2, 'z', NULL)"#).await.unwrap();
     landing.sql(r#"REPLACE INTO lines ("Select", "a`b") VALUES (1, 'w')"#).await.unwrap();

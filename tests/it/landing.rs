@@ -37,10 +37,8 @@ impl Landing {
     pub async fn register(&self, name: &str, columns: &str, options: &str) -> Result<(), DataFusionError> {
         let options = if options.is_empty() { String::new() } else { format!("OPTIONS ({options})") };
         let file = self.file();
-        let sql = format!(
-            "CREATE EXTERNAL TABLE {name} {columns} STORED AS SQLITE LOCATION '{}' {options}",
-            file.display()
-        );
+        let sql =
+            format!("CREATE EXTERNAL TABLE {name} {columns} STORED AS SQLITE LOCATION '{}' {options}", file.display());
         self.context.sql(&sql).await.map(drop)
     }
 

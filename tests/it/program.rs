@@ -38,9 +38,8 @@ fn the_quickstart_gives_the_same_table_each_time() {
     let contents = || {
         let db = Connection::open(folder.path().join("quickstart.db")).unwrap();
         let sum = "SELECT count(*) || ' ' || sum(temp) || ' ' || min(time_hour) || ' ' || max(time_hour) FROM ";
-        ["weather", "weather_once"].map(|table| {
-            db.query_row(&format!("{sum} {table}"), [], |row| row.get::<_, String>(0)).unwrap()
-        })
+        ["weather", "weather_once"]
+            .map(|table| db.query_row(&format!("{sum} {table}"), [], |row| row.get::<_, String>(0)).unwrap())
     };
     let first = run(folder.path(), &["sql", script.to_str().unwrap()]);
     assert!(first.status.success(), "{first:?}");

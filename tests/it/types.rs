@@ -88,13 +88,18 @@ fn cases() -> Vec<Case> {
     let big = "'57896044618658097711785492504343953926634992332820282019728792003956564819967'";
     assert_eq!(i256::MAX.to_string(), big.trim_matches('\''));
     // One digit less: the type has 76.
-    let decimal256 = Decimal256Array::from_iter(decimal256.iter().map(|value| value.map(|value| value / i256::from(10))));
+    let decimal256 =
+        Decimal256Array::from_iter(decimal256.iter().map(|value| value.map(|value| value / i256::from(10))));
     vec![
         case(NullArray::new(3), "Null", &["NULL", "NULL", "NULL"]),
         case(BooleanArray::from(vec![Some(true), Some(false), None]), "BOOLEAN", &["1", "0", "NULL"]),
         case(Int8Array::from(vec![Some(i8::MIN), Some(i8::MAX), None]), "Int8", &["-128", "127", "NULL"]),
         case(Int16Array::from(vec![Some(i16::MIN), Some(0), None]), "Int16", &["-32768", "0", "NULL"]),
-        case(Int32Array::from(vec![Some(i32::MIN), Some(i32::MAX), None]), "Int32", &["-2147483648", "2147483647", "NULL"]),
+        case(
+            Int32Array::from(vec![Some(i32::MIN), Some(i32::MAX), None]),
+            "Int32",
+            &["-2147483648", "2147483647", "NULL"],
+        ),
         case(
             Int64Array::from(vec![Some(i64::MIN), Some(i64::MAX), None]),
             "INTEGER",
@@ -108,13 +113,17 @@ fn cases() -> Vec<Case> {
             "UInt64",
             &["9223372036854775807", "0", "NULL"],
         ),
-        case(Float16Array::from(vec![Some(f16::MAX), Some(f16::from_f32(0.5)), None]), "Float16", &["65504.0", "0.5", "NULL"]),
-        case(Float32Array::from(vec![Some(0.25), Some(f32::NEG_INFINITY), None]), "Float32", &["0.25", "-9.0e+999", "NULL"]),
         case(
-            Float64Array::from(vec![Some(0.1), Some(f64::INFINITY), None]),
-            "REAL",
-            &["0.1", "9.0e+999", "NULL"],
+            Float16Array::from(vec![Some(f16::MAX), Some(f16::from_f32(0.5)), None]),
+            "Float16",
+            &["65504.0", "0.5", "NULL"],
         ),
+        case(
+            Float32Array::from(vec![Some(0.25), Some(f32::NEG_INFINITY), None]),
+            "Float32",
+            &["0.25", "-9.0e+999", "NULL"],
+        ),
+        case(Float64Array::from(vec![Some(0.1), Some(f64::INFINITY), None]), "REAL", &["0.1", "9.0e+999", "NULL"]),
         case(
             Decimal32Array::from(vec![Some(-9_999_999), Some(10), None]).with_precision_and_scale(7, 2).unwrap(),
             "TEXT \"Decimal32(7, 2)\"",
@@ -143,20 +152,33 @@ fn cases() -> Vec<Case> {
             &["'1e5'", "'longer than twelve bytes'", "NULL"],
         ),
         case(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), Some(b""), None]), "BLOB", &["X'00FF'", "X''", "NULL"]),
-        case(LargeBinaryArray::from(vec![Some(&b"123"[..]), Some(b"4"), None]), "BLOB", &["X'313233'", "X'34'", "NULL"]),
+        case(
+            LargeBinaryArray::from(vec![Some(&b"123"[..]), Some(b"4"), None]),
+            "BLOB",
+            &["X'313233'", "X'34'", "NULL"],
+        ),
         case(BinaryViewArray::from(vec![Some(&b"5"[..]), Some(b"6"), None]), "BLOB", &["X'35'", "X'36'", "NULL"]),
         case(
-            FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-                [Some([0_u8, 1]), Some([2, 3]), None].into_iter(),
-                2,
-            )
-            .unwrap(),
+            FixedSizeBinaryArray::try_from_sparse_iter_with_size([Some([0_u8, 1]), Some([2, 3]), None].into_iter(), 2)
+                .unwrap(),
             "FixedSizeBinary(2)",
             &["X'0001'", "X'0203'", "NULL"],
         ),
-        case(Date32Array::from(vec![Some(-719_528), Some(2_932_896), None]), "DATE", &["'0000-01-01'", "'9999-12-31'", "NULL"]),
-        case(Date64Array::from(vec![Some(951_782_400_000), Some(-86_400_000), None]), "Date64", &["'2000-02-29'", "'1969-12-31'", "NULL"]),
-        case(Time32SecondArray::from(vec![Some(0), Some(86_399), None]), "Time32(s)", &["'00:00:00'", "'23:59:59'", "NULL"]),
+        case(
+            Date32Array::from(vec![Some(-719_528), Some(2_932_896), None]),
+            "DATE",
+            &["'0000-01-01'", "'9999-12-31'", "NULL"],
+        ),
+        case(
+            Date64Array::from(vec![Some(951_782_400_000), Some(-86_400_000), None]),
+            "Date64",
+            &["'2000-02-29'", "'1969-12-31'", "NULL"],
+        ),
+        case(
+            Time32SecondArray::from(vec![Some(0), Some(86_399), None]),
+            "Time32(s)",
+            &["'00:00:00'", "'23:59:59'", "NULL"],
+        ),
         case(
             Time32MillisecondArray::from(vec![Some(1), Some(86_399_999), None]),
             "Time32(ms)",
@@ -202,16 +224,36 @@ fn cases() -> Vec<Case> {
             "Timestamp(s, \"+05:30\")",
             &["'1970-01-01 00:00:00Z'", "'1970-01-02 00:00:00Z'", "NULL"],
         ),
-        case(DurationSecondArray::from(vec![Some(-1), Some(i64::MAX), None]), "Duration(s)", &["-1", "9223372036854775807", "NULL"]),
-        case(DurationNanosecondArray::from(vec![Some(i64::MIN), Some(5), None]), "Duration(ns)", &["-9223372036854775808", "5", "NULL"]),
-        case(IntervalYearMonthArray::from(vec![Some(14), Some(-1), None]), "Interval(YearMonth)", &["'P14M'", "'P-1M'", "NULL"]),
         case(
-            IntervalDayTimeArray::from(vec![Some(IntervalDayTime::new(-2, 1_500)), Some(IntervalDayTime::new(0, -1)), None]),
+            DurationSecondArray::from(vec![Some(-1), Some(i64::MAX), None]),
+            "Duration(s)",
+            &["-1", "9223372036854775807", "NULL"],
+        ),
+        case(
+            DurationNanosecondArray::from(vec![Some(i64::MIN), Some(5), None]),
+            "Duration(ns)",
+            &["-9223372036854775808", "5", "NULL"],
+        ),
+        case(
+            IntervalYearMonthArray::from(vec![Some(14), Some(-1), None]),
+            "Interval(YearMonth)",
+            &["'P14M'", "'P-1M'", "NULL"],
+        ),
+        case(
+            IntervalDayTimeArray::from(vec![
+                Some(IntervalDayTime::new(-2, 1_500)),
+                Some(IntervalDayTime::new(0, -1)),
+                None,
+            ]),
             "Interval(DayTime)",
             &["'P-2DT1.5S'", "'PT-0.001S'", "NULL"],
         ),
         case(
-            IntervalMonthDayNanoArray::from(vec![Some(interval(1, -2, 3)), Some(interval(i32::MIN, i32::MAX, i64::MIN)), None]),
+            IntervalMonthDayNanoArray::from(vec![
+                Some(interval(1, -2, 3)),
+                Some(interval(i32::MIN, i32::MAX, i64::MIN)),
+                None,
+            ]),
             "Interval(MonthDayNano)",
             &["'P1M-2DT0.000000003S'", "'P-2147483648M2147483647DT-9223372036.854775808S'", "NULL"],
         ),
@@ -279,7 +321,8 @@ async fn land(landing: &Landing, batch: &RecordBatch, options: SinkOptions) -> d
 
 async fn read(landing: &Landing, table: &str, schema: &SchemaRef) -> RecordBatch {
     let batches = landing.sql(&format!("SELECT * FROM {table}")).await.unwrap();
-    datafusion::arrow::compute::concat_batches(batches.first().map_or(schema, |batch| batch.schema_ref()), &batches).unwrap()
+    datafusion::arrow::compute::concat_batches(batches.first().map_or(schema, |batch| batch.schema_ref()), &batches)
+        .unwrap()
 }
 
 /// The type that a column without given type is read as.
@@ -339,7 +382,8 @@ async fn uint64_beyond_the_signed_range_is_text_or_an_error() {
 #[tokio::test]
 async fn numbers_that_json_cannot_say_are_refused() {
     for bad in [f64::NAN, f64::INFINITY] {
-        let list = ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(1.0)]), Some(vec![Some(bad)])]);
+        let list =
+            ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(1.0)]), Some(vec![Some(bad)])]);
         let landing = Landing::new("");
         let error = land(&landing, &batch(&[Arc::new(list)]), SinkOptions::new()).await.unwrap_err().to_string();
         says(&error, &["\"c0\"", "JSON"]);
@@ -357,8 +401,16 @@ async fn sqlites_own_date_functions_read_what_lands() {
 /// Arbitrary values of the types whose values are many.
 fn arbitrary_batch() -> impl Strategy<Value = RecordBatch> {
     type Row = (
-        Option<i64>, Option<f64>, Option<f32>, Option<String>, Option<Vec<u8>>, Option<i128>, Option<i64>,
-        Option<(i32, i32, i64)>, Option<Vec<Option<String>>>, Option<i32>,
+        Option<i64>,
+        Option<f64>,
+        Option<f32>,
+        Option<String>,
+        Option<Vec<u8>>,
+        Option<i128>,
+        Option<i64>,
+        Option<(i32, i32, i64)>,
+        Option<Vec<Option<String>>>,
+        Option<i32>,
     );
     let float = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::INFINITE;
     let row = (
@@ -367,7 +419,10 @@ fn arbitrary_batch() -> impl Strategy<Value = RecordBatch> {
         prop::option::of(prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL),
         prop::option::of(prop_oneof![".*", "[0-9]{1,20}", "[-+]?0[0-9]{0,5}(\\.[0-9]*)?(e[0-9])?", "[ \u{0}'\"\\\\]*"]),
         any::<Option<Vec<u8>>>(),
-        prop::option::of(-99_999_999_999_999_999_999_999_999_999_999_999_999_i128..=99_999_999_999_999_999_999_999_999_999_999_999_999),
+        prop::option::of(
+            -99_999_999_999_999_999_999_999_999_999_999_999_999_i128
+                ..=99_999_999_999_999_999_999_999_999_999_999_999_999,
+        ),
         any::<Option<i64>>(),
         any::<Option<(i32, i32, i64)>>(),
         any::<Option<Vec<Option<String>>>>(),

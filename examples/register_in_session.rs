@@ -1,0 +1,43 @@
+//! Lands a Parquet file in SQLite from code: `cargo run --release --example register_in_session`.
+
+use std::sync::Arc;
+
+use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::error::Result;
+use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
+use datafusion_landfall::{LandfallTable, OnConflict, SinkOptions, register};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weather.db");
+    let context = SessionContext::new();
+    register(&context);
+
+    // In SQL: the table is created where it is not there.
+    let create = format!(
+        "CREATE EXTERNAL TABLE weather (origin VARCHAR, time_hour TIMESTAMP WITH TIME ZONE, temp DOUBLE,
+                                        PRIMARY KEY (origin, time_hour))
+         STORED AS SQLITE LOCATION '{}'",
+        file.display()
+    );
+    context.sql(&create).await?;
+    let source = "examples/data/weather.parquet";
+    context.register_parquet("source", source, ParquetReadOptions::default()).await?;
+    context.sql("INSERT INTO weather SELECT origin, time_hour, temp FROM source").await?.show().await?;
+
+    // In code: a data frame is written by its column names; rows whose key is there are updated.
+    let url = format!("sqlite:{}", file.display());
+    let options = SinkOptions::new().with_on_conflict(OnConflict::Update).with_job("celsius")?;
+    let table = LandfallTable::connect(&url, "weather", options).await?;
+    context.register_table("celsius", Arc::new(table))?;
+    for _run in 1..=2 {
+        // The second run finds the job finished and writes nothing.
+        let celsius = ((col("temp") - lit(32.0)) * lit(5.0) / lit(9.0)).alias("temp");
+        let frame = context.table("source").await?.select(vec![col("origin"), col("time_hour"), celsius])?;
+        frame.write_table("celsius", DataFrameWriteOptions::new()).await?;
+    }
+
+    let means = "SELECT origin, count(*) AS hours, round(avg(temp), 1) AS mean_celsius FROM weather GROUP BY origin";
+    context.sql(means).await?.show().await
+}

@@ -1,0 +1,24 @@
+# Sourced by tests/run and .ci/run: installs what is missing on Debian and Ubuntu, says what to install elsewhere.
+
+# Cargo may be installed, but not on the path of this shell.
+if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
+  . "$HOME/.cargo/env"
+fi
+
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v kill >/dev/null || missing+=(procps)
+command -v cargo >/dev/null || missing+=(rustup)
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite) and Rust 1.94 or newer (https://rustup.rs)." >&2
+    exit 1
+  fi
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
+  "${as_root[@]}" apt-get update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+if ! cargo --version >/dev/null 2>&1; then
+  rustup default stable
+fi
