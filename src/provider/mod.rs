@@ -2,6 +2,7 @@
 
 mod defaults;
 mod factory;
+mod in_order;
 mod pushdown;
 mod scan;
 mod sink;

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::factory::database;
+use crate::provider::in_order::InOrderExec;
 use crate::provider::pushdown::{Pushed, push, suffix};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
@@ -257,6 +258,6 @@ impl TableProvider for LandfallTable {
         check_names(&self.table, &columns).map_err(doing)?;
         let spec = self.spec(columns, op).map_err(doing)?;
         let sink = LandfallSink::new(Arc::clone(&self.database), spec, self.options.job.clone());
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
+        Ok(Arc::new(DataSinkExec::new(Arc::new(InOrderExec::new(input)), Arc::new(sink), None)))
     }
 }

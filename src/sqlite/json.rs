@@ -67,7 +67,8 @@ fn text_key(key: &DataType) -> Option<DataType> {
 pub(super) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
     let plain = to_json_form(array)?;
     let field: FieldRef = Arc::new(Field::new("value", plain.data_type().clone(), true));
-    let options = EncoderOptions::default();
+    // A map's entry without a value would be left out otherwise, and be lost.
+    let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(&field, plain.as_ref(), &options)
         .map_err(|error| Error::internal(format!("JSON of {}: {error}", plain.data_type())))?;
     let mut texts = StringViewBuilder::with_capacity(array.len());

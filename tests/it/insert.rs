@@ -123,6 +123,36 @@ async fn a_table_is_written_from_the_same_file() {
 }
 
 #[tokio::test]
+async fn rows_keep_the_order_of_their_source_so_that_the_last_one_of_a_key_wins() {
+    let landing = Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY, a INTEGER)");
+    landing.register("t", "", "").await.unwrap();
+    // Key k comes again and again, in many files, and last with a = 100,000 - k.
+    landing.context.sql("SET datafusion.execution.target_partitions = 4").await.unwrap();
+    landing.context.sql("SET datafusion.optimizer.repartition_file_min_size = 1").await.unwrap();
+    let copy = format!(
+        "COPY (SELECT value % 100 AS k, value AS a FROM generate_series(1, 100000)) TO '{}/s.csv'",
+        landing.folder.path().display()
+    );
+    landing.sql(&copy).await.unwrap();
+    let source = format!("'{}/s.csv'", landing.folder.path().display());
+    let source = format!("CREATE EXTERNAL TABLE s (k BIGINT, a BIGINT) STORED AS CSV LOCATION {source}");
+    landing.sql(&source).await.unwrap();
+    let plan = landing.sql("EXPLAIN REPLACE INTO t SELECT k, a FROM s").await.unwrap();
+    let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
+    says(&plan, &["InOrderExec: one by one", "4 groups"]);
+    for _ in 0..5 {
+        landing.sql("REPLACE INTO t SELECT k, a FROM s").await.unwrap();
+        assert_eq!(landing.rows("SELECT count(*), min(a), max(a) FROM t"), ["100|99901|100000"]);
+    }
+    // What has no order is merged as it comes, and lands too.
+    let grouped = "INSERT OVERWRITE t SELECT k, max(a) FROM s GROUP BY k";
+    let plan = landing.sql(&format!("EXPLAIN {grouped}")).await.unwrap();
+    let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
+    says(&plan, &["InOrderExec: as they come"]);
+    assert_eq!(count(&landing.sql(grouped).await.unwrap()), 100);
+}
+
+#[tokio::test]
 async fn names_are_taken_as_they_are_spelled() {
     let landing =
         Landing::new(r#"CREATE TABLE "Order ""Lines""" ("Select" INTEGER PRIMARY KEY, "a`b" TEXT, "ä" TEXT)"#);
