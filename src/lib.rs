@@ -82,6 +82,9 @@
 //! error
 //! ```
 
+// Without a database most of the crate has nobody to call it.
+#![cfg_attr(not(feature = "sqlite"), allow(dead_code, unused_imports, unused_variables))]
+
 #[cfg(feature = "cli")]
 pub mod cli;
 mod columnar;

@@ -68,6 +68,7 @@ fn text(error: &DataFusionError) -> String {
         DataFusionError::Plan(text) | DataFusionError::Execution(text) | DataFusionError::Configuration(text) => {
             text.clone()
         }
+        DataFusionError::SQL(error, _) => error.to_string(),
         other => other.strip_backtrace(),
     }
 }

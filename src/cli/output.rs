@@ -18,7 +18,7 @@ const TERMINAL_ROWS: usize = 500;
 /// Takes batches and prints them, at once or, where the widths must be known, at the end.
 pub(super) enum Printer {
     Table { schema: SchemaRef, batches: Vec<RecordBatch>, kept: usize, rows: usize, limit: usize },
-    Csv(csv::Writer<StdoutLock<'static>>),
+    Csv(Box<csv::Writer<StdoutLock<'static>>>),
     Json(json::ArrayWriter<StdoutLock<'static>>),
 }
 
@@ -34,7 +34,7 @@ impl Printer {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
                 // An empty result has a header too.
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(
                 json::WriterBuilder::new().with_explicit_nulls(true).build::<_, json::writer::JsonArray>(out),

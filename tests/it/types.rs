@@ -366,16 +366,17 @@ async fn every_type_is_stored_as_documented_and_comes_back() {
 async fn uint64_beyond_the_signed_range_is_text_or_an_error() {
     let values: ArrayRef = Arc::new(UInt64Array::from(vec![Some(u64::MAX), Some(0), None]));
     let landing = Landing::new("");
-    let error = land(&landing, &batch(&[values.clone()]), SinkOptions::new()).await.unwrap_err().to_string();
+    let error =
+        land(&landing, &batch(std::slice::from_ref(&values)), SinkOptions::new()).await.unwrap_err().to_string();
     says(&error, &["row 1", "18446744073709551615", "'uint64' = 'text'"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 
     let landing = Landing::new("");
     let options = SinkOptions::new().with_uint64(Uint64::Text);
-    land(&landing, &batch(&[values.clone()]), options).await.unwrap();
+    land(&landing, &batch(std::slice::from_ref(&values)), options).await.unwrap();
     assert_eq!(landing.rows("SELECT quote(c0) FROM t"), ["'18446744073709551615'", "'0'", "NULL"]);
     landing.register("bare", "", "'table' 't'").await.unwrap();
-    let read = read(&landing, "bare", &batch(&[values.clone()]).schema()).await;
+    let read = read(&landing, "bare", &batch(std::slice::from_ref(&values)).schema()).await;
     assert_eq!(read.column(0).as_ref(), values.as_ref());
 }
 
