@@ -34,6 +34,9 @@
 //!
 //! * `INSERT INTO t` appends. `INSERT OVERWRITE t` deletes the old rows in the same transaction. `REPLACE INTO t`
 //!   replaces, by the key, whole rows: columns that are not written get their defaults.
+//!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it.
+//! * Of rows with one key the last one wins. Rows arrive in the order of ORDER BY, else of the scan that they are from;
+//!   what joins and aggregates produce has none.
 //! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
 //! * `DataFrame::write_table` writes by column names, in any order.
 //! * A value is stored unchanged or not at all: what does not fit is an error that names row and column, and the

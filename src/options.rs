@@ -200,6 +200,12 @@ impl SinkOptions {
             if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
                 return Err(Error::config(format!("option '{key}': '{value}' is neither a number nor a word")));
             }
+            if name == "journal_mode" && ["off", "memory"].iter().any(|mode| value.eq_ignore_ascii_case(mode)) {
+                return Err(Error::config(format!(
+                    "option '{key}' cannot be '{value}': SQLite could not roll a failed write back; use wal, delete, \
+                     truncate or persist"
+                )));
+            }
             self.pragmas.push((name.to_owned(), value.to_owned()));
             return Ok(());
         }
@@ -289,6 +295,8 @@ mod tests {
         assert!(set("lock_timeout", "5").is_err());
         assert!(set("job", "").is_err());
         assert!(set("pragma.synchronous", "off; DROP TABLE t").is_err());
+        assert!(set("pragma.journal_mode", "OFF").unwrap_err().to_string().contains("roll a failed write back"));
+        assert!(set("pragma.journal_mode", "wal").is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
@@ -52,105 +52,136 @@ impl Session {
 
     async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
         let began = Instant::now();
+        // One listener for the whole statement: a signal between two turns of a loop must not be lost.
+        let mut stop = StopSignal::listen()?;
         let planned = async {
             let plan = self.context.state().statement_to_plan(statement).await?;
-            let done = ddl_done(&plan);
-            let is_write = matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Copy(_));
+            let (done, kind) = (ddl_done(&plan), Kind::of(&plan));
             let frame = self.context.execute_logical_plan(plan).await?;
             let task = frame.task_ctx();
-            Ok::<_, Failure>((done, is_write, task, frame.create_physical_plan().await?))
+            Ok::<_, Failure>((done, kind, task, frame.create_physical_plan().await?))
         };
-        let (done, is_write, task, plan) = tokio::select! {
+        let (done, kind, task, plan) = tokio::select! {
+            biased;
+            () = stop.asked() => return Err(Failure::interrupted()),
             planned = planned => planned?,
-            () = stop_signal() => return Err(Failure::interrupted()),
         };
         if let Some(done) = done {
             return status(self.format, &done);
         }
         let interrupt = Interrupt::new();
         let config = task.session_config().clone().with_extension(Arc::new(interrupt.clone()));
-        let task = Arc::new(task.with_session_config(config));
-        if is_write {
-            let rows = write(plan, task, interrupt).await?;
-            let noun = if rows == 1 { "row" } else { "rows" };
-            return status(self.format, &format!("{rows} {noun} written in {:.3} s", began.elapsed().as_secs_f64()));
-        }
-        let mut stream = execute_stream(Arc::clone(&plan), task)?;
-        if stream.schema().fields().is_empty() {
-            while stream.next().await.transpose()?.is_some() {}
-            return Ok(());
-        }
-        let mut printer = Printer::try_new(self.format, stream.schema())?;
+        let mut stream = execute_stream(Arc::clone(&plan), Arc::new(task.with_session_config(config)))?;
+        let mut progress = Progress::new(plan);
+        let mut ticks = tokio::time::interval(Duration::from_millis(200));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut printer = match kind.answers_with_count() {
+            true => None,
+            false => Some(Printer::try_new(self.format, stream.schema())?),
+        };
+        let (mut rows, mut asked) = (0, false);
         loop {
             let batch = tokio::select! {
-                batch = stream.next() => batch,
-                () = stop_signal() => {
+                biased;
+                () = stop.asked() => {
+                    // What lands is asked to roll back, and what it answers is the truth: when its commit had begun
+                    // already, it succeeds. Asked again, the process ends; the database then rolls back by itself.
+                    if kind == Kind::Read || kind == Kind::Copy {
+                        return Err(Failure::interrupted());
+                    }
+                    if asked {
+                        std::process::exit(130);
+                    }
+                    asked = true;
                     interrupt.stop();
-                    return Err(Failure::interrupted());
+                    eprintln!("rolling back; Ctrl-C again to leave at once");
+                    continue;
+                }
+                batch = stream.next() => batch,
+                _ = ticks.tick(), if kind.answers_with_count() => {
+                    progress.tick();
+                    continue;
                 }
             };
-            match batch.transpose()? {
-                Some(batch) => printer.print(&batch)?,
-                None => return printer.finish(),
+            match (batch.transpose()?, &mut printer) {
+                (Some(batch), Some(printer)) => printer.print(&batch)?,
+                (Some(batch), None) => {
+                    let counts = batch.columns().first().and_then(|column| column.as_primitive_opt::<UInt64Type>());
+                    rows += counts.map_or(0, |counts| counts.values().iter().sum());
+                }
+                (None, _) => break,
+            }
+        }
+        drop(progress);
+        match printer {
+            Some(printer) => printer.finish(),
+            None => {
+                let noun = if rows == 1 { "row" } else { "rows" };
+                status(self.format, &format!("{rows} {noun} written in {:.3} s", began.elapsed().as_secs_f64()))
             }
         }
     }
 }
 
-/// Runs a write to its end. The first Ctrl-C asks it to roll back, and what it answers is the truth: when the commit
-/// had begun already, it succeeds. The second one ends the process; the database then rolls back by itself.
-async fn write(
-    plan: Arc<dyn ExecutionPlan>,
-    task: Arc<datafusion::execution::TaskContext>,
-    interrupt: Interrupt,
-) -> Result<u64, Failure> {
-    let mut progress = Progress::new(Arc::clone(&plan));
-    let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stream = execute_stream(plan, task)?;
-    let mut asked = false;
-    let mut rows = 0;
-    loop {
-        tokio::select! {
-            batch = stream.next() => match batch.transpose()? {
-                Some(batch) => {
-                    let counts = batch.columns().first().and_then(|column| column.as_primitive_opt::<UInt64Type>());
-                    rows += counts.map_or(0, |counts| counts.values().iter().sum());
-                }
-                None => return Ok(rows),
-            },
-            () = stop_signal() => {
-                if asked {
-                    std::process::exit(130);
-                }
-                asked = true;
-                interrupt.stop();
-                eprintln!("rolling back; Ctrl-C again to leave at once");
-            }
-            _ = ticks.tick() => progress.tick(),
+/// What a statement does, as far as running it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    /// Writes files, which know nothing of an [`Interrupt`].
+    Copy,
+    Write,
+    /// Shows how a write went.
+    AnalyzedWrite,
+}
+
+impl Kind {
+    fn of(plan: &LogicalPlan) -> Self {
+        match plan {
+            LogicalPlan::Dml(_) => Self::Write,
+            LogicalPlan::Copy(_) => Self::Copy,
+            LogicalPlan::Analyze(analyze) if matches!(*analyze.input, LogicalPlan::Dml(_)) => Self::AnalyzedWrite,
+            _ => Self::Read,
         }
+    }
+
+    fn answers_with_count(self) -> bool {
+        matches!(self, Self::Write | Self::Copy)
     }
 }
 
 /// Ctrl-C, or the signal that asks a service to end.
-async fn stop_signal() {
+struct StopSignal {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let terminated = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut signal) => drop(signal.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
+    signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl StopSignal {
+    fn listen() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let failed = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+            let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+            Ok(Self { signals: [interrupt.map_err(failed)?, terminate.map_err(failed)?] })
         }
+        #[cfg(not(unix))]
+        Ok(Self {})
     }
-    #[cfg(not(unix))]
-    {
-        let _ = tokio::signal::ctrl_c().await;
+
+    /// Waits for the next one. Cancel safe: one that came in between is not lost.
+    async fn asked(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.signals;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Brings the partitions of a query together in the order of its source.
 //!
-//! DataFusion cuts a scan into ranges and would merge them as they come. Where the plan is a scan below filters and
-//! projections, its partitions are read here one after the other instead: rows then keep the order of their file, so
-//! that "the last row of a key wins" and the row number of an error mean something, and a database that is loaded in
-//! key order appends to its tree. Partitions that depend on each other (joins, aggregates, repartitions) are merged
-//! as they come: reading one while the others wait would make DataFusion buffer the others.
+//! DataFusion cuts a scan into ranges, or deals its batches out to several cores, and would merge them as they come.
+//! Where the plan is a scan below filters and projections, its partitions are read here one after the other instead,
+//! and nothing is dealt out: rows then keep the order of their source, so that "the last row of a key wins" and the
+//! row number of an error mean something, and a database that is loaded in key order appends to its tree. Partitions
+//! that depend on each other (joins, aggregates) are merged as they come: reading one while the others wait would
+//! make DataFusion buffer the others. A query with ORDER BY has no need of this node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -30,6 +33,7 @@ pub(super) struct InOrderExec {
 
 impl InOrderExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        let input = not_dealt_out(&input).unwrap_or(input);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
             Partitioning::UnknownPartitioning(1),
@@ -49,6 +53,25 @@ fn is_independent(plan: &Arc<dyn ExecutionPlan>) -> bool {
             plan.maintains_input_order() == [true] && partitions(plan) == partitions(child) && is_independent(child)
         }
         _ => false,
+    }
+}
+
+/// The plan without the round-robin repartitions that DataFusion put between a leaf and what is computed from it;
+/// `None` where something else than an order-keeping chain is above the leaf.
+fn not_dealt_out(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    match plan.children().as_slice() {
+        [] => Some(Arc::clone(plan)),
+        [child] => {
+            let child = not_dealt_out(child)?;
+            match plan.downcast_ref::<RepartitionExec>() {
+                Some(dealt) if matches!(dealt.partitioning(), Partitioning::RoundRobinBatch(_)) => Some(child),
+                None if plan.maintains_input_order() == [true] => Arc::clone(plan)
+                    .replace_children(vec![child], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+                    .ok(),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

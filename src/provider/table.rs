@@ -10,7 +10,9 @@ use datafusion::common::{Constraint, Constraints, Result as DfResult};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::LexRequirement;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
@@ -104,7 +106,11 @@ impl LandfallTable {
                 column.comparison = Comparison::Differs;
             }
         }
-        let index = |name: &String| schema.index_of(name).ok();
+        // DataFusion takes a key's rows for distinct, which they are not where NULL is: SQLite has many of them.
+        let index = |name: &String| {
+            table.column(name).filter(|column| !column.nullable)?;
+            schema.index_of(name).ok()
+        };
         let key = |names: &Vec<String>| names.iter().map(index).collect::<Option<Vec<_>>>();
         let primary = (!table.primary_key.is_empty()).then(|| key(&table.primary_key)).flatten();
         let constraints = primary
@@ -133,6 +139,19 @@ impl LandfallTable {
     pub(super) fn with_definition(mut self, definition: Option<String>) -> Self {
         self.definition = definition;
         self
+    }
+
+    /// An empty query has lost which columns it was to write: no generated ones, in any case.
+    fn without_generated(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        if !input.is::<EmptyExec>() {
+            return input;
+        }
+        let schema = input.schema();
+        let written = |field: &&Arc<Field>| {
+            self.table.column(field.name()).is_none_or(|column| column.filled != Filled::Generated)
+        };
+        let fields: Vec<_> = schema.fields().iter().filter(written).cloned().collect();
+        Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
     }
 
     /// What a write of these columns is to do.
@@ -250,7 +269,7 @@ impl TableProvider for LandfallTable {
         op: InsertOp,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
-        let input = without_server_defaults(input)?;
+        let input = self.without_generated(without_server_defaults(input)?);
         let columns = input.schema();
         if columns.fields().is_empty() {
             return Err(doing(Error::new(ErrorKind::Unsupported, "no column is written: name one at least")).into());
@@ -258,6 +277,9 @@ impl TableProvider for LandfallTable {
         check_names(&self.table, &columns).map_err(doing)?;
         let spec = self.spec(columns, op).map_err(doing)?;
         let sink = LandfallSink::new(Arc::clone(&self.database), spec, self.options.job.clone());
-        Ok(Arc::new(DataSinkExec::new(Arc::new(InOrderExec::new(input)), Arc::new(sink), None)))
+        // What the query sorts must arrive sorted: the last row of a key wins.
+        let order = input.output_ordering().cloned().map(LexRequirement::from);
+        let input = if order.is_some() { input } else { Arc::new(InOrderExec::new(input)) };
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
     }
 }

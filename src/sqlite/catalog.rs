@@ -23,6 +23,8 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     let mut statement = connection.prepare(
         "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
     )?;
+    let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
+    let text_compares = if encoding == "UTF-8" && !is_view { TextCompares::ByUtf8 } else { TextCompares::Otherwise };
     let mut key: Vec<(i64, String)> = Vec::new();
     let mut columns = Vec::new();
     let mut rows = statement.query([&name])?;
@@ -40,7 +42,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
             (_, true) => Filled::ByDefault,
             (_, false) => Filled::Null,
         };
-        let comparison = comparison(connection, &name, &column, &sql_type, is_view);
+        let comparison = comparison(connection, &name, &column, &sql_type, text_compares);
         let nullable = !(not_null || (without_rowid && key_position > 0));
         columns.push(Column { name: column, sql_type, data_type, nullable, filled, comparison });
     }
@@ -56,11 +58,25 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     Ok(Some(Table { unique_keys: unique_keys(connection, &name)?, name, columns, primary_key }))
 }
 
-fn comparison(connection: &Connection, table: &str, column: &str, sql_type: &str, is_view: bool) -> Comparison {
+/// Whether texts of a table can be compared as DataFusion does, byte by byte of UTF-8, where a column's collation is
+/// BINARY.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum TextCompares {
+    ByUtf8,
+    Otherwise,
+}
+
+fn comparison(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+    sql_type: &str,
+    text_compares: TextCompares,
+) -> Comparison {
     let (data_type, affinity) = (arrow_type(sql_type), Affinity::of(sql_type));
     let Some(form) = Form::of(&data_type, affinity) else { return Comparison::Differs };
     if form == Form::Text {
-        let binary = !is_view
+        let binary = text_compares == TextCompares::ByUtf8
             && matches!(
                 connection.column_metadata(None, table, column),
                 Ok((_, Some(collation), ..)) if collation.to_bytes().eq_ignore_ascii_case(b"BINARY")

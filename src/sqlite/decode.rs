@@ -7,8 +7,8 @@ use arrow::array::{
     Int64Builder, NullArray, PrimitiveArray, StringViewArray, StringViewBuilder, UInt64Array,
 };
 use arrow::datatypes::{
-    DataType, Int64Type, IntervalDayTime, IntervalDayTimeType, IntervalMonthDayNano, IntervalMonthDayNanoType,
-    IntervalUnit, IntervalYearMonthType, TimeUnit, i256,
+    DataType, Float64Type, Int64Type, IntervalDayTime, IntervalDayTimeType, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, TimeUnit, i256,
 };
 use rusqlite::types::ValueRef;
 
@@ -63,7 +63,7 @@ impl Decoder {
             (Values::Real(values), ValueRef::Null) => values.append_null(),
             (Values::Real(values), ValueRef::Real(value)) => values.append_value(value),
             // A NUMERIC column holds 2.0 as 2.
-            (Values::Real(values), ValueRef::Integer(value)) if value as f64 as i64 == value => {
+            (Values::Real(values), ValueRef::Integer(value)) if value as f64 as i128 == i128::from(value) => {
                 values.append_value(value as f64);
             }
             (Values::Text(values), ValueRef::Null) => values.append_null(),
@@ -147,7 +147,16 @@ pub(super) fn load(stored: &Stored, to: &DataType, form: Form) -> Result<ArrayRe
                 _ => integers(&values, to),
             }
         }
-        Stored::Real(values) => recode(&(Arc::new(values.clone()) as ArrayRef), to),
+        Stored::Real(values) => {
+            let narrow = recode(&(Arc::new(values.clone()) as ArrayRef), to)?;
+            let back = recode(&narrow, &DataType::Float64)?;
+            let back = back.as_primitive::<Float64Type>();
+            let overflows = |row| values.value(row).is_finite() != back.value(row).is_finite();
+            match crate::columnar::first_row_where(values, overflows) {
+                Some(row) => Err(undecodable(values, row, to)),
+                None => Ok(narrow),
+            }
+        }
         Stored::Blob(values) => {
             let values: ArrayRef = Arc::new(values.clone());
             match to {
@@ -267,7 +276,17 @@ fn temporal(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
         DataType::Time32(unit) | DataType::Time64(unit) | DataType::Timestamp(unit, _) => fraction_digits(*unit),
         _ => fraction_digits(TimeUnit::Second),
     };
+    // A date is of ten characters, so that it compares as text; a DATE column has nothing behind it.
+    let has_date = |text: &str| {
+        let bytes = text.as_bytes();
+        match to {
+            DataType::Time32(_) | DataType::Time64(_) => true,
+            DataType::Timestamp(_, _) => bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-',
+            _ => bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-',
+        }
+    };
     let fits = |text: &str| match text.split_once('.') {
+        _ if !has_date(text) => false,
         None => true,
         Some((_, fraction)) => {
             let fraction = fraction.bytes().take_while(u8::is_ascii_digit);

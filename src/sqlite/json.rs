@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{Field, FieldRef};
@@ -93,8 +94,10 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
             let Some(item) = data_type.list_item() else { return Err(Error::internal(data_type.to_string())) };
             let list = recode(array, &List(Arc::clone(item)))?;
             let list = list.as_list::<i32>();
-            let values = to_json_form(list.values())?;
-            Arc::new(ListArray::new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned()))
+            let (offsets, start, length) = trimmed(list.offsets());
+            let values =
+                to_json_form(&list.values().slice(start, length)).map_err(|error| of_parent(error, &offsets))?;
+            Arc::new(ListArray::new(Arc::clone(field), offsets, values, list.nulls().cloned()))
         }
         (_, Struct(fields)) => {
             let source = array.as_struct();
@@ -104,11 +107,14 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
         }
         (_, Map(entries, sorted)) => {
             let map = array.as_map();
-            let keys = recode(&to_json_form(map.keys())?, &Utf8)?;
+            let (offsets, start, length) = trimmed(map.offsets());
+            let in_form = |column: &ArrayRef| {
+                to_json_form(&column.slice(start, length)).map_err(|error| of_parent(error, &offsets))
+            };
+            let (keys, values) = (recode(&in_form(map.keys())?, &Utf8)?, in_form(map.values())?);
             let Struct(fields) = entries.data_type() else { return Err(Error::internal(to.to_string())) };
-            let pairs = StructArray::new(fields.clone(), vec![keys, to_json_form(map.values())?], None);
-            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
-            Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, nulls, *sorted))
+            let pairs = StructArray::new(fields.clone(), vec![keys, values], None);
+            Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, map.nulls().cloned(), *sorted))
         }
         (Dictionary(_, _) | RunEndEncoded(_, _), _) => to_json_form(&recode(array, &plain_type(data_type))?)?,
         (Float16 | Float32 | Float64, _) => {
@@ -127,6 +133,22 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
             other => return Err(Error::internal(format!("a leaf was stored as {other:?}"))),
         },
     })
+}
+
+/// The offsets of a slice, made to begin at 0, and where its values begin and how many there are: a slice of a list
+/// has the values of the whole list behind it.
+fn trimmed(offsets: &OffsetBuffer<i32>) -> (OffsetBuffer<i32>, usize, usize) {
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+    (OffsetBuffer::from_lengths(lengths), first as usize, (last - first) as usize)
+}
+
+/// An error about a value in a list, as one about the row that the list is in.
+fn of_parent(error: Error, offsets: &OffsetBuffer<i32>) -> Error {
+    match error.row() {
+        Some(value) => error.at_row(offsets.partition_point(|offset| *offset as usize <= value) - 1),
+        None => error,
+    }
 }
 
 /// The nested array that JSON texts stand for.

@@ -29,12 +29,18 @@ async fn a_table_that_is_not_there_is_created_as_declared() {
 }
 
 #[tokio::test]
-async fn datafusion_is_told_the_keys() {
-    let landing = Landing::new("CREATE TABLE t (v TEXT UNIQUE, b INTEGER, a INTEGER, PRIMARY KEY (a, b))");
-    landing.register("t", "", "").await.unwrap();
-    let table = landing.context.table_provider(TableReference::bare("t")).await.unwrap();
-    let constraints: Vec<_> = table.constraints().unwrap().iter().cloned().collect();
-    assert_eq!(constraints, [Constraint::PrimaryKey(vec![2, 1]), Constraint::Unique(vec![0])]);
+async fn datafusion_is_told_the_keys_that_cannot_be_null() {
+    let landing = Landing::new(
+        "CREATE TABLE t (v TEXT NOT NULL UNIQUE, b INTEGER, a INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;
+         CREATE TABLE u (v TEXT UNIQUE, a TEXT PRIMARY KEY)",
+    );
+    let constraints = async |table: &'static str| {
+        landing.register(table, "", "").await.unwrap();
+        let table = landing.context.table_provider(TableReference::bare(table)).await.unwrap();
+        table.constraints().unwrap().iter().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(constraints("t").await, [Constraint::PrimaryKey(vec![2, 1]), Constraint::Unique(vec![0])]);
+    assert_eq!(constraints("u").await, []);
 }
 
 #[tokio::test]

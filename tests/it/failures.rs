@@ -210,3 +210,24 @@ async fn a_stored_value_of_another_type_is_named_when_it_is_read() {
     says(&landing.error("SELECT k FROM t").await, &["table t", "column \"k\"", "'abc'", "typeof"]);
     says(&landing.error("SELECT d FROM t").await, &["column \"d\"", "'yesterday'", "Date32"]);
 }
+
+#[tokio::test]
+async fn a_stored_date_or_number_that_would_be_changed_is_named_when_it_is_read() {
+    for (declared, value) in [
+        ("DATE", "'2013-1-5'"),
+        ("DATE", "'2013-01-05 23:59:59'"),
+        ("DATE", "'2013-01-05T23:59:59-05:00'"),
+        ("TIMESTAMP", "'2013-1-5 00:00:00'"),
+        ("TIMESTAMP", "'2013-01-05 00:00:00.0000001'"),
+        ("TIME", "'00:00:00.0000001'"),
+        ("\"Float32\"", "1e300"),
+        ("NUMERIC", "9223372036854775807"),
+        ("DECIMAL(5, 2)", "1.005"),
+        ("BOOLEAN", "2"),
+        ("\"Int8\"", "128"),
+    ] {
+        let landing = Landing::new(&format!("CREATE TABLE t (c {declared}); INSERT INTO t VALUES ({value})"));
+        landing.register("t", "", "").await.unwrap();
+        says(&landing.error("SELECT c FROM t").await, &["column \"c\""]);
+    }
+}

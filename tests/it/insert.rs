@@ -231,3 +231,51 @@ async fn explain_analyze_shows_what_a_write_did() {
     says(&plan, &["rows=1,", "bytes=16", "encode_time=", "send_time=", "commit_time=", "table=t"]);
     assert_eq!(landing.rows("SELECT a FROM t WHERE k = 3"), ["three"]);
 }
+
+#[tokio::test]
+async fn order_by_decides_which_row_of_a_key_is_the_last() {
+    let landing = Landing::new(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, v INTEGER); CREATE TABLE s (k INTEGER, v INTEGER);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+         INSERT INTO s SELECT 1, (i * 7919) % 50000 FROM n",
+    );
+    landing.register("t", "", "").await.unwrap();
+    landing.register("s", "", "").await.unwrap();
+    landing.sql("REPLACE INTO t SELECT k, v FROM s ORDER BY v").await.unwrap();
+    assert_eq!(landing.rows("SELECT * FROM t"), ["1|49999"]);
+    landing.sql("REPLACE INTO t SELECT k, v FROM s ORDER BY v DESC").await.unwrap();
+    assert_eq!(landing.rows("SELECT * FROM t"), ["1|0"]);
+}
+
+#[tokio::test]
+async fn a_row_number_counts_the_rows_of_the_source_whatever_is_computed_from_them() {
+    let landing = Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT NOT NULL)");
+    landing.register("t", "", "").await.unwrap();
+    let computed = "SELECT value, CASE WHEN value = 90000 THEN NULL ELSE 'new' END FROM generate_series(1, 100000)";
+    for _ in 0..3 {
+        says(&landing.error(&format!("INSERT INTO t {computed}")).await, &["row 90000,", "\"v\""]);
+        let filtered = format!("INSERT INTO t {computed} WHERE value > 10");
+        says(&landing.error(&filtered).await, &["row 89990,", "\"v\""]);
+    }
+}
+
+#[tokio::test]
+async fn the_row_is_named_where_rows_before_it_were_ignored() {
+    let landing = Landing::new(
+        "CREATE TABLE t (k INT PRIMARY KEY CHECK (k <> 50)) WITHOUT ROWID; INSERT INTO t VALUES (1), (2), (3)",
+    );
+    for mode in ["update", "ignore"] {
+        landing.register(mode, "", &format!("'table' 't', 'on_conflict' '{mode}'")).await.unwrap();
+        let error = landing.error(&format!("INSERT INTO {mode} SELECT value FROM generate_series(1, 64)")).await;
+        says(&error, &["rows 1 to 64", "CHECK constraint failed"]);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_query_for_some_columns_is_no_error() {
+    let landing = Landing::new("CREATE TABLE t (a INTEGER, g INTEGER AS (a * 2)); INSERT INTO t VALUES (1)");
+    landing.register("t", "", "").await.unwrap();
+    assert_eq!(count(&landing.sql("INSERT INTO t (a) SELECT 1 WHERE false").await.unwrap()), 0);
+    landing.sql("INSERT OVERWRITE t (a) SELECT 1 WHERE false").await.unwrap();
+    assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
+}

@@ -163,6 +163,36 @@ fn ctrl_c_and_sigterm_roll_back() {
 }
 
 #[test]
+fn ctrl_c_stops_what_prints_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    for sql in [
+        "SELECT * FROM generate_series(1, 100000000000)",
+        "COPY (SELECT * FROM generate_series(1, 100000000000)) TO 'x.csv'",
+    ] {
+        let mut child = program(folder.path())
+            .args(["sql", "--format", "csv", "-c", sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&child, "-INT");
+        let began = Instant::now();
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if began.elapsed() > Duration::from_secs(20) => {
+                    child.kill().unwrap();
+                    panic!("{sql} goes on");
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        assert_eq!(status.code(), Some(130), "{sql}");
+    }
+}
+
+#[test]
 fn a_job_that_is_killed_is_written_once_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let options = "OPTIONS ('job' 'load')";

@@ -143,3 +143,22 @@ async fn a_scan_streams_and_stops_when_nobody_reads_on() {
     db.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     db.execute_batch("BEGIN EXCLUSIVE; COMMIT").unwrap();
 }
+
+#[tokio::test]
+async fn keys_that_can_be_null_are_not_taken_for_distinct() {
+    let landing = Landing::new(
+        "CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT); INSERT INTO t VALUES (NULL, 'a'), (NULL, 'b'), ('x', 'c')",
+    );
+    landing.register("t", "", "").await.unwrap();
+    let groups = landing.sql("SELECT k, count(*) FROM t GROUP BY k, v").await.unwrap();
+    assert_eq!(groups.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+}
+
+#[tokio::test]
+async fn texts_of_another_encoding_are_compared_in_datafusion() {
+    let landing =
+        Landing::new("PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('a'), ('Ā')");
+    landing.register("t", "", "").await.unwrap();
+    let found = landing.sql("SELECT a FROM t WHERE a > 'b'").await.unwrap();
+    assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+}

@@ -392,6 +392,22 @@ async fn numbers_that_json_cannot_say_are_refused() {
 }
 
 #[tokio::test]
+async fn a_slice_of_lists_is_written_without_its_neighbours() {
+    let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(vec![
+        Some(vec![Some(f64::NAN)]),
+        Some(vec![Some(1.0), Some(2.0)]),
+        Some(vec![Some(3.0)]),
+        Some(vec![Some(f64::NAN)]),
+    ]);
+    let landing = Landing::new("");
+    land(&landing, &batch(&[Arc::new(lists.slice(1, 2))]), SinkOptions::new()).await.unwrap();
+    assert_eq!(landing.rows("SELECT c0 FROM t"), ["[1.0,2.0]", "[3.0]"]);
+    let landing = Landing::new("");
+    let error = land(&landing, &batch(&[Arc::new(lists.slice(1, 3))]), SinkOptions::new()).await.unwrap_err();
+    says(&error.to_string(), &["row 3, column \"c0\"", "JSON"]);
+}
+
+#[tokio::test]
 async fn sqlites_own_date_functions_read_what_lands() {
     let landing = Landing::new("");
     let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_362_009_600_123_000]).with_timezone("UTC"));
