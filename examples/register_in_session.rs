@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::error::Result;
-use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use datafusion_landfall::{LandfallTable, OnConflict, SinkOptions, register};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weather.db");
-    let context = SessionContext::new();
+    // Without a zone DataFusion takes TIMESTAMP WITH TIME ZONE for one without.
+    let config = SessionConfig::new().set_str("datafusion.execution.time_zone", "+00:00");
+    let context = SessionContext::new_with_config(config);
     register(&context);
 
     // In SQL: the table is created where it is not there.

@@ -28,7 +28,10 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(format: Format) -> Self {
-        let context = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+        let mut config = SessionConfig::new().with_information_schema(true);
+        // Without a zone DataFusion takes TIMESTAMP WITH TIME ZONE for one without.
+        config.options_mut().execution.time_zone = Some("+00:00".into());
+        let context = SessionContext::new_with_config(config);
         register(&context);
         // A file's name can stand where a table's does.
         Self { context: context.enable_url_table(), format }

@@ -47,6 +47,7 @@ fn the_quickstart_gives_the_same_table_each_time() {
     says(&texts(&first).1, &["note: job", "nothing was written"]);
     let landed = contents();
     assert!(landed[0].starts_with("26115 "), "{landed:?}");
+    assert!(landed[0].ends_with("2013-01-01 06:00:00.000000000Z 2013-12-30 23:00:00.000000000Z"), "{landed:?}");
     let second = run(folder.path(), &["sql", script.to_str().unwrap()]);
     assert!(second.status.success(), "{second:?}");
     assert_eq!(contents(), landed);
