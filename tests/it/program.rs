@@ -166,17 +166,30 @@ fn ctrl_c_and_sigterm_roll_back() {
 #[test]
 fn ctrl_c_stops_what_prints_without_a_pause() {
     let folder = tempfile::tempdir().unwrap();
+    let printed = folder.path().join("printed.csv");
     for sql in [
         "SELECT * FROM generate_series(1, 100000000000)",
-        "COPY (SELECT * FROM generate_series(1, 100000000000)) TO 'x.csv'",
+        "COPY (SELECT * FROM generate_series(1, 100000000000)) TO 'printed.csv'",
     ] {
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        let out = if sql.starts_with("SELECT") { printed.clone() } else { folder.path().join("nothing") };
         let mut child = program(folder.path())
             .args(["sql", "--format", "csv", "-c", sql])
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(out).unwrap())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
+        // COPY writes under another name until it is done.
+        let size = || -> u64 {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata());
+            files.flatten().map(|metadata| metadata.len()).sum()
+        };
+        while size() < 1_000_000 && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         signal(&child, "-INT");
         let began = Instant::now();
         let status = loop {
@@ -186,7 +199,7 @@ fn ctrl_c_stops_what_prints_without_a_pause() {
                     child.kill().unwrap();
                     panic!("{sql} goes on");
                 }
-                None => std::thread::sleep(Duration::from_millis(20)),
+                None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
         assert_eq!(status.code(), Some(130), "{sql}");
