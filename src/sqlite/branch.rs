@@ -60,7 +60,9 @@ fn insert_all(mut writer: Writer, mut slices: mpsc::Receiver<Rows>, abandoned: &
 impl Branch for SqliteBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            let rows = self.encoder.encode(&batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first)))?;
+            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+            // Rows before this one may be in: the branch can only be rolled back.
+            let rows = self.encoder.encode(&slice).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let Some(slices) = &self.slices else { return self.finish().await.map(drop) };
             if slices.send(rows).await.is_err() {
                 // The thread takes no more: it has failed, and says why.
@@ -78,6 +80,9 @@ impl Branch for SqliteBranch {
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
         let writer = self.finish().await?;
+        if self.abandoned.load(Relaxed) {
+            return Err(Error::internal("the branch failed before and cannot be committed"));
+        }
         blocking(move || writer.commit(record)).await
     }
 

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::Schema;
 use datafusion_landfall::SinkOptions;
 use datafusion_landfall::sqlite::Sqlite;
-use datafusion_landfall::xa::conformance::{Subject, check_all};
+use datafusion_landfall::xa::conformance::{Subject, check_all, columns};
+use datafusion_landfall::xa::{Epoch, Existing, JobId, OnConflict, ResourceManager, WriteSpec, Xid};
 use rusqlite::Connection;
+
+use crate::landing::Landing;
 
 async fn conforms(journal_mode: &'static str) {
     check_all(|| {
@@ -39,4 +44,30 @@ async fn sqlite_conforms_with_a_rollback_journal() {
 #[tokio::test]
 async fn sqlite_conforms_with_a_write_ahead_log() {
     conforms("wal").await;
+}
+
+#[tokio::test]
+async fn a_branch_that_refused_a_row_cannot_be_committed() {
+    let landing = Landing::new("CREATE TABLE landing (id INTEGER PRIMARY KEY, name TEXT)");
+    let sqlite = Sqlite::try_new(landing.file().to_str().unwrap(), &SinkOptions::new()).unwrap();
+    let spec = WriteSpec {
+        table: "landing".into(),
+        columns: columns(),
+        existing: Existing::Keep,
+        on_conflict: OnConflict::Error,
+        key: vec![],
+        stats: Arc::default(),
+    };
+    let job = JobId::try_new("j").unwrap();
+    let mut branch = sqlite.start(&Xid::new(Some(&job), Epoch(1), uuid::Uuid::nil()), &spec).await.unwrap();
+    let batch = |id: Option<i64>| {
+        let nullable =
+            columns().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>();
+        let (ids, names) = (Int64Array::from(vec![id]), StringArray::from(vec!["x"]));
+        RecordBatch::try_new(Arc::new(Schema::new(nullable)), vec![Arc::new(ids), Arc::new(names)]).unwrap()
+    };
+    branch.write(batch(Some(1))).await.unwrap();
+    branch.write(batch(None)).await.unwrap_err();
+    branch.commit_one_phase(None).await.unwrap_err();
+    assert_eq!(landing.rows("SELECT count(*) FROM landing"), ["0"]);
 }
