@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -60,7 +60,7 @@ fn family(data_type: &DataType) -> Family<'_> {
 }
 
 /// The type of the values behind dictionaries and runs.
-fn plain(data_type: &DataType) -> &DataType {
+pub(crate) fn plain(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => plain(values),
         DataType::RunEndEncoded(_, values) => plain(values.data_type()),
@@ -136,13 +136,18 @@ pub(crate) fn recode(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         .map_err(|error| Error::new(ErrorKind::Decode, format!("{} to {to}: {error}", array.data_type())))
 }
 
+/// The field of the items of a list of any kind.
+pub(crate) fn list_item(data_type: &DataType) -> Option<&FieldRef> {
+    use DataType::*;
+    match data_type {
+        List(item) | LargeList(item) | ListView(item) | LargeListView(item) | FixedSizeList(item, _) => Some(item),
+        _ => None,
+    }
+}
+
 /// Lists, structs and maps of the same shape, whose leaves can mean the same.
 fn nested_alike(a: &DataType, b: &DataType) -> bool {
     use DataType::*;
-    let element = |t: &DataType| match t {
-        List(f) | LargeList(f) | ListView(f) | LargeListView(f) | FixedSizeList(f, _) => Some(f.data_type().clone()),
-        _ => None,
-    };
     match (a, b) {
         (Struct(a), Struct(b)) => {
             a.len() == b.len()
@@ -151,8 +156,8 @@ fn nested_alike(a: &DataType, b: &DataType) -> bool {
                     .all(|(a, b)| a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some())
         }
         (Map(a, _), Map(b, _)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
-        _ => match (element(a), element(b)) {
-            (Some(a), Some(b)) => Conform::try_new(&a, &b).is_some(),
+        _ => match (list_item(a), list_item(b)) {
+            (Some(a), Some(b)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
             _ => false,
         },
     }

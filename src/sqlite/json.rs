@@ -18,15 +18,14 @@ use arrow::json::writer::{EncoderOptions, make_encoder};
 use super::decode::load;
 use super::encode::{Stored, store};
 use super::types::{Affinity, Form};
-use crate::columnar::{misfit, recode};
+use crate::columnar::{list_item, misfit, plain, recode};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The type whose JSON form stands for values of `data_type`; `None` where there is none.
 pub(super) fn json_type(data_type: &DataType) -> Option<DataType> {
     let renamed = |field: &FieldRef| Some(field.as_ref().clone().with_data_type(json_type(field.data_type())?));
     Some(match data_type {
-        Dictionary(_, values) => json_type(values)?,
-        RunEndEncoded(_, values) => json_type(values.data_type())?,
+        Dictionary(_, _) | RunEndEncoded(_, _) => json_type(plain(data_type))?,
         Null | Boolean | Float16 | Float32 | Float64 | Utf8 | LargeUtf8 | Utf8View => data_type.clone(),
         t if t.is_integer() => t.clone(),
         Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Binary,
@@ -91,7 +90,7 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
     let to = json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} has no JSON form")))?;
     Ok(match (data_type, &to) {
         (_, List(field)) => {
-            let Some(item) = data_type.list_item() else { return Err(Error::internal(data_type.to_string())) };
+            let Some(item) = list_item(data_type) else { return Err(Error::internal(data_type.to_string())) };
             let list = recode(array, &List(Arc::clone(item)))?;
             let list = list.as_list::<i32>();
             let (offsets, start, length) = trimmed(list.offsets());
@@ -116,7 +115,7 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
             let pairs = StructArray::new(fields.clone(), vec![keys, values], None);
             Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, map.nulls().cloned(), *sorted))
         }
-        (Dictionary(_, _) | RunEndEncoded(_, _), _) => to_json_form(&recode(array, &plain_type(data_type))?)?,
+        (Dictionary(_, _) | RunEndEncoded(_, _), _) => to_json_form(&recode(array, plain(data_type))?)?,
         (Float16 | Float32 | Float64, _) => {
             let wide = recode(array, &Float64)?;
             let wide = wide.as_primitive::<arrow::datatypes::Float64Type>();
@@ -195,7 +194,7 @@ fn parse(texts: &StringViewArray, json: &DataType) -> Result<ArrayRef, String> {
 fn from_json_form(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     Ok(match to {
         t if t == array.data_type() => Arc::clone(array),
-        Dictionary(_, _) | RunEndEncoded(_, _) => recode(&from_json_form(array, &plain_type(to))?, to)?,
+        Dictionary(_, _) | RunEndEncoded(_, _) => recode(&from_json_form(array, plain(to))?, to)?,
         List(field) | LargeList(field) | ListView(field) | LargeListView(field) | FixedSizeList(field, _) => {
             let list = array.as_list::<i32>();
             let values = from_json_form(list.values(), field.data_type())?;
@@ -242,25 +241,4 @@ fn from_json_form(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 fn leaf_form(data_type: &DataType) -> Result<Form> {
     Form::of(data_type, Affinity::Text).ok_or_else(|| Error::internal(format!("{data_type} has no form")))
-}
-
-fn plain_type(data_type: &DataType) -> DataType {
-    match data_type {
-        Dictionary(_, values) => values.as_ref().clone(),
-        RunEndEncoded(_, values) => values.data_type().clone(),
-        other => other.clone(),
-    }
-}
-
-trait ListItem {
-    fn list_item(&self) -> Option<&FieldRef>;
-}
-
-impl ListItem for DataType {
-    fn list_item(&self) -> Option<&FieldRef> {
-        match self {
-            List(item) | LargeList(item) | ListView(item) | LargeListView(item) | FixedSizeList(item, _) => Some(item),
-            _ => None,
-        }
-    }
 }

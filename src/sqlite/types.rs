@@ -40,6 +40,7 @@
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::TimeUnit;
 
+use crate::columnar::plain;
 use crate::error::{Error, Result};
 use crate::options::Uint64;
 use crate::sql::Comparison;
@@ -140,8 +141,7 @@ impl Form {
 /// `Schema` for a type that has no form in SQLite.
 pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
     Ok(match data_type {
-        Dictionary(_, values) => declare(values, uint64)?,
-        RunEndEncoded(_, values) => declare(values.data_type(), uint64)?,
+        Dictionary(_, _) | RunEndEncoded(_, _) => declare(plain(data_type), uint64)?,
         Boolean => "BOOLEAN".into(),
         Int64 => "INTEGER".into(),
         Float64 => "REAL".into(),
