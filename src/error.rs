@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Locked,
     /// The database's disk, or the limit set for it, is full.
     Full,
+    /// The server cannot be reached, is starting or stopping, takes no more connections, or the connection was lost.
+    Unavailable,
     /// The database cannot be opened, read or written (missing, no right, damaged).
     Access,
     /// The query that feeds the write failed.
@@ -45,7 +47,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same write can succeed when it is run again, from the start, without a change.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Locked)
+        matches!(self, Self::Locked | Self::Unavailable)
     }
 }
 

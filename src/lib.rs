@@ -46,12 +46,13 @@
 //!
 //! | option | values | default | meaning |
 //! | --- | --- | --- | --- |
-//! | `table` | a table's name | the external table's name | the table in the database, spelled as the database spells it |
+//! | `table` | a table's name | the external table's name | the table in the database, spelled as the database spells it; in PostgreSQL also schema.table |
 //! | `job` | a name | none | makes the write happen once: a second run of a finished job writes nothing and says so |
 //! | `on_conflict` | error, update, ignore | error | what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there |
 //! | `conflict_key` | column names, comma-separated | the primary key | the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns |
 //! | `lock_timeout` | a time: 500ms, 5s, 1m | 5s | how long to wait for another writer's lock |
-//! | `uint64` | error, text | error | a UInt64 beyond 9223372036854775807: fail, or create the column as text |
+//! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
+//! | `password_env` | a variable's name | none | PostgreSQL: the environment variable that has the password |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
 //!
@@ -95,6 +96,8 @@ pub mod error;
 mod log;
 pub mod options;
 pub mod pipeline;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod provider;
 pub mod sql;
 #[cfg(feature = "sqlite")]

@@ -26,6 +26,7 @@ pub struct SinkOptions {
     pub(crate) conflict_key: Vec<String>,
     pub(crate) lock_timeout: Duration,
     pub(crate) uint64: Uint64,
+    pub(crate) password_env: Option<String>,
     pub(crate) pragmas: Vec<(String, String)>,
 }
 
@@ -38,6 +39,7 @@ impl Default for SinkOptions {
             conflict_key: Vec::new(),
             lock_timeout: Duration::from_secs(5),
             uint64: Uint64::Error,
+            password_env: None,
             pragmas: Vec::new(),
         }
     }
@@ -64,7 +66,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "table",
         values: "a table's name",
         default: "the external table's name",
-        meaning: "the table in the database, spelled as the database spells it",
+        meaning: "the table in the database, spelled as the database spells it; in PostgreSQL also schema.table",
         set: |options, value| {
             options.table = Some(non_empty(value)?.to_owned());
             Ok(())
@@ -120,13 +122,23 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "uint64",
         values: "error, text",
         default: "error",
-        meaning: "a UInt64 beyond 9223372036854775807: fail, or create the column as text",
+        meaning: "SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text",
         set: |options, value| {
             options.uint64 = match value {
                 "error" => Uint64::Error,
                 "text" => Uint64::Text,
                 _ => return Err("it takes error or text".into()),
             };
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "password_env",
+        values: "a variable's name",
+        default: "none",
+        meaning: "PostgreSQL: the environment variable that has the password",
+        set: |options, value| {
+            options.password_env = Some(non_empty(value)?.to_owned());
             Ok(())
         },
     },
@@ -184,6 +196,12 @@ impl SinkOptions {
     /// What to do with UInt64 values where the database has no such type.
     pub fn with_uint64(mut self, uint64: Uint64) -> Self {
         self.uint64 = uint64;
+        self
+    }
+
+    /// The environment variable that has the password of a PostgreSQL server.
+    pub fn with_password_env(mut self, variable: impl Into<String>) -> Self {
+        self.password_env = Some(variable.into());
         self
     }
 

@@ -9,15 +9,22 @@ missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v kill >/dev/null || missing+=(procps)
 command -v cargo >/dev/null || missing+=(rustup)
+command -v openssl >/dev/null || missing+=(openssl)
+tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
-    echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite) and Rust 1.94 or newer (https://rustup.rs)." >&2
+    echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust 1.94 or newer (https://rustup.rs)," \
+      "openssl, and the PostgreSQL server with its contrib extensions." >&2
     exit 1
   fi
   as_root=()
   if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
   "${as_root[@]}" apt-get update
+  # The tests start a server of their own: the package shall not leave one on port 5432.
+  no_server=/etc/postgresql-common/createcluster.d/landfall.conf
+  "${as_root[@]}" sh -c "mkdir -p ${no_server%/*} && echo 'create_main_cluster = false' >$no_server"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+  "${as_root[@]}" rm "$no_server"
 fi
 if ! cargo --version >/dev/null 2>&1; then
   rustup default stable

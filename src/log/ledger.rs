@@ -7,10 +7,11 @@ use crate::xa::{Decision, DecisionRecord, Epoch, JobId, Positions};
 /// The ledger's table.
 pub(crate) const TABLE: &str = "landfall_ledger";
 
-/// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later.
+/// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later;
+/// one that another transaction is about to commit is waited for.
 pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, rows, positions) \
      SELECT $1, $2, $3, $4, $5, $6 \
-     WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2)";
+     WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
 
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
 pub(crate) const STANDING: &str = "SELECT epoch, gtrid, decision, rows, positions FROM landfall_ledger \

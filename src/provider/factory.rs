@@ -31,18 +31,24 @@ pub fn register(context: &SessionContext) {
 enum Backend {
     #[cfg(feature = "sqlite")]
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 impl Backend {
     const ALL: &[Self] = &[
         #[cfg(feature = "sqlite")]
         Self::Sqlite,
+        #[cfg(feature = "postgres")]
+        Self::Postgres,
     ];
 
     fn stored_as(self) -> &'static str {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => "SQLITE",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "POSTGRES",
         }
     }
 
@@ -50,6 +56,8 @@ impl Backend {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => Ok(Arc::new(crate::sqlite::Sqlite::try_new(location, options)?)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => Ok(Arc::new(crate::postgres::Postgres::try_new(location, options)?)),
         }
     }
 }

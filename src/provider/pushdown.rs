@@ -2,17 +2,18 @@
 //!
 //! Comparisons of columns with literals, and what AND, OR, NOT, IN, BETWEEN and IS NULL make of them, are pushed
 //! where the column's stored form compares as its Arrow type does. Everything else stays in DataFusion: LIKE (SQLite
-//! folds case), arithmetic (it overflows otherwise), functions. Literals go as parameters, never as text.
+//! folds case), arithmetic (it overflows otherwise), functions. Literals go as parameters where the database takes
+//! any, and are quoted here where not: sqlparser takes some quotes in a value for escaped already.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column as ColumnName, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use datafusion::sql::unparser::Unparser;
-use datafusion::sql::unparser::dialect::SqliteDialect;
+use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, PostgreSqlDialect, SqliteDialect};
 
-use crate::columnar::IsoText;
-use crate::sql::{Column, Comparison, Parameter, Table};
+use crate::columnar::{IsoText, to_text};
+use crate::sql::{Column, Comparison, Dialect, Parameter, Table};
 
 /// A filter that the database can take over.
 #[derive(Debug)]
@@ -24,19 +25,35 @@ pub(super) enum Pushed {
 }
 
 /// What of a filter can be pushed.
-pub(super) fn push(filter: &Expr, table: &Table) -> Option<Pushed> {
-    exact(filter, table).map(Pushed::Exact).or_else(|| superset(filter, table).map(Pushed::Superset))
+pub(super) fn push(filter: &Expr, table: &Table, dialect: Dialect) -> Option<Pushed> {
+    let scope = Scope { table, dialect };
+    exact(filter, scope).map(Pushed::Exact).or_else(|| superset(filter, scope).map(Pushed::Superset))
 }
 
-/// ` WHERE … LIMIT …` for the filters that can be pushed, and the parameters in it.
-pub(super) fn suffix(filters: &[Expr], table: &Table, limit: Option<usize>) -> DfResult<(String, Vec<Parameter>)> {
+/// What names and literals mean.
+#[derive(Clone, Copy)]
+struct Scope<'t> {
+    table: &'t Table,
+    dialect: Dialect,
+}
+
+/// ` WHERE …` for the filters that can be pushed, the parameters in it, and the limit where it can be pushed too.
+pub(super) fn condition(
+    filters: &[Expr],
+    table: &Table,
+    limit: Option<usize>,
+    dialect: Dialect,
+) -> DfResult<(String, Vec<Parameter>, Option<usize>)> {
     let mut parameters = Vec::new();
-    let dialect = SqliteDialect {};
-    let unparser = Unparser::new(&dialect);
+    let unparser_dialect: &dyn UnparserDialect = match dialect {
+        Dialect::Sqlite => &SqliteDialect {},
+        Dialect::Postgres => &PostgreSqlDialect {},
+    };
+    let unparser = Unparser::new(unparser_dialect);
     let mut conditions = Vec::new();
     let mut all_exact = true;
     for filter in filters {
-        let pushed = match push(filter, table) {
+        let pushed = match push(filter, table, dialect) {
             Some(Pushed::Exact(pushed)) => pushed,
             Some(Pushed::Superset(pushed)) => {
                 all_exact = false;
@@ -50,46 +67,45 @@ pub(super) fn suffix(filters: &[Expr], table: &Table, limit: Option<usize>) -> D
         let pushed = parameterized(pushed, &mut parameters)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
     }
-    let mut suffix = String::new();
-    if !conditions.is_empty() {
-        suffix += &format!(" WHERE {}", conditions.join(" AND "));
-    }
-    if let Some(limit) = limit.filter(|_| all_exact) {
-        suffix += &format!(" LIMIT {limit}");
-    }
-    Ok((suffix, parameters))
+    let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    Ok((condition, parameters, limit.filter(|_| all_exact)))
 }
 
-fn exact(expr: &Expr, table: &Table) -> Option<Expr> {
-    let again = |expr: &Expr| exact(expr, table);
+fn exact(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
+    let again = |expr: &Expr| exact(expr, scope);
     Some(match expr {
-        Expr::Column(name) => bare(comparable(name, table).filter(|column| column.data_type == DataType::Boolean)?),
+        Expr::Column(name) => bare(scope.comparable(name, Operator::Eq).filter(|c| c.data_type == DataType::Boolean)?),
         Expr::Not(inner) => Expr::Not(Box::new(again(inner)?)),
-        Expr::IsNull(inner) => Expr::IsNull(Box::new(any_column(inner, table)?)),
-        Expr::IsNotNull(inner) => Expr::IsNotNull(Box::new(any_column(inner, table)?)),
+        Expr::IsNull(inner) => Expr::IsNull(Box::new(scope.any_column(inner)?)),
+        Expr::IsNotNull(inner) => Expr::IsNotNull(Box::new(scope.any_column(inner)?)),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             binary(again(left)?, *op, again(right)?)
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => match (&**left, &**right) {
             (Expr::Column(name), Expr::Literal(value, _)) => {
-                let column = comparable(name, table)?;
-                binary(bare(column), *op, literal(value, column)?)
+                let column = scope.comparable(name, *op)?;
+                binary(bare(column), *op, scope.literal(value, column)?)
             }
             (Expr::Literal(value, _), Expr::Column(name)) => {
-                let column = comparable(name, table)?;
-                binary(literal(value, column)?, *op, bare(column))
+                let column = scope.comparable(name, *op)?;
+                binary(scope.literal(value, column)?, *op, bare(column))
             }
             (Expr::Column(a), Expr::Column(b)) => {
-                let (a, b) = (comparable(a, table)?, comparable(b, table)?);
-                (a.data_type == b.data_type).then(|| binary(bare(a), *op, bare(b)))?
+                let (a, b) = (scope.comparable(a, *op)?, scope.comparable(b, *op)?);
+                // Of texts, the collations would have to be the same too.
+                let exact = |column: &Column| {
+                    column.comparison == Comparison::Exact
+                        && (scope.dialect == Dialect::Sqlite || !column.data_type.is_string())
+                };
+                (a.data_type == b.data_type && exact(a) && exact(b)).then(|| binary(bare(a), *op, bare(b)))?
             }
             _ => return None,
         },
         Expr::InList(InList { expr, list, negated }) => {
             let Expr::Column(name) = &**expr else { return None };
-            let column = comparable(name, table)?;
+            let column = scope.comparable(name, Operator::Eq)?;
             let values = list.iter().map(|value| match value {
-                Expr::Literal(value, _) => literal(value, column),
+                Expr::Literal(value, _) => scope.literal(value, column),
                 _ => None,
             });
             let values: Vec<Expr> = values.collect::<Option<_>>()?;
@@ -99,12 +115,12 @@ fn exact(expr: &Expr, table: &Table) -> Option<Expr> {
             let (Expr::Column(name), Expr::Literal(low, _), Expr::Literal(high, _)) = (&**expr, &**low, &**high) else {
                 return None;
             };
-            let column = comparable(name, table)?;
+            let column = scope.comparable(name, Operator::Lt)?;
             Expr::Between(Between {
                 expr: Box::new(bare(column)),
                 negated: *negated,
-                low: Box::new(literal(low, column)?),
-                high: Box::new(literal(high, column)?),
+                low: Box::new(scope.literal(low, column)?),
+                high: Box::new(scope.literal(high, column)?),
             })
         }
         _ => return None,
@@ -112,19 +128,19 @@ fn exact(expr: &Expr, table: &Table) -> Option<Expr> {
 }
 
 /// A filter that lets every row through that `expr` does, and perhaps more.
-fn superset(expr: &Expr, table: &Table) -> Option<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return exact(expr, table) };
+fn superset(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return exact(expr, scope) };
     match (op, &**left, &**right) {
-        (Operator::And, left, right) => match (superset(left, table), superset(right, table)) {
+        (Operator::And, left, right) => match (superset(left, scope), superset(right, scope)) {
             (Some(left), Some(right)) => Some(binary(left, Operator::And, right)),
             (one, other) => one.or(other),
         },
-        (Operator::Or, left, right) => Some(binary(superset(left, table)?, Operator::Or, superset(right, table)?)),
-        (op, Expr::Column(name), Expr::Literal(value, _)) => days_around(find(name, table)?, *op, value),
-        (op, Expr::Literal(value, _), Expr::Column(name)) => days_around(find(name, table)?, op.swap()?, value),
-        _ => exact(expr, table),
+        (Operator::Or, left, right) => Some(binary(superset(left, scope)?, Operator::Or, superset(right, scope)?)),
+        (op, Expr::Column(name), Expr::Literal(value, _)) => days_around(scope.find(name)?, *op, value),
+        (op, Expr::Literal(value, _), Expr::Column(name)) => days_around(scope.find(name)?, op.swap()?, value),
+        _ => exact(expr, scope),
     }
-    .or_else(|| exact(expr, table))
+    .or_else(|| exact(expr, scope))
 }
 
 /// ISO 8601 text, whoever wrote it and with however many digits, begins with the date. One day more on either side
@@ -168,46 +184,120 @@ fn bare(column: &Column) -> Expr {
     Expr::Column(ColumnName::new_unqualified(&column.name))
 }
 
-fn find<'t>(name: &ColumnName, table: &'t Table) -> Option<&'t Column> {
-    // The unparser quotes with backticks, and takes two of them in a name for one that is escaped already.
-    table.column(&name.name).filter(|column| !column.name.contains('`'))
-}
+impl<'t> Scope<'t> {
+    fn find(self, name: &ColumnName) -> Option<&'t Column> {
+        // The unparser takes two of its quotes in a name for one that is escaped already.
+        let quote = match self.dialect {
+            Dialect::Sqlite => '`',
+            Dialect::Postgres => '"',
+        };
+        self.table.column(&name.name).filter(|column| !column.name.contains(quote))
+    }
 
-fn comparable<'t>(name: &ColumnName, table: &'t Table) -> Option<&'t Column> {
-    find(name, table).filter(|column| column.comparison == Comparison::Exact)
-}
+    /// The column, where the database answers `op` on it as DataFusion does.
+    fn comparable(self, name: &ColumnName, op: Operator) -> Option<&'t Column> {
+        self.find(name).filter(|column| match column.comparison {
+            Comparison::Exact | Comparison::ExactButZero => true,
+            Comparison::Equality => matches!(op, Operator::Eq | Operator::NotEq),
+            Comparison::IsoText | Comparison::Differs => false,
+        })
+    }
 
-fn any_column(expr: &Expr, table: &Table) -> Option<Expr> {
-    match expr {
-        Expr::Column(name) => find(name, table).map(bare),
-        _ => None,
+    fn any_column(self, expr: &Expr) -> Option<Expr> {
+        match expr {
+            Expr::Column(name) => self.find(name).map(bare),
+            _ => None,
+        }
+    }
+
+    /// The literal, where it is of the column's kind and the database has it.
+    fn literal(self, value: &ScalarValue, column: &Column) -> Option<Expr> {
+        let data_type = &column.data_type;
+        let plain = match value {
+            ScalarValue::Float64(Some(value)) if *value == 0.0 && column.comparison == Comparison::ExactButZero => {
+                return None;
+            }
+            ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
+                ScalarValue::Float64(Some(*value))
+            }
+            ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))
+                if data_type.is_string() =>
+            {
+                ScalarValue::Utf8(Some(text.clone()))
+            }
+            integer if integer.data_type().is_integer() && data_type.is_integer() && !integer.is_null() => {
+                match integer.cast_to(&DataType::Int64).ok()? {
+                    ScalarValue::Int64(Some(value)) => ScalarValue::Int64(Some(value)),
+                    _ => return None,
+                }
+            }
+            ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => match self.dialect {
+                Dialect::Sqlite => ScalarValue::Int64(Some((*value).into())),
+                Dialect::Postgres => ScalarValue::Boolean(Some(*value)),
+            },
+            other if self.dialect == Dialect::Postgres && is_of_kind(&other.data_type(), data_type) => other.clone(),
+            _ => return None,
+        };
+        match self.dialect {
+            Dialect::Sqlite => Some(Expr::Literal(plain, None)),
+            Dialect::Postgres => Some(placeholder(postgres_literal(&plain, column)?)),
+        }
     }
 }
 
-/// The literal as one of the types that a parameter has, where it is of the column's kind.
-fn literal(value: &ScalarValue, column: &Column) -> Option<Expr> {
-    let data_type = &column.data_type;
-    let plain = match value {
-        ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => {
-            ScalarValue::Int64(Some((*value).into()))
+/// Whether a literal of that type compares with the column without a conversion that could lose something.
+fn is_of_kind(literal: &DataType, column: &DataType) -> bool {
+    use DataType::*;
+    match (literal, column) {
+        (Timestamp(_, a), Timestamp(_, b)) => a.is_some() == b.is_some(),
+        (Date32, Date32) => true,
+        (a, b) => a.is_decimal() && b.is_decimal(),
+    }
+}
+
+/// A literal of PostgreSQL; `None` where it has none.
+fn postgres_literal(value: &ScalarValue, column: &Column) -> Option<String> {
+    Some(match value {
+        ScalarValue::Boolean(Some(value)) => if *value { "TRUE" } else { "FALSE" }.into(),
+        ScalarValue::Int64(Some(value)) => format!("'{value}'::bigint"),
+        ScalarValue::Float64(Some(value)) => format!("'{value:e}'::double precision"),
+        ScalarValue::Utf8(Some(text)) => {
+            if text.contains('\0') || (column.sql_type == "uuid" && !is_canonical_uuid(text)) {
+                return None;
+            }
+            let cast = if column.sql_type == "uuid" { "::uuid" } else { "" };
+            format!("'{}'{cast}", text.replace('\'', "''"))
         }
-        ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
-            ScalarValue::Float64(Some(*value))
-        }
-        ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))
-            if data_type.is_string() =>
-        {
-            ScalarValue::Utf8(Some(text.clone()))
-        }
-        integer if integer.data_type().is_integer() && data_type.is_integer() && !integer.is_null() => {
-            match integer.cast_to(&DataType::Int64).ok()? {
-                ScalarValue::Int64(Some(value)) => ScalarValue::Int64(Some(value)),
-                _ => return None,
+        other if !other.is_null() => {
+            let array = other.to_array().ok()?;
+            let texts = to_text(&array).ok()?;
+            let text = texts.value(0);
+            match other.data_type() {
+                t if t.is_decimal() => format!("'{text}'::numeric"),
+                // There was no year 0, and a nanosecond would be rounded.
+                _ if text.starts_with("0000") => return None,
+                DataType::Timestamp(TimeUnit::Nanosecond, _) if !text.trim_end_matches('Z').ends_with("000") => {
+                    return None;
+                }
+                DataType::Timestamp(_, zone) => {
+                    let zone = if zone.is_some() { "with" } else { "without" };
+                    format!("'{text}'::timestamp {zone} time zone")
+                }
+                _ => format!("'{text}'::date"),
             }
         }
         _ => return None,
-    };
-    Some(Expr::Literal(plain, None))
+    })
+}
+
+fn is_canonical_uuid(text: &str) -> bool {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    uuid::Uuid::try_parse(text).is_ok_and(|uuid| uuid.hyphenated().encode_lower(&mut buffer) == text)
+}
+
+/// What stands in the query as it is: the unparser does not touch a placeholder.
+fn placeholder(text: String) -> Expr {
+    Expr::Placeholder(Placeholder::new_with_field(text, None))
 }
 
 /// Puts parameters in the place of literals.
@@ -221,7 +311,7 @@ fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>) -> DfResult<Expr> 
             ScalarValue::Utf8(Some(value)) => Parameter::Text(value.clone()),
             other => return datafusion::common::internal_err!("{other:?} was to be a parameter"),
         });
-        Ok(Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(format!("?{}", parameters.len()), None))))
+        Ok(Transformed::yes(placeholder(format!("?{}", parameters.len()))))
     })?;
     Ok(replaced.data)
 }

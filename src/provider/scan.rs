@@ -3,17 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult,
+};
 use futures::StreamExt;
 
-use crate::sql::{Database, Query};
+use crate::sql::{Comparison, Database, OrderKey, Query};
 
 /// A leaf that streams a query's rows out of a database, in one partition.
 #[derive(Debug)]
@@ -26,13 +30,31 @@ pub(super) struct ScanExec {
 
 impl ScanExec {
     pub(super) fn new(database: Arc<dyn Database>, query: Query) -> Self {
+        Self::in_order(database, query, None)
+    }
+
+    fn in_order(database: Arc<dyn Database>, query: Query, order: Option<LexOrdering>) -> Self {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&query.schema)),
+            EquivalenceProperties::new_with_orderings(Arc::clone(&query.schema), order),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         Self { database, query, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// The column of a key, where the database sorts it as DataFusion does.
+    fn order_key(&self, key: &PhysicalSortExpr) -> Option<OrderKey> {
+        let projected = key.expr.downcast_ref::<Column>()?.index();
+        let column = *self.query.projection.get(projected)?;
+        let is_exact = self.query.table.columns[column].comparison == Comparison::Exact;
+        let SortOptions { descending, nulls_first } = key.options;
+        is_exact.then_some(OrderKey { column, descending, nulls_first })
+    }
+
+    /// Where it reads.
+    pub(super) fn location(&self) -> String {
+        self.database.location()
     }
 }
 
@@ -45,7 +67,7 @@ impl DisplayAs for ScanExec {
             self.database.location(),
             self.query.table.name,
             columns.join(", "),
-            self.query.suffix
+            self.query.suffix()
         )?;
         if !self.query.parameters.is_empty() {
             write!(f, " {:?}", self.query.parameters)?;
@@ -88,6 +110,29 @@ impl ExecutionPlan for ScanExec {
             .query(self.query.clone())?
             .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.query.limit
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        let order = self.properties.output_ordering().cloned();
+        let query = Query { limit, ..self.query.clone() };
+        Some(Arc::new(Self::in_order(Arc::clone(&self.database), query, order)))
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> DfResult<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let keys = order.iter().map(|key| self.order_key(key)).collect::<Option<Vec<_>>>();
+        // Which rows a limit lets through would change.
+        let (Some(keys), None) = (keys, self.query.limit) else { return Ok(SortOrderPushdownResult::Unsupported) };
+        let query = Query { order: keys, ..self.query.clone() };
+        let ordering = LexOrdering::new(order.to_vec());
+        let inner = Arc::new(Self::in_order(Arc::clone(&self.database), query, ordering));
+        Ok(SortOrderPushdownResult::Exact { inner })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -41,7 +41,7 @@ impl LandfallSink {
 impl DisplayAs for LandfallSink {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LandfallSink({}, table={}", self.database.location(), self.spec.table)?;
-        if self.spec.existing == Existing::Delete {
+        if self.spec.existing != Existing::Keep {
             f.write_str(", overwrite")?;
         }
         if self.spec.on_conflict != OnConflict::Error {

@@ -20,7 +20,7 @@ use crate::options::SinkOptions;
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::factory::database;
 use crate::provider::in_order::InOrderExec;
-use crate::provider::pushdown::{Pushed, push, suffix};
+use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Comparison, Database, Filled, NewTable, Query, Table};
@@ -82,6 +82,13 @@ impl LandfallTable {
                     .ok_or_else(|| Error::schema(format!("table \"{}\" was created and is not there", wanted.name)))?
             }
         };
+        // Columns that are read as what the statement says need no conversion later.
+        let mut there = there;
+        for (column, field) in there.columns.iter_mut().zip(wanted.schema.fields()) {
+            if let Some(as_wanted) = database.read_as(column, field.data_type()) {
+                *column = as_wanted;
+            }
+        }
         if !same_columns(&there, &wanted) {
             return Err(Error::schema(format!(
                 "table \"{}\" is there with other columns: it has {there}, and the statement says {wanted}; leave \
@@ -179,6 +186,12 @@ impl LandfallTable {
     }
 }
 
+/// Whether a plan reads from a database; a view there can show any table.
+fn reads(plan: &Arc<dyn ExecutionPlan>, database: &dyn Database) -> bool {
+    plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.location() == database.location())
+        || plan.children().into_iter().any(|child| reads(child, database))
+}
+
 /// Whether a table that is there has the columns, types that can stand for each other, and the key that are wanted.
 fn same_columns(there: &Table, wanted: &NewTable) -> bool {
     let same_key = |a: &[String], b: &[String]| a.len() == b.len() && a.iter().all(|name| b.contains(name));
@@ -241,20 +254,23 @@ impl TableProvider for LandfallTable {
             Some(projection) => projection.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        let (suffix, parameters) = suffix(filters, &self.table, limit)?;
+        let (condition, parameters, limit) = condition(filters, &self.table, limit, self.database.dialect())?;
         let query = Query {
             schema: Arc::new(self.schema.project(&projection)?),
             table: Arc::clone(&self.table),
             projection,
-            suffix,
+            condition,
             parameters,
+            order: Vec::new(),
+            limit,
             batch_size: state.config().batch_size(),
         };
         Ok(Arc::new(ScanExec::new(Arc::clone(&self.database), query)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
-        let support = filters.iter().map(|filter| match push(filter, &self.table) {
+        let dialect = self.database.dialect();
+        let support = filters.iter().map(|filter| match push(filter, &self.table, dialect) {
             Some(Pushed::Exact(_)) => TableProviderFilterPushDown::Exact,
             Some(Pushed::Superset(_)) => TableProviderFilterPushDown::Inexact,
             None => TableProviderFilterPushDown::Unsupported,
@@ -275,7 +291,10 @@ impl TableProvider for LandfallTable {
             return Err(doing(Error::new(ErrorKind::Unsupported, "no column is written: name one at least")).into());
         }
         check_names(&self.table, &columns).map_err(doing)?;
-        let spec = self.spec(columns, op).map_err(doing)?;
+        let mut spec = self.spec(columns, op).map_err(doing)?;
+        if spec.existing == Existing::Delete && reads(&input, self.database.as_ref()) {
+            spec.existing = Existing::DeleteWhileRead;
+        }
         let sink = LandfallSink::new(Arc::clone(&self.database), spec, self.options.job.clone());
         // What the query sorts must arrive sorted: the last row of a key wins.
         let order = input.output_ordering().cloned().map(LexRequirement::from);

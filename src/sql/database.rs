@@ -3,17 +3,27 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use futures::Stream;
 
-use crate::error::Result;
-use crate::sql::{NewTable, Table};
+use crate::columnar::Conform;
+use crate::error::{Error, Result};
+use crate::sql::{Column, NewTable, Table, quote};
 use crate::xa::{ResourceManager, WriteSpec};
 
 /// Batches on their way out of a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+
+/// Whose SQL a database speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Values stand in a query as parameters `?1`, `?2` ….
+    Sqlite,
+    /// Values stand in a query as literals: COPY takes no parameters.
+    Postgres,
+}
 
 /// A value in a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +36,17 @@ pub enum Parameter {
     Text(String),
 }
 
+/// A column that rows are sorted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderKey {
+    /// The column of the table, by index.
+    pub column: usize,
+    /// From the largest value to the smallest.
+    pub descending: bool,
+    /// NULL comes before all values.
+    pub nulls_first: bool,
+}
+
 /// A query for one table.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -33,19 +54,69 @@ pub struct Query {
     pub table: Arc<Table>,
     /// The columns of it that are wanted, by index.
     pub projection: Vec<usize>,
-    /// What follows `FROM <table>`: `WHERE` and `LIMIT`, or nothing.
-    pub suffix: String,
+    /// ` WHERE …`, or nothing.
+    pub condition: String,
     /// The values of `?1`, `?2` … in it.
     pub parameters: Vec<Parameter>,
+    /// What rows are sorted by, the most significant first; none is in no order.
+    pub order: Vec<OrderKey>,
+    /// How many rows are wanted, at most.
+    pub limit: Option<usize>,
     /// The schema of the batches: the wanted columns, in their types or in types that hold the same values.
     pub schema: SchemaRef,
     /// Rows in a batch, at most.
     pub batch_size: usize,
 }
 
+impl Query {
+    /// What follows `FROM <table>`.
+    pub(crate) fn suffix(&self) -> String {
+        let mut suffix = self.condition.clone();
+        for (index, key) in self.order.iter().enumerate() {
+            suffix += if index == 0 { " ORDER BY " } else { ", " };
+            suffix += &quote(&self.table.columns[key.column].name);
+            suffix += if key.descending { " DESC" } else { " ASC" };
+            suffix += if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" };
+        }
+        if let Some(limit) = self.limit {
+            suffix += &format!(" LIMIT {limit}");
+        }
+        suffix
+    }
+
+    /// The ways of the wanted columns from the types that they are read as to those of the batches.
+    ///
+    /// # Errors
+    /// `Schema` where there is none.
+    pub(crate) fn conforms(&self) -> Result<Vec<Conform>> {
+        let columns = self.projection.iter().map(|index| &self.table.columns[*index]);
+        let ways = columns.zip(self.schema.fields()).map(|(column, field)| {
+            Conform::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
+                Error::schema(format!(
+                    "column \"{}\" is read as {}, which cannot stand for {}",
+                    column.name,
+                    column.data_type,
+                    field.data_type()
+                ))
+            })
+        });
+        ways.collect()
+    }
+
+    /// A batch of so many rows.
+    pub(crate) fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
 /// A database that tables live in.
 #[async_trait]
 pub trait Database: ResourceManager {
+    /// Whose SQL it speaks.
+    fn dialect(&self) -> Dialect;
+
     /// Where it is, without secrets: for plans, messages and logs.
     fn location(&self) -> String;
 
@@ -54,6 +125,12 @@ pub trait Database: ResourceManager {
 
     /// Creates a table.
     async fn create_table(&self, table: &NewTable) -> Result<()>;
+
+    /// The column as it is when it is read as another type; `None` where it cannot be, and values have to be converted
+    /// when they are there.
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        (column.data_type == *wanted).then(|| column.clone())
+    }
 
     /// Checks when the plan is made that each column of `spec` can be written.
     ///

@@ -1,51 +1,60 @@
 //! The statement that writes rows.
 
-use crate::sql::{Filled, Table, quote};
+use crate::sql::{Column, Filled, Table, quote};
 use crate::xa::{OnConflict, WriteSpec};
 
 /// `<verb> … VALUES (?, …), … ON CONFLICT …` for `rows` rows of the columns of `spec`; the verb is the dialect's
 /// `INSERT INTO`.
-///
-/// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
-/// to what the server would have filled in (`excluded` has it); nothing is deleted, so no foreign key cascades.
+#[cfg(feature = "sqlite")]
 pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let row = format!("({})", vec!["?"; spec.columns.fields().len()].join(", "));
-    let mut sql =
-        format!("{verb} {} ({}) VALUES {}", quote(&table.name), quoted(names.clone()), vec![row; rows].join(", "));
-    let set: Vec<&String> = match spec.on_conflict {
-        OnConflict::Error => return sql,
-        OnConflict::Ignore => Vec::new(),
-        OnConflict::Update => names.filter(|name| !spec.key.contains(name)).collect(),
-        OnConflict::Replace => table
-            .columns
-            .iter()
-            .filter(|column| column.filled != Filled::Generated && !spec.key.contains(&column.name))
-            .map(|column| &column.name)
-            .collect(),
+    format!(
+        "{verb} {} ({}) VALUES {}{}",
+        quote(&table.name),
+        quoted(names),
+        vec![row; rows].join(", "),
+        upsert(table, spec)
+    )
+}
+
+/// ` ON CONFLICT …` as `spec` says; nothing where a conflict is an error.
+///
+/// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
+/// to what the server would have filled in (`excluded` has it); nothing is deleted, so no foreign key cascades.
+pub(crate) fn upsert(table: &Table, spec: &WriteSpec) -> String {
+    let names = spec.columns.fields().iter().map(|field| field.name());
+    let is_set = |name: &&String| {
+        let fixed = |column: &Column| matches!(column.filled, Filled::Generated | Filled::Numbered);
+        !spec.key.contains(name) && !table.column(name).is_some_and(fixed)
     };
-    sql += &format!(" ON CONFLICT ({}) ", quoted(spec.key.iter()));
-    if set.is_empty() {
-        sql += "DO NOTHING";
+    let set: Vec<&String> = match spec.on_conflict {
+        OnConflict::Error => return String::new(),
+        OnConflict::Ignore => Vec::new(),
+        OnConflict::Update => names.filter(is_set).collect(),
+        OnConflict::Replace => table.columns.iter().map(|column| &column.name).filter(is_set).collect(),
+    };
+    let action = if set.is_empty() {
+        "DO NOTHING".to_owned()
     } else {
         let set: Vec<_> = set.iter().map(|name| format!("{0} = excluded.{0}", quote(name))).collect();
-        sql += &format!("DO UPDATE SET {}", set.join(", "));
-    }
-    sql
+        format!("DO UPDATE SET {}", set.join(", "))
+    };
+    format!(" ON CONFLICT ({}) {action}", quoted(spec.key.iter()))
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| quote(name)).collect::<Vec<_>>().join(", ")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::sync::Arc;
 
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
-    use crate::sql::{Column, Comparison};
+    use crate::sql::{Comparison, Detail};
     use crate::xa::Existing;
 
     fn statement(on_conflict: OnConflict) -> String {
@@ -56,6 +65,7 @@ mod tests {
             nullable: true,
             filled,
             comparison: Comparison::Exact,
+            detail: Detail::default(),
         };
         let table = Table {
             name: "T\"1".into(),
@@ -67,6 +77,7 @@ mod tests {
             ],
             primary_key: vec!["k".into()],
             unique_keys: vec![],
+            detail: Detail::default(),
         };
         let field = |name: &str| Field::new(name, DataType::Int64, true);
         let spec = WriteSpec {

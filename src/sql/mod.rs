@@ -4,9 +4,12 @@ mod database;
 mod ident;
 mod insert;
 mod table;
+mod targets;
 
-pub use database::{BatchStream, Database, Parameter, Query};
-pub(crate) use ident::quote;
+pub use database::{BatchStream, Database, Dialect, OrderKey, Parameter, Query};
+pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
-pub use table::{Column, Comparison, Filled, NewTable, Table};
+pub(crate) use insert::upsert;
+pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
+pub(crate) use targets::Targets;

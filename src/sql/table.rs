@@ -1,5 +1,6 @@
 //! The description of a table, read from the server's catalog or to be created.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use crate::xa::OnConflict;
 pub enum Comparison {
     /// It gives the same answer.
     Exact,
+    /// It gives the same answer, but for `-0.0` and `0.0`, which are equal in the database only.
+    ExactButZero,
+    /// Equal is what is equal in DataFusion; the order can differ.
+    Equality,
     /// The column holds ISO 8601 text: only a range of days around the literal is safe.
     IsoText,
     /// It can differ: compare in DataFusion.
@@ -28,8 +33,32 @@ pub enum Filled {
     Null,
     /// The server has a default, or numbers the rows itself.
     ByDefault,
+    /// The server numbers the rows; a number that is given is kept, and cannot be changed later.
+    Numbered,
     /// The server computes it from other columns, and it cannot be written.
     Generated,
+}
+
+/// What the backend that described a table or column wants to know of it again.
+#[derive(Clone, Default)]
+pub struct Detail(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Detail {
+    /// Keeps a detail.
+    pub fn new(detail: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(detail)))
+    }
+
+    /// The detail, where it is of that type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Detail" } else { "None" })
+    }
 }
 
 /// A column of a table.
@@ -47,6 +76,8 @@ pub struct Column {
     pub filled: Filled,
     /// How comparisons behave.
     pub comparison: Comparison,
+    /// What its backend keeps of it.
+    pub detail: Detail,
 }
 
 /// A table that is there.
@@ -60,6 +91,8 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// The columns of each other unique key.
     pub unique_keys: Vec<Vec<String>>,
+    /// What its backend keeps of it.
+    pub detail: Detail,
 }
 
 impl Table {

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::rows::{RowEncoder, Rows};
+use super::encode::{Encoder, Rows};
 use super::writer::Writer;
 use super::{Sqlite, blocking};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Targets;
 use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
 
 /// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
@@ -23,7 +24,7 @@ const QUEUED_SLICES: usize = 2;
 /// An open branch. Rows are encoded where they come from and inserted on a thread. Closing the channel lets the
 /// thread finish what is queued and give the writer back.
 pub(super) struct SqliteBranch {
-    encoder: RowEncoder,
+    targets: Targets<Encoder>,
     slices: Option<mpsc::Sender<Rows>>,
     thread: Option<JoinHandle<Result<Writer>>>,
     abandoned: Arc<AtomicBool>,
@@ -31,12 +32,12 @@ pub(super) struct SqliteBranch {
 
 impl SqliteBranch {
     pub(super) async fn start(database: Sqlite, spec: WriteSpec) -> Result<Self> {
-        let (writer, encoder) = blocking(move || Writer::begin(database, spec)).await?;
+        let (writer, targets) = blocking(move || Writer::begin(database, spec)).await?;
         let (sender, receiver) = mpsc::channel(QUEUED_SLICES);
         let abandoned = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&abandoned);
         let thread = tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen));
-        Ok(Self { encoder, slices: Some(sender), thread: Some(thread), abandoned })
+        Ok(Self { targets, slices: Some(sender), thread: Some(thread), abandoned })
     }
 
     /// Waits until all rows are inserted; an error has rolled the transaction back.
@@ -62,7 +63,9 @@ impl Branch for SqliteBranch {
         for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
             // Rows before this one may be in: the branch can only be rolled back.
-            let rows = self.encoder.encode(&slice).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
+            let columns =
+                self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
+            let rows = Rows { columns, count: slice.num_rows() };
             let Some(slices) = &self.slices else { return self.finish().await.map(drop) };
             if slices.send(rows).await.is_err() {
                 // The thread takes no more: it has failed, and says why.

@@ -6,7 +6,7 @@ use super::encode::{Stored, store};
 use super::types::{Affinity, Form, arrow_type, declare};
 use super::{Missing, Sqlite};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Filled, NewTable, Table, quote};
+use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, quote};
 
 /// Reads the description of a table or view; `None` where there is none of that name.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
@@ -44,7 +44,8 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         };
         let comparison = comparison(connection, &name, &column, &sql_type, text_compares);
         let nullable = !(not_null || (without_rowid && key_position > 0));
-        columns.push(Column { name: column, sql_type, data_type, nullable, filled, comparison });
+        let detail = Detail::default();
+        columns.push(Column { name: column, sql_type, data_type, nullable, filled, comparison, detail });
     }
     key.sort();
     let primary_key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
@@ -55,7 +56,8 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     {
         (column.nullable, column.filled) = (false, Filled::ByDefault);
     }
-    Ok(Some(Table { unique_keys: unique_keys(connection, &name)?, name, columns, primary_key }))
+    let unique_keys = unique_keys(connection, &name)?;
+    Ok(Some(Table { name, columns, primary_key, unique_keys, detail: Detail::default() }))
 }
 
 /// Whether texts of a table can be compared as DataFusion does, byte by byte of UTF-8, where a column's collation is

@@ -4,19 +4,13 @@
 //! steps: the array is brought to the column's own Arrow type without changing a value, then to the form that
 //! [`types`](super::types) says.
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, Float64Array, Int64Array, StringViewArray,
-    StringViewBuilder,
-};
-use arrow::datatypes::{
-    DataType, Float64Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
-    IntervalYearMonthType, TimeUnit, UInt64Type,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float64Array, Int64Array, StringViewArray};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use rusqlite::types::ValueRef;
 
-use super::json;
 use super::types::{Affinity, Form};
-use crate::columnar::{Conform, IsoText, first_row_where, interval, misfit, recode};
+use crate::columnar::json;
+use crate::columnar::{Conform, first_row_where, misfit, recode, to_text};
 use crate::error::{Error, Result};
 use crate::sql::Column;
 
@@ -63,6 +57,13 @@ impl Stored {
     }
 }
 
+/// Rows in SQLite's storage classes, column by column.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) columns: Vec<Stored>,
+    pub(super) count: usize,
+}
+
 /// How one column is encoded.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -106,7 +107,7 @@ pub(super) fn store(array: &ArrayRef, form: Form, affinity: Affinity) -> Result<
         Form::Boolean => Stored::Integer(recode(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone()),
         Form::Integer => Stored::Integer(integers(array)?),
         Form::Real => Stored::Real(reals(array)?),
-        Form::UnsignedText | Form::DecimalText => Stored::Text(text_view(array)?),
+        Form::UnsignedText | Form::DecimalText => Stored::Text(to_text(array)?),
         Form::DecimalNumber => Stored::Text(short_decimals(array)?),
         Form::Text => Stored::Text(texts(array, affinity)?),
         Form::Blob => {
@@ -116,30 +117,9 @@ pub(super) fn store(array: &ArrayRef, form: Form, affinity: Affinity) -> Result<
             };
             Stored::Blob(recode(&plain, &DataType::BinaryView)?.as_binary_view().clone())
         }
-        Form::Date => Stored::Text(dates(array)?),
-        Form::Time => match array.data_type() {
-            DataType::Time32(unit) | DataType::Time64(unit) => Stored::Text(times(array, *unit)?),
-            _ => return Err(mismatch(array, form)),
-        },
-        Form::Timestamp => match array.data_type() {
-            DataType::Timestamp(unit, None) => Stored::Text(timestamps(array, *unit, "")?),
-            DataType::Timestamp(unit, Some(_)) => Stored::Text(timestamps(array, *unit, "Z")?),
-            _ => return Err(mismatch(array, form)),
-        },
-        Form::Interval => match array.data_type() {
-            DataType::Interval(unit) => Stored::Text(intervals(array, *unit)?),
-            _ => return Err(mismatch(array, form)),
-        },
+        Form::Date | Form::Time | Form::Timestamp | Form::Interval => Stored::Text(to_text(array)?),
         Form::Json => Stored::Text(json::encode(array)?),
     })
-}
-
-fn mismatch(array: &ArrayRef, form: Form) -> Error {
-    Error::internal(format!("an array of {} was to be stored as {form:?}", array.data_type()))
-}
-
-fn text_view(array: &ArrayRef) -> Result<StringViewArray> {
-    Ok(recode(&recode(array, &DataType::Utf8)?, &DataType::Utf8View)?.as_string_view().clone())
 }
 
 fn integers(array: &ArrayRef) -> Result<Int64Array> {
@@ -173,7 +153,7 @@ fn reals(array: &ArrayRef) -> Result<Float64Array> {
 
 /// Decimals for a column that makes REAL of them: 15 significant digits survive, and so do 64-bit integers.
 fn short_decimals(array: &ArrayRef) -> Result<StringViewArray> {
-    let texts = text_view(array)?;
+    let texts = to_text(array)?;
     let too_long = |row: usize| {
         let text: &str = texts.value(row);
         let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -209,65 +189,4 @@ fn changes_as_number(text: &str) -> bool {
     let numeric =
         trimmed.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && trimmed.parse::<f64>().is_ok();
     numeric && text.parse::<i64>().map(|number| number.to_string()).as_deref() != Ok(text)
-}
-
-const OUT_OF_YEARS: &str = "is outside the years 0000 to 9999 that SQLite's dates have";
-
-/// Temporal values, as the integers that they are.
-fn units(array: &ArrayRef) -> Result<Int64Array> {
-    let narrow = matches!(array.data_type(), DataType::Date32 | DataType::Time32(_));
-    let integers = recode(array, if narrow { &DataType::Int32 } else { &DataType::Int64 })?;
-    Ok(recode(&integers, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-}
-
-/// Each value as text; `format` says `None` where it has none.
-fn formatted(
-    array: &ArrayRef,
-    why_not: &str,
-    format: impl for<'t> Fn(&'t mut IsoText, i64) -> Option<&'t str>,
-) -> Result<StringViewArray> {
-    let units = units(array)?;
-    let mut text = IsoText::new();
-    let mut texts = StringViewBuilder::with_capacity(units.len());
-    for row in 0..units.len() {
-        if units.is_null(row) {
-            texts.append_null();
-        } else {
-            texts.append_value(format(&mut text, units.value(row)).ok_or_else(|| misfit(array, row, why_not))?);
-        }
-    }
-    Ok(texts.finish())
-}
-
-fn dates(array: &ArrayRef) -> Result<StringViewArray> {
-    const MILLIS_PER_DAY: i64 = 86_400_000;
-    let per_day = if array.data_type() == &DataType::Date64 { MILLIS_PER_DAY } else { 1 };
-    let units = units(array)?;
-    if let Some(row) = first_row_where(&units, |row| units.value(row) % per_day != 0) {
-        return Err(misfit(array, row, "is not a whole day: CAST it to TIMESTAMP"));
-    }
-    formatted(array, OUT_OF_YEARS, |text, value| text.date(value / per_day))
-}
-
-fn times(array: &ArrayRef, unit: TimeUnit) -> Result<StringViewArray> {
-    formatted(array, "is not a time of day", |text, value| text.time(value, unit))
-}
-
-fn timestamps(array: &ArrayRef, unit: TimeUnit, suffix: &str) -> Result<StringViewArray> {
-    formatted(array, OUT_OF_YEARS, |text, value| text.timestamp(value, unit, suffix))
-}
-
-fn intervals(array: &ArrayRef, unit: IntervalUnit) -> Result<StringViewArray> {
-    fn each<T: ArrowPrimitiveType>(array: &ArrayRef, text: impl Fn(T::Native) -> String) -> StringViewArray {
-        array.as_primitive::<T>().iter().map(|value| value.map(&text)).collect()
-    }
-    Ok(match unit {
-        IntervalUnit::YearMonth => each::<IntervalYearMonthType>(array, |months| interval(months.into(), 0, 0)),
-        IntervalUnit::DayTime => each::<IntervalDayTimeType>(array, |value| {
-            interval(0, value.days.into(), i64::from(value.milliseconds) * 1_000_000)
-        }),
-        IntervalUnit::MonthDayNano => each::<IntervalMonthDayNanoType>(array, |value| {
-            interval(value.months.into(), value.days.into(), value.nanoseconds)
-        }),
-    })
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::branch::SqliteBranch;
-use super::rows::RowEncoder;
+use super::encode::Encoder;
 use super::{Sqlite, blocking, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Database, NewTable, Query, Table};
+use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
 use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid};
 
 #[async_trait]
@@ -42,6 +42,10 @@ impl ResourceManager for Sqlite {
 
 #[async_trait]
 impl Database for Sqlite {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
     fn location(&self) -> String {
         format!("sqlite:{}", self.path.display())
     }
@@ -57,7 +61,7 @@ impl Database for Sqlite {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
-        RowEncoder::try_new(table, spec).map(drop)
+        Targets::try_new(table, spec, Encoder::try_new).map(drop)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

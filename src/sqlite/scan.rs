@@ -1,14 +1,13 @@
 //! Reads rows as batches, on a thread of its own, a few batches ahead of whoever consumes them.
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use futures::stream;
 use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
 use super::decode::Decoder;
 use super::{Missing, Sqlite};
-use crate::columnar::Conform;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::{BatchStream, Parameter, Query, quote};
 
 /// Batches that are read ahead.
@@ -31,23 +30,13 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     let connection = database.open(Missing::Refuse)?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let mut decoders = columns.iter().map(|column| Decoder::try_new(column)).collect::<Result<Vec<_>>>()?;
-    let ways = columns.iter().zip(query.schema.fields()).map(|(column, field)| {
-        Conform::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
-            Error::schema(format!(
-                "column \"{}\" is read as {}, which cannot stand for {}",
-                column.name,
-                column.data_type,
-                field.data_type()
-            ))
-        })
-    });
-    let ways = ways.collect::<Result<Vec<_>>>()?;
+    let ways = query.conforms()?;
     let select = match columns.as_slice() {
         // Only their number is asked for.
         [] => "NULL".to_owned(),
         columns => columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", "),
     };
-    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix);
+    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix());
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
     let parameters = rusqlite::params_from_iter(query.parameters.iter().map(|parameter| match parameter {
         Parameter::Integer(value) => Value::Integer(*value),
@@ -67,10 +56,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
         let is_last = row.is_none();
         if count == query.batch_size || (is_last && count > 0) {
             let arrays = decoders.iter_mut().zip(&ways).map(|(decoder, way)| way.apply(&decoder.finish()?));
-            let options = RecordBatchOptions::new().with_row_count(Some(count));
-            let batch =
-                RecordBatch::try_new_with_options(query.schema.clone(), arrays.collect::<Result<Vec<_>>>()?, &options)
-                    .map_err(|error| Error::internal(error.to_string()))?;
+            let batch = query.batch(arrays.collect::<Result<Vec<_>>>()?, count)?;
             if batches.blocking_send(Ok(batch)).is_err() {
                 return Ok(());
             }

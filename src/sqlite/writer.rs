@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi, limits::Limit};
 
-use super::encode::Stored;
-use super::rows::{RowEncoder, Rows};
+use super::encode::{Encoder, Rows, Stored};
 use super::statement::Statement;
 use super::{Missing, Sqlite, catalog};
 use crate::error::{Error, Result};
-use crate::sql::{insert_into, quote};
+use crate::sql::{Targets, insert_into, quote};
 use crate::xa::{DecisionRecord, Existing, Outcome, WriteSpec};
 
 /// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
@@ -54,7 +53,7 @@ impl Counting {
 
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) fn begin(database: Sqlite, spec: WriteSpec) -> Result<(Self, RowEncoder)> {
+    pub(super) fn begin(database: Sqlite, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
         let connection = database.open(Missing::Refuse)?;
         database.pragma(&connection, "cache_size", &format!("-{CACHE_KIB}"))?;
         for (name, value) in &database.pragmas {
@@ -69,7 +68,7 @@ impl Writer {
 
         let table = catalog::describe(&connection, &spec.table).map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
-        let encoder = RowEncoder::try_new(&table, &spec)?;
+        let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?;
         let parameters =
             connection.limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER).map_err(|error| database.error(error))?;
         let columns = spec.columns.fields().len();
@@ -78,7 +77,7 @@ impl Writer {
             .filter(|rows| *rows == 1 || rows * columns <= usize::try_from(parameters).unwrap_or_default())
             .map(|rows| (rows, insert_into(VERB, &table, &spec, rows)))
             .collect();
-        if spec.existing == Existing::Delete {
+        if spec.existing != Existing::Keep {
             connection
                 .execute_batch(&format!("DELETE FROM {}", quote(&table.name)))
                 .map_err(|error| database.error(error).with_context("deleting the old rows"))?;

@@ -32,7 +32,7 @@ struct Pending {
 
 impl State {
     fn apply(&mut self, pending: Pending) {
-        if pending.existing == Existing::Delete {
+        if pending.existing != Existing::Keep {
             self.rows.clear();
         }
         self.rows.extend(pending.batches);

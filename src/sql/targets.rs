@@ -1,37 +1,30 @@
-//! Encodes the batches of one write, row by row of the stream accounted for. It does no I/O, so it runs beside the
-//! thread that inserts.
+//! The columns that one write goes to: their encoders, what NULL means for each, and which row of the stream an error
+//! is about.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 
-use super::encode::{Encoder, Stored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Column, Filled, Table};
 use crate::xa::{WriteSpec, WriteStats};
 
-/// Rows in SQLite's storage classes, column by column.
+/// The columns of one write, each with an encoder of its database. They do no I/O.
 #[derive(Debug)]
-pub(super) struct Rows {
-    pub(super) columns: Vec<Stored>,
-    pub(super) count: usize,
-}
-
-/// The encoders of one write.
-#[derive(Debug)]
-pub(super) struct RowEncoder {
-    targets: Vec<Target>,
+pub(crate) struct Targets<E> {
+    columns: Vec<Target<E>>,
     stats: Arc<WriteStats>,
     rows: u64,
 }
 
 /// A column that is written.
 #[derive(Debug)]
-struct Target {
+struct Target<E> {
     name: String,
     sql_type: String,
-    encoder: Encoder,
+    encoder: E,
     null: Null,
 }
 
@@ -56,13 +49,17 @@ impl Null {
     }
 }
 
-impl RowEncoder {
-    /// The encoders for the columns that `spec` writes.
+impl<E> Targets<E> {
+    /// The columns that `spec` writes; `encoder` makes the one from an Arrow type to a column.
     ///
     /// # Errors
     /// `Schema` where one of them is not in the table, cannot be written, or has no encoder from its Arrow type.
-    pub(super) fn try_new(table: &Table, spec: &WriteSpec) -> Result<Self> {
-        let targets = spec.columns.fields().iter().map(|field| {
+    pub(crate) fn try_new(
+        table: &Table,
+        spec: &WriteSpec,
+        encoder: impl Fn(&DataType, &Column) -> Result<E>,
+    ) -> Result<Self> {
+        let columns = spec.columns.fields().iter().map(|field| {
             let column = table.column(field.name()).ok_or_else(|| {
                 Error::schema(format!("table {} has no column \"{}\": it has {table}", table.name, field.name()))
             })?;
@@ -76,20 +73,24 @@ impl RowEncoder {
             Ok(Target {
                 name: column.name.clone(),
                 sql_type: column.sql_type.clone(),
-                encoder: Encoder::try_new(field.data_type(), column)?,
+                encoder: encoder(field.data_type(), column)?,
                 null: Null::of(column, spec),
             })
         });
-        Ok(Self { targets: targets.collect::<Result<_>>()?, stats: Arc::clone(&spec.stats), rows: 0 })
+        Ok(Self { columns: columns.collect::<Result<_>>()?, stats: Arc::clone(&spec.stats), rows: 0 })
     }
 
-    /// Encodes the next rows of the stream.
+    /// Encodes the next rows of the stream, column by column, with `encode`.
     ///
     /// # Errors
     /// `Encode` or `Constraint`, naming the row in the stream and the column.
-    pub(super) fn encode(&mut self, batch: &RecordBatch) -> Result<Rows> {
+    pub(crate) fn encode<T>(
+        &mut self,
+        batch: &RecordBatch,
+        encode: impl Fn(&E, &ArrayRef) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let began = Instant::now();
-        let columns = self.targets.iter().zip(batch.columns()).map(|(target, array)| {
+        let columns = self.columns.iter().zip(batch.columns()).map(|(target, array)| {
             if let Null::Refused(why) = target.null
                 && let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0)
             {
@@ -97,16 +98,21 @@ impl RowEncoder {
                 let error = Error::new(ErrorKind::Constraint, format!("value NULL {why}")).at_row(row);
                 return Err(self.at(target, error));
             }
-            target.encoder.encode(array).map_err(|error| self.at(target, error))
+            encode(&target.encoder, array).map_err(|error| self.at(target, error))
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         self.rows += batch.num_rows() as u64;
         self.stats.add_encode(began.elapsed());
-        Ok(Rows { columns, count: batch.num_rows() })
+        Ok(columns)
+    }
+
+    /// The encoders, in the order of the columns.
+    pub(crate) fn encoders(&self) -> impl Iterator<Item = &E> {
+        self.columns.iter().map(|target| &target.encoder)
     }
 
     /// Says which row of the stream and which column an error is about.
-    fn at(&self, target: &Target, error: Error) -> Error {
+    fn at(&self, target: &Target<E>, error: Error) -> Error {
         let row = error.row().map(|row| format!("row {}, ", self.rows + row as u64 + 1)).unwrap_or_default();
         error.with_context(format!("{row}column \"{}\" (declared {})", target.name, target.sql_type))
     }

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::DataType::{self, *};
@@ -15,14 +13,12 @@ use arrow::datatypes::{Field, FieldRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::writer::{EncoderOptions, make_encoder};
 
-use super::decode::load;
-use super::encode::{Stored, store};
-use super::types::{Affinity, Form};
-use crate::columnar::{list_item, misfit, plain, recode};
+use super::text::{from_text, to_text, units};
+use super::{first_row_where, list_item, misfit, plain, recode};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The type whose JSON form stands for values of `data_type`; `None` where there is none.
-pub(super) fn json_type(data_type: &DataType) -> Option<DataType> {
+pub(crate) fn json_type(data_type: &DataType) -> Option<DataType> {
     let renamed = |field: &FieldRef| Some(field.as_ref().clone().with_data_type(json_type(field.data_type())?));
     Some(match data_type {
         Dictionary(_, _) | RunEndEncoded(_, _) => json_type(plain(data_type))?,
@@ -44,11 +40,9 @@ pub(super) fn json_type(data_type: &DataType) -> Option<DataType> {
             let pair = Struct(vec![keys, renamed(values)?].into());
             Map(Arc::new(entries.as_ref().clone().with_data_type(pair)), *sorted)
         }
-        t => match Form::of(t, Affinity::Text)? {
-            Form::Integer => Int64,
-            Form::Json => return None,
-            _ => Utf8View,
-        },
+        Duration(_) => Int64,
+        t if t.is_decimal() || t.is_temporal() => Utf8View,
+        _ => return None,
     })
 }
 
@@ -64,7 +58,7 @@ fn text_key(key: &DataType) -> Option<DataType> {
 ///
 /// # Errors
 /// `Encode` where a number is NaN or infinite, which JSON has no form for, or a leaf cannot be stored unchanged.
-pub(super) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
+pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
     let plain = to_json_form(array)?;
     let field: FieldRef = Arc::new(Field::new("value", plain.data_type().clone(), true));
     // A map's entry without a value would be left out otherwise, and be lost.
@@ -119,18 +113,15 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
         (Float16 | Float32 | Float64, _) => {
             let wide = recode(array, &Float64)?;
             let wide = wide.as_primitive::<arrow::datatypes::Float64Type>();
-            match crate::columnar::first_row_where(wide, |row| !wide.value(row).is_finite()) {
+            match first_row_where(wide, |row| !wide.value(row).is_finite()) {
                 Some(row) => return Err(misfit(array, row, "in a list, struct or map has no form in JSON")),
                 None => Arc::clone(array),
             }
         }
         (from, to) if from == to => Arc::clone(array),
         (_, Binary) => recode(array, &Binary)?,
-        _ => match store(array, leaf_form(data_type)?, Affinity::Text)? {
-            Stored::Integer(values) => Arc::new(values),
-            Stored::Text(values) => Arc::new(values),
-            other => return Err(Error::internal(format!("a leaf was stored as {other:?}"))),
-        },
+        (_, Int64) => Arc::new(units(array)?),
+        _ => Arc::new(to_text(array)?),
     })
 }
 
@@ -154,7 +145,7 @@ fn of_parent(error: Error, offsets: &OffsetBuffer<i32>) -> Error {
 ///
 /// # Errors
 /// `Decode`, at the row whose text is not JSON of that type.
-pub(super) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
+pub(crate) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} has no JSON form")))?;
     let not_this = |row: usize, why: String| {
         let shown: ArrayRef = Arc::new(texts.clone());
@@ -227,18 +218,9 @@ fn from_json_form(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, nulls, *sorted))
         }
         Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => recode(array, to)?,
-        leaf => {
-            let stored = match array.data_type() {
-                Int64 => Stored::Integer(array.as_primitive().clone()),
-                Utf8View => Stored::Text(array.as_string_view().clone()),
-                Binary => Stored::Blob(recode(array, &BinaryView)?.as_binary_view().clone() as BinaryViewArray),
-                other => return Err(Error::internal(format!("{other} was read for {leaf}"))),
-            };
-            load(&stored, leaf, leaf_form(leaf)?)?
-        }
+        leaf => match array.data_type() {
+            Utf8View => from_text(array.as_string_view(), leaf)?,
+            _ => recode(array, leaf)?,
+        },
     })
-}
-
-fn leaf_form(data_type: &DataType) -> Result<Form> {
-    Form::of(data_type, Affinity::Text).ok_or_else(|| Error::internal(format!("{data_type} has no form")))
 }

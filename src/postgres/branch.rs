@@ -1,0 +1,119 @@
+//! A branch: encodes rows where they come from, and sends them from a task of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Postgres;
+use super::cells::{Numbers, Rows};
+use super::encode::Encoder;
+use super::writer::{Piece, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Targets;
+use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
+
+/// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
+const SLICE_ROWS: usize = 8_192;
+
+/// Pieces that wait to be sent: the next ones are made while this many are on their way.
+const QUEUED_PIECES: usize = 4;
+
+/// An open branch. Closing the channel lets the task finish what is queued and give the writer back.
+pub(super) struct PostgresBranch {
+    targets: Targets<Encoder>,
+    numbers_rows: bool,
+    rows: u64,
+    pieces: Option<mpsc::Sender<Piece>>,
+    spare: mpsc::Receiver<Vec<u8>>,
+    task: Option<JoinHandle<Result<Writer>>>,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl PostgresBranch {
+    pub(super) async fn start(database: Postgres, spec: WriteSpec) -> Result<Self> {
+        let (mut writer, targets) = Writer::begin(database, spec).await?;
+        let numbers_rows = writer.numbers_rows();
+        let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
+        let (sent, spare) = mpsc::channel(QUEUED_PIECES);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&abandoned);
+        let task = tokio::spawn(async move {
+            writer.send_all(queued, &sent, &seen).await?;
+            Ok(writer)
+        });
+        Ok(Self { targets, numbers_rows, rows: 0, pieces: Some(pieces), spare, task: Some(task), abandoned })
+    }
+
+    /// Waits until all rows are sent; an error has rolled the transaction back.
+    async fn finish(&mut self) -> Result<Writer> {
+        self.pieces = None;
+        let Some(task) = self.task.take() else {
+            return Err(Error::internal("the branch failed before and cannot go on"));
+        };
+        task.await.map_err(|error| Error::internal(format!("the task that sends rows ended: {error}")))?
+    }
+
+    fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
+        let mut columns = self.targets.encode(slice, Encoder::encode)?;
+        if self.numbers_rows {
+            columns.push(Box::new(Numbers { first: self.rows as i64 }));
+        }
+        self.rows += slice.num_rows() as u64;
+        Ok(Rows::new(columns, slice.num_rows()))
+    }
+}
+
+#[async_trait]
+impl Branch for PostgresBranch {
+    async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+            // Rows before this one may be sent: the branch can only be rolled back.
+            let mut rows = self.encode(&slice).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
+            loop {
+                let mut bytes = self.spare.try_recv().unwrap_or_default();
+                let Some(count) = rows.write(&mut bytes) else { break };
+                let Some(pieces) = &self.pieces else { return self.finish().await.map(drop) };
+                if pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
+                    // The task takes no more: it has failed, and says why.
+                    self.finish().await?;
+                    return Err(Error::internal("the task that sends rows ended early"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(self: Box<Self>) -> Result<Vote> {
+        self.rollback().await?;
+        Err(Error::new(ErrorKind::Unsupported, "Landfall commits in PostgreSQL in one phase for now"))
+    }
+
+    async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
+        let writer = self.finish().await?;
+        if self.abandoned.load(Relaxed) {
+            writer.rollback().await;
+            return Err(Error::internal("the branch failed before and cannot be committed"));
+        }
+        writer.commit(record).await
+    }
+
+    async fn rollback(mut self: Box<Self>) -> Result<()> {
+        self.abandoned.store(true, Relaxed);
+        // A task that failed has rolled back.
+        if let Ok(writer) = self.finish().await {
+            writer.rollback().await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PostgresBranch {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Relaxed);
+    }
+}

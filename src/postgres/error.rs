@@ -1,0 +1,135 @@
+//! SQLSTATE to kinds of error, in one table, with what to do next:
+//! <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+
+use std::io;
+
+use sqlx::postgres::PgDatabaseError;
+
+use super::Postgres;
+use crate::error::{Error, ErrorKind};
+
+impl Postgres {
+    /// An error of this database.
+    pub(super) fn error(&self, error: sqlx::Error) -> Error {
+        let location = self.location_text();
+        match error {
+            sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
+                Ok(error) => self.refused(&error),
+                Err(error) => Error::new(ErrorKind::Database, location).with_source(error.to_string()),
+            },
+            sqlx::Error::Io(error) => Error::new(ErrorKind::Unavailable, self.lost(&error)).with_source(error),
+            sqlx::Error::Tls(error) => Error::new(
+                ErrorKind::Access,
+                format!("no TLS with {location}: check sslmode, sslrootcert and the name in the server's certificate"),
+            )
+            .with_source(error),
+            sqlx::Error::Configuration(error) => {
+                Error::config(format!("connecting to {location}: check LOCATION")).with_source(error)
+            }
+            other => Error::new(ErrorKind::Database, location).with_source(other),
+        }
+    }
+
+    pub(super) fn connect_error(&self, error: sqlx::Error) -> Error {
+        let error = self.error(error);
+        match error.kind() {
+            ErrorKind::Unavailable => error,
+            _ => error.with_context(format!("connecting to {}", self.location_text())),
+        }
+    }
+
+    fn lost(&self, error: &io::Error) -> String {
+        let location = self.location_text();
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                format!("no server at {location}: check host and port, and that it is running")
+            }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                format!("the connection to {location} was lost: look at the server's log, and run it again")
+            }
+            _ => format!("{location} cannot be reached"),
+        }
+    }
+
+    fn refused(&self, error: &PgDatabaseError) -> Error {
+        let (kind, help) = kind_and_help(error.code());
+        let mut said = error.message().to_owned();
+        for more in [error.detail(), error.hint()].into_iter().flatten() {
+            said += &format!(" ({more})");
+        }
+        let help = match kind {
+            ErrorKind::Locked => format!("{help}, or raise the option 'lock_timeout' ({:?})", self.lock_timeout),
+            _ => help.to_owned(),
+        };
+        if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) }
+    }
+}
+
+/// The kind of an SQLSTATE, and what to do.
+fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
+    use ErrorKind::*;
+    match code {
+        "57P01" | "57P02" => (Unavailable, "the server ended the connection; run it again"),
+        "57P03" => (Unavailable, "the server is starting or stopping: run it again in a while"),
+        "53300" => (Unavailable, "the server takes no more connections: end some, or raise max_connections"),
+        _ if code.starts_with("08") => (Unavailable, "the connection was lost; run it again"),
+        "28P01" | "28000" => (
+            Access,
+            "the server does not let this user in: check the user, and the password in PGPASSWORD, ~/.pgpass or the \
+             option 'password_env'",
+        ),
+        "3D000" => (Access, "there is no such database: check LOCATION"),
+        "42501" => (Access, "this user has not the right to do that: GRANT it"),
+        "25006" => (Access, "the server is read-only (a standby?): connect to one that can write"),
+        "23505" => (
+            Constraint,
+            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
+             'update' or 'ignore', if that is meant)",
+        ),
+        "23503" => (Constraint, "the row that a foreign key refers to is not there, or is still referred to"),
+        _ if code.starts_with("23") => (Constraint, "a constraint of the table refuses the row"),
+        "55P03" | "40P01" | "40001" => (Locked, "another transaction is in the way: wait for it, see pg_stat_activity"),
+        "53100" | "53400" => (Full, "the server's disk, or a limit set for it, is full: make room and run it again"),
+        _ if code.starts_with("53") => (Full, "the server is out of resources: make room and run it again"),
+        _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
+        "57014" => (Database, "the server was told to cancel the statement"),
+        "42P01" | "42703" => (Schema, "the table has changed: register it again"),
+        _ if code.starts_with("0A") => (Unsupported, ""),
+        _ => (Database, ""),
+    }
+}
+
+/// Where in a COPY the server found the error: `COPY t, line 3, column c: …`.
+pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)> {
+    let sqlx::Error::Database(error) = error else { return None };
+    let context = error.try_downcast_ref::<PgDatabaseError>()?.r#where()?;
+    parse_place(context)
+}
+
+fn parse_place(context: &str) -> Option<(u64, Option<String>)> {
+    // A trigger's or a domain's own lines come first.
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, rest) = line.rsplit_once(", line ")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let column = rest[digits..]
+        .strip_prefix(", column ")
+        .map(|column| column.split_once(':').map_or(column, |(column, _)| column).to_owned());
+    Some((rest[..digits].parse().ok()?, column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_error_is_found_in_its_context() {
+        for (context, place) in [
+            ("COPY t, line 3", Some((3, None))),
+            ("COPY t, line 1200000, column mood", Some((1_200_000, Some("mood".to_owned())))),
+            ("PL/pgSQL function f() line 3 at RAISE\nCOPY a, line b, line 7", Some((7, None))),
+            ("SQL statement", None),
+        ] {
+            assert_eq!(parse_place(context), place, "{context}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! PostgreSQL, 12 and newer: COPY in the binary format both ways, one phase.
+//!
+//! A branch is a connection with an open transaction. Rows go straight into the table by `COPY … FROM STDIN`; by way
+//! of a temporary table where there are conflicts to look after, or where COPY cannot write (views, row security,
+//! types that only the server can make). The decision record is a row of the ledger table in the same transaction. A
+//! query is `COPY (SELECT …) TO STDOUT`. How types go is in [`types`].
+//!
+//! # Location
+//!
+//! `postgres://user@host:port/database?sslmode=…`, with the parameters of libpq: `sslmode` (disable, prefer, require,
+//! verify-ca, verify-full), `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`; a unix socket as
+//! `?host=/var/run/postgresql`. What is left out comes from libpq's environment (`PGHOST`, `PGUSER`, …). The password
+//! is taken from the option `password_env`, the URL, `PGPASSWORD` or `~/.pgpass`, and is never shown.
+//!
+//! # Writing
+//!
+//! * INSERT OVERWRITE truncates the table where it may, and where nobody reads it; else it deletes the rows.
+//! * Under a job, the table `landfall_ledger` is made in the first schema of the search path, if it is not there.
+//! * A session writes in UTC.
+
+mod branch;
+mod catalog;
+mod cells;
+mod decode;
+mod encode;
+mod error;
+mod ledger;
+mod network;
+mod numeric;
+mod resource;
+mod scan;
+mod statements;
+pub mod types;
+mod writer;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::SinkOptions;
+
+/// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
+const POSTGRES_EPOCH_DAYS: i32 = 10_957;
+
+/// The same in microseconds.
+const POSTGRES_EPOCH_MICROS: i64 = POSTGRES_EPOCH_DAYS as i64 * 86_400_000_000;
+
+/// How long a server may take to answer a new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of an identifier: a longer one the server would cut, and say so to nobody.
+const MAX_IDENTIFIER: usize = 63;
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    options: Options,
+    lock_timeout: Duration,
+}
+
+/// Where and how to connect.
+#[derive(Clone)]
+struct Options(PgConnectOptions);
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The password is among them.
+        f.write_str(&location(&self.0))
+    }
+}
+
+fn location(options: &PgConnectOptions) -> String {
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("postgres://{}@{host}:{}/{database}", options.get_username(), options.get_port())
+}
+
+impl Postgres {
+    /// The database at `location`, a URL as in the [module's documentation](self). Nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.
+    pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
+        const FORM: &str = "give postgres://user@host:port/database";
+        if !["postgres://", "postgresql://"].iter().any(|scheme| location.starts_with(scheme)) {
+            return Err(Error::config(format!("LOCATION is no URL of a PostgreSQL server: {FORM}")));
+        }
+        check_parameters(location)?;
+        // The cause could have the password in it.
+        let mut connect: PgConnectOptions = location
+            .parse()
+            .map_err(|error| Error::config(format!("LOCATION cannot be understood, {}: {FORM}", cause(&error))))?;
+        if let Some(variable) = &options.password_env {
+            let password = std::env::var(variable).map_err(|_| {
+                Error::config(format!(
+                    "option 'password_env' names the variable {variable}, which is not set: export it"
+                ))
+            })?;
+            connect = connect.password(&password);
+        }
+        if matches!(connect.get_ssl_mode(), PgSslMode::Allow) {
+            return Err(Error::config("sslmode=allow is not supported: use prefer, or disable"));
+        }
+        if connect.get_application_name().is_none() {
+            connect = connect.application_name("landfall");
+        }
+        Ok(Self { options: Options(connect.disable_statement_logging()), lock_timeout: options.lock_timeout })
+    }
+
+    /// A new connection.
+    async fn connect(&self) -> Result<PgConnection> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options.0)).await;
+        let connected = connected.map_err(|_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("{} does not answer, after {CONNECT_TIMEOUT:?}: check host and port", self.location_text()),
+            )
+        })?;
+        let mut connection = connected.map_err(|error| self.connect_error(error))?;
+        // A write waits for its query as long as that takes, whatever the role's settings are.
+        let settings = format!(
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+             SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
+            self.lock_timeout.as_millis()
+        );
+        self.execute(&mut connection, settings).await?;
+        Ok(connection)
+    }
+
+    /// Runs statements that bring no rows.
+    async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
+        done.map(|done| done.rows_affected()).map_err(|error| self.error(error))
+    }
+
+    fn location_text(&self) -> String {
+        location(&self.options.0)
+    }
+}
+
+/// The parameters that a location can have; any other would be ignored silently.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+fn check_parameters(location: &str) -> Result<()> {
+    let Some((_, query)) = location.split_once('?') else { return Ok(()) };
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let name = parameter.split('=').next().unwrap_or_default();
+        if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
+            return Err(Error::config(format!(
+                "LOCATION has the parameter '{name}', which is not known: known are {}",
+                PARAMETERS.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Why a URL was not understood, without the URL.
+fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(cause) => cause.to_string(),
+        _ => "it is malformed".into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let options = SinkOptions::new();
+        let database = Postgres::try_new("postgres://me:s3cret@db.example:6543/sales?password=s3cret", &options);
+        let database = database.unwrap();
+        assert_eq!(database.location_text(), "postgres://me@db.example:6543/sales");
+        assert!(!format!("{database:?}").contains("s3cret"));
+        for bad in [
+            "postgres://me:s3cret@host:99999/db",
+            "postgres://me:s3cret@host/db?sslmode=s3cret2",
+            "postgres://me:s3cret@[::1/db",
+            "mysql://me:s3cret@host/db",
+            "postgres://me:s3cret@host/db?sslmod=require",
+        ] {
+            let error = Postgres::try_new(bad, &options).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
+            assert!(!error.to_string().contains("s3cret@"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_comes_from_the_variable_that_is_named() {
+        let options = SinkOptions::try_from_pairs([("password_env", "LANDFALL_NO_SUCH_VARIABLE")]).unwrap();
+        let error = Postgres::try_new("postgres://me@host/db", &options).unwrap_err();
+        assert!(error.to_string().contains("LANDFALL_NO_SUCH_VARIABLE, which is not set"), "{error}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Addresses on the wire: `inet_send` in src/backend/utils/adt/network.c, and `macaddr`.
+
+use std::net::IpAddr;
+
+/// `PGSQL_AF_INET`; IPv6 is the next number.
+const IPV4: u8 = 2;
+const IPV6: u8 = 3;
+
+/// Whether the network bits only are allowed to be set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Network {
+    Inet,
+    Cidr,
+}
+
+/// The bytes of `192.168.0.1`, `192.168.0.0/16` or an IPv6 address.
+pub(super) fn parse_inet(text: &str, network: Network) -> Option<Vec<u8>> {
+    let (address, bits) = match text.trim().split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+        None => (text.trim(), None),
+    };
+    let (family, address) = match address.parse().ok()? {
+        IpAddr::V4(address) => (IPV4, address.octets().to_vec()),
+        IpAddr::V6(address) => (IPV6, address.octets().to_vec()),
+    };
+    let length = address.len() as u8;
+    let bits = bits.unwrap_or(length * 8);
+    if bits > length * 8 {
+        return None;
+    }
+    let host_bits_are_zero =
+        (usize::from(bits)..usize::from(length) * 8).all(|bit| address[bit / 8] & (0x80 >> (bit % 8)) == 0);
+    if network == Network::Cidr && !host_bits_are_zero {
+        return None;
+    }
+    let mut bytes = vec![family, bits, u8::from(network == Network::Cidr), length];
+    bytes.extend(address);
+    Some(bytes)
+}
+
+/// The text of an `inet` or `cidr`.
+pub(super) fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
+    use std::fmt::Write;
+    let [_, bits, is_cidr, _, address @ ..] = bytes else { return None };
+    let address = match address.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(address).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
+        _ => return None,
+    };
+    let all = if address.is_ipv4() { 32 } else { 128 };
+    if *is_cidr != 0 || *bits != all { write!(text, "{address}/{bits}") } else { write!(text, "{address}") }.ok()
+}
+
+/// The `length` bytes of a MAC address in any of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`, ….
+pub(super) fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
+    let mut digits = Vec::new();
+    for byte in text.trim().bytes().filter(|byte| !b":-.".contains(byte)) {
+        digits.push((byte as char).to_digit(16)? as u8);
+    }
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit)).collect();
+    match (bytes.as_slice(), length) {
+        // EUI-48 in EUI-64, as the server does it.
+        ([a, b, c, d, e, f], 8) if digits.len() == 12 => Some(vec![*a, *b, *c, 0xff, 0xfe, *d, *e, *f]),
+        (bytes, length) if bytes.len() == length && digits.len() == 2 * length => Some(bytes.to_vec()),
+        _ => None,
+    }
+}
+
+/// The text of a MAC address.
+pub(super) fn push_mac(bytes: &[u8], text: &mut String) -> Option<()> {
+    use std::fmt::Write;
+    for (index, byte) in bytes.iter().enumerate() {
+        write!(text, "{}{byte:02x}", if index == 0 { "" } else { ":" }).ok()?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_were_written() {
+        for (text, network) in [
+            ("192.168.0.1", Network::Inet),
+            ("192.168.0.1/16", Network::Inet),
+            ("10.0.0.0/8", Network::Cidr),
+            ("10.1.2.3/32", Network::Cidr),
+            ("::1", Network::Inet),
+            ("2001:db8::/32", Network::Cidr),
+        ] {
+            let mut read = String::new();
+            push_inet(&parse_inet(text, network).unwrap(), &mut read).unwrap();
+            assert_eq!(read, text);
+        }
+        for bad in ["", "1.2.3", "1.2.3.4/33", "x", "1.2.3.4/", "::1/129"] {
+            assert_eq!(parse_inet(bad, Network::Inet), None, "{bad}");
+        }
+        assert_eq!(parse_inet("10.0.0.1/8", Network::Cidr), None);
+    }
+
+    #[test]
+    fn every_form_of_a_mac_address_is_taken() {
+        for text in ["08:00:2b:01:02:03", "08-00-2B-01-02-03", "08002b:010203", "0800.2b01.0203", "08002b010203"] {
+            assert_eq!(parse_mac(text, 6).unwrap(), [8, 0, 0x2b, 1, 2, 3], "{text}");
+        }
+        assert_eq!(parse_mac("08:00:2b:01:02:03", 8).unwrap(), [8, 0, 0x2b, 0xff, 0xfe, 1, 2, 3]);
+        for bad in ["", "08:00:2b:01:02", "08:00:2b:01:02:0g", "08:00:2b:01:02:03:04"] {
+            assert_eq!(parse_mac(bad, 6), None, "{bad}");
+        }
+    }
+}

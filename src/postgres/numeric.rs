@@ -1,0 +1,409 @@
+//! `numeric` on the wire: `numeric_send` in src/backend/utils/adt/numeric.c. A count of digits to the base 10,000, the
+//! weight of the first of them, a sign, how many decimal places to show, and the digits.
+
+use arrow::datatypes::i256;
+
+use super::types::Digits;
+
+const POSITIVE: u16 = 0x0000;
+const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xC000;
+const INFINITY: u16 = 0xD000;
+const NEGATIVE_INFINITY: u16 = 0xF000;
+
+/// Digits of a base-10,000 digit.
+const GROUP: usize = 4;
+
+/// Groups of the longest decimal of Arrow, 76 digits with the point anywhere.
+const MAX_GROUPS: usize = 24;
+
+/// Places after the point, and digits before it, that `numeric` has at most.
+const MAX_SCALE: i64 = 16_383;
+const MAX_WHOLE: i64 = 131_072;
+
+/// An unsigned integer that can be cut into groups.
+trait Magnitude: Copy {
+    /// What is left without its last `10^digits`, and what was cut off, below 10,000.
+    fn cut(self, digits: usize) -> (Self, u16);
+    fn is_zero(self) -> bool;
+}
+
+const POWERS: [u16; GROUP + 1] = [1, 10, 100, 1_000, 10_000];
+
+impl Magnitude for u64 {
+    #[inline]
+    fn cut(self, digits: usize) -> (Self, u16) {
+        let power = u64::from(POWERS[digits]);
+        (self / power, (self % power) as u16)
+    }
+
+    #[inline]
+    fn is_zero(self) -> bool {
+        self == 0
+    }
+}
+
+impl Magnitude for u128 {
+    fn cut(self, digits: usize) -> (Self, u16) {
+        let power = u128::from(POWERS[digits]);
+        (self / power, (self % power) as u16)
+    }
+
+    fn is_zero(self) -> bool {
+        self == 0
+    }
+}
+
+impl Magnitude for i256 {
+    fn cut(self, digits: usize) -> (Self, u16) {
+        let power = i256::from_i128(POWERS[digits].into());
+        let cut = self.wrapping_rem(power).as_i128() as u16;
+        (self.wrapping_div(power), cut)
+    }
+
+    fn is_zero(self) -> bool {
+        self == i256::ZERO
+    }
+}
+
+/// Appends `unscaled × 10^-scale`.
+#[inline]
+pub(super) fn put_i128(unscaled: i128, scale: u8, out: &mut Vec<u8>) {
+    let sign = if unscaled < 0 { NEGATIVE } else { POSITIVE };
+    match u64::try_from(unscaled.unsigned_abs()) {
+        Ok(magnitude) => put_magnitude(magnitude, scale, sign, out),
+        Err(_) => put_magnitude(unscaled.unsigned_abs(), scale, sign, out),
+    }
+}
+
+/// Appends `unscaled × 10^-scale`.
+pub(super) fn put_i256(unscaled: i256, scale: u8, out: &mut Vec<u8>) {
+    match unscaled.to_i128() {
+        Some(unscaled) => put_i128(unscaled, scale, out),
+        None if unscaled.is_negative() => put_magnitude(unscaled.wrapping_neg(), scale, NEGATIVE, out),
+        None => put_magnitude(unscaled, scale, POSITIVE, out),
+    }
+}
+
+#[inline]
+fn put_magnitude<M: Magnitude>(mut rest: M, scale: u8, sign: u16, out: &mut Vec<u8>) {
+    let scale = usize::from(scale);
+    // From the last digit on; the point is between two groups.
+    let mut groups = [0_u16; MAX_GROUPS];
+    let mut count = 0;
+    let odd = scale % GROUP;
+    if odd != 0 {
+        let (left, cut) = rest.cut(odd);
+        groups[0] = cut * POWERS[GROUP - odd];
+        (rest, count) = (left, 1);
+    }
+    while !rest.is_zero() {
+        let (left, cut) = rest.cut(GROUP);
+        groups[count] = cut;
+        (rest, count) = (left, count + 1);
+    }
+    while count > 0 && groups[count - 1] == 0 {
+        count -= 1;
+    }
+    let trailing = groups[..count].iter().take_while(|group| **group == 0).count();
+    if count == 0 {
+        return put_groups([].into_iter(), 0, POSITIVE, scale, out);
+    }
+    let weight = count as i64 - scale.div_ceil(GROUP) as i64 - 1;
+    put_groups(groups[trailing..count].iter().rev().copied(), weight, sign, scale, out);
+}
+
+#[inline]
+fn put_groups(groups: impl ExactSizeIterator<Item = u16>, weight: i64, sign: u16, scale: usize, out: &mut Vec<u8>) {
+    let mut value = [0; 8 + 2 * MAX_GROUPS];
+    value[0..2].copy_from_slice(&(groups.len() as u16).to_be_bytes());
+    value[2..4].copy_from_slice(&(weight as i16).to_be_bytes());
+    value[4..6].copy_from_slice(&sign.to_be_bytes());
+    value[6..8].copy_from_slice(&(scale as u16).to_be_bytes());
+    if groups.len() <= MAX_GROUPS {
+        let mut end = 8;
+        for group in groups {
+            value[end..end + 2].copy_from_slice(&group.to_be_bytes());
+            end += 2;
+        }
+        out.extend_from_slice(&value[..end]);
+    } else {
+        out.extend_from_slice(&value[..8]);
+        groups.for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
+    }
+}
+
+/// Appends the number that a text such as `-12.50`, `1e-7`, `NaN` or `Infinity` means.
+///
+/// # Errors
+/// Why it cannot be stored unchanged.
+pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> Result<(), String> {
+    let text = text.trim();
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => (NEGATIVE, unsigned),
+        None => (POSITIVE, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let special = |sign: u16, out: &mut Vec<u8>| put_groups(std::iter::empty(), 0, sign, 0, out);
+    if text.eq_ignore_ascii_case("nan") {
+        special(NAN, out);
+        return Ok(());
+    }
+    if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
+        if keeps.is_some() {
+            return Err("is infinite, and only a numeric without a precision takes that".into());
+        }
+        special(if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY }, out);
+        return Ok(());
+    }
+    let not_a_number = || "is no number".to_owned();
+    let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| not_a_number())?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
+        return Err(not_a_number());
+    }
+    // The digits without zeros around them; `point` of them are before the point.
+    let all = || whole.bytes().chain(fraction.bytes());
+    let leading = all().take_while(|byte| *byte == b'0').count();
+    let trailing = fraction.bytes().rev().chain(whole.bytes().rev()).take_while(|byte| *byte == b'0').count();
+    let total = whole.len() + fraction.len();
+    let length = total.saturating_sub(leading + trailing) as i64;
+    let point = whole.len() as i64 - leading as i64 + i64::from(exponent);
+    let shown_scale = (fraction.len() as i64 - i64::from(exponent)).max(0);
+    if let Some(Digits { precision, scale }) = keeps {
+        if length > 0 && length - point > i64::from(scale) {
+            return Err(format!("has more places than the {scale} that its column keeps: round it in the query"));
+        }
+        if length > 0 && point > i64::from(precision) - i64::from(scale) {
+            return Err(format!("has more digits before the point than numeric({precision},{scale}) has"));
+        }
+    }
+    if shown_scale > MAX_SCALE || (length > 0 && point > MAX_WHOLE) {
+        return Err("has more digits than numeric has".into());
+    }
+    if length == 0 {
+        put_groups(std::iter::empty(), 0, POSITIVE, shown_scale as usize, out);
+        return Ok(());
+    }
+    // Zeros that fill the first and the last group.
+    let before = (-point).rem_euclid(GROUP as i64);
+    let count = (before + length) as usize;
+    let count = count.div_ceil(GROUP);
+    let mut padded = std::iter::repeat_n(b'0', before as usize)
+        .chain(all().skip(leading).take(length as usize))
+        .chain(std::iter::repeat(b'0'));
+    let mut next = || (0..GROUP).fold(0, |group, _| group * 10 + u16::from(padded.next().unwrap_or(b'0') - b'0'));
+    let weight = (point + before) / GROUP as i64 - 1;
+    put_groups((0..count).map(|_| next()), weight, sign, shown_scale as usize, out);
+    Ok(())
+}
+
+/// A number read from the wire.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numeric<'a> {
+    weight: i64,
+    sign: u16,
+    scale: u16,
+    groups: &'a [u8],
+}
+
+impl<'a> Numeric<'a> {
+    /// `None` when these are not the bytes of one.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+        let count = usize::from(word(0)?);
+        let groups = bytes.get(8..)?;
+        (groups.len() == 2 * count).then_some(Self {
+            weight: i64::from(word(2)? as i16),
+            sign: word(4)?,
+            scale: word(6)?,
+            groups,
+        })
+    }
+
+    fn groups(self) -> impl DoubleEndedIterator<Item = u16> {
+        self.groups.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+    }
+
+    /// Whether it is a number, neither NaN nor infinite.
+    pub(super) fn is_finite(self) -> bool {
+        matches!(self.sign, POSITIVE | NEGATIVE)
+    }
+
+    /// `self × 10^scale`, where that is a whole number that fits.
+    #[inline]
+    pub(super) fn unscaled_i128(self, scale: i8) -> Option<i128> {
+        let mut value = 0_i128;
+        for (group, power) in self.scaled_groups(scale)? {
+            value = value.checked_mul(power.into())?.checked_add(group.into())?;
+        }
+        for _ in 0..self.trailing_zeros(scale) {
+            value = value.checked_mul(10)?;
+        }
+        Some(if self.sign == NEGATIVE { -value } else { value })
+    }
+
+    /// As [`Numeric::unscaled_i128`].
+    pub(super) fn unscaled_i256(self, scale: i8) -> Option<i256> {
+        let small = |value: u16| i256::from_i128(value.into());
+        let mut value = i256::ZERO;
+        for (group, power) in self.scaled_groups(scale)? {
+            value = value.checked_mul(small(power))?.checked_add(small(group))?;
+        }
+        for _ in 0..self.trailing_zeros(scale) {
+            value = value.checked_mul(small(10))?;
+        }
+        Some(if self.sign == NEGATIVE { value.wrapping_neg() } else { value })
+    }
+
+    /// Decimal digits between the last group's and the scale's; negative where the group has some in excess.
+    fn shift(self, scale: i8) -> i64 {
+        (self.weight + 1 - self.groups.len() as i64 / 2) * GROUP as i64 + i64::from(scale)
+    }
+
+    fn trailing_zeros(self, scale: i8) -> i64 {
+        if self.groups.is_empty() { 0 } else { self.shift(scale).max(0) }
+    }
+
+    /// Each group and what to multiply by before it is added, without the last one's digits beyond the scale. `None`
+    /// where these are not zeros, or it is no finite number.
+    fn scaled_groups(self, scale: i8) -> Option<impl Iterator<Item = (u16, u16)>> {
+        let count = self.groups.len() / 2;
+        let excess = if count == 0 { 0 } else { usize::try_from(-self.shift(scale)).unwrap_or(0) };
+        // The server strips zero groups from the end, so more in excess than a group cannot be zeros.
+        let cut = *POWERS.get(excess)?;
+        if !self.is_finite() || self.groups().next_back().is_some_and(|last| last % cut != 0) {
+            return None;
+        }
+        let groups = self.groups().enumerate();
+        Some(groups.map(
+            move |(index, group)| {
+                if index + 1 == count { (group / cut, 10_000 / cut) } else { (group, 10_000) }
+            },
+        ))
+    }
+
+    /// Appends it as the server shows it.
+    pub(super) fn push_text(self, text: &mut String) {
+        use std::fmt::Write;
+        match self.sign {
+            NAN => return text.push_str("NaN"),
+            INFINITY => return text.push_str("Infinity"),
+            NEGATIVE_INFINITY => return text.push_str("-Infinity"),
+            NEGATIVE => text.push('-'),
+            _ => {}
+        }
+        let group = |weight: i64| {
+            let index = usize::try_from(self.weight - weight).ok()?;
+            self.groups.chunks_exact(2).nth(index).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        };
+        if self.weight < 0 {
+            text.push('0');
+        }
+        for weight in (0..=self.weight).rev() {
+            let digits = group(weight).unwrap_or(0);
+            // Writing to a String cannot fail.
+            let _ = if weight == self.weight { write!(text, "{digits}") } else { write!(text, "{digits:04}") };
+        }
+        let scale = usize::from(self.scale);
+        if scale > 0 {
+            text.push('.');
+            let begin = text.len();
+            for place in 1..=scale.div_ceil(GROUP) as i64 {
+                let _ = write!(text, "{:04}", group(-place).unwrap_or(0));
+            }
+            text.truncate(begin + scale);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of_decimal(unscaled: i128, scale: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_i128(unscaled, scale, &mut out);
+        out
+    }
+
+    fn of_text(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_text(text, None, &mut out).unwrap();
+        out
+    }
+
+    /// From PostgreSQL 15: `SELECT numeric_send('…')`.
+    const GOLDEN: &[(&str, i128, u8, &str)] = &[
+        ("0", 0, 0, "0000000000000000"),
+        ("0.00", 0, 2, "0000000000000002"),
+        ("1", 1, 0, "00010000000000000001"),
+        ("-1.5", -15, 1, "000200004000000100011388"),
+        ("1.00000001", 100_000_001, 8, "0003000000000008000100000001"),
+        ("10000", 10_000, 0, "00010001000000000001"),
+        ("0.0001", 1, 4, "0001ffff000000040001"),
+        ("0.00001", 1, 5, "0001fffe0000000503e8"),
+        ("100000000", 100_000_000, 0, "00010002000000000001"),
+        ("12345678.9", 123_456_789, 1, "000300010000000104d2162e2328"),
+    ];
+
+    #[test]
+    fn the_bytes_are_those_of_the_server() {
+        for (text, unscaled, scale, hex) in GOLDEN {
+            let hexed = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            assert_eq!(hexed(&of_decimal(*unscaled, *scale)), *hex, "{text}");
+            assert_eq!(hexed(&of_text(text)), *hex, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_its_column_would_round_is_refused() {
+        let keeps = Some(Digits { precision: 5, scale: 2 });
+        for (text, fits) in [
+            ("999.99", true),
+            ("1000", false),
+            ("0.001", false),
+            ("0.010", true),
+            ("NaN", true),
+            ("Infinity", false),
+            ("x", false),
+            ("", false),
+            ("1e2", true),
+            ("1e3", false),
+            ("1e-2", true),
+            ("1e-3", false),
+            ("0e99999", true),
+        ] {
+            assert_eq!(put_text(text, keeps, &mut Vec::new()).is_ok(), fits, "{text}");
+        }
+        let hundreds = Some(Digits { precision: 3, scale: -2 });
+        for (text, fits) in [("99900", true), ("100000", false), ("150", false), ("100", true)] {
+            assert_eq!(put_text(text, hundreds, &mut Vec::new()).is_ok(), fits, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_decimal_survives(unscaled: i128, scale in 0_u8..=38) {
+            let bytes = of_decimal(unscaled, scale);
+            let read = Numeric::parse(&bytes).unwrap();
+            prop_assert_eq!(read.unscaled_i256(scale as i8), Some(i256::from_i128(unscaled)));
+            let mut text = String::new();
+            read.push_text(&mut text);
+            prop_assert_eq!(&of_text(&text), &bytes, "{}", text);
+        }
+
+        #[test]
+        fn a_text_is_read_as_it_was_written(text in "-?[1-9][0-9]{0,50}(\\.[0-9]{1,50})?|0\\.[0-9]{0,9}[1-9]") {
+            let mut read = String::new();
+            Numeric::parse(&of_text(&text)).unwrap().push_text(&mut read);
+            prop_assert_eq!(read, text);
+        }
+    }
+}

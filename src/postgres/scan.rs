@@ -1,0 +1,64 @@
+//! Reads rows as batches, in a task of its own, a few batches ahead of whoever consumes them.
+
+use arrow::array::ArrayRef;
+use futures::{TryStreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::Postgres;
+use super::catalog::server_type;
+use super::decode::{Rows, decode};
+use super::statements::select;
+use crate::error::Result;
+use crate::sql::{BatchStream, Query};
+
+/// Batches that are read ahead.
+const READ_AHEAD: usize = 2;
+
+type Batches = mpsc::Sender<Result<arrow::array::RecordBatch>>;
+
+pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    tokio::spawn(async move {
+        if let Err(error) = read(&database, &query, &sender).await {
+            let error = error.with_context(format!("reading table {}", query.table.name));
+            // Nobody waits for it any more where this fails.
+            let _ = sender.send(Err(error)).await;
+        }
+    });
+    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+}
+
+async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<()> {
+    let ways = query.conforms()?;
+    let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
+    let select = select(&query.table, &query.projection, &query.suffix())?;
+    let mut connection = database.connect().await?;
+    let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
+    let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;
+    let mut rows = Rows::new(columns.len());
+    loop {
+        let message = messages.try_next().await.map_err(|error| database.error(error))?;
+        if let Some(message) = &message {
+            rows.push(message)?;
+        }
+        if rows.is_full(query.batch_size) || (message.is_none() && rows.count() > 0) {
+            let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
+                let decoded = decode(rows.column(index), server_type(column)?, &column.data_type).map_err(|error| {
+                    error.with_context(format!("reading column \"{}\" ({})", column.name, column.sql_type))
+                })?;
+                way.apply(&decoded)
+            });
+            let batch = query.batch(arrays.collect::<Result<Vec<_>>>()?, rows.count())?;
+            rows.clear();
+            if batches.send(Ok(batch)).await.is_err() {
+                // The connection is dropped in the middle of the COPY; the server ends it.
+                return Ok(());
+            }
+        }
+        if message.is_none() {
+            drop(messages);
+            database.close(connection).await;
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The statements of one write.
+
+use super::catalog::{Relation, relation, server_type};
+use super::encode::{Encoder, Form};
+use crate::error::Result;
+use crate::sql::{Filled, Table, Targets, quote, upsert};
+use crate::xa::{Existing, OnConflict, WriteSpec};
+
+/// The temporary table that rows go through where COPY cannot write them to their table.
+const STAGE: &str = "pg_temp.landfall_stage";
+
+/// The column of it that says in which order rows came.
+const NUMBER: &str = "landfall_row";
+
+/// The way of rows into their table.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// COPY into the table itself.
+    Direct { copy: String },
+    /// COPY into a temporary table, and from there by an INSERT.
+    Staged { create: String, copy: String, merge: String },
+}
+
+impl Way {
+    pub(super) fn of(table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
+        let relation = relation(table)?;
+        let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
+        let quoted = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        let as_texts: Vec<bool> = targets.encoders().map(|encoder| encoder.form() == Form::Text).collect();
+        if relation.takes_copy && spec.on_conflict == OnConflict::Error && !as_texts.contains(&true) {
+            let copy = format!("COPY {} ({quoted}) FROM STDIN (FORMAT BINARY)", relation.name.quoted());
+            return Ok(Self::Direct { copy });
+        }
+        Self::staged(table, relation, spec, &names, &as_texts)
+    }
+
+    fn staged(
+        table: &Table,
+        relation: &Relation,
+        spec: &WriteSpec,
+        names: &[&String],
+        as_texts: &[bool],
+    ) -> Result<Self> {
+        // Columns are numbered: one could be called as the order of the rows is.
+        let (mut types, mut values, mut key, mut is_numbered) = (Vec::new(), Vec::new(), Vec::new(), false);
+        for (index, (name, is_text)) in names.iter().zip(as_texts).enumerate() {
+            let Some(column) = table.column(name) else { continue };
+            let staged = format!("c{index}");
+            if *is_text {
+                values.push(format!("{staged}::{}", column.sql_type));
+                types.push(format!("{staged} text"));
+            } else {
+                types.push(format!("{staged} {}", column.sql_type));
+                values.push(staged.clone());
+            }
+            if spec.key.contains(name) {
+                key.push(staged);
+            }
+            is_numbered |= column.filled == Filled::Numbered;
+        }
+        let (key, values) = (key.join(", "), values.join(", "));
+        let rows = match spec.on_conflict {
+            // The last row of a key, in the order of the key: two writers cannot wait for each other.
+            OnConflict::Update | OnConflict::Replace => {
+                format!("SELECT DISTINCT ON ({key}) {values} FROM {STAGE} ORDER BY {key}, {NUMBER} DESC")
+            }
+            OnConflict::Ignore => format!("SELECT {values} FROM {STAGE} ORDER BY {key}, {NUMBER}"),
+            OnConflict::Error => format!("SELECT {values} FROM {STAGE} ORDER BY {NUMBER}"),
+        };
+        let columns = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        let overriding = if is_numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
+        let merge = format!(
+            "INSERT INTO {} ({columns}){overriding} {rows}{}; TRUNCATE {STAGE}",
+            relation.name.quoted(),
+            upsert(table, spec)
+        );
+        Ok(Self::Staged {
+            create: format!(
+                "CREATE TEMPORARY TABLE landfall_stage ({}, {NUMBER} bigint) ON COMMIT DROP",
+                types.join(", ")
+            ),
+            copy: format!("COPY {STAGE} FROM STDIN (FORMAT BINARY)"),
+            merge,
+        })
+    }
+
+    pub(super) fn copy(&self) -> &str {
+        match self {
+            Self::Direct { copy } | Self::Staged { copy, .. } => copy,
+        }
+    }
+
+    /// Whether rows carry their number as a last column.
+    pub(super) fn numbers_rows(&self) -> bool {
+        matches!(self, Self::Staged { .. })
+    }
+}
+
+/// The statements that empty the table, the first that the server does is enough.
+pub(super) fn delete(table: &Table, existing: Existing) -> Result<Vec<String>> {
+    let relation = relation(table)?;
+    let name = relation.name.quoted();
+    let delete = format!("DELETE FROM {name}");
+    Ok(match existing {
+        Existing::Keep => vec![],
+        // A lock that is not there at once is somebody's who reads: it would wait for us, and we perhaps for it.
+        Existing::Delete if relation.can_be_truncated => {
+            vec![format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE NOWAIT; TRUNCATE {name}"), delete]
+        }
+        Existing::Delete | Existing::DeleteWhileRead => vec![delete],
+    })
+}
+
+/// `SELECT` of these columns, by index.
+pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
+    let columns = projection.iter().map(|index| {
+        let column = &table.columns[*index];
+        let name = quote(&column.name);
+        Ok(if server_type(column)?.is_text_only() { format!("{name}::text") } else { name })
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
+    Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
+}

@@ -1,0 +1,195 @@
+//! One connection's open transaction: sends encoded rows.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+use tokio::sync::mpsc;
+
+use super::cells::{HEADER, TRAILER};
+use super::encode::Encoder;
+use super::error::place_in_copy;
+use super::statements::{Way, delete};
+use super::{Postgres, catalog};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{TableName, Targets};
+use crate::xa::{DecisionRecord, Outcome, WriteSpec};
+
+/// Bytes of one COPY statement: the server tells of a refused row at its end only, and a table that rows are staged
+/// in is emptied after it.
+const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Encoded rows.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) rows: u64,
+}
+
+/// An open transaction. Dropping it closes the connection, and the server rolls back.
+#[derive(Debug)]
+pub(super) struct Writer {
+    database: Postgres,
+    connection: PgConnection,
+    spec: WriteSpec,
+    way: Way,
+    rows: u64,
+}
+
+impl Writer {
+    /// Begins the transaction, and gives the encoders for the table as it is inside of it.
+    pub(super) async fn begin(database: Postgres, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+        let mut connection = database.connect().await?;
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned();
+        database.execute(&mut connection, begin).await?;
+        let name = TableName::try_parse(&spec.table)?;
+        let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
+        let targets = Targets::try_new(&table, &spec, Encoder::try_new)?;
+        let way = Way::of(&table, &spec, &targets)?;
+
+        let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();
+        while let Some(delete) = ways_to_delete.next() {
+            if ways_to_delete.peek().is_none() {
+                let deleted = database.execute(&mut connection, delete).await;
+                deleted.map_err(|error| error.with_context("deleting the old rows"))?;
+            } else if database.execute(&mut connection, format!("SAVEPOINT landfall; {delete}")).await.is_ok() {
+                break;
+            } else {
+                database.execute(&mut connection, "ROLLBACK TO SAVEPOINT landfall".into()).await?;
+            }
+        }
+        if let Way::Staged { create, .. } = &way {
+            let created = database.execute(&mut connection, create.clone()).await;
+            created.map_err(|error| error.with_context("creating a temporary table for the new rows"))?;
+        }
+        Ok((Self { database, connection, spec, way, rows: 0 }, targets))
+    }
+
+    /// Whether rows carry their number as a last column.
+    pub(super) fn numbers_rows(&self) -> bool {
+        self.way.numbers_rows()
+    }
+
+    /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
+    /// `abandoned` is set then, and after an error.
+    pub(super) async fn send_all(
+        &mut self,
+        mut pieces: mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        let mut next = pieces.recv().await;
+        while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
+            let sent = self.copy(first, &mut pieces, spare, abandoned).await;
+            next = match sent {
+                Ok(next) => next,
+                Err(error) => {
+                    // A connection that was lost has rolled back by itself.
+                    let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
+                    return Err(error);
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// One COPY statement, and what follows it; gives the piece that the next one begins with.
+    async fn copy(
+        &mut self,
+        first: Piece,
+        pieces: &mut mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<Option<Piece>> {
+        let rows_before = self.rows;
+        let database = self.database.clone();
+        let mut sending = Duration::ZERO;
+        let mut copy = self.connection.copy_in_raw(self.way.copy()).await.map_err(|error| database.error(error))?;
+        copy.send(HEADER.as_slice()).await.map_err(|error| database.error(error))?;
+        let (mut piece, mut bytes) = (first, 0);
+        let next = loop {
+            let began = Instant::now();
+            copy.send(piece.bytes.as_slice()).await.map_err(|error| database.error(error))?;
+            sending += began.elapsed();
+            self.rows += piece.rows;
+            bytes += piece.bytes.len();
+            // Where nobody needs another buffer, this one goes.
+            let _ = spare.try_send(piece.bytes);
+            match pieces.recv().await {
+                Some(next) if bytes < STATEMENT_BYTES => piece = next,
+                next => break next,
+            }
+        };
+        if abandoned.load(Relaxed) {
+            copy.abort("the write was given up").await.map_err(|error| database.error(error))?;
+            return Ok(None);
+        }
+        let began = Instant::now();
+        copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
+        copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
+        if let Way::Staged { merge, .. } = &self.way {
+            self.database.execute(&mut self.connection, merge.clone()).await?;
+        }
+        self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
+        self.spec.stats.add_send(sending + began.elapsed());
+        Ok(next)
+    }
+
+    /// The error that a COPY ended with, at the row of the stream that the server names.
+    fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
+        let place = place_in_copy(&error);
+        let error = self.database.error(error);
+        let Some((line, column)) = place else { return error };
+        let row = rows_before + line;
+        // The columns of a table for staging are numbered.
+        let index = |name: &str| match self.way {
+            Way::Direct { .. } => self.spec.columns.index_of(name).ok(),
+            Way::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
+        };
+        let named = column.and_then(|column| self.spec.columns.fields().get(index(&column)?));
+        match named {
+            Some(field) => error.with_context(format!("row {row}, column \"{}\"", field.name())),
+            None => error.with_context(format!("row {row}")),
+        }
+    }
+
+    /// Commits the rows, and the record with them.
+    pub(super) async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
+        if let Some(record) = &record {
+            let stands = self.database.decide_in(&mut self.connection, record).await?;
+            if stands != *record {
+                self.rollback().await;
+                return Ok(Outcome::Fenced(stands));
+            }
+        }
+        let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
+        committed.map_err(|error| match error.kind() {
+            ErrorKind::Unavailable => Error::new(
+                ErrorKind::InDoubt,
+                match &record {
+                    Some(record) => format!(
+                        "the connection was lost while it committed: run job '{}' again, which writes the rows if \
+                         they are not there",
+                        record.job
+                    ),
+                    None => "the connection was lost while it committed: look whether the rows are there before you \
+                             run it again (with the option 'job' a re-run would find out by itself)"
+                        .to_owned(),
+                },
+            )
+            .with_source(error),
+            // A deferred constraint, for instance: the server has rolled back.
+            _ => error.with_context("committing"),
+        })?;
+        self.database.close(self.connection).await;
+        Ok(Outcome::Committed)
+    }
+
+    /// Undoes everything.
+    pub(super) async fn rollback(mut self) {
+        // A connection that fails at this rolls back by itself.
+        let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
+        self.database.close(self.connection).await;
+    }
+}
