@@ -21,6 +21,7 @@
 mod branch;
 mod catalog;
 mod cells;
+mod copy;
 mod decode;
 mod encode;
 mod error;
@@ -37,6 +38,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
+
+pub use copy::CopyEncoder;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;

@@ -1,5 +1,9 @@
 //! The statements of one write.
 
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
 use super::catalog::{Relation, relation, server_type};
 use super::encode::{Encoder, Form};
 use crate::error::Result;
@@ -120,4 +124,16 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     });
     let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
+}
+
+/// A plain write of these columns.
+pub(super) fn insertion(table: &Table, columns: SchemaRef) -> WriteSpec {
+    WriteSpec {
+        table: table.name.clone(),
+        columns,
+        existing: Existing::Keep,
+        on_conflict: OnConflict::Error,
+        key: Vec::new(),
+        stats: Arc::default(),
+    }
 }

@@ -1,0 +1,54 @@
+//! Batches as the data of a COPY statement, for who sends them himself.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::Postgres;
+use super::cells::{HEADER, Rows, TRAILER};
+use super::encode::{Encoder, Form};
+use super::statements::insertion;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Targets;
+
+/// Encodes batches for `COPY … FROM STDIN (FORMAT BINARY)` into one table. The data of a statement are
+/// [`CopyEncoder::HEADER`], any number of encoded batches, and [`CopyEncoder::TRAILER`].
+#[derive(Debug)]
+pub struct CopyEncoder {
+    targets: Targets<Encoder>,
+    buffer: Vec<u8>,
+}
+
+impl CopyEncoder {
+    /// What the data of a statement begin with.
+    pub const HEADER: &[u8] = HEADER;
+
+    /// What they end with.
+    pub const TRAILER: &[u8] = TRAILER;
+
+    /// An encoder of batches with these columns for `table`, whose server types are read from the catalog.
+    ///
+    /// # Errors
+    /// `Schema` where the table is not there or a column has no encoder, `Unsupported` where COPY cannot write one.
+    pub async fn connect(database: &Postgres, table: &str, columns: SchemaRef) -> Result<Self> {
+        let Some(table) = database.describe(table).await? else {
+            return Err(Error::schema(format!("there is no table {table}")));
+        };
+        let targets = Targets::try_new(&table, &insertion(&table, columns), Encoder::try_new)?;
+        if targets.encoders().any(|encoder| encoder.form() == Form::Text) {
+            return Err(Error::new(ErrorKind::Unsupported, "a column's type has no binary form that Landfall knows"));
+        }
+        Ok(Self { targets, buffer: Vec::new() })
+    }
+
+    /// Encodes a batch, and hands it over in pieces of whole rows.
+    ///
+    /// # Errors
+    /// `Encode` or `Constraint`, naming row and column, where a value cannot be stored.
+    pub fn encode(&mut self, batch: &RecordBatch, mut piece: impl FnMut(&[u8])) -> Result<()> {
+        let mut rows = Rows::new(self.targets.encode(batch, Encoder::encode)?, batch.num_rows());
+        while rows.write(&mut self.buffer).is_some() {
+            piece(&self.buffer);
+        }
+        Ok(())
+    }
+}
