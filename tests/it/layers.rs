@@ -3,8 +3,15 @@
 use std::path::Path;
 
 /// The modules by layer, lowest first. A module may use those of lower layers, and itself.
-const LAYERS: &[&[&str]] =
-    &[&["error"], &["xa"], &["options"], &["columnar", "sql", "log"], &["sqlite", "pipeline"], &["provider"], &["cli"]];
+const LAYERS: &[&[&str]] = &[
+    &["error"],
+    &["xa"],
+    &["options"],
+    &["columnar", "sql", "log"],
+    &["sqlite", "postgres", "pipeline"],
+    &["provider"],
+    &["cli"],
+];
 
 fn layer(module: &str) -> usize {
     let at = LAYERS.iter().position(|layer| layer.contains(&module));

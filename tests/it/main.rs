@@ -9,6 +9,7 @@ mod insert;
 mod job;
 mod landing;
 mod layers;
+mod postgres;
 mod program;
 mod pushdown;
 mod types;

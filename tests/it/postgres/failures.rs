@@ -1,0 +1,212 @@
+//! What can go wrong between here and a server: the error says what to do, and the table is as it was.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+
+use super::{Postgres, folder, port, psql};
+use crate::landing::says;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_used_says_why() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    let at = |url: String| {
+        let server = &server;
+        async move { server.register_at(&url, "x", "", "'table' 't'").await.unwrap_err().to_string() }
+    };
+    let port = port();
+    says(
+        &at("postgres://landfall@localhost:1/landfall".into()).await,
+        &["no server at postgres://landfall@localhost:1/landfall", "check host and port"],
+    );
+    says(&at(format!("postgres://landfall@localhost:{port}/nosuch")).await, &["no such database", "\"nosuch\""]);
+    says(
+        &at(format!("postgres://nobody@localhost:{port}/landfall")).await,
+        &["\"nobody\"", "does not let this user in"],
+    );
+    let wrong = at(format!("postgres://secretive:wrong@localhost:{port}/landfall")).await;
+    says(&wrong, &["password authentication failed", "password_env"]);
+    assert!(!wrong.contains("wrong@"), "{wrong}");
+    says(&at(format!("postgres://landfall@localhost:{port}/landfall?sslmod=disable")).await, &["'sslmod'"]);
+    says(&at("localhost/landfall".into()).await, &["postgres://user@host:port/database"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_named() {
+    let server = Postgres::new("CREATE TABLE t (id int); CREATE TABLE j (id int)");
+    server.rows(&format!(
+        "GRANT USAGE ON SCHEMA {} TO reader; GRANT SELECT ON t TO reader; GRANT SELECT, INSERT ON j TO reader",
+        server.schema
+    ));
+    server.register_at(&server.url_as("reader"), "t", "", "").await.unwrap();
+    says(&server.error("INSERT INTO t VALUES (1)").await, &["permission denied for table t", "GRANT"]);
+    assert!(server.read("SELECT * FROM t").await.is_empty());
+    server.register_at(&server.url_as("reader"), "j", "", "'job' 'load'").await.unwrap();
+    says(&server.error("INSERT INTO j VALUES (1)").await, &["landfall_ledger", "sql/ledger/postgres.sql"]);
+    let error = server.register_at(&server.url_as("reader"), "made", "(a INT)", "").await.unwrap_err();
+    says(&error.to_string(), &["creating table made", "permission denied"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_says_so() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    server.rows(&format!("GRANT USAGE ON SCHEMA {} TO single; GRANT ALL ON t TO single", server.schema));
+    server.register_at(&server.url_as("single"), "t", "", "").await.unwrap();
+    let taken = PgConnection::connect(&server.url_as("single")).await.unwrap();
+    says(&server.error("INSERT INTO t VALUES (1)").await, &["takes no more connections"]);
+    taken.close().await.unwrap();
+    let mut waited = 0;
+    while let Err(error) = server.sql("INSERT INTO t VALUES (1)").await {
+        says(&error.to_string(), &["takes no more connections"]);
+        waited += 1;
+        assert!(waited < 50, "{error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.rows("SELECT * FROM t"), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_locked_is_waited_for_as_long_as_the_option_says() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    server.register("t", "", "'lock_timeout' '200ms'").await.unwrap();
+    let mut holder = PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE t").execute(&mut holder).await.unwrap();
+    let began = Instant::now();
+    says(&server.error("INSERT INTO t VALUES (1)").await, &["lock", "'lock_timeout' (200ms)"]);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // Who reads does not stop an overwrite: the rows are deleted, not truncated.
+    sqlx::raw_sql("ROLLBACK; BEGIN; SELECT * FROM t").execute(&mut holder).await.unwrap();
+    server.sql("INSERT OVERWRITE t VALUES (2)").await.unwrap();
+    assert_eq!(server.rows("SELECT * FROM t"), ["2"]);
+}
+
+/// An INSERT that goes on until somebody stops it.
+fn endless(target: &str, url: &str) -> Child {
+    let sql = format!(
+        "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{url}' {target}; \
+         INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 100000000)"
+    );
+    Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .args(["sql", "-c", &sql])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for(what: &str, sql: &str, wanted: &str) {
+    let began = Instant::now();
+    while psql("public", sql).unwrap() != [wanted] {
+        assert!(began.elapsed() < Duration::from_secs(60), "no {what}: {sql}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const BACKENDS: &str = "pg_stat_activity WHERE application_name = 'landfall' AND query LIKE 'COPY";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_in_mid_copy_leaves_nothing() {
+    let server = Postgres::new("CREATE TABLE cut_here (id bigint, v text)");
+    let child = endless("OPTIONS ('table' 'cut_here')", &server.url());
+    let copying = format!("{BACKENDS} %cut_here%' AND state = 'active'");
+    wait_for("COPY", &format!("SELECT count(*) FROM {copying}"), "1");
+    std::thread::sleep(Duration::from_millis(300));
+    server.rows(&format!("SELECT pg_terminate_backend(pid) FROM {copying}"));
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    says(&error, &["run it again"]);
+    assert_eq!(server.rows("SELECT count(*) FROM cut_here"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
+    let server = Postgres::new("CREATE TABLE killed (id bigint, v text)");
+    for _ in 0..3 {
+        let mut child = endless("OPTIONS ('table' 'killed', 'job' 'load')", &server.url());
+        let copying = format!("SELECT count(*) FROM {BACKENDS} %killed%'");
+        wait_for("COPY", &copying, "1");
+        std::thread::sleep(Duration::from_millis(200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for("end of the session", &copying, "0");
+        assert_eq!(server.rows("SELECT count(*) FROM killed"), ["0"]);
+    }
+    server.register("t", "", "'table' 'killed', 'job' 'load'").await.unwrap();
+    server.sql("INSERT INTO t VALUES (1, 'once')").await.unwrap();
+    server.sql("INSERT INTO t VALUES (1, 'twice')").await.unwrap();
+    assert_eq!(server.rows("SELECT v FROM killed"), ["once"]);
+}
+
+/// A server of its own, which is stopped at the end.
+struct Cluster(tempfile::TempDir);
+
+impl Cluster {
+    fn start() -> (Self, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let output = control("start", folder.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (Self(folder), String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        control("stop", self.0.path());
+    }
+}
+
+fn control(command: &str, folder: &std::path::Path) -> std::process::Output {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
+    Command::new(program).arg(command).arg(folder).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_in_mid_copy_ends_the_write() {
+    let (cluster, url) = Cluster::start();
+    let mut client = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (id bigint, v text)").execute(&mut client).await.unwrap();
+    let child = endless("", &url);
+    let began = Instant::now();
+    let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND application_name = 'landfall'";
+    while sqlx::query_scalar::<_, i64>(copying).fetch_one(&mut client).await.unwrap() != 1 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no COPY");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = std::fs::read_to_string(cluster.0.path().join("data/postmaster.pid")).unwrap();
+    let pid = pid.lines().next().unwrap();
+    assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run it again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_rolls_back() {
+    // A tablespace of two megabytes; only root may make one.
+    let space = folder().join("space");
+    if std::fs::create_dir(&space).is_err() || !as_root(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs"], &space) {
+        println!("skipped: a small file system can be mounted by root only");
+        return;
+    }
+    as_root(&["chown", "--reference", folder().join("data").to_str().unwrap()], &space);
+    as_root(&["chmod", "700"], &space);
+    let server = Postgres::new("");
+    psql("public", &format!("CREATE TABLESPACE small LOCATION '{}'", space.display())).unwrap();
+    server.rows("CREATE TABLE t (id bigint, v text) TABLESPACE small");
+    server.register("t", "", "").await.unwrap();
+    let error = server.error("INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 1000000)").await;
+    let rows = server.rows("SELECT count(*) FROM t");
+    server.rows("DROP TABLE t; CHECKPOINT");
+    psql("public", "DROP TABLESPACE small").unwrap();
+    as_root(&["umount"], &space);
+    says(&error, &["full", "make room", "No space left"]);
+    assert_eq!(rows, ["0"]);
+}
+
+fn as_root(command: &[&str], folder: &std::path::Path) -> bool {
+    let status = Command::new(command[0]).args(&command[1..]).arg(folder).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,129 @@
+//! PostgreSQL: a real server, which tests/run starts, looked at with psql.
+
+mod conformance;
+mod failures;
+mod security;
+mod tables;
+mod types;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::SessionContext;
+
+use crate::landing::session;
+
+/// A schema of its own on the server that all tests share, and a session to write it with.
+pub struct Postgres {
+    pub schema: String,
+    pub context: SessionContext,
+}
+
+/// The folder of the server.
+pub fn folder() -> PathBuf {
+    let folder = std::env::var("LANDFALL_TEST_POSTGRES");
+    folder.expect("these tests need a PostgreSQL: run them with tests/run, which starts one").into()
+}
+
+pub fn port() -> String {
+    std::fs::read_to_string(folder().join("port")).unwrap().trim().to_owned()
+}
+
+/// What psql prints for a statement, a row a line, values separated by |.
+pub fn psql(search_path: &str, sql: &str) -> Result<Vec<String>, String> {
+    let output = Command::new("psql")
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-U", "landfall", "-d", "landfall"])
+        .args(["-p", &port(), "-c", sql])
+        .arg("-h")
+        .arg(folder())
+        .env("PGOPTIONS", format!("-csearch_path={search_path},public"))
+        .output()
+        .expect("psql");
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+impl Postgres {
+    /// An empty schema, after `setup`.
+    pub fn new(setup: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let schema = format!("s{}_{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        psql(&schema, &format!("CREATE SCHEMA {schema}; {setup}")).unwrap();
+        Self { schema, context: session() }
+    }
+
+    /// Where it is, as seen by a role.
+    pub fn url_as(&self, role: &str) -> String {
+        format!("postgres://{role}@localhost:{}/landfall?options=-csearch_path%3D{}%2Cpublic", port(), self.schema)
+    }
+
+    pub fn url(&self) -> String {
+        self.url_as("landfall")
+    }
+
+    /// Registers the table `name` under its own name; `columns` can be empty.
+    pub async fn register(&self, name: &str, columns: &str, options: &str) -> Result<(), DataFusionError> {
+        self.register_at(&self.url(), name, columns, options).await
+    }
+
+    pub async fn register_at(
+        &self,
+        url: &str,
+        name: &str,
+        columns: &str,
+        options: &str,
+    ) -> Result<(), DataFusionError> {
+        let options = if options.is_empty() { String::new() } else { format!("OPTIONS ({options})") };
+        let sql = format!("CREATE EXTERNAL TABLE {name} {columns} STORED AS POSTGRES LOCATION '{url}' {options}");
+        self.context.sql(&sql).await.map(drop)
+    }
+
+    pub async fn sql(&self, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
+        self.context.sql(sql).await?.collect().await
+    }
+
+    /// The message of a statement that must fail.
+    pub async fn error(&self, sql: &str) -> String {
+        match self.sql(sql).await {
+            Ok(batches) => panic!("{sql} succeeded with {}", pretty_format_batches(&batches).unwrap()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// What psql says to a statement.
+    pub fn rows(&self, sql: &str) -> Vec<String> {
+        psql(&self.schema, sql).unwrap()
+    }
+
+    /// What DataFusion says to a query, a row a line.
+    pub async fn read(&self, sql: &str) -> Vec<String> {
+        let batches = self.sql(sql).await.unwrap();
+        let options = datafusion::arrow::util::display::FormatOptions::new().with_null("NULL");
+        let mut rows = Vec::new();
+        for batch in &batches {
+            let columns = batch.columns().iter().map(|column| {
+                datafusion::arrow::util::display::ArrayFormatter::try_new(column.as_ref(), &options).unwrap()
+            });
+            let columns: Vec<_> = columns.collect();
+            rows.extend(
+                (0..batch.num_rows()).map(|row| {
+                    columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")
+                }),
+            );
+        }
+        rows
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // What is left behind goes with the server.
+        let _ = psql(&self.schema, &format!("DROP SCHEMA {} CASCADE", self.schema));
+    }
+}

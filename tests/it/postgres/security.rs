@@ -1,0 +1,94 @@
+//! TLS, passwords, and that these are never shown.
+
+use super::{Postgres, folder, port};
+use crate::landing::says;
+
+async fn register(server: &Postgres, url: &str, options: &str) -> Result<(), String> {
+    server
+        .register_at(url, "x", "", &format!("'table' '{}.t'{options}", server.schema))
+        .await
+        .map_err(|e| e.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_as_strict_as_the_url_says() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    let port = port();
+    let ca = folder().join("ca.crt");
+    let ca = ca.display();
+    for (host, parameters, expected) in [
+        ("localhost", "sslmode=disable".to_owned(), Ok("false")),
+        ("localhost", "sslmode=prefer".into(), Ok("true")),
+        ("localhost", "sslmode=require".into(), Ok("true")),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={ca}"), Ok("true")),
+        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}"), Ok("true")),
+        ("localhost", "sslmode=verify-full".into(), Err("check sslmode, sslrootcert")),
+        ("localhost", "sslmode=verify-ca&sslrootcert=/no/such/file".into(), Err("")),
+        ("localhost", "sslmode=allow".into(), Err("use prefer, or disable")),
+        ("localhost", "sslmode=maybe".into(), Err("LOCATION")),
+    ] {
+        let url = format!("postgres://landfall@{host}:{port}/landfall?{parameters}");
+        let _ = server.sql("DROP TABLE IF EXISTS x").await;
+        server.rows(&format!(
+            "DROP VIEW IF EXISTS seen; CREATE VIEW {}.seen AS SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+            server.schema
+        ));
+        let seen = server.register_at(&url, "x", "", &format!("'table' '{}.seen'", server.schema)).await;
+        match (seen, expected) {
+            (Ok(()), Ok(ssl)) => assert_eq!(server.read("SELECT * FROM x").await, [ssl], "{url}"),
+            (Err(error), Err(part)) => says(&error.to_string(), &[part]),
+            (seen, expected) => panic!("{url}: {seen:?}, expected {expected:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_opens_the_door_and_is_never_shown() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    server.rows(&format!(
+        "GRANT USAGE ON SCHEMA {} TO secretive; GRANT ALL ON ALL TABLES IN SCHEMA {} TO secretive",
+        server.schema, server.schema
+    ));
+    let port = port();
+    let url = format!("postgres://secretive:open%20sesame@localhost:{port}/landfall");
+    register(&server, &url, "").await.unwrap();
+    let mut shown = server.read("EXPLAIN INSERT INTO x VALUES (1)").await;
+    shown.extend(server.read("EXPLAIN SELECT * FROM x").await);
+    shown.extend(server.read("SELECT * FROM information_schema.views").await);
+    shown.extend(server.read("SHOW CREATE TABLE x").await);
+    shown.push(server.error("INSERT INTO x SELECT 1/0").await);
+    shown.push(format!("{:?}", server.context.table_provider("x").await.unwrap()));
+    let shown = shown.join("\n");
+    assert!(shown.contains("secretive") && !shown.contains("sesame"), "{shown}");
+
+    let url = format!("postgres://secretive@localhost:{port}/landfall");
+    let _ = server.sql("DROP TABLE x").await;
+    says(&register(&server, &url, "").await.unwrap_err(), &["password"]);
+    says(
+        &register(&server, &url, ", 'password_env' 'LANDFALL_UNSET'").await.unwrap_err(),
+        &["LANDFALL_UNSET", "export"],
+    );
+    // The environment of this process is everybody's: the program has one of its own.
+    let folder = tempfile::tempdir().unwrap();
+    let passfile = folder.path().join("pgpass");
+    std::fs::write(&passfile, format!("localhost:{port}:*:secretive:open sesame\n")).unwrap();
+    std::fs::set_permissions(&passfile, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for (variable, value, options) in [
+        ("PGPASSWORD", "open sesame", ""),
+        ("PGPASSFILE", passfile.to_str().unwrap(), ""),
+        ("MY_PASSWORD", "open sesame", ", 'password_env' 'MY_PASSWORD'"),
+    ] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE x STORED AS POSTGRES LOCATION '{url}' OPTIONS ('table' '{}.t'{options}); \
+             INSERT INTO x VALUES (1)",
+            server.schema
+        );
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["sql", "-c", &sql])
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{variable}: {output:?}");
+    }
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["3"]);
+}
