@@ -19,6 +19,7 @@ use super::output::{Printer, status};
 use super::progress::Progress;
 use crate::pipeline::Interrupt;
 use crate::provider::register;
+use crate::sql::without_passwords;
 
 /// The session of one run of the program.
 pub(super) struct Session {
@@ -44,7 +45,7 @@ impl Session {
         let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
         let several = statements.len() > 1;
         for (index, statement) in statements.into_iter().enumerate() {
-            let text = shortened(&statement.to_string());
+            let text = shortened(&without_passwords(&statement.to_string()));
             self.run(statement).await.map_err(|failure| match several {
                 true => failure.within(&format!("statement {} ({text})", index + 1)),
                 false => failure,

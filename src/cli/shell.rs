@@ -14,6 +14,7 @@ use rustyline::{Editor, Helper};
 
 use super::message::Failure;
 use super::session::Session;
+use crate::sql::without_passwords;
 
 const HELP: &str = "\
 A statement ends with ; and can have several lines.
@@ -39,7 +40,7 @@ pub(super) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> R
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(failed(error)),
         };
-        let _ = editor.add_history_entry(&line);
+        let _ = editor.add_history_entry(without_passwords(&line));
         let statement = match line.trim() {
             "" => continue,
             "\\q" | "exit" | "quit" => break,

@@ -9,8 +9,10 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt32Type, i256,
+    Date32Type, Decimal128Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
+    DurationSecondType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, IntervalDayTime,
+    IntervalDayTimeType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type, i256,
 };
 use uuid::Uuid;
 
@@ -187,12 +189,7 @@ pub(super) fn decode(values: Values<'_>, server: &ServerType, to: &DataType) -> 
                 micros => micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| too_large(to)),
             })
         }
-        (Kind::Interval(_), _) => fixed::<IntervalMonthDayNanoType, 16>(values, to, |bytes| {
-            let value = i128::from_be_bytes(bytes);
-            let (micros, days, months) = ((value >> 64) as i64, (value >> 32) as i32, value as i32);
-            let nanos = micros.checked_mul(1_000).ok_or_else(|| too_large(to))?;
-            Ok(IntervalMonthDayNano::new(months, days, nanos))
-        }),
+        (Kind::Interval(_), _) => intervals(values, to),
         (Kind::Uuid, FixedSizeBinary(16)) => {
             let uuids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.iter(), 16);
             Ok(Arc::new(uuids.map_err(|_| wrong_length(to))?))
@@ -256,6 +253,45 @@ fn fixed<T: ArrowPrimitiveType, const N: usize>(
         }
     }
     Ok(Arc::new(PrimitiveArray::<T>::new(natives.into(), nulls.finish()).with_data_type(to.clone())))
+}
+
+fn intervals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+    fn each<T: ArrowPrimitiveType>(
+        values: Values<'_>,
+        to: &DataType,
+        native: impl Fn(i64, i32, i32) -> Option<T::Native>,
+    ) -> Result<ArrayRef> {
+        fixed::<T, 16>(values, to, |bytes| {
+            let value = i128::from_be_bytes(bytes);
+            native((value >> 64) as i64, (value >> 32) as i32, value as i32).ok_or_else(|| too_large(to))
+        })
+    }
+    match to {
+        Interval(IntervalUnit::YearMonth) => each::<IntervalYearMonthType>(values, to, |micros, days, months| {
+            ((micros, days) == (0, 0)).then_some(months)
+        }),
+        Interval(IntervalUnit::DayTime) => each::<IntervalDayTimeType>(values, to, |micros, days, months| {
+            let millis = (months == 0 && micros % 1_000 == 0).then_some(micros / 1_000)?;
+            Some(IntervalDayTime::new(days, millis.try_into().ok()?))
+        }),
+        Interval(IntervalUnit::MonthDayNano) => each::<IntervalMonthDayNanoType>(values, to, |micros, days, months| {
+            Some(IntervalMonthDayNano::new(months, days, micros.checked_mul(1_000)?))
+        }),
+        Duration(unit) => {
+            let whole = |micros: i64, days: i32, months: i32, unit: i64| {
+                ((days, months) == (0, 0) && micros % unit == 0).then_some(micros / unit)
+            };
+            match unit {
+                TimeUnit::Second => each::<DurationSecondType>(values, to, |us, d, m| whole(us, d, m, 1_000_000)),
+                TimeUnit::Millisecond => each::<DurationMillisecondType>(values, to, |us, d, m| whole(us, d, m, 1_000)),
+                TimeUnit::Microsecond => each::<DurationMicrosecondType>(values, to, |us, d, m| whole(us, d, m, 1)),
+                TimeUnit::Nanosecond => {
+                    each::<DurationNanosecondType>(values, to, |us, d, m| whole(us, d, m, 1)?.checked_mul(1_000))
+                }
+            }
+        }
+        _ => Err(Error::internal(format!("{to} is no interval"))),
+    }
 }
 
 /// Values that are texts, behind as many bytes that are not of the text.

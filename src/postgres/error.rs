@@ -17,12 +17,9 @@ impl Postgres {
                 Ok(error) => self.refused(&error),
                 Err(error) => Error::new(ErrorKind::Database, location).with_source(error.to_string()),
             },
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => self.no_tls().with_source(error),
             sqlx::Error::Io(error) => Error::new(ErrorKind::Unavailable, self.lost(&error)).with_source(error),
-            sqlx::Error::Tls(error) => Error::new(
-                ErrorKind::Access,
-                format!("no TLS with {location}: check sslmode, sslrootcert and the name in the server's certificate"),
-            )
-            .with_source(error),
+            sqlx::Error::Tls(error) => self.no_tls().with_source(error),
             sqlx::Error::Configuration(error) => {
                 Error::config(format!("connecting to {location}: check LOCATION")).with_source(error)
             }
@@ -36,6 +33,14 @@ impl Postgres {
             ErrorKind::Unavailable => error,
             _ => error.with_context(format!("connecting to {}", self.location_text())),
         }
+    }
+
+    fn no_tls(&self) -> Error {
+        let location = self.location_text();
+        Error::new(
+            ErrorKind::Access,
+            format!("no TLS with {location}: check sslmode, sslrootcert and the name in the server's certificate"),
+        )
     }
 
     fn lost(&self, error: &io::Error) -> String {

@@ -11,6 +11,9 @@ const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
 
+/// The places that the server says an infinity has; it ignores what it is told.
+const INFINITE_SCALE: usize = 32;
+
 /// Digits of a base-10,000 digit.
 const GROUP: usize = 4;
 
@@ -143,16 +146,16 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
         Some(unsigned) => (NEGATIVE, unsigned),
         None => (POSITIVE, text.strip_prefix('+').unwrap_or(text)),
     };
-    let special = |sign: u16, out: &mut Vec<u8>| put_groups(std::iter::empty(), 0, sign, 0, out);
     if text.eq_ignore_ascii_case("nan") {
-        special(NAN, out);
+        put_groups(std::iter::empty(), 0, NAN, 0, out);
         return Ok(());
     }
     if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
         if keeps.is_some() {
             return Err("is infinite, and only a numeric without a precision takes that".into());
         }
-        special(if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY }, out);
+        let sign = if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY };
+        put_groups(std::iter::empty(), 0, sign, INFINITE_SCALE, out);
         return Ok(());
     }
     let not_a_number = || "is no number".to_owned();

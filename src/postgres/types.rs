@@ -264,7 +264,7 @@ impl ServerType {
         match (&self.kind, to) {
             _ if *to == self.arrow_type() => true,
             (Kind::Numeric(_), t) => t.is_decimal() || *t == Utf8View,
-            (Kind::Uuid, FixedSizeBinary(16)) => true,
+            (Kind::Uuid, FixedSizeBinary(16)) | (Kind::Interval(_), Interval(_) | Duration(_)) => true,
             (Kind::Json | Kind::Jsonb, Struct(_) | Map(_, _)) => json::json_type(to).is_some(),
             (Kind::Json | Kind::Jsonb, t) if list_item(t).is_some() => json::json_type(to).is_some(),
             (Kind::Array(item), List(field)) => item.reads_as(field.data_type()) || self.reads_as(field.data_type()),

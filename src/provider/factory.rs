@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::LandfallTable;
-use crate::sql::{Database, NewTable};
+use crate::sql::{Database, NewTable, without_passwords};
 
 /// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`.
 ///
@@ -86,7 +86,7 @@ impl TableProviderFactory for Factory {
     async fn create(&self, _: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
         let doing = |error: Error| error.with_context(format!("creating external table {}", command.name));
         let table = self.table(command).await.map_err(doing)?;
-        Ok(Arc::new(table.with_definition(command.definition.clone())))
+        Ok(Arc::new(table.with_definition(command.definition.as_deref().map(without_passwords))))
     }
 }
 

@@ -3,6 +3,7 @@
 mod database;
 mod ident;
 mod insert;
+mod secrets;
 mod table;
 mod targets;
 
@@ -11,5 +12,6 @@ pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
 pub(crate) use insert::upsert;
+pub(crate) use secrets::without_passwords;
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
 pub(crate) use targets::Targets;
