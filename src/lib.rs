@@ -27,20 +27,27 @@
 //!
 //! # Tables
 //!
-//! [`register`] teaches a session `CREATE EXTERNAL TABLE t [(columns)] STORED AS SQLITE LOCATION '…' [OPTIONS (…)]`.
+//! [`register`] teaches a session `CREATE EXTERNAL TABLE t [(columns)] STORED AS … LOCATION '…' [OPTIONS (…)]`:
+//!
+//! | `STORED AS` | `LOCATION` | more |
+//! | --- | --- | --- |
+//! | `SQLITE` | a path, or `sqlite:path` | `sqlite` |
+//! | `POSTGRES` | `postgres://user@host:port/database?sslmode=…`; what is left out is taken from libpq's environment | `postgres` |
+//!
 //! Columns that are left out are taken from the table in the database. Where they are given and the table is not
 //! there, it is created, with its PRIMARY KEY, UNIQUE, NOT NULL and DEFAULT; where it is there, it must have these
 //! columns. From code the same is [`LandfallTable::connect`] and [`LandfallTable::connect_or_create`].
 //!
 //! * `INSERT INTO t` appends. `INSERT OVERWRITE t` deletes the old rows in the same transaction. `REPLACE INTO t`
 //!   replaces, by the key, whole rows: columns that are not written get their defaults.
-//!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it.
+//!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it. PostgreSQL truncates the table
+//!   instead where nothing refers to it, reads it or has a trigger on DELETE.
 //! * Of rows with one key the last one wins. Rows arrive in the order of ORDER BY, else of the scan that they are from;
 //!   what joins and aggregates produce has none.
 //! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
 //! * `DataFrame::write_table` writes by column names, in any order.
 //! * A value is stored unchanged or not at all: what does not fit is an error that names row and column, and the
-//!   statement is rolled back. How each type is stored: `sqlite::types`.
+//!   statement is rolled back. How each type is stored: `sqlite::types`, `postgres::types`.
 //!
 //! # Options
 //!
@@ -52,6 +59,7 @@
 //! | `conflict_key` | column names, comma-separated | the primary key | the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns |
 //! | `lock_timeout` | a time: 500ms, 5s, 1m | 5s | how long to wait for another writer's lock |
 //! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
+//! | `nanoseconds` | error, truncate | error | PostgreSQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
 //! | `password_env` | a variable's name | none | PostgreSQL: the environment variable that has the password |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
@@ -69,8 +77,8 @@
 //!
 //! # Features
 //!
-//! `sqlite` is a database; `cli` is the program `landfall`, and DataFusion's functions and file formats for it. Both
-//! are on by default. `postgres` and `mysql` are reserved names and turn on nothing yet.
+//! `sqlite` and `postgres` are databases; `cli` is the program `landfall`, and DataFusion's functions and file formats
+//! for it. All are on by default. `mysql` is a reserved name and turns on nothing yet.
 //!
 //! # Layout
 //!
@@ -79,15 +87,17 @@
 //! ```text
 //! cli                     the program
 //! provider                the DataFusion face: factory, table, sink, scan, pushdown, defaults
-//! pipeline    sqlite      from a stream to a commit │ a database: types, encode, decode, branch, resource, …
-//! columnar    sql   log   arrays │ tables and statements of SQL databases │ decision logs
+//! pipeline    sqlite      from a stream to a commit │ databases: types, encode, decode, branch, resource, …
+//!             postgres
+//! sql         log         tables and statements of SQL databases │ decision logs
+//! columnar                work on arrays that needs no database
 //! options
 //! xa                      the protocol: names, decision records, traits, manager, conformance suite
 //! error
 //! ```
 
-// Without a database most of the crate has nobody to call it.
-#![cfg_attr(not(feature = "sqlite"), allow(dead_code, unused_imports, unused_variables))]
+// What one database alone needs has nobody to call it where that is left out.
+#![cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports, unused_variables))]
 
 #[cfg(feature = "cli")]
 pub mod cli;

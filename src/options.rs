@@ -16,6 +16,16 @@ pub enum Uint64 {
     Text,
 }
 
+/// What to do with nanoseconds where the database counts microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nanoseconds {
+    /// A value with some is an error.
+    #[default]
+    Error,
+    /// They are cut off, toward the past.
+    Truncate,
+}
+
 /// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
 /// [`SinkOptions::set`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +36,7 @@ pub struct SinkOptions {
     pub(crate) conflict_key: Vec<String>,
     pub(crate) lock_timeout: Duration,
     pub(crate) uint64: Uint64,
+    pub(crate) nanoseconds: Nanoseconds,
     pub(crate) password_env: Option<String>,
     pub(crate) pragmas: Vec<(String, String)>,
 }
@@ -39,6 +50,7 @@ impl Default for SinkOptions {
             conflict_key: Vec::new(),
             lock_timeout: Duration::from_secs(5),
             uint64: Uint64::Error,
+            nanoseconds: Nanoseconds::Error,
             password_env: None,
             pragmas: Vec::new(),
         }
@@ -133,6 +145,20 @@ pub const OPTIONS: &[OptionKey] = &[
         },
     },
     OptionKey {
+        key: "nanoseconds",
+        values: "error, truncate",
+        default: "error",
+        meaning: "PostgreSQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off",
+        set: |options, value| {
+            options.nanoseconds = match value {
+                "error" => Nanoseconds::Error,
+                "truncate" => Nanoseconds::Truncate,
+                _ => return Err("it takes error or truncate".into()),
+            };
+            Ok(())
+        },
+    },
+    OptionKey {
         key: "password_env",
         values: "a variable's name",
         default: "none",
@@ -196,6 +222,12 @@ impl SinkOptions {
     /// What to do with UInt64 values where the database has no such type.
     pub fn with_uint64(mut self, uint64: Uint64) -> Self {
         self.uint64 = uint64;
+        self
+    }
+
+    /// What to do with nanoseconds where the database counts microseconds.
+    pub fn with_nanoseconds(mut self, nanoseconds: Nanoseconds) -> Self {
+        self.nanoseconds = nanoseconds;
         self
     }
 

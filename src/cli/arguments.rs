@@ -16,8 +16,14 @@ Examples:
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       lands a query's rows in a SQLite table, all of them or none
 
+  PGPASSWORD=… landfall sql -c \"
+    CREATE EXTERNAL TABLE weather STORED AS POSTGRES LOCATION 'postgres://me@localhost/my_database';
+    INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
+      the same in a PostgreSQL table that is there
+
 What can be written in SQL:
   CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db' [OPTIONS ('key' 'value', …)]
+  CREATE EXTERNAL TABLE t … STORED AS POSTGRES LOCATION 'postgres://user@host:port/database?sslmode=…' [OPTIONS …]
       Without columns they are taken from the table in the database. With them it is created where it is not there.
   INSERT INTO t …            appends; what a key does that is there already, the option on_conflict says
   INSERT OVERWRITE t …       deletes the old rows in the same transaction

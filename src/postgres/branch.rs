@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -21,6 +22,9 @@ const SLICE_ROWS: usize = 8_192;
 
 /// Pieces that wait to be sent: the next ones are made while this many are on their way.
 const QUEUED_PIECES: usize = 4;
+
+/// How long a server may take to roll back before its connection is dropped.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An open branch. Closing the channel lets the task finish what is queued and give the writer back.
 pub(super) struct PostgresBranch {
@@ -104,9 +108,18 @@ impl Branch for PostgresBranch {
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         self.abandoned.store(true, Relaxed);
-        // A task that failed has rolled back.
-        if let Ok(writer) = self.finish().await {
-            writer.rollback().await;
+        let task = self.task.as_ref().map(JoinHandle::abort_handle);
+        let undone = async {
+            // A task that failed has rolled back.
+            if let Ok(writer) = self.finish().await {
+                writer.rollback().await;
+            }
+        };
+        if tokio::time::timeout(ROLLBACK_TIMEOUT, undone).await.is_err()
+            && let Some(task) = task
+        {
+            // The server does not answer. Without a connection it rolls back by itself.
+            task.abort();
         }
         Ok(())
     }

@@ -20,14 +20,15 @@ pub(super) struct Relation {
     pub(super) name: TableName,
     /// COPY writes it.
     pub(super) takes_copy: bool,
-    /// TRUNCATE can empty it.
+    /// TRUNCATE can empty it, and nobody misses a DELETE.
     pub(super) can_be_truncated: bool,
 }
 
 /// A table by its name; without a schema, the first of that name in the search path.
 const RELATION: &str = "
     SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
-        row_security_active(c.oid) AS has_row_security
+        row_security_active(c.oid) AS has_row_security,
+        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgtype & 8 <> 0) AS watches_delete
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
@@ -109,6 +110,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     let oid: i64 = found.try_get(0)?;
     let name = TableName { schema: Some(found.try_get(1)?), table: found.try_get(2)? };
     let (relkind, has_row_security): (String, bool) = (found.try_get(3)?, found.try_get(4)?);
+    let watches_delete: bool = found.try_get(5)?;
     let is_view = relkind == "v";
 
     let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
@@ -124,7 +126,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     let relation = Relation {
         name: name.clone(),
         takes_copy: !is_view && !has_row_security,
-        can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security,
+        can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !watches_delete,
     };
     Ok(Some(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
 }

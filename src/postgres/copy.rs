@@ -33,7 +33,7 @@ impl CopyEncoder {
         let Some(table) = database.describe(table).await? else {
             return Err(Error::schema(format!("there is no table {table}")));
         };
-        let targets = Targets::try_new(&table, &insertion(&table, columns), Encoder::try_new)?;
+        let targets = database.targets(&table, &insertion(&table, columns))?;
         if targets.encoders().any(|encoder| encoder.form() == Form::Text) {
             return Err(Error::new(ErrorKind::Unsupported, "a column's type has no binary form that Landfall knows"));
         }

@@ -20,13 +20,18 @@ use super::cells::{ByteValues, Bytes, Cells, Fixed, Lists, Nulls, Packed};
 use super::network::{Network, parse_inet, parse_mac};
 use super::types::{Digits, Kind, Parts, ServerType};
 use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric};
-use crate::columnar::{Conform, first_row_where, json, list_item, misfit, plain, recode, to_text};
+use crate::columnar::{
+    Conform, first_row_where, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds,
+    without_nanoseconds,
+};
 use crate::error::{Error, Result};
+use crate::options::Nanoseconds;
 use crate::sql::Column;
 
 /// How one column is encoded.
 #[derive(Debug)]
 pub(super) struct Encoder {
+    nanoseconds: Nanoseconds,
     conform: Conform,
     /// What the array is brought to first, and then sent as.
     data_type: DataType,
@@ -48,12 +53,19 @@ impl Encoder {
     ///
     /// # Errors
     /// `Schema`, naming both types, where there is none.
-    pub(super) fn try_new(from: &DataType, column: &Column) -> Result<Self> {
+    pub(super) fn try_new(from: &DataType, column: &Column, nanoseconds: Nanoseconds) -> Result<Self> {
         let server = super::catalog::server_type(column)?;
-        let chosen = choose(plain(from), server)
-            .and_then(|(data_type, form)| Some((Conform::try_new(from, &data_type)?, data_type, form)));
+        let cut = match nanoseconds {
+            Nanoseconds::Error => None,
+            Nanoseconds::Truncate => without_nanoseconds(from),
+        };
+        let source = cut.as_ref().unwrap_or(from);
+        let chosen = choose(plain(source), server)
+            .and_then(|(data_type, form)| Some((Conform::try_new(source, &data_type)?, data_type, form)));
         match chosen {
-            Some((conform, data_type, form)) => Ok(Self { conform, data_type, server: server.clone(), form }),
+            Some((conform, data_type, form)) => {
+                Ok(Self { nanoseconds, conform, data_type, server: server.clone(), form })
+            }
             None => Err(Error::schema(format!(
                 "column \"{}\": no way from Arrow type {from} to a column of type {} (read as {}): CAST it in the \
                  query to {}",
@@ -71,7 +83,10 @@ impl Encoder {
     /// # Errors
     /// `Encode`, at the row whose value cannot be stored unchanged.
     pub(super) fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
-        let array = self.conform.apply(array)?;
+        let array = match self.nanoseconds {
+            Nanoseconds::Error => self.conform.apply(array)?,
+            Nanoseconds::Truncate => self.conform.apply(&truncate_nanoseconds(array))?,
+        };
         debug_assert_eq!(array.data_type(), &self.data_type);
         match self.form {
             Form::Binary => cells(&array, &self.server),

@@ -14,7 +14,8 @@
 //!
 //! # Writing
 //!
-//! * INSERT OVERWRITE truncates the table where it may, and where nobody reads it; else it deletes the rows.
+//! * INSERT OVERWRITE truncates the table where it may, and where nobody reads it or has a trigger on DELETE; else it
+//!   deletes the rows. A transaction that began to read before, and looks at the table only after, sees it empty then.
 //! * Under a job, the table `landfall_ledger` is made in the first schema of the search path, if it is not there.
 //! * A session writes in UTC.
 
@@ -42,7 +43,9 @@ use sqlx::{ConnectOptions, Connection};
 pub use copy::CopyEncoder;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::SinkOptions;
+use crate::options::{Nanoseconds, SinkOptions};
+use crate::sql::{Table, Targets};
+use crate::xa::WriteSpec;
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
@@ -61,6 +64,7 @@ const MAX_IDENTIFIER: usize = 63;
 pub struct Postgres {
     options: Options,
     lock_timeout: Duration,
+    nanoseconds: Nanoseconds,
 }
 
 /// Where and how to connect.
@@ -112,7 +116,11 @@ impl Postgres {
         if connect.get_application_name().is_none() {
             connect = connect.application_name("landfall");
         }
-        Ok(Self { options: Options(connect.disable_statement_logging()), lock_timeout: options.lock_timeout })
+        Ok(Self {
+            options: Options(connect.disable_statement_logging()),
+            lock_timeout: options.lock_timeout,
+            nanoseconds: options.nanoseconds,
+        })
     }
 
     /// A new connection.
@@ -129,7 +137,8 @@ impl Postgres {
         let settings = format!(
             "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
              SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
-            self.lock_timeout.as_millis()
+            // 0 would be for ever.
+            self.lock_timeout.as_millis().max(1)
         );
         self.execute(&mut connection, settings).await?;
         Ok(connection)
@@ -139,6 +148,11 @@ impl Postgres {
     async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
         done.map(|done| done.rows_affected()).map_err(|error| self.error(error))
+    }
+
+    /// The encoders of a write.
+    fn targets(&self, table: &Table, spec: &WriteSpec) -> Result<Targets<encode::Encoder>> {
+        Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds))
     }
 
     fn location_text(&self) -> String {

@@ -6,10 +6,9 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 
 use super::branch::PostgresBranch;
-use super::encode::Encoder;
 use super::{Postgres, catalog, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, NewTable, Query, Table, Targets};
+use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, NewTable, Query, Table};
 use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid};
 
 #[async_trait]
@@ -69,7 +68,7 @@ impl Database for Postgres {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
-        Targets::try_new(table, spec, Encoder::try_new).map(drop)
+        self.targets(table, spec).map(drop)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

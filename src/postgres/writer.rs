@@ -45,7 +45,7 @@ impl Writer {
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
-        let targets = Targets::try_new(&table, &spec, Encoder::try_new)?;
+        let targets = database.targets(&table, &spec)?;
         let way = Way::of(&table, &spec, &targets)?;
 
         let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();

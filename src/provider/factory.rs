@@ -52,6 +52,16 @@ impl Backend {
         }
     }
 
+    /// What its URLs begin with, and an example of one.
+    fn schemes(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => (&["sqlite"], "sqlite:my.db"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => (&["postgres", "postgresql"], "postgres://me@host/my_database"),
+        }
+    }
+
     fn open(self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -67,13 +77,12 @@ impl Backend {
 /// # Errors
 /// `Config` for a scheme that this build does not know.
 pub(super) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_uppercase();
-    match Backend::ALL.iter().find(|backend| backend.stored_as() == scheme) {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match Backend::ALL.iter().find(|backend| backend.schemes().0.contains(&scheme)) {
         Some(backend) => backend.open(url, options),
         None => {
-            let known: Vec<_> =
-                Backend::ALL.iter().map(|backend| format!("{}:", backend.stored_as().to_lowercase())).collect();
-            Err(Error::config(format!("a URL must begin with one of {}: for instance sqlite:my.db", known.join(" "))))
+            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.schemes().1).collect();
+            Err(Error::config(format!("a URL must be one such as {}", known.join(" or "))))
         }
     }
 }

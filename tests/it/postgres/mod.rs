@@ -40,7 +40,7 @@ pub fn psql(search_path: &str, sql: &str) -> Result<Vec<String>, String> {
         .args(["-p", &port(), "-c", sql])
         .arg("-h")
         .arg(folder())
-        .env("PGOPTIONS", format!("-csearch_path={search_path},public"))
+        .env("PGOPTIONS", format!("-csearch_path={search_path},extensions"))
         .output()
         .expect("psql");
     match output.status.success() {
@@ -60,7 +60,7 @@ impl Postgres {
 
     /// Where it is, as seen by a role.
     pub fn url_as(&self, role: &str) -> String {
-        format!("postgres://{role}@localhost:{}/landfall?options=-csearch_path%3D{}%2Cpublic", port(), self.schema)
+        format!("postgres://{role}@localhost:{}/landfall?options=-csearch_path%3D{}%2Cextensions", port(), self.schema)
     }
 
     pub fn url(&self) -> String {

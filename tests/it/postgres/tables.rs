@@ -98,6 +98,12 @@ async fn constraints_and_triggers_are_the_servers() {
     // Rows that others refer to cannot be truncated: they are deleted, or the foreign key says no.
     server.register("parent", "", "").await.unwrap();
     says(&server.error("INSERT OVERWRITE parent VALUES (5)").await, &["deleting the old rows", "foreign key"]);
+    server.rows(
+        "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (-OLD.id); RETURN OLD; END $$; \
+         CREATE TRIGGER gone BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION gone()",
+    );
+    server.sql("INSERT OVERWRITE t SELECT * FROM t").await.unwrap();
+    assert_eq!(server.rows("SELECT id FROM log ORDER BY id"), ["-2", "-1", "1", "1", "2", "2"]);
     server.rows("UPDATE t SET parent = NULL, later = NULL");
     server.sql("INSERT OVERWRITE parent VALUES (5)").await.unwrap();
     assert_eq!(server.rows("SELECT id FROM parent"), ["5"]);
@@ -279,4 +285,15 @@ async fn queries_are_answered_by_the_server() {
     assert_eq!(server.read("SELECT id FROM t ORDER BY c DESC NULLS LAST LIMIT 2").await, ["19", "18"]);
     assert_eq!(server.read("SELECT count(*) FROM (SELECT * FROM t LIMIT 5)").await, ["5"]);
     assert_eq!(server.read("SELECT count(*) FROM t").await, ["22"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nanoseconds_are_cut_off_where_the_option_says_so() {
+    let server = Postgres::new("CREATE TABLE t (at timestamp, long interval)");
+    server.register("t", "(at TIMESTAMP(9), long INTERVAL)", "'nanoseconds' 'truncate'").await.unwrap();
+    let values = "VALUES (TIMESTAMP '2020-01-01 00:00:00.123456789', INTERVAL '0.000001999 seconds')";
+    server.sql(&format!("INSERT INTO t {values}")).await.unwrap();
+    assert_eq!(server.rows("SELECT * FROM t"), ["2020-01-01 00:00:00.123456|00:00:00.000001"]);
+    server.register("strict", "(at TIMESTAMP(9), long INTERVAL)", "'table' 't'").await.unwrap();
+    says(&server.error(&format!("INSERT INTO strict {values}")).await, &["row 1", "\"at\"", "123456789"]);
 }

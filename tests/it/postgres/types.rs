@@ -205,7 +205,7 @@ fn decimal_text(digits: &str, scale: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decimals() {
-    let edges = vec![0, 1, -1, 100_000_001, 10_000, 100_000_000, 99_999_999_999, 12_340_000];
+    let edges = [0, 1, -1, 100_000_001, 10_000, 100_000_000, 99_999_999_999, 12_340_000];
     let decimal = |sql_type, precision: u8, scale: i8| {
         let limit = 10_i128.pow(precision.into()) - 1;
         let mut edges: Vec<i128> = edges.iter().copied().filter(|edge| *edge <= limit).collect();
