@@ -3,10 +3,24 @@
 #![allow(unreachable_pub)]
 
 mod columnar_vs_row;
+mod encode;
 mod events;
 mod memory;
+mod pairs;
+mod scan;
+mod server;
 
-use criterion::{criterion_group, criterion_main};
+use std::cell::LazyCell;
 
-criterion_group!(benches, columnar_vs_row::benches, memory::benches);
-criterion_main!(benches);
+use criterion::Criterion;
+
+fn main() {
+    // Stopped at the end of this function, whatever happens.
+    let server = LazyCell::new(server::Server::start as fn() -> _);
+    let mut criterion = Criterion::default().configure_from_args();
+    encode::benches(&mut criterion, &server);
+    columnar_vs_row::benches(&mut criterion, &server);
+    scan::benches(&mut criterion, &server);
+    memory::benches(&mut criterion, &server);
+    criterion.final_summary();
+}

@@ -1,14 +1,14 @@
-//! Landfall's INSERT INTO against a loop that inserts row by row, on the same rows, into the same table.
+//! SQLite: against a loop that inserts row by row.
 //!
 //! The loop is given every advantage that costs it nothing: one transaction, one prepared statement, the same cache,
 //! and its timestamps are text already when the clock starts, where Landfall renders them.
 
-use std::cell::RefCell;
+use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::Criterion;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -17,54 +17,22 @@ use datafusion::prelude::SessionContext;
 use rusqlite::{Connection, params};
 use tokio::runtime::Runtime;
 
+use super::ROWS;
 use crate::events;
-
-const ROWS: usize = 1_000_000;
+use crate::pairs::Pairs;
 
 pub fn benches(criterion: &mut Criterion) {
-    sqlite(criterion);
-}
-
-fn sqlite(criterion: &mut Criterion) {
-    let batches = events::batches(ROWS);
-    let rendered: Vec<_> = batches.iter().map(|batch| rendered_timestamps(batch)).collect();
+    let batches = LazyCell::new(|| events::batches(ROWS));
+    let rendered = LazyCell::new(|| batches.iter().map(rendered_timestamps).collect::<Vec<_>>());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("events.db");
     let runtime = Runtime::new().expect("a runtime");
-    // Both sides, one right after the other, so that what disturbs the machine disturbs both.
-    let pairs = RefCell::new(Vec::new());
-    let row_loop = || on_fresh_table(&file, || row_loop(&file, &batches, &rendered));
-    let landfall = || on_fresh_table(&file, || runtime.block_on(landfall(&file, &batches)));
-
-    let mut group = criterion.benchmark_group("columnar_vs_row/sqlite");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-    group.throughput(Throughput::Elements(ROWS as u64));
-    group.bench_function("row_loop", |bencher| {
-        bencher.iter_custom(|iterations| (0..iterations).map(|_| row_loop()).sum());
-    });
-    group.bench_function("landfall", |bencher| {
-        let pair = || {
-            let pair = (row_loop(), landfall());
-            pairs.borrow_mut().push(pair);
-            pair.1
-        };
-        bencher.iter_custom(|iterations| (0..iterations).map(|_| pair()).sum());
-    });
-    group.finish();
-
-    let mut pairs: Vec<(Duration, Duration)> = pairs.into_inner();
-    pairs.sort_by_key(|(row_loop, landfall)| row_loop.as_nanos() * 1_000 / landfall.as_nanos());
-    if let Some((row_loop, landfall)) = pairs.get(pairs.len() / 2) {
-        let rate = |time: &Duration| ROWS as f64 / time.as_secs_f64() / 1e6;
-        println!(
-            "columnar_vs_row/sqlite: the median of {} pairs is landfall {:.2} M rows/s, row loop {:.2} M rows/s, \
-             ratio {:.2} (bar 1.10)",
-            pairs.len(),
-            rate(landfall),
-            rate(row_loop),
-            row_loop.as_secs_f64() / landfall.as_secs_f64()
-        );
-    }
+    let pairs = Pairs { name: "columnar_vs_row/sqlite", beside: "row loop", rows: ROWS, bar: Some(1.10) };
+    pairs.measure(
+        criterion,
+        || on_fresh_table(&file, || row_loop(&file, &batches, &rendered)),
+        || on_fresh_table(&file, || runtime.block_on(landfall(&file, &batches))),
+    );
 }
 
 /// What `work` says it took on a fresh table, after a look whether it did what it should.

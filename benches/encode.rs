@@ -1,0 +1,131 @@
+//! Landfall's encoder against pgpq's: batches that are there to the bytes of COPY, in memory, and no I/O.
+//!
+//! Both get the same batches, and both fill buffers that were as large before. pgpq encodes all types of these tables
+//! into the same bytes, which is checked first. What Landfall does beside it is looking for what the server would
+//! refuse or change: NULLs, NUL characters, dates out of range, decimals of too many digits.
+
+use std::cell::LazyCell;
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion_landfall::SinkOptions;
+use datafusion_landfall::postgres::{CopyEncoder, Postgres};
+use pgpq::ArrowToPostgresBinaryEncoder;
+use tokio_util::bytes::BytesMut;
+use tpchgen::generators::LineItemGenerator;
+use tpchgen_arrow::LineItemArrow;
+
+use crate::events;
+use crate::pairs::Pairs;
+use crate::server::{LazyServer, Server};
+
+pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
+    table(criterion, server, "events", 3.0, 1_000_000, &|| events::batches(1_000_000));
+    table(criterion, server, "lineitem", 2.0, 600_572, &lineitem);
+}
+
+/// The table of TPC-H at scale factor 0.1.
+fn lineitem() -> Vec<RecordBatch> {
+    let rows = LineItemArrow::new(LineItemGenerator::new(0.1, 1, 1)).with_batch_size(events::BATCH_ROWS);
+    rows.map(|batch| batch.expect("a batch")).collect()
+}
+
+fn table(
+    criterion: &mut Criterion,
+    server: &LazyServer,
+    name: &str,
+    bar: f64,
+    rows: usize,
+    generate: &dyn Fn() -> Vec<RecordBatch>,
+) {
+    let batches = LazyCell::new(generate);
+    let landfall = LazyCell::new(|| {
+        let encoder = landfall_encoder(server, &format!("bench_encode_{name}"), batches[0].schema());
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), rows);
+        assert_same_bytes(encoder, pgpq_encoder(&batches[0].schema()), &batches);
+        RefCell::new(landfall_encoder(server, &format!("bench_encode_{name}"), batches[0].schema()))
+    });
+    let pgpq = LazyCell::new(|| RefCell::new(pgpq_encoder(&batches[0].schema())));
+    let name = format!("encode/{name}");
+    Pairs { name: &name, beside: "pgpq", rows, bar: Some(bar) }.measure(
+        criterion,
+        || {
+            let (encoder, buffer) = &mut *pgpq.borrow_mut();
+            timed(&batches, |batch| {
+                buffer.clear();
+                encoder.write_batch(batch, buffer).expect("a batch");
+                black_box(&buffer[..]);
+            })
+        },
+        || {
+            let encoder = &mut *landfall.borrow_mut();
+            timed(&batches, |batch| {
+                let piece = |piece: &[u8]| {
+                    black_box(piece);
+                };
+                encoder.encode(batch, piece).expect("a batch");
+            })
+        },
+    );
+}
+
+fn timed(batches: &[RecordBatch], encode: impl FnMut(&RecordBatch)) -> Duration {
+    let began = Instant::now();
+    batches.iter().for_each(encode);
+    began.elapsed()
+}
+
+/// An encoder that has written its header, and the buffer to write on into.
+fn pgpq_encoder(schema: &SchemaRef) -> (ArrowToPostgresBinaryEncoder, BytesMut) {
+    let mut encoder = ArrowToPostgresBinaryEncoder::try_new(schema).expect("an encoder");
+    let mut buffer = BytesMut::new();
+    encoder.write_header(&mut buffer).expect("a header");
+    (encoder, buffer)
+}
+
+/// An encoder for a table that has the columns of `schema`.
+pub fn landfall_encoder(server: &Server, table: &str, schema: SchemaRef) -> CopyEncoder {
+    let columns = schema.fields().iter().map(|field| {
+        let sql_type = match field.data_type() {
+            DataType::Int32 => "integer".to_owned(),
+            DataType::Int64 => "bigint".into(),
+            DataType::Float64 => "double precision".into(),
+            DataType::Utf8View => "text".into(),
+            DataType::Date32 => "date".into(),
+            DataType::Timestamp(_, None) => "timestamp".into(),
+            DataType::Decimal128(precision, scale) => format!("numeric({precision}, {scale})"),
+            other => unreachable!("no column of these tables is {other}"),
+        };
+        format!("{} {sql_type}{}", field.name(), if field.is_nullable() { "" } else { " NOT NULL" })
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    server.execute(&format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({columns})"));
+    let database = Postgres::try_new(&server.url, &SinkOptions::new()).expect("a database");
+    let encoder = server.runtime.block_on(CopyEncoder::connect(&database, table, schema)).expect("an encoder");
+    server.execute(&format!("DROP TABLE {table}"));
+    encoder
+}
+
+fn assert_same_bytes(
+    mut landfall: CopyEncoder,
+    (mut pgpq, mut theirs): (ArrowToPostgresBinaryEncoder, BytesMut),
+    batches: &[RecordBatch],
+) {
+    assert!(theirs[..] == *CopyEncoder::HEADER, "the headers differ");
+    let mut ours = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        ours.clear();
+        theirs.clear();
+        landfall.encode(batch, |piece| ours.extend_from_slice(piece)).expect("a batch");
+        pgpq.write_batch(batch, &mut theirs).expect("a batch");
+        let differs = ours.iter().zip(&theirs[..]).position(|(ours, theirs)| ours != theirs);
+        assert!(ours.len() == theirs.len() && differs.is_none(), "batch {index} differs at byte {differs:?}");
+    }
+    theirs.clear();
+    pgpq.write_footer(&mut theirs).expect("a footer");
+    assert!(theirs[..] == *CopyEncoder::TRAILER, "the trailers differ");
+}
