@@ -1,4 +1,4 @@
 //! Decision logs.
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod ledger;

@@ -461,7 +461,8 @@ fn arrays(values: Values<'_>, item: &ServerType, to: &DataType) -> Result<ArrayR
     let mut levels = Vec::new();
     let mut leaf = to;
     while let List(field) = leaf {
-        if item.reads_as(leaf) {
+        // A list of lists of JSON could be an array of JSON lists: the outermost one is the array.
+        if !levels.is_empty() && item.reads_as(leaf) {
             break;
         }
         levels.push(field);
@@ -499,6 +500,9 @@ fn arrays(values: Values<'_>, item: &ServerType, to: &DataType) -> Result<ArrayR
     Ok(array)
 }
 
+/// `MAXDIM` of src/include/utils/array.h.
+pub(super) const MAX_DIMENSIONS: usize = 6;
+
 /// Takes the lengths and items of one array of as many dimensions as there are `lengths`; gives how many it has.
 fn push_array(
     cursor: &mut Cursor<'_>,
@@ -506,7 +510,7 @@ fn push_array(
     begin: u32,
     items: &mut Vec<Field>,
 ) -> Option<usize> {
-    let dimensions = usize::try_from(cursor.int()?).ok()?;
+    let dimensions = usize::try_from(cursor.int()?).ok().filter(|dimensions| *dimensions <= MAX_DIMENSIONS)?;
     let (_has_nulls, _oid) = (cursor.int()?, cursor.int()?);
     if dimensions == 0 {
         lengths[0].push(0);
@@ -515,12 +519,14 @@ fn push_array(
     if dimensions != lengths.len() {
         return Some(dimensions);
     }
-    let mut count = 1;
+    let mut count = 1_usize;
     for lengths in lengths {
         let length = usize::try_from(cursor.int()?).ok()?;
         let _lower_bound = cursor.int()?;
+        // Each item has a length of four bytes, if nothing else.
+        let items = count.checked_mul(length).filter(|items| *items <= cursor.bytes.len() / 4)?;
         lengths.extend(std::iter::repeat_n(length, count));
-        count *= length;
+        count = items;
     }
     for _ in 0..count {
         let (at, length) = cursor.field()?;
@@ -551,5 +557,49 @@ mod tests {
             assert!(Rows::new(1).push(&good[..cut]).is_err() || cut == HEADER.len(), "cut at {cut}");
         }
         assert!(Rows::new(2).push(&good).is_err());
+    }
+
+    #[test]
+    fn bytes_that_mean_nothing_are_an_error_and_no_panic() {
+        use super::super::types::{Parts, kind};
+        use proptest::prelude::*;
+        let mut kinds: Vec<Kind> = [
+            "bool",
+            "int2",
+            "int4",
+            "int8",
+            "oid",
+            "float4",
+            "float8",
+            "numeric",
+            "text",
+            "bytea",
+            "date",
+            "time",
+            "timetz",
+            "timestamp",
+            "uuid",
+            "json",
+            "jsonb",
+            "inet",
+            "macaddr",
+            "hstore",
+            "xml",
+        ]
+        .map(|name| kind(name, -1))
+        .into();
+        kinds.extend(kinds.clone().into_iter().map(|kind| Kind::Array(Box::new(ServerType { oid: 0, kind }))));
+        kinds.push(Kind::Interval(Parts::ALL));
+        let words = proptest::collection::vec(prop_oneof![0..4_i32, any::<i32>()], 0..12);
+        proptest!(|(words in words, cut in 0..4_usize)| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            let bytes = &bytes[..bytes.len().saturating_sub(cut)];
+            let field = Field { begin: 0, length: bytes.len() as i32 };
+            for kind in &kinds {
+                let server = ServerType { oid: 0, kind: kind.clone() };
+                let _ = decode(Values { bytes, fields: &[field] }, &server, &server.arrow_type());
+            }
+            let _ = Rows::new(2).push(bytes);
+        });
     }
 }

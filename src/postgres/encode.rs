@@ -17,6 +17,7 @@ use arrow::datatypes::{
 use uuid::Uuid;
 
 use super::cells::{ByteValues, Bytes, Cells, Fixed, Lists, Nulls, Packed};
+use super::decode::MAX_DIMENSIONS;
 use super::network::{Network, parse_inet, parse_mac};
 use super::types::{Digits, Kind, Parts, ServerType};
 use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric};
@@ -632,8 +633,8 @@ fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells>> {
         list = inner;
     }
     let dimensions = lengths.first().map_or(1, Vec::len);
-    if dimensions > 6 {
-        return Err(Error::schema("PostgreSQL's arrays have at most 6 dimensions"));
+    if dimensions > MAX_DIMENSIONS {
+        return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
     }
     // A slice of a list has the items of the whole list behind it.
     let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
@@ -691,5 +692,102 @@ mod tests {
         ] {
             assert_eq!(parse_time_with_zone(text), expected, "{text}");
         }
+    }
+
+    /// The Arrow types that words of the guide stand for.
+    fn is_meant(data_type: &DataType, words: &str) -> bool {
+        let has = |word: &str| words.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
+        match data_type {
+            Boolean => has("Boolean"),
+            t if t.is_numeric() => has("number"),
+            Utf8 | LargeUtf8 | Utf8View => has("text"),
+            FixedSizeBinary(16) => has("binary") || has("FixedSizeBinary"),
+            Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => has("binary"),
+            Date32 | Date64 => has("dates"),
+            Time32(_) | Time64(_) => has("times"),
+            Timestamp(_, None) => words.contains("timestamps without a zone"),
+            Timestamp(_, Some(_)) => words.contains("timestamps with a zone"),
+            Interval(_) => has("intervals"),
+            Duration(_) => has("durations"),
+            Struct(_) => has("Struct"),
+            Map(_, _) => has("Map") || has("maps"),
+            List(_) => has("lists"),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn the_guide_says_what_each_server_type_is_written_from() {
+        use arrow::datatypes::Field;
+
+        let text_map = ServerType { oid: 0, kind: Kind::Hstore }.arrow_type();
+        let micros = TimeUnit::Microsecond;
+        let mut candidates = vec![
+            Boolean,
+            Int8,
+            Int64,
+            UInt64,
+            Float16,
+            Float64,
+            Decimal128(10, 2),
+            Utf8,
+            LargeUtf8,
+            Utf8View,
+            Binary,
+            LargeBinary,
+            BinaryView,
+            FixedSizeBinary(7),
+            FixedSizeBinary(16),
+            Date32,
+            Date64,
+            Time64(micros),
+            Time32(TimeUnit::Second),
+            Timestamp(micros, None),
+            Timestamp(TimeUnit::Second, Some("UTC".into())),
+            Duration(TimeUnit::Nanosecond),
+            text_map,
+            List(Arc::new(Field::new("item", Int64, true))),
+            Struct(vec![Field::new("a", Int64, true)].into()),
+        ];
+        candidates.extend([IntervalUnit::YearMonth, IntervalUnit::DayTime, IntervalUnit::MonthDayNano].map(Interval));
+        let rows = include_str!("types.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_end_matches(" |").split(" | ").collect()).collect();
+        let mut checked = 0;
+        for row in rows.iter().filter(|row| row.len() == 3 && !row[0].starts_with(['s', '-'])) {
+            let name = row[0].trim_matches('`');
+            let (name, arguments) = name.split_once('(').unwrap_or((name, ""));
+            let typmod = match arguments.trim_end_matches(')').split_once(',') {
+                Some((precision, scale)) => {
+                    (precision.parse::<i32>().unwrap_or(0) << 16 | scale.parse::<i32>().unwrap_or(0)) + 4
+                }
+                None => arguments.trim_end_matches(')').parse().map_or(-1, |length: i32| length + 4),
+            };
+            let item = || Box::new(ServerType { oid: 23, kind: Kind::Int4 });
+            let kind = match name {
+                "boolean" => Kind::Bool,
+                "smallint" => Kind::Int2,
+                "integer" => Kind::Int4,
+                "bigint" => Kind::Int8,
+                "real" => Kind::Float4,
+                "double precision" => Kind::Float8,
+                "character varying" | "character" => Kind::Text(Some(20)),
+                "time without time zone" => Kind::Time(6),
+                "time with time zone" => Kind::TimeTz(6),
+                "timestamp without time zone" => Kind::Timestamp(6),
+                "timestamp with time zone" => Kind::TimestampTz(6),
+                "enums" => Kind::Enum,
+                "integer[]" => Kind::Array(item()),
+                "any other" => Kind::Other,
+                name => super::super::types::kind(name, typmod),
+            };
+            assert!(kind != Kind::Other || name == "any other", "{name} is not known");
+            let server = ServerType { oid: 0, kind };
+            for candidate in &candidates {
+                let takes = choose(candidate, &server).is_some();
+                assert_eq!(takes, is_meant(candidate, row[2]), "{candidate} to {name}: {}", row[2]);
+                checked += 1;
+            }
+        }
+        assert!(checked > 25 * candidates.len(), "the table is somewhere else");
     }
 }

@@ -13,8 +13,8 @@
 //! | `oid` | UInt32 | every number that fits |
 //! | `real` | Float32 | every number that fits |
 //! | `double precision` | Float64 | every number that fits |
-//! | `numeric(10,2)` | Decimal128(10, 2) | every number that fits; NaN and infinities from floats, where it takes them |
-//! | `numeric(50,5)` | Decimal256(50, 5) | every number that fits |
+//! | `numeric(10,2)` | Decimal128(10, 2) | every number, or text of one, that fits; NaN |
+//! | `numeric(50,5)` | Decimal256(50, 5) | every number, or text of one, that fits; NaN |
 //! | `numeric` | Utf8View | every number; text |
 //! | `text` | Utf8View | text |
 //! | `character varying(20)` | Utf8View | text of at most so many characters |

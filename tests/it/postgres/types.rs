@@ -171,6 +171,29 @@ async fn numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn encodings_are_written_as_their_values() {
+    let ints = || of::<_, Int64Array>("bigint", 0..5_i64, vec![i64::MIN], text);
+    let runs = DataType::RunEndEncoded(
+        Arc::new(Field::new("run_ends", DataType::Int32, false)),
+        Arc::new(Field::new("values", DataType::Int64, true)),
+    );
+    for to in [DataType::Dictionary(DataType::Int8.into(), DataType::Int64.into()), runs] {
+        let mut column = ints();
+        // A slice of it, which begins in the middle of its values.
+        column.array = cast(&column.array, &to).unwrap().slice(3, 100);
+        column.literals = column.literals[3..103].to_vec();
+        check(&column, Bytes::AreTheServers).await;
+    }
+    let halves = of::<_, Float32Array>("real", (-100..100_i8).prop_map(|half| f32::from(half) / 2.0), vec![], text);
+    let array = cast(&halves.array, &DataType::Float16).unwrap();
+    check(&Column { array, ..halves }, Bytes::AreTheServers).await;
+    for sql_type in ["bigint", "text", "numeric(5,2)", "integer[]", "interval", "jsonb", "bit(3)"] {
+        let column = Column { sql_type, array: Arc::new(NullArray::new(3)), literals: vec![None; 3] };
+        check(&column, Bytes::AreTheServers).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn floats() {
     let doubles =
         vec![0.0, -0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.1];
