@@ -15,10 +15,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{TableName, Targets};
 use crate::xa::{DecisionRecord, Outcome, WriteSpec};
 
-/// Bytes of one COPY statement: the server tells of a refused row at its end only, and a table that rows are staged
-/// in is emptied after it.
-const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
-
 /// Encoded rows.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
@@ -117,7 +113,7 @@ impl Writer {
             // Where nobody needs another buffer, this one goes.
             let _ = spare.try_send(piece.bytes);
             match pieces.recv().await {
-                Some(next) if bytes < STATEMENT_BYTES => piece = next,
+                Some(next) if bytes < self.way.statement_bytes() => piece = next,
                 next => break next,
             }
         };

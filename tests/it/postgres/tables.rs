@@ -214,7 +214,7 @@ async fn a_long_load_names_the_row_of_the_stream() {
     server.register("t", "", "").await.unwrap();
     // More than one COPY statement, and the refused row is in the second.
     let insert = "INSERT INTO t SELECT CASE WHEN value = 900001 THEN 17 ELSE value END, \
-                  'a text that makes the rows longer than they would be without ' || value \
+                  repeat('long', 70) || ' ' || value \
                   FROM generate_series(1, 1000000)";
     says(&server.error(insert).await, &["row 900001", "(id)=(17)"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
