@@ -16,7 +16,7 @@ use arrow::datatypes::{
 };
 use uuid::Uuid;
 
-use super::cells::{ByteValues, Bytes, Cells, Fixed, Lists, Nulls, Packed};
+use super::cells::{ByteValues, Bytes, Cells, Fixed, Lists, Nulls, Packed, Slots};
 use super::decode::MAX_DIMENSIONS;
 use super::network::{Network, parse_inet, parse_mac};
 use super::types::{Digits, Kind, Parts, ServerType};
@@ -171,7 +171,7 @@ fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
         Kind::Bool => {
             let bits = array.as_boolean();
             let values: Vec<u8> = bits.values().iter().map(u8::from).collect();
-            Ok(Box::new(Fixed { values: values.into(), nulls: array.nulls().cloned(), wire: |value: u8| [value] }))
+            Ok(Box::new(Fixed::new(values.into(), array.nulls(), |value: u8| [value])))
         }
         Kind::Int2 => Ok(fixed::<Int16Type, 2>(array, i16::to_be_bytes)),
         Kind::Int4 => Ok(fixed::<Int32Type, 4>(array, i32::to_be_bytes)),
@@ -237,7 +237,7 @@ fn fixed<T: ArrowPrimitiveType, const N: usize>(
     wire: impl Fn(T::Native) -> [u8; N] + Send + 'static,
 ) -> Box<dyn Cells> {
     let array = array.as_primitive::<T>();
-    Box::new(Fixed { values: array.values().clone(), nulls: array.nulls().cloned(), wire })
+    Box::new(Fixed::new(array.values().clone(), array.nulls(), wire))
 }
 
 /// Dates that PostgreSQL has, as days since 1970: from 4714-11-24 BC to before 5874898-01-01
@@ -253,7 +253,7 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native) -> bool, why: &str) -> Result<()> {
     let values = array.as_primitive::<T>();
     // All at once, NULLs and what they hide included; only where that fails one by one.
-    if !values.values().iter().all(|value| is_good(*value))
+    if !values.values().iter().fold(true, |all, value| all & is_good(*value))
         && let Some(row) = first_row_where(values, |row| !is_good(values.value(row)))
     {
         return Err(misfit(array, row, why));
@@ -439,7 +439,7 @@ impl<T: ByteArrayType> TextValues for GenericByteArray<T> {
     fn first_nul(&self, array: &dyn Array) -> Option<usize> {
         let offsets = self.value_offsets();
         let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-        if !self.value_data()[first..last].contains(&0) {
+        if !has_nul(&self.value_data()[first..last]) {
             return None;
         }
         first_row_where(array, |row| self.bytes(row).contains(&0))
@@ -451,22 +451,42 @@ where
     T::Native: AsRef<[u8]>,
 {
     fn first_nul(&self, array: &dyn Array) -> Option<usize> {
-        const INLINE: u32 = 12;
+        const INLINE: usize = 12;
         const LOW: u128 = u128::from_le_bytes([1; 16]);
         const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
-        let has_nul = |row: usize| {
-            let view = self.views()[row];
-            let length = view as u32;
-            if length > INLINE {
-                return self.bytes(row).contains(&0);
+        // All bytes of a view that are not of a value of such a length, or not in the view.
+        const OTHERS: [u128; INLINE + 2] = {
+            let mut others = [u128::MAX; INLINE + 2];
+            let mut length = 1;
+            while length <= INLINE {
+                others[length] = !(((1 << (8 * length)) - 1) << 32);
+                length += 1;
             }
-            // The bytes of the value, and none that is zero behind them.
-            let bytes = (view >> 32) | (u128::MAX << (8 * length));
-            bytes.wrapping_sub(LOW) & !bytes & HIGH != 0
+            others
         };
         // NULLs hide what they like: they are asked after only where there is something.
-        (0..self.len()).any(has_nul).then(|| first_row_where(array, has_nul)).flatten()
+        let (mut zeros, mut total) = (0, 0);
+        for view in self.views().iter() {
+            let length = *view as u32 as usize;
+            let bytes = view | OTHERS[length.min(INLINE + 1)];
+            zeros |= bytes.wrapping_sub(LOW) & !bytes & HIGH;
+            total += length;
+        }
+        let buffers = || self.data_buffers().iter();
+        // Values may be few of many that share a buffer.
+        let is_suspect =
+            buffers().map(|buffer| buffer.len()).sum::<usize>() > 2 * total || buffers().any(|buffer| has_nul(buffer));
+        let in_view = |row: usize| self.length(row) <= INLINE;
+        let has_nul = |row: usize| (zeros != 0 || !in_view(row)) && has_nul(self.bytes(row));
+        let is_found = (zeros != 0 || is_suspect) && (0..self.len()).any(has_nul);
+        is_found.then(|| first_row_where(array, has_nul)).flatten()
     }
+}
+
+fn has_nul(bytes: &[u8]) -> bool {
+    // So many are compared at once.
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    chunks.iter().any(|chunk| chunk.iter().fold(false, |found, byte| found | (*byte == 0))) || rest.contains(&0)
 }
 
 fn bytes(array: &ArrayRef, prefix: &'static [u8]) -> Result<Box<dyn Cells>> {
@@ -526,6 +546,10 @@ fn numerics(array: &ArrayRef, keeps: Option<Digits>) -> Result<Box<dyn Cells>> {
             return numerics(&recode(array, &Decimal128(38, scale))?, None);
         }
         Decimal128(_, scale @ 0..) if unchecked => {
+            let decimals = array.as_primitive::<Decimal128Type>();
+            if let Some(slots) = numeric::slots(decimals.values(), decimals.nulls(), scale as u8) {
+                return Ok(Box::new(Slots(slots)));
+            }
             unscaled::<Decimal128Type>(array, move |value, out| numeric::put_i128(value, scale as u8, out))
         }
         Decimal256(_, scale @ 0..) if unchecked => {
@@ -672,7 +696,24 @@ fn as_list(array: &ArrayRef) -> Result<ListArray> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringViewArray;
+
     use super::*;
+
+    #[test]
+    fn a_nul_is_found_wherever_it_is() {
+        let first_nul = |texts: &StringViewArray| texts.first_nul(texts);
+        for length in [1, 2, 11, 12, 13, 63, 64, 65, 200] {
+            let without = "x".repeat(length);
+            for at in 0..length {
+                let with = format!("{}\0{}", &without[..at], &without[at + 1..]);
+                let texts = StringViewArray::from(vec![Some(&*without), None, Some(""), Some(&with), Some(&with)]);
+                assert_eq!(first_nul(&texts), Some(3), "{at} of {length}");
+                assert_eq!(first_nul(&texts.slice(0, 3)), None, "{at} of {length}");
+                assert_eq!(first_nul(&texts.slice(2, 2)), Some(1), "{at} of {length}");
+            }
+        }
+    }
 
     #[test]
     fn a_time_with_a_zone_is_parsed() {

@@ -1,8 +1,10 @@
 //! `numeric` on the wire: `numeric_send` in src/backend/utils/adt/numeric.c. A count of digits to the base 10,000, the
 //! weight of the first of them, a sign, how many decimal places to show, and the digits.
 
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::i256;
 
+use super::cells::{NULL_SLOT, Slot};
 use super::types::Digits;
 
 const POSITIVE: u16 = 0x0000;
@@ -86,6 +88,55 @@ pub(super) fn put_i256(unscaled: i256, scale: u8, out: &mut Vec<u8>) {
         None if unscaled.is_negative() => put_magnitude(unscaled.wrapping_neg(), scale, NEGATIVE, out),
         None => put_magnitude(unscaled, scale, POSITIVE, out),
     }
+}
+
+/// All of `unscaled × 10^-scale` as fields, where each is short enough.
+pub(super) fn slots(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
+    match usize::from(scale) % GROUP {
+        0 => slots_by::<10_000>(unscaled, nulls, scale),
+        1 => slots_by::<10>(unscaled, nulls, scale),
+        2 => slots_by::<100>(unscaled, nulls, scale),
+        _ => slots_by::<1_000>(unscaled, nulls, scale),
+    }
+}
+
+/// `CUT` is the power of ten that cuts off the digits of the last group.
+fn slots_by<const CUT: u64>(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
+    const BASE: u64 = 10_000;
+    // Three groups and what is cut off.
+    let limit = BASE.pow(3) * CUT;
+    let fraction = usize::from(scale).div_ceil(GROUP) as u64;
+    let mut slots = Vec::with_capacity(unscaled.len());
+    for (row, value) in unscaled.iter().enumerate() {
+        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            slots.push(NULL_SLOT);
+            continue;
+        }
+        let value = i64::try_from(*value).ok().filter(|value| value.unsigned_abs() < limit)?;
+        let (rest, last) = (value.unsigned_abs() / CUT, value.unsigned_abs() % CUT * (BASE / CUT));
+        // Groups of 16 bits, the last one lowest.
+        let groups = last | (rest % BASE) << 16 | (rest / BASE % BASE) << 32 | (rest / BASE.pow(2)) << 48;
+        let sign = if value < 0 { NEGATIVE } else { POSITIVE };
+        slots.push(slot(groups, fraction, sign, scale));
+    }
+    Some(slots)
+}
+
+/// `groups` are 16 bits each, the last one lowest; `fraction` of them are behind the point.
+#[inline]
+fn slot(groups: u64, fraction: u64, sign: u16, scale: u8) -> Slot {
+    let highest = u64::from(63 - (groups | 1).leading_zeros()) / 16;
+    let lowest = u64::from((groups | 1 << 63).trailing_zeros()) / 16;
+    let (count, weight) = match groups {
+        0 => (0, 0),
+        _ => (highest - lowest + 1, highest.wrapping_sub(fraction) & 0xffff),
+    };
+    let head = count << 48 | weight << 32 | u64::from(sign) << 16 | u64::from(scale);
+    let mut slot = [0; size_of::<Slot>()];
+    slot[..4].copy_from_slice(&(8 + 2 * count as u32).to_be_bytes());
+    slot[4..12].copy_from_slice(&head.to_be_bytes());
+    slot[12..].copy_from_slice(&(groups << (16 * (3 - highest))).to_be_bytes());
+    slot
 }
 
 #[inline]
@@ -400,6 +451,20 @@ mod tests {
             let mut text = String::new();
             read.push_text(&mut text);
             prop_assert_eq!(&of_text(&text), &bytes, "{}", text);
+        }
+
+        #[test]
+        fn a_short_decimal_is_the_same_in_a_slot(unscaled: i64, digits in 0_u32..=18, scale in 0_u8..=38) {
+            let unscaled = i128::from(unscaled % 10_i64.pow(digits));
+            let longest = [16, 13, 14, 15][usize::from(scale) % GROUP];
+            match slots(&[unscaled], None, scale) {
+                Some(slots) => {
+                    let value = of_decimal(unscaled, scale);
+                    prop_assert_eq!(&slots[0][..4], &(value.len() as u32).to_be_bytes());
+                    prop_assert_eq!(&slots[0][4..4 + value.len()], &value[..]);
+                }
+                None => prop_assert!(unscaled.unsigned_abs() >= 10_u128.pow(longest)),
+            }
         }
 
         #[test]
