@@ -42,12 +42,13 @@
 //!   replaces, by the key, whole rows: columns that are not written get their defaults.
 //!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it. PostgreSQL truncates the table
 //!   instead where nothing refers to it, reads it or has a trigger on DELETE.
-//! * Of rows with one key the last one wins. Rows arrive in the order of ORDER BY, else of the scan that they are from;
+//! * Of rows with one key the last one wins; where `on_conflict` is `ignore`, the first. Rows arrive in the order of ORDER BY, else of the scan that they are from;
 //!   what joins and aggregates produce has none.
 //! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
 //! * `DataFrame::write_table` writes by column names, in any order.
 //! * A value is stored unchanged or not at all: what does not fit is an error that names row and column, and the
-//!   statement is rolled back. How each type is stored: `sqlite::types`, `postgres::types`.
+//!   statement is rolled back. In SQL, DataFusion
+//!   casts the query's columns to the table's types first, as EXPLAIN shows; `write_table` does not. How each type is stored: `sqlite::types`, `postgres::types`.
 //!
 //! # Options
 //!

@@ -126,7 +126,10 @@ pub const OPTIONS: &[OptionKey] = &[
         default: "5s",
         meaning: "how long to wait for another writer's lock",
         set: |options, value| {
-            options.lock_timeout = duration(value).ok_or("it takes a time such as 500ms, 5s or 1m")?;
+            let days = Duration::from_secs(24 * 86_400);
+            options.lock_timeout = duration(value)
+                .filter(|time| *time <= days)
+                .ok_or("it takes a time such as 500ms, 5s or 1m, of 24 days at most")?;
             Ok(())
         },
     },
@@ -365,5 +368,6 @@ mod tests {
             assert_eq!(set("lock_timeout", text).unwrap().lock_timeout, Duration::from_millis(millis));
         }
         assert!(set("lock_timeout", "99999999999999999999s").is_err());
+        assert!(set("lock_timeout", "9999h").is_err());
     }
 }

@@ -3,6 +3,7 @@
 use datafusion::common::DataFusionError;
 
 use crate::error::{Error, ErrorKind};
+use crate::sql::without_passwords;
 
 /// Why the program ends, or a statement of the shell.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl From<DataFusionError> for Failure {
             Some(ErrorKind::Interrupted) => 130,
             _ => 1,
         };
-        Self { text: Some(text(&error)), status }
+        Self { text: Some(without_passwords(&text(&error))), status }
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) fn json_type(data_type: &DataType) -> Option<DataType> {
             }
             List(Arc::new(renamed(field)?))
         }
+        // Of two fields with one name only one would be left.
+        Struct(fields) if (1..fields.len()).any(|at| fields[..at].iter().any(|f| f.name() == fields[at].name())) => {
+            return None;
+        }
         Struct(fields) => Struct(fields.iter().map(renamed).collect::<Option<Vec<_>>>()?.into()),
         Map(entries, sorted) => {
             let Struct(fields) = entries.data_type() else { return None };

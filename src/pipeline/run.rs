@@ -36,8 +36,18 @@ pub async fn run(
         Opened::Finished(record) => return Ok(Landed::Before(record)),
         Opened::Epoch(epoch) => epoch,
     };
-    let mut branch = resource.start(&manager.xid(epoch), spec).await?;
-    match write_all(branch.as_mut(), input, interrupt).await {
+    let xid = manager.xid(epoch);
+    let mut branch = tokio::select! {
+        biased;
+        () = interrupt.asked() => return Err(interrupted()),
+        branch = resource.start(&xid, spec) => branch?,
+    };
+    let written = tokio::select! {
+        biased;
+        () = interrupt.asked() => Err(interrupted()),
+        written = write_all(branch.as_mut(), input) => written,
+    };
+    match written {
         Ok(rows) => {
             let began = Instant::now();
             manager.commit_one_phase(branch, epoch, rows).await?;
@@ -52,25 +62,19 @@ pub async fn run(
     }
 }
 
-async fn write_all(
-    branch: &mut dyn Branch,
-    input: impl Stream<Item = Result<RecordBatch>> + Send,
-    interrupt: &Interrupt,
-) -> Result<u64> {
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
+}
+
+async fn write_all(branch: &mut dyn Branch, input: impl Stream<Item = Result<RecordBatch>> + Send) -> Result<u64> {
     let mut input = pin!(input);
     let mut rows = 0;
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = interrupt.asked() => {
-                return Err(Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written"));
-            }
-            next = input.next() => next,
-        };
-        let Some(batch) = next.transpose()? else { return Ok(rows) };
+    while let Some(batch) = input.next().await.transpose()? {
         rows += batch.num_rows() as u64;
         branch.write(batch).await?;
     }
+    branch.flush().await?;
+    Ok(rows)
 }
 
 #[cfg(test)]

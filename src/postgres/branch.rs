@@ -1,5 +1,6 @@
 //! A branch: encodes rows where they come from, and sends them from a task of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::Postgres;
 use super::cells::{Numbers, Rows};
 use super::encode::Encoder;
-use super::writer::{Piece, Writer};
+use super::writer::{Piece, Session, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
 use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
@@ -22,6 +23,9 @@ const SLICE_ROWS: usize = 8_192;
 
 /// Pieces that wait to be sent: the next ones are made while this many are on their way.
 const QUEUED_PIECES: usize = 4;
+
+/// How long a statement may go on after the write was given up, before the server is told to cancel it.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// How long a server may take to roll back before its connection is dropped.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,13 +38,16 @@ pub(super) struct PostgresBranch {
     pieces: Option<mpsc::Sender<Piece>>,
     spare: mpsc::Receiver<Vec<u8>>,
     task: Option<JoinHandle<Result<Writer>>>,
+    /// What the task gave back.
+    writer: Option<Writer>,
+    session: Session,
     abandoned: Arc<AtomicBool>,
 }
 
 impl PostgresBranch {
     pub(super) async fn start(database: Postgres, spec: WriteSpec) -> Result<Self> {
         let (mut writer, targets) = Writer::begin(database, spec).await?;
-        let numbers_rows = writer.numbers_rows();
+        let (numbers_rows, session) = (writer.numbers_rows(), writer.session());
         let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
         let (sent, spare) = mpsc::channel(QUEUED_PIECES);
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -49,16 +56,34 @@ impl PostgresBranch {
             writer.send_all(queued, &sent, &seen).await?;
             Ok(writer)
         });
-        Ok(Self { targets, numbers_rows, rows: 0, pieces: Some(pieces), spare, task: Some(task), abandoned })
+        Ok(Self {
+            targets,
+            numbers_rows,
+            rows: 0,
+            pieces: Some(pieces),
+            spare,
+            task: Some(task),
+            writer: None,
+            session,
+            abandoned,
+        })
     }
 
     /// Waits until all rows are sent; an error has rolled the transaction back.
-    async fn finish(&mut self) -> Result<Writer> {
+    async fn finish(&mut self) -> Result<()> {
         self.pieces = None;
-        let Some(task) = self.task.take() else {
-            return Err(Error::internal("the branch failed before and cannot go on"));
-        };
-        task.await.map_err(|error| Error::internal(format!("the task that sends rows ended: {error}")))?
+        if let Some(task) = &mut self.task {
+            let ended = task.await;
+            self.task = None;
+            let ended = ended.map_err(|error| Error::internal(format!("the task that sends rows ended: {error}")))?;
+            self.writer = Some(ended?);
+        }
+        Ok(())
+    }
+
+    async fn take_writer(&mut self) -> Result<Writer> {
+        self.finish().await?;
+        self.writer.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
     }
 
     fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
@@ -81,7 +106,9 @@ impl Branch for PostgresBranch {
             loop {
                 let mut bytes = self.spare.try_recv().unwrap_or_default();
                 let Some(count) = rows.write(&mut bytes) else { break };
-                let Some(pieces) = &self.pieces else { return self.finish().await.map(drop) };
+                let Some(pieces) = &self.pieces else {
+                    return Err(Error::internal("the branch is complete, or failed before"));
+                };
                 if pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
                     // The task takes no more: it has failed, and says why.
                     self.finish().await?;
@@ -92,13 +119,17 @@ impl Branch for PostgresBranch {
         Ok(())
     }
 
+    async fn flush(&mut self) -> Result<()> {
+        self.finish().await
+    }
+
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.rollback().await?;
         Err(Error::new(ErrorKind::Unsupported, "Landfall commits in PostgreSQL in one phase for now"))
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let writer = self.finish().await?;
+        let writer = self.take_writer().await?;
         if self.abandoned.load(Relaxed) {
             writer.rollback().await;
             return Err(Error::internal("the branch failed before and cannot be committed"));
@@ -108,13 +139,18 @@ impl Branch for PostgresBranch {
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         self.abandoned.store(true, Relaxed);
-        let task = self.task.as_ref().map(JoinHandle::abort_handle);
+        let (session, task) = (self.session.clone(), self.task.as_ref().map(JoinHandle::abort_handle));
         let undone = async {
             // A task that failed has rolled back.
-            if let Ok(writer) = self.finish().await {
+            if let Ok(writer) = self.take_writer().await {
                 writer.rollback().await;
             }
         };
+        let mut undone = pin!(undone);
+        if tokio::time::timeout(GRACE, &mut undone).await.is_ok() {
+            return Ok(());
+        }
+        session.cancel().await;
         if tokio::time::timeout(ROLLBACK_TIMEOUT, undone).await.is_err()
             && let Some(task) = task
         {

@@ -1,7 +1,6 @@
 //! What PostgreSQL's catalog says of a table, and how one is created.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
@@ -10,9 +9,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::types::{Collation, Kind, ServerType, declare, kind};
 use super::{MAX_IDENTIFIER, Postgres};
-use crate::columnar::{json, recode, to_text};
+use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Detail, Filled, NewTable, Table, TableName, quote};
+use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName, quote};
 
 /// What a write has to know of a table beside its columns.
 #[derive(Debug, Clone)]
@@ -28,7 +27,13 @@ pub(super) struct Relation {
 const RELATION: &str = "
     SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
         row_security_active(c.oid) AS has_row_security,
-        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgtype & 8 <> 0) AS watches_delete
+        c.relhasrules AND c.relkind <> 'v' AS has_rules,
+        EXISTS (
+            WITH RECURSIVE below (oid) AS (
+                SELECT c.oid UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
+            )
+            SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
+        ) AS watches_delete
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
@@ -40,11 +45,15 @@ const COLUMNS: &str = "
             WHEN a.attcollation = 0 THEN ''
             WHEN NOT l.collisdeterministic THEN 'nondeterministic'
             WHEN l.collname IN ('C', 'POSIX', 'ucs_basic') THEN 'bytes'
-            WHEN l.collname = 'default' AND d.datcollate IN ('C', 'POSIX') THEN 'bytes'
+            -- The column is there from PostgreSQL 15 on.
+            WHEN l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
+                AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes'
             ELSE 'deterministic'
-        END
+        END,
+        quote_ident(m.nspname) || '.' || quote_ident(l.collname)
     FROM pg_attribute a
         LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        LEFT JOIN pg_namespace m ON m.oid = l.collnamespace AND l.collname <> 'default'
         JOIN pg_database d ON d.datname = current_database()
     WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -59,7 +68,7 @@ const TYPES: &str = "
     SELECT t.oid::int8, t.typname::text, t.typtype::text, t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1
             AND t.typname NOT IN ('int2vector', 'oidvector'),
         t.typelem::int8, t.typbasetype::int8, t.typtypmod, t.typnotnull,
-        n.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore')
+        n.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore'), format_type(t.oid, -1)
     FROM used JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace";
 
 /// Unique indexes that conflicts can be found by: no partial ones, none on expressions, none that is deferrable.
@@ -84,6 +93,24 @@ struct CatalogType {
     base_typmod: i32,
     is_not_null: bool,
     is_known_by_name: bool,
+    without_typmod: String,
+}
+
+/// What is kept of a column.
+#[derive(Debug, Clone)]
+struct Described {
+    server: ServerType,
+    staging: Staging,
+}
+
+/// What a column is in a table for staging.
+#[derive(Debug, Clone)]
+pub(super) struct Staging {
+    /// ` COLLATE …`, or nothing: rows of one key are found by it.
+    pub(super) collate: String,
+    /// What a text is cast to: the type below domains and without its length. The assignment to the column then
+    /// refuses what an explicit cast to it would cut.
+    pub(super) cast: String,
 }
 
 /// The type that a column was described with.
@@ -91,6 +118,15 @@ struct CatalogType {
 /// # Errors
 /// `Internal` for a column of another database.
 pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
+    described(column).map(|described| &described.server)
+}
+
+/// What a column is in a table for staging.
+pub(super) fn staging(column: &Column) -> Result<&Staging> {
+    described(column).map(|described| &described.staging)
+}
+
+fn described(column: &Column) -> Result<&Described> {
     column
         .detail
         .get()
@@ -110,7 +146,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     let oid: i64 = found.try_get(0)?;
     let name = TableName { schema: Some(found.try_get(1)?), table: found.try_get(2)? };
     let (relkind, has_row_security): (String, bool) = (found.try_get(3)?, found.try_get(4)?);
-    let watches_delete: bool = found.try_get(5)?;
+    let (has_rules, watches_delete): (bool, bool) = (found.try_get(5)?, found.try_get(6)?);
     let is_view = relkind == "v";
 
     let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
@@ -125,8 +161,8 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     }
     let relation = Relation {
         name: name.clone(),
-        takes_copy: !is_view && !has_row_security,
-        can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !watches_delete,
+        takes_copy: !is_view && !has_row_security && !has_rules,
+        can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
     };
     Ok(Some(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
 }
@@ -141,6 +177,7 @@ fn read_type(row: &PgRow) -> sqlx::Result<(i64, CatalogType)> {
         base_typmod: row.try_get(6)?,
         is_not_null: row.try_get(7)?,
         is_known_by_name: row.try_get(8)?,
+        without_typmod: row.try_get(9)?,
     };
     Ok((row.try_get(0)?, read))
 }
@@ -182,14 +219,27 @@ fn read_column(row: &PgRow, types: &HashMap<i64, CatalogType>, is_view: bool) ->
         "bytes" | "deterministic" if !has_padding && domain.is_none() => Collation::Deterministic,
         _ => Collation::Other,
     };
+    let mut base = oid;
+    while let Some(below) = types.get(&base).filter(|found| found.type_type == "d") {
+        base = below.base;
+    }
+    let staging = Staging {
+        collate: row.try_get::<Option<String>, _>(9)?.map(|name| format!(" COLLATE {name}")).unwrap_or_default(),
+        cast: types.get(&base).map(|found| found.without_typmod.clone()).unwrap_or_default(),
+    };
+    let comparison = match server.comparison(collation) {
+        // The literal would have to be of the domain.
+        Comparison::Exact if domain.is_some() && server.kind == Kind::Uuid => Comparison::Differs,
+        comparison => comparison,
+    };
     Ok(Column {
         name: row.try_get(0)?,
         sql_type: row.try_get(1)?,
         data_type: server.arrow_type(),
         nullable: !(row.try_get::<bool, _>(2)? || domain.is_some_and(|domain| domain.is_not_null)),
         filled,
-        comparison: server.comparison(collation),
-        detail: Detail::new(server),
+        comparison,
+        detail: Detail::new(Described { server, staging }),
     })
 }
 
@@ -254,6 +304,11 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
     if value.is_null(0) {
         return Ok("NULL".into());
     }
+    let micros = without_nanoseconds(value.data_type()).filter(|micros| micros != value.data_type());
+    let value = match micros.and_then(|micros| Conform::try_new(value.data_type(), &micros)) {
+        Some(conform) => &conform.apply(value)?,
+        None => value,
+    };
     let text = match value.data_type() {
         t if t.is_nested() && declared == "jsonb" => json::encode(value)?.value(0).to_owned(),
         t if t.is_nested() || matches!(t, DataType::Duration(_)) => {
@@ -266,7 +321,7 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
             let bytes = bytes.as_binary::<i32>().value(0);
             format!("\\x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
         }
-        _ => to_text(&Arc::clone(value))?.value(0).to_owned(),
+        _ => to_text(value)?.value(0).to_owned(),
     };
     if text.contains('\0') {
         return Err(Error::schema("the default has a NUL character, which PostgreSQL's texts cannot hold"));

@@ -209,7 +209,7 @@ pub(super) fn decode(values: Values<'_>, server: &ServerType, to: &DataType) -> 
         (Kind::Jsonb, _) => json::decode(&texts(values, 1)?, to),
         (Kind::Hstore, Map(_, _)) => hstores(values, to),
         (Kind::Array(item), List(_)) => arrays(values, item, to),
-        (Kind::Text(_) | Kind::Name | Kind::Enum | Kind::Other, _) => Ok(Arc::new(texts(values, 0)?)),
+        (Kind::Text(_) | Kind::Name | Kind::Char | Kind::Enum | Kind::Other, _) => Ok(Arc::new(texts(values, 0)?)),
         (kind, to) => Err(Error::internal(format!("{kind:?} was to be read as {to}"))),
     }
 }

@@ -91,7 +91,7 @@ impl Encoder {
         debug_assert_eq!(array.data_type(), &self.data_type);
         match self.form {
             Form::Binary => cells(&array, &self.server),
-            Form::Text => texts(&array, None, b""),
+            Form::Text => texts(&array, (self.server.kind == Kind::Char).then_some(Limit::Bytes(1)), b""),
         }
     }
 }
@@ -134,7 +134,7 @@ fn choose(from: &DataType, server: &ServerType) -> Option<(DataType, Form)> {
             json::json_type(from).is_some().then(|| (from.clone(), Form::Binary))
         }
         (Kind::Hstore, Map(_, _)) => binary(server.arrow_type()),
-        (Kind::Hstore | Kind::Other, _) if is_text => Some((from.clone(), Form::Text)),
+        (Kind::Hstore | Kind::Char | Kind::Other, _) if is_text => Some((from.clone(), Form::Text)),
         (Kind::Array(item), _) => {
             let field = list_item(from)?;
             let below = list_item(field.data_type()).is_some() && !matches!(item.kind, Kind::Json | Kind::Jsonb);
@@ -182,7 +182,7 @@ fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
         Kind::Numeric(keeps) => numerics(array, *keeps),
         Kind::Text(limit) => texts(array, limit.map(Limit::Characters), b""),
         Kind::Name => texts(array, Some(Limit::Bytes(63)), b""),
-        Kind::Enum | Kind::Other => texts(array, None, b""),
+        Kind::Enum | Kind::Char | Kind::Other => texts(array, None, b""),
         Kind::Json => texts(&json_text(array)?, None, b""),
         Kind::Jsonb => texts(&json_text(array)?, None, b"\x01"),
         Kind::Bytea => bytes(array, b""),
@@ -795,7 +795,7 @@ mod tests {
         let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_end_matches(" |").split(" | ").collect()).collect();
         let mut checked = 0;
         for row in rows.iter().filter(|row| row.len() == 3 && !row[0].starts_with(['s', '-'])) {
-            let name = row[0].trim_matches('`');
+            let name = row[0].trim_matches('`').trim_matches('"');
             let (name, arguments) = name.split_once('(').unwrap_or((name, ""));
             let typmod = match arguments.trim_end_matches(')').split_once(',') {
                 Some((precision, scale)) => {

@@ -7,7 +7,7 @@
 //!
 //! # Location
 //!
-//! `postgres://user@host:port/database?sslmode=…`, with the parameters of libpq: `sslmode` (disable, prefer, require,
+//! `postgres://user@host:port/database?sslmode=…`, with these parameters of libpq: `sslmode` (disable, prefer, require,
 //! verify-ca, verify-full), `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`; a unix socket as
 //! `?host=/var/run/postgresql`. What is left out comes from libpq's environment (`PGHOST`, `PGUSER`, …). The password
 //! is taken from the option `password_env`, the URL, `PGPASSWORD` or `~/.pgpass`, and is never shown.
@@ -97,7 +97,7 @@ impl Postgres {
         if !["postgres://", "postgresql://"].iter().any(|scheme| location.starts_with(scheme)) {
             return Err(Error::config(format!("LOCATION is no URL of a PostgreSQL server: {FORM}")));
         }
-        check_parameters(location)?;
+        check_location(location)?;
         // The cause could have the password in it.
         let mut connect: PgConnectOptions = location
             .parse()
@@ -125,21 +125,33 @@ impl Postgres {
 
     /// A new connection.
     async fn connect(&self) -> Result<PgConnection> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options.0)).await;
-        let connected = connected.map_err(|_| {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
+        connected.map_err(|_| {
             Error::new(
                 ErrorKind::Unavailable,
                 format!("{} does not answer, after {CONNECT_TIMEOUT:?}: check host and port", self.location_text()),
             )
-        })?;
+        })?
+    }
+
+    async fn open(&self) -> Result<PgConnection> {
+        let connected = PgConnection::connect_with(&self.options.0).await;
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         // A write waits for its query as long as that takes, whatever the role's settings are.
-        let settings = format!(
+        let mut settings = format!(
             "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
              SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
             // 0 would be for ever.
             self.lock_timeout.as_millis().max(1)
         );
+        let version = connection.server_version_num().unwrap_or_default();
+        if version >= 140_000 {
+            // Whoever is gone shall not keep a statement running.
+            settings += "; SET client_connection_check_interval = '2s'";
+        }
+        if version >= 170_000 {
+            settings += "; SET transaction_timeout = 0";
+        }
         self.execute(&mut connection, settings).await?;
         Ok(connection)
     }
@@ -181,7 +193,16 @@ const PARAMETERS: &[&str] = &[
     "options",
 ];
 
-fn check_parameters(location: &str) -> Result<()> {
+fn check_location(location: &str) -> Result<()> {
+    let (_, rest) = location.split_once("://").unwrap_or_default();
+    let behind = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
+    // A password with such a character would be taken for the end of it, and the rest be shown as a host.
+    if rest.contains('#') || behind.split('?').next().is_some_and(|path| path.contains('@')) {
+        return Err(Error::config(
+            "LOCATION has @, / or # where none can be: write %40, %2F and %23 in a password, or use the option \
+             'password_env'",
+        ));
+    }
     let Some((_, query)) = location.split_once('?') else { return Ok(()) };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split('=').next().unwrap_or_default();
@@ -221,6 +242,8 @@ mod tests {
             "postgres://me:s3cret@[::1/db",
             "mysql://me:s3cret@host/db",
             "postgres://me:s3cret@host/db?sslmod=require",
+            "postgres://me:p@ss/s3cret@host:1/db",
+            "postgres://me:12#s3cret@host/db",
         ] {
             let error = Postgres::try_new(bad, &options).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{bad}");

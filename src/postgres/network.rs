@@ -51,18 +51,30 @@ pub(super) fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
     if *is_cidr != 0 || *bits != all { write!(text, "{address}/{bits}") } else { write!(text, "{address}") }.ok()
 }
 
-/// The `length` bytes of a MAC address in any of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`, ….
+/// The `length` bytes of a MAC address in one of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`,
+/// `0800.2b01.0203`, `08002b010203`.
 pub(super) fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
-    let mut digits = Vec::new();
-    for byte in text.trim().bytes().filter(|byte| !b":-.".contains(byte)) {
-        digits.push((byte as char).to_digit(16)? as u8);
+    let text = text.trim();
+    let groups: Vec<&str> = match text.find([':', '-', '.']) {
+        Some(at) => text.split(text[at..].chars().next()?).collect(),
+        None => vec![text],
+    };
+    // Every group has as many digits, and these are whole bytes.
+    let digits = groups.first()?.len();
+    let is_form = matches!((digits, groups.len()), (2, 6 | 8) | (4, 3 | 4) | (6, 2) | (8, 2) | (12 | 16, 1));
+    if !is_form || groups.iter().any(|group| group.len() != digits || !group.is_ascii()) {
+        return None;
     }
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit)).collect();
+    let all = groups.concat();
+    if !all.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let byte = |at: usize| u8::from_str_radix(all.get(at..at + 2)?, 16).ok();
+    let bytes = (0..all.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
     match (bytes.as_slice(), length) {
         // EUI-48 in EUI-64, as the server does it.
-        ([a, b, c, d, e, f], 8) if digits.len() == 12 => Some(vec![*a, *b, *c, 0xff, 0xfe, *d, *e, *f]),
-        (bytes, length) if bytes.len() == length && digits.len() == 2 * length => Some(bytes.to_vec()),
-        _ => None,
+        ([a, b, c, d, e, f], 8) => Some(vec![*a, *b, *c, 0xff, 0xfe, *d, *e, *f]),
+        (bytes, length) => (bytes.len() == length).then(|| bytes.to_vec()),
     }
 }
 
@@ -106,7 +118,14 @@ mod tests {
             assert_eq!(parse_mac(text, 6).unwrap(), [8, 0, 0x2b, 1, 2, 3], "{text}");
         }
         assert_eq!(parse_mac("08:00:2b:01:02:03", 8).unwrap(), [8, 0, 0x2b, 0xff, 0xfe, 1, 2, 3]);
-        for bad in ["", "08:00:2b:01:02", "08:00:2b:01:02:0g", "08:00:2b:01:02:03:04"] {
+        for bad in [
+            "",
+            "08:00:2b:01:02",
+            "08:00:2b:01:02:0g",
+            "08:00:2b:01:02:03:04",
+            "08:00:2b:1:02:003",
+            "+8:00:2b:01:02:03",
+        ] {
             assert_eq!(parse_mac(bad, 6), None, "{bad}");
         }
     }

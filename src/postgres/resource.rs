@@ -63,6 +63,10 @@ impl Database for Postgres {
         let column = column.clone();
         server.reads_as(wanted).then(|| match *wanted == column.data_type {
             true => column,
+            // JSON's null is read as NULL, which it is not in the database.
+            false if wanted.is_nested() => {
+                Column { data_type: wanted.clone(), comparison: Comparison::Nothing, ..column }
+            }
             false => Column { data_type: wanted.clone(), comparison: Comparison::Differs, ..column },
         })
     }

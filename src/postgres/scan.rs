@@ -37,21 +37,24 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;
     let mut rows = Rows::new(columns.len());
     loop {
-        let message = messages.try_next().await.map_err(|error| database.error(error))?;
+        let message = tokio::select! {
+            message = messages.try_next() => message.map_err(|error| database.error(error))?,
+            // The connection is dropped in the middle of the COPY; the server ends it.
+            () = batches.closed() => return Ok(()),
+        };
         if let Some(message) = &message {
             rows.push(message)?;
         }
         if rows.is_full(query.batch_size) || (message.is_none() && rows.count() > 0) {
             let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
-                let decoded = decode(rows.column(index), server_type(column)?, &column.data_type).map_err(|error| {
+                let decoded = decode(rows.column(index), server_type(column)?, &column.data_type);
+                decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
                     error.with_context(format!("reading column \"{}\" ({})", column.name, column.sql_type))
-                })?;
-                way.apply(&decoded)
+                })
             });
             let batch = query.batch(arrays.collect::<Result<Vec<_>>>()?, rows.count())?;
             rows.clear();
             if batches.send(Ok(batch)).await.is_err() {
-                // The connection is dropped in the middle of the COPY; the server ends it.
                 return Ok(());
             }
         }

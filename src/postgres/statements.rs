@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use super::catalog::{Relation, relation, server_type};
+use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use crate::error::Result;
 use crate::sql::{Filled, Table, Targets, quote, upsert};
@@ -50,15 +50,16 @@ impl Way {
         for (index, (name, is_text)) in names.iter().zip(as_texts).enumerate() {
             let Some(column) = table.column(name) else { continue };
             let staged = format!("c{index}");
+            let Staging { collate, cast } = staging(column)?;
             if *is_text {
-                values.push(format!("{staged}::{}", column.sql_type));
+                values.push(format!("{staged}::{cast}"));
                 types.push(format!("{staged} text"));
             } else {
-                types.push(format!("{staged} {}", column.sql_type));
+                types.push(format!("{staged} {}{collate}", column.sql_type));
                 values.push(staged.clone());
             }
             if spec.key.contains(name) {
-                key.push(staged);
+                key.extend(values.last().cloned());
             }
             is_numbered |= column.filled == Filled::Numbered;
         }

@@ -21,6 +21,7 @@
 //! | `character(3)` | Utf8View | text of at most so many characters; the server pads it |
 //! | `name` | Utf8View | text of at most 63 bytes |
 //! | `citext` | Utf8View | text |
+//! | `"char"` | Utf8View | text of at most one byte |
 //! | `bytea` | BinaryView | binary |
 //! | `date` | Date32 | dates |
 //! | `time without time zone` | Time64(µs) | times |
@@ -47,7 +48,14 @@
 //!
 //! What the two sides do not share: dates and timestamps of `infinity`, the time `24:00:00`, and intervals of more
 //! nanoseconds than 64 bits have are errors when they are read; lower bounds of arrays are not read; PostgreSQL has no
-//! array of empty arrays. `jsonb` is what the server makes of the text: it sorts keys and knows no `-0.0`.
+//! array of empty arrays. `numeric` has no `-0.0`. `jsonb` is what the server makes of the text: it sorts keys and knows
+//! no `-0.0` either; read as a Struct it gives the fields of that only. What the server converts from text it rounds as
+//! it does in its own literals: `money`, and the fields of composite types.
+//!
+//! By SQL, DataFusion casts what an INSERT brings to the type that the column is read as, before Landfall sees it: 1.7
+//! becomes 1 for an `integer`, as EXPLAIN shows. `DataFrame::write_table` casts nothing. To give a `jsonb` column structs
+//! or maps by SQL, or to calculate with a `numeric` that has no precision, register the table with its columns:
+//! `CREATE EXTERNAL TABLE t (price DECIMAL(20, 4), about STRUCT<a INT>) …`.
 //!
 //! A table that Landfall creates has these types:
 //!
@@ -104,6 +112,8 @@ pub(super) enum Kind {
     Text(Option<usize>),
     /// At most 63 bytes.
     Name,
+    /// `"char"`, a single byte.
+    Char,
     Bytea,
     Date,
     /// Digits after the second's point that the column keeps, here and below.
@@ -159,6 +169,7 @@ pub(super) fn kind(name: &str, typmod: i32) -> Kind {
         "text" | "citext" => Kind::Text(None),
         "varchar" | "bpchar" => Kind::Text(length),
         "name" => Kind::Name,
+        "char" => Kind::Char,
         "bytea" => Kind::Bytea,
         "date" => Kind::Date,
         "time" => Kind::Time(digits),
@@ -280,7 +291,9 @@ impl ServerType {
             // The order of its canonical text is the order of its bytes.
             Kind::Uuid => Comparison::Exact,
             Kind::Numeric(Some(digits)) if digits.decimal().is_some() => Comparison::Exact,
-            Kind::Float4 | Kind::Float8 => Comparison::ExactButZero,
+            Kind::Float4 | Kind::Float8 => Comparison::Float,
+            // A composite of NULLs is NULL, and is not read as that.
+            Kind::Other => Comparison::Nothing,
             Kind::Text(_) => match collation {
                 Collation::Bytes => Comparison::Exact,
                 Collation::Deterministic => Comparison::Equality,
@@ -292,7 +305,7 @@ impl ServerType {
 
     /// Whether the server has to make the value from a text.
     pub(super) fn is_text_only(&self) -> bool {
-        self.kind == Kind::Other
+        matches!(self.kind, Kind::Other | Kind::Char)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use log::warn;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc;
 
@@ -13,13 +14,32 @@ use super::statements::{Way, delete};
 use super::{Postgres, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{TableName, Targets};
-use crate::xa::{DecisionRecord, Outcome, WriteSpec};
+use crate::xa::{DecisionRecord, OnConflict, Outcome, WriteSpec};
 
 /// Encoded rows.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
     pub(super) rows: u64,
+}
+
+/// The server's side of a connection, as another one knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    database: Postgres,
+    pid: i32,
+}
+
+impl Session {
+    /// Cancels the statement that runs in it, if one does.
+    pub(super) async fn cancel(&self) {
+        // Where this fails, the statement goes on until its end.
+        if let Ok(mut connection) = self.database.connect().await {
+            let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
+            let _ = cancel.execute(&mut connection).await;
+            self.database.close(connection).await;
+        }
+    }
 }
 
 /// An open transaction. Dropping it closes the connection, and the server rolls back.
@@ -29,7 +49,9 @@ pub(super) struct Writer {
     connection: PgConnection,
     spec: WriteSpec,
     way: Way,
+    pid: i32,
     rows: u64,
+    stored: u64,
 }
 
 impl Writer {
@@ -59,12 +81,18 @@ impl Writer {
             let created = database.execute(&mut connection, create.clone()).await;
             created.map_err(|error| error.with_context("creating a temporary table for the new rows"))?;
         }
-        Ok((Self { database, connection, spec, way, rows: 0 }, targets))
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await;
+        let pid = pid.map_err(|error| database.error(error))?;
+        Ok((Self { database, connection, spec, way, pid, rows: 0, stored: 0 }, targets))
     }
 
     /// Whether rows carry their number as a last column.
     pub(super) fn numbers_rows(&self) -> bool {
         self.way.numbers_rows()
+    }
+
+    pub(super) fn session(&self) -> Session {
+        Session { database: self.database.clone(), pid: self.pid }
     }
 
     /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
@@ -86,6 +114,12 @@ impl Writer {
                     return Err(error);
                 }
             };
+        }
+        if self.stored < self.rows && self.spec.on_conflict == OnConflict::Error && !abandoned.load(Relaxed) {
+            warn!(
+                "table {} took {} of {} rows: a trigger or a rule of it left the others out",
+                self.spec.table, self.stored, self.rows
+            );
         }
         Ok(())
     }
@@ -123,10 +157,13 @@ impl Writer {
         }
         let began = Instant::now();
         copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
-        copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
+        let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
         if let Way::Staged { merge, .. } = &self.way {
-            self.database.execute(&mut self.connection, merge.clone()).await?;
+            let merged = self.database.execute(&mut self.connection, merge.clone()).await;
+            stored = merged
+                .map_err(|error| error.with_context(format!("among rows {} to {}", rows_before + 1, self.rows)))?;
         }
+        self.stored += stored;
         self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
         self.spec.stats.add_send(sending + began.elapsed());
         Ok(next)
@@ -173,8 +210,7 @@ impl Writer {
                              run it again (with the option 'job' a re-run would find out by itself)"
                         .to_owned(),
                 },
-            )
-            .with_source(error),
+            ),
             // A deferred constraint, for instance: the server has rolled back.
             _ => error.with_context("committing"),
         })?;

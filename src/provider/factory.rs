@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
-use datafusion::common::{Constraint, Result as DfResult};
+use datafusion::common::{Constraint, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{CreateExternalTable, Expr};
 use datafusion::prelude::SessionContext;
 
+use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::LandfallTable;
@@ -22,7 +25,10 @@ pub fn register(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
     for backend in Backend::ALL {
-        state.table_factories_mut().insert(backend.stored_as().to_owned(), Arc::new(Factory(*backend)));
+        // SQL and URLs have the same names for a database.
+        for name in backend.schemes().0 {
+            state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(*backend)));
+        }
     }
 }
 
@@ -43,16 +49,7 @@ impl Backend {
         Self::Postgres,
     ];
 
-    fn stored_as(self) -> &'static str {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => "SQLITE",
-            #[cfg(feature = "postgres")]
-            Self::Postgres => "POSTGRES",
-        }
-    }
-
-    /// What its URLs begin with, and an example of one.
+    /// What its URLs begin with, and STORED AS says; and an example of a URL.
     fn schemes(self) -> (&'static [&'static str], &'static str) {
         match self {
             #[cfg(feature = "sqlite")]
@@ -137,7 +134,7 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
     for (column, default) in &command.column_defaults {
         let field = schema.field_with_name(column).map_err(|error| Error::schema(error.to_string()))?;
         let value = match default {
-            Expr::Literal(value, _) => value.cast_to(field.data_type()).and_then(|value| value.to_array()),
+            Expr::Literal(value, _) => default_value(value, field.data_type()),
             other => {
                 return Err(Error::schema(format!(
                     "column \"{column}\": the default {other} is not a literal; create the table in the database \
@@ -151,4 +148,13 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
         defaults.insert(column.clone(), value);
     }
     Ok(NewTable { name: name.to_owned(), schema, primary_key, unique_keys, defaults })
+}
+
+/// A default as an array of the column's type, unchanged where it is a number or a time already.
+fn default_value(value: &ScalarValue, data_type: &DataType) -> DfResult<ArrayRef> {
+    let array = value.to_array()?;
+    match Conform::try_new(array.data_type(), data_type) {
+        Some(conform) => Ok(conform.apply(&array)?),
+        None => value.cast_to(data_type)?.to_array(),
+    }
 }

@@ -136,19 +136,38 @@ fn superset(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
             (one, other) => one.or(other),
         },
         (Operator::Or, left, right) => Some(binary(superset(left, scope)?, Operator::Or, superset(right, scope)?)),
-        (op, Expr::Column(name), Expr::Literal(value, _)) => days_around(scope.find(name)?, *op, value),
-        (op, Expr::Literal(value, _), Expr::Column(name)) => days_around(scope.find(name)?, op.swap()?, value),
+        (op, Expr::Column(name), Expr::Literal(value, _)) => around(scope.find(name)?, *op, value),
+        (op, Expr::Literal(value, _), Expr::Column(name)) => around(scope.find(name)?, op.swap()?, value),
         _ => exact(expr, scope),
     }
     .or_else(|| exact(expr, scope))
 }
 
+/// The column around a literal, where comparing the two on the server is not exact.
+fn around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
+    match column.comparison {
+        Comparison::IsoText => days_around(column, op, value),
+        Comparison::Float => float_around(column, op, value),
+        _ => None,
+    }
+}
+
+/// Zeros of either sign, and every NaN: one with a sign is the smallest number in DataFusion.
+fn float_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
+    let ScalarValue::Float64(Some(bound)) = value else { return None };
+    let literal = |value: f64| postgres_literal(&ScalarValue::Float64(Some(value)), column).map(placeholder);
+    let op = match op {
+        Operator::Gt | Operator::GtEq => Operator::GtEq,
+        Operator::Lt | Operator::LtEq => Operator::LtEq,
+        _ => return None,
+    };
+    let within = binary(bare(column), op, literal(*bound).filter(|_| bound.is_finite())?);
+    Some(binary(within, Operator::Or, binary(bare(column), Operator::Eq, literal(f64::NAN)?)))
+}
+
 /// ISO 8601 text, whoever wrote it and with however many digits, begins with the date. One day more on either side
 /// makes up for zones.
 fn days_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
-    if column.comparison != Comparison::IsoText {
-        return None;
-    }
     let day = match value {
         ScalarValue::Date32(Some(days)) => i64::from(*days),
         ScalarValue::Date64(Some(millis)) => millis.div_euclid(86_400_000),
@@ -197,15 +216,15 @@ impl<'t> Scope<'t> {
     /// The column, where the database answers `op` on it as DataFusion does.
     fn comparable(self, name: &ColumnName, op: Operator) -> Option<&'t Column> {
         self.find(name).filter(|column| match column.comparison {
-            Comparison::Exact | Comparison::ExactButZero => true,
-            Comparison::Equality => matches!(op, Operator::Eq | Operator::NotEq),
-            Comparison::IsoText | Comparison::Differs => false,
+            Comparison::Exact => true,
+            Comparison::Equality | Comparison::Float => matches!(op, Operator::Eq | Operator::NotEq),
+            Comparison::IsoText | Comparison::Differs | Comparison::Nothing => false,
         })
     }
 
     fn any_column(self, expr: &Expr) -> Option<Expr> {
         match expr {
-            Expr::Column(name) => self.find(name).map(bare),
+            Expr::Column(name) => self.find(name).filter(|column| column.comparison != Comparison::Nothing).map(bare),
             _ => None,
         }
     }
@@ -214,7 +233,7 @@ impl<'t> Scope<'t> {
     fn literal(self, value: &ScalarValue, column: &Column) -> Option<Expr> {
         let data_type = &column.data_type;
         let plain = match value {
-            ScalarValue::Float64(Some(value)) if *value == 0.0 && column.comparison == Comparison::ExactButZero => {
+            ScalarValue::Float64(Some(value)) if *value == 0.0 && column.comparison == Comparison::Float => {
                 return None;
             }
             ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
@@ -260,6 +279,7 @@ fn postgres_literal(value: &ScalarValue, column: &Column) -> Option<String> {
     Some(match value {
         ScalarValue::Boolean(Some(value)) => if *value { "TRUE" } else { "FALSE" }.into(),
         ScalarValue::Int64(Some(value)) => format!("'{value}'::bigint"),
+        ScalarValue::Float64(Some(value)) if value.is_nan() => "'NaN'::double precision".into(),
         ScalarValue::Float64(Some(value)) => format!("'{value:e}'::double precision"),
         ScalarValue::Utf8(Some(text)) => {
             if text.contains('\0') || (column.sql_type == "uuid" && !is_canonical_uuid(text)) {

@@ -7,12 +7,28 @@ pub(crate) fn without_passwords(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);
         shown += before;
-        let end = url.find(['\'', '"', ' ', '\n', '\t']).unwrap_or(url.len());
-        let (url, behind) = url.split_at(end);
+        let scheme = before[..at].trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        let end = match scheme.ends_with('\'') {
+            true => end_of_literal(url),
+            false => url.find(['\'', '"', ' ', '\n', '\t']),
+        };
+        let (url, behind) = url.split_at(end.unwrap_or(url.len()));
         shown += &url_without_password(url);
         rest = behind;
     }
     shown + rest
+}
+
+/// Where a literal of SQL ends that began before: two quotes are one in it.
+fn end_of_literal(text: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find('\'')?;
+        if !text[at + 1..].starts_with('\'') {
+            return Some(at);
+        }
+        from = at + 2;
+    }
 }
 
 /// `user:password@host?password=…`, without what comes before the slashes.
@@ -28,7 +44,7 @@ fn url_without_password(url: &str) -> String {
         None => url.to_owned(),
     };
     let mut from = 0;
-    while let Some(at) = shown[from..].find("password=") {
+    while let Some(at) = shown[from..].to_ascii_lowercase().find("password=") {
         let begin = from + at + "password=".len();
         let end = shown[begin..].find('&').map_or(shown.len(), |end| begin + end);
         shown.replace_range(begin..end, "***");
@@ -47,6 +63,9 @@ mod tests {
             ("LOCATION 'postgres://me:secret@h:1/d' x", "LOCATION 'postgres://me:***@h:1/d' x"),
             ("'postgres://me@h/d?password=secret&sslmode=require'", "'postgres://me@h/d?password=***&sslmode=require'"),
             ("'mysql://me:se/cr@et@h' and 'http://h/a:b'", "'mysql://me:***@h' and 'http://h/a:b'"),
+            ("L 'postgres://me:se cret@h', it''s", "L 'postgres://me:***@h', it''s"),
+            ("L 'postgres://me:it''s3cret@h' x", "L 'postgres://me:***@h' x"),
+            ("'postgres://me@h/d?Password=secret'", "'postgres://me@h/d?Password=***'"),
             ("no URL: here", "no URL: here"),
             ("'postgres://me:secret", "'postgres://me:secret"),
         ] {

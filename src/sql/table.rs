@@ -16,14 +16,16 @@ use crate::xa::OnConflict;
 pub enum Comparison {
     /// It gives the same answer.
     Exact,
-    /// It gives the same answer, but for `-0.0` and `0.0`, which are equal in the database only.
-    ExactButZero,
+    /// It gives the same answer, but for zeros of different signs, and NaN: every one is the largest number there.
+    Float,
     /// Equal is what is equal in DataFusion; the order can differ.
     Equality,
     /// The column holds ISO 8601 text: only a range of days around the literal is safe.
     IsoText,
     /// It can differ: compare in DataFusion.
     Differs,
+    /// Not even NULL is the same in both.
+    Nothing,
 }
 
 /// Who gives a column its value where a statement leaves it out.

@@ -203,6 +203,14 @@ pub trait Branch: Send {
     /// Cancel safety: a cancelled call has taken the batch or has not; roll back.
     async fn write(&mut self, batch: RecordBatch) -> Result<()>;
 
+    /// Waits until what was taken is in the database, as far as it can be before the commit: what takes long is done
+    /// where it can still be stopped. No batch can be taken after it.
+    ///
+    /// Cancel safety: roll back after a cancelled call.
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// First phase. An error means that the branch was rolled back.
     async fn prepare(self: Box<Self>) -> Result<Vote>;
 

@@ -210,3 +210,38 @@ fn as_root(command: &[&str], folder: &std::path::Path) -> bool {
     let status = Command::new(command[0]).args(&command[1..]).arg(folder).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_a_statement_that_the_server_works_on() {
+    let server = Postgres::new(
+        "CREATE TABLE slow (id int PRIMARY KEY); \
+         CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
+         CREATE TRIGGER sleep BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION sleep()",
+    );
+    let busy = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{}%' AND wait_event = 'PgSleep'",
+        server.schema
+    );
+    for statement in ["INSERT INTO t VALUES (1)", "REPLACE INTO t VALUES (1)"] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{}' OPTIONS ('table' '{}.slow'); {statement}",
+            server.url(),
+            server.schema
+        );
+        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["sql", "-c", &sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for("sleep", &busy, "1");
+        let began = Instant::now();
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(20), "{statement} went on");
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, nothing was written"]);
+        wait_for("end of it", &busy, "0");
+        assert_eq!(server.rows("SELECT count(*) FROM slow"), ["0"]);
+    }
+}

@@ -23,7 +23,7 @@ async fn tls_is_as_strict_as_the_url_says() {
         ("localhost", format!("sslmode=verify-full&sslrootcert={ca}"), Ok("true")),
         ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}"), Ok("true")),
         ("localhost", "sslmode=verify-full".into(), Err("check sslmode, sslrootcert")),
-        ("localhost", "sslmode=verify-ca&sslrootcert=/no/such/file".into(), Err("")),
+        ("localhost", "sslmode=verify-ca&sslrootcert=/no/such/file".into(), Err("No such file")),
         ("localhost", "sslmode=allow".into(), Err("use prefer, or disable")),
         ("localhost", "sslmode=maybe".into(), Err("LOCATION")),
     ] {
@@ -91,4 +91,17 @@ async fn a_password_opens_the_door_and_is_never_shown() {
         assert!(output.status.success(), "{variable}: {output:?}");
     }
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_with_odd_characters_is_not_shown_either() {
+    let server = Postgres::new("");
+    for location in ["me:p@ss/word@localhost:1/db", "me:12#34word@localhost/db", "me:it''s a word@localhost:1/db"] {
+        let error = register(&server, &format!("postgres://{location}"), "").await.unwrap_err();
+        assert!(!error.contains("word@") && !error.contains("ss/"), "{error}");
+    }
+    let forgotten = "CREATE EXTERNAL TABLE t STORED AS POSTGRES 'postgres://me:s3cret@localhost/db'";
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_landfall")).args(["sql", "-c", forgotten]).output();
+    let shown = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(shown.contains("me:***@") && !shown.contains("s3cret"), "{shown}");
 }

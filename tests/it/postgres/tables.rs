@@ -96,6 +96,21 @@ async fn constraints_and_triggers_are_the_servers() {
     server.sql("INSERT INTO t VALUES (1, 1, 1), (2, NULL, NULL)").await.unwrap();
     assert_eq!(server.rows("SELECT id FROM log ORDER BY id"), ["1", "2"]);
     // Rows that others refer to cannot be truncated: they are deleted, or the foreign key says no.
+    // Rules and the triggers of partitions are looked at too.
+    server.rows(
+        "CREATE TABLE ruled (id int); CREATE RULE r AS ON INSERT TO ruled DO INSTEAD INSERT INTO log VALUES (-NEW.id); \
+         CREATE TABLE pt (id int) PARTITION BY LIST (id); CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN (1); \
+         INSERT INTO pt VALUES (1); \
+         CREATE FUNCTION gone_too() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (50); RETURN OLD; END $$; \
+         CREATE TRIGGER gone AFTER DELETE ON pt1 FOR EACH ROW EXECUTE FUNCTION gone_too(); TRUNCATE log",
+    );
+    server.register("ruled", "", "").await.unwrap();
+    server.sql("INSERT INTO ruled VALUES (7)").await.unwrap();
+    server.register("pt", "", "").await.unwrap();
+    server.sql("INSERT OVERWRITE pt VALUES (1)").await.unwrap();
+    assert_eq!(server.rows("SELECT id FROM log ORDER BY id"), ["-7", "50"]);
+    server.rows("TRUNCATE log; INSERT INTO log VALUES (1), (2)");
+
     server.register("parent", "", "").await.unwrap();
     says(&server.error("INSERT OVERWRITE parent VALUES (5)").await, &["deleting the old rows", "foreign key"]);
     server.rows(
@@ -254,7 +269,9 @@ async fn queries_are_answered_by_the_server() {
         ("c >= 'S'", true, "18,19"),
         ("f = 1.25", true, "5"),
         ("f = 0.0", false, "0,20"),
-        ("f > 4.5", true, "19,21"),
+        ("f > 4.5", false, "19,21"),
+        ("f < 0.5", false, "0,1,20"),
+        ("f <> 1.25 AND f IS NOT NULL AND id < 7", true, "0,1,2,3,4,6"),
         ("d = 2.25", true, "18"),
         ("day BETWEEN DATE '2020-01-03' AND DATE '2020-01-04'", true, "2,3"),
         ("at >= TIMESTAMP '2020-01-01 18:00:00Z'", true, "18,19"),
@@ -296,4 +313,56 @@ async fn nanoseconds_are_cut_off_where_the_option_says_so() {
     assert_eq!(server.rows("SELECT * FROM t"), ["2020-01-01 00:00:00.123456|00:00:00.000001"]);
     server.register("strict", "(at TIMESTAMP(9), long INTERVAL)", "'table' 't'").await.unwrap();
     says(&server.error(&format!("INSERT INTO strict {values}")).await, &["row 1", "\"at\"", "123456789"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_would_cut_from_a_text_is_refused() {
+    let server = Postgres::new(
+        "CREATE DOMAIN bits AS bit(3); CREATE TABLE t (id int, b bit(3), v varbit(3), d bits, c \"char\")",
+    );
+    server.register("t", "", "").await.unwrap();
+    server.sql("INSERT INTO t VALUES (1, '101', '10', '111', 'x')").await.unwrap();
+    for (column, value) in [("b", "10101"), ("b", "1"), ("v", "10101"), ("d", "10101"), ("c", "xy")] {
+        let error = server.error(&format!("INSERT INTO t ({column}) VALUES ('{value}')")).await;
+        assert!(error.contains("bit") || error.contains("longer"), "{error}");
+    }
+    assert_eq!(server.rows("SELECT * FROM t"), ["1|101|10|111|x"]);
+    let error = server.register("made", "(a INT DEFAULT 1.7)", "").await.unwrap_err();
+    says(&error.to_string(), &["\"a\"", "the default does not fit"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_is_asked_for_where_it_is_the_same_in_both() {
+    let server = Postgres::new(
+        "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN id AS uuid; \
+         CREATE TABLE t (n int, p pair, u id); INSERT INTO t VALUES (1, row(NULL, NULL), \
+         'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'), (2, row(1, NULL), NULL), (3, NULL, NULL)",
+    );
+    server.register("t", "", "").await.unwrap();
+    for (filter, rows) in [
+        ("p IS NULL", "3"),
+        ("p IS NOT NULL", "1,2"),
+        ("u = 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", ""),
+        ("u = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "1"),
+        ("u <> 'x'", "1"),
+    ] {
+        let sql = format!("SELECT coalesce(string_agg(CAST(n AS VARCHAR), ',' ORDER BY n), '') FROM t WHERE {filter}");
+        assert_eq!(server.read(&sql).await, [rows], "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_compared_by_their_collation() {
+    let server = Postgres::new(
+        "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+         CREATE TABLE t (k text COLLATE nocase PRIMARY KEY, v int)",
+    );
+    server.register("t", "", "'on_conflict' 'update'").await.unwrap();
+    server.sql("INSERT INTO t VALUES ('a', 1), ('A', 2)").await.unwrap();
+    assert_eq!(server.rows("SELECT v FROM t"), ["2"]);
+    assert_eq!(
+        server.read("SELECT v FROM t WHERE k = 'A'").await.len()
+            + server.read("SELECT v FROM t WHERE k = 'a'").await.len(),
+        1
+    );
 }
