@@ -57,10 +57,10 @@ pub(super) struct Rows {
 }
 
 /// Bytes of a buffer, unless a single row is longer: what is written stays in the processor's cache.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Rows that are written before the next ones.
-const BLOCK_ROWS: usize = 32;
+const BLOCK_ROWS: usize = 48;
 
 impl Rows {
     pub(super) fn new(columns: Vec<Box<dyn Cells>>, rows: usize) -> Self {
