@@ -10,11 +10,8 @@
 //! are therefore copied as more bytes than they have, where these are there, and where what they overwrite is written
 //! afterwards: the fields behind it in the same row.
 
-use std::hint::select_unpredictable;
-
-use arrow::array::types::{ByteArrayType, ByteViewType};
-use arrow::array::{Array, FixedSizeBinaryArray, GenericByteArray, GenericByteViewArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 
 /// What begins the data of a COPY.
@@ -27,7 +24,7 @@ pub(super) const TRAILER: &[u8; 2] = &(-1_i16).to_be_bytes();
 const NULL: [u8; LENGTH] = (-1_i32).to_be_bytes();
 
 /// Bytes of a field's length.
-const LENGTH: usize = 4;
+pub(super) const LENGTH: usize = 4;
 
 /// Bytes of a row's count of fields.
 const FIELD_COUNT: usize = 2;
@@ -107,19 +104,21 @@ impl Rows {
     }
 }
 
-fn put_null(at: &mut usize, out: &mut [u8]) {
+#[inline]
+pub(super) fn put_null(at: &mut usize, out: &mut [u8]) {
     out[*at..*at + LENGTH].copy_from_slice(&NULL);
     *at += LENGTH;
 }
 
-fn put_length(at: &mut usize, length: usize, out: &mut [u8]) {
+#[inline]
+pub(super) fn put_length(at: &mut usize, length: usize, out: &mut [u8]) {
     // The server refuses a field of a gigabyte or more; what does not fit here cannot have been sent there.
     out[*at..*at + LENGTH].copy_from_slice(&(length as i32).to_be_bytes());
     *at += LENGTH;
 }
 
 #[inline]
-fn put(at: &mut usize, bytes: &[u8], out: &mut [u8]) {
+pub(super) fn put(at: &mut usize, bytes: &[u8], out: &mut [u8]) {
     copy(bytes, &mut out[*at..*at + bytes.len()]);
     *at += bytes.len();
 }
@@ -233,286 +232,13 @@ impl<T: ArrowNativeType, const N: usize, F: Fn(T) -> [u8; N] + Send> Cells for F
     }
 }
 
-/// An array whose values are bytes.
-pub(super) trait ByteValues: Send {
-    fn nulls(&self) -> Option<&NullBuffer>;
-    fn length(&self, row: usize) -> usize;
-    fn bytes(&self, row: usize) -> &[u8];
-
-    /// Where the value begins, in bytes that can go on behind it.
-    fn source(&self, row: usize) -> (&[u8], usize) {
-        (self.bytes(row), 0)
-    }
-}
-
-/// Bytes of a view's value that are in the view itself.
-const MAX_INLINE: u32 = 12;
-
-/// Bytes that are copied at once.
-const WIDE: usize = 16;
-
-impl<T: ByteArrayType> ByteValues for GenericByteArray<T> {
-    fn nulls(&self) -> Option<&NullBuffer> {
-        Array::nulls(self)
-    }
-
-    fn length(&self, row: usize) -> usize {
-        (self.value_offsets()[row + 1] - self.value_offsets()[row]).as_usize()
-    }
-
-    fn bytes(&self, row: usize) -> &[u8] {
-        &self.value_data()[self.value_offsets()[row].as_usize()..self.value_offsets()[row + 1].as_usize()]
-    }
-
-    #[inline]
-    fn source(&self, row: usize) -> (&[u8], usize) {
-        (self.value_data(), self.value_offsets()[row].as_usize())
-    }
-}
-
-impl<T: ByteViewType + ?Sized> ByteValues for GenericByteViewArray<T>
-where
-    T::Native: AsRef<[u8]>,
-{
-    fn nulls(&self) -> Option<&NullBuffer> {
-        Array::nulls(self)
-    }
-
-    fn length(&self, row: usize) -> usize {
-        self.views()[row] as u32 as usize
-    }
-
-    fn bytes(&self, row: usize) -> &[u8] {
-        self.value(row).as_ref()
-    }
-
-    #[inline]
-    fn source(&self, row: usize) -> (&[u8], usize) {
-        let view = self.views()[row];
-        let is_inline = view as u32 <= MAX_INLINE;
-        // Which of the two it is nobody can foresee where texts are of different lengths.
-        let buffer = select_unpredictable(is_inline, 0, (view >> 64) as u32 as usize);
-        let buffer = self.data_buffers().get(buffer).map_or(&[][..], |buffer| buffer.as_slice());
-        let in_view = (self.views().inner().as_slice(), row * size_of::<u128>() + LENGTH);
-        select_unpredictable(is_inline, in_view, (buffer, (view >> 96) as usize))
-    }
-}
-
-impl ByteValues for FixedSizeBinaryArray {
-    fn nulls(&self) -> Option<&NullBuffer> {
-        Array::nulls(self)
-    }
-
-    fn length(&self, _: usize) -> usize {
-        self.value_length() as usize
-    }
-
-    fn bytes(&self, row: usize) -> &[u8] {
-        self.value(row)
-    }
-}
-
-/// Values that were encoded one behind the other.
-#[derive(Default)]
-pub(super) struct Packed {
-    data: Vec<u8>,
-    ends: Vec<usize>,
-    nulls: Option<NullBuffer>,
-}
-
-impl Packed {
-    pub(super) fn new(rows: usize, nulls: Option<NullBuffer>) -> Self {
-        Self { data: Vec::new(), ends: Vec::with_capacity(rows), nulls }
-    }
-
-    /// The buffer to append the next row's value to, before [`Packed::end`]; a NULL appends nothing.
-    #[inline]
-    pub(super) fn data(&mut self) -> &mut Vec<u8> {
-        &mut self.data
-    }
-
-    #[inline]
-    pub(super) fn end(&mut self) {
-        self.ends.push(self.data.len());
-    }
-}
-
-impl ByteValues for Packed {
-    fn nulls(&self) -> Option<&NullBuffer> {
-        self.nulls.as_ref()
-    }
-
-    fn length(&self, row: usize) -> usize {
-        self.ends[row] - if row == 0 { 0 } else { self.ends[row - 1] }
-    }
-
-    fn bytes(&self, row: usize) -> &[u8] {
-        &self.data[self.ends[row] - self.length(row)..self.ends[row]]
-    }
-}
-
-/// Values of any length, each behind the same prefix.
-pub(super) struct Bytes<A> {
-    pub(super) values: A,
-    pub(super) prefix: &'static [u8],
-}
-
-impl<A: ByteValues> Cells for Bytes<A> {
-    fn add_sizes(&self, sizes: &mut [usize]) {
-        let whole = LENGTH + self.prefix.len();
-        match self.values.nulls() {
-            None => {
-                for (row, size) in sizes.iter_mut().enumerate() {
-                    *size += whole + self.values.length(row);
-                }
-            }
-            Some(nulls) => {
-                for (row, (size, is_valid)) in sizes.iter_mut().zip(nulls.iter()).enumerate() {
-                    *size += if is_valid { whole + self.values.length(row) } else { LENGTH };
-                }
-            }
-        }
-    }
-
-    fn scatter(&self, first: usize, at: &mut [usize], free: usize, out: &mut [u8]) {
-        let nulls = self.values.nulls();
-        for (row, at) in (first..).zip(at) {
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                put_null(at, out);
-                continue;
-            }
-            let length = self.values.length(row);
-            let (data, begin) = self.values.source(row);
-            // The first and the last bytes, which overlap.
-            let last = length.saturating_sub(WIDE);
-            if self.prefix.is_empty()
-                && length <= 2 * WIDE
-                && length + free >= WIDE
-                && let Some(data) = data.get(begin..begin + last + WIDE)
-            {
-                let field = &mut out[*at..*at + LENGTH + last + WIDE];
-                field[..LENGTH].copy_from_slice(&(length as i32).to_be_bytes());
-                field[LENGTH..LENGTH + WIDE].copy_from_slice(&data[..WIDE]);
-                field[LENGTH + last..].copy_from_slice(&data[last..]);
-                *at += LENGTH + length;
-            } else {
-                put_length(at, self.prefix.len() + length, out);
-                put(at, self.prefix, out);
-                put(at, self.values.bytes(row), out);
-            }
-        }
-    }
-}
-
-/// Short values, each in a slot of as many bytes, behind its length.
-pub(super) struct Slots(pub(super) Vec<Slot>);
-
-/// The length, a value of 8 to 16 bytes, and nothing that counts; or the length of NULL.
-pub(super) type Slot = [u8; LENGTH + 16];
-
-/// A slot that is NULL.
-pub(super) const NULL_SLOT: Slot = [0xff; LENGTH + 16];
-
-impl Slots {
-    #[inline]
-    fn size(slot: &Slot) -> usize {
-        // -1 is NULL.
-        LENGTH + if slot[0] == 0 { usize::from(slot[LENGTH - 1]) } else { 0 }
-    }
-}
-
-impl Cells for Slots {
-    fn add_sizes(&self, sizes: &mut [usize]) {
-        for (size, slot) in sizes.iter_mut().zip(&self.0) {
-            *size += Self::size(slot);
-        }
-    }
-
-    fn scatter(&self, first: usize, at: &mut [usize], free: usize, out: &mut [u8]) {
-        for (at, slot) in at.iter_mut().zip(&self.0[first..]) {
-            let size = Self::size(slot);
-            if size + free >= slot.len() {
-                out[*at..*at + slot.len()].copy_from_slice(slot);
-                *at += size;
-            } else {
-                put(at, &slot[..size], out);
-            }
-        }
-    }
-}
-
-/// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
-pub(super) struct Lists {
-    pub(super) nulls: Option<NullBuffer>,
-    /// From a row to its items in the innermost list.
-    pub(super) offsets: OffsetBuffer<i64>,
-    /// The length of each row's every dimension, `dimensions` of them a row.
-    pub(super) lengths: Vec<i32>,
-    pub(super) dimensions: usize,
-    pub(super) item_oid: u32,
-    pub(super) has_null_items: bool,
-    pub(super) items: Box<dyn Cells>,
-    pub(super) item_sizes: Vec<usize>,
-}
-
-impl Lists {
-    const HEADER: usize = 12;
-    const DIMENSION: usize = 8;
-
-    fn items_of(&self, row: usize) -> std::ops::Range<usize> {
-        self.offsets[row] as usize..self.offsets[row + 1] as usize
-    }
-
-    fn length(&self, row: usize) -> usize {
-        let items = self.items_of(row);
-        if items.is_empty() {
-            return Self::HEADER;
-        }
-        Self::HEADER + Self::DIMENSION * self.dimensions + self.item_sizes[items].iter().sum::<usize>()
-    }
-}
-
-impl Cells for Lists {
-    fn add_sizes(&self, sizes: &mut [usize]) {
-        for (row, size) in sizes.iter_mut().enumerate() {
-            let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            *size += LENGTH + if is_null { 0 } else { self.length(row) };
-        }
-    }
-
-    fn scatter(&self, first: usize, at: &mut [usize], _: usize, out: &mut [u8]) {
-        let mut item_at = Vec::new();
-        for (row, at) in (first..).zip(at.iter_mut()) {
-            if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                put_null(at, out);
-                // A NULL may hide items; they have no place.
-                item_at.extend(self.items_of(row).map(|_| usize::MAX));
-                continue;
-            }
-            put_length(at, self.length(row), out);
-            let items = self.items_of(row);
-            let dimensions = if items.is_empty() { 0 } else { self.dimensions };
-            put(at, &(dimensions as i32).to_be_bytes(), out);
-            put(at, &i32::from(self.has_null_items).to_be_bytes(), out);
-            put(at, &self.item_oid.to_be_bytes(), out);
-            for length in &self.lengths[row * self.dimensions..][..dimensions] {
-                put(at, &length.to_be_bytes(), out);
-                put(at, &1_i32.to_be_bytes(), out);
-            }
-            for item in items {
-                item_at.push(*at);
-                *at += self.item_sizes[item];
-            }
-        }
-        // Runs of items that have a place.
-        let mut item = self.offsets[first] as usize;
-        for run in item_at.chunk_by_mut(|a, b| (*a == usize::MAX) == (*b == usize::MAX)) {
-            if run[0] != usize::MAX {
-                self.items.scatter(item, run, 0, out);
-            }
-            item += run.len();
-        }
-    }
+/// The values of an array that all take `N` bytes.
+pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
+    array: &ArrayRef,
+    wire: impl Fn(T::Native) -> [u8; N] + Send + 'static,
+) -> Box<dyn Cells> {
+    let array = array.as_primitive::<T>();
+    Box::new(Fixed::new(array.values().clone(), array.nulls(), wire))
 }
 
 /// The number of each row in its load, for the order of rows that have one key.
@@ -542,6 +268,7 @@ mod tests {
     use arrow::array::{Int32Array, StringArray, StringViewArray};
     use proptest::prelude::*;
 
+    use super::super::bytes::{Bytes, Slots};
     use super::super::numeric;
     use super::*;
 

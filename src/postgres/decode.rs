@@ -1,4 +1,4 @@
-//! The rows of `COPY … TO STDOUT (FORMAT BINARY)` to Arrow arrays: rows are collected, then decoded column by column.
+//! The values of a column to an Arrow array.
 
 use std::sync::Arc;
 
@@ -16,131 +16,13 @@ use arrow::datatypes::{
 };
 use uuid::Uuid;
 
-use super::cells::{HEADER, TRAILER};
 use super::network::{push_inet, push_mac};
 use super::numeric::Numeric;
+use super::rows::{Field, Values};
 use super::types::{Kind, ServerType};
 use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 use crate::columnar::{json, recode};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Where a field is in the rows that were collected; a negative length is NULL.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    begin: u32,
-    length: i32,
-}
-
-/// Rows that were received and are not decoded yet.
-#[derive(Debug)]
-pub(super) struct Rows {
-    bytes: Vec<u8>,
-    columns: Vec<Vec<Field>>,
-    count: usize,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    BeforeHeader,
-    InRows,
-    AfterTrailer,
-}
-
-/// Bytes of rows that are decoded at once, at most, unless one row is longer.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
-
-impl Rows {
-    pub(super) fn new(columns: usize) -> Self {
-        Self { bytes: Vec::new(), columns: vec![Vec::new(); columns], count: 0, state: State::BeforeHeader }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Whether they should be decoded before more are taken.
-    pub(super) fn is_full(&self, batch_size: usize) -> bool {
-        self.count >= batch_size || self.bytes.len() >= MAX_BYTES
-    }
-
-    /// Takes a message of the stream: the server sends whole rows, the header before the first one.
-    ///
-    /// # Errors
-    /// `Decode` when it is not what the format says.
-    pub(super) fn push(&mut self, mut message: &[u8]) -> Result<()> {
-        if self.state == State::BeforeHeader {
-            message = message.strip_prefix(&HEADER[..11]).filter(|rest| rest.len() >= 8).ok_or_else(broken)?;
-            // Flags, and the length of an extension.
-            let extension = u32::from_be_bytes(message[4..8].try_into().map_err(|_| broken())?);
-            message = message.get(8 + extension as usize..).ok_or_else(broken)?;
-            self.state = State::InRows;
-        }
-        while !message.is_empty() {
-            if self.state == State::AfterTrailer {
-                return Err(broken());
-            }
-            if message == TRAILER {
-                self.state = State::AfterTrailer;
-                return Ok(());
-            }
-            message = self.push_row(message).ok_or_else(broken)?;
-        }
-        Ok(())
-    }
-
-    fn push_row<'a>(&mut self, message: &'a [u8]) -> Option<&'a [u8]> {
-        let base = self.bytes.len();
-        let (fields, mut at) = (u16::from_be_bytes(message.get(..2)?.try_into().ok()?), 2);
-        if usize::from(fields) != self.columns.len() {
-            return None;
-        }
-        for column in &mut self.columns {
-            let length = i32::from_be_bytes(message.get(at..at + 4)?.try_into().ok()?);
-            at += 4;
-            column.push(Field { begin: u32::try_from(base + at).ok()?, length });
-            at += usize::try_from(length).unwrap_or(0);
-        }
-        self.bytes.extend_from_slice(message.get(..at)?);
-        self.count += 1;
-        Some(&message[at..])
-    }
-
-    /// The values of a column.
-    pub(super) fn column(&self, index: usize) -> Values<'_> {
-        Values { bytes: &self.bytes, fields: &self.columns[index] }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.columns.iter_mut().for_each(Vec::clear);
-        self.count = 0;
-    }
-}
-
-fn broken() -> Error {
-    Error::new(ErrorKind::Decode, "the server sent something that is not COPY BINARY")
-}
-
-/// The values of a column, or the items of its arrays.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Values<'a> {
-    bytes: &'a [u8],
-    fields: &'a [Field],
-}
-
-impl<'a> Values<'a> {
-    fn iter(self) -> impl ExactSizeIterator<Item = Option<&'a [u8]>> {
-        self.fields.iter().map(move |field| {
-            let begin = field.begin as usize;
-            (field.length >= 0).then(|| &self.bytes[begin..begin + field.length as usize])
-        })
-    }
-
-    fn len(self) -> usize {
-        self.fields.len()
-    }
-}
 
 /// Decodes values of a server type as `to`, one of the types that [`ServerType::reads_as`].
 ///
@@ -540,6 +422,8 @@ fn push_array(
 mod tests {
     use arrow::array::AsArray;
 
+    use super::super::cells::{HEADER, TRAILER};
+    use super::super::rows::Rows;
     use super::*;
 
     #[test]

@@ -1,29 +1,25 @@
 //! Arrow arrays to the fields of a COPY. What a column cannot hold unchanged is an error that names the row.
 
 use std::collections::HashSet;
-use std::ops::{Range, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
-use arrow::array::types::{ByteArrayType, ByteViewType};
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, GenericByteArray, GenericByteViewArray, ListArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{
-    ArrowNativeType, BinaryType, BinaryViewType, Date32Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
-    Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType,
-    IntervalUnit, IntervalYearMonthType, LargeBinaryType, LargeUtf8Type, StringViewType, Time64MicrosecondType,
-    TimeUnit, TimestampMicrosecondType, UInt32Type, Utf8Type, i256,
+    Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt32Type,
+    i256,
 };
 use uuid::Uuid;
 
-use super::cells::{ByteValues, Bytes, Cells, Fixed, Lists, Nulls, Packed, Slots};
-use super::decode::MAX_DIMENSIONS;
+use super::bytes::{Bytes, Packed, Slots, bytes, packed};
+use super::cells::{Cells, Fixed, Nulls, fixed};
+use super::lists::lists;
 use super::network::{Network, parse_inet, parse_mac};
-use super::types::{Digits, Kind, Parts, ServerType};
-use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric};
+use super::text::{Limit, texts};
+use super::types::{Digits, Kind, ServerType};
+use super::{numeric, temporal};
 use crate::columnar::{
-    Conform, first_row_where, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds,
-    without_nanoseconds,
+    Conform, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
@@ -97,7 +93,7 @@ impl Encoder {
 }
 
 /// The Arrow type to bring a plain type to first, and the form to send it in; `None` where there is no way.
-fn choose(from: &DataType, server: &ServerType) -> Option<(DataType, Form)> {
+pub(super) fn choose(from: &DataType, server: &ServerType) -> Option<(DataType, Form)> {
     const MICROS: TimeUnit = TimeUnit::Microsecond;
     let is_text = matches!(from, Utf8 | LargeUtf8 | Utf8View);
     let binary = |data_type: DataType| Some((data_type, Form::Binary));
@@ -163,7 +159,7 @@ fn always_fits(data_type: &DataType, keeps: Digits) -> bool {
 }
 
 /// The fields of an array of the type that was chosen.
-fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
+pub(super) fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
     if array.data_type() == &Null {
         return Ok(Box::new(Nulls));
     }
@@ -186,26 +182,11 @@ fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
         Kind::Json => texts(&json_text(array)?, None, b""),
         Kind::Jsonb => texts(&json_text(array)?, None, b"\x01"),
         Kind::Bytea => bytes(array, b""),
-        Kind::Date => {
-            check_range::<Date32Type>(array, DATES, "is outside the years that PostgreSQL's dates have")?;
-            Ok(fixed::<Date32Type, 4>(array, |days| (days.wrapping_sub(POSTGRES_EPOCH_DAYS)).to_be_bytes()))
-        }
-        Kind::Time(digits) => {
-            times(array, *digits)?;
-            Ok(fixed::<Time64MicrosecondType, 8>(array, i64::to_be_bytes))
-        }
-        Kind::TimeTz(digits) => times_with_zone(array, *digits),
-        Kind::Timestamp(digits) | Kind::TimestampTz(digits) => {
-            const WHY: &str = "is outside the years that PostgreSQL's timestamps have";
-            if !are_near(array.as_primitive::<TimestampMicrosecondType>().values()) {
-                check_range::<TimestampMicrosecondType>(array, TIMESTAMPS, WHY)?;
-            }
-            check_digits::<TimestampMicrosecondType>(array, *digits)?;
-            Ok(fixed::<TimestampMicrosecondType, 8>(array, |micros| {
-                micros.wrapping_sub(POSTGRES_EPOCH_MICROS).to_be_bytes()
-            }))
-        }
-        Kind::Interval(parts) => intervals(array, *parts),
+        Kind::Date => temporal::dates(array),
+        Kind::Time(digits) => temporal::times(array, *digits),
+        Kind::TimeTz(digits) => temporal::times_with_zone(array, *digits),
+        Kind::Timestamp(digits) | Kind::TimestampTz(digits) => temporal::timestamps(array, *digits),
+        Kind::Interval(parts) => temporal::intervals(array, *parts),
         Kind::Uuid => match array.data_type() {
             FixedSizeBinary(_) => bytes(array, b""),
             _ => packed(array, "is no UUID", |text, out| {
@@ -232,293 +213,6 @@ fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
         Kind::Hstore => hstores(array),
         Kind::Array(item) => lists(array, item),
     }
-}
-
-fn fixed<T: ArrowPrimitiveType, const N: usize>(
-    array: &ArrayRef,
-    wire: impl Fn(T::Native) -> [u8; N] + Send + 'static,
-) -> Box<dyn Cells> {
-    let array = array.as_primitive::<T>();
-    Box::new(Fixed::new(array.values().clone(), array.nulls(), wire))
-}
-
-/// Dates that PostgreSQL has, as days since 1970: from 4714-11-24 BC to before 5874898-01-01
-/// (`IS_VALID_DATE` of src/include/datatype/timestamp.h).
-const DATES: Range<i32> = -2_451_545 + POSTGRES_EPOCH_DAYS..2_145_031_949 + POSTGRES_EPOCH_DAYS;
-
-/// Timestamps that PostgreSQL has, as microseconds since 1970: from 4714-11-24 BC (`IS_VALID_TIMESTAMP`). It goes on
-/// for longer than Arrow's do.
-const TIMESTAMPS: RangeInclusive<i64> = -211_813_488_000_000_000 + POSTGRES_EPOCH_MICROS..=i64::MAX;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-
-fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native) -> bool, why: &str) -> Result<()> {
-    let values = array.as_primitive::<T>();
-    // All at once, NULLs and what they hide included; only where that fails one by one.
-    if !values.values().iter().fold(true, |all, value| all & is_good(*value))
-        && let Some(row) = first_row_where(values, |row| !is_good(values.value(row)))
-    {
-        return Err(misfit(array, row, why));
-    }
-    Ok(())
-}
-
-fn check_range<T: ArrowPrimitiveType>(array: &ArrayRef, range: impl RangeBounds<T::Native>, why: &str) -> Result<()>
-where
-    T::Native: PartialOrd,
-{
-    check::<T>(array, |value| range.contains(&value), why)
-}
-
-/// Whether all timestamps are of the years from 2598 BC to 289680: an addition and an OR for each, where comparisons of
-/// 64 bits are slow.
-fn are_near(micros: &[i64]) -> bool {
-    const NEAR: i64 = 1 << 57;
-    micros.iter().fold(0, |all, micros| all | micros.wrapping_add(NEAR)) >= 0
-}
-
-/// Refuses what a column with fewer digits of a second than six would round.
-fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digits: u32) -> Result<()> {
-    if digits >= 6 {
-        return Ok(());
-    }
-    let unit = 10_i64.pow(6 - digits);
-    let why = format!("has more digits of a second than the {digits} that its column keeps: use date_trunc");
-    check::<T>(array, |value| value % unit == 0, &why)
-}
-
-fn times(array: &ArrayRef, digits: u32) -> Result<()> {
-    check_range::<Time64MicrosecondType>(array, 0..MICROS_PER_DAY, "is not a time of day")?;
-    check_digits::<Time64MicrosecondType>(array, digits)
-}
-
-fn times_with_zone(array: &ArrayRef, digits: u32) -> Result<Box<dyn Cells>> {
-    if let Time64(_) = array.data_type() {
-        times(array, digits)?;
-        return Ok(fixed::<Time64MicrosecondType, 12>(array, |micros| time_with_zone(micros, 0)));
-    }
-    let unit = 10_i64.pow(6 - digits.min(6));
-    let why = format!("is no time with a zone such as 12:34:56+02:00, of at most {digits} digits of a second");
-    packed(array, &why, |text, out| {
-        let (micros, seconds_west) = parse_time_with_zone(text).filter(|(micros, _)| micros % unit == 0)?;
-        out.extend_from_slice(&time_with_zone(micros, seconds_west));
-        Some(())
-    })
-}
-
-fn time_with_zone(micros: i64, seconds_west: i32) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&micros.to_be_bytes());
-    bytes[8..].copy_from_slice(&seconds_west.to_be_bytes());
-    bytes
-}
-
-/// Microseconds since midnight, and seconds west of UTC.
-fn parse_time_with_zone(text: &str) -> Option<(i64, i32)> {
-    let text = text.trim();
-    let (time, zone) = match text.find(['+', '-', 'Z', 'z']) {
-        Some(at) => text.split_at(at),
-        None => return None,
-    };
-    let sexagesimal = |text: &str, limit: i64| {
-        let mut seconds = 0;
-        let mut unit = 3_600;
-        for part in text.split(':') {
-            let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-            let value =
-                part.parse::<i64>().ok().filter(|value| digits && *value < if unit == 3_600 { limit } else { 60 })?;
-            seconds += value * unit;
-            unit /= 60;
-        }
-        Some(seconds)
-    };
-    let (whole, fraction) = time.split_once('.').unwrap_or((time, ""));
-    if fraction.len() > 6 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) || whole.split(':').count() > 3 {
-        return None;
-    }
-    let micros = format!("{fraction:0<6}").parse::<i64>().ok()?;
-    let east = match zone.split_at(1) {
-        ("Z" | "z", "") => 0,
-        ("+", zone) if zone.split(':').count() <= 3 => sexagesimal(zone, 16)?,
-        ("-", zone) if zone.split(':').count() <= 3 => -sexagesimal(zone, 16)?,
-        _ => return None,
-    };
-    Some((sexagesimal(whole, 24)? * 1_000_000 + micros, i32::try_from(-east).ok()?))
-}
-
-/// Microseconds, days and months.
-fn interval(micros: i64, days: i32, months: i32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&micros.to_be_bytes());
-    bytes[8..12].copy_from_slice(&days.to_be_bytes());
-    bytes[12..].copy_from_slice(&months.to_be_bytes());
-    bytes
-}
-
-fn intervals(array: &ArrayRef, parts: Parts) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "has more than its column keeps (nanoseconds, or fields that its type leaves out)";
-    let keeps = move |micros: i64, days: i32, months: i32| {
-        months % parts.months == 0
-            && (parts.keeps_days || days == 0)
-            && if parts.micros == 0 { micros == 0 } else { micros % parts.micros == 0 }
-    };
-    Ok(match array.data_type() {
-        Interval(IntervalUnit::YearMonth) => {
-            check::<IntervalYearMonthType>(array, |months| keeps(0, 0, months), WHY)?;
-            fixed::<IntervalYearMonthType, 16>(array, |months| interval(0, 0, months))
-        }
-        Interval(IntervalUnit::DayTime) => {
-            let micros = |millis: i32| i64::from(millis) * 1_000;
-            check::<IntervalDayTimeType>(array, |value| keeps(micros(value.milliseconds), value.days, 0), WHY)?;
-            fixed::<IntervalDayTimeType, 16>(array, move |value| interval(micros(value.milliseconds), value.days, 0))
-        }
-        Interval(IntervalUnit::MonthDayNano) => {
-            check::<IntervalMonthDayNanoType>(
-                array,
-                |value| value.nanoseconds % 1_000 == 0 && keeps(value.nanoseconds / 1_000, value.days, value.months),
-                WHY,
-            )?;
-            fixed::<IntervalMonthDayNanoType, 16>(array, |value| {
-                interval(value.nanoseconds / 1_000, value.days, value.months)
-            })
-        }
-        Duration(_) => {
-            check::<DurationMicrosecondType>(array, |micros| keeps(micros, 0, 0), WHY)?;
-            fixed::<DurationMicrosecondType, 16>(array, |micros| interval(micros, 0, 0))
-        }
-        other => return Err(Error::internal(format!("an interval of {other}"))),
-    })
-}
-
-/// How long a text may be.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    Characters(usize),
-    Bytes(usize),
-}
-
-fn texts(array: &ArrayRef, limit: Option<Limit>, prefix: &'static [u8]) -> Result<Box<dyn Cells>> {
-    match array.data_type() {
-        Utf8 => text(array, array.as_bytes::<Utf8Type>(), limit, prefix),
-        LargeUtf8 => text(array, array.as_bytes::<LargeUtf8Type>(), limit, prefix),
-        Utf8View => text(array, array.as_byte_view::<StringViewType>(), limit, prefix),
-        Null => Ok(Box::new(Nulls)),
-        other => Err(Error::internal(format!("a text of {other}"))),
-    }
-}
-
-fn text<A: TextValues + ByteValues + Clone + 'static>(
-    array: &ArrayRef,
-    values: &A,
-    limit: Option<Limit>,
-    prefix: &'static [u8],
-) -> Result<Box<dyn Cells>> {
-    if let Some(row) = values.first_nul(array) {
-        return Err(misfit(
-            array,
-            row,
-            "has a NUL character, which PostgreSQL's texts cannot hold: use replace(x, chr(0), '')",
-        ));
-    }
-    let too_long = |row: usize| match limit {
-        None => false,
-        Some(Limit::Bytes(limit)) => values.length(row) > limit,
-        Some(Limit::Characters(limit)) => {
-            // Bytes that do not continue a character.
-            values.length(row) > limit
-                && values.bytes(row).iter().filter(|byte| (**byte as i8) >= -0x40).count() > limit
-        }
-    };
-    if let (Some(limit), Some(row)) = (limit, limit.and_then(|_| first_row_where(array, too_long))) {
-        let (limit, what) = match limit {
-            Limit::Characters(limit) => (limit, "characters"),
-            Limit::Bytes(limit) => (limit, "bytes"),
-        };
-        return Err(misfit(array, row, &format!("is longer than the {limit} {what} that its column holds")));
-    }
-    Ok(Box::new(Bytes { values: values.clone(), prefix }))
-}
-
-/// Texts that can be searched for NUL.
-trait TextValues {
-    fn first_nul(&self, array: &dyn Array) -> Option<usize>;
-}
-
-impl<T: ByteArrayType> TextValues for GenericByteArray<T> {
-    fn first_nul(&self, array: &dyn Array) -> Option<usize> {
-        let offsets = self.value_offsets();
-        let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-        if !has_nul(&self.value_data()[first..last]) {
-            return None;
-        }
-        first_row_where(array, |row| self.bytes(row).contains(&0))
-    }
-}
-
-impl<T: ByteViewType + ?Sized> TextValues for GenericByteViewArray<T>
-where
-    T::Native: AsRef<[u8]>,
-{
-    fn first_nul(&self, array: &dyn Array) -> Option<usize> {
-        const INLINE: usize = 12;
-        const LOW: u128 = u128::from_le_bytes([1; 16]);
-        const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
-        // All bytes of a view that are not of a value of such a length, or not in the view.
-        const OTHERS: [u128; INLINE + 2] = {
-            let mut others = [u128::MAX; INLINE + 2];
-            let mut length = 1;
-            while length <= INLINE {
-                others[length] = !(((1 << (8 * length)) - 1) << 32);
-                length += 1;
-            }
-            others
-        };
-        // NULLs hide what they like: they are asked after only where there is something.
-        let (mut zeros, mut total) = (0, 0);
-        for view in self.views().iter() {
-            let length = *view as u32 as usize;
-            let bytes = view | OTHERS[length.min(INLINE + 1)];
-            zeros |= bytes.wrapping_sub(LOW) & !bytes & HIGH;
-            total += length;
-        }
-        let buffers = || self.data_buffers().iter();
-        // Values may be few of many that share a buffer.
-        let is_suspect =
-            buffers().map(|buffer| buffer.len()).sum::<usize>() > 2 * total || buffers().any(|buffer| has_nul(buffer));
-        let in_view = |row: usize| self.length(row) <= INLINE;
-        let has_nul = |row: usize| (zeros != 0 || !in_view(row)) && has_nul(self.bytes(row));
-        let is_found = (zeros != 0 || is_suspect) && (0..self.len()).any(has_nul);
-        is_found.then(|| first_row_where(array, has_nul)).flatten()
-    }
-}
-
-fn has_nul(bytes: &[u8]) -> bool {
-    // So many are compared at once.
-    let (chunks, rest) = bytes.as_chunks::<64>();
-    chunks.iter().any(|chunk| chunk.iter().fold(false, |found, byte| found | (*byte == 0))) || rest.contains(&0)
-}
-
-fn bytes(array: &ArrayRef, prefix: &'static [u8]) -> Result<Box<dyn Cells>> {
-    Ok(match array.data_type() {
-        Binary => Box::new(Bytes { values: array.as_bytes::<BinaryType>().clone(), prefix }),
-        LargeBinary => Box::new(Bytes { values: array.as_bytes::<LargeBinaryType>().clone(), prefix }),
-        BinaryView => Box::new(Bytes { values: array.as_byte_view::<BinaryViewType>().clone(), prefix }),
-        FixedSizeBinary(_) => Box::new(Bytes { values: array.as_fixed_size_binary().clone(), prefix }),
-        other => return Err(Error::internal(format!("bytes of {other}"))),
-    })
-}
-
-/// Each text by `put`, which says `None` where it is none of the type's.
-fn packed(array: &ArrayRef, why_not: &str, put: impl Fn(&str, &mut Vec<u8>) -> Option<()>) -> Result<Box<dyn Cells>> {
-    let texts = array.as_string_view();
-    let mut values = Packed::new(array.len(), array.nulls().cloned());
-    for row in 0..array.len() {
-        if texts.is_valid(row) {
-            put(texts.value(row), values.data()).ok_or_else(|| misfit(array, row, why_not))?;
-        }
-        values.end();
-    }
-    Ok(Box::new(Bytes { values, prefix: b"" }))
 }
 
 fn json_text(array: &ArrayRef) -> Result<ArrayRef> {
@@ -633,125 +327,11 @@ fn hstores(array: &ArrayRef) -> Result<Box<dyn Cells>> {
     Ok(Box::new(Bytes { values, prefix: b"" }))
 }
 
-/// Lists of any kind, as deep as they are lists of lists.
-fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells>> {
-    let mut list = as_list(array)?;
-    let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
-    let mut lengths: Vec<Vec<i32>> = list.offsets().windows(2).map(|pair| vec![pair[1] - pair[0]]).collect();
-    let nulls = list.nulls().cloned();
-    let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls: &NullBuffer| nulls.is_null(row));
-    let is_json = matches!(item.kind, Kind::Json | Kind::Jsonb);
-    while list_item(plain(list.values().data_type())).is_some() && !is_json {
-        let inner = as_list(list.values())?;
-        for row in 0..array.len() {
-            let items = offsets[row] as usize..offsets[row + 1] as usize;
-            if is_null(row) || items.is_empty() {
-                lengths[row].push(0);
-                continue;
-            }
-            let length = inner.value_length(items.start);
-            let why = if items.clone().any(|index| inner.is_null(index)) {
-                "has NULL in the place of a list, which PostgreSQL's arrays cannot hold"
-            } else if items.clone().any(|index| inner.value_length(index) != length) {
-                "has lists of different lengths, which PostgreSQL's arrays cannot hold"
-            } else if length == 0 {
-                "has an empty list in a list, which PostgreSQL's arrays cannot hold"
-            } else {
-                lengths[row].push(length);
-                continue;
-            };
-            return Err(misfit(array, row, why));
-        }
-        offsets = offsets.iter().map(|offset| i64::from(inner.offsets()[*offset as usize])).collect();
-        list = inner;
-    }
-    let dimensions = lengths.first().map_or(1, Vec::len);
-    if dimensions > MAX_DIMENSIONS {
-        return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
-    }
-    // A slice of a list has the items of the whole list behind it.
-    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
-    let values = list.values().slice(first as usize, (last - first) as usize);
-    offsets.iter_mut().for_each(|offset| *offset -= first);
-    let of_row = |error: Error| match error.row() {
-        Some(item) => error.at_row(offsets.partition_point(|offset| *offset as usize <= item) - 1),
-        None => error,
-    };
-    let has_null_items = values.logical_null_count() > 0;
-    let (data_type, _) = choose(plain(values.data_type()), item)
-        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
-    let conform = Conform::try_new(values.data_type(), &data_type)
-        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
-    let items = conform.apply(&values).and_then(|values| cells(&values, item)).map_err(of_row)?;
-    let mut item_sizes = vec![0; values.len()];
-    items.add_sizes(&mut item_sizes);
-    Ok(Box::new(Lists {
-        nulls,
-        offsets: OffsetBuffer::new(offsets.into()),
-        lengths: lengths.into_iter().flatten().collect(),
-        dimensions,
-        item_oid: item.oid,
-        has_null_items,
-        items,
-        item_sizes,
-    }))
-}
-
-fn as_list(array: &ArrayRef) -> Result<ListArray> {
-    let data_type = plain(array.data_type());
-    let field = list_item(data_type).ok_or_else(|| Error::internal(format!("a list of {data_type}")))?;
-    Ok(recode(array, &List(Arc::clone(field)))?.as_list::<i32>().clone())
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::array::StringViewArray;
+    use arrow::datatypes::IntervalUnit;
 
     use super::*;
-
-    #[test]
-    fn a_nul_is_found_wherever_it_is() {
-        let first_nul = |texts: &StringViewArray| texts.first_nul(texts);
-        for length in [1, 2, 11, 12, 13, 63, 64, 65, 200] {
-            let without = "x".repeat(length);
-            for at in 0..length {
-                let with = format!("{}\0{}", &without[..at], &without[at + 1..]);
-                let texts = StringViewArray::from(vec![Some(&*without), None, Some(""), Some(&with), Some(&with)]);
-                assert_eq!(first_nul(&texts), Some(3), "{at} of {length}");
-                assert_eq!(first_nul(&texts.slice(0, 3)), None, "{at} of {length}");
-                assert_eq!(first_nul(&texts.slice(2, 2)), Some(1), "{at} of {length}");
-            }
-        }
-    }
-
-    #[test]
-    fn near_timestamps_are_in_range() {
-        assert!(are_near(&[0, -(1 << 57), (1 << 62) + (1 << 61)]) && are_near(&[]));
-        assert!(TIMESTAMPS.contains(&-(1 << 57)));
-        for far in [-(1 << 57) - 1, i64::MIN, i64::MAX] {
-            assert!(!are_near(&[0, far, 0]), "{far}");
-        }
-    }
-
-    #[test]
-    fn a_time_with_a_zone_is_parsed() {
-        for (text, expected) in [
-            ("12:34:56+02", Some((45_296_000_000, -7_200))),
-            ("12:34:56.5-05:30", Some((45_296_500_000, 19_800))),
-            ("00:00Z", Some((0, 0))),
-            ("23:59:59.999999+15:59:59", Some((86_399_999_999, -57_599))),
-            ("24:00:00Z", None),
-            ("12:34:56", None),
-            ("12:60:00Z", None),
-            ("1:00:00Z", None),
-            ("12:00:00.1234567Z", None),
-            ("12:00:00+16", None),
-            ("+02", None),
-            ("é+02", None),
-        ] {
-            assert_eq!(parse_time_with_zone(text), expected, "{text}");
-        }
-    }
 
     /// The Arrow types that words of the guide stand for.
     fn is_meant(data_type: &DataType, words: &str) -> bool {

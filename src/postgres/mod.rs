@@ -20,6 +20,7 @@
 //! * A session writes in UTC.
 
 mod branch;
+mod bytes;
 mod catalog;
 mod cells;
 mod copy;
@@ -27,11 +28,15 @@ mod decode;
 mod encode;
 mod error;
 mod ledger;
+mod lists;
 mod network;
 mod numeric;
 mod resource;
+mod rows;
 mod scan;
 mod statements;
+mod temporal;
+mod text;
 pub mod types;
 mod writer;
 

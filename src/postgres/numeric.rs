@@ -4,7 +4,7 @@
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::i256;
 
-use super::cells::{NULL_SLOT, Slot};
+use super::bytes::{NULL_SLOT, Slot};
 use super::types::Digits;
 
 const POSITIVE: u16 = 0x0000;

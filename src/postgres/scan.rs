@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 
 use super::Postgres;
 use super::catalog::server_type;
-use super::decode::{Rows, decode};
+use super::decode::decode;
+use super::rows::Rows;
 use super::statements::select;
 use crate::error::Result;
 use crate::sql::{BatchStream, Query};

@@ -1,0 +1,158 @@
+//! Lists to arrays of PostgreSQL.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::DataType::List;
+
+use super::cells::{Cells, LENGTH, put, put_length, put_null};
+use super::decode::MAX_DIMENSIONS;
+use super::encode::{cells, choose};
+use super::types::{Kind, ServerType};
+use crate::columnar::{Conform, list_item, misfit, plain, recode};
+use crate::error::{Error, Result};
+
+/// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
+struct Lists {
+    nulls: Option<NullBuffer>,
+    /// From a row to its items in the innermost list.
+    offsets: OffsetBuffer<i64>,
+    /// The length of each row's every dimension, `dimensions` of them a row.
+    lengths: Vec<i32>,
+    dimensions: usize,
+    item_oid: u32,
+    has_null_items: bool,
+    items: Box<dyn Cells>,
+    item_sizes: Vec<usize>,
+}
+
+impl Lists {
+    const HEADER: usize = 12;
+    const DIMENSION: usize = 8;
+
+    fn items_of(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    fn length(&self, row: usize) -> usize {
+        let items = self.items_of(row);
+        if items.is_empty() {
+            return Self::HEADER;
+        }
+        Self::HEADER + Self::DIMENSION * self.dimensions + self.item_sizes[items].iter().sum::<usize>()
+    }
+}
+
+impl Cells for Lists {
+    fn add_sizes(&self, sizes: &mut [usize]) {
+        for (row, size) in sizes.iter_mut().enumerate() {
+            let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            *size += LENGTH + if is_null { 0 } else { self.length(row) };
+        }
+    }
+
+    fn scatter(&self, first: usize, at: &mut [usize], _: usize, out: &mut [u8]) {
+        let mut item_at = Vec::new();
+        for (row, at) in (first..).zip(at.iter_mut()) {
+            if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                put_null(at, out);
+                // A NULL may hide items; they have no place.
+                item_at.extend(self.items_of(row).map(|_| usize::MAX));
+                continue;
+            }
+            put_length(at, self.length(row), out);
+            let items = self.items_of(row);
+            let dimensions = if items.is_empty() { 0 } else { self.dimensions };
+            put(at, &(dimensions as i32).to_be_bytes(), out);
+            put(at, &i32::from(self.has_null_items).to_be_bytes(), out);
+            put(at, &self.item_oid.to_be_bytes(), out);
+            for length in &self.lengths[row * self.dimensions..][..dimensions] {
+                put(at, &length.to_be_bytes(), out);
+                put(at, &1_i32.to_be_bytes(), out);
+            }
+            for item in items {
+                item_at.push(*at);
+                *at += self.item_sizes[item];
+            }
+        }
+        // Runs of items that have a place.
+        let mut item = self.offsets[first] as usize;
+        for run in item_at.chunk_by_mut(|a, b| (*a == usize::MAX) == (*b == usize::MAX)) {
+            if run[0] != usize::MAX {
+                self.items.scatter(item, run, 0, out);
+            }
+            item += run.len();
+        }
+    }
+}
+
+/// Lists of any kind, as deep as they are lists of lists.
+pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells>> {
+    let mut list = as_list(array)?;
+    let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
+    let mut lengths: Vec<Vec<i32>> = list.offsets().windows(2).map(|pair| vec![pair[1] - pair[0]]).collect();
+    let nulls = list.nulls().cloned();
+    let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls: &NullBuffer| nulls.is_null(row));
+    let is_json = matches!(item.kind, Kind::Json | Kind::Jsonb);
+    while list_item(plain(list.values().data_type())).is_some() && !is_json {
+        let inner = as_list(list.values())?;
+        for row in 0..array.len() {
+            let items = offsets[row] as usize..offsets[row + 1] as usize;
+            if is_null(row) || items.is_empty() {
+                lengths[row].push(0);
+                continue;
+            }
+            let length = inner.value_length(items.start);
+            let why = if items.clone().any(|index| inner.is_null(index)) {
+                "has NULL in the place of a list, which PostgreSQL's arrays cannot hold"
+            } else if items.clone().any(|index| inner.value_length(index) != length) {
+                "has lists of different lengths, which PostgreSQL's arrays cannot hold"
+            } else if length == 0 {
+                "has an empty list in a list, which PostgreSQL's arrays cannot hold"
+            } else {
+                lengths[row].push(length);
+                continue;
+            };
+            return Err(misfit(array, row, why));
+        }
+        offsets = offsets.iter().map(|offset| i64::from(inner.offsets()[*offset as usize])).collect();
+        list = inner;
+    }
+    let dimensions = lengths.first().map_or(1, Vec::len);
+    if dimensions > MAX_DIMENSIONS {
+        return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
+    }
+    // A slice of a list has the items of the whole list behind it.
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    let values = list.values().slice(first as usize, (last - first) as usize);
+    offsets.iter_mut().for_each(|offset| *offset -= first);
+    let of_row = |error: Error| match error.row() {
+        Some(item) => error.at_row(offsets.partition_point(|offset| *offset as usize <= item) - 1),
+        None => error,
+    };
+    let has_null_items = values.logical_null_count() > 0;
+    let (data_type, _) = choose(plain(values.data_type()), item)
+        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
+    let conform = Conform::try_new(values.data_type(), &data_type)
+        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
+    let items = conform.apply(&values).and_then(|values| cells(&values, item)).map_err(of_row)?;
+    let mut item_sizes = vec![0; values.len()];
+    items.add_sizes(&mut item_sizes);
+    Ok(Box::new(Lists {
+        nulls,
+        offsets: OffsetBuffer::new(offsets.into()),
+        lengths: lengths.into_iter().flatten().collect(),
+        dimensions,
+        item_oid: item.oid,
+        has_null_items,
+        items,
+        item_sizes,
+    }))
+}
+
+fn as_list(array: &ArrayRef) -> Result<ListArray> {
+    let data_type = plain(array.data_type());
+    let field = list_item(data_type).ok_or_else(|| Error::internal(format!("a list of {data_type}")))?;
+    Ok(recode(array, &List(Arc::clone(field)))?.as_list::<i32>().clone())
+}
