@@ -185,6 +185,8 @@ fn shown(array: &dyn Array, row: usize) -> String {
             Err(_) => "(not printable)".into(),
         },
     };
+    // A terminal would show nothing, or do something.
+    let text = text.replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
         None => text,

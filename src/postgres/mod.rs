@@ -9,8 +9,9 @@
 //!
 //! `postgres://user@host:port/database?sslmode=…`, with these parameters of libpq: `sslmode` (disable, prefer, require,
 //! verify-ca, verify-full), `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`; a unix socket as
-//! `?host=/var/run/postgresql`. What is left out comes from libpq's environment (`PGHOST`, `PGUSER`, …). The password
-//! is taken from the option `password_env`, the URL, `PGPASSWORD` or `~/.pgpass`, and is never shown.
+//! `postgres:///database?host=/var/run/postgresql&user=me`. What is left out comes from libpq's environment (`PGHOST`,
+//! `PGUSER`, …). The password is taken from the option `password_env`, the URL, `PGPASSWORD` or `~/.pgpass`, and is
+//! never shown.
 //!
 //! # Writing
 //!
