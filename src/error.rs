@@ -57,9 +57,26 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
-    context: Vec<String>,
+    context: Vec<Context>,
     row: Option<usize>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A part of the text in front of the message.
+enum Context {
+    Doing(String),
+    /// Rows of the stream, counted from 1, and what follows their numbers.
+    Rows(u64, u64, String),
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Doing(doing) => f.write_str(doing),
+            Self::Rows(first, last, more) if first == last => write!(f, "row {first}{more}"),
+            Self::Rows(first, last, more) => write!(f, "rows {first} to {last}{more}"),
+        }
+    }
 }
 
 impl Error {
@@ -76,7 +93,24 @@ impl Error {
 
     /// Puts what was being done in front of the message.
     pub fn with_context(mut self, doing: impl Into<String>) -> Self {
-        self.0.context.push(doing.into());
+        self.0.context.push(Context::Doing(doing.into()));
+        self
+    }
+
+    /// Puts the rows that it is about in front of the message, counted from 1 in the rows that a writer takes, and
+    /// `more` behind their numbers.
+    pub(crate) fn in_rows(mut self, first: u64, last: u64, more: impl Into<String>) -> Self {
+        self.0.context.push(Context::Rows(first, last, more.into()));
+        self
+    }
+
+    /// Counts rows anew: `place` gives those of the stream that a writer's row was among.
+    pub(crate) fn map_rows(mut self, place: impl Fn(u64) -> (u64, u64)) -> Self {
+        for context in &mut self.0.context {
+            if let Context::Rows(first, last, _) = context {
+                (*first, *last) = (place(*first).0, place(*last).1);
+            }
+        }
         self
     }
 
@@ -148,5 +182,13 @@ mod tests {
             "writing to table t: beginning a transaction: the database is locked: SQLITE_BUSY"
         );
         assert!(error.kind().is_transient());
+    }
+
+    #[test]
+    fn rows_are_counted_anew() {
+        let error = Error::new(ErrorKind::Constraint, "refused").in_rows(3, 3, ", column c").with_context("writing");
+        assert_eq!(error.to_string(), "writing: row 3, column c: refused");
+        let error = error.map_rows(|row| (row * 10, row * 10 + 1));
+        assert_eq!(error.to_string(), "writing: rows 30 to 31, column c: refused");
     }
 }

@@ -62,6 +62,10 @@
 //! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
 //! | `nanoseconds` | error, truncate | error | PostgreSQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
 //! | `password_env` | a variable's name | none | PostgreSQL: the environment variable that has the password |
+//! | `writers` | 1 to 64 | as many as pay | PostgreSQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows |
+//! | `commit` | auto, one_phase, two_phase | auto | whether a write prepares before it commits: auto does with several branches; one_phase has one writer |
+//! | `log` | a URL: file:///…, s3://…, gs://…, az://… | the database's ledger table | where two-phase commits are decided: a folder, or a prefix of an object store |
+//! | `ledger_table` | a table's name | landfall_ledger | the ledger table in the database; in PostgreSQL also schema.table |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
 //!
@@ -104,7 +108,7 @@
 pub mod cli;
 mod columnar;
 pub mod error;
-mod log;
+pub mod log;
 pub mod options;
 pub mod pipeline;
 #[cfg(feature = "postgres")]

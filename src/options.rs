@@ -1,6 +1,7 @@
 //! Typed options of a Landfall table: the single source for SQL `OPTIONS (…)`, the API, the program's help and
 //! the documentation.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -26,6 +27,18 @@ pub enum Nanoseconds {
     Truncate,
 }
 
+/// In how many phases a write commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Commit {
+    /// In one where one transaction does, else in two.
+    #[default]
+    Auto,
+    /// In one, with one writer.
+    OnePhase,
+    /// In two, even with one writer.
+    TwoPhase,
+}
+
 /// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
 /// [`SinkOptions::set`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +51,10 @@ pub struct SinkOptions {
     pub(crate) uint64: Uint64,
     pub(crate) nanoseconds: Nanoseconds,
     pub(crate) password_env: Option<String>,
+    pub(crate) writers: Option<u16>,
+    pub(crate) commit: Commit,
+    pub(crate) log: Option<String>,
+    pub(crate) ledger_table: Option<String>,
     pub(crate) pragmas: Vec<(String, String)>,
 }
 
@@ -52,6 +69,10 @@ impl Default for SinkOptions {
             uint64: Uint64::Error,
             nanoseconds: Nanoseconds::Error,
             password_env: None,
+            writers: None,
+            commit: Commit::Auto,
+            log: None,
+            ledger_table: None,
             pragmas: Vec::new(),
         }
     }
@@ -171,6 +192,52 @@ pub const OPTIONS: &[OptionKey] = &[
             Ok(())
         },
     },
+    OptionKey {
+        key: "writers",
+        values: "1 to 64",
+        default: "as many as pay",
+        meaning: "PostgreSQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows",
+        set: |options, value| {
+            let writers = value.trim().parse().ok().filter(|writers| (1..=64).contains(writers));
+            options.writers = Some(writers.ok_or("it takes a number from 1 to 64")?);
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "commit",
+        values: "auto, one_phase, two_phase",
+        default: "auto",
+        meaning: "whether a write prepares before it commits: auto does with several branches; one_phase has one writer",
+        set: |options, value| {
+            options.commit = match value {
+                "auto" => Commit::Auto,
+                "one_phase" => Commit::OnePhase,
+                "two_phase" => Commit::TwoPhase,
+                _ => return Err("it takes auto, one_phase or two_phase".into()),
+            };
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "log",
+        values: "a URL: file:///…, s3://…, gs://…, az://…",
+        default: "the database's ledger table",
+        meaning: "where two-phase commits are decided: a folder, or a prefix of an object store",
+        set: |options, value| {
+            options.log = Some(non_empty(value)?.to_owned());
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "ledger_table",
+        values: "a table's name",
+        default: "landfall_ledger",
+        meaning: "the ledger table in the database; in PostgreSQL also schema.table",
+        set: |options, value| {
+            options.ledger_table = Some(non_empty(value)?.to_owned());
+            Ok(())
+        },
+    },
 ];
 
 /// The SQLite settings that `pragma.<name>` sets on the writing connection.
@@ -240,6 +307,30 @@ impl SinkOptions {
         self
     }
 
+    /// How many connections write at once.
+    pub fn with_writers(mut self, writers: NonZeroU16) -> Self {
+        self.writers = Some(writers.get());
+        self
+    }
+
+    /// In how many phases a write commits.
+    pub fn with_commit(mut self, commit: Commit) -> Self {
+        self.commit = commit;
+        self
+    }
+
+    /// The URL of the decision log for two-phase commits.
+    pub fn with_log(mut self, url: impl Into<String>) -> Self {
+        self.log = Some(url.into());
+        self
+    }
+
+    /// The ledger table in the database.
+    pub fn with_ledger_table(mut self, table: impl Into<String>) -> Self {
+        self.ledger_table = Some(table.into());
+        self
+    }
+
     /// Sets one option from text, as `OPTIONS ('key' 'value')` does.
     ///
     /// # Errors
@@ -303,7 +394,7 @@ fn non_empty(value: &str) -> Result<&str, String> {
 }
 
 /// `500ms`, `5s`, `1m`, `2h`; a bare number is refused because its unit would be a guess.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..unit_at].parse().ok()?;

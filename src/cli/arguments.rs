@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -21,10 +23,15 @@ Examples:
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       the same in a PostgreSQL table that is there
 
+  landfall status postgres://me@localhost/my_database
+      what has become of jobs, and whether a crash left something to be recovered
+
 What can be written in SQL:
   CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db' [OPTIONS ('key' 'value', …)]
   CREATE EXTERNAL TABLE t … STORED AS POSTGRES LOCATION 'postgres://user@host:port/database?sslmode=…' [OPTIONS …]
       Without columns they are taken from the table in the database. With them it is created where it is not there.
+  CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
+      What is inserted into it goes to the tables a and b, in one transaction.
   INSERT INTO t …            appends; what a key does that is there already, the option on_conflict says
   INSERT OVERWRITE t …       deletes the old rows in the same transaction
   REPLACE INTO t …           replaces rows that have the same key
@@ -44,6 +51,78 @@ pub(super) enum Command {
     /// Runs SQL: scripts, statements, or what is typed
     #[command(after_long_help = help_after())]
     Sql(SqlArguments),
+    /// Shows jobs, their last checkpoints, and branches that are in doubt
+    Status(StatusArguments),
+    /// Ends the branches that a crash left in doubt, as the decision log says
+    Recover(RecoverArguments),
+}
+
+/// A database, and where its transactions are decided.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// The database, such as postgres://me@host/my_database; for status also a decision log
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+
+    /// The decision log, where that is not the database's own ledger: file:///folder, s3://bucket/prefix, or a database
+    #[arg(long, value_name = "URL")]
+    pub(super) log: Option<String>,
+
+    /// The ledger table, where the option ledger_table named one
+    #[arg(long, value_name = "TABLE")]
+    pub(super) ledger_table: Option<String>,
+
+    /// The environment variable that has the password
+    #[arg(long, value_name = "NAME")]
+    pub(super) password_env: Option<String>,
+}
+
+/// Shows the jobs of a decision log, their last checkpoints, and the prepared branches of a database.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// How it is printed
+    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    pub(super) report: Report,
+}
+
+/// Commits or rolls back prepared branches as the log has decided. Where it has not, the run that prepared them is
+/// gone or still at work: they are left until they are old enough, and then the log is made to decide to roll back.
+/// Only Landfall's own branches are touched. Can be run at any time, and again.
+#[derive(Debug, clap::Args)]
+pub(super) struct RecoverArguments {
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Only the branches of this job
+    #[arg(long)]
+    pub(super) job: Option<String>,
+
+    /// How old a branch must be that is not decided
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub(super) older_than: Duration,
+
+    /// Only says what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// How it is printed
+    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    pub(super) report: Report,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    crate::options::duration(text).ok_or_else(|| "give a time such as 0s, 30s, 5m or 2h".into())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Report {
+    /// Tables for people
+    Table,
+    /// One JSON object
+    Json,
 }
 
 /// Runs scripts and then statements, in order, in one session; stops at the first error. With nothing to run it

@@ -1,4 +1,4 @@
-//! The `landfall` program: SQL in, rows out, errors as one message each.
+//! The `landfall` program: SQL in, rows out, errors as one message each; and what became of transactions.
 
 mod arguments;
 mod message;
@@ -7,6 +7,7 @@ mod output;
 mod progress;
 mod session;
 mod shell;
+mod transactions;
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
@@ -22,7 +23,9 @@ use session::Session;
 /// Exit status: 0, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
 pub fn main() -> ExitCode {
     // Clap prints usage errors and help itself, and exits with 2 or 0.
-    let Command::Sql(arguments) = Arguments::parse().command;
+    let command = Arguments::parse().command;
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     notice::install();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -32,7 +35,12 @@ pub fn main() -> ExitCode {
         }
     };
     // Dropping the runtime waits for threads that still roll something back.
-    match run(&runtime, arguments) {
+    let done = match command {
+        Command::Sql(arguments) => run(&runtime, arguments),
+        Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
+        Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(text) = failure.text() {

@@ -90,7 +90,7 @@ pub(super) fn status(format: Format, text: &str) -> Result<(), Failure> {
     }
 }
 
-fn written(result: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn written(result: io::Result<()>) -> Result<(), Failure> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::closed_output(),
         _ => Failure::new(format!("the output cannot be written: {error}")),

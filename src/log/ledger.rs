@@ -2,10 +2,11 @@
 //! table is in `sql/ledger/`.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Decision, DecisionRecord, Epoch, JobId, Positions};
+use crate::sql::TableName;
+use crate::xa::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobState, Positions};
 
-/// The ledger's table.
-pub(crate) const TABLE: &str = "landfall_ledger";
+/// The ledger's table, unless the option `ledger_table` names another.
+const TABLE: &str = "landfall_ledger";
 
 /// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later;
 /// one that another transaction is about to commit is waited for.
@@ -14,37 +15,79 @@ pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid,
      WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
 
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
-pub(crate) const STANDING: &str = "SELECT epoch, gtrid, decision, rows, positions FROM landfall_ledger \
+pub(crate) const STANDING: &str = "SELECT job, epoch, gtrid, decision, rows, positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";
 
-/// Job: its last epoch; one row, NULL where there is none.
-pub(crate) const LAST_EPOCH: &str = "SELECT max(epoch) FROM landfall_ledger WHERE job = $1";
+/// Job: its records.
+pub(crate) const READ: &str =
+    "SELECT job, epoch, gtrid, decision, rows, positions, '' FROM landfall_ledger WHERE job = $1 ORDER BY epoch";
 
-/// Job: the record of its last committed epoch.
-pub(crate) const CHECKPOINT: &str = "SELECT epoch, gtrid, decision, rows, positions FROM landfall_ledger \
-     WHERE job = $1 AND decision = 'commit' ORDER BY epoch DESC LIMIT 1";
+/// The records of all jobs.
+pub(crate) const JOBS: &str = "SELECT job, epoch, gtrid, decision, rows, positions, CAST(decided_at AS text) \
+     FROM landfall_ledger ORDER BY job, epoch";
 
 /// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
 pub(crate) const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
      AND epoch < (SELECT max(epoch) FROM landfall_ledger WHERE job = $1) \
      AND epoch NOT IN (SELECT max(epoch) FROM landfall_ledger WHERE job = $1 AND decision = 'commit')";
 
+/// Job: removes all its records.
+pub(crate) const REMOVE: &str = "DELETE FROM landfall_ledger WHERE job = $1";
+
+/// Which table the ledger is.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    name: TableName,
+    is_default: bool,
+}
+
+impl Ledger {
+    /// The table that the option `ledger_table` names.
+    pub(crate) fn try_new(option: Option<&str>) -> Result<Self> {
+        Ok(Self { name: TableName::try_parse(option.unwrap_or(TABLE))?, is_default: option.is_none() })
+    }
+
+    /// A statement of this module, or DDL, for this table.
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        if self.is_default { statement.to_owned() } else { statement.replace(TABLE, &self.name.quoted()) }
+    }
+
+    /// Its name, as SQL has it.
+    pub(crate) fn quoted(&self) -> String {
+        if self.is_default { TABLE.to_owned() } else { self.name.quoted() }
+    }
+
+    /// Its name without the schema.
+    pub(crate) fn table(&self) -> &str {
+        &self.name.table
+    }
+
+    /// What `landfall recover` needs to be told of it.
+    pub(crate) fn argument(&self) -> Option<String> {
+        (!self.is_default).then(|| self.name.to_string())
+    }
+}
+
 /// A record as the ledger has it.
 #[derive(Debug)]
 pub(crate) struct Row {
+    pub(crate) job: String,
     pub(crate) epoch: i64,
     pub(crate) gtrid: String,
     pub(crate) decision: String,
     pub(crate) rows: i64,
     pub(crate) positions: String,
+    pub(crate) decided_at: String,
 }
 
 impl Row {
-    pub(crate) fn into_record(self, job: &JobId) -> Result<DecisionRecord> {
+    pub(crate) fn into_record(self) -> Result<DecisionRecord> {
+        let gtrid = Gtrid::parse(&self.gtrid);
         Ok(DecisionRecord {
-            job: job.clone(),
+            job: JobId::try_new(&self.job)?,
             epoch: Epoch(unsigned(self.epoch)?),
-            gtrid: self.gtrid,
+            gtrid: gtrid
+                .ok_or_else(|| Error::new(ErrorKind::Decode, format!("the ledger has the gtrid '{}'", self.gtrid)))?,
             decision: Decision::try_parse(&self.decision)?,
             rows: unsigned(self.rows)?,
             positions: Positions::try_parse(&self.positions)?,
@@ -52,8 +95,29 @@ impl Row {
     }
 }
 
+/// The state that the rows of one job make.
+pub(crate) fn state(rows: Vec<Row>) -> Result<JobState> {
+    Ok(JobState::new(rows.into_iter().map(Row::into_record).collect::<Result<_>>()?))
+}
+
+/// The jobs that rows make, which are sorted by job.
+pub(crate) fn jobs(rows: Vec<Row>) -> Result<Vec<JobEntry>> {
+    let mut jobs: Vec<(String, Vec<Row>)> = Vec::new();
+    for row in rows {
+        match jobs.last_mut() {
+            Some((job, of_job)) if *job == row.job => of_job.push(row),
+            _ => jobs.push((row.job.clone(), vec![row])),
+        }
+    }
+    let entry = |(job, rows): (String, Vec<Row>)| {
+        let decided_at = rows.last().map(|row| row.decided_at.clone()).unwrap_or_default();
+        Ok(JobEntry { job: JobId::try_new(&job)?, state: state(rows)?, decided_at })
+    };
+    jobs.into_iter().map(entry).collect()
+}
+
 /// A count of the ledger.
-pub(crate) fn unsigned(value: i64) -> Result<u64> {
+fn unsigned(value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger has the number {value}")))
 }
 

@@ -2,3 +2,6 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod ledger;
+mod objects;
+
+pub use objects::ObjectStoreLog;

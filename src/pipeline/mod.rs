@@ -1,7 +1,9 @@
 //! From a stream of batches to a committed transaction.
 
+mod dispatch;
 mod interrupt;
 mod run;
+mod writer;
 
 pub use interrupt::Interrupt;
-pub use run::{Landed, run};
+pub use run::{Landed, Target, Write, WriterCount, run};

@@ -1,14 +1,71 @@
-//! One write: open the job, start the branch, move the batches, commit.
+//! One write: open the job, start the branches, move the batches, commit.
 
-use std::pin::pin;
-use std::time::Instant;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use futures::future::join_all;
 use futures::{Stream, StreamExt};
+use tokio::time::{Instant, timeout_at};
 
+use super::dispatch::Dealer;
+use super::writer::{Origin, Writers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Interrupt;
-use crate::xa::{Branch, DecisionRecord, JobId, Opened, ResourceManager, TransactionManager, WriteSpec};
+use crate::sql::Dispatch;
+use crate::xa::{
+    Capability, DecisionLog, DecisionRecord, JobId, Member, Opened, Protocol, ResourceManager, Run, TransactionManager,
+    Undertaking, WriteSpec, failpoint::failpoint,
+};
+
+/// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
+const MANY_ROWS: usize = 65_536;
+
+/// Bytes of them, at most.
+const MANY_BYTES: usize = 16 * 1024 * 1024;
+
+/// The time that they may take to come, from the first batch on.
+const MANY_WITHIN: Duration = Duration::from_millis(250);
+
+/// How many writers a table gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriterCount {
+    /// So many.
+    Exactly(u16),
+    /// One for a few rows, else so many.
+    UpTo(u16),
+}
+
+/// One table that a stream is written to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its database.
+    pub resource: Arc<dyn ResourceManager>,
+    /// What that can promise.
+    pub capability: Capability,
+    /// What is written.
+    pub spec: WriteSpec,
+    /// How rows are dealt out to its writers.
+    pub dispatch: Dispatch,
+    /// How many these are.
+    pub writers: WriterCount,
+}
+
+/// What a stream is written to, as one transaction.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The tables.
+    pub targets: Vec<Target>,
+    /// What they are called together.
+    pub name: String,
+    /// The job, where the write is to happen once.
+    pub job: Option<JobId>,
+    /// Where it is decided.
+    pub log: Arc<dyn DecisionLog>,
+    /// How a single branch ends; several always need two phases.
+    pub protocol: Protocol,
+}
 
 /// How a write ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,59 +79,173 @@ pub enum Landed {
 /// Writes a stream as one atomic epoch.
 ///
 /// # Errors
-/// Whatever failed first: the input, the database, the job. The table is then as it was before.
-/// Cancel safety: dropping the future rolls back, unless the commit has begun.
+/// Whatever failed first: the input, a database, the job. The tables are then as they were before, but under
+/// `InDoubt`.
+/// Cancel safety: dropping the future rolls back, unless the commit has begun, which then goes on by itself.
 pub async fn run(
-    resource: &dyn ResourceManager,
-    spec: &WriteSpec,
-    job: Option<&JobId>,
+    manager: &TransactionManager,
+    write: &Write,
     input: impl Stream<Item = Result<RecordBatch>> + Send,
     interrupt: &Interrupt,
 ) -> Result<Landed> {
-    let manager = TransactionManager::new(resource.decision_log(), job.cloned(), spec.table.clone());
-    let epoch = match manager.open().await? {
+    let undertaking = Undertaking {
+        log: Arc::clone(&write.log),
+        job: write.job.clone(),
+        table: write.name.clone(),
+        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+    };
+    let run = match manager.open(undertaking).await? {
         Opened::Finished(record) => return Ok(Landed::Before(record)),
-        Opened::Epoch(epoch) => epoch,
+        Opened::Run(run) => run,
     };
-    let xid = manager.xid(epoch);
-    let mut branch = tokio::select! {
-        biased;
-        () = interrupt.asked() => return Err(interrupted()),
-        branch = resource.start(&xid, spec) => branch?,
-    };
-    let written = tokio::select! {
-        biased;
-        () = interrupt.asked() => Err(interrupted()),
-        written = write_all(branch.as_mut(), input) => written,
-    };
-    match written {
-        Ok(rows) => {
-            let began = Instant::now();
-            manager.commit_one_phase(branch, epoch, rows).await?;
-            spec.stats.add_commit(began.elapsed());
-            Ok(Landed::Rows(rows))
-        }
+    let (members, rows) = match write_all(write, &run, input, interrupt).await {
+        Ok(written) => written,
         Err(error) => {
-            // The first error is the one to tell; a failing rollback cannot make more of it.
-            let _ = branch.rollback().await;
-            Err(error)
+            run.abandon().await;
+            return Err(error);
         }
+    };
+    let began = Instant::now();
+    // Whoever stops waiting does not stop the commit half-way.
+    let committed = tokio::spawn(run.commit(members, rows)).await;
+    committed.map_err(|error| Error::internal(format!("the commit ended: {error}")))??;
+    for target in &write.targets {
+        target.spec.stats.add_commit(began.elapsed());
     }
+    Ok(Landed::Rows(rows))
 }
 
 fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
 }
 
-async fn write_all(branch: &mut dyn Branch, input: impl Stream<Item = Result<RecordBatch>> + Send) -> Result<u64> {
+/// Writes the input to branches that are ready to be committed then; after an error they are rolled back.
+async fn write_all(
+    write: &Write,
+    run: &Run,
+    input: impl Stream<Item = Result<RecordBatch>> + Send,
+    interrupt: &Interrupt,
+) -> Result<(Vec<Member>, u64)> {
     let mut input = pin!(input);
-    let mut rows = 0;
-    while let Some(batch) = input.next().await.transpose()? {
-        rows += batch.num_rows() as u64;
-        branch.write(batch).await?;
+    let (head, members) = tokio::select! {
+        biased;
+        () = interrupt.asked() => return Err(interrupted()),
+        begun = begin(write, run, input.as_mut()) => begun?,
+    };
+    failpoint("branch.started");
+    let mut dealers = Vec::new();
+    for (group, target) in write.targets.iter().enumerate() {
+        let writers = members.iter().filter(|(of, _)| *of == group).count();
+        dealers.push(Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?);
     }
-    branch.flush().await?;
-    Ok(rows)
+    let mut writers = Writers::new(members);
+    let written = tokio::select! {
+        biased;
+        () = interrupt.asked() => Err(interrupted()),
+        rows = deal(head, input, &mut dealers, &mut writers) => rows,
+    };
+    match written {
+        Ok(written) => Ok(written),
+        Err(error) => {
+            writers.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// Looks at the first rows where the number of writers depends on them, and starts the branches.
+async fn begin<S>(write: &Write, run: &Run, mut input: Pin<&mut S>) -> Result<(Vec<RecordBatch>, Vec<(usize, Member)>)>
+where
+    S: Stream<Item = Result<RecordBatch>> + Send,
+{
+    let (mut head, mut rows, mut bytes) = (Vec::new(), 0, 0);
+    let is_many = |rows, bytes| rows >= MANY_ROWS || bytes >= MANY_BYTES;
+    if write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
+        // One writer is enough for a stream that is slower than this.
+        let mut until = None;
+        while !is_many(rows, bytes) {
+            let next = match until {
+                None => input.next().await,
+                Some(until) => match timeout_at(until, input.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            let Some(batch) = next.transpose()? else { break };
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            head.push(batch);
+            until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
+        }
+    }
+    let count = |target: &Target| match target.writers {
+        WriterCount::Exactly(writers) => writers,
+        WriterCount::UpTo(writers) if is_many(rows, bytes) => writers,
+        WriterCount::UpTo(_) => 1,
+    };
+    let groups: Vec<usize> = (0..write.targets.len())
+        .flat_map(|group| std::iter::repeat_n(group, usize::from(count(&write.targets[group]))))
+        .collect();
+    let several = groups.len() > 1 || write.protocol == Protocol::TwoPhase;
+    let started = (0u16..).zip(groups).map(async |(bqual, group)| {
+        let target = &write.targets[group];
+        let protocol = match target.capability {
+            Capability::TwoPhase { .. } if several => Protocol::TwoPhase,
+            _ => Protocol::OnePhase,
+        };
+        let (xid, spec) = (run.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
+        let branch = target.resource.start(&xid, &spec).await?;
+        Ok((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
+    });
+    let announced = async { if several { run.announce().await } else { Ok(()) } };
+    let (announced, started) = tokio::join!(announced, join_all(started));
+    let (mut members, mut failed) = (Vec::new(), announced.err());
+    for member in started {
+        match member {
+            Ok(member) => members.push(member),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    match failed {
+        None => Ok((head, members)),
+        Some(error) => {
+            join_all(members.into_iter().map(|(_, member)| member.branch.rollback())).await;
+            Err(error)
+        }
+    }
+}
+
+/// Deals the whole input out, and waits until it is written.
+async fn deal<S>(
+    head: Vec<RecordBatch>,
+    mut input: Pin<&mut S>,
+    dealers: &mut [Dealer],
+    writers: &mut Writers,
+) -> Result<(Vec<Member>, u64)>
+where
+    S: Stream<Item = Result<RecordBatch>> + Send,
+{
+    let (mut rows, mut head) = (0, head.into_iter());
+    loop {
+        let batch = match head.next() {
+            Some(batch) => batch,
+            None => tokio::select! {
+                error = writers.failure() => return Err(error),
+                batch = input.next() => match batch.transpose()? {
+                    Some(batch) => batch,
+                    None => break,
+                },
+            },
+        };
+        let origin = Origin { first: rows, rows: batch.num_rows() as u64 };
+        rows += origin.rows;
+        for (group, dealer) in dealers.iter_mut().enumerate() {
+            for dealt in dealer.deal(batch.clone())? {
+                writers.send(group, dealt, origin).await?;
+            }
+        }
+    }
+    Ok((writers.finish().await?, rows))
 }
 
 #[cfg(test)]
@@ -90,15 +261,39 @@ mod tests {
     use crate::xa::memory::MemoryResource;
     use crate::xa::{Existing, OnConflict};
 
-    fn spec() -> WriteSpec {
-        WriteSpec {
+    fn write(memory: &MemoryResource, job: Option<JobId>, writers: WriterCount) -> Write {
+        let spec = WriteSpec {
             table: "landing".into(),
             columns: columns(),
             existing: Existing::Keep,
             on_conflict: OnConflict::Error,
             key: vec![],
+            protocol: Protocol::OnePhase,
             stats: Arc::default(),
+        };
+        let target = Target {
+            resource: Arc::new(memory.clone()),
+            capability: Capability::TwoPhase { branches: 9 },
+            spec,
+            dispatch: Dispatch::RoundRobin,
+            writers,
+        };
+        Write {
+            targets: vec![target],
+            name: "landing".into(),
+            job,
+            log: memory.decision_log(),
+            protocol: Protocol::OnePhase,
         }
+    }
+
+    async fn run_once(
+        memory: &MemoryResource,
+        job: Option<&JobId>,
+        input: impl Stream<Item = Result<RecordBatch>> + Send,
+    ) -> Result<Landed> {
+        let write = write(memory, job.cloned(), WriterCount::UpTo(3));
+        run(&TransactionManager::default(), &write, input, &Interrupt::new()).await
     }
 
     fn batch(rows: i64) -> Result<RecordBatch> {
@@ -111,23 +306,34 @@ mod tests {
     async fn all_batches_land_or_none() {
         let memory = MemoryResource::default();
         let good = stream::iter([batch(2), batch(0), batch(3)]);
-        let landed = run(&memory, &spec(), None, good, &Interrupt::new()).await.unwrap();
+        let landed = run_once(&memory, None, good).await.unwrap();
         assert_eq!((landed, memory.row_count()), (Landed::Rows(5), 5));
 
         let failing = stream::iter([batch(2), Err(Error::new(ErrorKind::Input, "the query failed"))]);
-        let error = run(&memory, &spec(), None, failing, &Interrupt::new()).await.unwrap_err();
+        let error = run_once(&memory, None, failing).await.unwrap_err();
         assert_eq!((error.kind(), memory.row_count()), (ErrorKind::Input, 5));
+    }
+
+    #[tokio::test]
+    async fn many_rows_are_written_by_several_writers_and_all_of_them_land() {
+        for (batches, branches) in [(4, 1), (40, 3)] {
+            let memory = MemoryResource::default();
+            let input = stream::iter((0..batches).map(|_| batch(2000)));
+            let landed = run_once(&memory, None, input).await.unwrap();
+            assert_eq!((landed, memory.row_count()), (Landed::Rows(batches * 2000), batches as usize * 2000));
+            assert_eq!(memory.commits(), branches, "branches");
+            assert_eq!(memory.jobs().await.unwrap(), []);
+        }
     }
 
     #[tokio::test]
     async fn a_finished_job_does_not_read_its_input() {
         let memory = MemoryResource::default();
         let job = JobId::try_new("once").unwrap();
-        let first = run(&memory, &spec(), Some(&job), stream::iter([batch(2)]), &Interrupt::new()).await.unwrap();
+        let first = run_once(&memory, Some(&job), stream::iter([batch(2)])).await.unwrap();
         assert_eq!(first, Landed::Rows(2));
         let untouched = stream::poll_fn(|_| panic!("the input was read"));
-        let Landed::Before(record) = run(&memory, &spec(), Some(&job), untouched, &Interrupt::new()).await.unwrap()
-        else {
+        let Landed::Before(record) = run_once(&memory, Some(&job), untouched).await.unwrap() else {
             panic!("it ran twice")
         };
         assert_eq!((record.rows, memory.row_count()), (2, 2));
@@ -139,11 +345,12 @@ mod tests {
         let interrupt = Interrupt::new();
         let endless = stream::once(async { batch(1) }).chain(stream::pending());
         let stop = interrupt.clone();
-        let spec = spec();
-        let (ended, ()) = tokio::join!(run(&memory, &spec, None, endless, &interrupt), async move {
+        let (manager, write) = (TransactionManager::default(), write(&memory, None, WriterCount::Exactly(2)));
+        let (ended, ()) = tokio::join!(run(&manager, &write, endless, &interrupt), async move {
             tokio::task::yield_now().await;
             stop.stop();
         });
+        assert_eq!(memory.jobs().await.unwrap(), [], "it left a record");
         assert_eq!((ended.unwrap_err().kind(), memory.row_count()), (ErrorKind::Interrupted, 0));
     }
 }

@@ -14,9 +14,9 @@ use super::Postgres;
 use super::cells::{Numbers, Rows};
 use super::encode::Encoder;
 use super::writer::{Piece, Session, Writer};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::sql::Targets;
-use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
+use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec, Xid};
 
 /// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -32,6 +32,7 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An open branch. Closing the channel lets the task finish what is queued and give the writer back.
 pub(super) struct PostgresBranch {
+    xid: Xid,
     targets: Targets<Encoder>,
     numbers_rows: bool,
     rows: u64,
@@ -45,8 +46,8 @@ pub(super) struct PostgresBranch {
 }
 
 impl PostgresBranch {
-    pub(super) async fn start(database: Postgres, spec: WriteSpec) -> Result<Self> {
-        let (mut writer, targets) = Writer::begin(database, spec).await?;
+    pub(super) async fn start(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<Self> {
+        let (mut writer, targets) = Writer::begin(database, xid, spec).await?;
         let (numbers_rows, session) = (writer.numbers_rows(), writer.session());
         let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
         let (sent, spare) = mpsc::channel(QUEUED_PIECES);
@@ -57,6 +58,7 @@ impl PostgresBranch {
             Ok(writer)
         });
         Ok(Self {
+            xid: *xid,
             targets,
             numbers_rows,
             rows: 0,
@@ -84,6 +86,16 @@ impl PostgresBranch {
     async fn take_writer(&mut self) -> Result<Writer> {
         self.finish().await?;
         self.writer.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
+    }
+
+    /// The writer, where all rows went to it.
+    async fn take_whole_writer(&mut self) -> Result<Writer> {
+        let writer = self.take_writer().await?;
+        if self.abandoned.load(Relaxed) {
+            writer.rollback().await;
+            return Err(Error::internal("the branch failed before and cannot be committed"));
+        }
+        Ok(writer)
     }
 
     fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
@@ -123,18 +135,13 @@ impl Branch for PostgresBranch {
         self.finish().await
     }
 
-    async fn prepare(self: Box<Self>) -> Result<Vote> {
-        self.rollback().await?;
-        Err(Error::new(ErrorKind::Unsupported, "Landfall commits in PostgreSQL in one phase for now"))
+    async fn prepare(mut self: Box<Self>) -> Result<Vote> {
+        let xid = self.xid;
+        self.take_whole_writer().await?.prepare(&xid).await
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let writer = self.take_writer().await?;
-        if self.abandoned.load(Relaxed) {
-            writer.rollback().await;
-            return Err(Error::internal("the branch failed before and cannot be committed"));
-        }
-        writer.commit(record).await
+        self.take_whole_writer().await?.commit(record).await
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {

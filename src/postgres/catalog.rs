@@ -21,6 +21,8 @@ pub(super) struct Relation {
     pub(super) takes_copy: bool,
     /// TRUNCATE can empty it, and nobody misses a DELETE.
     pub(super) can_be_truncated: bool,
+    /// Why its rows cannot be dealt out to several transactions, beside its keys.
+    pub(super) one_writer: Option<&'static str>,
 }
 
 /// A table by its name; without a schema, the first of that name in the search path.
@@ -33,7 +35,14 @@ const RELATION: &str = "
                 SELECT c.oid UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
             )
             SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
-        ) AS watches_delete
+        ) AS watches_delete,
+        EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
+        EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confrelid = c.oid)
+            AS refers_to_itself,
+        EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
+                i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+        ) AS has_other_keys
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
@@ -147,6 +156,12 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     let name = TableName { schema: Some(found.try_get(1)?), table: found.try_get(2)? };
     let (relkind, has_row_security): (String, bool) = (found.try_get(3)?, found.try_get(4)?);
     let (has_rules, watches_delete): (bool, bool) = (found.try_get(5)?, found.try_get(6)?);
+    let one_writer =
+        [(7, "it has triggers"), (8, "its rows refer to each other"), (9, "it has a unique key that is not plain")]
+            .into_iter()
+            .map(|(index, reason)| Ok(found.try_get::<bool, _>(index)?.then_some(reason)))
+            .chain([Ok((relkind != "r").then_some("it is not a plain table"))])
+            .collect::<sqlx::Result<Vec<_>>>()?;
     let is_view = relkind == "v";
 
     let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
@@ -163,6 +178,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
         name: name.clone(),
         takes_copy: !is_view && !has_row_security && !has_rules,
         can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
+        one_writer: one_writer.into_iter().flatten().next(),
     };
     Ok(Some(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
 }
@@ -249,6 +265,7 @@ impl Postgres {
         let name = TableName::try_parse(name)?;
         let mut connection = self.connect().await?;
         let described = describe(&mut connection, &name).await.map_err(|error| self.error(error))?;
+        self.ask_max_prepared(&mut connection).await?;
         self.close(connection).await;
         Ok(described)
     }

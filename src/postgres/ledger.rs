@@ -5,48 +5,54 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row as _};
 
 use super::Postgres;
-use crate::error::Result;
-use crate::log::ledger::{CHECKPOINT, DECIDE, FORGET, LAST_EPOCH, Row, STANDING, TABLE, signed, unsigned};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobId, JobState};
+use crate::error::{ErrorKind, Result};
+use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
+use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 
 /// Two sessions that create the same table at once would fail; the second waits for the first.
 const CREATE_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('landfall_ledger', 0))";
 
+/// A decision that others act on must be durable when it is answered, whatever the role's settings are.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
 #[async_trait]
 impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
         let mut connection = self.connect().await?;
-        self.execute(&mut connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".into()).await?;
+        self.execute(&mut connection, BEGIN.into()).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
+        failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
+        failpoint("ledger.decide.after");
         self.close(connection).await;
         Ok(stands)
     }
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
-        let mut connection = self.connect().await?;
-        let mut state = JobState { last_epoch: None, checkpoint: None };
-        if self.has_ledger(&mut connection).await? {
-            let error = |error| self.error(error).with_context("reading the ledger");
-            let last = sqlx::query_scalar::<_, Option<i64>>(LAST_EPOCH).bind(job.as_str());
-            let last = last.fetch_one(&mut connection).await.map_err(error)?;
-            let found = sqlx::query(CHECKPOINT).bind(job.as_str()).fetch_optional(&mut connection).await;
-            let checkpoint = found.and_then(|row| row.as_ref().map(read_row).transpose()).map_err(error)?;
-            state.last_epoch = last.map(unsigned).transpose()?.map(Epoch);
-            state.checkpoint = checkpoint.map(|row| row.into_record(job)).transpose()?;
-        }
-        self.close(connection).await;
-        Ok(state)
+        ledger::state(self.read_ledger(READ, Some(job)).await?)
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>> {
+        ledger::jobs(self.read_ledger(JOBS, None).await?)
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let mut connection = self.connect().await?;
-        let forget = sqlx::query(FORGET).bind(job.as_str()).bind(signed(before.0)?);
-        forget.execute(&mut connection).await.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
-        self.close(connection).await;
-        Ok(())
+        self.clean_ledger(FORGET, job, Some(before)).await
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<()> {
+        self.clean_ledger(REMOVE, job, None).await
+    }
+
+    fn url(&self) -> String {
+        self.location_text()
+    }
+
+    fn ledger_table(&self) -> Option<String> {
+        self.ledger.argument()
     }
 }
 
@@ -60,29 +66,76 @@ impl Postgres {
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         if !self.has_ledger(connection).await? {
-            let creating = "creating the table landfall_ledger, which remembers jobs (who may create it can run \
-                            sql/ledger/postgres.sql once, and GRANT SELECT, INSERT, DELETE on it)";
-            let created = self.execute(connection, format!("{CREATE_LOCK}; {DDL}")).await;
-            created.map_err(|error| error.with_context(creating))?;
+            self.create_ledger(connection).await?;
         }
         let (job, epoch, rows) = (proposal.job.as_str(), signed(proposal.epoch.0)?, signed(proposal.rows)?);
         let decide = async {
-            let decide = sqlx::query(DECIDE)
+            let (decide, standing) = (self.ledger.sql(DECIDE), self.ledger.sql(STANDING));
+            let decide = sqlx::query(sqlx::AssertSqlSafe(decide))
                 .bind(job)
                 .bind(epoch)
-                .bind(&proposal.gtrid)
+                .bind(proposal.gtrid.to_string())
                 .bind(proposal.decision.as_str())
                 .bind(rows)
                 .bind(proposal.positions.to_token());
             decide.execute(&mut *connection).await?;
-            read_row(&sqlx::query(STANDING).bind(job).bind(epoch).fetch_one(&mut *connection).await?)
+            let standing = sqlx::query(sqlx::AssertSqlSafe(standing)).bind(job).bind(epoch);
+            read_row(&standing.fetch_one(&mut *connection).await?)
         };
-        decide.await.map_err(|error| self.error(error).with_context(WRITING))?.into_record(&proposal.job)
+        decide.await.map_err(|error| self.error(error).with_context(WRITING))?.into_record()
+    }
+
+    async fn create_ledger(&self, connection: &mut PgConnection) -> Result<()> {
+        let ddl = self.ledger.sql(DDL);
+        let created = self.execute(connection, format!("{CREATE_LOCK}; {ddl}")).await;
+        created.map(drop).map_err(|error| match error.kind() {
+            // 3F000: there is no schema to create it in.
+            ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
+                "creating the table {name}, which remembers jobs and decisions; name one that is there with the option \
+                 'ledger_table', or ask who may create it to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON {name} TO \
+                 {user};\nThe server says",
+                name = self.ledger.quoted(),
+                ddl = ddl.trim_end(),
+                user = crate::sql::quote(self.options.0.get_username()),
+            )),
+            _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
+        })
     }
 
     async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
-        let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(TABLE).fetch_one(connection).await;
+        let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.ledger.quoted());
+        let found = found.fetch_one(connection).await;
         found.map_err(|error| self.error(error).with_context("looking for the ledger"))
+    }
+
+    async fn read_ledger(&self, sql: &str, job: Option<&JobId>) -> Result<Vec<Row>> {
+        let mut connection = self.connect().await?;
+        let mut rows = Vec::new();
+        if self.has_ledger(&mut connection).await? {
+            let mut read = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql)));
+            if let Some(job) = job {
+                read = read.bind(job.as_str());
+            }
+            let read = read.fetch_all(&mut connection).await;
+            let read = read.and_then(|rows| rows.iter().map(read_row).collect());
+            rows = read.map_err(|error| self.error(error).with_context("reading the ledger"))?;
+        }
+        self.close(connection).await;
+        Ok(rows)
+    }
+
+    async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
+        let mut connection = self.connect().await?;
+        // Nobody acts on what is not there any more: this one need not wait for the disk.
+        self.execute(&mut connection, "SET synchronous_commit = off".into()).await?;
+        let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
+        if let Some(before) = before {
+            clean = clean.bind(signed(before.0)?);
+        }
+        let cleaned = clean.execute(&mut connection).await;
+        cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
+        self.close(connection).await;
+        Ok(())
     }
 
     /// Ends a connection that has nothing open.
@@ -94,10 +147,12 @@ impl Postgres {
 
 fn read_row(row: &PgRow) -> sqlx::Result<Row> {
     Ok(Row {
-        epoch: row.try_get(0)?,
-        gtrid: row.try_get(1)?,
-        decision: row.try_get(2)?,
-        rows: row.try_get(3)?,
-        positions: row.try_get(4)?,
+        job: row.try_get(0)?,
+        epoch: row.try_get(1)?,
+        gtrid: row.try_get(2)?,
+        decision: row.try_get(3)?,
+        rows: row.try_get(4)?,
+        positions: row.try_get(5)?,
+        decided_at: row.try_get(6)?,
     })
 }

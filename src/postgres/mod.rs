@@ -1,9 +1,11 @@
-//! PostgreSQL, 12 and newer: COPY in the binary format both ways, one phase.
+//! PostgreSQL, 12 and newer: COPY in the binary format both ways, one phase or two.
 //!
 //! A branch is a connection with an open transaction. Rows go straight into the table by `COPY … FROM STDIN`; by way
-//! of a temporary table where there are conflicts to look after, or where COPY cannot write (views, row security,
-//! types that only the server can make). The decision record is a row of the ledger table in the same transaction. A
-//! query is `COPY (SELECT …) TO STDOUT`. How types go is in [`types`].
+//! of a table for staging where there are conflicts to look after, or where COPY cannot write (views, row security,
+//! types that only the server can make). In one phase the decision record is a row of the ledger table in the same
+//! transaction. In two, a branch ends with `PREPARE TRANSACTION`, and `COMMIT PREPARED` or `ROLLBACK PREPARED` from
+//! any session of the same role; its gid begins with `landfall-`, and no other one is ever touched. A query is
+//! `COPY (SELECT …) TO STDOUT`. How types go is in [`types`].
 //!
 //! # Location
 //!
@@ -17,7 +19,12 @@
 //!
 //! * INSERT OVERWRITE truncates the table where it may, and where nobody reads it or has a trigger on DELETE; else it
 //!   deletes the rows. A transaction that began to read before, and looks at the table only after, sees it empty then.
-//! * Under a job, the table `landfall_ledger` is made in the first schema of the search path, if it is not there.
+//! * Under a job, and for several branches, the table `landfall_ledger` is made in the first schema of the search
+//!   path, if it is not there; the option `ledger_table` names another one.
+//! * Several writers (the option `writers`) are several branches of one transaction, which takes as many of the
+//!   server's `max_prepared_transactions`. They are used by themselves for a plain table without triggers, and with
+//!   at most one unique key. Where rows have to be staged they go through an unlogged table in the first schema of
+//!   the search path, as a session that has used a temporary one cannot prepare; it is dropped in the same transaction.
 //! * A session writes in UTC.
 
 mod branch;
@@ -41,17 +48,20 @@ mod text;
 pub mod types;
 mod writer;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use dashmap::DashMap;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 
 pub use copy::CopyEncoder;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::sql::{Table, Targets};
-use crate::xa::WriteSpec;
+use crate::xa::{WriteSpec, Xid};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
@@ -71,6 +81,11 @@ pub struct Postgres {
     options: Options,
     lock_timeout: Duration,
     nanoseconds: Nanoseconds,
+    ledger: Ledger,
+    /// The server's `max_prepared_transactions`, once it was asked.
+    max_prepared: Arc<OnceLock<u32>>,
+    /// The connections of branches that are prepared and not completed.
+    prepared: Arc<DashMap<Xid, PgConnection>>,
 }
 
 /// Where and how to connect.
@@ -126,6 +141,9 @@ impl Postgres {
             options: Options(connect.disable_statement_logging()),
             lock_timeout: options.lock_timeout,
             nanoseconds: options.nanoseconds,
+            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            max_prepared: Arc::default(),
+            prepared: Arc::default(),
         })
     }
 

@@ -1,38 +1,65 @@
 //! PostgreSQL as a resource manager and as a database of tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
 
 use super::branch::PostgresBranch;
-use super::{Postgres, catalog, scan};
-use crate::error::Result;
-use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, NewTable, Query, Table};
-use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid};
+use super::{Postgres, catalog, scan, statements};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::xa::{
+    Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
+    failpoint::failpoint,
+};
 
 #[async_trait]
 impl ResourceManager for Postgres {
-    fn capability(&self) -> Capability {
-        Capability::OnePhase
+    fn location(&self) -> String {
+        self.location_text()
     }
 
-    async fn start(&self, _: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(PostgresBranch::start(self.clone(), spec.clone()).await?))
+    async fn capability(&self) -> Result<Capability> {
+        if self.max_prepared.get().is_none() {
+            let mut connection = self.connect().await?;
+            self.ask_max_prepared(&mut connection).await?;
+            self.close(connection).await;
+        }
+        Ok(match self.max_prepared.get() {
+            None | Some(0) => Capability::OnePhase,
+            Some(branches) => Capability::TwoPhase { branches: *branches },
+        })
     }
 
-    // Nothing is ever prepared.
-
-    async fn commit(&self, _: &Xid) -> Result<Resolution> {
-        Ok(Resolution::Unknown)
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(PostgresBranch::start(self.clone(), xid, spec.clone()).await?))
     }
 
-    async fn rollback(&self, _: &Xid) -> Result<Resolution> {
-        Ok(Resolution::Unknown)
+    async fn commit(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("COMMIT PREPARED", xid).await
     }
 
-    async fn in_doubt(&self, _: Option<&JobId>) -> Result<Vec<InDoubt>> {
-        Ok(Vec::new())
+    async fn rollback(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("ROLLBACK PREPARED", xid).await
+    }
+
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
+        let mut connection = self.connect().await?;
+        let found = sqlx::query(IN_DOUBT).bind(prefix).fetch_all(&mut connection).await;
+        let found = found.and_then(|rows| {
+            rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
+        });
+        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        self.close(connection).await;
+        let read = |(gid, age): (String, f64)| {
+            Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
+        };
+        Ok(found.into_iter().filter_map(read).collect())
     }
 
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
@@ -40,14 +67,51 @@ impl ResourceManager for Postgres {
     }
 }
 
+/// Prefix: the prepared transactions of this database that have it, and their age in seconds.
+const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
+     WHERE database = current_database() AND starts_with(gid, $1) ORDER BY gid";
+
+/// There is no prepared transaction of that name.
+const UNDEFINED_OBJECT: &str = "42704";
+
+/// Somebody else is completing it at this moment.
+const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
+
+impl Postgres {
+    async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
+        // The connection that prepared it saves a new one; where it is lost, the next try has a new one.
+        let mut connection = match self.prepared.remove(xid) {
+            Some((_, connection)) => connection,
+            None => self.connect().await?,
+        };
+        failpoint("postgres.complete.before");
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut connection).await;
+        failpoint("postgres.complete.after");
+        let code = done.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
+        let resolution = match (code.as_deref(), done) {
+            (_, Ok(_)) => Resolution::Done,
+            (Some(UNDEFINED_OBJECT), _) => Resolution::Unknown,
+            (Some(OBJECT_NOT_IN_PREREQUISITE_STATE), Err(error)) => {
+                return Err(Error::new(ErrorKind::Locked, format!("branch {xid} is busy")).with_source(error));
+            }
+            (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
+        };
+        self.close(connection).await;
+        Ok(resolution)
+    }
+
+    pub(super) async fn ask_max_prepared(&self, connection: &mut PgConnection) -> Result<()> {
+        let asked = sqlx::query_scalar("SELECT current_setting('max_prepared_transactions')::int");
+        let asked: i32 = asked.fetch_one(connection).await.map_err(|error| self.error(error))?;
+        let _ = self.max_prepared.set(asked.try_into().unwrap_or_default());
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Database for Postgres {
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
-    }
-
-    fn location(&self) -> String {
-        self.location_text()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Table>> {
@@ -73,6 +137,10 @@ impl Database for Postgres {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         self.targets(table, spec).map(drop)
+    }
+
+    fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

@@ -7,11 +7,36 @@ use arrow::datatypes::SchemaRef;
 use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use crate::error::Result;
-use crate::sql::{Filled, Table, Targets, quote, upsert};
-use crate::xa::{Existing, OnConflict, WriteSpec};
+use crate::sql::{Comparison, Dispatch, Filled, Table, Targets, quote, upsert};
+use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
 
-/// The temporary table that rows go through where COPY cannot write them to their table.
-const STAGE: &str = "pg_temp.landfall_stage";
+/// The table that rows go through where COPY cannot write them to their own.
+#[derive(Debug)]
+struct Stage {
+    name: String,
+    create: &'static str,
+    on_commit: &'static str,
+    drop: Option<String>,
+}
+
+impl Stage {
+    fn of(xid: &Xid, protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::OnePhase => Self {
+                name: "pg_temp.landfall_stage".into(),
+                create: "CREATE TEMPORARY TABLE",
+                on_commit: " ON COMMIT DROP",
+                drop: None,
+            },
+            // A session that has used a temporary table cannot prepare.
+            Protocol::TwoPhase => {
+                let name = format!("landfall_stage_{:016x}_{:x}", xid.gtrid.run(), xid.bqual);
+                let drop = Some(format!("DROP TABLE {name}"));
+                Self { name, create: "CREATE UNLOGGED TABLE", on_commit: "", drop }
+            }
+        }
+    }
+}
 
 /// The column of it that says in which order rows came.
 const NUMBER: &str = "landfall_row";
@@ -21,12 +46,12 @@ const NUMBER: &str = "landfall_row";
 pub(super) enum Way {
     /// COPY into the table itself.
     Direct { copy: String },
-    /// COPY into a temporary table, and from there by an INSERT.
-    Staged { create: String, copy: String, merge: String },
+    /// COPY into a table for staging, and from there by an INSERT.
+    Staged { create: String, copy: String, merge: String, drop: Option<String> },
 }
 
 impl Way {
-    pub(super) fn of(table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
+    pub(super) fn of(xid: &Xid, table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
         let relation = relation(table)?;
         let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
         let quoted = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
@@ -35,10 +60,11 @@ impl Way {
             let copy = format!("COPY {} ({quoted}) FROM STDIN (FORMAT BINARY)", relation.name.quoted());
             return Ok(Self::Direct { copy });
         }
-        Self::staged(table, relation, spec, &names, &as_texts)
+        Self::staged(Stage::of(xid, spec.protocol), table, relation, spec, &names, &as_texts)
     }
 
     fn staged(
+        stage: Stage,
         table: &Table,
         relation: &Relation,
         spec: &WriteSpec,
@@ -64,28 +90,27 @@ impl Way {
             is_numbered |= column.filled == Filled::Numbered;
         }
         let (key, values) = (key.join(", "), values.join(", "));
+        let Stage { name: from, create, on_commit, drop } = stage;
         let rows = match spec.on_conflict {
             // The last row of a key, in the order of the key: two writers cannot wait for each other.
             OnConflict::Update | OnConflict::Replace => {
-                format!("SELECT DISTINCT ON ({key}) {values} FROM {STAGE} ORDER BY {key}, {NUMBER} DESC")
+                format!("SELECT DISTINCT ON ({key}) {values} FROM {from} ORDER BY {key}, {NUMBER} DESC")
             }
-            OnConflict::Ignore => format!("SELECT {values} FROM {STAGE} ORDER BY {key}, {NUMBER}"),
-            OnConflict::Error => format!("SELECT {values} FROM {STAGE} ORDER BY {NUMBER}"),
+            OnConflict::Ignore => format!("SELECT {values} FROM {from} ORDER BY {key}, {NUMBER}"),
+            OnConflict::Error => format!("SELECT {values} FROM {from} ORDER BY {NUMBER}"),
         };
         let columns = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         let overriding = if is_numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
         let merge = format!(
-            "INSERT INTO {} ({columns}){overriding} {rows}{}; TRUNCATE {STAGE}",
+            "INSERT INTO {} ({columns}){overriding} {rows}{}; TRUNCATE {from}",
             relation.name.quoted(),
             upsert(table, spec)
         );
         Ok(Self::Staged {
-            create: format!(
-                "CREATE TEMPORARY TABLE landfall_stage ({}, {NUMBER} bigint) ON COMMIT DROP",
-                types.join(", ")
-            ),
-            copy: format!("COPY {STAGE} FROM STDIN (FORMAT BINARY)"),
+            create: format!("{create} {from} ({}, {NUMBER} bigint){on_commit}", types.join(", ")),
+            copy: format!("COPY {from} FROM STDIN (FORMAT BINARY)"),
             merge,
+            drop,
         })
     }
 
@@ -145,6 +170,47 @@ pub(super) fn insertion(table: &Table, columns: SchemaRef) -> WriteSpec {
         existing: Existing::Keep,
         on_conflict: OnConflict::Error,
         key: Vec::new(),
+        protocol: Protocol::OnePhase,
         stats: Arc::default(),
     }
+}
+
+/// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to
+/// compare must come to the same one.
+pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
+    let relation = relation(table)?;
+    if spec.existing != Existing::Keep {
+        return Ok(Dispatch::OneWriter("one transaction empties the table and fills it"));
+    }
+    if let Some(reason) = relation.one_writer {
+        return Ok(Dispatch::OneWriter(reason));
+    }
+    let keys: Vec<_> =
+        std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
+    let key = match keys.as_slice() {
+        [] => return Ok(Dispatch::RoundRobin),
+        [key] => *key,
+        _ => return Ok(Dispatch::OneWriter("it has several unique keys")),
+    };
+    // Equal here must be equal there.
+    let compares_alike = |name: &String| {
+        let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else { return false };
+        let is_alike =
+            *field.data_type() == column.data_type || field.data_type().is_string() && column.data_type.is_string();
+        is_alike
+            && !column.data_type.is_floating()
+            && matches!(column.comparison, Comparison::Exact | Comparison::Equality)
+    };
+    if key.iter().all(compares_alike) {
+        return Ok(Dispatch::ByKey(key.clone()));
+    }
+    // A column of the key that is not written has a default, such as a number that is never given twice.
+    let is_numbered = |name: &String| {
+        spec.columns.field_with_name(name).is_err()
+            && table.column(name).is_some_and(|column| column.filled == Filled::Numbered)
+    };
+    Ok(match key.iter().any(is_numbered) {
+        true => Dispatch::RoundRobin,
+        false => Dispatch::OneWriter("values of its key can be equal to the server that are not here"),
+    })
 }

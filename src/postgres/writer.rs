@@ -14,7 +14,7 @@ use super::statements::{Way, delete};
 use super::{Postgres, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{TableName, Targets};
-use crate::xa::{DecisionRecord, OnConflict, Outcome, WriteSpec};
+use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// Encoded rows.
 #[derive(Debug, Default)]
@@ -40,6 +40,23 @@ impl Session {
             self.database.close(connection).await;
         }
     }
+
+    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
+    async fn ended(&self) {
+        let ended = async {
+            while let Ok(mut connection) = self.database.connect().await {
+                let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
+                let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut connection).await;
+                self.database.close(connection).await;
+                if !matches!(lives, Ok(true)) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        // What shows later is found by recovery.
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
 }
 
 /// An open transaction. Dropping it closes the connection, and the server rolls back.
@@ -56,7 +73,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) async fn begin(database: Postgres, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+    pub(super) async fn begin(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
         let mut connection = database.connect().await?;
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned();
         database.execute(&mut connection, begin).await?;
@@ -64,7 +81,7 @@ impl Writer {
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let targets = database.targets(&table, &spec)?;
-        let way = Way::of(&table, &spec, &targets)?;
+        let way = Way::of(xid, &table, &spec, &targets)?;
 
         let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();
         while let Some(delete) = ways_to_delete.next() {
@@ -79,7 +96,7 @@ impl Writer {
         }
         if let Way::Staged { create, .. } = &way {
             let created = database.execute(&mut connection, create.clone()).await;
-            created.map_err(|error| error.with_context("creating a temporary table for the new rows"))?;
+            created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
         }
         let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await;
         let pid = pid.map_err(|error| database.error(error))?;
@@ -160,8 +177,7 @@ impl Writer {
         let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
         if let Way::Staged { merge, .. } = &self.way {
             let merged = self.database.execute(&mut self.connection, merge.clone()).await;
-            stored = merged
-                .map_err(|error| error.with_context(format!("among rows {} to {}", rows_before + 1, self.rows)))?;
+            stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
         }
         self.stored += stored;
         self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
@@ -182,9 +198,41 @@ impl Writer {
         };
         let named = column.and_then(|column| self.spec.columns.fields().get(index(&column)?));
         match named {
-            Some(field) => error.with_context(format!("row {row}, column \"{}\"", field.name())),
-            None => error.with_context(format!("row {row}")),
+            Some(field) => error.in_rows(row, row, format!(", column \"{}\"", field.name())),
+            None => error.in_rows(row, row, ""),
         }
+    }
+
+    /// Prepares the transaction under a name; its connection waits for the outcome.
+    pub(super) async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
+        if self.rows == 0 && self.spec.existing == Existing::Keep {
+            self.rollback().await;
+            return Ok(Vote::ReadOnly);
+        }
+        if let Way::Staged { drop: Some(drop), .. } = &self.way {
+            self.database.execute(&mut self.connection, drop.clone()).await?;
+        }
+        failpoint("postgres.prepare.before");
+        let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
+        if let Err(error) = prepared {
+            if error.kind() == ErrorKind::Unavailable {
+                self.session().ended().await;
+            }
+            let doing = match error.kind() {
+                ErrorKind::Unsupported => "preparing; the option 'commit' = 'one_phase' would do without it",
+                _ => "preparing",
+            };
+            return Err(error.with_context(doing));
+        }
+        failpoint("postgres.prepare.after");
+        // In a transaction that failed before, the server rolls back and calls it no error.
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
+        let found = found.bind(xid.to_string()).fetch_one(&mut self.connection).await;
+        if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
+            return Err(Error::new(ErrorKind::Database, "the server rolled back instead of preparing: see its log"));
+        }
+        self.database.prepared.insert(*xid, self.connection);
+        Ok(Vote::Prepared)
     }
 
     /// Commits the rows, and the record with them.
@@ -196,7 +244,9 @@ impl Writer {
                 return Ok(Outcome::Fenced(stands));
             }
         }
+        failpoint("postgres.commit.before");
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
+        failpoint("postgres.commit.after");
         committed.map_err(|error| match error.kind() {
             ErrorKind::Unavailable => Error::new(
                 ErrorKind::InDoubt,

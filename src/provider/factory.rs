@@ -15,7 +15,9 @@ use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::LandfallTable;
+use crate::provider::fanout::FanoutFactory;
 use crate::sql::{Database, NewTable, without_passwords};
+use crate::xa::TransactionManager;
 
 /// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`.
 ///
@@ -24,6 +26,8 @@ use crate::sql::{Database, NewTable, without_passwords};
 pub fn register(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
+    state.config_mut().set_extension(Arc::new(TransactionManager::default()));
+    state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.
         for name in backend.schemes().0 {
@@ -73,7 +77,7 @@ impl Backend {
 ///
 /// # Errors
 /// `Config` for a scheme that this build does not know.
-pub(super) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
+pub(crate) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match Backend::ALL.iter().find(|backend| backend.schemes().0.contains(&scheme)) {
         Some(backend) => backend.open(url, options),

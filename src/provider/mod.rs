@@ -1,7 +1,9 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
+mod agreement;
 mod defaults;
 mod factory;
+mod fanout;
 mod in_order;
 mod pushdown;
 mod scan;
@@ -12,7 +14,12 @@ use datafusion::common::DataFusionError;
 
 use crate::error::Error;
 
+#[cfg(feature = "cli")]
+pub(crate) use agreement::decision_log;
+#[cfg(feature = "cli")]
+pub(crate) use factory::database;
 pub use factory::register;
+pub use fanout::FanoutTable;
 pub use sink::LandfallSink;
 pub use table::LandfallTable;
 

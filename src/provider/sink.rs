@@ -16,39 +16,56 @@ use futures::TryStreamExt;
 use log::warn;
 
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::{Interrupt, Landed, run};
-use crate::sql::Database;
-use crate::xa::{Existing, JobId, OnConflict, WriteSpec};
+use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
+use crate::xa::{Existing, OnConflict, Protocol, TransactionManager, WriteStats};
 
-/// A [`DataSink`] that lands a stream in a table: all of it or nothing, and with a job once.
+/// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, and with a job once.
 #[derive(Debug)]
 pub struct LandfallSink {
-    database: Arc<dyn Database>,
-    spec: WriteSpec,
+    write: Write,
     schema: SchemaRef,
-    job: Option<JobId>,
 }
 
 impl LandfallSink {
-    pub(super) fn new(database: Arc<dyn Database>, spec: WriteSpec, job: Option<JobId>) -> Self {
+    pub(super) fn new(write: Write) -> Self {
         // Every column may bring NULL here: the branch refuses one with the row that it is in, DataFusion without.
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
-        let schema = Arc::new(Schema::new(spec.columns.fields().iter().map(nullable).collect::<Vec<_>>()));
-        Self { database, spec, schema, job }
+        let columns = write.targets.iter().take(1).flat_map(|target| target.spec.columns.fields());
+        let schema = Arc::new(Schema::new(columns.map(nullable).collect::<Vec<_>>()));
+        Self { write, schema }
+    }
+
+    /// The tables' names, for messages.
+    fn tables(&self) -> String {
+        self.write.targets.iter().map(|target| target.spec.table.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl DisplayAs for LandfallSink {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LandfallSink({}, table={}", self.database.location(), self.spec.table)?;
-        if self.spec.existing != Existing::Keep {
-            f.write_str(", overwrite")?;
+        f.write_str("LandfallSink(")?;
+        for (index, Target { resource, spec, writers, .. }) in self.write.targets.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{}, table={}", resource.location(), spec.table)?;
+            if spec.existing != Existing::Keep {
+                f.write_str(", overwrite")?;
+            }
+            if spec.on_conflict != OnConflict::Error {
+                write!(f, ", on_conflict={} by ({})", spec.on_conflict.as_str(), spec.key.join(", "))?;
+            }
+            match writers {
+                WriterCount::Exactly(1) | WriterCount::UpTo(1) => {}
+                WriterCount::Exactly(writers) => write!(f, ", writers={writers}")?,
+                WriterCount::UpTo(writers) => write!(f, ", writers=1 to {writers}")?,
+            }
         }
-        if self.spec.on_conflict != OnConflict::Error {
-            write!(f, ", on_conflict={} by ({})", self.spec.on_conflict.as_str(), self.spec.key.join(", "))?;
-        }
-        if let Some(job) = &self.job {
+        if let Some(job) = &self.write.job {
             write!(f, ", job={job}")?;
+        }
+        if self.write.protocol == Protocol::TwoPhase || self.write.targets.len() > 1 {
+            write!(f, ", commit=two_phase, log={}", self.write.log.url())?;
         }
         f.write_str(")")
     }
@@ -58,7 +75,9 @@ impl DisplayAs for LandfallSink {
 impl DataSink for LandfallSink {
     /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them.
     fn metrics(&self) -> Option<MetricsSet> {
-        let stats = &self.spec.stats;
+        let all = || self.write.targets.iter().map(|target| &target.spec.stats);
+        let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();
+        let total = |of: fn(&WriteStats) -> Duration| all().map(|stats| of(stats)).sum();
         let count = |name: &'static str, value: u64| {
             let count = Count::new();
             count.add(usize::try_from(value).unwrap_or(usize::MAX));
@@ -71,11 +90,11 @@ impl DataSink for LandfallSink {
         };
         let mut metrics = MetricsSet::new();
         for value in [
-            count("rows", stats.rows()),
-            count("bytes", stats.bytes()),
-            time("encode_time", stats.encode_time()),
-            time("send_time", stats.send_time()),
-            time("commit_time", stats.commit_time()),
+            count("rows", sum(WriteStats::rows)),
+            count("bytes", sum(WriteStats::bytes)),
+            time("encode_time", total(WriteStats::encode_time)),
+            time("send_time", total(WriteStats::send_time)),
+            time("commit_time", total(WriteStats::commit_time)),
         ] {
             metrics.push(Arc::new(Metric::new(value, None)));
         }
@@ -89,14 +108,17 @@ impl DataSink for LandfallSink {
     async fn write_all(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> DfResult<u64> {
         let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
         let input = data.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error));
-        let landed = run(self.database.as_ref(), &self.spec, self.job.as_ref(), input, &interrupt).await;
-        let doing = |error: Error| error.with_context(format!("writing table {}", self.spec.table));
+        let manager = context.session_config().get_extension::<TransactionManager>().unwrap_or_default();
+        let landed = run(&manager, &self.write, input, &interrupt).await;
+        let doing = |error: Error| error.with_context(format!("writing table {}", self.tables()));
         match landed.map_err(doing)? {
             Landed::Rows(rows) => Ok(rows),
             Landed::Before(record) => {
                 warn!(
                     "job '{}' is finished: its {} rows are in table {} already, nothing was written",
-                    record.job, record.rows, self.spec.table
+                    record.job,
+                    record.rows,
+                    self.tables()
                 );
                 Ok(0)
             }

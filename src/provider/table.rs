@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -13,18 +14,21 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use log::warn;
 
 use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::SinkOptions;
+use crate::options::{Commit, SinkOptions};
+use crate::pipeline::{Target, WriterCount};
+use crate::provider::agreement::Wishes;
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::factory::database;
 use crate::provider::in_order::InOrderExec;
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
-use crate::sql::{Comparison, Database, Filled, NewTable, Query, Table};
-use crate::xa::{Existing, OnConflict, WriteSpec};
+use crate::sql::{Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
+use crate::xa::{Capability, Existing, OnConflict, Protocol, WriteSpec};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ pub struct LandfallTable {
     defaults: HashMap<String, Expr>,
     options: SinkOptions,
     definition: Option<String>,
+    noted: AtomicBool,
 }
 
 impl LandfallTable {
@@ -140,6 +145,7 @@ impl LandfallTable {
             defaults,
             options,
             definition: None,
+            noted: AtomicBool::new(false),
         })
     }
 
@@ -161,6 +167,68 @@ impl LandfallTable {
         Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
     }
 
+    pub(super) fn options(&self) -> &SinkOptions {
+        &self.options
+    }
+
+    /// The columns of a plan that are written: not those that are left to the server.
+    pub(super) fn written(&self, input: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self.without_generated(without_server_defaults(input)?))
+    }
+
+    /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
+    pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
+        let columns = input.schema();
+        if columns.fields().is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "no column is written: name one at least"));
+        }
+        check_names(&self.table, &columns)?;
+        let mut spec = self.spec(columns, op)?;
+        if spec.existing == Existing::Delete && reads(input, self.database.as_ref()) {
+            spec.existing = Existing::DeleteWhileRead;
+        }
+        let capability = self.database.capability().await?;
+        let dispatch = self.database.dispatch(&self.table, &spec);
+        let most = match (&dispatch, capability, self.options.commit) {
+            (Dispatch::OneWriter(reason), ..) => {
+                if self.options.writers.is_some_and(|asked| asked > 1) {
+                    self.note(format!("has one writer: {reason}"));
+                }
+                1
+            }
+            // Where that is not enough for what was asked, the plan is refused.
+            (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
+            (_, Capability::OnePhase, Commit::TwoPhase) => 1,
+            (_, Capability::OnePhase, Commit::Auto) => {
+                self.note(format!(
+                    "has one writer and commits in one phase: max_prepared_transactions is 0 in {}; several writers \
+                     take as many",
+                    self.database.location()
+                ));
+                1
+            }
+            (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
+            (_, Capability::TwoPhase { .. }, Commit::TwoPhase) => u16::MAX,
+        };
+        let writers = match self.options.writers {
+            Some(asked) => {
+                if asked > most && most > 1 {
+                    self.note(format!("has {most} writers, not {asked}: see the server's max_prepared_transactions"));
+                }
+                WriterCount::Exactly(asked.min(most))
+            }
+            None => WriterCount::UpTo(writers.min(most)),
+        };
+        Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, dispatch, writers })
+    }
+
+    /// Says something about the table, once.
+    fn note(&self, what: String) {
+        if !self.noted.swap(true, Relaxed) {
+            warn!("table {} {what}", self.table.name);
+        }
+    }
+
     /// What a write of these columns is to do.
     fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
         let (existing, on_conflict) = match op {
@@ -179,8 +247,15 @@ impl LandfallTable {
                 key.join(", ")
             )));
         }
-        let spec =
-            WriteSpec { table: self.table.name.clone(), columns, existing, on_conflict, key, stats: Arc::default() };
+        let spec = WriteSpec {
+            table: self.table.name.clone(),
+            columns,
+            existing,
+            on_conflict,
+            key,
+            protocol: Protocol::OnePhase,
+            stats: Arc::default(),
+        };
         self.database.check(&self.table, &spec)?;
         Ok(spec)
     }
@@ -285,20 +360,27 @@ impl TableProvider for LandfallTable {
         op: InsertOp,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
-        let input = self.without_generated(without_server_defaults(input)?);
-        let columns = input.schema();
-        if columns.fields().is_empty() {
-            return Err(doing(Error::new(ErrorKind::Unsupported, "no column is written: name one at least")).into());
-        }
-        check_names(&self.table, &columns).map_err(doing)?;
-        let mut spec = self.spec(columns, op).map_err(doing)?;
-        if spec.existing == Existing::Delete && reads(&input, self.database.as_ref()) {
-            spec.existing = Existing::DeleteWhileRead;
-        }
-        let sink = LandfallSink::new(Arc::clone(&self.database), spec, self.options.job.clone());
-        // What the query sorts must arrive sorted: the last row of a key wins.
-        let order = input.output_ordering().cloned().map(LexRequirement::from);
-        let input = if order.is_some() { input } else { Arc::new(InOrderExec::new(input)) };
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+        let input = self.written(input)?;
+        let target = self.target(&input, op, default_writers()).await.map_err(doing)?;
+        let wishes = Wishes::try_new(&self.options).map_err(doing)?;
+        let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
+        let (input, order) = sorted(input);
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(LandfallSink::new(write)), order)))
+    }
+}
+
+/// As many writers as this machine can feed beside the query; more than 4 gain nothing at one server.
+fn default_writers() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).unwrap_or(u16::MAX).min(4)
+}
+
+/// The input of a sink: what the query sorts must arrive sorted, as the last row of a key wins; else in the order of
+/// its source.
+pub(super) fn sorted(input: Arc<dyn ExecutionPlan>) -> (Arc<dyn ExecutionPlan>, Option<LexRequirement>) {
+    let order = input.output_ordering().cloned().map(LexRequirement::from);
+    match order {
+        Some(order) => (input, Some(order)),
+        None => (Arc::new(InOrderExec::new(input)), None),
     }
 }

@@ -25,6 +25,17 @@ pub enum Dialect {
     Postgres,
 }
 
+/// How rows are dealt out to several writers of one transaction, which do not see each other's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dispatch {
+    /// They are not: one writer takes them all, for this reason.
+    OneWriter(&'static str),
+    /// Batch by batch.
+    RoundRobin,
+    /// Rows that are equal in these columns go to the same writer.
+    ByKey(Vec<String>),
+}
+
 /// A value in a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parameter {
@@ -117,9 +128,6 @@ pub trait Database: ResourceManager {
     /// Whose SQL it speaks.
     fn dialect(&self) -> Dialect;
 
-    /// Where it is, without secrets: for plans, messages and logs.
-    fn location(&self) -> String;
-
     /// Describes a table; `None` where it is not there.
     async fn table(&self, name: &str) -> Result<Option<Table>>;
 
@@ -137,6 +145,11 @@ pub trait Database: ResourceManager {
     /// # Errors
     /// `Schema`, naming the column and both types.
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()>;
+
+    /// How rows of a write can be dealt out to several writers.
+    fn dispatch(&self, _: &Table, _: &WriteSpec) -> Dispatch {
+        Dispatch::OneWriter("the database has one writer at a time")
+    }
 
     /// Starts a query and streams its rows. The read begins with this call, not with the first poll.
     fn query(&self, query: Query) -> Result<BatchStream>;

@@ -86,6 +86,7 @@ mod tests {
             existing: Existing::Keep,
             on_conflict,
             key: vec!["k".into()],
+            protocol: crate::xa::Protocol::OnePhase,
             stats: Arc::default(),
         };
         insert_into("INSERT INTO", &table, &spec, 2)

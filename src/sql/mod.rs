@@ -7,7 +7,7 @@ mod secrets;
 mod table;
 mod targets;
 
-pub use database::{BatchStream, Database, Dialect, OrderKey, Parameter, Query};
+pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;

@@ -113,7 +113,10 @@ impl<E> Targets<E> {
 
     /// Says which row of the stream and which column an error is about.
     fn at(&self, target: &Target<E>, error: Error) -> Error {
-        let row = error.row().map(|row| format!("row {}, ", self.rows + row as u64 + 1)).unwrap_or_default();
-        error.with_context(format!("{row}column \"{}\" (declared {})", target.name, target.sql_type))
+        let column = format!("column \"{}\" (declared {})", target.name, target.sql_type);
+        match error.row().map(|row| self.rows + row as u64 + 1) {
+            Some(row) => error.in_rows(row, row, format!(", {column}")),
+            None => error.with_context(column),
+        }
     }
 }

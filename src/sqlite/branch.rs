@@ -27,6 +27,8 @@ pub(super) struct SqliteBranch {
     targets: Targets<Encoder>,
     slices: Option<mpsc::Sender<Rows>>,
     thread: Option<JoinHandle<Result<Writer>>>,
+    /// What the thread gave back.
+    writer: Option<Writer>,
     abandoned: Arc<AtomicBool>,
 }
 
@@ -37,16 +39,24 @@ impl SqliteBranch {
         let abandoned = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&abandoned);
         let thread = tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen));
-        Ok(Self { targets, slices: Some(sender), thread: Some(thread), abandoned })
+        Ok(Self { targets, slices: Some(sender), thread: Some(thread), writer: None, abandoned })
     }
 
     /// Waits until all rows are inserted; an error has rolled the transaction back.
-    async fn finish(&mut self) -> Result<Writer> {
+    async fn finish(&mut self) -> Result<()> {
         self.slices = None;
-        let Some(thread) = self.thread.take() else {
-            return Err(Error::internal("the branch failed before and cannot go on"));
-        };
-        thread.await.map_err(|error| Error::internal(format!("the SQLite thread ended: {error}")))?
+        if let Some(thread) = &mut self.thread {
+            let ended = thread.await;
+            self.thread = None;
+            let ended = ended.map_err(|error| Error::internal(format!("the SQLite thread ended: {error}")))?;
+            self.writer = Some(ended?);
+        }
+        Ok(())
+    }
+
+    async fn take_writer(&mut self) -> Result<Writer> {
+        self.finish().await?;
+        self.writer.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
     }
 }
 
@@ -66,7 +76,9 @@ impl Branch for SqliteBranch {
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let rows = Rows { columns, count: slice.num_rows() };
-            let Some(slices) = &self.slices else { return self.finish().await.map(drop) };
+            let Some(slices) = &self.slices else {
+                return Err(Error::internal("the branch is complete, or failed before"));
+            };
             if slices.send(rows).await.is_err() {
                 // The thread takes no more: it has failed, and says why.
                 self.finish().await?;
@@ -76,13 +88,17 @@ impl Branch for SqliteBranch {
         Ok(())
     }
 
+    async fn flush(&mut self) -> Result<()> {
+        self.finish().await
+    }
+
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.rollback().await?;
         Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare a transaction: it commits in one phase"))
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let writer = self.finish().await?;
+        let writer = self.take_writer().await?;
         if self.abandoned.load(Relaxed) {
             return Err(Error::internal("the branch failed before and cannot be committed"));
         }

@@ -1,12 +1,12 @@
 //! The ledger in a SQLite database.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, Params, TransactionBehavior, params};
 
 use super::{Missing, Sqlite, blocking};
-use crate::error::Result;
-use crate::log::ledger::{CHECKPOINT, DECIDE, FORGET, LAST_EPOCH, Row, STANDING, TABLE, signed, unsigned};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobId, JobState};
+use crate::error::{Error, Result};
+use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
+use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
 
 const DDL: &str = include_str!("../../sql/ledger/sqlite.sql");
 
@@ -15,11 +15,13 @@ impl DecisionLog for Sqlite {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
         let database = self.clone();
         blocking(move || {
-            let mut connection = database.open(Missing::Refuse)?;
+            let mut connection = database.open_for_writing()?;
             let error = |error| database.error(error).with_context("writing the ledger");
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
             let stands = database.decide_in(&transaction, &proposal)?;
+            failpoint("ledger.decide.before");
             transaction.commit().map_err(error)?;
+            failpoint("ledger.decide.after");
             Ok(stands)
         })
         .await
@@ -27,23 +29,30 @@ impl DecisionLog for Sqlite {
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
         let (database, job) = (self.clone(), job.clone());
-        blocking(move || {
-            let connection = database.open(Missing::Refuse)?;
-            database.read_ledger(&connection, &job)
-        })
-        .await
+        blocking(move || ledger::state(database.read_ledger(READ, [job.as_str()])?)).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>> {
+        let database = self.clone();
+        blocking(move || ledger::jobs(database.read_ledger(JOBS, [])?)).await
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
         let (database, job) = (self.clone(), job.clone());
-        blocking(move || {
-            let connection = database.open(Missing::Refuse)?;
-            connection
-                .execute(FORGET, params![job.as_str(), signed(before.0)?])
-                .map_err(|error| database.error(error).with_context("cleaning the ledger"))?;
-            Ok(())
-        })
-        .await
+        blocking(move || database.clean_ledger(FORGET, params![job.as_str(), signed(before.0)?])).await
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<()> {
+        let (database, job) = (self.clone(), job.clone());
+        blocking(move || database.clean_ledger(REMOVE, [job.as_str()])).await
+    }
+
+    fn url(&self) -> String {
+        self.location_text()
+    }
+
+    fn ledger_table(&self) -> Option<String> {
+        self.ledger.argument()
     }
 }
 
@@ -53,30 +62,43 @@ impl Sqlite {
         let (job, epoch) = (proposal.job.as_str(), signed(proposal.epoch.0)?);
         let rows = signed(proposal.rows)?;
         let decide = || {
-            connection.execute_batch(DDL)?;
+            connection.execute_batch(&self.ledger.sql(DDL))?;
             let (decision, positions) = (proposal.decision.as_str(), proposal.positions.to_token());
-            connection.execute(DECIDE, params![job, epoch, proposal.gtrid, decision, rows, positions])?;
-            connection.query_row(STANDING, params![job, epoch], read_row)
+            let gtrid = proposal.gtrid.to_string();
+            connection.execute(&self.ledger.sql(DECIDE), params![job, epoch, gtrid, decision, rows, positions])?;
+            connection.query_row(&self.ledger.sql(STANDING), params![job, epoch], read_row)
         };
-        decide().map_err(|error| self.error(error).with_context("writing the ledger"))?.into_record(&proposal.job)
+        decide().map_err(|error| self.error(error).with_context("writing the ledger"))?.into_record()
     }
 
-    fn read_ledger(&self, connection: &Connection, job: &JobId) -> Result<JobState> {
+    fn read_ledger(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
+        let connection = self.open(Missing::Refuse)?;
         let read = || -> rusqlite::Result<_> {
-            if !connection.table_exists(None, TABLE)? {
-                return Ok((None, None));
+            if !connection.table_exists(None, self.ledger.table())? {
+                return Ok(Vec::new());
             }
-            let last: Option<i64> = connection.query_row(LAST_EPOCH, [job.as_str()], |row| row.get(0))?;
-            Ok((last, connection.query_row(CHECKPOINT, [job.as_str()], read_row).optional()?))
+            connection.prepare(&self.ledger.sql(sql))?.query_map(parameters, read_row)?.collect()
         };
-        let (last, checkpoint) = read().map_err(|error| self.error(error).with_context("reading the ledger"))?;
-        Ok(JobState {
-            last_epoch: last.map(unsigned).transpose()?.map(Epoch),
-            checkpoint: checkpoint.map(|row| row.into_record(job)).transpose()?,
-        })
+        read().map_err(|error| self.error(error).with_context("reading the ledger"))
+    }
+
+    fn clean_ledger(&self, sql: &str, parameters: impl Params) -> Result<()> {
+        let connection = self.open_for_writing()?;
+        let cleaned = connection.execute(&self.ledger.sql(sql), parameters);
+        cleaned
+            .map(drop)
+            .map_err(|error: rusqlite::Error| -> Error { self.error(error).with_context("cleaning the ledger") })
     }
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { epoch: row.get(0)?, gtrid: row.get(1)?, decision: row.get(2)?, rows: row.get(3)?, positions: row.get(4)? })
+    Ok(Row {
+        job: row.get(0)?,
+        epoch: row.get(1)?,
+        gtrid: row.get(2)?,
+        decision: row.get(3)?,
+        rows: row.get(4)?,
+        positions: row.get(5)?,
+        decided_at: row.get(6)?,
+    })
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::ledger::Ledger;
 use crate::options::{SinkOptions, Uint64};
 
 /// A SQLite database.
@@ -30,6 +31,7 @@ pub struct Sqlite {
     lock_timeout: Duration,
     uint64: Uint64,
     pragmas: Vec<(String, String)>,
+    ledger: Ledger,
 }
 
 /// Whether a file that is not there is made.
@@ -68,6 +70,7 @@ impl Sqlite {
             lock_timeout: options.lock_timeout,
             uint64: options.uint64,
             pragmas: options.pragmas.clone(),
+            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
         })
     }
 
@@ -93,6 +96,19 @@ impl Sqlite {
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
             .map_err(|error| self.error(error))?;
         Ok(connection)
+    }
+
+    /// Opens a connection with the settings that a write has.
+    fn open_for_writing(&self) -> Result<Connection> {
+        let connection = self.open(Missing::Refuse)?;
+        for (name, value) in &self.pragmas {
+            self.pragma(&connection, name, value)?;
+        }
+        Ok(connection)
+    }
+
+    fn location_text(&self) -> String {
+        format!("sqlite:{}", self.path.display())
     }
 
     fn pragma(&self, connection: &Connection, name: &str, value: &str) -> Result<()> {

@@ -9,12 +9,16 @@ use super::encode::Encoder;
 use super::{Sqlite, blocking, scan};
 use crate::error::Result;
 use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
-use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobId, Resolution, ResourceManager, WriteSpec, Xid};
+use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid};
 
 #[async_trait]
 impl ResourceManager for Sqlite {
-    fn capability(&self) -> Capability {
-        Capability::OnePhase
+    fn location(&self) -> String {
+        self.location_text()
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        Ok(Capability::OnePhase)
     }
 
     async fn start(&self, _: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
@@ -31,7 +35,7 @@ impl ResourceManager for Sqlite {
         Ok(Resolution::Unknown)
     }
 
-    async fn in_doubt(&self, _: Option<&JobId>) -> Result<Vec<InDoubt>> {
+    async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         Ok(Vec::new())
     }
 
@@ -44,10 +48,6 @@ impl ResourceManager for Sqlite {
 impl Database for Sqlite {
     fn dialect(&self) -> Dialect {
         Dialect::Sqlite
-    }
-
-    fn location(&self) -> String {
-        format!("sqlite:{}", self.path.display())
     }
 
     async fn table(&self, name: &str) -> Result<Option<Table>> {

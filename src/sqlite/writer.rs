@@ -6,10 +6,10 @@ use rusqlite::{Connection, ffi, limits::Limit};
 
 use super::encode::{Encoder, Rows, Stored};
 use super::statement::Statement;
-use super::{Missing, Sqlite, catalog};
+use super::{Sqlite, catalog};
 use crate::error::{Error, Result};
 use crate::sql::{Targets, insert_into, quote};
-use crate::xa::{DecisionRecord, Existing, Outcome, WriteSpec};
+use crate::xa::{DecisionRecord, Existing, Outcome, WriteSpec, failpoint::failpoint};
 
 /// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -54,10 +54,9 @@ impl Counting {
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
     pub(super) fn begin(database: Sqlite, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
-        let connection = database.open(Missing::Refuse)?;
-        database.pragma(&connection, "cache_size", &format!("-{CACHE_KIB}"))?;
-        for (name, value) in &database.pragmas {
-            database.pragma(&connection, name, value)?;
+        let connection = database.open_for_writing()?;
+        if !database.pragmas.iter().any(|(name, _)| name == "cache_size") {
+            database.pragma(&connection, "cache_size", &format!("-{CACHE_KIB}"))?;
         }
         connection
             .execute_batch("BEGIN IMMEDIATE")
@@ -124,12 +123,14 @@ impl Writer {
                     | ffi::SQLITE_CONSTRAINT_DATATYPE
             )
         );
-        let place = match (size, self.counting) {
-            (1, _) => format!("row {first}"),
-            (_, Counting::EveryRow) if of_a_row => format!("row {}", first + self.connection.changes()),
-            _ => format!("rows {first} to {}", first + size as u64 - 1),
+        let (first, last) = match self.counting {
+            Counting::EveryRow if of_a_row && size > 1 => {
+                let row = first + self.connection.changes();
+                (row, row)
+            }
+            _ => (first, first + size as u64 - 1),
         };
-        self.database.error(error).with_context(place)
+        self.database.error(error).in_rows(first, last, "")
     }
 
     /// Commits the rows, and the record with them where there is one.
@@ -144,7 +145,9 @@ impl Writer {
                 return Ok(Outcome::Fenced(stands));
             }
         }
+        failpoint("sqlite.commit.before");
         connection.execute_batch("COMMIT").map_err(error)?;
+        failpoint("sqlite.commit.after");
         Ok(Outcome::Committed)
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Epoch, JobId};
+use crate::xa::{Epoch, Gtrid, JobId, JobNumber};
 
 /// What became of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct DecisionRecord {
     /// The epoch decided.
     pub epoch: Epoch,
     /// The global transaction that proposed it; tells whose proposal stands.
-    pub gtrid: String,
+    pub gtrid: Gtrid,
     /// Commit or abort.
     pub decision: Decision,
     /// Rows consumed by the epoch; 0 for an abort.
@@ -84,13 +84,69 @@ pub struct DecisionRecord {
     pub positions: Positions,
 }
 
-/// What a log knows of a job.
+impl DecisionRecord {
+    /// What it says of a transaction for its epoch or an earlier one: commit, where it is that one's own commit;
+    /// abort in any other case, as the epoch is taken.
+    pub fn verdict(&self, gtrid: &Gtrid) -> Decision {
+        if self.gtrid == *gtrid { self.decision } else { Decision::Abort }
+    }
+}
+
+/// What a log knows of a job: the records that it keeps, by epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobState {
-    /// The last epoch that has a record.
-    pub last_epoch: Option<Epoch>,
+    records: Vec<DecisionRecord>,
+}
+
+impl JobState {
+    /// The state that these records make.
+    pub fn new(mut records: Vec<DecisionRecord>) -> Self {
+        records.sort_by_key(|record| record.epoch);
+        Self { records }
+    }
+
+    /// The records, by epoch.
+    pub fn records(&self) -> &[DecisionRecord] {
+        &self.records
+    }
+
+    /// The last record.
+    pub fn last(&self) -> Option<&DecisionRecord> {
+        self.records.last()
+    }
+
     /// The last committed epoch.
-    pub checkpoint: Option<DecisionRecord>,
+    pub fn checkpoint(&self) -> Option<&DecisionRecord> {
+        self.records.iter().rfind(|record| record.decision == Decision::Commit)
+    }
+
+    /// The job's number in this log.
+    pub fn number(&self) -> Option<JobNumber> {
+        self.last().map(|record| record.gtrid.job())
+    }
+
+    /// The record that decides an epoch: its own, or, where that is forgotten or was never made, the next later one.
+    pub fn standing(&self, epoch: Epoch) -> Option<&DecisionRecord> {
+        self.records.iter().find(|record| record.epoch >= epoch)
+    }
+
+    /// The records without those that may be forgotten: of epochs before `before`, but never the last record, nor the
+    /// last commit.
+    pub fn kept(&self, before: Epoch) -> impl Iterator<Item = &DecisionRecord> {
+        let kept = [self.last(), self.checkpoint()].map(|record| record.map(|record| record.epoch));
+        self.records.iter().filter(move |record| record.epoch >= before || kept.contains(&Some(record.epoch)))
+    }
+}
+
+/// A job as a log lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEntry {
+    /// Its name.
+    pub job: JobId,
+    /// Its records.
+    pub state: JobState,
+    /// When the last of them was made, by the log's clock: for people.
+    pub decided_at: String,
 }
 
 /// Where decision records live. Creating one is put-if-absent, and that is the whole agreement between runs.
@@ -106,9 +162,23 @@ pub trait DecisionLog: Debug + Send + Sync {
     /// What is known of a job; reads only.
     async fn read(&self, job: &JobId) -> Result<JobState>;
 
+    /// Every job that is known; reads only.
+    async fn jobs(&self) -> Result<Vec<JobEntry>>;
+
     /// Removes the records of epochs before `before`, but never the last record nor the last committed one.
-    /// A forgotten epoch stays decided.
+    /// A forgotten epoch stays decided. Only for epochs whose branches are all completed.
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()>;
+
+    /// Removes all records of a job that nobody will run again, and whose branches are all completed.
+    async fn remove(&self, job: &JobId) -> Result<()>;
+
+    /// Where it is, as the program's option `--log` takes it; without secrets.
+    fn url(&self) -> String;
+
+    /// The table that it is in there, where that has another name than usual.
+    fn ledger_table(&self) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -1,34 +1,113 @@
-//! The transaction manager: opens a job's next epoch and brings it to its decision.
+//! The transaction manager: opens a job's next epoch and drives its branches to their end.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use futures::StreamExt;
+use futures::future::{join_all, try_join_all};
+use futures::stream::FuturesUnordered;
 use log::warn;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Branch, Decision, DecisionLog, DecisionRecord, Epoch, JobId, JobState, Outcome, Positions, Xid};
+use crate::xa::failpoint::failpoint;
+use crate::xa::recovery::recover_job;
+use crate::xa::{
+    Action, Branch, Decision, DecisionLog, DecisionRecord, Epoch, Event, Gtrid, JobId, JobNumber, JobState, Outcome,
+    Positions, Protocol, ResourceManager, State, Vote, Xid,
+};
 
 /// What opening a job found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Opened {
     /// The job was finished before; this is its last record.
     Finished(DecisionRecord),
-    /// The job is this run's to write, in this epoch.
-    Epoch(Epoch),
+    /// The job is this run's to write.
+    Run(Run),
 }
 
-/// One run of a write. It holds no state beside its name: what was decided is in the log.
-#[derive(Debug)]
+/// What a job is in its log, and which databases its branches can be in.
+#[derive(Debug, Clone)]
+pub struct Undertaking {
+    /// Where it is decided.
+    pub log: Arc<dyn DecisionLog>,
+    /// Its name; without one, it is remembered only until it is complete.
+    pub job: Option<JobId>,
+    /// What it writes.
+    pub table: String,
+    /// The databases.
+    pub resources: Vec<Arc<dyn ResourceManager>>,
+}
+
+/// A branch, and the database that it is in.
+pub struct Member {
+    /// The database.
+    pub resource: Arc<dyn ResourceManager>,
+    /// Its name there.
+    pub xid: Xid,
+    /// How it was started; at most one of a transaction commits in one phase.
+    pub protocol: Protocol,
+    /// The open branch.
+    pub branch: Box<dyn Branch>,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Member({} in {})", self.xid, self.resource.location())
+    }
+}
+
+/// Drives the runs of one process; clones share what is live.
+#[derive(Debug, Clone, Default)]
 pub struct TransactionManager {
-    log: Arc<dyn DecisionLog>,
-    job: Option<JobId>,
-    table: String,
-    run: Uuid,
+    live: Arc<DashMap<String, State>>,
+    patience: Patience,
 }
 
-/// What to do with a job whose log says `state`: a pure function, so that each case can be tested.
-fn next_step(state: JobState, job: &JobId, table: &str) -> Result<Opened> {
-    if let Some(checkpoint) = state.checkpoint {
+/// How long to try again what must not fail: the log's answer, and the completion of a decided branch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience(ExponentialBuilder);
+
+impl Default for Patience {
+    /// From 50 ms to 2 s, for about 20 s.
+    fn default() -> Self {
+        let longest = Duration::from_secs(2);
+        Self(
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(50))
+                .with_max_delay(longest)
+                .with_max_times(14),
+        )
+    }
+}
+
+impl Patience {
+    /// Does it again until it succeeds, or fails in a way that time does not heal.
+    pub(super) async fn with<T, F: Future<Output = Result<T>>>(self, act: impl FnMut() -> F) -> Result<T> {
+        let may_heal = |error: &Error| error.kind().is_transient() || error.kind() == ErrorKind::InDoubt;
+        act.retry(self.0.build()).when(may_heal).await
+    }
+}
+
+/// One run of a job, which has claimed it.
+#[derive(Debug)]
+pub struct Run {
+    manager: TransactionManager,
+    undertaking: Undertaking,
+    job: JobId,
+    number: JobNumber,
+    run: Uuid,
+    epoch: Epoch,
+    key: String,
+}
+
+/// What to do with a job whose log says `state`: finished, or the next epoch. A pure function.
+fn next_epoch(state: &JobState, job: &JobId, table: &str) -> Result<Result<Epoch, DecisionRecord>> {
+    if let Some(checkpoint) = state.checkpoint() {
         let other = &checkpoint.positions.table;
         if other != table {
             return Err(Error::config(format!(
@@ -37,145 +116,509 @@ fn next_step(state: JobState, job: &JobId, table: &str) -> Result<Opened> {
             )));
         }
         if checkpoint.positions.end {
-            return Ok(Opened::Finished(checkpoint));
+            return Ok(Err(checkpoint.clone()));
         }
     }
-    Ok(Opened::Epoch(state.last_epoch.map_or(Epoch(1), Epoch::next)))
+    Ok(Ok(state.last().map_or(Epoch(1), |last| last.epoch.next())))
 }
 
 impl TransactionManager {
-    /// A new run of `job`, or of a write that is not remembered.
-    pub fn new(log: Arc<dyn DecisionLog>, job: Option<JobId>, table: String) -> Self {
-        Self { log, job, table, run: Uuid::new_v4() }
-    }
-
-    /// The name of this run's transaction for `epoch`.
-    pub fn xid(&self, epoch: Epoch) -> Xid {
-        Xid::new(self.job.as_ref(), epoch, self.run)
-    }
-
-    /// Opens the job: says that it is finished, or claims it by deciding ABORT for its next epoch, which fences
-    /// every other run of it, and returns the epoch to write. The latest run to claim wins.
+    /// Opens a job: says that it is finished, or claims it by deciding ABORT for its next epoch, which fences every
+    /// other run of it. The latest run to claim wins. Branches that earlier runs left prepared are ended as the log
+    /// says. A write without a job is claimed by [`Run::announce`], where it is needed.
     ///
     /// # Errors
-    /// `Config` when the job wrote another table before; any error of the log.
-    pub async fn open(&self) -> Result<Opened> {
-        let Some(job) = &self.job else { return Ok(Opened::Epoch(Epoch(1))) };
+    /// `Config` when the job wrote another table before, or is being written in this process; any error of the log,
+    /// and of a database that has branches left.
+    pub async fn open(&self, undertaking: Undertaking) -> Result<Opened> {
+        let run = Uuid::new_v4();
+        let job = undertaking.job.clone().unwrap_or_else(|| JobId::of_statement(run));
+        let key = format!("{job} in {}", undertaking.log.url());
+        match self.live.entry(key.clone()) {
+            Entry::Occupied(_) => {
+                return Err(Error::config(format!(
+                    "job '{job}' is being written by another statement of this process: wait for its end, or give \
+                     this one a job of its own"
+                )));
+            }
+            Entry::Vacant(free) => drop(free.insert(State::Active)),
+        }
+        let mut opened =
+            Run { manager: self.clone(), undertaking, job, number: JobNumber::draw(), run, epoch: Epoch(2), key };
+        if opened.undertaking.job.is_none() {
+            return Ok(Opened::Run(opened));
+        }
+        let log = Arc::clone(&opened.undertaking.log);
         loop {
-            let epoch = match next_step(self.log.read(job).await?, job, &self.table)? {
-                Opened::Epoch(epoch) => epoch,
-                finished => return Ok(finished),
-            };
-            let claim = self.record(job, epoch, Decision::Abort, 0, false);
-            if self.log.decide(claim.clone()).await? == claim {
-                return Ok(Opened::Epoch(epoch.next()));
+            let state = log.read(&opened.job).await?;
+            if let Some(number) = state.number() {
+                opened.number = number;
+            }
+            match next_epoch(&state, &opened.job, &opened.undertaking.table)? {
+                Err(finished) => {
+                    opened.recover(&state).await?;
+                    return Ok(Opened::Finished(finished));
+                }
+                Ok(epoch) => {
+                    let claim = opened.record(epoch, Decision::Abort, 0);
+                    if log.decide(claim.clone()).await? != claim {
+                        continue;
+                    }
+                    failpoint("open.claimed");
+                    let mut records = state.records().to_vec();
+                    records.push(claim);
+                    opened.recover(&JobState::new(records)).await?;
+                    failpoint("open.recovered");
+                    opened.epoch = epoch.next();
+                    return Ok(Opened::Run(opened));
+                }
             }
         }
     }
 
-    /// Commits the only branch of `epoch`, whose `rows` end the job's input.
-    ///
-    /// # Errors
-    /// `Fenced` when another run took the job over; what the branch says otherwise. Nothing was written then.
-    pub async fn commit_one_phase(&self, branch: Box<dyn Branch>, epoch: Epoch, rows: u64) -> Result<()> {
-        let record = self.job.as_ref().map(|job| self.record(job, epoch, Decision::Commit, rows, true));
-        match branch.commit_one_phase(record).await? {
-            Outcome::Committed => {}
-            Outcome::Fenced(by) => {
-                return Err(Error::new(
-                    ErrorKind::Fenced,
-                    format!(
-                        "another run of job '{}' took over ({} decided epoch {}); nothing was written by this one: \
-                         see what the other one does, or run this again when it has ended",
-                        by.job, by.gtrid, by.epoch
-                    ),
-                ));
-            }
+    /// What is being written now: job and log, and where it stands.
+    pub fn live(&self) -> Vec<(String, State)> {
+        self.live.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.manager.live.remove(&self.key);
+    }
+}
+
+impl Run {
+    /// The name of a branch of it.
+    pub fn xid(&self, bqual: u16) -> Xid {
+        Xid { gtrid: self.gtrid(self.epoch), bqual }
+    }
+
+    /// Makes a write without a job known to the log, so that its branches can be recovered: before the first of them
+    /// is prepared. A job is known already.
+    pub async fn announce(&self) -> Result<()> {
+        if self.undertaking.job.is_some() {
+            return Ok(());
         }
-        if let Some(job) = &self.job {
-            // The epoch is committed whatever comes of this.
-            if let Err(error) = self.log.forget(job, epoch).await {
-                warn!("old records of job '{job}' stay in the ledger: {error}");
-            }
+        let claim = self.record(Epoch(1), Decision::Abort, 0);
+        let stands = self.undertaking.log.decide(claim.clone()).await?;
+        if stands != claim {
+            return Err(Error::internal(format!("the log knows {} already", self.job)));
         }
+        failpoint("announce.after");
         Ok(())
     }
 
-    fn record(&self, job: &JobId, epoch: Epoch, decision: Decision, rows: u64, end: bool) -> DecisionRecord {
-        DecisionRecord {
-            job: job.clone(),
-            epoch,
-            gtrid: self.xid(epoch).to_string(),
-            decision,
-            rows,
-            positions: Positions { table: self.table.clone(), end },
+    /// Gives the run up before anything was prepared.
+    pub async fn abandon(self) {
+        if self.undertaking.job.is_none() {
+            self.clean(None).await;
         }
     }
+
+    /// Commits the epoch's branches, whose `rows` end the job's input: all or none. Must be driven to its end: what
+    /// is prepared when it is dropped waits for recovery.
+    ///
+    /// # Errors
+    /// `Fenced` when another run took the job over, or what the branch says that failed first: nothing was written.
+    /// `InDoubt` when the log, or a branch after the decision, does not answer: the message says how to go on.
+    pub async fn commit(self, members: Vec<Member>, rows: u64) -> Result<()> {
+        let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
+        let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
+        let agent = agents.pop();
+        if let Some(second) = agents.first() {
+            let text = format!("{} is a second database that commits in one phase", second.resource.location());
+            let all = members.into_iter().chain(agents).chain(agent);
+            join_all(all.map(|member| member.branch.rollback())).await;
+            return Err(Error::internal(text));
+        }
+        match agent {
+            // One branch that nobody will ask about: there is nothing to agree on.
+            Some(only) if members.is_empty() && self.undertaking.job.is_none() => {
+                match only.branch.commit_one_phase(None).await? {
+                    Outcome::Committed => Ok(()),
+                    Outcome::Fenced(by) => Err(fenced(&by, &self.gtrid(self.epoch))),
+                }
+            }
+            agent => self.drive(members, agent, rows).await,
+        }
+    }
+
+    /// Goes by [`State::next`] from its beginning to its end.
+    async fn drive(&self, members: Vec<Member>, mut agent: Option<Member>, rows: u64) -> Result<()> {
+        let log = &self.undertaking.log;
+        let mut told: Vec<_> = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
+        let (mut failed, mut all_told) = (None, true);
+        let mut state = State::Active;
+        let mut event = match prepare_all(members).await {
+            Ok(read_only) => {
+                told.retain(|(_, xid)| !read_only.contains(xid));
+                if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
+            }
+            Err(error) => {
+                failed = Some(error);
+                Event::Refused
+            }
+        };
+        let decided = loop {
+            let Some((next, action)) = state.next(event) else {
+                return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
+            };
+            state = next;
+            self.manager.live.insert(self.key.clone(), state);
+            event = match (action, agent.take()) {
+                (Action::CommitLastAgent, Some(agent)) => match self.commit_last_agent(agent, rows).await {
+                    Ok(stands) => {
+                        self.note_fencing(&stands, &mut failed);
+                        Event::Stands(stands.verdict(&self.gtrid(self.epoch)))
+                    }
+                    Err(error) if error.kind() == ErrorKind::InDoubt => {
+                        let text = "the connection was lost while it committed, and nothing was written: run it again";
+                        failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
+                        Event::Silent
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        Event::Refused
+                    }
+                },
+                (Action::Decide(decision), rest) => {
+                    if let Some(agent) = rest {
+                        // The first error is the one to tell; a failing rollback cannot make more of it.
+                        let _ = agent.branch.rollback().await;
+                    }
+                    let proposal = self.record(self.epoch, decision, rows);
+                    let decide = || log.decide(proposal.clone());
+                    let stands = match state {
+                        // Nobody has to wait for it.
+                        State::Refusing => decide().await,
+                        _ => {
+                            failpoint("decide.before");
+                            self.manager.patience.with(decide).await
+                        }
+                    };
+                    match stands {
+                        Ok(stands) => {
+                            failpoint("decide.after");
+                            self.note_fencing(&stands, &mut failed);
+                            Event::Stands(stands.verdict(&proposal.gtrid))
+                        }
+                        Err(error) => {
+                            failed.get_or_insert(error);
+                            Event::Silent
+                        }
+                    }
+                }
+                (Action::Complete(decision), _) => {
+                    failpoint("complete.before");
+                    all_told = self.complete(decision, &told).await?;
+                    Event::Completed
+                }
+                (Action::Leave, _) => return Err(self.in_doubt(&told, failed)),
+                (Action::End, _) => break matches!(state, State::Ended(Decision::Commit)),
+                (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
+            };
+        };
+        match (decided, failed) {
+            (true, _) => {
+                self.clean(Some(self.epoch)).await;
+                Ok(())
+            }
+            (false, Some(error)) => {
+                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
+                if all_told && error.kind() != ErrorKind::Unavailable {
+                    self.clean(None).await;
+                }
+                Err(error)
+            }
+            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
+        }
+    }
+
+    /// Commits the branch that cannot prepare; gives the record that stands.
+    async fn commit_last_agent(&self, agent: Member, rows: u64) -> Result<DecisionRecord> {
+        failpoint("last_agent.before");
+        let record = self.record(self.epoch, Decision::Commit, rows);
+        let stands = match agent.branch.commit_one_phase(Some(record.clone())).await? {
+            Outcome::Committed => record,
+            Outcome::Fenced(by) => by,
+        };
+        failpoint("last_agent.after");
+        Ok(stands)
+    }
+
+    /// Tells every branch what was decided; whether all of them know. One that does not know of a rollback is left to
+    /// recovery.
+    async fn complete(&self, decision: Decision, told: &[(Arc<dyn ResourceManager>, Xid)]) -> Result<bool> {
+        let patience = self.manager.patience;
+        let mut telling: FuturesUnordered<_> = told
+            .iter()
+            .map(async |(resource, xid)| {
+                let done = match decision {
+                    Decision::Commit => patience.with(|| resource.commit(xid)).await,
+                    Decision::Abort => patience.with(|| resource.rollback(xid)).await,
+                };
+                done.map_err(|error| (Arc::clone(resource), error))
+            })
+            .collect();
+        let mut untold: Vec<(Arc<dyn ResourceManager>, Error)> = Vec::new();
+        while let Some(done) = telling.next().await {
+            failpoint("complete.one");
+            untold.extend(done.err());
+        }
+        failpoint("complete.all");
+        let Some((_, error)) = untold.first() else { return Ok(true) };
+        let commands = self.commands(untold.iter().map(|(resource, _)| resource));
+        if decision == Decision::Abort {
+            warn!("branches could not be rolled back ({error}); they hold locks until: {commands}");
+            return Ok(false);
+        }
+        let text = format!(
+            "it is decided that all is committed, but {} of {} branches could not be told ({error}); do not write the \
+             rows again, they appear after: {commands}",
+            untold.len(),
+            told.len()
+        );
+        Err(Error::new(ErrorKind::InDoubt, text))
+    }
+
+    /// Removes what nobody will ask for: records before `before`, and all of a write without a job.
+    async fn clean(&self, before: Option<Epoch>) {
+        let log = &self.undertaking.log;
+        let cleaned = match (&self.undertaking.job, before) {
+            (Some(job), Some(before)) => log.forget(job, before).await,
+            (Some(_), None) => Ok(()),
+            (None, _) => log.remove(&self.job).await,
+        };
+        failpoint("forget.after");
+        if let Err(error) = cleaned {
+            // What was decided stays so.
+            warn!("old records of {} stay in the log {}: {error}", self.job, log.url());
+        }
+    }
+
+    async fn recover(&self, state: &JobState) -> Result<()> {
+        let Undertaking { log, resources, .. } = &self.undertaking;
+        let recover = resources
+            .iter()
+            .map(|resource| recover_job(resource.as_ref(), log.as_ref(), &self.job, state, self.manager.patience));
+        try_join_all(recover).await.map(drop)
+    }
+
+    fn note_fencing(&self, stands: &DecisionRecord, failed: &mut Option<Error>) {
+        if stands.verdict(&self.gtrid(self.epoch)) == Decision::Abort && failed.is_none() {
+            *failed = Some(fenced(stands, &self.gtrid(self.epoch)));
+        }
+    }
+
+    fn in_doubt(&self, told: &[(Arc<dyn ResourceManager>, Xid)], failed: Option<Error>) -> Error {
+        let commands = self.commands(told.iter().map(|(resource, _)| resource));
+        let job = match &self.undertaking.job {
+            Some(job) => format!(", or run job '{job}' again"),
+            None => String::new(),
+        };
+        let url = self.undertaking.log.url();
+        let text = match told.is_empty() {
+            true => format!("whether it was committed is not known, as {url} does not answer: look there{job}"),
+            false => format!(
+                "whether it is to be committed is not known, as the decision log {url} does not answer; {} prepared \
+                 branches are kept as they are. When it answers: {commands}{job}",
+                told.len()
+            ),
+        };
+        let error = Error::new(ErrorKind::InDoubt, text);
+        match failed {
+            Some(failed) => error.with_source(failed),
+            None => error,
+        }
+    }
+
+    /// The commands that recover branches in these databases.
+    fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn ResourceManager>>) -> String {
+        let log = self.undertaking.log.url();
+        let table = self.undertaking.log.ledger_table();
+        let table = table.map(|table| format!(" --ledger-table '{table}'")).unwrap_or_default();
+        let mut commands: Vec<_> = resources
+            .map(|resource| match resource.location() {
+                location if location == log => format!("landfall recover '{location}'{table}"),
+                location => format!("landfall recover '{location}' --log '{log}'{table}"),
+            })
+            .collect();
+        commands.sort();
+        commands.dedup();
+        commands.join(" && ")
+    }
+
+    fn gtrid(&self, epoch: Epoch) -> Gtrid {
+        Gtrid::new(self.number, epoch, self.run)
+    }
+
+    fn record(&self, epoch: Epoch, decision: Decision, rows: u64) -> DecisionRecord {
+        let is_commit = decision == Decision::Commit;
+        DecisionRecord {
+            job: self.job.clone(),
+            epoch,
+            gtrid: self.gtrid(epoch),
+            decision,
+            rows: if is_commit { rows } else { 0 },
+            positions: Positions { table: self.undertaking.table.clone(), end: is_commit },
+        }
+    }
+}
+
+/// Prepares all branches at once; gives those that wrote nothing, or the first error.
+async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>> {
+    failpoint("prepare.before");
+    let mut voting: FuturesUnordered<_> =
+        members.into_iter().map(async |member| (member.xid, member.branch.prepare().await)).collect();
+    let (mut read_only, mut failed) = (Vec::new(), None);
+    while let Some((xid, vote)) = voting.next().await {
+        failpoint("prepare.one");
+        match vote {
+            Ok(Vote::Prepared) => {}
+            Ok(Vote::ReadOnly) => read_only.push(xid),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failpoint("prepare.all");
+    failed.map_or(Ok(read_only), Err)
+}
+
+/// The error of a run that may not commit.
+fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
+    let text = match by.gtrid == *own {
+        true => {
+            "a recovery took this run for dead and had it rolled back; nothing was written: run it again".to_owned()
+        }
+        false => format!(
+            "another run of job '{}' took over ({} decided epoch {}); nothing was written by this one: see what the \
+             other one does, or run this again when it has ended",
+            by.job, by.gtrid, by.epoch
+        ),
+    };
+    Error::new(ErrorKind::Fenced, text)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::xa::WriteSpec;
+    use crate::xa::conformance::columns;
     use crate::xa::memory::MemoryResource;
-    use crate::xa::{ResourceManager, WriteSpec};
 
-    fn job() -> JobId {
-        JobId::try_new("j").unwrap()
-    }
-
-    fn run(rm: &MemoryResource) -> TransactionManager {
-        TransactionManager::new(rm.decision_log(), Some(job()), "t".into())
-    }
-
-    async fn branch(rm: &MemoryResource, tm: &TransactionManager, epoch: Epoch) -> Box<dyn Branch> {
-        let columns = Arc::new(arrow::datatypes::Schema::empty());
-        let spec = WriteSpec {
+    fn spec(protocol: Protocol) -> WriteSpec {
+        WriteSpec {
             table: "t".into(),
-            columns,
+            columns: columns(),
             existing: crate::xa::Existing::Keep,
             on_conflict: crate::xa::OnConflict::Error,
             key: vec![],
+            protocol,
             stats: Arc::default(),
-        };
-        rm.start(&tm.xid(epoch), &spec).await.unwrap()
+        }
+    }
+
+    async fn open(rms: &[&MemoryResource], table: &str) -> Result<Opened> {
+        let resources: Vec<Arc<dyn ResourceManager>> =
+            rms.iter().map(|rm| Arc::new((*rm).clone()) as Arc<dyn ResourceManager>).collect();
+        let job = Some(JobId::try_new("j").unwrap());
+        let undertaking = Undertaking { log: rms[0].decision_log(), job, table: table.into(), resources };
+        TransactionManager::default().open(undertaking).await
+    }
+
+    async fn run(rms: &[&MemoryResource]) -> Run {
+        match open(rms, "t").await.unwrap() {
+            Opened::Run(run) => run,
+            Opened::Finished(record) => panic!("finished: {record:?}"),
+        }
+    }
+
+    async fn member(run: &Run, rm: &MemoryResource, bqual: u16, protocol: Protocol) -> Member {
+        let xid = run.xid(bqual);
+        let mut branch = rm.start(&xid, &spec(protocol)).await.unwrap();
+        branch.write(crate::xa::conformance::rows(0..3)).await.unwrap();
+        Member { resource: Arc::new(rm.clone()), xid, protocol, branch }
     }
 
     #[tokio::test]
     async fn a_job_is_claimed_before_it_writes_and_finished_once() {
         let rm = MemoryResource::default();
-        let first = run(&rm);
-        let Opened::Epoch(epoch) = first.open().await.unwrap() else { panic!("finished before it began") };
-        assert_eq!(epoch, Epoch(2), "epoch 1 is the claim");
-        let open = branch(&rm, &first, epoch).await;
-        first.commit_one_phase(open, epoch, 7).await.unwrap();
-        let Opened::Finished(record) = run(&rm).open().await.unwrap() else { panic!("not finished") };
-        assert_eq!((record.rows, record.epoch), (7, epoch));
+        let first = run(&[&rm]).await;
+        let branch = member(&first, &rm, 0, Protocol::OnePhase).await;
+        first.commit(vec![branch], 7).await.unwrap();
+        let Opened::Finished(record) = open(&[&rm], "t").await.unwrap() else { panic!("not finished") };
+        assert_eq!((record.rows, record.epoch), (7, Epoch(2)), "epoch 1 is the claim");
     }
 
     #[tokio::test]
     async fn a_zombie_run_cannot_commit() {
-        let rm = MemoryResource::default();
-        let zombie = run(&rm);
-        let Opened::Epoch(old) = zombie.open().await.unwrap() else { panic!() };
-        let zombie_branch = branch(&rm, &zombie, old).await;
-        let next = run(&rm);
-        let Opened::Epoch(new) = next.open().await.unwrap() else { panic!() };
-        assert!(new > old);
-        let error = zombie.commit_one_phase(zombie_branch, old, 1).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Fenced);
-        let next_branch = branch(&rm, &next, new).await;
-        next.commit_one_phase(next_branch, new, 1).await.unwrap();
+        for protocol in [Protocol::OnePhase, Protocol::TwoPhase] {
+            let rm = MemoryResource::default();
+            let zombie = run(&[&rm]).await;
+            let zombie_branch = member(&zombie, &rm, 0, protocol).await;
+            let next = run(&[&rm]).await;
+            let error = zombie.commit(vec![zombie_branch], 1).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Fenced, "{protocol:?}");
+            assert_eq!(rm.in_doubt(None).await.unwrap(), []);
+            let branch = member(&next, &rm, 0, protocol).await;
+            next.commit(vec![branch], 1).await.unwrap();
+            assert_eq!(rm.row_count(), 3);
+        }
     }
 
     #[tokio::test]
     async fn a_job_keeps_to_its_table() {
         let rm = MemoryResource::default();
-        let tm = run(&rm);
-        let Opened::Epoch(epoch) = tm.open().await.unwrap() else { panic!() };
-        let open = branch(&rm, &tm, epoch).await;
-        tm.commit_one_phase(open, epoch, 0).await.unwrap();
-        let other = TransactionManager::new(rm.decision_log(), Some(job()), "u".into());
-        assert_eq!(other.open().await.unwrap_err().kind(), ErrorKind::Config);
+        let first = run(&[&rm]).await;
+        let branch = member(&first, &rm, 0, Protocol::OnePhase).await;
+        first.commit(vec![branch], 0).await.unwrap();
+        assert_eq!(open(&[&rm], "u").await.unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[tokio::test]
+    async fn several_branches_and_a_last_agent_are_committed_together() {
+        let (one, two, agent) = (MemoryResource::default(), MemoryResource::default(), MemoryResource::one_phase());
+        let run = run(&[&agent, &one, &two]).await;
+        let members = vec![
+            member(&run, &one, 0, Protocol::TwoPhase).await,
+            member(&run, &agent, 1, Protocol::OnePhase).await,
+            member(&run, &two, 2, Protocol::TwoPhase).await,
+        ];
+        run.commit(members, 3).await.unwrap();
+        assert_eq!([one.row_count(), two.row_count(), agent.row_count()], [3; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_write_without_a_job_leaves_no_record() {
+        let (one, two) = (MemoryResource::default(), MemoryResource::default());
+        let resources: Vec<Arc<dyn ResourceManager>> = vec![Arc::new(one.clone()), Arc::new(two.clone())];
+        let undertaking = Undertaking { log: one.decision_log(), job: None, table: "t".into(), resources };
+        let Opened::Run(run) = TransactionManager::default().open(undertaking).await.unwrap() else { panic!() };
+        run.announce().await.unwrap();
+        assert_eq!(one.jobs().await.unwrap().len(), 1);
+        let members =
+            vec![member(&run, &one, 0, Protocol::TwoPhase).await, member(&run, &two, 1, Protocol::TwoPhase).await];
+        run.commit(members, 3).await.unwrap();
+        assert_eq!([one.row_count(), two.row_count()], [3; 2]);
+        assert_eq!(one.jobs().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_job_is_written_by_one_statement_of_a_process_at_a_time() {
+        let rm = MemoryResource::default();
+        let manager = TransactionManager::default();
+        let undertaking = Undertaking {
+            log: rm.decision_log(),
+            job: Some(JobId::try_new("j").unwrap()),
+            table: "t".into(),
+            resources: vec![],
+        };
+        let first = manager.open(undertaking.clone()).await.unwrap();
+        let error = manager.open(undertaking.clone()).await.unwrap_err();
+        assert!(error.to_string().contains("another statement of this process"), "{error}");
+        drop(first);
+        assert!(manager.open(undertaking).await.is_ok());
+        assert_eq!(manager.live(), []);
     }
 }

@@ -3,25 +3,31 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::xa::{
-    Branch, Capability, Decision, DecisionLog, DecisionRecord, Epoch, Existing, InDoubt, JobId, JobState, Outcome,
-    Resolution, ResourceManager, Vote, WriteSpec, Xid,
+    Branch, Capability, DecisionLog, DecisionRecord, Epoch, Existing, InDoubt, JobEntry, JobId, JobNumber, JobState,
+    Outcome, Resolution, ResourceManager, Vote, WriteSpec, Xid,
 };
 
 /// A table and a ledger in memory. It appends and overwrites; it knows no keys.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryResource(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub struct MemoryResource {
+    capability: Capability,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     rows: Vec<RecordBatch>,
     prepared: HashMap<Xid, Pending>,
     records: Vec<DecisionRecord>,
+    restarts: u64,
+    commits: usize,
 }
 
 #[derive(Debug)]
@@ -36,11 +42,15 @@ impl State {
             self.rows.clear();
         }
         self.rows.extend(pending.batches);
+        self.commits += 1;
+    }
+
+    fn job(&self, job: &JobId) -> JobState {
+        JobState::new(self.records.iter().filter(|record| record.job == *job).cloned().collect())
     }
 
     fn decide(&mut self, proposal: DecisionRecord) -> DecisionRecord {
-        let decided = |record: &&DecisionRecord| record.job == proposal.job && record.epoch >= proposal.epoch;
-        if let Some(stands) = self.records.iter().filter(decided).min_by_key(|record| record.epoch) {
+        if let Some(stands) = self.job(&proposal.job).standing(proposal.epoch) {
             return stands.clone();
         }
         self.records.push(proposal.clone());
@@ -48,27 +58,58 @@ impl State {
     }
 }
 
+impl Default for MemoryResource {
+    fn default() -> Self {
+        Self { capability: Capability::TwoPhase { branches: u32::MAX }, state: Arc::default() }
+    }
+}
+
 impl MemoryResource {
+    /// One that cannot prepare.
+    pub fn one_phase() -> Self {
+        Self { capability: Capability::OnePhase, ..Self::default() }
+    }
+
     /// Rows that are committed.
     pub fn row_count(&self) -> usize {
-        self.state().rows.iter().map(RecordBatch::num_rows).sum()
+        self.batches().iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// What is committed.
+    pub fn batches(&self) -> Vec<RecordBatch> {
+        self.state().rows.clone()
+    }
+
+    /// Branches that were committed.
+    pub fn commits(&self) -> usize {
+        self.state().commits
+    }
+
+    /// Loses every branch that is open; prepared ones, rows and records stay.
+    pub fn restart(&self) {
+        self.state().restarts += 1;
     }
 
     // A panic in a test while the lock was held leaves the state whole: every change is one call.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl ResourceManager for MemoryResource {
-    fn capability(&self) -> Capability {
-        Capability::TwoPhase
+    fn location(&self) -> String {
+        format!("memory:{:p}", Arc::as_ptr(&self.state))
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        Ok(self.capability)
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
         let pending = Pending { batches: Vec::new(), existing: spec.existing };
-        Ok(Box::new(MemoryBranch { resource: self.clone(), xid: xid.clone(), pending }))
+        let restarts = self.state().restarts;
+        Ok(Box::new(MemoryBranch { resource: self.clone(), xid: *xid, pending, restarts }))
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
@@ -89,9 +130,12 @@ impl ResourceManager for MemoryResource {
         })
     }
 
-    async fn in_doubt(&self, job: Option<&JobId>) -> Result<Vec<InDoubt>> {
-        let of_job = |xid: &&Xid| job.is_none_or(|job| xid.is_of(job));
-        Ok(self.state().prepared.keys().filter(of_job).map(|xid| InDoubt { xid: xid.clone() }).collect())
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let state = self.state();
+        let mut found: Vec<_> =
+            state.prepared.keys().filter(|xid| job.is_none_or(|job| xid.gtrid.job() == job)).collect();
+        found.sort();
+        Ok(found.into_iter().map(|xid| InDoubt { xid: *xid, age: Duration::ZERO }).collect())
     }
 
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
@@ -106,24 +150,33 @@ impl DecisionLog for MemoryResource {
     }
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
+        Ok(self.state().job(job))
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>> {
         let state = self.state();
-        let of_job = || state.records.iter().filter(|record| &record.job == job);
-        Ok(JobState {
-            last_epoch: of_job().map(|record| record.epoch).max(),
-            checkpoint: of_job()
-                .filter(|record| record.decision == Decision::Commit)
-                .max_by_key(|record| record.epoch)
-                .cloned(),
-        })
+        let mut names: Vec<_> = state.records.iter().map(|record| &record.job).collect();
+        names.sort();
+        names.dedup();
+        let entry = |job: &JobId| JobEntry { job: job.clone(), state: state.job(job), decided_at: String::new() };
+        Ok(names.into_iter().map(entry).collect())
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let known = self.read(job).await?;
-        let kept = [known.last_epoch, known.checkpoint.map(|record| record.epoch)];
-        self.state()
-            .records
-            .retain(|record| &record.job != job || record.epoch >= before || kept.contains(&Some(record.epoch)));
+        let mut state = self.state();
+        let kept: Vec<_> = state.job(job).kept(before).cloned().collect();
+        state.records.retain(|record| record.job != *job);
+        state.records.extend(kept);
         Ok(())
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<()> {
+        self.state().records.retain(|record| record.job != *job);
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        self.location()
     }
 }
 
@@ -131,16 +184,31 @@ struct MemoryBranch {
     resource: MemoryResource,
     xid: Xid,
     pending: Pending,
+    restarts: u64,
+}
+
+impl MemoryBranch {
+    fn check(&self) -> Result<()> {
+        if self.resource.state().restarts == self.restarts {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, format!("{} was restarted: run it again", self.resource.location())))
+    }
 }
 
 #[async_trait]
 impl Branch for MemoryBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.check()?;
         self.pending.batches.push(batch);
         Ok(())
     }
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {
+        self.check()?;
+        if self.resource.capability == Capability::OnePhase {
+            return Err(Error::new(ErrorKind::Unsupported, "this one commits in one phase"));
+        }
         if self.pending.batches.is_empty() && self.pending.existing == Existing::Keep {
             return Ok(Vote::ReadOnly);
         }
@@ -149,6 +217,7 @@ impl Branch for MemoryBranch {
     }
 
     async fn commit_one_phase(self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
+        self.check()?;
         let mut state = self.resource.state();
         if let Some(proposal) = record {
             let stands = state.decide(proposal.clone());

@@ -6,37 +6,61 @@
 //! epoch; creating it is put-if-absent, so whoever proposes second learns what stands.
 //!
 //! ```text
-//! manager            decision log          resource manager
+//! manager            decision log          resource managers
 //!    │  read(job)         │                       │
 //!    ├───────────────────▶│ last epoch n          │
-//!    │  decide(n+1, ABORT)│                       │     claims the job: a zombie run's
-//!    ├───────────────────▶│ stands                │     own commit will find its slot taken
-//!    │  start(n+2)                                │
-//!    ├───────────────────────────────────────────▶│ Branch
+//!    │  decide(n+1, ABORT)│                       │     claims the job: a zombie run's own commit
+//!    ├───────────────────▶│ stands                │     will find its slot taken
+//!    │  in_doubt, commit | rollback               │
+//!    ├───────────────────────────────────────────▶│     what earlier runs left, as the log says
+//!    │  start(n+2, 0), start(n+2, 1) …            │
+//!    ├───────────────────────────────────────────▶│ Branch, Branch …
 //!    │  write(batch) …                            │
 //!    ├───────────────────────────────────────────▶│
-//!    │  commit_one_phase(decide(n+2, COMMIT))     │     one branch: the record is a row of the
-//!    ├───────────────────────────────────────────▶│     same local transaction; one fsync
-//!    │◀───────────────────────────────────────────┤ Committed | Fenced(what stands)
+//!    │  prepare                                   │     all at once; any "no" aborts the epoch
+//!    ├───────────────────────────────────────────▶│ Prepared …
+//!    │  decide(n+2, COMMIT)                       │     the one durable fact; what comes back is the truth
+//!    ├───────────────────▶│ stands                │
+//!    │  commit                                    │     again until done, from any session
+//!    ├───────────────────────────────────────────▶│ Done | Unknown (done before)
 //! ```
 //!
-//! A branch that fails, or is dropped, is rolled back; nothing is retried inside it. Without a job nothing is
-//! claimed and nothing is remembered: the statement is atomic, and that is all.
+//! One branch only commits in **one phase**: its decision record is a row of the ledger in the same local
+//! transaction, one fsync. A database that cannot prepare is the **last agent** beside others that can: they prepare,
+//! it commits with the record inside, they complete. The log is the last agent's ledger, else the one that the option
+//! `log` names, else the first database's ledger.
 //!
-//! Several branches in one epoch (prepare all, decide once, complete all) are not driven yet; the traits and the
-//! [`conformance`] suite have the steps, and [`memory`] does them.
+//! A branch that fails, or is dropped, is rolled back; nothing is retried inside it. An *error* of `decide` says
+//! nothing: it is asked again, and where it stays silent the branches stay prepared, and the error has the command
+//! that recovers them. What follows what is one pure function, [`State::next`], by which [`TransactionManager`] and
+//! [`recover`] go alike.
+//!
+//! No decision depends on a clock: who proposes an epoch first decides it. A record names the run that proposed it,
+//! and the job by a number that is drawn with its first record, so that the branches of a job that is decided in
+//! another log are told apart, and left alone. A write without a job does the same under a name of its own, and leaves
+//! no record when it is complete; with one branch it needs none at all.
+//!
+//! A global transaction is atomic in outcome, not in instant: between the first branch's commit and the last one's a
+//! reader may see some of it.
 
 pub mod conformance;
 mod decision;
+pub(crate) mod failpoint;
+pub mod fault;
 mod manager;
 pub mod memory;
+mod recovery;
 mod resource;
+mod state;
 mod xid;
 
-pub use decision::{Decision, DecisionLog, DecisionRecord, JobState, Positions};
-pub use manager::{Opened, TransactionManager};
+pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Positions};
+pub use failpoint::POINTS;
+pub use manager::{Member, Opened, Run, TransactionManager, Undertaking};
+pub use recovery::{Fate, Mode, Recovered, Selection, recover};
 pub use resource::{
-    Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Resolution, ResourceManager, Vote, WriteSpec,
+    Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution, ResourceManager, Vote, WriteSpec,
     WriteStats,
 };
-pub use xid::{Epoch, JobId, Xid};
+pub use state::{Action, Event, State};
+pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};

@@ -10,15 +10,28 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::xa::{DecisionLog, DecisionRecord, JobId, Xid};
+use crate::xa::{DecisionLog, DecisionRecord, JobNumber, Xid};
 
 /// What a resource manager can promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     /// Prepares, and commits later from any session.
-    TwoPhase,
+    TwoPhase {
+        /// As many branches at once, at most.
+        branches: u32,
+    },
     /// Commits at once or not at all.
     OnePhase,
+}
+
+/// How a branch is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Its rows, and the decision with them, are committed in one local transaction.
+    #[default]
+    OnePhase,
+    /// It is prepared, and committed when that is decided.
+    TwoPhase,
 }
 
 /// What happens to the rows that are in the table before the write.
@@ -72,6 +85,8 @@ pub struct WriteSpec {
     pub on_conflict: OnConflict,
     /// The columns of that key; empty under [`OnConflict::Error`].
     pub key: Vec<String>,
+    /// How the branch is to end.
+    pub protocol: Protocol,
     /// Where the branch counts what it does.
     pub stats: Arc<WriteStats>,
 }
@@ -170,13 +185,18 @@ pub enum Resolution {
 pub struct InDoubt {
     /// Its name.
     pub xid: Xid,
+    /// How long ago it was prepared, by the database's clock.
+    pub age: Duration,
 }
 
 /// A database seen as an XA resource manager. All methods can be called from any session.
 #[async_trait]
 pub trait ResourceManager: Debug + Send + Sync {
-    /// What it can promise.
-    fn capability(&self) -> Capability;
+    /// Where it is, without secrets: for plans, messages and logs.
+    fn location(&self) -> String;
+
+    /// What it can promise. May ask the server.
+    async fn capability(&self) -> Result<Capability>;
 
     /// Begins a branch that writes as `spec` says.
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>>;
@@ -188,7 +208,7 @@ pub trait ResourceManager: Debug + Send + Sync {
     async fn rollback(&self, xid: &Xid) -> Result<Resolution>;
 
     /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
-    async fn in_doubt(&self, job: Option<&JobId>) -> Result<Vec<InDoubt>>;
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>>;
 
     /// The ledger in this database.
     fn decision_log(&self) -> Arc<dyn DecisionLog>;
@@ -211,7 +231,11 @@ pub trait Branch: Send {
         Ok(())
     }
 
-    /// First phase. An error means that the branch was rolled back.
+    /// First phase.
+    ///
+    /// # Errors
+    /// The branch was rolled back; where the answer was lost, it may be prepared all the same, and is to be rolled
+    /// back as one that is.
     async fn prepare(self: Box<Self>) -> Result<Vote>;
 
     /// Commits the rows, and with them the record where there is one, in one local transaction.

@@ -35,6 +35,11 @@ impl JobId {
         Ok(Self(name.to_owned()))
     }
 
+    /// The name under which a statement without a job is in the log, as long as it lasts.
+    pub fn of_statement(run: Uuid) -> Self {
+        Self(format!("statement {run}"))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,38 +72,92 @@ impl fmt::Display for Epoch {
 /// The name of a global transaction: which run writes which epoch of which job.
 ///
 /// Displays as `landfall-<job>-<epoch>-<run>` in hexadecimal, 59 bytes at most, which fits the 64 bytes that
-/// X/Open XA gives to a `gtrid` and the 200 of a PostgreSQL `gid`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Xid {
-    job: u64,
+/// X/Open XA gives to it. The job stands in it as a number that was drawn when its first record was made and that all
+/// its later records carry on: the job of that name in another log has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gtrid {
+    job: JobNumber,
     epoch: Epoch,
     run: u64,
 }
 
-impl Xid {
-    /// The name for `epoch` of `job`; `run` tells the runs of a job apart. Without a job the run is its own job.
-    pub fn new(job: Option<&JobId>, epoch: Epoch, run: Uuid) -> Self {
-        let job = match job {
-            Some(job) => Uuid::new_v5(&Uuid::NAMESPACE_OID, job.as_str().as_bytes()),
-            None => run,
-        };
-        Self { job: job.as_u64_pair().0, epoch, run: run.as_u64_pair().0 }
+/// The number that a job has in one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobNumber(u64);
+
+/// The prefix by which Landfall knows its own transactions in a database.
+pub const PREFIX: &str = "landfall-";
+
+impl JobNumber {
+    /// A new one.
+    pub fn draw() -> Self {
+        Self(Uuid::new_v4().as_u64_pair().1)
     }
 
-    /// The epoch that the transaction writes.
+    /// What the names of all its transactions begin with.
+    pub fn prefix(self) -> String {
+        format!("{PREFIX}{:016x}-", self.0)
+    }
+}
+
+impl Gtrid {
+    /// The name for `epoch` of `job`; `run` tells the runs of a job apart.
+    pub fn new(job: JobNumber, epoch: Epoch, run: Uuid) -> Self {
+        Self { job, epoch, run: run.as_u64_pair().0 }
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix(PREFIX)?.split('-');
+        let mut next = || u64::from_str_radix(parts.next()?, 16).ok();
+        let read = Self { job: JobNumber(next()?), epoch: Epoch(next()?), run: next()? };
+        (read.to_string() == text).then_some(read)
+    }
+
+    /// The number of its job.
+    pub fn job(&self) -> JobNumber {
+        self.job
+    }
+
+    /// The number of the run that writes it.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// The epoch that it writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
+}
 
-    /// Whether the transaction belongs to `job`.
-    pub fn is_of(&self, job: &JobId) -> bool {
-        Self::new(Some(job), self.epoch, Uuid::nil()).job == self.job
+impl fmt::Display for Gtrid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:x}-{:016x}", self.job.prefix(), self.epoch.0, self.run)
+    }
+}
+
+/// The name of a branch: its global transaction (`gtrid`) and its number in it (`bqual`). Displays as
+/// `<gtrid>-<bqual>`, 64 bytes at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Xid {
+    /// The global transaction.
+    pub gtrid: Gtrid,
+    /// The branch, counted from 0.
+    pub bqual: u16,
+}
+
+impl Xid {
+    /// Reads what [`Display`](fmt::Display) wrote; `None` for a transaction that is not Landfall's.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (gtrid, bqual) = text.rsplit_once('-')?;
+        let read = Self { gtrid: Gtrid::parse(gtrid)?, bqual: u16::from_str_radix(bqual, 16).ok()? };
+        (read.to_string() == text).then_some(read)
     }
 }
 
 impl fmt::Display for Xid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "landfall-{:016x}-{:x}-{:016x}", self.job, self.epoch.0, self.run)
+        write!(f, "{}-{:x}", self.gtrid, self.bqual)
     }
 }
 
@@ -108,12 +167,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_xid_fits_a_gtrid() {
-        let job = JobId::try_new(&"x".repeat(JobId::MAX_BYTES)).unwrap();
-        let xid = Xid::new(Some(&job), Epoch(u64::MAX), Uuid::max());
+    fn the_longest_xid_fits_and_is_read_back() {
+        let gtrid = Gtrid::new(JobNumber(u64::MAX), Epoch(u64::MAX), Uuid::max());
+        assert!(gtrid.to_string().len() <= 64, "{gtrid}");
+        let xid = Xid { gtrid, bqual: u16::MAX };
         assert!(xid.to_string().len() <= 64, "{xid}");
-        assert!(xid.is_of(&job));
-        assert!(!xid.is_of(&JobId::try_new("y").unwrap()));
+        assert_eq!(Xid::parse(&xid.to_string()), Some(xid));
+        assert!(xid.to_string().starts_with(&gtrid.job().prefix()));
+    }
+
+    #[test]
+    fn the_names_of_others_are_not_read() {
+        let xid = Xid { gtrid: Gtrid::new(JobNumber(7), Epoch(1), Uuid::nil()), bqual: 0 }.to_string();
+        assert!(Xid::parse(&xid).is_some());
+        for other in ["", "landfall-", "landfall-7-1-0-0", &xid.to_uppercase(), &format!("{xid}-0"), &format!("{xid} ")]
+        {
+            assert_eq!(Xid::parse(other), None, "{other:?}");
+        }
+        assert_eq!(Xid::parse(&xid.replace("landfall-0", "landfall-+")), None);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion_landfall::SinkOptions;
 use datafusion_landfall::sqlite::Sqlite;
 use datafusion_landfall::xa::conformance::{Subject, check_all, columns};
-use datafusion_landfall::xa::{Epoch, Existing, JobId, OnConflict, ResourceManager, WriteSpec, Xid};
+use datafusion_landfall::xa::{
+    Epoch, Existing, Gtrid, JobNumber, OnConflict, Protocol, ResourceManager, WriteSpec, Xid,
+};
 use rusqlite::Connection;
 
 use crate::landing::Landing;
@@ -56,10 +58,11 @@ async fn a_branch_that_refused_a_row_cannot_be_committed() {
         existing: Existing::Keep,
         on_conflict: OnConflict::Error,
         key: vec![],
+        protocol: Protocol::OnePhase,
         stats: Arc::default(),
     };
-    let job = JobId::try_new("j").unwrap();
-    let mut branch = sqlite.start(&Xid::new(Some(&job), Epoch(1), uuid::Uuid::nil()), &spec).await.unwrap();
+    let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), uuid::Uuid::nil());
+    let mut branch = sqlite.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();
     let batch = |id: Option<i64>| {
         let nullable =
             columns().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>();

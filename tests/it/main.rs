@@ -12,4 +12,5 @@ mod layers;
 mod postgres;
 mod program;
 mod pushdown;
+mod simulation;
 mod types;

@@ -6,18 +6,19 @@ use datafusion_landfall::SinkOptions;
 use datafusion_landfall::postgres::Postgres as Database;
 use datafusion_landfall::xa::conformance::{Subject, check_all};
 
-use super::{Postgres, psql};
+use super::{Postgres, psql_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms() {
     check_all(|| {
         Box::pin(async {
-            let server = Postgres::new("CREATE TABLE landing (id bigint PRIMARY KEY, name text)");
-            let schema = server.schema.clone();
+            let server = Postgres::with_database("CREATE TABLE landing (id bigint PRIMARY KEY, name text)");
+            let database = server.database.clone();
             Subject {
                 rm: Arc::new(Database::try_new(&server.url(), &SinkOptions::new()).unwrap()),
                 count: Box::new(move || {
-                    let rows = psql(&schema, "SELECT count(*) FROM landing").unwrap()[0].parse().unwrap();
+                    let rows =
+                        psql_in(&database, "public", "SELECT count(*) FROM landing").unwrap()[0].parse().unwrap();
                     Box::pin(async move { rows })
                 }),
                 guard: Box::new(server),

@@ -17,8 +17,9 @@ use datafusion::prelude::SessionContext;
 
 use crate::landing::session;
 
-/// A schema of its own on the server that all tests share, and a session to write it with.
+/// A schema, or a database, of its own on the server that all tests share, and a session to write it with.
 pub struct Postgres {
+    pub database: String,
     pub schema: String,
     pub context: SessionContext,
 }
@@ -35,8 +36,13 @@ pub fn port() -> String {
 
 /// What psql prints for a statement, a row a line, values separated by |.
 pub fn psql(search_path: &str, sql: &str) -> Result<Vec<String>, String> {
+    psql_in("landfall", search_path, sql)
+}
+
+/// The same in another database.
+fn psql_in(database: &str, search_path: &str, sql: &str) -> Result<Vec<String>, String> {
     let output = Command::new("psql")
-        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-U", "landfall", "-d", "landfall"])
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-P", "null=NULL", "-U", "landfall", "-d", database])
         .args(["-p", &port(), "-c", sql])
         .arg("-h")
         .arg(folder())
@@ -49,18 +55,35 @@ pub fn psql(search_path: &str, sql: &str) -> Result<Vec<String>, String> {
     }
 }
 
+fn fresh_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("s{}_{}", std::process::id(), COUNT.fetch_add(1, Relaxed))
+}
+
 impl Postgres {
     /// An empty schema, after `setup`.
     pub fn new(setup: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let schema = format!("s{}_{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let schema = fresh_name();
         psql(&schema, &format!("CREATE SCHEMA {schema}; {setup}")).unwrap();
-        Self { schema, context: session() }
+        Self { database: "landfall".into(), schema, context: session() }
+    }
+
+    /// An empty database, after `setup`: nobody else's prepared transactions are in it.
+    pub fn with_database(setup: &str) -> Self {
+        let database = fresh_name();
+        psql("public", &format!("CREATE DATABASE {database}")).unwrap();
+        psql_in(&database, "public", setup).unwrap();
+        Self { database, schema: "public".into(), context: session() }
     }
 
     /// Where it is, as seen by a role.
     pub fn url_as(&self, role: &str) -> String {
-        format!("postgres://{role}@localhost:{}/landfall?options=-csearch_path%3D{}%2Cextensions", port(), self.schema)
+        format!(
+            "postgres://{role}@localhost:{}/{}?options=-csearch_path%3D{}%2Cextensions",
+            port(),
+            self.database,
+            self.schema
+        )
     }
 
     pub fn url(&self) -> String {
@@ -98,7 +121,7 @@ impl Postgres {
 
     /// What psql says to a statement.
     pub fn rows(&self, sql: &str) -> Vec<String> {
-        psql(&self.schema, sql).unwrap()
+        psql_in(&self.database, &self.schema, sql).unwrap()
     }
 
     /// What DataFusion says to a query, a row a line.
@@ -124,6 +147,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // What is left behind goes with the server.
-        let _ = psql(&self.schema, &format!("DROP SCHEMA {} CASCADE", self.schema));
+        let _ = match self.database.as_str() {
+            "landfall" => psql(&self.schema, &format!("DROP SCHEMA {} CASCADE", self.schema)),
+            own => psql("public", &format!("DROP DATABASE {own} WITH (FORCE)")),
+        };
     }
 }

@@ -227,11 +227,13 @@ fn frame_schema() -> datafusion::arrow::datatypes::SchemaRef {
 async fn a_long_load_names_the_row_of_the_stream() {
     let server = Postgres::new("CREATE TABLE t (id bigint PRIMARY KEY, v text); CREATE TABLE e (m bigint, v text)");
     server.register("t", "", "").await.unwrap();
-    // More than one COPY statement, and the refused row is in the second.
+    // Two writers have rows by key, so that a batch is named; one alone knows the row, in the second of its COPYs.
     let insert = "INSERT INTO t SELECT CASE WHEN value = 900001 THEN 17 ELSE value END, \
                   repeat('long', 70) || ' ' || value \
                   FROM generate_series(1, 1000000)";
-    says(&server.error(insert).await, &["row 900001", "(id)=(17)"]);
+    says(&server.error(insert).await, &["rows 892929 to 901120", "(id)=(17)"]);
+    server.register("one", "", "'table' 't', 'writers' '1'").await.unwrap();
+    says(&server.error(&insert.replace("INTO t", "INTO one")).await, &["row 900001", "(id)=(17)"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
     let by_key = insert.replace("INSERT INTO t", "REPLACE INTO t");
     assert_eq!(count(&server.sql(&by_key).await.unwrap()), 1_000_000);

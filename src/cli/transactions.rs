@@ -1,0 +1,188 @@
+//! `landfall status` and `landfall recover`: what the decision log and the database say of transactions.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::util::pretty::pretty_format_batches;
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Place, RecoverArguments, Report, StatusArguments};
+use super::message::Failure;
+use crate::error::{Error, Result};
+use crate::log::ObjectStoreLog;
+use crate::options::SinkOptions;
+use crate::provider::{database, decision_log};
+use crate::sql::without_passwords;
+use crate::xa::{Decision, DecisionLog, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(without_passwords(&error.to_string()))
+    }
+}
+
+/// A database, where the URL is one, and the log that decides there.
+fn place(place: &Place) -> Result<(Option<Arc<dyn ResourceManager>>, Arc<dyn DecisionLog>)> {
+    let mut options = SinkOptions::new();
+    for (key, value) in [("ledger_table", &place.ledger_table), ("password_env", &place.password_env)] {
+        if let Some(value) = value {
+            options.set(key, value)?;
+        }
+    }
+    let resource: Option<Arc<dyn ResourceManager>> = match ObjectStoreLog::knows(&place.url) {
+        true => None,
+        false => Some(database(&place.url, &options)?),
+    };
+    let log = match (&place.log, &resource) {
+        (Some(log), _) => decision_log(log, &options)?,
+        (None, Some(resource)) => resource.decision_log(),
+        (None, None) => decision_log(&place.url, &options)?,
+    };
+    Ok((resource, log))
+}
+
+/// Prints jobs, their last checkpoints, and the branches that are in doubt.
+pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
+    let (resource, log) = place(&arguments.place)?;
+    let jobs = log.jobs().await?;
+    let mut branches = Vec::new();
+    if let Some(resource) = &resource {
+        let all = Selection { mode: Mode::DryRun, ..Selection::default() };
+        branches = recover(resource.as_ref(), log.as_ref(), &all).await?;
+    }
+    let jobs: Vec<_> = jobs.iter().map(job_row).collect();
+    let branches: Vec<_> = branches.iter().map(|found| branch_row(found, would(found.fate))).collect();
+    match arguments.report {
+        Report::Json => print(&json!({ "log": log.url(), "jobs": jobs, "in_doubt": branches }).to_string()),
+        Report::Table => {
+            let mut text = format!("decision log {}\n", log.url());
+            text += &table("no jobs", &jobs)?;
+            text += &table("no branches are in doubt", &branches)?;
+            print(text.trim_end())
+        }
+    }
+}
+
+/// Ends branches that are in doubt, and prints what became of each.
+pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Failure> {
+    let (resource, log) = place(&arguments.place)?;
+    let Some(resource) = resource else {
+        let url = &arguments.place.url;
+        return Err(Failure::new(format!(
+            "{url} is a decision log and has no branches: give the database that has, and --log '{url}'"
+        )));
+    };
+    let selection = Selection {
+        job: arguments.job.as_deref().map(JobId::try_new).transpose()?,
+        older_than: arguments.older_than,
+        mode: if arguments.dry_run { Mode::DryRun } else { Mode::Act },
+    };
+    let found = recover(resource.as_ref(), log.as_ref(), &selection).await?;
+    let says = |found: &Recovered| match selection.mode {
+        Mode::Act => did(found.fate),
+        Mode::DryRun => would(found.fate),
+    };
+    let rows: Vec<_> = found.iter().map(|found| branch_row(found, says(found))).collect();
+    match arguments.report {
+        Report::Json => print(&json!({ "log": log.url(), "branches": rows }).to_string())?,
+        Report::Table => print(table("no branches are in doubt", &rows)?.trim_end())?,
+    }
+    let left = |fate| found.iter().filter(|found| found.fate == fate).count();
+    if left(Fate::TooYoung) > 0 {
+        eprintln!(
+            "note: {} not decided and younger than {:?}: a run may be at work on them. --older-than 0s does not wait",
+            left(Fate::TooYoung),
+            arguments.older_than
+        );
+    }
+    if left(Fate::DecidedElsewhere) > 0 {
+        eprintln!(
+            "note: {} not known to the log {}: give the one that decides with --log",
+            left(Fate::DecidedElsewhere),
+            log.url()
+        );
+    }
+    match left(Fate::StillInDoubt) {
+        0 => Ok(()),
+        count => {
+            Err(Failure::new(format!("{count} branches are still in doubt: the log {} does not answer", log.url())))
+        }
+    }
+}
+
+fn job_row(entry: &JobEntry) -> Value {
+    let last = entry.state.last();
+    let checkpoint = entry.state.checkpoint();
+    let state = match (checkpoint, last) {
+        (Some(checkpoint), _) if checkpoint.positions.end => "finished",
+        (_, Some(last)) if last.decision == Decision::Abort => "not finished",
+        _ => "under way",
+    };
+    json!({
+        "job": entry.job.as_str(),
+        "state": state,
+        "table": last.map(|last| last.positions.table.as_str()),
+        "last_epoch": last.map(|last| last.epoch.0),
+        "checkpoint": checkpoint.map(|record| record.epoch.0),
+        "rows": checkpoint.map(|record| record.rows),
+        "decided_at": entry.decided_at,
+    })
+}
+
+fn branch_row(found: &Recovered, fate: &str) -> Value {
+    json!({
+        "branch": found.branch.xid.to_string(),
+        "job": found.job.as_ref().map(JobId::as_str),
+        "age": format!("{:?}", Duration::from_secs(found.branch.age.as_secs())),
+        "fate": fate,
+    })
+}
+
+fn did(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Committed => "committed",
+        Fate::RolledBack => "rolled back",
+        Fate::TooYoung => "left: not decided",
+        Fate::DecidedElsewhere => "left: decided in another log",
+        Fate::StillInDoubt => "left: the log does not answer",
+    }
+}
+
+fn would(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Committed => "to be committed",
+        Fate::RolledBack => "to be rolled back",
+        left => did(left),
+    }
+}
+
+/// Objects with the same members as a table for people.
+fn table(none: &str, rows: &[Value]) -> Result<String, Failure> {
+    let Some(first) = rows.first().and_then(Value::as_object) else { return Ok(format!("{none}\n")) };
+    let text = |row: &Value, name: &str| match &row[name] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let column =
+        |name: &String| -> ArrayRef { Arc::new(rows.iter().map(|row| text(row, name)).collect::<StringArray>()) };
+    let columns = keys(first).map(|name| (name.clone(), column(name)));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
+    let table = batch.and_then(|batch| pretty_format_batches(&[batch]).map(|table| format!("{table}\n")));
+    table.map_err(|error| Failure::new(format!("the table cannot be printed: {error}")))
+}
+
+/// The members in the order in which people read them.
+fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
+    const ORDER: [&str; 10] =
+        ["branch", "job", "state", "age", "fate", "table", "last_epoch", "checkpoint", "rows", "decided_at"];
+    let mut keys: Vec<_> = row.keys().collect();
+    keys.sort_by_key(|key| ORDER.iter().position(|known| known == key));
+    keys.into_iter()
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    super::output::written(writeln!(io::stdout().lock(), "{text}"))
+}

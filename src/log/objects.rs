@@ -1,0 +1,365 @@
+//! A decision log in an object store.
+//!
+//! A record is an object `<prefix>/<hash of the job>/<epoch>.json` that is created if it is not there
+//! ([`PutMode::Create`]), and that is all the agreement. What a database does with `WHERE NOT EXISTS` a store cannot: a
+//! run that slept could create an epoch that was decided and forgotten long ago. So each record names the one before
+//! it, and what counts is the chain that leads back from the last record; an object that is not in it is void.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde_json::{Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::xa::failpoint::failpoint;
+use crate::xa::{Decision, DecisionLog, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobState, Positions};
+
+/// Objects that are read or deleted at once.
+const AT_ONCE: usize = 8;
+
+/// What begins the URLs that it takes.
+const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
+
+/// A decision log in a folder, or under a prefix of a bucket.
+#[derive(Debug, Clone)]
+pub struct ObjectStoreLog {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    url: String,
+    /// Where the store is a folder: what is created there is to reach the disk.
+    folder: Option<PathBuf>,
+}
+
+/// A record as its object has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Link {
+    record: DecisionRecord,
+    after: Option<Gtrid>,
+    decided_at: String,
+}
+
+impl ObjectStoreLog {
+    /// Whether a URL is one of an object store.
+    pub fn knows(url: &str) -> bool {
+        url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
+    }
+
+    /// The log at `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`. Credentials,
+    /// endpoints and the like are taken from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) as `object_store` names
+    /// them.
+    ///
+    /// # Errors
+    /// `Config` when the URL or the environment cannot be meant.
+    pub fn try_new(url: &str) -> Result<Self> {
+        let bad = |why: String| Error::config(format!("the decision log's URL {url} cannot be used: {why}"));
+        let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(Error::config(
+                "the decision log's URL has a user or password in it: set the environment instead",
+            ));
+        }
+        if parsed.scheme() == "memory" {
+            return Err(bad("a log in memory is lost with the process, and with it what recovery needs; give \
+                            file:///a/folder"
+                .into()));
+        }
+        let of_a_cloud =
+            |(name, _): &(String, String)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|of| name.starts_with(of));
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(of_a_cloud);
+        let (store, prefix) = object_store::parse_url_opts(&parsed, environment).map_err(|error| {
+            bad(format!(
+                "{error}; give file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+            ))
+        })?;
+        let folder = match parsed.scheme() {
+            "file" => Some(parsed.to_file_path().map_err(|()| bad("it is no absolute path".into()))?),
+            _ => None,
+        };
+        Ok(Self { store: Arc::from(store), prefix, url: url.trim_end_matches('/').to_owned(), folder })
+    }
+
+    /// The log under a prefix of a store that is there; `url` is what messages call it.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, url: impl Into<String>) -> Self {
+        Self { store, prefix, url: url.into(), folder: None }
+    }
+
+    fn job_folder(&self, job: &JobId) -> Path {
+        // A name can be longer than a file's, and have any character in it.
+        let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, job.as_str().as_bytes());
+        self.prefix.clone().join(hash.simple().to_string())
+    }
+
+    fn location(&self, job: &JobId, epoch: Epoch) -> Path {
+        self.job_folder(job).join(format!("{:020}.json", epoch.0))
+    }
+
+    fn error(&self, error: object_store::Error) -> Error {
+        use object_store::Error as Cause;
+        let (kind, help) = match error {
+            Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
+                (ErrorKind::Access, "may not be read or written: check the credentials in the environment")
+            }
+            Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
+                (ErrorKind::Unsupported, "cannot create an object only where there is none")
+            }
+            _ => (ErrorKind::Unavailable, "does not answer as it should"),
+        };
+        Error::new(kind, format!("the decision log {} {help}", self.url)).with_source(error)
+    }
+
+    /// Every object below a folder, with its record.
+    async fn links(&self, folder: &Path) -> Result<Vec<Link>> {
+        loop {
+            let listed: Vec<ObjectMeta> =
+                self.store.list(Some(folder)).try_collect().await.map_err(|e| self.error(e))?;
+            let read = stream::iter(listed).map(async |object| {
+                let bytes = self.store.get(&object.location).await?.bytes().await?;
+                Ok((object, bytes))
+            });
+            match read.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await {
+                // Forgotten between the list and the read.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.error(error)),
+                Ok(read) => {
+                    let links = read.into_iter().map(|(object, bytes)| {
+                        let seconds = object.last_modified.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string();
+                        parse(&bytes, seconds).ok_or_else(|| {
+                            let text =
+                                format!("the decision log {} has {}, which is no record", self.url, object.location);
+                            Error::new(ErrorKind::Decode, text)
+                        })
+                    });
+                    return links.collect();
+                }
+            }
+        }
+    }
+
+    async fn chain(&self, job: &JobId) -> Result<Vec<Link>> {
+        Ok(chain(self.links(&self.job_folder(job)).await?))
+    }
+
+    async fn create(&self, proposal: &DecisionRecord, after: Option<Gtrid>) -> Result<()> {
+        let location = self.location(&proposal.job, proposal.epoch);
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        failpoint("log.put.before");
+        let put = self.store.put_opts(&location, PutPayload::from(to_json(proposal, after)), options).await;
+        failpoint("log.put.after");
+        match put {
+            // There is one: perhaps our own, if the answer to it was lost.
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+            Err(error) => return Err(self.error(error)),
+        }
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let hash = self.job_folder(&proposal.job).filename().unwrap_or_default().to_owned();
+        let file = location.filename().unwrap_or_default().to_owned();
+        let synced = tokio::task::spawn_blocking(move || {
+            let of_job = folder.join(hash);
+            std::fs::File::open(of_job.join(file))?.sync_all()?;
+            std::fs::File::open(of_job)?.sync_all()?;
+            std::fs::File::open(folder)?.sync_all()
+        });
+        let failed = |cause: String| {
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} cannot be synced", self.url))
+                .with_source(cause)
+        };
+        synced.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+
+    async fn delete(&self, job: &JobId, epochs: impl Iterator<Item = Epoch> + Send) -> Result<()> {
+        let epochs: Vec<_> = epochs.collect();
+        // The oldest first: what is left when this is stopped half-way is a chain again.
+        for epoch in epochs {
+            match self.store.delete(&self.location(job, epoch)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.error(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The records that count: those that lead back from the last one. The rest was created by runs that came too late.
+fn chain(mut links: Vec<Link>) -> Vec<Link> {
+    links.sort_by_key(|link| link.record.epoch);
+    let mut chain: Vec<Link> = Vec::new();
+    while let Some(link) = links.pop() {
+        let leads_here = chain.last().is_none_or(|next: &Link| {
+            next.after == Some(link.record.gtrid) && link.record.epoch.next() == next.record.epoch
+        });
+        if !leads_here {
+            break;
+        }
+        chain.push(link);
+    }
+    chain.reverse();
+    chain
+}
+
+fn state(chain: Vec<Link>) -> JobState {
+    JobState::new(chain.into_iter().map(|link| link.record).collect())
+}
+
+fn to_json(record: &DecisionRecord, after: Option<Gtrid>) -> String {
+    json!({
+        "job": record.job.as_str(),
+        "epoch": record.epoch.0,
+        "gtrid": record.gtrid.to_string(),
+        "decision": record.decision.as_str(),
+        "rows": record.rows,
+        "positions": record.positions.to_token(),
+        "after": after.map(|gtrid| gtrid.to_string()),
+    })
+    .to_string()
+}
+
+fn parse(bytes: &[u8], decided_at: String) -> Option<Link> {
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let record = DecisionRecord {
+        job: JobId::try_new(value["job"].as_str()?).ok()?,
+        epoch: Epoch(value["epoch"].as_u64()?),
+        gtrid: Gtrid::parse(value["gtrid"].as_str()?)?,
+        decision: Decision::try_parse(value["decision"].as_str()?).ok()?,
+        rows: value["rows"].as_u64()?,
+        positions: Positions::try_parse(value["positions"].as_str()?).ok()?,
+    };
+    let after = match &value["after"] {
+        Value::Null => None,
+        after => Some(Gtrid::parse(after.as_str()?)?),
+    };
+    Some(Link { record, after, decided_at })
+}
+
+#[async_trait]
+impl DecisionLog for ObjectStoreLog {
+    async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
+        let mut known = state(self.chain(&proposal.job).await?);
+        if known.standing(proposal.epoch).is_none() {
+            self.create(&proposal, known.last().map(|last| last.gtrid)).await?;
+            known = state(self.chain(&proposal.job).await?);
+        }
+        let stands = known.standing(proposal.epoch).cloned();
+        let stands = stands.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: ask it again", self.url))
+        })?;
+        if stands.epoch != proposal.epoch {
+            // Ours was void, if it was created: nobody has to find it.
+            let own = self.links(&self.job_folder(&proposal.job)).await?;
+            if own.iter().any(|link| link.record.gtrid == proposal.gtrid && link.record.epoch == proposal.epoch) {
+                self.delete(&proposal.job, std::iter::once(proposal.epoch)).await?;
+            }
+        }
+        Ok(stands)
+    }
+
+    async fn read(&self, job: &JobId) -> Result<JobState> {
+        Ok(state(self.chain(job).await?))
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>> {
+        let mut links = self.links(&self.prefix).await?;
+        links.sort_by(|a, b| a.record.job.cmp(&b.record.job));
+        let mut jobs = Vec::new();
+        for of_job in links.chunk_by(|a, b| a.record.job == b.record.job) {
+            let chain = chain(of_job.to_vec());
+            let Some(last) = chain.last() else { continue };
+            let (job, decided_at) = (last.record.job.clone(), last.decided_at.clone());
+            jobs.push(JobEntry { job, decided_at, state: state(chain) });
+        }
+        Ok(jobs)
+    }
+
+    async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
+        // From the last commit on the chain stays whole: without its links the commit would not count.
+        let known = self.read(job).await?;
+        let Some(checkpoint) = known.checkpoint().map(|record| record.epoch) else { return Ok(()) };
+        let links = self.links(&self.job_folder(job)).await?;
+        let mut epochs: Vec<_> = links.iter().map(|link| link.record.epoch).collect();
+        epochs.sort();
+        self.delete(job, epochs.into_iter().filter(|epoch| *epoch < before && *epoch < checkpoint)).await
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<()> {
+        let links = self.links(&self.job_folder(job)).await?;
+        let mut epochs: Vec<_> = links.iter().map(|link| link.record.epoch).collect();
+        epochs.sort();
+        self.delete(job, epochs.into_iter()).await
+    }
+
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::xa::conformance::check_log;
+
+    #[tokio::test]
+    async fn a_log_in_memory_conforms() {
+        let log: Arc<dyn DecisionLog> =
+            Arc::new(ObjectStoreLog::new(Arc::new(InMemory::new()), Path::from("a/b"), "memory"));
+        check_log(log).await;
+    }
+
+    #[tokio::test]
+    async fn a_log_in_a_folder_conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = Url::from_file_path(folder.path().join("not there yet")).unwrap();
+        let log: Arc<dyn DecisionLog> = Arc::new(ObjectStoreLog::try_new(url.as_str()).unwrap());
+        check_log(log).await;
+    }
+
+    fn record(epoch: u64, run: u64) -> DecisionRecord {
+        DecisionRecord {
+            job: JobId::try_new("j").unwrap(),
+            epoch: Epoch(epoch),
+            gtrid: Gtrid::parse(&format!("landfall-{:016x}-{epoch:x}-{run:016x}", 7)).unwrap(),
+            decision: Decision::Commit,
+            rows: 0,
+            positions: Positions { table: "t".into(), end: false },
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_sleeper_creates_behind_the_chain_is_void() {
+        let log = ObjectStoreLog::new(Arc::new(InMemory::new()), Path::default(), "memory");
+        let job = JobId::try_new("j").unwrap();
+        for epoch in 1..=5 {
+            log.decide(record(epoch, 1)).await.unwrap();
+        }
+        log.forget(&job, Epoch(5)).await.unwrap();
+        // It has looked before the others came, and creates now.
+        log.create(&record(4, 9), Some(record(3, 1).gtrid)).await.unwrap();
+        assert_eq!(log.read(&job).await.unwrap().records(), [record(5, 1)]);
+        assert_eq!(log.decide(record(4, 9)).await.unwrap(), record(5, 1));
+        assert_eq!(log.links(&log.job_folder(&job)).await.unwrap().len(), 1, "it cleans up");
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_a_log_is_refused() {
+        for (url, why) in [
+            ("memory:///", "lost with the process"),
+            ("s3://", "cannot be used"),
+            ("s3://key:secret@bucket/p", "user or password"),
+        ] {
+            let error = ObjectStoreLog::try_new(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert!(ObjectStoreLog::knows("gs://bucket") && !ObjectStoreLog::knows("sqlite:a.db"));
+    }
+}

@@ -1,0 +1,115 @@
+//! How a write commits and where that is decided, found out when the plan is made.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::log::ObjectStoreLog;
+use crate::options::{Commit, SinkOptions};
+use crate::pipeline::{Target, Write, WriterCount};
+use crate::provider::factory::database;
+use crate::xa::{Capability, DecisionLog, JobId, Protocol};
+
+/// What the user asks of a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Wishes {
+    pub(super) job: Option<JobId>,
+    pub(super) commit: Commit,
+    /// The option `log`.
+    pub(super) log: Option<Arc<dyn DecisionLog>>,
+}
+
+impl Wishes {
+    pub(super) fn try_new(options: &SinkOptions) -> Result<Self> {
+        let log = options.log.as_deref().map(|url| decision_log(url, options)).transpose()?;
+        Ok(Self { job: options.job.clone(), commit: options.commit, log })
+    }
+
+    /// A write to these tables, one transaction.
+    ///
+    /// # Errors
+    /// `Config` where the databases cannot do what is asked.
+    pub(super) fn agree(self, name: String, targets: Vec<Target>) -> Result<Write> {
+        let Self { job, commit, log } = self;
+        let one_phase: Vec<_> = targets.iter().filter(|target| target.capability == Capability::OnePhase).collect();
+        if let [first, second, ..] = one_phase.as_slice() {
+            return Err(Error::config(format!(
+                "{} and {} both commit in one phase, and only one such database can be in a transaction, as its last \
+                 agent{}",
+                first.resource.location(),
+                second.resource.location(),
+                MAX_PREPARED
+            )));
+        }
+        let agent = one_phase.first().map(|target| &target.resource);
+        let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
+        let is_alone = targets.len() == 1;
+        let protocol = match (commit, agent) {
+            (Commit::TwoPhase, Some(agent)) if is_alone => {
+                return Err(Error::config(format!(
+                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{MAX_PREPARED}",
+                    agent.location()
+                )));
+            }
+            (Commit::TwoPhase, _) => Protocol::TwoPhase,
+            (Commit::OnePhase, _) if log.is_some() => {
+                return Err(Error::config(
+                    "the option 'log' is for commits in two phases, and the option 'commit' says one_phase: leave one \
+                     of them out",
+                ));
+            }
+            (Commit::OnePhase, _) if branches > 1 => {
+                return Err(Error::config(
+                    "the option 'commit' says one_phase, which only one writer of one table can do: leave it out",
+                ));
+            }
+            (Commit::Auto, None) if log.is_some() => Protocol::TwoPhase,
+            (Commit::Auto | Commit::OnePhase, _) => Protocol::OnePhase,
+        };
+        for target in &targets {
+            let location = target.resource.location();
+            let same = |other: &&Target| other.resource.location() == location;
+            let needed: u32 = targets.iter().filter(same).map(|target| u32::from(most(target.writers))).sum();
+            if let Capability::TwoPhase { branches } = target.capability
+                && needed > branches
+            {
+                return Err(Error::config(format!(
+                    "{needed} branches are needed in {location}, and its max_prepared_transactions is {branches}: raise \
+                     it, or ask for fewer 'writers'"
+                )));
+            }
+        }
+        let log = match (agent, log) {
+            (Some(agent), Some(_)) => {
+                return Err(Error::config(format!(
+                    "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out\
+                     {MAX_PREPARED}",
+                    agent.location()
+                )));
+            }
+            (Some(agent), None) => agent.decision_log(),
+            (None, Some(log)) => log,
+            (None, None) => {
+                let first = targets.first().ok_or_else(|| Error::internal("a write has no target"))?;
+                first.resource.decision_log()
+            }
+        };
+        Ok(Write { targets, name, job, log, protocol })
+    }
+}
+
+const MAX_PREPARED: &str = " (a PostgreSQL server prepares transactions where its max_prepared_transactions is not 0)";
+
+fn most(writers: WriterCount) -> u16 {
+    match writers {
+        WriterCount::Exactly(writers) | WriterCount::UpTo(writers) => writers,
+    }
+}
+
+/// The decision log that a URL means: an object store, or the ledger of a database.
+pub(crate) fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
+    if ObjectStoreLog::knows(url) {
+        return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
+    }
+    let of_log = |error: Error| error.with_context("the decision log");
+    Ok(database(url, options).map_err(of_log)?.decision_log())
+}

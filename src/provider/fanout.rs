@@ -1,0 +1,188 @@
+//! One INSERT into several tables, of any databases, as one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::common::{Result as DfResult, TableReference};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::SinkOptions;
+use crate::provider::LandfallTable;
+use crate::provider::agreement::Wishes;
+use crate::provider::sink::LandfallSink;
+use crate::provider::table::sorted;
+use crate::sql::without_passwords;
+
+/// A table that is only written: every row goes to each of its members, in one transaction.
+#[derive(Debug)]
+pub struct FanoutTable {
+    name: String,
+    members: Vec<(String, Arc<dyn TableProvider>)>,
+    wishes: Wishes,
+    definition: Option<String>,
+}
+
+impl FanoutTable {
+    /// A table over these, which must be [`LandfallTable`]s with the same column names; its columns have the types of
+    /// the first. The options `job`, `commit` and `log` are its own; how rows are written, their tables' options say.
+    ///
+    /// # Errors
+    /// `Config` for fewer than two members, others than Landfall's, or such with a job of their own; `Schema` where a
+    /// member lacks a column.
+    pub fn try_new(
+        name: impl Into<String>,
+        members: Vec<(String, Arc<dyn TableProvider>)>,
+        options: &SinkOptions,
+    ) -> Result<Self> {
+        if members.len() < 2 {
+            return Err(Error::config("a FANOUT table has two members at least: LOCATION 'one_table, another_table'"));
+        }
+        let columns: Vec<_> = members[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
+        for (index, (name, provider)) in members.iter().enumerate() {
+            let Some(table) = provider.downcast_ref::<LandfallTable>() else {
+                return Err(Error::config(format!(
+                    "table {name} is not stored in a database that Landfall writes: a FANOUT table cannot have it"
+                )));
+            };
+            if table.options().job.is_some() || table.options().log.is_some() {
+                return Err(Error::config(format!(
+                    "table {name} has a 'job' or a 'log' of its own: give it to the FANOUT table instead"
+                )));
+            }
+            if members[..index].iter().any(|(other, _)| other == name) {
+                return Err(Error::config(format!("table {name} is named twice")));
+            }
+            let schema = provider.schema();
+            let lacks = |column: &&String| schema.field_with_name(column).is_err();
+            if let Some(column) = columns.iter().find(lacks) {
+                return Err(Error::schema(format!(
+                    "table {name} has no column \"{column}\", which table {} has: a FANOUT table writes the same \
+                     columns to each",
+                    members[0].0
+                )));
+            }
+        }
+        Ok(Self { name: name.into(), members, wishes: Wishes::try_new(options)?, definition: None })
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &LandfallTable> {
+        self.members.iter().filter_map(|(_, provider)| provider.downcast_ref())
+    }
+
+    async fn sink(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<LandfallSink> {
+        let mut targets = Vec::new();
+        let mut names = Vec::new();
+        for ((name, _), table) in self.members.iter().zip(self.tables()) {
+            let target = table.target(input, op, 1).await;
+            let target = target.map_err(|error| error.with_context(format!("its member {name}")))?;
+            names.push(format!("{} in {}", target.spec.table, target.resource.location()));
+            targets.push(target);
+        }
+        Ok(LandfallSink::new(self.wishes.clone().agree(names.join(", "), targets)?))
+    }
+}
+
+#[async_trait]
+impl TableProvider for FanoutTable {
+    fn schema(&self) -> SchemaRef {
+        self.members[0].1.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        self.definition.as_deref()
+    }
+
+    /// A column that is left out is left to each member's database.
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.members.iter().find_map(|(_, provider)| provider.get_column_default(column))
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        _: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
+        let text = format!("FANOUT table {} is only written: read {}", self.name, members.join(" or "));
+        Err(Error::new(ErrorKind::Unsupported, text).into())
+    }
+
+    async fn insert_into(
+        &self,
+        _: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
+        let input = first.written(input)?;
+        let sink = self.sink(&input, op).await;
+        let sink = sink.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)))?;
+        let (input, order) = sorted(input);
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+    }
+}
+
+/// `CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'`.
+#[derive(Debug)]
+pub(super) struct FanoutFactory;
+
+#[async_trait]
+impl TableProviderFactory for FanoutFactory {
+    async fn create(&self, session: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
+        let mut members = Vec::new();
+        for name in command.locations.iter().flat_map(|location| location.split(',')).map(str::trim) {
+            let found = match session.as_any().downcast_ref::<SessionState>() {
+                Some(state) => {
+                    let reference = TableReference::parse_str(name);
+                    let table = reference.table().to_owned();
+                    state.schema_for_ref(reference)?.table(&table).await?
+                }
+                None => None,
+            };
+            let missing = || Error::config(format!("there is no table {name}: create it first"));
+            members.push((name.to_owned(), found.ok_or_else(missing).map_err(|error| doing(error, command))?));
+        }
+        let table = table(command, members).map_err(|error| doing(error, command))?;
+        Ok(Arc::new(table))
+    }
+}
+
+fn doing(error: Error, command: &CreateExternalTable) -> Error {
+    error.with_context(format!("creating external table {}", command.name))
+}
+
+fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvider>)>) -> Result<FanoutTable> {
+    if !command.schema.fields().is_empty() || command.unbounded || !command.table_partition_cols.is_empty() {
+        return Err(Error::config("a FANOUT table has the columns of its members: give only LOCATION and OPTIONS"));
+    }
+    let known = ["job", "commit", "log", "ledger_table"];
+    let plain: HashMap<_, _> = command
+        .options
+        .iter()
+        .map(|(key, value)| (key.strip_prefix("format.").unwrap_or(key), value.as_str()))
+        .collect();
+    if let Some(other) = plain.keys().find(|key| !known.contains(*key)) {
+        return Err(Error::config(format!(
+            "a FANOUT table has the options {}; '{other}' belongs to its members",
+            known.join(", ")
+        )));
+    }
+    let options = SinkOptions::try_from_pairs(plain)?;
+    let mut table = FanoutTable::try_new(command.name.to_string(), members, &options)?;
+    table.definition = command.definition.as_deref().map(without_passwords);
+    Ok(table)
+}

@@ -1,0 +1,178 @@
+//! Ends branches that were left prepared, as the log says.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::error::{Error, Result};
+use crate::xa::manager::Patience;
+use crate::xa::{
+    Action, Decision, DecisionLog, DecisionRecord, Event, InDoubt, JobEntry, JobId, JobState, Positions,
+    ResourceManager, State,
+};
+
+/// Branches that are ended at once.
+const AT_ONCE: usize = 4;
+
+/// Whether recovery acts, or only says what it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It acts.
+    #[default]
+    Act,
+    /// It reads only.
+    DryRun,
+}
+
+/// Which branches are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Those of this job; else all.
+    pub job: Option<JobId>,
+    /// A branch that is not decided is left to its run until it is as old as this. What is decided does not wait.
+    pub older_than: Duration,
+    /// Whether something is done.
+    pub mode: Mode,
+}
+
+/// What becomes of a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is committed, as was decided.
+    Committed,
+    /// It is rolled back.
+    RolledBack,
+    /// It is not decided, and so young that its run may live.
+    TooYoung,
+    /// This log does not know its job: another one decides.
+    DecidedElsewhere,
+    /// The log did not answer.
+    StillInDoubt,
+}
+
+/// A branch that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The branch.
+    pub branch: InDoubt,
+    /// Its job, where the log knows it.
+    pub job: Option<JobId>,
+    /// What became of it; under [`Mode::DryRun`] what would.
+    pub fate: Fate,
+}
+
+/// Ends the prepared branches of a database as a log says; where it has decided nothing, it is made to decide ABORT.
+/// Can be run at any time, by any number of processes at once.
+pub async fn recover(
+    resource: &dyn ResourceManager,
+    log: &dyn DecisionLog,
+    selection: &Selection,
+) -> Result<Vec<Recovered>> {
+    // Branches first: one that is prepared later, by a run that lives, is none of ours.
+    let branches = resource.in_doubt(None).await?;
+    if branches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs = log.jobs().await?;
+    let wanted = |entry: &JobEntry| selection.job.as_ref().is_none_or(|job| *job == entry.job);
+    let found = branches.into_iter().filter_map(|branch| {
+        let entry = jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
+        (entry.is_none_or(wanted) && (entry.is_some() || selection.job.is_none())).then_some((branch, entry))
+    });
+    let patience = Patience::default();
+    let recovered = stream::iter(found).map(async |(branch, entry)| {
+        let Some(entry) = entry else {
+            return Ok(Recovered { branch, job: None, fate: Fate::DecidedElsewhere });
+        };
+        let fate = resolve(resource, log, &entry.job, &entry.state, &branch, selection, patience).await?;
+        Ok(Recovered { branch, job: Some(entry.job.clone()), fate })
+    });
+    recovered.buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Ends all branches of a job whose log says `state`.
+///
+/// # Errors
+/// What the database says; `InDoubt` where a branch could not be ended.
+pub(super) async fn recover_job(
+    resource: &dyn ResourceManager,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    state: &JobState,
+    patience: Patience,
+) -> Result<()> {
+    let Some(number) = state.number() else { return Ok(()) };
+    for branch in patience.with(|| resource.in_doubt(Some(number))).await? {
+        let selection = Selection::default();
+        let fate = resolve(resource, log, job, state, &branch, &selection, patience).await?;
+        if fate == Fate::StillInDoubt {
+            return Err(Error::new(
+                crate::error::ErrorKind::InDoubt,
+                format!("branch {} of an earlier run is in doubt: the log {} does not answer", branch.xid, log.url()),
+            ));
+        }
+        log::warn!(
+            "an earlier run of job '{job}' left branch {} in {}: it is {} now",
+            branch.xid,
+            resource.location(),
+            if fate == Fate::Committed { "committed" } else { "rolled back" }
+        );
+    }
+    Ok(())
+}
+
+/// Goes by [`State::next`], from a branch that was found.
+async fn resolve(
+    resource: &dyn ResourceManager,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    known: &JobState,
+    branch: &InDoubt,
+    selection: &Selection,
+    patience: Patience,
+) -> Result<Fate> {
+    let (xid, gtrid) = (branch.xid, branch.xid.gtrid);
+    let mut state = State::Found;
+    let mut event = match known.standing(gtrid.epoch()) {
+        Some(stands) => Event::Stands(stands.verdict(&gtrid)),
+        None if branch.age < selection.older_than => return Ok(Fate::TooYoung),
+        None => Event::Undecided,
+    };
+    loop {
+        let Some((next, action)) = state.next(event) else {
+            return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
+        };
+        state = next;
+        let acts = selection.mode == Mode::Act;
+        event = match action {
+            Action::Decide(decision) if acts => {
+                let table = known.last().map(|last| last.positions.table.clone()).unwrap_or_default();
+                let positions = Positions { table, end: false };
+                let job = job.clone();
+                let proposal = DecisionRecord { job, epoch: gtrid.epoch(), gtrid, decision, rows: 0, positions };
+                match patience.with(|| log.decide(proposal.clone())).await {
+                    Ok(stands) => Event::Stands(stands.verdict(&gtrid)),
+                    Err(_) => Event::Silent,
+                }
+            }
+            Action::Decide(decision) => Event::Stands(decision),
+            Action::Complete(Decision::Commit) if acts => {
+                patience.with(|| resource.commit(&xid)).await?;
+                Event::Completed
+            }
+            Action::Complete(Decision::Abort) if acts => {
+                patience.with(|| resource.rollback(&xid)).await?;
+                Event::Completed
+            }
+            Action::Complete(_) => Event::Completed,
+            Action::Leave => return Ok(Fate::StillInDoubt),
+            Action::End => {
+                return Ok(match state {
+                    State::Ended(Decision::Commit) => Fate::Committed,
+                    _ => Fate::RolledBack,
+                });
+            }
+            Action::CommitLastAgent => return Err(Error::internal("recovery has no last agent")),
+        };
+    }
+}
