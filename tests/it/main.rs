@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod conformance;
+mod crash;
 mod defaults;
 mod failures;
 mod insert;

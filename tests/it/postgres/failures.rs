@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Postgres, folder, port, psql};
+use super::{Cluster, Postgres, folder, port, psql};
 use crate::landing::says;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,29 +141,6 @@ async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
     server.sql("INSERT INTO t VALUES (1, 'once')").await.unwrap();
     server.sql("INSERT INTO t VALUES (1, 'twice')").await.unwrap();
     assert_eq!(server.rows("SELECT v FROM killed"), ["once"]);
-}
-
-/// A server of its own, which is stopped at the end.
-struct Cluster(tempfile::TempDir);
-
-impl Cluster {
-    fn start() -> (Self, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let output = control("start", folder.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (Self(folder), String::from_utf8(output.stdout).unwrap().trim().to_owned())
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        control("stop", self.0.path());
-    }
-}
-
-fn control(command: &str, folder: &std::path::Path) -> std::process::Output {
-    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
-    Command::new(program).arg(command).arg(folder).output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

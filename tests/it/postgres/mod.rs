@@ -153,3 +153,34 @@ impl Drop for Postgres {
         };
     }
 }
+
+/// A server of its own, which is stopped at the end.
+pub struct Cluster(pub tempfile::TempDir);
+
+impl Cluster {
+    pub fn start() -> (Self, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let output = control("start", folder.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (Self(folder), String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+
+    /// Stops it as a crash would, and starts it again.
+    pub fn crash(&self) {
+        for command in ["stop", "resume"] {
+            let output = control(command, self.0.path());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        control("stop", self.0.path());
+    }
+}
+
+fn control(command: &str, folder: &std::path::Path) -> std::process::Output {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
+    Command::new(program).arg(command).arg(folder).output().unwrap()
+}
