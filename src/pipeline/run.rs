@@ -197,8 +197,16 @@ where
         let branch = target.resource.start(&xid, &spec).await?;
         Ok((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
     });
-    let announced = async { if several { run.announce().await } else { Ok(()) } };
-    let (announced, started) = tokio::join!(announced, join_all(started));
+    let announce = async { if several { run.announce().await } else { Ok(()) } };
+    let has_last_agent = write.targets.iter().any(|target| target.capability == Capability::OnePhase);
+    let (announced, started) = match has_last_agent {
+        // Its ledger cannot be written beside its branch.
+        true => {
+            announce.await?;
+            (Ok(()), join_all(started).await)
+        }
+        false => tokio::join!(announce, join_all(started)),
+    };
     let (mut members, mut failed) = (Vec::new(), announced.err());
     for member in started {
         match member {

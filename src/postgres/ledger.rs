@@ -126,14 +126,16 @@ impl Postgres {
 
     async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
         let mut connection = self.connect().await?;
-        // Nobody acts on what is not there any more: this one need not wait for the disk.
-        self.execute(&mut connection, "SET synchronous_commit = off".into()).await?;
-        let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
-        if let Some(before) = before {
-            clean = clean.bind(signed(before.0)?);
+        if self.has_ledger(&mut connection).await? {
+            // Nobody acts on what is not there any more: this one need not wait for the disk.
+            self.execute(&mut connection, "SET synchronous_commit = off".into()).await?;
+            let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
+            if let Some(before) = before {
+                clean = clean.bind(signed(before.0)?);
+            }
+            let cleaned = clean.execute(&mut connection).await;
+            cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
         }
-        let cleaned = clean.execute(&mut connection).await;
-        cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
         self.close(connection).await;
         Ok(())
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Params, TransactionBehavior, params};
 
 use super::{Missing, Sqlite, blocking};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
 use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
 
@@ -84,10 +84,11 @@ impl Sqlite {
 
     fn clean_ledger(&self, sql: &str, parameters: impl Params) -> Result<()> {
         let connection = self.open_for_writing()?;
-        let cleaned = connection.execute(&self.ledger.sql(sql), parameters);
-        cleaned
-            .map(drop)
-            .map_err(|error: rusqlite::Error| -> Error { self.error(error).with_context("cleaning the ledger") })
+        let clean = || match connection.table_exists(None, self.ledger.table())? {
+            true => connection.execute(&self.ledger.sql(sql), parameters).map(drop),
+            false => Ok(()),
+        };
+        clean().map_err(|error| self.error(error).with_context("cleaning the ledger"))
     }
 }
 

@@ -368,7 +368,7 @@ impl Run {
         }
         failpoint("complete.all");
         let Some((_, error)) = untold.first() else { return Ok(true) };
-        let commands = self.commands(untold.iter().map(|(resource, _)| resource));
+        let commands = self.commands(untold.iter().map(|(resource, _)| resource), "");
         if decision == Decision::Abort {
             warn!("branches could not be rolled back ({error}); they hold locks until: {commands}");
             return Ok(false);
@@ -412,7 +412,8 @@ impl Run {
     }
 
     fn in_doubt(&self, told: &[(Arc<dyn ResourceManager>, Xid)], failed: Option<Error>) -> Error {
-        let commands = self.commands(told.iter().map(|(resource, _)| resource));
+        // This run is over: nobody needs to wait for it.
+        let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
         let job = match &self.undertaking.job {
             Some(job) => format!(", or run job '{job}' again"),
             None => String::new(),
@@ -433,15 +434,15 @@ impl Run {
         }
     }
 
-    /// The commands that recover branches in these databases.
-    fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn ResourceManager>>) -> String {
+    /// The commands that recover branches in these databases, each with `more` at its end.
+    fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn ResourceManager>>, more: &str) -> String {
         let log = self.undertaking.log.url();
         let table = self.undertaking.log.ledger_table();
         let table = table.map(|table| format!(" --ledger-table '{table}'")).unwrap_or_default();
         let mut commands: Vec<_> = resources
             .map(|resource| match resource.location() {
-                location if location == log => format!("landfall recover '{location}'{table}"),
-                location => format!("landfall recover '{location}' --log '{log}'{table}"),
+                location if location == log => format!("landfall recover '{location}'{table}{more}"),
+                location => format!("landfall recover '{location}' --log '{log}'{table}{more}"),
             })
             .collect();
         commands.sort();

@@ -4,6 +4,7 @@ mod conformance;
 mod failures;
 mod security;
 mod tables;
+mod transactions;
 mod types;
 
 use std::path::PathBuf;
@@ -167,10 +168,18 @@ impl Cluster {
 
     /// Stops it as a crash would, and starts it again.
     pub fn crash(&self) {
-        for command in ["stop", "resume"] {
-            let output = control(command, self.0.path());
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
+        self.stop();
+        self.resume();
+    }
+
+    pub fn stop(&self) {
+        let output = control("stop", self.0.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn resume(&self) {
+        let output = control("resume", self.0.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -1,0 +1,336 @@
+//! Several writers, several databases, one transaction; and what is said where that cannot be.
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Cluster, Postgres};
+use crate::landing::{Landing, count, says};
+
+const SERIES: &str = "SELECT value AS id, 'text ' || value AS name FROM generate_series(1, 200000)";
+
+/// What there is of prepared transactions, records and staging tables.
+fn left(server: &Postgres) -> Vec<String> {
+    server.rows(
+        "SELECT 'prepared ' || gid FROM pg_prepared_xacts WHERE database = current_database() \
+         UNION ALL SELECT relname FROM pg_class WHERE relname LIKE 'landfall_stage%'",
+    )
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    program.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_writers_land_every_row_once() {
+    let server = Postgres::with_database(
+        "CREATE TABLE plain (id bigint, name text); CREATE TABLE keyed (id bigint PRIMARY KEY, name text); \
+         CREATE TABLE two_keys (id bigint PRIMARY KEY, name text UNIQUE)",
+    );
+    for (table, verb) in [("plain", "INSERT"), ("keyed", "INSERT"), ("keyed", "REPLACE"), ("two_keys", "INSERT")] {
+        let name = format!("{table}_{verb}");
+        server.register(&name, "", &format!("'table' '{table}', 'writers' '3'")).await.unwrap();
+        assert_eq!(count(&server.sql(&format!("{verb} INTO {name} {SERIES}")).await.unwrap()), 200_000);
+        let sums = format!("SELECT count(*), count(DISTINCT id), sum(id), count(DISTINCT name) FROM {table}");
+        assert_eq!(server.rows(&sums), ["200000|200000|20000100000|200000"], "{name}");
+        assert_eq!(left(&server), [""; 0], "{name}");
+    }
+    // One writer where there are several keys; then nothing has to be remembered either.
+    assert_eq!(server.rows("SELECT count(*) FROM landfall_ledger"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_comes_again_in_another_batch_meets_itself() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint PRIMARY KEY, name text)");
+    server.register("t", "", "'writers' '4', 'lock_timeout' '2s'").await.unwrap();
+    let twice = "SELECT value % 100000 AS id, 'text ' || value AS name FROM generate_series(1, 200000)";
+    says(
+        &server.error(&format!("INSERT INTO t {twice}")).await,
+        &["rows ", "the key is in the table already, or twice"],
+    );
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
+    server.sql(&format!("REPLACE INTO t {twice}")).await.unwrap();
+    let last = "SELECT count(*), count(*) FILTER (WHERE name = 'text ' || CASE id WHEN 0 THEN 200000 ELSE id + 100000 END) \
+                FROM t";
+    assert_eq!(server.rows(last), ["100000|100000"]);
+    assert_eq!(left(&server), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_one_writer_refuses_undoes_them_all() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint CHECK (id <> 150000), name text)");
+    server.register("t", "", "'writers' '4'").await.unwrap();
+    // The server counts within a writer's rows; the message counts the stream's.
+    says(&server.error(&format!("INSERT INTO t {SERIES}")).await, &["row 150000: a constraint"]);
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
+    assert_eq!(left(&server), [""; 0]);
+    assert_eq!(server.rows("SELECT count(*) FROM landfall_ledger"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_constraint_that_is_checked_at_the_end_undoes_all_branches() {
+    let server = Postgres::with_database(
+        "CREATE TABLE p (id bigint PRIMARY KEY); \
+         CREATE TABLE t (id bigint, p bigint REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+    );
+    server.register("t", "", "'writers' '3', 'job' 'j'").await.unwrap();
+    let insert = "INSERT INTO t SELECT value, CASE value WHEN 7 THEN 7 END FROM generate_series(1, 50000)";
+    says(&server.error(insert).await, &["preparing", "foreign key"]);
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
+    assert_eq!(left(&server), [""; 0]);
+    server.rows("INSERT INTO p VALUES (7)");
+    assert_eq!(count(&server.sql(insert).await.unwrap()), 50_000);
+    assert_eq!(count(&server.sql(insert).await.unwrap()), 0);
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["50000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_says_how_a_write_commits() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint, name text)");
+    let plan = async |options: &str, sql: &str| {
+        let name = format!("t{}", options.len());
+        server.register(&name, "", &format!("'table' 't'{options}")).await.unwrap();
+        let sql = sql.replace("INTO t", &format!("INTO {name}")).replace("OVERWRITE t", &format!("OVERWRITE {name}"));
+        server.read(&format!("EXPLAIN {sql}")).await.join("\n")
+    };
+    let insert = format!("INSERT INTO t {SERIES}");
+    says(&plan(", 'writers' '2'", &insert).await, &["table=public.t, writers=2)"]);
+    says(&plan(", 'commit' 'two_phase', 'writers' '1'", &insert).await, &["commit=two_phase, log=postgres://"]);
+    says(&plan(", 'commit' 'one_phase'", &insert).await, &["table=public.t)"]);
+    says(
+        &plan(", 'writers' '4' ", &insert.replace("INSERT INTO", "INSERT OVERWRITE")).await,
+        &["table=public.t, overwrite)"],
+    );
+    says(&plan(", 'log' 'file:///tmp/x'", &insert).await, &["commit=two_phase, log=file:///tmp/x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_that_contradict_each_other_are_refused() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint)");
+    for (name, options, parts) in [
+        ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "only one writer"]),
+        ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' is for commits in two phases", "leave one"]),
+        ("c", "'log' 'nowhere://x'", ["decision log", "a URL must be one such as"]),
+        ("d", "'log' 'memory:///'", ["lost with the process", "file:///"]),
+    ] {
+        server.register(name, "", &format!("'table' 't', {options}")).await.unwrap();
+        says(&server.error(&format!("INSERT INTO {name} VALUES (1)")).await, &parts);
+    }
+    for options in ["'writers' '0'", "'writers' '65'", "'writers' 'many'", "'commit' 'later'", "'log' ''"] {
+        let error = server.register("e", "", &format!("'table' 't', {options}")).await.unwrap_err().to_string();
+        says(&error, &["cannot be"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_can_be_another_table() {
+    let server = Postgres::with_database(
+        "CREATE SCHEMA \"of Ours\"; CREATE TABLE t (id bigint); GRANT ALL ON t TO reader; \
+         GRANT USAGE ON SCHEMA \"of Ours\" TO reader",
+    );
+    let options = "'job' 'j', 'ledger_table' '\"of Ours\".\"the Ledger\"'";
+    server.register_at(&server.url_as("reader"), "t", "", options).await.unwrap();
+    let error = server.error("INSERT INTO t VALUES (1)").await;
+    says(&error, &["ledger_table", "CREATE TABLE IF NOT EXISTS \"of Ours\".\"the Ledger\" (", "TO \"reader\";"]);
+    // What the message says is what an administrator can run.
+    let (_, ddl) = error.split_once("to run:\n").unwrap();
+    let (ddl, _) = ddl.split_once("\nThe server says").unwrap();
+    server.rows(ddl);
+    assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 1);
+    assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 0);
+    assert_eq!(server.rows("SELECT decision FROM \"of Ours\".\"the Ledger\" ORDER BY epoch DESC LIMIT 1"), ["commit"]);
+    assert_eq!(server.rows("SELECT to_regclass('landfall_ledger')"), ["NULL"]);
+    let status =
+        program(&["status", &server.url(), "--ledger-table", "\"of Ours\".\"the Ledger\"", "--format", "json"]);
+    let said = String::from_utf8({ status }.output().unwrap().stdout).unwrap();
+    says(&said, &[r#""job":"j""#, r#""state":"finished""#, r#""in_doubt":[]"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
+    let (cluster, url) = Cluster::start();
+    let sql = |sql: &str| {
+        let output = Command::new("psql").args(["-X", "-q", "-A", "-t", &url, "-c", sql]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    sql("ALTER SYSTEM SET max_prepared_transactions = 0");
+    sql("CREATE TABLE t (id bigint, name text)");
+    cluster.crash();
+    let run = |options: &str| {
+        let script = format!(
+            "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{url}' {options}; INSERT INTO t {SERIES}; \
+             INSERT INTO t VALUES (1, 'x')"
+        );
+        program(&["sql", "-c", &script]).output().unwrap()
+    };
+    let output = run("");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(stderr(&output).matches("max_prepared_transactions is 0").count(), 1, "{output:?}");
+    assert_eq!(sql("SELECT count(*) FROM t").trim(), "200001");
+    let output = run("OPTIONS ('commit' 'two_phase')");
+    assert!(!output.status.success());
+    says(&stderr(&output), &["commits in one phase", "two_phase", "max_prepared_transactions is not 0"]);
+    let output = run("OPTIONS ('log' 'file:///tmp/x')");
+    says(&stderr(&output), &["leave the option 'log' out"]);
+    // Two of them cannot be in one transaction; the plan says so, before anything is read.
+    let landing = Landing::new("CREATE TABLE b (id INTEGER, name TEXT)");
+    let script = format!(
+        "CREATE EXTERNAL TABLE a STORED AS POSTGRES LOCATION '{url}' OPTIONS ('table' 't'); \
+         CREATE EXTERNAL TABLE b STORED AS SQLITE LOCATION '{}'; \
+         CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'; INSERT INTO both {SERIES}",
+        landing.file().display()
+    );
+    let output = program(&["sql", "-c", &script]).output().unwrap();
+    says(&stderr(&output), &["both commit in one phase", "only one such database"]);
+    assert_eq!(sql("SELECT count(*) FROM t").trim(), "200001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fanout_lands_in_all_its_tables_or_in_none() {
+    let first = Postgres::with_database("CREATE TABLE a (id bigint, name text)");
+    let second = Postgres::with_database("CREATE TABLE c (name text, id bigint PRIMARY KEY, more int DEFAULT 5)");
+    let landing = Landing::new("CREATE TABLE b (id INTEGER CHECK (id < 300000), name TEXT)");
+    let context = &first.context;
+    first.register("a", "", "'writers' '2'").await.unwrap();
+    first.register_at(&second.url(), "c", "", "'on_conflict' 'update'").await.unwrap();
+    let b = format!("CREATE EXTERNAL TABLE b STORED AS SQLITE LOCATION '{}'", landing.file().display());
+    context.sql(&b).await.unwrap();
+    first.sql("CREATE EXTERNAL TABLE all_three STORED AS FANOUT LOCATION 'a,b,c'").await.unwrap();
+    assert_eq!(count(&first.sql(&format!("INSERT INTO all_three {SERIES}")).await.unwrap()), 200_000);
+    let has = |rows: &str| {
+        assert_eq!(first.rows("SELECT count(*) FROM a"), [rows]);
+        assert_eq!(landing.rows("SELECT count(*) FROM b"), [rows]);
+        assert_eq!(second.rows("SELECT count(*) FROM c"), [if rows == "0" { "0" } else { "200000" }]);
+        assert_eq!((left(&first), left(&second)), (vec![], vec![]));
+        assert_eq!(landing.rows("SELECT count(*) FROM landfall_ledger"), ["0"]);
+    };
+    has("200000");
+    assert_eq!(second.rows("SELECT DISTINCT more FROM c"), ["5"]);
+    // SQLite refuses a row at the end: what PostgreSQL has taken is undone.
+    let refused = SERIES.replace("value AS id", "value + 200000 AS id");
+    says(&first.error(&format!("INSERT INTO all_three {refused}")).await, &["row 100000", "CHECK"]);
+    has("200000");
+    first.sql("INSERT OVERWRITE all_three SELECT id, name FROM a").await.unwrap();
+    has("200000");
+    first.sql("INSERT OVERWRITE all_three SELECT id, name FROM a WHERE false").await.unwrap();
+    has("0");
+    // A column that is left out is left to each database.
+    first.sql("INSERT INTO all_three (id) VALUES (1)").await.unwrap();
+    assert_eq!(first.rows("TABLE a"), ["1|NULL"]);
+    assert_eq!(second.rows("TABLE c"), ["NULL|1|5"]);
+    assert_eq!(landing.rows("SELECT * FROM b"), ["1|NULL"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_fanout_is_written_once() {
+    let server = Postgres::with_database("CREATE TABLE a (id bigint); CREATE TABLE b (id bigint)");
+    server.register("a", "", "").await.unwrap();
+    server.register("b", "", "").await.unwrap();
+    server.sql("CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' OPTIONS ('job' 'j')").await.unwrap();
+    server.sql("CREATE EXTERNAL TABLE turned STORED AS FANOUT LOCATION 'b, a' OPTIONS ('job' 'j')").await.unwrap();
+    assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 2);
+    assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 0);
+    says(&server.error("INSERT INTO turned VALUES (1)").await, &["job 'j' wrote table", "a name of its own"]);
+    assert_eq!(server.rows("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), ["2|2"]);
+    assert_eq!(left(&server), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fanout_that_cannot_be_meant_is_refused() {
+    let server = Postgres::with_database("CREATE TABLE a (id bigint, x int); CREATE TABLE b (id bigint)");
+    server.register("a", "", "").await.unwrap();
+    server.register("b", "", "").await.unwrap();
+    server.register("j", "", "'table' 'a', 'job' 'j'").await.unwrap();
+    server.sql("CREATE TABLE memory (id BIGINT) AS VALUES (1)").await.unwrap();
+    for (location, options, parts) in [
+        ("b", "", ["two members at least", "LOCATION"]),
+        ("b, nothing", "", ["there is no table nothing", "create it first"]),
+        ("b, memory", "", ["table memory is not stored in a database", "FANOUT"]),
+        ("b, b", "", ["named twice", "b"]),
+        ("a, b", "", ["table b has no column \"x\"", "same columns"]),
+        ("b, j", "", ["'job'", "give it to the FANOUT table"]),
+        ("b, a", "OPTIONS ('writers' '2')", ["job, commit, log, ledger_table", "'writers' belongs to its members"]),
+    ] {
+        let create = format!("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION '{location}' {options}");
+        says(&server.error(&create).await, &parts);
+    }
+    server.sql("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION 'b, a'").await.unwrap();
+    says(&server.error("SELECT * FROM f").await, &["only written", "read b or a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_a_job_is_written_by_two_statements_at_once() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint, name text)");
+    server.register("t", "", "'writers' '2'").await.unwrap();
+    let insert = format!("INSERT INTO t {SERIES}");
+    let (one, two) = tokio::join!(server.sql(&insert), server.sql(&insert));
+    assert_eq!((count(&one.unwrap()), count(&two.unwrap())), (200_000, 200_000));
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["400000"]);
+    assert_eq!(left(&server), [""; 0]);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_another_process_takes_over_is_fenced() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint, name text)");
+    let script = format!(
+        "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{}' OPTIONS ('job' 'j', 'writers' '2'); \
+         INSERT INTO t {SERIES}",
+        server.url()
+    );
+    let zombie = program(&["sql", "-c", &script]).env("FAILPOINTS", "prepare.all=sleep(6000)").spawn().unwrap();
+    let began = Instant::now();
+    while server.rows("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()") != ["2"] {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not prepare");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let next = program(&["sql", "-c", &script]).output().unwrap();
+    assert!(next.status.success(), "{next:?}");
+    says(&stderr(&next), &["an earlier run of job 'j' left branch", "rolled back now"]);
+    let zombie = zombie.wait_with_output().unwrap();
+    assert!(!zombie.status.success());
+    says(&stderr(&zombie), &["another run of job 'j' took over", "nothing was written by this one"]);
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["200000"]);
+    assert_eq!(left(&server), [""; 0]);
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_does_not_answer_leaves_the_branches_and_says_what_to_run() {
+    let server = Postgres::with_database("CREATE TABLE t (id bigint, name text)");
+    let (log, log_url) = Cluster::start();
+    let script = format!(
+        "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{}' OPTIONS ('writers' '2', 'log' '{log_url}'); \
+         INSERT INTO t {SERIES}",
+        server.url()
+    );
+    let run = program(&["sql", "-c", &script]).env("FAILPOINTS", "decide.before=sleep(3000)").spawn().unwrap();
+    let prepared = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()";
+    let began = Instant::now();
+    while server.rows(prepared) != ["2"] {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not prepare");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    log.stop();
+    let output = run.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let error = stderr(&output);
+    says(&error, &["is not known", "2 prepared branches are kept", "landfall recover '"]);
+    assert_eq!(server.rows(prepared), ["2"]);
+    log.resume();
+    // The command of the message, as it is.
+    let command = error.split_once("landfall recover ").unwrap().1.split_once("0s").unwrap().0;
+    let command = format!("'{}' recover {command}0s", env!("CARGO_BIN_EXE_landfall"));
+    // The location in messages has no options: the search path is not needed for this.
+    let recovered = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(recovered.status.success(), "{command}: {recovered:?}");
+    says(&String::from_utf8_lossy(&recovered.stdout), &["rolled back"]);
+    assert_eq!(left(&server), [""; 0]);
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
+}
