@@ -33,6 +33,7 @@
 //! | --- | --- | --- |
 //! | `SQLITE` | a path, or `sqlite:path` | `sqlite` |
 //! | `POSTGRES` | `postgres://user@host:port/database?sslmode=…`; what is left out is taken from libpq's environment | `postgres` |
+//! | `FANOUT` | names of tables that are registered: `a, b` | [below](#several-writers-several-databases) |
 //!
 //! Columns that are left out are taken from the table in the database. Where they are given and the table is not
 //! there, it is created, with its PRIMARY KEY, UNIQUE, NOT NULL and DEFAULT; where it is there, it must have these
@@ -71,19 +72,52 @@
 //!
 //! # Exactly once
 //!
-//! Without the option `job` a statement is atomic, and nothing is remembered. With it, the commit leaves a record in
-//! the table `landfall_ledger` of the same database, in the same transaction. Whoever runs the job again, after
-//! `kill -9` or after success, finds in the ledger whether it is done. A job is one write to one table: give every
-//! statement a name of its own. Two runs at once cannot both commit; the later one to start takes over, the other
-//! fails with [`ErrorKind::Fenced`]. The protocol is drawn in [`xa`].
+//! Without the option `job` a statement is atomic, and nothing is remembered when it is over. With it, the commit leaves
+//! a record in the decision log: the table `landfall_ledger` of the same database, in the same transaction where it is
+//! only one. Whoever runs the job again, after `kill -9` or after success, finds there whether it is done. A job is one
+//! write to one table: give every statement a name of its own. Two runs at once cannot both commit; the later one to
+//! start takes over, the other fails with [`ErrorKind::Fenced`]; two statements of one process are not let in at once.
+//!
+//! # Several writers, several databases
+//!
+//! For more than 65,536 rows that come fast, a plain PostgreSQL table gets several writers by itself, each a connection
+//! with a branch of one global transaction (the option `writers`): batches go to them in turn, or rows by their key where
+//! there is one. Tables with triggers, with several unique keys, or whose rows refer to each other keep one writer, and
+//! INSERT OVERWRITE always has one. An error then names the row where batches went in turn, and the batch that it was
+//! in where rows went by key.
+//!
+//! `CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'` makes one table of several that are registered, in any
+//! databases: an INSERT into it, of any kind, lands in all of them or in none. It takes the options `job`, `commit`, `log`
+//! and `ledger_table`; how rows are written, the members' own options say. It cannot be read.
+//!
+//! Several branches commit in two phases: all prepare, the decision is written down once, all are told. For that
+//! PostgreSQL needs `max_prepared_transactions` as large as the number of branches that are prepared at once; where it is
+//! 0 (as it is unless somebody set it) a table has one writer, and the program says so. One database that commits in one
+//! phase can take part, as the last agent. Between the first branch's commit and the last one's a reader may see some of
+//! it.
+//!
+//! The process may die at any moment. A job's next run ends what the last one left, by itself. For statements without a
+//! job, and to see what there is:
+//!
+//! ```text
+//! landfall status  postgres://me@host/db                   jobs, checkpoints, branches in doubt and their age
+//! landfall recover postgres://me@host/db [--log URL]       commits or rolls back, as the decision log says
+//! ```
+//!
+//! A branch that nobody has decided is left alone for five minutes (`--older-than`), as its run may live; that is only
+//! politeness, no decision depends on a clock. `--log` names the log where it is not the database's own ledger: the
+//! option `log`, or with a FANOUT table the last agent, else the first member. The error of a write that ends in doubt
+//! ([`ErrorKind::InDoubt`]) has the command to run. Transactions of others, and of jobs that another log decides, are
+//! never touched. The protocol is drawn in [`xa`], and [`log`](mod@log) has the logs.
 //!
 //! To stop a write in an orderly way, give the session an [`Interrupt`]. Dropping the future of a statement rolls it
 //! back too, unless its commit has begun.
 //!
 //! # Features
 //!
-//! `sqlite` and `postgres` are databases; `cli` is the program `landfall`, and DataFusion's functions and file formats
-//! for it. All are on by default. `mysql` is a reserved name and turns on nothing yet.
+//! `sqlite` and `postgres` are databases; `cloud` is decision logs in `s3://`, `gs://` and `az://`; `cli` is the program
+//! `landfall`, with `cloud` and DataFusion's functions and file formats for it. All are on by default. `failpoints` lets
+//! a test end the process at a step of the protocol ([`xa::POINTS`]). `mysql` is a reserved name and turns on nothing yet.
 //!
 //! # Layout
 //!
@@ -91,13 +125,14 @@
 //!
 //! ```text
 //! cli                     the program
-//! provider                the DataFusion face: factory, table, sink, scan, pushdown, defaults
-//! pipeline    sqlite      from a stream to a commit │ databases: types, encode, decode, branch, resource, …
-//!             postgres
-//! sql         log         tables and statements of SQL databases │ decision logs
+//! provider                the DataFusion face: factory, table, fanout, agreement, sink, scan, pushdown, defaults
+//! pipeline    sqlite      from a stream to a commit: run, dispatch, writer │ databases: types, encode, decode, branch,
+//!             postgres    resource, …
+//! log                     decision logs: the ledger of a database, an object store
+//! sql                     tables and statements of SQL databases
 //! columnar                work on arrays that needs no database
 //! options
-//! xa                      the protocol: names, decision records, traits, manager, conformance suite
+//! xa                      the protocol: names, decision records, traits, state, manager, recovery, conformance suite
 //! error
 //! ```
 
@@ -122,5 +157,5 @@ pub mod xa;
 pub use error::{Error, ErrorKind, Result};
 pub use options::SinkOptions;
 pub use pipeline::Interrupt;
-pub use provider::{LandfallTable, register};
+pub use provider::{FanoutTable, LandfallTable, register};
 pub use xa::OnConflict;

@@ -246,3 +246,56 @@ impl DecisionLog for FaultyLog {
         self.inner.url()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xa::conformance::{Subject, check_all};
+    use crate::xa::memory::MemoryResource;
+
+    #[tokio::test]
+    async fn without_faults_it_conforms() {
+        check_all(|| {
+            Box::pin(async {
+                let memory = MemoryResource::default();
+                let counted = memory.clone();
+                Subject {
+                    rm: Arc::new(Faulty::new(Arc::new(memory), Script::new(|_| Fault::None))),
+                    count: Box::new(move || {
+                        let rows = counted.row_count();
+                        Box::pin(async move { rows })
+                    }),
+                    guard: Box::new(()),
+                }
+            })
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_fault_does_what_it_says() {
+        use crate::xa::{Decision, Gtrid, Positions};
+        let memory = MemoryResource::default();
+        for (fault, answers, decided) in
+            [(Fault::Fail, false, false), (Fault::Lose, false, true), (Fault::Twice, true, true)]
+        {
+            let name = format!("{fault:?}");
+            let job = JobId::try_new(&name).unwrap_or_else(|error| panic!("{error}"));
+            let gtrid =
+                Gtrid::parse("landfall-0000000000000001-1-0000000000000001").unwrap_or_else(|| panic!("no gtrid"));
+            let positions = Positions { table: "t".into(), end: false };
+            let record = DecisionRecord {
+                job: job.clone(),
+                epoch: Epoch(1),
+                gtrid,
+                decision: Decision::Abort,
+                rows: 0,
+                positions,
+            };
+            let log = FaultyLog::new(memory.decision_log(), Script::new(move |_| fault));
+            assert_eq!(log.decide(record).await.is_ok(), answers, "{name}");
+            let state = memory.read(&job).await;
+            assert_eq!(state.is_ok_and(|state| state.last().is_some()), decided, "{name}");
+        }
+    }
+}
