@@ -3,6 +3,7 @@
 mod dispatch;
 mod interrupt;
 mod run;
+mod start;
 mod writer;
 
 pub use interrupt::Interrupt;

@@ -2,14 +2,13 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use futures::future::join_all;
 use futures::{Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::dispatch::Dealer;
+use super::start::{Head, start};
 use super::writer::{Origin, Writers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Interrupt;
@@ -18,15 +17,6 @@ use crate::xa::{
     Capability, DecisionLog, DecisionRecord, JobId, Member, Opened, Protocol, ResourceManager, Run, TransactionManager,
     Undertaking, WriteSpec, failpoint::failpoint,
 };
-
-/// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
-const MANY_ROWS: usize = 65_536;
-
-/// Bytes of them, at most.
-const MANY_BYTES: usize = 16 * 1024 * 1024;
-
-/// The time that they may take to come, from the first batch on.
-const MANY_WITHIN: Duration = Duration::from_millis(250);
 
 /// How many writers a table gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +117,15 @@ async fn write_all(
     interrupt: &Interrupt,
 ) -> Result<(Vec<Member>, u64)> {
     let mut input = pin!(input);
+    let begin = async {
+        let head = Head::take(write, input.as_mut()).await?;
+        let members = start(write, run, head.is_many).await?;
+        Ok::<_, Error>((head.batches, members))
+    };
     let (head, members) = tokio::select! {
         biased;
         () = interrupt.asked() => return Err(interrupted()),
-        begun = begin(write, run, input.as_mut()) => begun?,
+        begun = begin => begun?,
     };
     failpoint("branch.started");
     let mut dealers = Vec::new();
@@ -148,76 +143,6 @@ async fn write_all(
         Ok(written) => Ok(written),
         Err(error) => {
             writers.stop().await;
-            Err(error)
-        }
-    }
-}
-
-/// Looks at the first rows where the number of writers depends on them, and starts the branches.
-async fn begin<S>(write: &Write, run: &Run, mut input: Pin<&mut S>) -> Result<(Vec<RecordBatch>, Vec<(usize, Member)>)>
-where
-    S: Stream<Item = Result<RecordBatch>> + Send,
-{
-    let (mut head, mut rows, mut bytes) = (Vec::new(), 0, 0);
-    let is_many = |rows, bytes| rows >= MANY_ROWS || bytes >= MANY_BYTES;
-    if write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
-        // One writer is enough for a stream that is slower than this.
-        let mut until = None;
-        while !is_many(rows, bytes) {
-            let next = match until {
-                None => input.next().await,
-                Some(until) => match timeout_at(until, input.next()).await {
-                    Ok(next) => next,
-                    Err(_) => break,
-                },
-            };
-            let Some(batch) = next.transpose()? else { break };
-            rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
-            head.push(batch);
-            until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
-        }
-    }
-    let count = |target: &Target| match target.writers {
-        WriterCount::Exactly(writers) => writers,
-        WriterCount::UpTo(writers) if is_many(rows, bytes) => writers,
-        WriterCount::UpTo(_) => 1,
-    };
-    let groups: Vec<usize> = (0..write.targets.len())
-        .flat_map(|group| std::iter::repeat_n(group, usize::from(count(&write.targets[group]))))
-        .collect();
-    let several = groups.len() > 1 || write.protocol == Protocol::TwoPhase;
-    let started = (0u16..).zip(groups).map(async |(bqual, group)| {
-        let target = &write.targets[group];
-        let protocol = match target.capability {
-            Capability::TwoPhase { .. } if several => Protocol::TwoPhase,
-            _ => Protocol::OnePhase,
-        };
-        let (xid, spec) = (run.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
-        let branch = target.resource.start(&xid, &spec).await?;
-        Ok((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
-    });
-    let announce = async { if several { run.announce().await } else { Ok(()) } };
-    let has_last_agent = write.targets.iter().any(|target| target.capability == Capability::OnePhase);
-    let (announced, started) = match has_last_agent {
-        // Its ledger cannot be written beside its branch.
-        true => {
-            announce.await?;
-            (Ok(()), join_all(started).await)
-        }
-        false => tokio::join!(announce, join_all(started)),
-    };
-    let (mut members, mut failed) = (Vec::new(), announced.err());
-    for member in started {
-        match member {
-            Ok(member) => members.push(member),
-            Err(error) => drop(failed.get_or_insert(error)),
-        }
-    }
-    match failed {
-        None => Ok((head, members)),
-        Some(error) => {
-            join_all(members.into_iter().map(|(_, member)| member.branch.rollback())).await;
             Err(error)
         }
     }

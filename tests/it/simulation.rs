@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,7 +34,42 @@ struct World {
     databases: Vec<MemoryResource>,
     log: Arc<dyn DecisionLog>,
     job: Option<JobId>,
+    of_log: Faults,
+    of_databases: Vec<Faults>,
+}
+
+/// What goes wrong at one place: single answers, and outages, which can begin with an answer that is lost.
+#[derive(Clone)]
+struct Faults {
+    is_out: Arc<AtomicBool>,
     script: Script,
+}
+
+impl Faults {
+    fn new(rng: Rng, per_mille: u32) -> Self {
+        let is_out = Arc::new(AtomicBool::new(false));
+        let (seen, rng) = (Arc::clone(&is_out), Mutex::new(rng));
+        let script = Script::new(move |_: Step| {
+            let mut rng = rng.lock().unwrap();
+            if seen.load(Relaxed) {
+                return Fault::Fail;
+            }
+            match rng.u32(0..1000) {
+                chance if chance >= per_mille => Fault::None,
+                _ => match rng.u8(0..8) {
+                    0 => Fault::Hang,
+                    1..=2 => Fault::Twice,
+                    3..=4 => Fault::Fail,
+                    5 => Fault::Lose,
+                    _ => {
+                        seen.store(true, Relaxed);
+                        Fault::Lose
+                    }
+                },
+            }
+        });
+        Self { is_out, script }
+    }
 }
 
 /// What a write said that it did.
@@ -61,34 +97,24 @@ impl World {
         }
         let job = rng.bool().then(|| JobId::try_new("the job").unwrap());
         let per_mille = [0, 5, 30, 100][rng.usize(0..4)];
-        let faults = Arc::new(Mutex::new(rng.fork()));
-        let script = Script::new(move |step: Step| {
-            let mut rng = faults.lock().unwrap();
-            match rng.u32(0..1000) {
-                chance if chance >= per_mille => Fault::None,
-                _ => match (rng.u8(0..8), step) {
-                    (0, _) => Fault::Hang,
-                    (1..=2, _) => Fault::Twice,
-                    (3..=4, _) => Fault::Fail,
-                    _ => Fault::Lose,
-                },
-            }
-        });
-        Self { seed, databases, log, job, script }
+        let mut faults = || Faults::new(rng.fork(), per_mille);
+        let (of_log, of_databases) = (faults(), databases.iter().map(|_| faults()).collect());
+        Self { seed, databases, log, job, of_log, of_databases }
     }
 
     /// A run of the job, or a statement of its own; it says whether it wrote.
     fn write(&self, id: i64, faulty: bool) -> Process {
         let log: Arc<dyn DecisionLog> = match faulty {
-            true => Arc::new(FaultyLog::new(Arc::clone(&self.log), self.script.clone())),
+            true => Arc::new(FaultyLog::new(Arc::clone(&self.log), self.of_log.script.clone())),
             false => Arc::clone(&self.log),
         };
         let databases: Vec<Arc<dyn ResourceManager>> = self
             .databases
             .iter()
-            .map(|database| -> Arc<dyn ResourceManager> {
+            .zip(&self.of_databases)
+            .map(|(database, faults)| -> Arc<dyn ResourceManager> {
                 match faulty {
-                    true => Arc::new(Faulty::new(Arc::new(database.clone()), self.script.clone())),
+                    true => Arc::new(Faulty::new(Arc::new(database.clone()), faults.script.clone())),
                     false => Arc::new(database.clone()),
                 }
             })
@@ -128,13 +154,14 @@ impl World {
     }
 
     fn recovery(&self, faulty: bool) -> Process {
-        let (databases, log, script) = (self.databases.clone(), Arc::clone(&self.log), self.script.clone());
+        let places: Vec<_> = self.databases.iter().cloned().zip(self.of_databases.clone()).collect();
+        let (log, of_log) = (Arc::clone(&self.log), self.of_log.script.clone());
         Box::pin(async move {
-            for database in databases {
+            for (database, faults) in places {
                 let all = Selection::default();
                 if faulty {
-                    let database = Faulty::new(Arc::new(database), script.clone());
-                    let log = FaultyLog::new(Arc::clone(&log), script.clone());
+                    let database = Faulty::new(Arc::new(database), faults.script);
+                    let log = FaultyLog::new(Arc::clone(&log), of_log.clone());
                     recover(&database, &log, &all).await?;
                 } else {
                     recover(&database, log.as_ref(), &all).await?;
@@ -194,7 +221,12 @@ impl World {
                     drop(died);
                     id.map(|id| said.insert(id, Said::DoesNotKnow));
                 }
-                3..6 => self.databases[rng.usize(0..self.databases.len())].restart(),
+                3..4 => {
+                    let places: Vec<_> = self.of_databases.iter().chain([&self.of_log]).collect();
+                    let out = &places[rng.usize(0..places.len())].is_out;
+                    out.store(!out.load(Relaxed), Relaxed);
+                }
+                4..6 => self.databases[rng.usize(0..self.databases.len())].restart(),
                 6..16 => tokio::time::advance(Duration::from_millis(rng.u64(1..3000))).await,
                 16..21 if processes.len() < 5 => processes.push((None, self.recovery(true))),
                 21..30 if processes.len() < 5 && started < 6 => {

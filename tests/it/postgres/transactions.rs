@@ -152,6 +152,21 @@ async fn the_ledger_can_be_another_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_create_a_ledger_has_one_writer() {
+    let server = Postgres::with_database(
+        "CREATE TABLE t (id bigint PRIMARY KEY, name text); GRANT ALL ON t TO reader; \
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    );
+    server.register_at(&server.url_as("reader"), "t", "", "").await.unwrap();
+    assert_eq!(count(&server.sql(&format!("INSERT INTO t {SERIES}")).await.unwrap()), 200_000);
+    assert_eq!(count(&server.sql(&format!("REPLACE INTO t {SERIES}")).await.unwrap()), 200_000);
+    assert_eq!(server.rows("SELECT count(*), to_regclass('landfall_ledger') FROM t"), ["200000|NULL"]);
+    // Who asks for several is told why not.
+    server.register_at(&server.url_as("reader"), "four", "", "'table' 't', 'writers' '4'").await.unwrap();
+    says(&server.error("INSERT INTO four VALUES (1, 'x')").await, &["landfall_ledger", "GRANT SELECT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
     let (cluster, url) = Cluster::start();
     let sql = |sql: &str| {

@@ -1,0 +1,120 @@
+//! How many writers there are, and their branches.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use futures::future::join_all;
+use futures::{Stream, StreamExt};
+use log::warn;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Write, WriterCount};
+use crate::error::{ErrorKind, Result};
+use crate::xa::{Capability, Member, Protocol, Run, WriteSpec};
+
+/// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
+const MANY_ROWS: usize = 65_536;
+
+/// Bytes of them, at most.
+const MANY_BYTES: usize = 16 * 1024 * 1024;
+
+/// The time that they may take to come, from the first batch on: one writer is enough for a slower stream.
+const MANY_WITHIN: Duration = Duration::from_millis(250);
+
+/// The first rows of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) batches: Vec<RecordBatch>,
+    /// Whether they pay for more than one writer.
+    pub(super) is_many: bool,
+}
+
+impl Head {
+    /// Takes them, where the number of writers depends on them.
+    pub(super) async fn take<S>(write: &Write, mut input: Pin<&mut S>) -> Result<Self>
+    where
+        S: Stream<Item = Result<RecordBatch>> + Send,
+    {
+        let mut head = Self::default();
+        if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
+            return Ok(head);
+        }
+        let (mut rows, mut bytes, mut until) = (0, 0, None);
+        while !head.is_many {
+            let next = match until {
+                None => input.next().await,
+                Some(until) => match timeout_at(until, input.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            let Some(batch) = next.transpose()? else { break };
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            head.batches.push(batch);
+            head.is_many = rows >= MANY_ROWS || bytes >= MANY_BYTES;
+            until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
+        }
+        Ok(head)
+    }
+}
+
+/// Starts the branches, each with the number of its target.
+pub(super) async fn start(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize, Member)>> {
+    match branches(write, run, is_many).await {
+        // Several writers need a ledger, and may need a table for staging; nobody asked for either.
+        Err(error) if is_many && error.kind() == ErrorKind::Access => {
+            let one = branches(write, run, false).await?;
+            warn!("table {} is written by one writer: {error}", write.name);
+            Ok(one)
+        }
+        started => started,
+    }
+}
+
+async fn branches(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize, Member)>> {
+    let count = |writers| match writers {
+        WriterCount::Exactly(writers) => writers,
+        WriterCount::UpTo(writers) if is_many => writers,
+        WriterCount::UpTo(_) => 1,
+    };
+    let numbered = write.targets.iter().enumerate();
+    let targets: Vec<_> =
+        numbered.flat_map(|numbered| std::iter::repeat_n(numbered, count(numbered.1.writers).into())).collect();
+    let has_several = targets.len() > 1 || write.protocol == Protocol::TwoPhase;
+    let started = (0u16..).zip(targets).map(async |(bqual, (number, target))| {
+        let protocol = match target.capability {
+            Capability::TwoPhase { .. } if has_several => Protocol::TwoPhase,
+            _ => Protocol::OnePhase,
+        };
+        let (xid, spec) = (run.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
+        let branch = target.resource.start(&xid, &spec).await?;
+        Ok((number, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
+    });
+    let announce = async { if has_several { run.announce().await } else { Ok(()) } };
+    let has_last_agent = write.targets.iter().any(|target| target.capability == Capability::OnePhase);
+    let (announced, started) = match has_last_agent {
+        // Its ledger cannot be written beside its branch.
+        true => {
+            announce.await?;
+            (Ok(()), join_all(started).await)
+        }
+        false => tokio::join!(announce, join_all(started)),
+    };
+    let (mut members, mut failed) = (Vec::new(), announced.err());
+    for member in started {
+        match member {
+            Ok(member) => members.push(member),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    match failed {
+        None => Ok(members),
+        Some(error) => {
+            join_all(members.into_iter().map(|(_, member)| member.branch.rollback())).await;
+            Err(error)
+        }
+    }
+}
