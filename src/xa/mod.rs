@@ -51,16 +51,18 @@ mod manager;
 pub mod memory;
 mod recovery;
 mod resource;
+mod run;
 mod state;
 mod xid;
 
 pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Positions};
 pub use failpoint::POINTS;
-pub use manager::{Member, Opened, Run, TransactionManager, Undertaking};
+pub use manager::{Opened, TransactionManager, Undertaking};
 pub use recovery::{Fate, Mode, Recovered, Selection, recover};
 pub use resource::{
     Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution, ResourceManager, Vote, WriteSpec,
     WriteStats,
 };
+pub use run::{Member, Run};
 pub use state::{Action, Event, State};
 pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};

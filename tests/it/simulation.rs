@@ -234,18 +234,26 @@ impl World {
                     started += 1;
                 }
                 _ if processes.is_empty() => {}
-                _ => {
+                chance => {
                     let at = rng.usize(0..processes.len());
-                    let polled = processes[at].1.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                    if let Poll::Ready(ended) = polled {
-                        let (id, _) = processes.swap_remove(at);
-                        let says = match ended {
-                            Ok(Some(true)) => Said::Committed,
-                            Err(error) if error.kind() == ErrorKind::InDoubt => Said::DoesNotKnow,
-                            Err(error) if error.kind() == ErrorKind::Internal => panic!("seed {seed}: {error}"),
-                            _ => Said::Nothing,
-                        };
-                        id.map(|id| said.insert(id, says));
+                    // Now and then the others stand still until one of them has lost its patience.
+                    let steps = if chance < 33 { 60 } else { 1 };
+                    for _ in 0..steps {
+                        let polled = processes[at].1.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                        if let Poll::Ready(ended) = polled {
+                            let (id, _) = processes.swap_remove(at);
+                            let says = match ended {
+                                Ok(Some(true)) => Said::Committed,
+                                Err(error) if error.kind() == ErrorKind::InDoubt => Said::DoesNotKnow,
+                                Err(error) if error.kind() == ErrorKind::Internal => panic!("seed {seed}: {error}"),
+                                _ => Said::Nothing,
+                            };
+                            id.map(|id| said.insert(id, says));
+                            break;
+                        }
+                        if steps > 1 {
+                            tokio::time::advance(Duration::from_secs(1)).await;
+                        }
                     }
                     self.check().await;
                 }
