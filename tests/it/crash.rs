@@ -269,7 +269,7 @@ fn a_run_that_dies_at_a_step_of_the_protocol_is_made_whole() {
 
 #[cfg(feature = "failpoints")]
 #[test]
-#[ignore = "takes 10 minutes"]
+#[ignore = "takes 15 minutes"]
 fn crash_at_every_point_of_the_protocol() {
     let points = datafusion_landfall::xa::POINTS;
     let died = Stage::new().die_at(points, &SCENES, &[0, 1]);
