@@ -9,6 +9,7 @@ mod memory;
 mod pairs;
 mod scan;
 mod server;
+mod transaction;
 
 use std::cell::LazyCell;
 
@@ -21,6 +22,7 @@ fn main() {
     encode::benches(&mut criterion, &server);
     columnar_vs_row::benches(&mut criterion, &server);
     scan::benches(&mut criterion, &server);
+    transaction::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server);
     criterion.final_summary();
 }

@@ -9,7 +9,7 @@ use criterion::Criterion;
 use crate::server::LazyServer;
 
 /// Rows of one measurement.
-const ROWS: usize = 1_000_000;
+pub const ROWS: usize = 1_000_000;
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     sqlite::benches(criterion);

@@ -67,7 +67,7 @@ pub fn encoded(server: &Server, batches: &[RecordBatch]) -> Vec<Vec<u8>> {
 }
 
 /// What `work` says it took on a fresh table, after a look whether it did what it should.
-fn on_fresh_table(server: &Server, key: &str, rows: usize, work: impl Fn() -> Duration) -> Duration {
+pub fn on_fresh_table(server: &Server, key: &str, rows: usize, work: impl Fn() -> Duration) -> Duration {
     create(server, key);
     server.execute("CHECKPOINT");
     let time = work();
@@ -95,7 +95,11 @@ async fn landfall(server: &Server, batches: &[RecordBatch]) -> Duration {
     datafusion_landfall::register(&context);
     let source = MemTable::try_new(events::schema(), vec![batches.to_vec()]).expect("a source");
     context.register_table("source", Arc::new(source)).expect("a source");
-    let create = format!("CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{}'", server.url);
+    // One connection, as the other side has.
+    let create = format!(
+        "CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{}' OPTIONS ('writers' '1')",
+        server.url
+    );
     context.sql(&create).await.expect("a table");
     let began = Instant::now();
     let insert = context.sql("INSERT INTO bench_events SELECT * FROM source").await.expect("a plan");

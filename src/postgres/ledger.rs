@@ -7,7 +7,7 @@ use sqlx::{Connection, Row as _};
 use super::Postgres;
 use crate::error::{ErrorKind, Result};
 use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
+use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, Xid, failpoint::failpoint};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 
@@ -21,13 +21,20 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
 #[async_trait]
 impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let mut connection = self.connect().await?;
+        let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
+        let (mut connection, is_of_branch) = match self.prepared.remove(&first_branch) {
+            Some((_, connection)) => (connection, true),
+            None => (self.connect().await?, false),
+        };
         self.execute(&mut connection, BEGIN.into()).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
         failpoint("ledger.decide.after");
-        self.close(connection).await;
+        let over = if is_of_branch { self.keep_decided(Some(connection)) } else { Some(connection) };
+        if let Some(over) = over {
+            self.close(over).await;
+        }
         Ok(stands)
     }
 
@@ -125,7 +132,10 @@ impl Postgres {
     }
 
     async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
-        let mut connection = self.connect().await?;
+        let mut connection = match self.keep_decided(None) {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
         if self.has_ledger(&mut connection).await? {
             // Nobody acts on what is not there any more: this one need not wait for the disk.
             self.execute(&mut connection, "SET synchronous_commit = off".into()).await?;

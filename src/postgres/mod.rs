@@ -48,7 +48,7 @@ mod text;
 pub mod types;
 mod writer;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -86,6 +86,9 @@ pub struct Postgres {
     max_prepared: Arc<OnceLock<u32>>,
     /// The connections of branches that are prepared and not completed.
     prepared: Arc<DashMap<Xid, PgConnection>>,
+    /// One of them that has decided in the ledger, and is to complete its branch and to clean the ledger up: each step
+    /// on a new connection would take some milliseconds more.
+    decided: Arc<Mutex<Option<PgConnection>>>,
 }
 
 /// Where and how to connect.
@@ -144,6 +147,7 @@ impl Postgres {
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
             prepared: Arc::default(),
+            decided: Arc::default(),
         })
     }
 
@@ -178,6 +182,11 @@ impl Postgres {
         }
         self.execute(&mut connection, settings).await?;
         Ok(connection)
+    }
+
+    /// Keeps the connection that decided, or takes it.
+    fn keep_decided(&self, connection: Option<PgConnection>) -> Option<PgConnection> {
+        std::mem::replace(&mut *self.decided.lock().unwrap_or_else(PoisonError::into_inner), connection)
     }
 
     /// Runs statements that bring no rows.

@@ -80,9 +80,12 @@ const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
 impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
         // The connection that prepared it saves a new one; where it is lost, the next try has a new one.
-        let mut connection = match self.prepared.remove(xid) {
-            Some((_, connection)) => connection,
-            None => self.connect().await?,
+        let (mut connection, has_decided) = match self.prepared.remove(xid) {
+            Some((_, connection)) => (connection, false),
+            None => match self.keep_decided(None) {
+                Some(connection) => (connection, true),
+                None => (self.connect().await?, false),
+            },
         };
         failpoint("postgres.complete.before");
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut connection).await;
@@ -96,7 +99,10 @@ impl Postgres {
             }
             (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
         };
-        self.close(connection).await;
+        let over = if has_decided { self.keep_decided(Some(connection)) } else { Some(connection) };
+        if let Some(over) = over {
+            self.close(over).await;
+        }
         Ok(resolution)
     }
 
