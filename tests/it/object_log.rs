@@ -41,14 +41,19 @@ struct Bucket {
 impl Bucket {
     async fn new() -> Self {
         let bucket = Self::missing();
+        bucket.put("").await;
+        bucket
+    }
+
+    /// Makes an empty object whose key can be what `object_store` does not write, or without a key the bucket.
+    async fn put(&self, key: &str) {
         let request = format!(
-            "PUT /{} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nAuthorization: AWS4-HMAC-SHA256 \
+            "PUT /{}/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nAuthorization: AWS4-HMAC-SHA256 \
              Credential=somebody/20260101/us-east-1/s3/aws4_request\r\n\r\n",
-            bucket.name
+            self.name
         );
         let answer = ask(server(), request.as_bytes()).await;
         assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
-        bucket
     }
 
     fn missing() -> Self {
@@ -247,6 +252,19 @@ async fn logs_under_prefixes_of_one_bucket_do_not_see_each_other() {
     assert_eq!(a_longer.decide(record(1, 2)).await.unwrap(), record(1, 2));
     assert_eq!(a.jobs().await.unwrap()[0].state.records(), [record(1, 1)]);
     assert_eq!(a_longer.jobs().await.unwrap()[0].state.records(), [record(1, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_a_console_made_do_not_matter() {
+    let bucket = Bucket::new().await;
+    bucket.put("a/log/").await;
+    let log = bucket.log();
+    let decided = async {
+        log.decide(record(1, 1)).await.unwrap();
+        log.jobs().await.unwrap()
+    };
+    let jobs = tokio::time::timeout(Duration::from_secs(20), decided).await.expect("it goes on for ever");
+    assert_eq!(jobs[0].state.records(), [record(1, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
