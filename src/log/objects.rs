@@ -24,6 +24,14 @@ use crate::xa::{Decision, DecisionLog, DecisionRecord, Epoch, Gtrid, JobEntry, J
 /// Objects that are read or deleted at once.
 const AT_ONCE: usize = 8;
 
+/// What is said where the store refuses.
+const NO_RIGHT: (ErrorKind, &str) =
+    (ErrorKind::Access, "may not be read or written: check the credentials in the environment");
+
+/// What is said where the bucket is missing: time does not heal that, so it is not `Unavailable`.
+const NOT_THERE: (ErrorKind, &str) =
+    (ErrorKind::Access, "is not there: make the bucket, or check the URL and the endpoint in the environment");
+
 /// What begins the URLs that it takes.
 const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
 
@@ -117,9 +125,10 @@ impl ObjectStoreLog {
     fn error(&self, error: object_store::Error) -> Error {
         use object_store::Error as Cause;
         let (kind, help) = match error {
-            Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
-                (ErrorKind::Access, "may not be read or written: check the credentials in the environment")
-            }
+            Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => NO_RIGHT,
+            Cause::NotFound { .. } => NOT_THERE,
+            _ if matches!(status(&error), Some(401 | 403)) => NO_RIGHT,
+            _ if status(&error) == Some(404) => NOT_THERE,
             Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
                 (ErrorKind::Unsupported, "cannot create an object only where there is none")
             }
@@ -198,6 +207,15 @@ impl ObjectStoreLog {
         }
         Ok(())
     }
+}
+
+/// The status that a list was answered with: `object_store` keeps it in the text alone.
+fn status(error: &object_store::Error) -> Option<u16> {
+    let object_store::Error::Generic { source, .. } = error else { return None };
+    // In a URL there is no space: this is not of one.
+    let text = source.to_string();
+    let (_, status) = text.split_once("status code: ")?;
+    status.get(..3)?.parse().ok()
 }
 
 /// The records that count: those that lead back from the last one. The rest was created by runs that came too late.

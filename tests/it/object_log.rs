@@ -238,6 +238,25 @@ async fn ask(port: u16, request: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// A server that answers every request alike.
+async fn stubborn(status: &'static str, body: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // It ends with the runtime of its test.
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if message(&mut client).await.is_some() {
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+                let _ = client.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    port
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_a_bucket_conforms() {
     check_log(Arc::new(Bucket::new().await.log())).await;
@@ -381,12 +400,29 @@ async fn a_server_that_is_down_is_named() {
 async fn a_bucket_that_is_not_there_is_named() {
     let bucket = Bucket::missing();
     let error = bucket.log().decide(record(1, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Access, "to ask again does not help: {error}");
     let output = program(server(), &["status", &bucket.url()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     for message in [error.to_string(), texts(&output).1] {
-        says(&message, &[&bucket.url(), "NoSuchBucket"]);
+        says(&message, &[&bucket.url(), "make the bucket", "NoSuchBucket"]);
         assert!(!message.contains(SECRET), "{message}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_list_a_bucket_is_told_to_check_the_credentials() {
+    let bucket = Bucket::missing();
+    for status in ["403 Forbidden", "401 Unauthorized"] {
+        let port = stubborn(status, "<Error><Code>AccessDenied</Code></Error>").await;
+        let error = bucket.log_at(port, 10).decide(record(1, 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Access, "to ask again does not help: {error}");
+        says(&error.to_string(), &[&bucket.url(), "check the credentials", "AccessDenied"]);
+        assert!(!error.to_string().contains(SECRET), "{error}");
+    }
+    // What a busy server says is another thing.
+    let port = stubborn("503 Slow Down", "<Error><Code>SlowDown</Code></Error>").await;
+    let error = bucket.log_at(port, 1).decide(record(1, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 /// The program's INSERT of a thousand rows into the table t, as job x decided in the bucket.
