@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -22,6 +23,14 @@ use crate::xa::{Decision, DecisionLog, DecisionRecord, Epoch, Gtrid, JobEntry, J
 
 /// Objects that are read or deleted at once.
 const AT_ONCE: usize = 8;
+
+/// What is said where the store refuses.
+const NO_RIGHT: (ErrorKind, &str) =
+    (ErrorKind::Access, "may not be read or written: check the credentials in the environment");
+
+/// What is said where the bucket is missing: time does not heal that, so it is not `Unavailable`.
+const NOT_THERE: (ErrorKind, &str) =
+    (ErrorKind::Access, "is not there: make the bucket, or check the URL and the endpoint in the environment");
 
 /// What begins the URLs that it takes.
 const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
@@ -101,12 +110,25 @@ impl ObjectStoreLog {
         self.job_folder(job).join(format!("{:020}.json", epoch.0))
     }
 
+    /// Whether an object is where this log has a record. What else is under the prefix is not its own: data, the records
+    /// of a log under a longer prefix, and the empty object by which a store's console shows a folder; that one is
+    /// listed without its last slash, and cannot be read so.
+    fn has_record(&self, location: &Path) -> bool {
+        let Some(parts) = location.prefix_match(&self.prefix) else { return false };
+        let parts: Vec<_> = parts.collect();
+        let [job, file] = parts.as_slice() else { return false };
+        let epoch = file.as_ref().strip_suffix(".json").unwrap_or_default();
+        let digits = |text: &str, count, radix| text.len() == count && text.chars().all(|c| c.is_digit(radix));
+        digits(job.as_ref(), 32, 16) && digits(epoch, 20, 10)
+    }
+
     fn error(&self, error: object_store::Error) -> Error {
         use object_store::Error as Cause;
         let (kind, help) = match error {
-            Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
-                (ErrorKind::Access, "may not be read or written: check the credentials in the environment")
-            }
+            Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => NO_RIGHT,
+            Cause::NotFound { .. } => NOT_THERE,
+            _ if matches!(status(&error), Some(401 | 403)) => NO_RIGHT,
+            _ if status(&error) == Some(404) => NOT_THERE,
             Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
                 (ErrorKind::Unsupported, "cannot create an object only where there is none")
             }
@@ -118,8 +140,8 @@ impl ObjectStoreLog {
     /// Every object below a folder, with its record.
     async fn links(&self, folder: &Path) -> Result<Vec<Link>> {
         loop {
-            let listed: Vec<ObjectMeta> =
-                self.store.list(Some(folder)).try_collect().await.map_err(|e| self.error(e))?;
+            let listed = self.store.list(Some(folder)).try_filter(|object| ready(self.has_record(&object.location)));
+            let listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(|e| self.error(e))?;
             let read = stream::iter(listed).map(async |object| {
                 let bytes = self.store.get(&object.location).await?.bytes().await?;
                 Ok((object, bytes))
@@ -185,6 +207,15 @@ impl ObjectStoreLog {
         }
         Ok(())
     }
+}
+
+/// The status that a list was answered with: `object_store` keeps it in the text alone.
+fn status(error: &object_store::Error) -> Option<u16> {
+    let object_store::Error::Generic { source, .. } = error else { return None };
+    // In a URL there is no space: this is not of one.
+    let text = source.to_string();
+    let (_, status) = text.split_once("status code: ")?;
+    status.get(..3)?.parse().ok()
 }
 
 /// The records that count: those that lead back from the last one. The rest was created by runs that came too late.
@@ -346,6 +377,34 @@ mod tests {
         assert_eq!(log.read(&job).await.unwrap().records(), [record(5, 1)]);
         assert_eq!(log.decide(record(4, 9)).await.unwrap(), record(5, 1));
         assert_eq!(log.links(&log.job_folder(&job)).await.unwrap().len(), 1, "it cleans up");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_record_of_this_log_is_left_alone() {
+        let store = Arc::new(InMemory::new());
+        let log = |prefix: &str| ObjectStoreLog::new(store.clone(), Path::from(prefix), "memory");
+        log("a").decide(record(1, 1)).await.unwrap();
+        log("a/longer").decide(record(5, 2)).await.unwrap();
+        let of_job = log("a").job_folder(&record(1, 1).job);
+        for other in [Path::from("a/data.parquet"), of_job.clone().join("notes.json"), of_job.join("1.json")] {
+            store.put(&other, PutPayload::from("no record")).await.unwrap();
+        }
+        let jobs = log("a").jobs().await.unwrap();
+        assert_eq!(jobs.iter().map(|job| job.state.records()).collect::<Vec<_>>(), [[record(1, 1)]]);
+        assert_eq!(log("a").decide(record(2, 1)).await.unwrap(), record(2, 1));
+        log("a").remove(&record(1, 1).job).await.unwrap();
+        assert_eq!(log("a/longer").jobs().await.unwrap()[0].state.records(), [record(5, 2)]);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_is_named() {
+        let store = Arc::new(InMemory::new());
+        let log = ObjectStoreLog::new(store.clone(), Path::from("a"), "memory");
+        let location = log.location(&record(1, 1).job, Epoch(1));
+        store.put(&location, PutPayload::from("{")).await.unwrap();
+        let error = log.decide(record(1, 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains(location.as_ref()), "{error}");
     }
 
     #[test]

@@ -22,8 +22,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
 impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
         let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
-        let (mut connection, is_of_branch) = match self.prepared.remove(&first_branch) {
-            Some((_, connection)) => (connection, true),
+        let parked = self.prepared.remove(&first_branch).map(|(_, connection)| connection);
+        // What comes next after a claim is the write itself, which can take long: nothing is kept for it.
+        let (mut connection, completes_next) = match parked.or_else(|| self.take_spare()) {
+            Some(connection) => (connection, true),
             None => (self.connect().await?, false),
         };
         self.execute(&mut connection, BEGIN.into()).await?;
@@ -31,9 +33,9 @@ impl DecisionLog for Postgres {
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
         failpoint("ledger.decide.after");
-        let over = if is_of_branch { self.keep_decided(Some(connection)) } else { Some(connection) };
-        if let Some(over) = over {
-            self.close(over).await;
+        match completes_next {
+            true => self.keep_spare(connection).await,
+            false => self.close(connection).await,
         }
         Ok(stands)
     }
@@ -132,7 +134,7 @@ impl Postgres {
     }
 
     async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
-        let mut connection = match self.keep_decided(None) {
+        let mut connection = match self.take_spare() {
             Some(connection) => connection,
             None => self.connect().await?,
         };

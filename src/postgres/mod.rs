@@ -86,9 +86,9 @@ pub struct Postgres {
     max_prepared: Arc<OnceLock<u32>>,
     /// The connections of branches that are prepared and not completed.
     prepared: Arc<DashMap<Xid, PgConnection>>,
-    /// One of them that has decided in the ledger, and is to complete its branch and to clean the ledger up: each step
-    /// on a new connection would take some milliseconds more.
-    decided: Arc<Mutex<Option<PgConnection>>>,
+    /// A clean connection that one step hands on to the next, of those that decide, complete and clean up: each on a
+    /// new one would take some milliseconds more.
+    spare: Arc<Mutex<Option<PgConnection>>>,
 }
 
 /// Where and how to connect.
@@ -147,7 +147,7 @@ impl Postgres {
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
             prepared: Arc::default(),
-            decided: Arc::default(),
+            spare: Arc::default(),
         })
     }
 
@@ -184,9 +184,16 @@ impl Postgres {
         Ok(connection)
     }
 
-    /// Keeps the connection that decided, or takes it.
-    fn keep_decided(&self, connection: Option<PgConnection>) -> Option<PgConnection> {
-        std::mem::replace(&mut *self.decided.lock().unwrap_or_else(PoisonError::into_inner), connection)
+    fn take_spare(&self) -> Option<PgConnection> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps a connection for the next step, in place of one that may be there.
+    async fn keep_spare(&self, connection: PgConnection) {
+        let over = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(connection);
+        if let Some(over) = over {
+            self.close(over).await;
+        }
     }
 
     /// Runs statements that bring no rows.

@@ -79,13 +79,12 @@ const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
-        // The connection that prepared it saves a new one; where it is lost, the next try has a new one.
-        let (mut connection, has_decided) = match self.prepared.remove(xid) {
-            Some((_, connection)) => (connection, false),
-            None => match self.keep_decided(None) {
-                Some(connection) => (connection, true),
-                None => (self.connect().await?, false),
-            },
+        // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
+        let parked = self.prepared.remove(xid).map(|(_, connection)| connection);
+        let is_parked = parked.is_some();
+        let mut connection = match parked.or_else(|| self.take_spare()) {
+            Some(connection) => connection,
+            None => self.connect().await?,
         };
         failpoint("postgres.complete.before");
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut connection).await;
@@ -99,9 +98,9 @@ impl Postgres {
             }
             (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
         };
-        let over = if has_decided { self.keep_decided(Some(connection)) } else { Some(connection) };
-        if let Some(over) = over {
-            self.close(over).await;
+        match is_parked {
+            true => self.close(connection).await,
+            false => self.keep_spare(connection).await,
         }
         Ok(resolution)
     }

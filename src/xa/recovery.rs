@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
-
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::xa::manager::Patience;
 use crate::xa::{
     Action, Decision, DecisionLog, DecisionRecord, Event, InDoubt, JobEntry, JobId, JobState, Positions,
     ResourceManager, State,
 };
-
-/// Branches that are ended at once.
-const AT_ONCE: usize = 4;
 
 /// Whether recovery acts, or only says what it would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,20 +69,20 @@ pub async fn recover(
         return Ok(Vec::new());
     }
     let jobs = log.jobs().await?;
-    let wanted = |entry: &JobEntry| selection.job.as_ref().is_none_or(|job| *job == entry.job);
-    let found = branches.into_iter().filter_map(|branch| {
+    let mut recovered = Vec::new();
+    for branch in branches {
         let entry = jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
-        (entry.is_none_or(wanted) && (entry.is_some() || selection.job.is_none())).then_some((branch, entry))
-    });
-    let patience = Patience::default();
-    let recovered = stream::iter(found).map(async |(branch, entry)| {
-        let Some(entry) = entry else {
-            return Ok(Recovered { branch, job: None, fate: Fate::DecidedElsewhere });
-        };
-        let fate = resolve(resource, log, &entry.job, &entry.state, &branch, selection, patience).await?;
-        Ok(Recovered { branch, job: Some(entry.job.clone()), fate })
-    });
-    recovered.buffer_unordered(AT_ONCE).try_collect().await
+        match (entry, &selection.job) {
+            (None, None) => recovered.push(Recovered { branch, job: None, fate: Fate::DecidedElsewhere }),
+            (None, Some(_)) => {}
+            (Some(entry), Some(job)) if entry.job != *job => {}
+            (Some(JobEntry { job, state, .. }), _) => {
+                let fate = resolve(resource, log, job, state, &branch, selection, Patience::default()).await?;
+                recovered.push(Recovered { branch, job: Some(job.clone()), fate });
+            }
+        }
+    }
+    Ok(recovered)
 }
 
 /// Ends all branches of a job whose log says `state`.
@@ -107,7 +102,7 @@ pub(super) async fn recover_job(
         let fate = resolve(resource, log, job, state, &branch, &selection, patience).await?;
         if fate == Fate::StillInDoubt {
             return Err(Error::new(
-                crate::error::ErrorKind::InDoubt,
+                ErrorKind::InDoubt,
                 format!("branch {} of an earlier run is in doubt: the log {} does not answer", branch.xid, log.url()),
             ));
         }

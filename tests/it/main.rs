@@ -10,6 +10,7 @@ mod insert;
 mod job;
 mod landing;
 mod layers;
+mod object_log;
 mod postgres;
 mod program;
 mod pushdown;
