@@ -98,7 +98,7 @@ impl Session {
                     }
                     asked = true;
                     interrupt.stop();
-                    eprintln!("rolling back; Ctrl-C again to leave at once");
+                    eprintln!("stopping: it is rolled back, unless its commit has begun; Ctrl-C again leaves at once (then see landfall status)");
                     continue;
                 }
                 batch = stream.next() => batch,

@@ -15,7 +15,7 @@ use crate::log::ObjectStoreLog;
 use crate::options::SinkOptions;
 use crate::provider::{database, decision_log};
 use crate::sql::without_passwords;
-use crate::xa::{Decision, DecisionLog, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover};
+use crate::xa::{DecisionLog, Epoch, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -53,7 +53,7 @@ pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
         branches = recover(resource.as_ref(), log.as_ref(), &all).await?;
     }
     let jobs: Vec<_> = jobs.iter().map(job_row).collect();
-    let branches: Vec<_> = branches.iter().map(|found| branch_row(found, would(found.fate))).collect();
+    let branches: Vec<_> = branches.iter().map(|found| branch_row(found, would(&found.fate))).collect();
     match arguments.report {
         Report::Json => print(&json!({ "log": log.url(), "jobs": jobs, "in_doubt": branches }).to_string()),
         Report::Table => {
@@ -81,8 +81,8 @@ pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     };
     let found = recover(resource.as_ref(), log.as_ref(), &selection).await?;
     let says = |found: &Recovered| match selection.mode {
-        Mode::Act => did(found.fate),
-        Mode::DryRun => would(found.fate),
+        Mode::Act => did(&found.fate),
+        Mode::DryRun => would(&found.fate),
     };
     let rows: Vec<_> = found.iter().map(|found| branch_row(found, says(found))).collect();
     match arguments.report {
@@ -90,6 +90,11 @@ pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
         Report::Table => print(table("no branches are in doubt", &rows)?.trim_end())?,
     }
     let left = |fate| found.iter().filter(|found| found.fate == fate).count();
+    for Recovered { branch, fate, .. } in &found {
+        if let Fate::Failed(why) = fate {
+            eprintln!("note: branch {}: {}", branch.xid, without_passwords(why));
+        }
+    }
     if left(Fate::TooYoung) > 0 {
         eprintln!(
             "note: {} not decided and younger than {:?}: a run may be at work on them. --older-than 0s does not wait",
@@ -99,26 +104,28 @@ pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     if left(Fate::DecidedElsewhere) > 0 {
         eprintln!(
-            "note: {} not known to the log {}: give the one that decides with --log",
+            "note: {} not known to the log {}: give the one that decides with --log, or its table with --ledger-table",
             left(Fate::DecidedElsewhere),
             log.url()
         );
     }
-    match left(Fate::StillInDoubt) {
+    let is_left =
+        |found: &&Recovered| matches!(found.fate, Fate::StillInDoubt | Fate::DecidedElsewhere | Fate::Failed(_));
+    match found.iter().filter(is_left).count() {
         0 => Ok(()),
-        count => {
-            Err(Failure::new(format!("{count} branches are still in doubt: the log {} does not answer", log.url())))
-        }
+        count => Err(Failure::new(format!("{count} of {} branches are left as they were", found.len()))),
     }
 }
 
 fn job_row(entry: &JobEntry) -> Value {
     let last = entry.state.last();
     let checkpoint = entry.state.checkpoint();
-    let state = match (checkpoint, last) {
-        (Some(checkpoint), _) if checkpoint.positions.end => "finished",
-        (_, Some(last)) if last.decision == Decision::Abort => "not finished",
-        _ => "under way",
+    let is_claim_only = last.is_some_and(|last| last.epoch == Epoch(1));
+    let state = match checkpoint {
+        Some(checkpoint) if checkpoint.positions.end => "finished",
+        Some(_) => "under way",
+        None if entry.job.is_of_statement() && !is_claim_only => "rolled back",
+        None => "not finished",
     };
     json!({
         "job": entry.job.as_str(),
@@ -140,17 +147,19 @@ fn branch_row(found: &Recovered, fate: &str) -> Value {
     })
 }
 
-fn did(fate: Fate) -> &'static str {
+fn did(fate: &Fate) -> &'static str {
     match fate {
         Fate::Committed => "committed",
         Fate::RolledBack => "rolled back",
         Fate::TooYoung => "left: not decided",
         Fate::DecidedElsewhere => "left: decided in another log",
+        Fate::EndedMeanwhile => "ended meanwhile",
         Fate::StillInDoubt => "left: the log does not answer",
+        Fate::Failed(_) => "left: failed",
     }
 }
 
-fn would(fate: Fate) -> &'static str {
+fn would(fate: &Fate) -> &'static str {
     match fate {
         Fate::Committed => "to be committed",
         Fate::RolledBack => "to be rolled back",

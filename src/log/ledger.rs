@@ -14,6 +14,12 @@ pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid,
      SELECT $1, $2, $3, $4, $5, $6 \
      WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
 
+/// Job, epoch: whether the job has a later record.
+pub(crate) const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
+
+/// Job, epoch: takes back what the same transaction has put there.
+pub(crate) const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
+
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
 pub(crate) const STANDING: &str = "SELECT job, epoch, gtrid, decision, rows, positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";

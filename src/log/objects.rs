@@ -73,6 +73,12 @@ impl ObjectStoreLog {
                 "the decision log's URL has a user or password in it: set the environment instead",
             ));
         }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(bad("it has a ? or #, which would be ignored".into()));
+        }
+        if parsed.scheme() == "file" && !url.starts_with("file:///") {
+            return Err(bad("it is no absolute path; give file:///a/folder".into()));
+        }
         if parsed.scheme() == "memory" {
             return Err(bad("a log in memory is lost with the process, and with it what recovery needs; give \
                             file:///a/folder"
@@ -166,7 +172,15 @@ impl ObjectStoreLog {
     }
 
     async fn chain(&self, job: &JobId) -> Result<Vec<Link>> {
-        Ok(chain(self.links(&self.job_folder(job)).await?))
+        let mut links = self.links(&self.job_folder(job)).await?;
+        // A list is made page by page: one that lacks a record which a later one names may be older in that place.
+        for _ in 0..3 {
+            if !has_hole(&links) {
+                break;
+            }
+            links = self.links(&self.job_folder(job)).await?;
+        }
+        Ok(chain(links))
     }
 
     async fn create(&self, proposal: &DecisionRecord, after: Option<Gtrid>) -> Result<()> {
@@ -216,6 +230,16 @@ fn status(error: &object_store::Error) -> Option<u16> {
     let text = source.to_string();
     let (_, status) = text.split_once("status code: ")?;
     status.get(..3)?.parse().ok()
+}
+
+/// Whether a record names one before it that is not there, though older ones are: what is forgotten goes oldest first.
+fn has_hole(links: &[Link]) -> bool {
+    let is_there = |epoch: Epoch| links.iter().any(|link| link.record.epoch == epoch);
+    let lacks = |link: &&Link| {
+        let before = link.record.epoch.0.checked_sub(1).map(Epoch);
+        link.after.is_some() && before.is_some_and(|before| !is_there(before))
+    };
+    links.iter().find(lacks).is_some_and(|link| links.iter().any(|other| other.record.epoch < link.record.epoch))
 }
 
 /// The records that count: those that lead back from the last one. The rest was created by runs that came too late.
@@ -296,6 +320,10 @@ impl DecisionLog for ObjectStoreLog {
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
+        if let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_dir()) {
+            let text = format!("there is no decision log in {}: check its URL", folder.display());
+            return Err(Error::new(ErrorKind::Access, text));
+        }
         let mut links = self.links(&self.prefix).await?;
         links.sort_by(|a, b| a.record.job.cmp(&b.record.job));
         let mut jobs = Vec::new();

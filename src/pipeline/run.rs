@@ -84,7 +84,12 @@ pub async fn run(
         table: write.name.clone(),
         resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
     };
-    let run = match manager.open(undertaking).await? {
+    let opened = tokio::select! {
+        biased;
+        () = interrupt.asked() => return Err(interrupted()),
+        opened = manager.open(undertaking) => opened?,
+    };
+    let run = match opened {
         Opened::Finished(record) => return Ok(Landed::Before(record)),
         Opened::Run(run) => run,
     };

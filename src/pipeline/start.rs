@@ -7,12 +7,12 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
-use log::warn;
+use log::info;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Write, WriterCount};
-use crate::error::{ErrorKind, Result};
-use crate::xa::{Capability, Member, Protocol, Run, WriteSpec};
+use crate::error::Result;
+use crate::xa::{Member, Protocol, Run, WriteSpec};
 
 /// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
 const MANY_ROWS: usize = 65_536;
@@ -64,10 +64,10 @@ impl Head {
 /// Starts the branches, each with the number of its target.
 pub(super) async fn start(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize, Member)>> {
     match branches(write, run, is_many).await {
-        // Several writers need a ledger, and may need a table for staging; nobody asked for either.
-        Err(error) if is_many && error.kind() == ErrorKind::Access => {
+        // Several writers need a ledger, and may need a table for staging. Nobody asked for them: one needs neither.
+        Err(error) if is_many && write.protocol == Protocol::OnePhase && write.targets.len() == 1 => {
             let one = branches(write, run, false).await?;
-            warn!("table {} is written by one writer: {error}", write.name);
+            info!("table {} is written by one writer: {error}", write.name);
             Ok(one)
         }
         started => started,
@@ -86,7 +86,7 @@ async fn branches(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize,
     let has_several = targets.len() > 1 || write.protocol == Protocol::TwoPhase;
     let started = (0u16..).zip(targets).map(async |(bqual, (number, target))| {
         let protocol = match target.capability {
-            Capability::TwoPhase { .. } if has_several => Protocol::TwoPhase,
+            capability if capability.prepares() && has_several => Protocol::TwoPhase,
             _ => Protocol::OnePhase,
         };
         let (xid, spec) = (run.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
@@ -94,7 +94,7 @@ async fn branches(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize,
         Ok((number, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
     });
     let announce = async { if has_several { run.announce().await } else { Ok(()) } };
-    let has_last_agent = write.targets.iter().any(|target| target.capability == Capability::OnePhase);
+    let has_last_agent = write.targets.iter().any(|target| !target.capability.prepares());
     let (announced, started) = match has_last_agent {
         // Its ledger cannot be written beside its branch.
         true => {

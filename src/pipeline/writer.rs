@@ -107,10 +107,15 @@ impl Writers {
             }
         };
         self.handed[*first + to].add(batch.num_rows() as u64, origin);
-        if writers[to].send(batch).await.is_ok() {
-            return Ok(());
+        let writer = writers[to].clone();
+        tokio::select! {
+            biased;
+            sent = writer.send(batch) => match sent {
+                Ok(()) => Ok(()),
+                Err(_) => Err(self.failure().await),
+            },
+            error = self.failure() => Err(error),
         }
-        Err(self.failure().await)
     }
 
     /// Waits until a writer fails, which it can before the input ends.

@@ -6,7 +6,7 @@ use sqlx::{Connection, Row as _};
 
 use super::Postgres;
 use crate::error::{ErrorKind, Result};
-use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
+use crate::log::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
 use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, Xid, failpoint::failpoint};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
@@ -15,8 +15,8 @@ const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 const CREATE_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('landfall_ledger', 0))";
 
 /// A decision that others act on must be durable when it is answered, whatever the role's settings are.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+const DURABLE: &str =
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 #[async_trait]
 impl DecisionLog for Postgres {
@@ -28,7 +28,7 @@ impl DecisionLog for Postgres {
             Some(connection) => (connection, true),
             None => (self.connect().await?, false),
         };
-        self.execute(&mut connection, BEGIN.into()).await?;
+        self.execute(&mut connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".into()).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
@@ -57,7 +57,11 @@ impl DecisionLog for Postgres {
     }
 
     fn url(&self) -> String {
-        self.location_text()
+        // With what finds the ledger: the command that a message has must work as it is.
+        match self.options.0.get_socket() {
+            None => format!("{}{}", self.location_text(), self.parameters),
+            Some(_) => self.location_text(),
+        }
     }
 
     fn ledger_table(&self) -> Option<String> {
@@ -65,7 +69,7 @@ impl DecisionLog for Postgres {
     }
 }
 
-const WRITING: &str = "writing the ledger";
+const WRITING: &str = "writing the ledger (the option 'ledger_table' names another one)";
 
 impl Postgres {
     /// Proposes a record inside an open transaction and returns the one that stands.
@@ -74,12 +78,13 @@ impl Postgres {
         connection: &mut PgConnection,
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
+        self.execute(connection, DURABLE.into()).await?;
         if !self.has_ledger(connection).await? {
             self.create_ledger(connection).await?;
         }
         let (job, epoch, rows) = (proposal.job.as_str(), signed(proposal.epoch.0)?, signed(proposal.rows)?);
         let decide = async {
-            let (decide, standing) = (self.ledger.sql(DECIDE), self.ledger.sql(STANDING));
+            let [decide, later, undo, standing] = [DECIDE, LATER, UNDO, STANDING].map(|sql| self.ledger.sql(sql));
             let decide = sqlx::query(sqlx::AssertSqlSafe(decide))
                 .bind(job)
                 .bind(epoch)
@@ -87,7 +92,13 @@ impl Postgres {
                 .bind(proposal.decision.as_str())
                 .bind(rows)
                 .bind(proposal.positions.to_token());
-            decide.execute(&mut *connection).await?;
+            if decide.execute(&mut *connection).await?.rows_affected() > 0 {
+                // It may have waited for one that was forgotten meanwhile: a later one shows only to a new statement.
+                let later = sqlx::query_scalar(sqlx::AssertSqlSafe(later)).bind(job).bind(epoch);
+                if later.fetch_one(&mut *connection).await? {
+                    sqlx::query(sqlx::AssertSqlSafe(undo)).bind(job).bind(epoch).execute(&mut *connection).await?;
+                }
+            }
             let standing = sqlx::query(sqlx::AssertSqlSafe(standing)).bind(job).bind(epoch);
             read_row(&standing.fetch_one(&mut *connection).await?)
         };

@@ -79,6 +79,8 @@ const MAX_IDENTIFIER: usize = 63;
 #[derive(Debug, Clone)]
 pub struct Postgres {
     options: Options,
+    /// The parameters of the location, without the password.
+    parameters: String,
     lock_timeout: Duration,
     nanoseconds: Nanoseconds,
     ledger: Ledger,
@@ -142,6 +144,7 @@ impl Postgres {
         }
         Ok(Self {
             options: Options(connect.disable_statement_logging()),
+            parameters: parameters(location),
             lock_timeout: options.lock_timeout,
             nanoseconds: options.nanoseconds,
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
@@ -256,6 +259,15 @@ fn check_location(location: &str) -> Result<()> {
     Ok(())
 }
 
+/// What follows `?` in a location, without the password and what [`location`] has.
+fn parameters(location: &str) -> String {
+    let (_, query) = location.split_once('?').unwrap_or_default();
+    let known = ["password=", "host=", "hostaddr=", "port=", "dbname=", "user="];
+    let is_kept = |part: &&str| !part.is_empty() && !known.iter().any(|known| part.starts_with(known));
+    let kept: Vec<_> = query.split('&').filter(is_kept).collect();
+    if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
+}
+
 /// Why a URL was not understood, without the URL.
 fn cause(error: &sqlx::Error) -> String {
     match error {
@@ -275,6 +287,7 @@ mod tests {
         let database = Postgres::try_new("postgres://me:s3cret@db.example:6543/sales?password=s3cret", &options);
         let database = database.unwrap();
         assert_eq!(database.location_text(), "postgres://me@db.example:6543/sales");
+        assert_eq!(database.parameters, "");
         assert!(!format!("{database:?}").contains("s3cret"));
         for bad in [
             "postgres://me:s3cret@host:99999/db",

@@ -29,10 +29,7 @@ impl ResourceManager for Postgres {
             self.ask_max_prepared(&mut connection).await?;
             self.close(connection).await;
         }
-        Ok(match self.max_prepared.get() {
-            None | Some(0) => Capability::OnePhase,
-            Some(branches) => Capability::TwoPhase { branches: *branches },
-        })
+        Ok(Capability::TwoPhase { branches: self.max_prepared.get().copied().unwrap_or_default() })
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {

@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
+use super::types::Kind;
 use crate::error::Result;
 use crate::sql::{Comparison, Dispatch, Filled, Table, Targets, quote, upsert};
 use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
@@ -195,8 +196,9 @@ pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     // Equal here must be equal there.
     let compares_alike = |name: &String| {
         let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else { return false };
-        let is_alike =
-            *field.data_type() == column.data_type || field.data_type().is_string() && column.data_type.is_string();
+        let is_text = server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
+        let is_alike = *field.data_type() == column.data_type && !field.data_type().is_string()
+            || field.data_type().is_string() && is_text;
         is_alike
             && !column.data_type.is_floating()
             && matches!(column.comparison, Comparison::Exact | Comparison::Equality)
@@ -211,6 +213,6 @@ pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     };
     Ok(match key.iter().any(is_numbered) {
         true => Dispatch::RoundRobin,
-        false => Dispatch::OneWriter("values of its key can be equal to the server that are not here"),
+        false => Dispatch::OneWriter("the server may find values of its key equal that are not spelled alike"),
     })
 }

@@ -220,6 +220,7 @@ impl Writer {
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => "preparing; the option 'commit' = 'one_phase' would do without it",
+                ErrorKind::Full => "preparing; the option 'writers' = '1' would do without it",
                 _ => "preparing",
             };
             return Err(error.with_context(doing));
@@ -229,7 +230,10 @@ impl Writer {
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
         let found = found.bind(xid.to_string()).fetch_one(&mut self.connection).await;
         if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
-            return Err(Error::new(ErrorKind::Database, "the server rolled back instead of preparing: see its log"));
+            return Err(Error::new(
+                ErrorKind::Database,
+                "the prepared branch is gone: the server rolled it back (see its log), or another run of the job or a recovery did",
+            ));
         }
         self.database.prepared.insert(*xid, self.connection);
         Ok(Vote::Prepared)

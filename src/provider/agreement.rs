@@ -30,7 +30,14 @@ impl Wishes {
     /// `Config` where the databases cannot do what is asked.
     pub(super) fn agree(self, name: String, targets: Vec<Target>) -> Result<Write> {
         let Self { job, commit, log } = self;
-        let one_phase: Vec<_> = targets.iter().filter(|target| target.capability == Capability::OnePhase).collect();
+        for (index, target) in targets.iter().enumerate() {
+            let place = |target: &Target| (target.resource.location(), target.spec.table.clone());
+            if targets[..index].iter().any(|other| place(other) == place(target)) {
+                let (location, table) = place(target);
+                return Err(Error::config(format!("table {table} in {location} is written twice: name it once")));
+            }
+        }
+        let one_phase: Vec<_> = targets.iter().filter(|target| !target.capability.prepares()).collect();
         if let [first, second, ..] = one_phase.as_slice() {
             return Err(Error::config(format!(
                 "{} and {} both commit in one phase, and only one such database can be in a transaction, as its last \
@@ -41,6 +48,18 @@ impl Wishes {
             )));
         }
         let agent = one_phase.first().map(|target| &target.resource);
+        // Where a job is decided must not change with how a server is set up: the next run would not find it.
+        let fixed = targets.iter().find(|target| target.capability == Capability::OnePhase).or(targets.first());
+        let fixed = &fixed.ok_or_else(|| Error::internal("a write has no target"))?.resource;
+        if let Some(agent) = agent
+            && !Arc::ptr_eq(agent, fixed)
+        {
+            return Err(Error::config(format!(
+                "{} cannot prepare, so that the transaction would be decided there, and elsewhere when it can: set its \
+                 max_prepared_transactions, or name it first",
+                agent.location()
+            )));
+        }
         let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
         let is_alone = targets.len() == 1;
         let protocol = match (commit, agent) {
@@ -69,7 +88,7 @@ impl Wishes {
             let location = target.resource.location();
             let same = |other: &&Target| other.resource.location() == location;
             let needed: u32 = targets.iter().filter(same).map(|target| u32::from(most(target.writers))).sum();
-            if let Capability::TwoPhase { branches } = target.capability
+            if let Capability::TwoPhase { branches: branches @ 1.. } = target.capability
                 && needed > branches
             {
                 return Err(Error::config(format!(
@@ -86,12 +105,8 @@ impl Wishes {
                     agent.location()
                 )));
             }
-            (Some(agent), None) => agent.decision_log(),
             (None, Some(log)) => log,
-            (None, None) => {
-                let first = targets.first().ok_or_else(|| Error::internal("a write has no target"))?;
-                first.resource.decision_log()
-            }
+            (_, None) => fixed.decision_log(),
         };
         Ok(Write { targets, name, job, log, protocol })
     }

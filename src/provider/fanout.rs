@@ -52,6 +52,15 @@ impl FanoutTable {
                     "table {name} is not stored in a database that Landfall writes: a FANOUT table cannot have it"
                 )));
             };
+            let weak = |(pragma, value): &(String, String)| {
+                pragma == "synchronous" && ["off", "normal", "0", "1"].contains(&value.to_ascii_lowercase().as_str())
+            };
+            if table.options().pragmas.iter().any(weak) {
+                return Err(Error::config(format!(
+                    "table {name} has 'pragma.synchronous' below full, and its commit decides for the other tables: \
+                     leave it out"
+                )));
+            }
             if table.options().job.is_some() || table.options().log.is_some() {
                 return Err(Error::config(format!(
                     "table {name} has a 'job' or a 'log' of its own: give it to the FANOUT table instead"
@@ -180,6 +189,11 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
             "a FANOUT table has the options {}; '{other}' belongs to its members",
             known.join(", ")
         )));
+    }
+    if plain.contains_key("ledger_table") && !plain.contains_key("log") {
+        return Err(Error::config(
+            "'ledger_table' of a FANOUT table goes with 'log'; that of a member is an option of the member",
+        ));
     }
     let options = SinkOptions::try_from_pairs(plain)?;
     let mut table = FanoutTable::try_new(command.name.to_string(), members, &options)?;

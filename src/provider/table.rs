@@ -27,7 +27,7 @@ use crate::provider::in_order::InOrderExec;
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
-use crate::sql::{Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
+use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
 use crate::xa::{Capability, Existing, OnConflict, Protocol, WriteSpec};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
@@ -198,8 +198,8 @@ impl LandfallTable {
             }
             // Where that is not enough for what was asked, the plan is refused.
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
-            (_, Capability::OnePhase, Commit::TwoPhase) => 1,
-            (_, Capability::OnePhase, Commit::Auto) => {
+            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
+            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
                 self.note(format!(
                     "has one writer and commits in one phase: max_prepared_transactions is 0 in {}; several writers \
                      take as many",
@@ -217,9 +217,23 @@ impl LandfallTable {
                 }
                 WriterCount::Exactly(asked.min(most))
             }
+            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
             None => WriterCount::UpTo(writers.min(most)),
         };
         Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, dispatch, writers })
+    }
+
+    /// Whether one writer does what several would not, unless the user asks for them: rows in the order of the query,
+    /// numbers and times that the server gives them in that order, and upserts that wait for each other where the
+    /// server sees it. Two transactions that upsert the same keys by several connections each can wait for ever.
+    fn is_better_written_by_one(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> bool {
+        let is_left_to_the_server = |column: &Column| {
+            matches!(column.filled, Filled::ByDefault | Filled::Numbered)
+                && spec.columns.field_with_name(&column.name).is_err()
+        };
+        spec.on_conflict != OnConflict::Error
+            || input.output_ordering().is_some()
+            || self.table.columns.iter().any(is_left_to_the_server)
     }
 
     /// Says something about the table, once.

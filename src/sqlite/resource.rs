@@ -25,7 +25,7 @@ impl ResourceManager for Sqlite {
         Ok(Box::new(SqliteBranch::start(self.clone(), spec.clone()).await?))
     }
 
-    // Nothing is ever prepared.
+    // Nothing is ever prepared; a file that is not there is told.
 
     async fn commit(&self, _: &Xid) -> Result<Resolution> {
         Ok(Resolution::Unknown)
@@ -36,6 +36,8 @@ impl ResourceManager for Sqlite {
     }
 
     async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let database = self.clone();
+        blocking(move || database.open(super::Missing::Refuse)).await?;
         Ok(Vec::new())
     }
 

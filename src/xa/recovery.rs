@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::xa::manager::Patience;
 use crate::xa::{
-    Action, Decision, DecisionLog, DecisionRecord, Event, InDoubt, JobEntry, JobId, JobState, Positions,
+    Action, Decision, DecisionLog, DecisionRecord, Event, InDoubt, JobEntry, JobId, JobState, Positions, Resolution,
     ResourceManager, State,
 };
 
@@ -31,7 +31,7 @@ pub struct Selection {
 }
 
 /// What becomes of a branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// It is committed, as was decided.
     Committed,
@@ -41,8 +41,12 @@ pub enum Fate {
     TooYoung,
     /// This log does not know its job: another one decides.
     DecidedElsewhere,
+    /// Somebody else has ended it meanwhile: its run, or another recovery.
+    EndedMeanwhile,
     /// The log did not answer.
     StillInDoubt,
+    /// It could not be ended, for this reason: it is another role's, for instance.
+    Failed(String),
 }
 
 /// A branch that was found.
@@ -77,7 +81,9 @@ pub async fn recover(
             (None, Some(_)) => {}
             (Some(entry), Some(job)) if entry.job != *job => {}
             (Some(JobEntry { job, state, .. }), _) => {
-                let fate = resolve(resource, log, job, state, &branch, selection, Patience::default()).await?;
+                let fate = resolve(resource, log, job, state, &branch, selection, Patience::default()).await;
+                // The others are ended all the same.
+                let fate = fate.unwrap_or_else(|error| Fate::Failed(error.to_string()));
                 recovered.push(Recovered { branch, job: Some(job.clone()), fate });
             }
         }
@@ -110,7 +116,11 @@ pub(super) async fn recover_job(
             "an earlier run of job '{job}' left branch {} in {}: it is {} now",
             branch.xid,
             resource.location(),
-            if fate == Fate::Committed { "committed" } else { "rolled back" }
+            match fate {
+                Fate::Committed => "committed",
+                Fate::RolledBack => "rolled back",
+                _ => "ended",
+            }
         );
     }
     Ok(())
@@ -127,7 +137,7 @@ async fn resolve(
     patience: Patience,
 ) -> Result<Fate> {
     let (xid, gtrid) = (branch.xid, branch.xid.gtrid);
-    let mut state = State::Found;
+    let (mut state, mut resolution) = (State::Found, Resolution::Done);
     let mut event = match known.standing(gtrid.epoch()) {
         Some(stands) => Event::Stands(stands.verdict(&gtrid)),
         None if branch.age < selection.older_than => return Ok(Fate::TooYoung),
@@ -151,20 +161,20 @@ async fn resolve(
                 }
             }
             Action::Decide(decision) => Event::Stands(decision),
-            Action::Complete(Decision::Commit) if acts => {
-                patience.with(|| resource.commit(&xid)).await?;
-                Event::Completed
-            }
-            Action::Complete(Decision::Abort) if acts => {
-                patience.with(|| resource.rollback(&xid)).await?;
+            Action::Complete(decision) if acts => {
+                resolution = match decision {
+                    Decision::Commit => patience.with(|| resource.commit(&xid)).await?,
+                    Decision::Abort => patience.with(|| resource.rollback(&xid)).await?,
+                };
                 Event::Completed
             }
             Action::Complete(_) => Event::Completed,
             Action::Leave => return Ok(Fate::StillInDoubt),
             Action::End => {
-                return Ok(match state {
-                    State::Ended(Decision::Commit) => Fate::Committed,
-                    _ => Fate::RolledBack,
+                return Ok(match (resolution, state) {
+                    (Resolution::Unknown, _) => Fate::EndedMeanwhile,
+                    (Resolution::Done, State::Ended(Decision::Commit)) => Fate::Committed,
+                    (Resolution::Done, _) => Fate::RolledBack,
                 });
             }
             Action::CommitLastAgent => return Err(Error::internal("recovery has no last agent")),

@@ -17,11 +17,18 @@ use crate::xa::{DecisionLog, DecisionRecord, JobNumber, Xid};
 pub enum Capability {
     /// Prepares, and commits later from any session.
     TwoPhase {
-        /// As many branches at once, at most.
+        /// As many branches at once, at most; none where it is set up so.
         branches: u32,
     },
-    /// Commits at once or not at all.
+    /// Commits at once or not at all, however it is set up.
     OnePhase,
+}
+
+impl Capability {
+    /// Whether it can prepare now.
+    pub fn prepares(self) -> bool {
+        matches!(self, Self::TwoPhase { branches: 1.. })
+    }
 }
 
 /// How a branch is to end.

@@ -187,7 +187,9 @@ impl Run {
                 told.retain(|(_, xid)| !read_only.contains(xid));
                 if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
             }
-            Err(error) => {
+            Err((error, is_lost)) => {
+                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
+                all_told = !is_lost;
                 failed = Some(error);
                 Event::Refused
             }
@@ -243,7 +245,7 @@ impl Run {
                 }
                 (Action::Complete(decision), _) => {
                     failpoint("complete.before");
-                    all_told = self.complete(decision, &told).await?;
+                    all_told &= self.complete(decision, &told).await?;
                     Event::Completed
                 }
                 (Action::Leave, _) => return Err(self.in_doubt(&told, failed)),
@@ -257,8 +259,7 @@ impl Run {
                 Ok(())
             }
             (false, Some(error)) => {
-                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
-                if all_told && error.kind() != ErrorKind::Unavailable {
+                if all_told {
                     self.clean(None).await;
                 }
                 Err(error)
@@ -288,7 +289,8 @@ impl Run {
             .map(async |(resource, xid)| {
                 let done = match decision {
                     Decision::Commit => patience.with(|| resource.commit(xid)).await,
-                    Decision::Abort => patience.with(|| resource.rollback(xid)).await,
+                    // Nobody waits for it but the error; what is left is recovered.
+                    Decision::Abort => patience.short().with(|| resource.rollback(xid)).await,
                 };
                 done.map_err(|error| (Arc::clone(resource), error))
             })
@@ -370,11 +372,11 @@ impl Run {
     fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn ResourceManager>>, more: &str) -> String {
         let log = self.undertaking.log.url();
         let table = self.undertaking.log.ledger_table();
-        let table = table.map(|table| format!(" --ledger-table '{table}'")).unwrap_or_default();
+        let table = table.map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
         let mut commands: Vec<_> = resources
-            .map(|resource| match resource.location() {
-                location if location == log => format!("landfall recover '{location}'{table}{more}"),
-                location => format!("landfall recover '{location}' --log '{log}'{table}{more}"),
+            .map(|resource| match resource.decision_log().url() {
+                url if url == log => format!("landfall recover {}{table}{more}", quoted(&url)),
+                url => format!("landfall recover {} --log {}{table}{more}", quoted(&url), quoted(&log)),
             })
             .collect();
         commands.sort();
@@ -399,22 +401,33 @@ impl Run {
     }
 }
 
-/// Prepares all branches at once; gives those that wrote nothing, or the first error.
-async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>> {
+/// A word of a shell's command.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Prepares all branches at once; gives those that wrote nothing, or the first error, and whether a connection was lost.
+async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
     failpoint("prepare.before");
     let mut voting: FuturesUnordered<_> =
         members.into_iter().map(async |member| (member.xid, member.branch.prepare().await)).collect();
-    let (mut read_only, mut failed) = (Vec::new(), None);
+    let (mut read_only, mut failed, mut is_lost) = (Vec::new(), None, false);
     while let Some((xid, vote)) = voting.next().await {
         failpoint("prepare.one");
         match vote {
             Ok(Vote::Prepared) => {}
             Ok(Vote::ReadOnly) => read_only.push(xid),
-            Err(error) => drop(failed.get_or_insert(error)),
+            Err(error) => {
+                is_lost |= error.kind() == ErrorKind::Unavailable;
+                failed.get_or_insert(error);
+            }
         }
     }
     failpoint("prepare.all");
-    failed.map_or(Ok(read_only), Err)
+    match failed {
+        None => Ok(read_only),
+        Some(error) => Err((error, is_lost)),
+    }
 }
 
 /// The error of a run that may not commit.

@@ -6,13 +6,14 @@
 //!   │  │                 │  └──── Stands(abort) ───▶ Completing(abort)  ──┤ Completed
 //!   │  │ Ready, with     └─────── Silent ──┐              ▲               ▼
 //!   │  │ a last agent                      ▼              │             Ended
-//!   │  └──▶ LastAgent ── Silent ─┐      InDoubt           │
-//!   │           │ Refused        ▼         ▲              │
-//!   └─ Refused ─┴─▶ Refusing   Settling ───┘ Silent       │
-//!                       │         ▲  └──── Stands ────────┤
-//!                       │         │ Undecided             │
-//!                       │       Found ──── Stands ────────┤     a branch that recovery found
-//!                       └───────── Stands, Silent ────────┘
+//!   │  └──▶ LastAgent ── Stands ───────────│──────────────┤
+//!   │           └── Refused, Silent ─┐  InDoubt           │
+//!   │                                ▼     ▲              │
+//!   │                             Settling ┘ Silent       │
+//!   │                                ▲  └─── Stands ──────┤
+//!   │                                │ Undecided          │
+//!   │                              Found ─── Stands ──────┤     a branch that recovery found
+//!   └─ Refused ─▶ Refusing ────────── Stands, Silent ─────┘
 //! ```
 //!
 //! A manager begins at `Active` with its own transaction, recovery at `Found` with one that it has not seen before:
@@ -84,13 +85,13 @@ impl State {
         Some(match (self, event) {
             (Self::Active, Event::Ready) => (Self::Deciding, Action::Decide(Commit)),
             (Self::Active, Event::ReadyForLastAgent) => (Self::LastAgent, Action::CommitLastAgent),
-            (Self::Active | Self::LastAgent, Event::Refused) => (Self::Refusing, Action::Decide(Abort)),
-            // What the last agent did is not known: its record is in the log, or an abort shall be.
-            (Self::LastAgent, Event::Silent) | (Self::Found, Event::Undecided) => {
+            (Self::Active, Event::Refused) => (Self::Refusing, Action::Decide(Abort)),
+            // Whatever the last agent says: its record is in the log, or an abort shall be.
+            (Self::LastAgent, Event::Refused | Event::Silent) | (Self::Found, Event::Undecided) => {
                 (Self::Settling, Action::Decide(Abort))
             }
             (Self::Deciding | Self::Settling | Self::Found, Event::Silent) => (Self::InDoubt, Action::Leave),
-            // Only its manager proposes to commit a transaction, and it did not.
+            // Only its manager proposes to commit a transaction, and it did not come to that.
             (Self::Refusing, Event::Silent) => (Self::Completing(Abort), Action::Complete(Abort)),
             (
                 Self::Refusing | Self::Deciding | Self::LastAgent | Self::Settling | Self::Found,

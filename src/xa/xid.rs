@@ -40,6 +40,11 @@ impl JobId {
         Self(format!("statement {run}"))
     }
 
+    /// Whether it is the name of a statement without a job.
+    pub fn is_of_statement(&self) -> bool {
+        self.0.strip_prefix("statement ").is_some_and(|run| Uuid::try_parse(run).is_ok())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -169,6 +169,7 @@ async fn who_may_not_create_a_ledger_has_one_writer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
     let (cluster, url) = Cluster::start();
+    let other = Postgres::with_database("CREATE TABLE other (id bigint, name text)");
     let sql = |sql: &str| {
         let output = Command::new("psql").args(["-X", "-q", "-A", "-t", &url, "-c", sql]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -203,6 +204,19 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
     );
     let output = program(&["sql", "-c", &script]).output().unwrap();
     says(&stderr(&output), &["both commit in one phase", "only one such database"]);
+    // Where it is decided shall not depend on how a server is set up.
+    let script = format!(
+        "CREATE EXTERNAL TABLE a STORED AS POSTGRES LOCATION '{}' OPTIONS ('table' 'other'); \
+         CREATE EXTERNAL TABLE b STORED AS POSTGRES LOCATION '{url}' OPTIONS ('table' 't'); \
+         CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'; INSERT INTO both {SERIES}",
+        other.url()
+    );
+    let output = program(&["sql", "-c", &script]).output().unwrap();
+    says(&stderr(&output), &["cannot prepare", "max_prepared_transactions, or name it first"]);
+    let output = program(&["sql", "-c", &script.replace("'a, b'", "'b, a'")]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(other.rows("SELECT count(*) FROM other"), ["200000"]);
+    sql("DELETE FROM t WHERE ctid IN (SELECT ctid FROM t LIMIT 200000)");
     assert_eq!(sql("SELECT count(*) FROM t").trim(), "200001");
 }
 
@@ -275,8 +289,144 @@ async fn a_fanout_that_cannot_be_meant_is_refused() {
         let create = format!("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION '{location}' {options}");
         says(&server.error(&create).await, &parts);
     }
+    server.register("b_again", "", "'table' 'public.b'").await.unwrap();
+    server.sql("CREATE EXTERNAL TABLE twice STORED AS FANOUT LOCATION 'b, b_again'").await.unwrap();
+    says(&server.error("INSERT INTO twice VALUES (1)").await, &["public.b", "written twice"]);
+    let options = "OPTIONS ('ledger_table' 'x')";
+    let create = format!("CREATE EXTERNAL TABLE g STORED AS FANOUT LOCATION 'b, a' {options}");
+    says(&server.error(&create).await, &["goes with 'log'"]);
     server.sql("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION 'b, a'").await.unwrap();
     says(&server.error("SELECT * FROM f").await, &["only written", "read b or a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_did_not_ask_notices_several_writers() {
+    let server = Postgres::with_database(
+        "CREATE TABLE numbered (id bigint GENERATED ALWAYS AS IDENTITY, v bigint); CREATE TABLE u (id uuid PRIMARY KEY)",
+    );
+    server.register("numbered", "", "").await.unwrap();
+    server.sql("INSERT INTO numbered (v) SELECT value FROM generate_series(1, 200000)").await.unwrap();
+    assert_eq!(server.rows("SELECT count(*) FROM numbered WHERE id = v"), ["200000"]);
+    // Spelled in two ways, and one key to the server.
+    server.register("u", "", "'writers' '3', 'lock_timeout' '1s'").await.unwrap();
+    let spelled = "SELECT CASE value % 2 WHEN 0 THEN upper(u) ELSE u END AS id FROM ( \
+                   SELECT value, '00000000-0000-0000-0000-' || lpad(to_hex(value / 2 + 11184810), 12, 'a') AS u \
+                   FROM generate_series(0, 99999))";
+    assert_eq!(count(&server.sql(&format!("REPLACE INTO u {spelled}")).await.unwrap()), 100_000);
+    assert_eq!(server.rows("SELECT count(*) FROM u"), ["50000"]);
+    // Two upserts of the same keys at once wait for each other where the server sees it.
+    server.rows("CREATE TABLE k (id bigint PRIMARY KEY, v bigint)");
+    server.register("k", "", "").await.unwrap();
+    for _ in 0..3 {
+        let replace = "REPLACE INTO k SELECT value AS id, value AS v FROM generate_series(1, 100000)";
+        let (one, two) = tokio::join!(server.sql(replace), server.sql(replace));
+        assert_eq!((count(&one.unwrap()), count(&two.unwrap())), (100_000, 100_000));
+    }
+    assert_eq!(left(&server), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_slept_cannot_decide_what_was_forgotten() {
+    use datafusion_landfall::xa::{Decision, DecisionRecord, Epoch, Gtrid, JobId, Positions, ResourceManager};
+    use sqlx::Connection;
+    let server = Postgres::with_database("");
+    let postgres = datafusion_landfall::postgres::Postgres::try_new(&server.url(), &Default::default()).unwrap();
+    let record = |epoch: u64, run: u64| DecisionRecord {
+        job: JobId::try_new("j").unwrap(),
+        epoch: Epoch(epoch),
+        gtrid: Gtrid::parse(&format!("landfall-{:016x}-{epoch:x}-{run:016x}", 7)).unwrap(),
+        decision: Decision::Commit,
+        rows: 0,
+        positions: Positions { table: "t".into(), end: true },
+    };
+    let log = postgres.decision_log();
+    log.decide(record(1, 1)).await.unwrap();
+    // Another run decides epoch 2, then 3, and forgets 2, while the first one waits to decide 2.
+    let mut other = sqlx::postgres::PgConnection::connect(&server.url()).await.unwrap();
+    let copy = |epoch: u64| {
+        format!(
+            "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, rows, positions) \
+             SELECT job, {epoch}, '{}', decision, rows, positions FROM landfall_ledger WHERE epoch = 1",
+            record(epoch, 2).gtrid
+        )
+    };
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("BEGIN; {}", copy(2)))).execute(&mut other).await.unwrap();
+    let slept = tokio::spawn(async move { log.decide(record(2, 1)).await });
+    let began = Instant::now();
+    while server.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'") != ["1"] {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not wait");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let rest = format!("{}; DELETE FROM landfall_ledger WHERE epoch = 2; COMMIT", copy(3));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rest)).execute(&mut other).await.unwrap();
+    assert_eq!(slept.await.unwrap().unwrap(), record(3, 2));
+    assert_eq!(server.rows("SELECT epoch FROM landfall_ledger ORDER BY epoch"), ["1", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_decides_is_durable_whatever_its_role_says() {
+    // What runs at the very end of the transaction notes down how it commits.
+    let server = Postgres::with_database(
+        "CREATE TABLE t (id bigint); CREATE TABLE seen (setting text); \
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN INSERT INTO seen SELECT current_setting('synchronous_commit'); RETURN NULL; END$$; \
+         CREATE CONSTRAINT TRIGGER note AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+         EXECUTE FUNCTION note()",
+    );
+    server.rows(&format!("ALTER DATABASE {} SET synchronous_commit = off", server.database));
+    server.register("t", "", "'job' 'j'").await.unwrap();
+    server.sql("INSERT INTO t VALUES (1)").await.unwrap();
+    assert_eq!(server.rows("SELECT setting FROM seen"), ["on"]);
+    server.register("plain", "", "'table' 't'").await.unwrap();
+    server.sql("INSERT INTO plain VALUES (2)").await.unwrap();
+    assert_eq!(server.rows("SELECT setting FROM seen"), ["on", "off"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
+    use datafusion_landfall::xa::conformance::{columns, rows};
+    use datafusion_landfall::xa::{
+        Decision, DecisionRecord, Epoch, Existing, Gtrid, JobId, JobNumber, OnConflict, Positions, Protocol,
+        ResourceManager, WriteSpec, Xid,
+    };
+    let server = Postgres::with_database(
+        "CREATE TABLE landing (id bigint, name text); GRANT ALL ON landing TO secretive, reader; \
+         GRANT CREATE ON SCHEMA public TO PUBLIC",
+    );
+    let mut commands = Vec::new();
+    for (role, number) in [("landfall", 1), ("reader", 2), ("landfall", 3)] {
+        let postgres = datafusion_landfall::postgres::Postgres::try_new(&server.url_as(role), &Default::default());
+        let postgres = postgres.unwrap();
+        let (job, run) = (JobId::try_new(&format!("job {number}")).unwrap(), uuid::Uuid::new_v4());
+        let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), run);
+        let spec = WriteSpec {
+            table: "landing".into(),
+            columns: columns(),
+            existing: Existing::Keep,
+            on_conflict: OnConflict::Error,
+            key: vec![],
+            protocol: Protocol::TwoPhase,
+            stats: Default::default(),
+        };
+        let mut branch = postgres.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();
+        branch.write(rows(0..3)).await.unwrap();
+        branch.prepare().await.unwrap();
+        let positions = Positions { table: "landing".into(), end: true };
+        let record = DecisionRecord { job, epoch: Epoch(1), gtrid, decision: Decision::Commit, rows: 3, positions };
+        // One ledger, in which all of them are known.
+        let log = datafusion_landfall::postgres::Postgres::try_new(&server.url(), &Default::default()).unwrap();
+        log.decision_log().decide(record).await.unwrap();
+        commands.push(gtrid.to_string());
+    }
+    server.rows("GRANT SELECT, INSERT, DELETE ON landfall_ledger TO reader");
+    let output = program(&["recover", &server.url_as("reader")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    says(&stderr(&output), &["not the right", "2 of 3 branches are left"]);
+    says(&String::from_utf8_lossy(&output.stdout), &["left: failed", "committed"]);
+    assert_eq!(server.rows("SELECT count(*) FROM landing"), ["3"]);
+    assert!(program(&["recover", &server.url()]).output().unwrap().status.success());
+    assert_eq!(server.rows("SELECT count(*) FROM landing"), ["9"]);
+    assert_eq!(left(&server), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,7 +492,6 @@ async fn a_log_that_does_not_answer_leaves_the_branches_and_says_what_to_run() {
     // The command of the message, as it is.
     let command = error.split_once("landfall recover ").unwrap().1.split_once("0s").unwrap().0;
     let command = format!("'{}' recover {command}0s", env!("CARGO_BIN_EXE_landfall"));
-    // The location in messages has no options: the search path is not needed for this.
     let recovered = Command::new("sh").args(["-c", &command]).output().unwrap();
     assert!(recovered.status.success(), "{command}: {recovered:?}");
     says(&String::from_utf8_lossy(&recovered.stdout), &["rolled back"]);
