@@ -81,19 +81,22 @@
 //! # Several writers, several databases
 //!
 //! For more than 65,536 rows that come fast, a plain PostgreSQL table gets several writers by itself, each a connection
-//! with a branch of one global transaction (the option `writers`): batches go to them in turn, or rows by their key where
-//! there is one. Tables with triggers, with several unique keys, or whose rows refer to each other keep one writer, and
-//! INSERT OVERWRITE always has one. An error then names the row where batches went in turn, and the batch that it was
-//! in where rows went by key.
+//! with a branch of one global transaction: batches go to them in turn, or rows by their key where there is one. It keeps
+//! one writer where several would show: under `on_conflict` and REPLACE INTO, under ORDER BY, where the server numbers the
+//! rows or fills in other columns, where the ledger cannot be created. The option `writers` asks for them there, too; two
+//! transactions that then upsert the same keys at once can wait for each other until `lock_timeout`. Tables with triggers,
+//! with several unique keys, or whose rows refer to each other always have one writer, and so has INSERT OVERWRITE. An
+//! error names the row where batches went in turn, and the batch that it was in where rows went by key.
 //!
 //! `CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'` makes one table of several that are registered, in any
 //! databases: an INSERT into it, of any kind, lands in all of them or in none. It takes the options `job`, `commit`, `log`
-//! and `ledger_table`; how rows are written, the members' own options say. It cannot be read.
+//! and `ledger_table`; how rows are written, the members' own options say. It cannot be read. Each member is written by a
+//! connection of its own: a foreign key from one member to another is not satisfied by the same INSERT.
 //!
 //! Several branches commit in two phases: all prepare, the decision is written down once, all are told. For that
 //! PostgreSQL needs `max_prepared_transactions` as large as the number of branches that are prepared at once; where it is
 //! 0 (as it is unless somebody set it) a table has one writer, and the program says so. One database that commits in one
-//! phase can take part, as the last agent. Between the first branch's commit and the last one's a reader may see some of
+//! phase can take part, as the last agent: SQLite, or the first member. Between the first branch's commit and the last one's a reader may see some of
 //! it.
 //!
 //! The process may die at any moment. A job's next run ends what the last one left, by itself. For statements without a
@@ -106,7 +109,9 @@
 //!
 //! A branch that nobody has decided is left alone for five minutes (`--older-than`), as its run may live; that is only
 //! politeness, no decision depends on a clock. `--log` names the log where it is not the database's own ledger: the
-//! option `log`, or with a FANOUT table the last agent, else the first member. The error of a write that ends in doubt
+//! option `log`, or with a FANOUT table the SQLite member, else the first one. A job is looked for in that log under the
+//! tables' names and locations: spell them alike. What recovery rolled back of a statement without a job leaves its record
+//! in the log, which fences the run if it lives after all. The error of a write that ends in doubt
 //! ([`ErrorKind::InDoubt`]) has the command to run. Transactions of others, and of jobs that another log decides, are
 //! never touched. The protocol is drawn in [`xa`], and [`log`](mod@log) has the logs.
 //!

@@ -27,8 +27,9 @@
 //!
 //! One branch only commits in **one phase**: its decision record is a row of the ledger in the same local
 //! transaction, one fsync. A database that cannot prepare is the **last agent** beside others that can: they prepare,
-//! it commits with the record inside, they complete. The log is the last agent's ledger, else the one that the option
-//! `log` names, else the first database's ledger.
+//! it commits with the record inside, they complete. The log is the ledger of the database that can never prepare, else
+//! the one that the option `log` names, else the first database's ledger; it must not depend on how a server happens to be
+//! set up, or a finished job would not be found again.
 //!
 //! A branch that fails, or is dropped, is rolled back; nothing is retried inside it. An *error* of `decide` says
 //! nothing: it is asked again, and where it stays silent the branches stay prepared, and the error has the command
