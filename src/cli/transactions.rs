@@ -23,8 +23,15 @@ impl From<Error> for Failure {
     }
 }
 
-/// A database, where the URL is one, and the log that decides there.
-fn place(place: &Place) -> Result<(Option<Arc<dyn ResourceManager>>, Arc<dyn DecisionLog>)> {
+/// What a command is about.
+struct Subject {
+    /// The database, where the URL is one.
+    resource: Option<Arc<dyn ResourceManager>>,
+    /// The log that decides there.
+    log: Arc<dyn DecisionLog>,
+}
+
+fn subject(place: &Place) -> Result<Subject> {
     let mut options = SinkOptions::new();
     for (key, value) in [("ledger_table", &place.ledger_table), ("password_env", &place.password_env)] {
         if let Some(value) = value {
@@ -40,12 +47,12 @@ fn place(place: &Place) -> Result<(Option<Arc<dyn ResourceManager>>, Arc<dyn Dec
         (None, Some(resource)) => resource.decision_log(),
         (None, None) => decision_log(&place.url, &options)?,
     };
-    Ok((resource, log))
+    Ok(Subject { resource, log })
 }
 
 /// Prints jobs, their last checkpoints, and the branches that are in doubt.
 pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
-    let (resource, log) = place(&arguments.place)?;
+    let Subject { resource, log } = subject(&arguments.place)?;
     let jobs = log.jobs().await?;
     let mut branches = Vec::new();
     if let Some(resource) = &resource {
@@ -67,7 +74,7 @@ pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
 
 /// Ends branches that are in doubt, and prints what became of each.
 pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Failure> {
-    let (resource, log) = place(&arguments.place)?;
+    let Subject { resource, log } = subject(&arguments.place)?;
     let Some(resource) = resource else {
         let url = &arguments.place.url;
         return Err(Failure::new(format!(
