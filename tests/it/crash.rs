@@ -3,6 +3,7 @@
 //!
 //! The long forms: cargo test --features failpoints -- --ignored crash
 
+#[cfg(feature = "failpoints")]
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
