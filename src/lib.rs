@@ -113,7 +113,7 @@
 //! tables' names and locations: spell them alike. What recovery rolled back of a statement without a job leaves its record
 //! in the log, which fences the run if it lives after all. The error of a write that ends in doubt
 //! ([`ErrorKind::InDoubt`]) has the command to run. Transactions of others, and of jobs that another log decides, are
-//! never touched. The protocol is drawn in [`xa`], and [`log`](crate::log) has the logs.
+//! never touched. The protocol is drawn in [`xa`], and [`log`] has the logs.
 //!
 //! To stop a write in an orderly way, give the session an [`Interrupt`]. Dropping the future of a statement rolls it
 //! back too, unless its commit has begun.
