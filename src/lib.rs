@@ -55,18 +55,18 @@
 //!
 //! | option | values | default | meaning |
 //! | --- | --- | --- | --- |
-//! | `table` | a table's name | the external table's name | the table in the database, spelled as the database spells it; in PostgreSQL also schema.table |
+//! | `table` | a table's name | the external table's name | the table in the database, spelled as the database spells it; in PostgreSQL and MySQL also schema.table |
 //! | `job` | a name | none | makes the write happen once: a second run of a finished job writes nothing and says so |
 //! | `on_conflict` | error, update, ignore | error | what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there |
 //! | `conflict_key` | column names, comma-separated | the primary key | the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns |
 //! | `lock_timeout` | a time: 500ms, 5s, 1m | 5s | how long to wait for another writer's lock |
 //! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
-//! | `nanoseconds` | error, truncate | error | PostgreSQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
-//! | `password_env` | a variable's name | none | PostgreSQL: the environment variable that has the password |
-//! | `writers` | 1 to 64 | as many as pay | PostgreSQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows |
+//! | `nanoseconds` | error, truncate | error | PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
+//! | `password_env` | a variable's name | none | PostgreSQL, MySQL: the environment variable that has the password |
+//! | `writers` | 1 to 64 | as many as pay | PostgreSQL, MySQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows |
 //! | `commit` | auto, one_phase, two_phase | auto | whether a write prepares before it commits: auto does with several branches; one_phase has one writer |
 //! | `log` | a URL: file:///…, s3://…, gs://…, az://… | the database's ledger table | where two-phase commits are decided: a folder, or a prefix of an object store |
-//! | `ledger_table` | a table's name | landfall_ledger | the ledger table in the database; in PostgreSQL also schema.table |
+//! | `ledger_table` | a table's name | landfall_ledger | the ledger table in the database; in PostgreSQL and MySQL also schema.table |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
 //!
@@ -149,6 +149,8 @@ pub mod cli;
 mod columnar;
 pub mod error;
 pub mod log;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 pub mod options;
 pub mod pipeline;
 #[cfg(feature = "postgres")]

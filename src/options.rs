@@ -99,7 +99,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "table",
         values: "a table's name",
         default: "the external table's name",
-        meaning: "the table in the database, spelled as the database spells it; in PostgreSQL also schema.table",
+        meaning: "the table in the database, spelled as the database spells it; in PostgreSQL and MySQL also schema.table",
         set: |options, value| {
             options.table = Some(non_empty(value)?.to_owned());
             Ok(())
@@ -172,7 +172,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "nanoseconds",
         values: "error, truncate",
         default: "error",
-        meaning: "PostgreSQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off",
+        meaning: "PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off",
         set: |options, value| {
             options.nanoseconds = match value {
                 "error" => Nanoseconds::Error,
@@ -186,7 +186,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "password_env",
         values: "a variable's name",
         default: "none",
-        meaning: "PostgreSQL: the environment variable that has the password",
+        meaning: "PostgreSQL, MySQL: the environment variable that has the password",
         set: |options, value| {
             options.password_env = Some(non_empty(value)?.to_owned());
             Ok(())
@@ -196,7 +196,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "writers",
         values: "1 to 64",
         default: "as many as pay",
-        meaning: "PostgreSQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows",
+        meaning: "PostgreSQL, MySQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows",
         set: |options, value| {
             let writers = value.trim().parse().ok().filter(|writers| (1..=64).contains(writers));
             options.writers = Some(writers.ok_or("it takes a number from 1 to 64")?);
@@ -232,7 +232,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "ledger_table",
         values: "a table's name",
         default: "landfall_ledger",
-        meaning: "the ledger table in the database; in PostgreSQL also schema.table",
+        meaning: "the ledger table in the database; in PostgreSQL and MySQL also schema.table",
         set: |options, value| {
             options.ledger_table = Some(non_empty(value)?.to_owned());
             Ok(())
@@ -301,7 +301,7 @@ impl SinkOptions {
         self
     }
 
-    /// The environment variable that has the password of a PostgreSQL server.
+    /// The environment variable that has the password of a server.
     pub fn with_password_env(mut self, variable: impl Into<String>) -> Self {
         self.password_env = Some(variable.into());
         self
@@ -329,6 +329,16 @@ impl SinkOptions {
     pub fn with_ledger_table(mut self, table: impl Into<String>) -> Self {
         self.ledger_table = Some(table.into());
         self
+    }
+
+    /// The password that the option `password_env` leads to.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn password(&self) -> Result<Option<String>> {
+        let Some(variable) = &self.password_env else { return Ok(None) };
+        let password = std::env::var(variable).map_err(|_| {
+            Error::config(format!("option 'password_env' names the variable {variable}, which is not set: export it"))
+        });
+        password.map(Some)
     }
 
     /// Sets one option from text, as `OPTIONS ('key' 'value')` does.

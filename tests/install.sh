@@ -11,22 +11,32 @@ command -v kill >/dev/null || missing+=(procps)
 command -v cargo >/dev/null || missing+=(rustup)
 command -v openssl >/dev/null || missing+=(openssl)
 tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)
+tests/mysql bin >/dev/null 2>&1 || missing+=(mariadb-server)
 # Python makes the environment in which tests/s3 keeps its server.
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3 python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust 1.94 or newer (https://rustup.rs)," \
-      "openssl, Python 3.10 or newer with venv, and the PostgreSQL server with its contrib extensions." >&2
+      "openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib extensions, and the MariaDB" \
+      "server 10.5 or newer with its client." >&2
     exit 1
   fi
   as_root=()
   if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
   "${as_root[@]}" apt-get update
-  # The tests start a server of their own: the package shall not leave one on port 5432.
-  no_server=/etc/postgresql-common/createcluster.d/landfall.conf
-  "${as_root[@]}" sh -c "mkdir -p ${no_server%/*} && echo 'create_main_cluster = false' >$no_server"
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
-  "${as_root[@]}" rm "$no_server"
+  # The tests start servers of their own: the packages shall not leave one on port 5432 or 3306. In a subshell, for its
+  # trap: what prevents them must not stay, even after a failure.
+  (
+    no_cluster=/etc/postgresql-common/createcluster.d/landfall.conf
+    no_start=/usr/sbin/policy-rc.d
+    new=("$no_cluster")
+    # In a container it may be there already.
+    [ -e "$no_start" ] || new+=("$no_start")
+    trap '"${as_root[@]}" rm -f "${new[@]}"' EXIT
+    "${as_root[@]}" sh -c "mkdir -p ${no_cluster%/*} && echo 'create_main_cluster = false' >$no_cluster"
+    [ -e "$no_start" ] || "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$no_start && chmod 755 $no_start"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+  )
 fi
 if ! cargo --version >/dev/null 2>&1; then
   rustup default stable

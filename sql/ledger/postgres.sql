@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS landfall_ledger (
     epoch bigint NOT NULL,
     gtrid text NOT NULL,
     decision text NOT NULL CHECK (decision IN ('commit', 'abort')),
-    rows bigint NOT NULL,
+    "rows" bigint NOT NULL,
     positions text NOT NULL,
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (job, epoch)

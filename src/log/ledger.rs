@@ -10,7 +10,7 @@ const TABLE: &str = "landfall_ledger";
 
 /// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later;
 /// one that another transaction is about to commit is waited for.
-pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, rows, positions) \
+pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
      SELECT $1, $2, $3, $4, $5, $6 \
      WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
 
@@ -21,15 +21,15 @@ pub(crate) const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHE
 pub(crate) const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
 
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
-pub(crate) const STANDING: &str = "SELECT job, epoch, gtrid, decision, rows, positions, '' FROM landfall_ledger \
+pub(crate) const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";
 
 /// Job: its records.
 pub(crate) const READ: &str =
-    "SELECT job, epoch, gtrid, decision, rows, positions, '' FROM landfall_ledger WHERE job = $1 ORDER BY epoch";
+    "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger WHERE job = $1 ORDER BY epoch";
 
 /// The records of all jobs.
-pub(crate) const JOBS: &str = "SELECT job, epoch, gtrid, decision, rows, positions, CAST(decided_at AS text) \
+pub(crate) const JOBS: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS text) \
      FROM landfall_ledger ORDER BY job, epoch";
 
 /// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
@@ -63,9 +63,9 @@ impl Ledger {
         if self.is_default { TABLE.to_owned() } else { self.name.quoted() }
     }
 
-    /// Its name without the schema.
-    pub(crate) fn table(&self) -> &str {
-        &self.name.table
+    /// Its name.
+    pub(crate) fn name(&self) -> &TableName {
+        &self.name
     }
 
     /// What `landfall recover` needs to be told of it.

@@ -15,11 +15,11 @@ use super::bytes::{Bytes, Packed, Slots, bytes, packed};
 use super::cells::{Cells, Fixed, Nulls, fixed};
 use super::lists::lists;
 use super::network::{Network, parse_inet, parse_mac};
-use super::text::{Limit, texts};
+use super::text::texts;
 use super::types::{Digits, Kind, ServerType};
 use super::{numeric, temporal};
 use crate::columnar::{
-    Conform, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, without_nanoseconds,
+    Conform, Limit, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;

@@ -60,7 +60,7 @@ pub use copy::CopyEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::sql::{Table, Targets};
+use crate::sql::{Table, Targets, check_password};
 use crate::xa::{WriteSpec, Xid};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
@@ -128,12 +128,7 @@ impl Postgres {
         let mut connect: PgConnectOptions = location
             .parse()
             .map_err(|error| Error::config(format!("LOCATION cannot be understood, {}: {FORM}", cause(&error))))?;
-        if let Some(variable) = &options.password_env {
-            let password = std::env::var(variable).map_err(|_| {
-                Error::config(format!(
-                    "option 'password_env' names the variable {variable}, which is not set: export it"
-                ))
-            })?;
+        if let Some(password) = options.password()? {
             connect = connect.password(&password);
         }
         if matches!(connect.get_ssl_mode(), PgSslMode::Allow) {
@@ -237,15 +232,7 @@ const PARAMETERS: &[&str] = &[
 ];
 
 fn check_location(location: &str) -> Result<()> {
-    let (_, rest) = location.split_once("://").unwrap_or_default();
-    let behind = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
-    // A password with such a character would be taken for the end of it, and the rest be shown as a host.
-    if rest.contains('#') || behind.split('?').next().is_some_and(|path| path.contains('@')) {
-        return Err(Error::config(
-            "LOCATION has @, / or # where none can be: write %40, %2F and %23 in a password, or use the option \
-             'password_env'",
-        ));
-    }
+    check_password(location)?;
     let Some((_, query)) = location.split_once('?') else { return Ok(()) };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split('=').next().unwrap_or_default();

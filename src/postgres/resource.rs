@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::branch::PostgresBranch;
-use super::{Postgres, catalog, scan, statements};
+use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, Dispatch, NewTable, Query, Table};
 use crate::xa::{
@@ -33,7 +32,7 @@ impl ResourceManager for Postgres {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(PostgresBranch::start(self.clone(), xid, spec.clone()).await?))
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone()).await?))
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {

@@ -10,7 +10,7 @@ use super::decode::decode;
 use super::rows::Rows;
 use super::statements::select;
 use crate::error::Result;
-use crate::sql::{BatchStream, Query};
+use crate::sql::{BatchStream, Dialect, Query};
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -32,7 +32,7 @@ pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
 async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
-    let select = select(&query.table, &query.projection, &query.suffix())?;
+    let select = select(&query.table, &query.projection, &query.suffix(Dialect::Postgres))?;
     let mut connection = database.connect().await?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;

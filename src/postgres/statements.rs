@@ -8,7 +8,7 @@ use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use super::types::Kind;
 use crate::error::Result;
-use crate::sql::{Comparison, Dispatch, Filled, Table, Targets, quote, upsert};
+use crate::sql::{Dispatch, Filled, Table, Targets, quote, upsert};
 use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
 
 /// The table that rows go through where COPY cannot write them to their own.
@@ -186,33 +186,6 @@ pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     if let Some(reason) = relation.one_writer {
         return Ok(Dispatch::OneWriter(reason));
     }
-    let keys: Vec<_> =
-        std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
-    let key = match keys.as_slice() {
-        [] => return Ok(Dispatch::RoundRobin),
-        [key] => *key,
-        _ => return Ok(Dispatch::OneWriter("it has several unique keys")),
-    };
-    // Equal here must be equal there.
-    let compares_alike = |name: &String| {
-        let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else { return false };
-        let is_text = server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
-        let is_alike = *field.data_type() == column.data_type && !field.data_type().is_string()
-            || field.data_type().is_string() && is_text;
-        is_alike
-            && !column.data_type.is_floating()
-            && matches!(column.comparison, Comparison::Exact | Comparison::Equality)
-    };
-    if key.iter().all(compares_alike) {
-        return Ok(Dispatch::ByKey(key.clone()));
-    }
-    // A column of the key that is not written has a default, such as a number that is never given twice.
-    let is_numbered = |name: &String| {
-        spec.columns.field_with_name(name).is_err()
-            && table.column(name).is_some_and(|column| column.filled == Filled::Numbered)
-    };
-    Ok(match key.iter().any(is_numbered) {
-        true => Dispatch::RoundRobin,
-        false => Dispatch::OneWriter("the server may find values of its key equal that are not spelled alike"),
-    })
+    let is_text = |column: &_| server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
+    Ok(Dispatch::by_keys(table, spec, is_text))
 }

@@ -1,8 +1,8 @@
 //! Dates, times, timestamps and intervals to the fields of a COPY.
 
-use std::ops::{Range, RangeBounds, RangeInclusive};
+use std::ops::{Range, RangeInclusive};
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType::{Duration, Interval, Time64};
 use arrow::datatypes::{
     Date32Type, DurationMicrosecondType, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
@@ -13,7 +13,7 @@ use super::bytes::packed;
 use super::cells::{Cells, fixed};
 use super::types::Parts;
 use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
-use crate::columnar::{first_row_where, misfit};
+use crate::columnar::{check, check_digits, check_range};
 use crate::error::{Error, Result};
 
 /// Dates that PostgreSQL has, as days since 1970: from 4714-11-24 BC to before 5874898-01-01
@@ -26,39 +26,11 @@ const TIMESTAMPS: RangeInclusive<i64> = -211_813_488_000_000_000 + POSTGRES_EPOC
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native) -> bool, why: &str) -> Result<()> {
-    let values = array.as_primitive::<T>();
-    // All at once, NULLs and what they hide included; only where that fails one by one.
-    if !values.values().iter().fold(true, |all, value| all & is_good(*value))
-        && let Some(row) = first_row_where(values, |row| !is_good(values.value(row)))
-    {
-        return Err(misfit(array, row, why));
-    }
-    Ok(())
-}
-
-fn check_range<T: ArrowPrimitiveType>(array: &ArrayRef, range: impl RangeBounds<T::Native>, why: &str) -> Result<()>
-where
-    T::Native: PartialOrd,
-{
-    check::<T>(array, |value| range.contains(&value), why)
-}
-
 /// Whether all timestamps are of the years from 2598 BC to 289680: an addition and an OR for each, where comparisons of
 /// 64 bits are slow.
 fn are_near(micros: &[i64]) -> bool {
     const NEAR: i64 = 1 << 57;
     micros.iter().fold(0, |all, micros| all | micros.wrapping_add(NEAR)) >= 0
-}
-
-/// Refuses what a column with fewer digits of a second than six would round.
-fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digits: u32) -> Result<()> {
-    if digits >= 6 {
-        return Ok(());
-    }
-    let unit = 10_i64.pow(6 - digits);
-    let why = format!("has more digits of a second than the {digits} that its column keeps: use date_trunc");
-    check::<T>(array, |value| value % unit == 0, &why)
 }
 
 pub(super) fn dates(array: &ArrayRef) -> Result<Box<dyn Cells>> {

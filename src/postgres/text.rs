@@ -7,15 +7,8 @@ use arrow::datatypes::{ArrowNativeType, LargeUtf8Type, StringViewType, Utf8Type}
 
 use super::bytes::{ByteValues, Bytes};
 use super::cells::{Cells, Nulls};
-use crate::columnar::{first_row_where, misfit};
+use crate::columnar::{Limit, first_row_where, misfit};
 use crate::error::{Error, Result};
-
-/// How long a text may be.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Limit {
-    Characters(usize),
-    Bytes(usize),
-}
 
 pub(super) fn texts(array: &ArrayRef, limit: Option<Limit>, prefix: &'static [u8]) -> Result<Box<dyn Cells>> {
     match array.data_type() {
@@ -40,21 +33,8 @@ fn text<A: TextValues + ByteValues + Clone + 'static>(
             "has a NUL character, which PostgreSQL's texts cannot hold: use replace(x, chr(0), '')",
         ));
     }
-    let too_long = |row: usize| match limit {
-        None => false,
-        Some(Limit::Bytes(limit)) => values.length(row) > limit,
-        Some(Limit::Characters(limit)) => {
-            // Bytes that do not continue a character.
-            values.length(row) > limit
-                && values.bytes(row).iter().filter(|byte| (**byte as i8) >= -0x40).count() > limit
-        }
-    };
-    if let (Some(limit), Some(row)) = (limit, limit.and_then(|_| first_row_where(array, too_long))) {
-        let (limit, what) = match limit {
-            Limit::Characters(limit) => (limit, "characters"),
-            Limit::Bytes(limit) => (limit, "bytes"),
-        };
-        return Err(misfit(array, row, &format!("is longer than the {limit} {what} that its column holds")));
+    if let Some(limit) = limit {
+        limit.check(array, |row| values.bytes(row))?;
     }
     Ok(Box::new(Bytes { values: values.clone(), prefix }))
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use log::warn;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc;
@@ -13,15 +14,8 @@ use super::error::place_in_copy;
 use super::statements::{Way, delete};
 use super::{Postgres, catalog};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{TableName, Targets};
+use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
-
-/// Encoded rows.
-#[derive(Debug, Default)]
-pub(super) struct Piece {
-    pub(super) bytes: Vec<u8>,
-    pub(super) rows: u64,
-}
 
 /// The server's side of a connection, as another one knows it.
 #[derive(Debug, Clone)]
@@ -30,9 +24,9 @@ pub(super) struct Session {
     pid: i32,
 }
 
-impl Session {
-    /// Cancels the statement that runs in it, if one does.
-    pub(super) async fn cancel(&self) {
+#[async_trait]
+impl sql::Session for Session {
+    async fn cancel(&self) {
         // Where this fails, the statement goes on until its end.
         if let Ok(mut connection) = self.database.connect().await {
             let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
@@ -40,7 +34,9 @@ impl Session {
             self.database.close(connection).await;
         }
     }
+}
 
+impl Session {
     /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
     async fn ended(&self) {
         let ended = async {
@@ -59,7 +55,7 @@ impl Session {
     }
 }
 
-/// An open transaction. Dropping it closes the connection, and the server rolls back.
+/// An open transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
     database: Postgres,
@@ -106,39 +102,6 @@ impl Writer {
     /// Whether rows carry their number as a last column.
     pub(super) fn numbers_rows(&self) -> bool {
         self.way.numbers_rows()
-    }
-
-    pub(super) fn session(&self) -> Session {
-        Session { database: self.database.clone(), pid: self.pid }
-    }
-
-    /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
-    /// `abandoned` is set then, and after an error.
-    pub(super) async fn send_all(
-        &mut self,
-        mut pieces: mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
-        abandoned: &AtomicBool,
-    ) -> Result<()> {
-        let mut next = pieces.recv().await;
-        while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
-            let sent = self.copy(first, &mut pieces, spare, abandoned).await;
-            next = match sent {
-                Ok(next) => next,
-                Err(error) => {
-                    // A connection that was lost has rolled back by itself.
-                    let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
-                    return Err(error);
-                }
-            };
-        }
-        if self.stored < self.rows && self.spec.on_conflict == OnConflict::Error && !abandoned.load(Relaxed) {
-            warn!(
-                "table {} took {} of {} rows: a trigger or a rule of it left the others out",
-                self.spec.table, self.stored, self.rows
-            );
-        }
-        Ok(())
     }
 
     /// One COPY statement, and what follows it; gives the piece that the next one begins with.
@@ -202,9 +165,44 @@ impl Writer {
             None => error.in_rows(row, row, ""),
         }
     }
+}
 
-    /// Prepares the transaction under a name; its connection waits for the outcome.
-    pub(super) async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
+#[async_trait]
+impl RowSender for Writer {
+    type Session = Session;
+
+    fn session(&self) -> Session {
+        Session { database: self.database.clone(), pid: self.pid }
+    }
+
+    async fn send_all(
+        &mut self,
+        mut pieces: mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        let mut next = pieces.recv().await;
+        while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
+            let sent = self.copy(first, &mut pieces, spare, abandoned).await;
+            next = match sent {
+                Ok(next) => next,
+                Err(error) => {
+                    // A connection that was lost has rolled back by itself.
+                    let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
+                    return Err(error);
+                }
+            };
+        }
+        if self.stored < self.rows && self.spec.on_conflict == OnConflict::Error && !abandoned.load(Relaxed) {
+            warn!(
+                "table {} took {} of {} rows: a trigger or a rule of it left the others out",
+                self.spec.table, self.stored, self.rows
+            );
+        }
+        Ok(())
+    }
+
+    async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         if self.rows == 0 && self.spec.existing == Existing::Keep {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
@@ -239,8 +237,7 @@ impl Writer {
         Ok(Vote::Prepared)
     }
 
-    /// Commits the rows, and the record with them.
-    pub(super) async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
+    async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
         if let Some(record) = &record {
             let stands = self.database.decide_in(&mut self.connection, record).await?;
             if stands != *record {
@@ -252,19 +249,7 @@ impl Writer {
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
         failpoint("postgres.commit.after");
         committed.map_err(|error| match error.kind() {
-            ErrorKind::Unavailable => Error::new(
-                ErrorKind::InDoubt,
-                match &record {
-                    Some(record) => format!(
-                        "the connection was lost while it committed: run job '{}' again, which writes the rows if \
-                         they are not there",
-                        record.job
-                    ),
-                    None => "the connection was lost while it committed: look whether the rows are there before you \
-                             run it again (with the option 'job' a re-run would find out by itself)"
-                        .to_owned(),
-                },
-            ),
+            ErrorKind::Unavailable => lost_commit(record.as_ref()),
             // A deferred constraint, for instance: the server has rolled back.
             _ => error.with_context("committing"),
         })?;
@@ -272,8 +257,7 @@ impl Writer {
         Ok(Outcome::Committed)
     }
 
-    /// Undoes everything.
-    pub(super) async fn rollback(mut self) {
+    async fn rollback(mut self) {
         // A connection that fails at this rolls back by itself.
         let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
         self.database.close(self.connection).await;

@@ -44,7 +44,7 @@ impl Wishes {
                  agent{}",
                 first.resource.location(),
                 second.resource.location(),
-                MAX_PREPARED
+                PREPARES
             )));
         }
         let agent = one_phase.first().map(|target| &target.resource);
@@ -55,8 +55,8 @@ impl Wishes {
             && !Arc::ptr_eq(agent, fixed)
         {
             return Err(Error::config(format!(
-                "{} cannot prepare, so that the transaction would be decided there, and elsewhere when it can: set its \
-                 max_prepared_transactions, or name it first",
+                "{} cannot prepare, so that the transaction would be decided there, and elsewhere when it can: see that \
+                 it can{PREPARES}, or name it first",
                 agent.location()
             )));
         }
@@ -65,7 +65,7 @@ impl Wishes {
         let protocol = match (commit, agent) {
             (Commit::TwoPhase, Some(agent)) if is_alone => {
                 return Err(Error::config(format!(
-                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{MAX_PREPARED}",
+                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{PREPARES}",
                     agent.location()
                 )));
             }
@@ -101,7 +101,7 @@ impl Wishes {
             (Some(agent), Some(_)) => {
                 return Err(Error::config(format!(
                     "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out\
-                     {MAX_PREPARED}",
+                     {PREPARES}",
                     agent.location()
                 )));
             }
@@ -112,7 +112,9 @@ impl Wishes {
     }
 }
 
-const MAX_PREPARED: &str = " (a PostgreSQL server prepares transactions where its max_prepared_transactions is not 0)";
+/// What a server needs for two phases.
+pub(super) const PREPARES: &str = " (PostgreSQL prepares transactions where max_prepared_transactions is not 0, MySQL \
+     for users with the privilege XA_RECOVER_ADMIN, MariaDB from 10.5 on)";
 
 fn most(writers: WriterCount) -> u16 {
     match writers {

@@ -43,6 +43,8 @@ enum Backend {
     Sqlite,
     #[cfg(feature = "postgres")]
     Postgres,
+    #[cfg(feature = "mysql")]
+    MySql,
 }
 
 impl Backend {
@@ -51,6 +53,8 @@ impl Backend {
         Self::Sqlite,
         #[cfg(feature = "postgres")]
         Self::Postgres,
+        #[cfg(feature = "mysql")]
+        Self::MySql,
     ];
 
     /// What its URLs begin with, and STORED AS says; and an example of a URL.
@@ -60,6 +64,8 @@ impl Backend {
             Self::Sqlite => (&["sqlite"], "sqlite:my.db"),
             #[cfg(feature = "postgres")]
             Self::Postgres => (&["postgres", "postgresql"], "postgres://me@host/my_database"),
+            #[cfg(feature = "mysql")]
+            Self::MySql => (&["mysql", "mariadb"], "mysql://me@host/my_database"),
         }
     }
 
@@ -69,6 +75,8 @@ impl Backend {
             Self::Sqlite => Ok(Arc::new(crate::sqlite::Sqlite::try_new(location, options)?)),
             #[cfg(feature = "postgres")]
             Self::Postgres => Ok(Arc::new(crate::postgres::Postgres::try_new(location, options)?)),
+            #[cfg(feature = "mysql")]
+            Self::MySql => Ok(Arc::new(crate::mysql::MySql::try_new(location, options)?)),
         }
     }
 }

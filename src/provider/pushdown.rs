@@ -10,7 +10,7 @@ use datafusion::common::{Column as ColumnName, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use datafusion::sql::unparser::Unparser;
-use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, PostgreSqlDialect, SqliteDialect};
+use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, MySqlDialect, PostgreSqlDialect, SqliteDialect};
 
 use crate::columnar::{IsoText, to_text};
 use crate::sql::{Column, Comparison, Dialect, Parameter, Table};
@@ -48,6 +48,7 @@ pub(super) fn condition(
     let unparser_dialect: &dyn UnparserDialect = match dialect {
         Dialect::Sqlite => &SqliteDialect {},
         Dialect::Postgres => &PostgreSqlDialect {},
+        Dialect::MySql => &MySqlDialect {},
     };
     let unparser = Unparser::new(unparser_dialect);
     let mut conditions = Vec::new();
@@ -64,7 +65,7 @@ pub(super) fn condition(
                 continue;
             }
         };
-        let pushed = parameterized(pushed, &mut parameters)?;
+        let pushed = parameterized(pushed, &mut parameters, dialect)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
     }
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
@@ -136,33 +137,41 @@ fn superset(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
             (one, other) => one.or(other),
         },
         (Operator::Or, left, right) => Some(binary(superset(left, scope)?, Operator::Or, superset(right, scope)?)),
-        (op, Expr::Column(name), Expr::Literal(value, _)) => around(scope.find(name)?, *op, value),
-        (op, Expr::Literal(value, _), Expr::Column(name)) => around(scope.find(name)?, op.swap()?, value),
+        (op, Expr::Column(name), Expr::Literal(value, _)) => around(scope.find(name)?, *op, value, scope),
+        (op, Expr::Literal(value, _), Expr::Column(name)) => around(scope.find(name)?, op.swap()?, value, scope),
         _ => exact(expr, scope),
     }
     .or_else(|| exact(expr, scope))
 }
 
 /// The column around a literal, where comparing the two on the server is not exact.
-fn around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
+fn around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     match column.comparison {
         Comparison::IsoText => days_around(column, op, value),
-        Comparison::Float => float_around(column, op, value),
+        Comparison::Float => float_around(column, op, value, scope),
+        Comparison::Folded if op == Operator::Eq => Some(binary(bare(column), op, scope.literal(value, column)?)),
         _ => None,
     }
 }
 
 /// Zeros of either sign, and every NaN: one with a sign is the smallest number in DataFusion.
-fn float_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
+fn float_around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     let ScalarValue::Float64(Some(bound)) = value else { return None };
-    let literal = |value: f64| postgres_literal(&ScalarValue::Float64(Some(value)), column).map(placeholder);
+    let literal = |value: f64| match scope.dialect {
+        Dialect::Postgres => server_literal(&ScalarValue::Float64(Some(value)), column, scope.dialect).map(placeholder),
+        Dialect::Sqlite | Dialect::MySql => Some(Expr::Literal(ScalarValue::Float64(Some(value)), None)),
+    };
     let op = match op {
         Operator::Gt | Operator::GtEq => Operator::GtEq,
         Operator::Lt | Operator::LtEq => Operator::LtEq,
         _ => return None,
     };
     let within = binary(bare(column), op, literal(*bound).filter(|_| bound.is_finite())?);
-    Some(binary(within, Operator::Or, binary(bare(column), Operator::Eq, literal(f64::NAN)?)))
+    match scope.dialect {
+        Dialect::Postgres => Some(binary(within, Operator::Or, binary(bare(column), Operator::Eq, literal(f64::NAN)?))),
+        // It has no NaN.
+        Dialect::Sqlite | Dialect::MySql => Some(within),
+    }
 }
 
 /// ISO 8601 text, whoever wrote it and with however many digits, begins with the date. One day more on either side
@@ -207,7 +216,7 @@ impl<'t> Scope<'t> {
     fn find(self, name: &ColumnName) -> Option<&'t Column> {
         // The unparser takes two of its quotes in a name for one that is escaped already.
         let quote = match self.dialect {
-            Dialect::Sqlite => '`',
+            Dialect::Sqlite | Dialect::MySql => '`',
             Dialect::Postgres => '"',
         };
         self.table.column(&name.name).filter(|column| !column.name.contains(quote))
@@ -218,7 +227,7 @@ impl<'t> Scope<'t> {
         self.find(name).filter(|column| match column.comparison {
             Comparison::Exact => true,
             Comparison::Equality | Comparison::Float => matches!(op, Operator::Eq | Operator::NotEq),
-            Comparison::IsoText | Comparison::Differs | Comparison::Nothing => false,
+            Comparison::IsoText | Comparison::Folded | Comparison::Differs | Comparison::Nothing => false,
         })
     }
 
@@ -251,15 +260,16 @@ impl<'t> Scope<'t> {
                 }
             }
             ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => match self.dialect {
-                Dialect::Sqlite => ScalarValue::Int64(Some((*value).into())),
+                Dialect::Sqlite | Dialect::MySql => ScalarValue::Int64(Some((*value).into())),
                 Dialect::Postgres => ScalarValue::Boolean(Some(*value)),
             },
-            other if self.dialect == Dialect::Postgres && is_of_kind(&other.data_type(), data_type) => other.clone(),
+            other if self.dialect != Dialect::Sqlite && is_of_kind(&other.data_type(), data_type) => other.clone(),
             _ => return None,
         };
         match self.dialect {
             Dialect::Sqlite => Some(Expr::Literal(plain, None)),
-            Dialect::Postgres => Some(placeholder(postgres_literal(&plain, column)?)),
+            Dialect::MySql if is_parameter(&plain) => Some(Expr::Literal(plain, None)),
+            Dialect::Postgres | Dialect::MySql => Some(placeholder(server_literal(&plain, column, self.dialect)?)),
         }
     }
 }
@@ -274,8 +284,13 @@ fn is_of_kind(literal: &DataType, column: &DataType) -> bool {
     }
 }
 
-/// A literal of PostgreSQL; `None` where it has none.
-fn postgres_literal(value: &ScalarValue, column: &Column) -> Option<String> {
+/// Whether a literal becomes a parameter of the query.
+fn is_parameter(value: &ScalarValue) -> bool {
+    matches!(value, ScalarValue::Int64(_) | ScalarValue::Float64(_) | ScalarValue::Utf8(_))
+}
+
+/// A literal of the server; `None` where it has none.
+fn server_literal(value: &ScalarValue, column: &Column, dialect: Dialect) -> Option<String> {
     Some(match value {
         ScalarValue::Boolean(Some(value)) => if *value { "TRUE" } else { "FALSE" }.into(),
         ScalarValue::Int64(Some(value)) => format!("'{value}'::bigint"),
@@ -293,12 +308,17 @@ fn postgres_literal(value: &ScalarValue, column: &Column) -> Option<String> {
             let texts = to_text(&array).ok()?;
             let text = texts.value(0);
             match other.data_type() {
+                t if t.is_decimal() && dialect == Dialect::MySql => text.to_owned(),
                 t if t.is_decimal() => format!("'{text}'::numeric"),
                 // There was no year 0, and a nanosecond would be rounded.
                 _ if text.starts_with("0000") => return None,
                 DataType::Timestamp(TimeUnit::Nanosecond, _) if !text.trim_end_matches('Z').ends_with("000") => {
                     return None;
                 }
+                DataType::Timestamp(_, _) if dialect == Dialect::MySql => {
+                    format!("TIMESTAMP'{}'", text.trim_end_matches('Z'))
+                }
+                _ if dialect == Dialect::MySql => format!("DATE'{text}'"),
                 DataType::Timestamp(_, zone) => {
                     let zone = if zone.is_some() { "with" } else { "without" };
                     format!("'{text}'::timestamp {zone} time zone")
@@ -321,7 +341,7 @@ fn placeholder(text: String) -> Expr {
 }
 
 /// Puts parameters in the place of literals.
-fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>) -> DfResult<Expr> {
+fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>, dialect: Dialect) -> DfResult<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     let replaced = expr.transform(|expr| {
         let Expr::Literal(value, _) = &expr else { return Ok(Transformed::no(expr)) };
@@ -331,7 +351,10 @@ fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>) -> DfResult<Expr> 
             ScalarValue::Utf8(Some(value)) => Parameter::Text(value.clone()),
             other => return datafusion::common::internal_err!("{other:?} was to be a parameter"),
         });
-        Ok(Transformed::yes(placeholder(format!("?{}", parameters.len()))))
+        Ok(Transformed::yes(placeholder(match dialect {
+            Dialect::MySql => "?".into(),
+            Dialect::Sqlite | Dialect::Postgres => format!("?{}", parameters.len()),
+        })))
     })?;
     Ok(replaced.data)
 }

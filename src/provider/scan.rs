@@ -67,7 +67,7 @@ impl DisplayAs for ScanExec {
             self.database.location(),
             self.query.table.name,
             columns.join(", "),
-            self.query.suffix()
+            self.query.suffix(self.database.dialect())
         )?;
         if !self.query.parameters.is_empty() {
             write!(f, " {:?}", self.query.parameters)?;

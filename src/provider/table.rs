@@ -20,7 +20,7 @@ use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Commit, SinkOptions};
 use crate::pipeline::{Target, WriterCount};
-use crate::provider::agreement::Wishes;
+use crate::provider::agreement::{PREPARES, Wishes};
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::factory::database;
 use crate::provider::in_order::InOrderExec;
@@ -200,11 +200,8 @@ impl LandfallTable {
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
-                self.note(format!(
-                    "has one writer and commits in one phase: max_prepared_transactions is 0 in {}; several writers \
-                     take as many",
-                    self.database.location()
-                ));
+                let location = self.database.location();
+                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{PREPARES}"));
                 1
             }
             (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),

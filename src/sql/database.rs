@@ -11,6 +11,8 @@ use futures::Stream;
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::sql::{Column, NewTable, Table, quote};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::sql::{Comparison, Filled};
 use crate::xa::{ResourceManager, WriteSpec};
 
 /// Batches on their way out of a database.
@@ -23,6 +25,8 @@ pub enum Dialect {
     Sqlite,
     /// Values stand in a query as literals: COPY takes no parameters.
     Postgres,
+    /// Values stand in a query as parameters `?`, in the order in which they come.
+    MySql,
 }
 
 /// How rows are dealt out to several writers of one transaction, which do not see each other's rows.
@@ -34,6 +38,44 @@ pub enum Dispatch {
     RoundRobin,
     /// Rows that are equal in these columns go to the same writer.
     ByKey(Vec<String>),
+}
+
+impl Dispatch {
+    /// How rows of a table can be dealt out that has no other unique keys than those of its description; `is_text` says
+    /// whether a column takes every text.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn by_keys(table: &Table, spec: &WriteSpec, is_text: impl Fn(&Column) -> bool) -> Self {
+        let keys: Vec<_> =
+            std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
+        let key = match keys.as_slice() {
+            [] => return Self::RoundRobin,
+            [key] => *key,
+            _ => return Self::OneWriter("it has several unique keys"),
+        };
+        // Equal here must be equal there.
+        let compares_alike = |name: &String| {
+            let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else {
+                return false;
+            };
+            let is_alike = *field.data_type() == column.data_type && !field.data_type().is_string()
+                || field.data_type().is_string() && is_text(column);
+            is_alike
+                && !column.data_type.is_floating()
+                && matches!(column.comparison, Comparison::Exact | Comparison::Equality)
+        };
+        if key.iter().all(compares_alike) {
+            return Self::ByKey(key.clone());
+        }
+        // A column of the key that is not written has a default, such as a number that is never given twice.
+        let is_numbered = |name: &String| {
+            spec.columns.field_with_name(name).is_err()
+                && table.column(name).is_some_and(|column| column.filled == Filled::Numbered)
+        };
+        match key.iter().any(is_numbered) {
+            true => Self::RoundRobin,
+            false => Self::OneWriter("the server may find values of its key equal that are not spelled alike"),
+        }
+    }
 }
 
 /// A value in a query.
@@ -81,13 +123,20 @@ pub struct Query {
 
 impl Query {
     /// What follows `FROM <table>`.
-    pub(crate) fn suffix(&self) -> String {
+    pub(crate) fn suffix(&self, dialect: Dialect) -> String {
         let mut suffix = self.condition.clone();
         for (index, key) in self.order.iter().enumerate() {
+            let name = quote(&self.table.columns[key.column].name);
             suffix += if index == 0 { " ORDER BY " } else { ", " };
-            suffix += &quote(&self.table.columns[key.column].name);
+            // It has no words for it: NULL is its smallest value.
+            if dialect == Dialect::MySql && key.nulls_first == key.descending {
+                suffix += &format!("{name} IS NULL{}, ", if key.nulls_first { " DESC" } else { "" });
+            }
+            suffix += &name;
             suffix += if key.descending { " DESC" } else { " ASC" };
-            suffix += if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" };
+            if dialect != Dialect::MySql {
+                suffix += if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" };
+            }
         }
         if let Some(limit) = self.limit {
             suffix += &format!(" LIMIT {limit}");

@@ -1,5 +1,7 @@
 //! What the databases of SQL have in common: how a table is described, created, written and asked for.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod bulk;
 mod database;
 mod ident;
 mod insert;
@@ -7,11 +9,15 @@ mod secrets;
 mod table;
 mod targets;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use bulk::{BulkBranch, EncodedRows, Piece, RowEncoder, RowSender, Session, lost_commit};
 pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
 pub(crate) use insert::upsert;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use secrets::check_password;
 pub(crate) use secrets::without_passwords;
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
 pub(crate) use targets::Targets;

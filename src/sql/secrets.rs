@@ -1,5 +1,26 @@
 //! Passwords in texts that are shown: definitions, statements in messages, the shell's history.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::error::{Error, Result};
+
+/// Refuses a URL whose password has characters that end it.
+///
+/// # Errors
+/// `Config`, without the password.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn check_password(location: &str) -> Result<()> {
+    let (_, rest) = location.split_once("://").unwrap_or_default();
+    let behind = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
+    // The rest of it would be shown as a host.
+    if rest.contains('#') || behind.split('?').next().is_some_and(|path| path.contains('@')) {
+        return Err(Error::config(
+            "LOCATION has @, / or # where none can be: write %40, %2F and %23 in a password, or use the option \
+             'password_env'",
+        ));
+    }
+    Ok(())
+}
+
 /// The text with `***` in the place of each password in a URL.
 pub(crate) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -20,6 +20,8 @@ pub enum Comparison {
     Float,
     /// Equal is what is equal in DataFusion; the order can differ.
     Equality,
+    /// What is equal in DataFusion is equal there too, and more can be: a collation that knows no case.
+    Folded,
     /// The column holds ISO 8601 text: only a range of days around the literal is safe.
     IsoText,
     /// It can differ: compare in DataFusion.

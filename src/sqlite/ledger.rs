@@ -74,7 +74,7 @@ impl Sqlite {
     fn read_ledger(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
         let connection = self.open(Missing::Refuse)?;
         let read = || -> rusqlite::Result<_> {
-            if !connection.table_exists(None, self.ledger.table())? {
+            if !connection.table_exists(None, self.ledger.name().table.as_str())? {
                 return Ok(Vec::new());
             }
             connection.prepare(&self.ledger.sql(sql))?.query_map(parameters, read_row)?.collect()
@@ -84,7 +84,7 @@ impl Sqlite {
 
     fn clean_ledger(&self, sql: &str, parameters: impl Params) -> Result<()> {
         let connection = self.open_for_writing()?;
-        let clean = || match connection.table_exists(None, self.ledger.table())? {
+        let clean = || match connection.table_exists(None, self.ledger.name().table.as_str())? {
             true => connection.execute(&self.ledger.sql(sql), parameters).map(drop),
             false => Ok(()),
         };

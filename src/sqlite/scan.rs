@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::decode::Decoder;
 use super::{Missing, Sqlite};
 use crate::error::Result;
-use crate::sql::{BatchStream, Parameter, Query, quote};
+use crate::sql::{BatchStream, Dialect, Parameter, Query, quote};
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -36,7 +36,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
         [] => "NULL".to_owned(),
         columns => columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", "),
     };
-    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix());
+    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(Dialect::Sqlite));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
     let parameters = rusqlite::params_from_iter(query.parameters.iter().map(|parameter| match parameter {
         Parameter::Integer(value) => Value::Integer(*value),

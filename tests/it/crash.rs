@@ -12,8 +12,9 @@ use fastrand::Rng;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::cluster::Cluster;
 use crate::landing::says;
-use crate::postgres::Cluster;
+use crate::mysql::client;
 
 /// Rows of the input.
 const ROWS: u64 = 20_000;
@@ -27,10 +28,67 @@ enum Scene {
     /// By key, through tables for staging, decided in a folder.
     FourUpserts,
     PostgresAndSqlite,
+    MariaDb,
+    MariaDbFourWriters,
+    MariaDbFourUpserts,
+    MariaDbAndSqlite,
+    /// Decided in MariaDB.
+    MariaDbAndPostgres,
+    /// Decided in PostgreSQL.
+    PostgresAndMariaDb,
 }
 
-const SCENES: [Scene; 5] =
-    [Scene::OnePhase, Scene::TwoPhase, Scene::FourWriters, Scene::FourUpserts, Scene::PostgresAndSqlite];
+const SCENES: [Scene; 11] = [
+    Scene::OnePhase,
+    Scene::TwoPhase,
+    Scene::FourWriters,
+    Scene::FourUpserts,
+    Scene::PostgresAndSqlite,
+    Scene::MariaDb,
+    Scene::MariaDbFourWriters,
+    Scene::MariaDbFourUpserts,
+    Scene::MariaDbAndSqlite,
+    Scene::MariaDbAndPostgres,
+    Scene::PostgresAndMariaDb,
+];
+
+/// A database that a scene writes to, the one that decides first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Postgres,
+    MariaDb,
+    Sqlite,
+}
+
+impl Scene {
+    fn members(self) -> &'static [Member] {
+        match self {
+            Self::OnePhase | Self::TwoPhase | Self::FourWriters | Self::FourUpserts => &[Member::Postgres],
+            Self::PostgresAndSqlite => &[Member::Sqlite, Member::Postgres],
+            Self::MariaDb | Self::MariaDbFourWriters | Self::MariaDbFourUpserts => &[Member::MariaDb],
+            Self::MariaDbAndSqlite => &[Member::Sqlite, Member::MariaDb],
+            Self::MariaDbAndPostgres => &[Member::MariaDb, Member::Postgres],
+            Self::PostgresAndMariaDb => &[Member::Postgres, Member::MariaDb],
+        }
+    }
+
+    fn is_upsert(self) -> bool {
+        matches!(self, Self::FourUpserts | Self::MariaDbFourUpserts)
+    }
+
+    /// The options of each member.
+    fn options(self, stage: &Stage) -> String {
+        match self {
+            Self::OnePhase | Self::MariaDb => "'commit' 'one_phase'".into(),
+            Self::TwoPhase => "'commit' 'two_phase', 'writers' '1'".into(),
+            Self::FourWriters | Self::MariaDbFourWriters => "'writers' '4'".into(),
+            Self::FourUpserts | Self::MariaDbFourUpserts => {
+                format!("'writers' '4', 'log' 'file://{}'", stage.log().display())
+            }
+            _ => "'writers' '2'".into(),
+        }
+    }
+}
 
 /// Whether a run is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +98,28 @@ enum Kind {
 }
 
 struct Stage {
-    cluster: Cluster,
-    url: String,
+    clusters: [Cluster; 2],
+    postgres: String,
+    mysql: String,
     folder: TempDir,
 }
 
 impl Stage {
     fn new() -> Self {
-        let (cluster, url) = Cluster::start();
-        Self { cluster, url, folder: tempfile::tempdir().unwrap() }
+        let (postgres, mysql) = (Cluster::start("postgres"), Cluster::start("mysql"));
+        let clusters = [postgres.0, mysql.0];
+        Self { clusters, postgres: postgres.1, mysql: mysql.1, folder: tempfile::tempdir().unwrap() }
     }
 
     fn psql(&self, sql: &str) -> Vec<String> {
-        let output =
-            Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &self.url, "-c", sql]).output();
-        let output = output.unwrap();
+        let psql = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &self.postgres, "-c", sql];
+        let output = Command::new("psql").args(psql).output().unwrap();
         assert!(output.status.success(), "{sql}: {output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn mariadb(&self, sql: &str) -> Vec<String> {
+        client(&self.mysql.parse().unwrap(), "landfall", sql).unwrap()
     }
 
     fn sqlite(&self) -> std::path::PathBuf {
@@ -69,8 +132,9 @@ impl Stage {
 
     /// Empty tables, and no memory of what was before.
     fn clear(&self, scene: Scene) {
-        let key = if scene == Scene::FourUpserts { " PRIMARY KEY" } else { "" };
+        let key = if scene.is_upsert() { " PRIMARY KEY" } else { "" };
         self.psql(&format!("DROP TABLE IF EXISTS t, landfall_ledger; CREATE TABLE t (id bigint{key}, name text)"));
+        self.mariadb(&format!("DROP TABLE IF EXISTS m, landfall_ledger; CREATE TABLE m (id bigint{key}, name text)"));
         let _ = std::fs::remove_dir_all(self.log());
         for file in std::fs::read_dir(self.folder.path()).unwrap() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
@@ -79,29 +143,34 @@ impl Stage {
     }
 
     fn script(&self, scene: Scene, kind: Kind) -> String {
-        let options = match scene {
-            Scene::OnePhase => "'commit' 'one_phase'".into(),
-            Scene::TwoPhase => "'commit' 'two_phase', 'writers' '1'".into(),
-            Scene::FourWriters => "'writers' '4'".into(),
-            Scene::FourUpserts => format!("'writers' '4', 'log' 'file://{}'", self.log().display()),
-            Scene::PostgresAndSqlite => "'writers' '2'".into(),
-        };
         let job = if kind == Kind::Job { "'job' 'the job'" } else { "" };
-        let (of_t, of_both) = match (scene, job.is_empty()) {
-            (_, true) => (options, String::new()),
-            (Scene::PostgresAndSqlite, false) => (options, format!("OPTIONS ({job})")),
-            (_, false) => (format!("{options}, {job}"), String::new()),
-        };
+        let members = scene.members();
+        let create = members.iter().map(|member| {
+            let (name, stored_as, location) = match member {
+                Member::Postgres => ("t", "POSTGRES", self.postgres.clone()),
+                Member::MariaDb => ("m", "MYSQL", self.mysql.clone()),
+                Member::Sqlite => ("b", "SQLITE", self.sqlite().display().to_string()),
+            };
+            let options = match (member, members.len(), job) {
+                (Member::Sqlite, _, _) => String::new(),
+                (_, 1, "'job' 'the job'") => format!("OPTIONS ({}, {job})", scene.options(self)),
+                _ => format!("OPTIONS ({})", scene.options(self)),
+            };
+            (name, format!("CREATE EXTERNAL TABLE {name} STORED AS {stored_as} LOCATION '{location}' {options}; "))
+        });
+        let (names, create): (Vec<_>, Vec<_>) = create.unzip();
         let query = format!("SELECT value AS id, 'text ' || value AS name FROM generate_series(1, {ROWS})");
-        let create = format!("CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{}' OPTIONS ({of_t});", self.url);
-        match scene {
-            Scene::PostgresAndSqlite => format!(
-                "{create} CREATE EXTERNAL TABLE b STORED AS SQLITE LOCATION '{}'; \
-                 CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 't, b' {of_both}; INSERT INTO both {query}",
-                self.sqlite().display()
-            ),
-            Scene::FourUpserts => format!("{create} REPLACE INTO t {query}"),
-            _ => format!("{create} INSERT INTO t {query}"),
+        let verb = if scene.is_upsert() { "REPLACE" } else { "INSERT" };
+        match names.as_slice() {
+            [only] => format!("{}{verb} INTO {only} {query}", create.concat()),
+            names => {
+                let options = if job.is_empty() { String::new() } else { format!("OPTIONS ({job})") };
+                format!(
+                    "{}CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION '{}' {options}; INSERT INTO both {query}",
+                    create.concat(),
+                    names.join(", ")
+                )
+            }
         }
     }
 
@@ -117,41 +186,63 @@ impl Stage {
 
     /// Ends what a dead statement left, as an administrator would.
     fn recover(&self, scene: Scene) {
-        let mut arguments = vec!["recover".to_owned(), self.url.clone(), "--older-than".into(), "0s".into()];
-        match scene {
-            Scene::FourUpserts => arguments.extend(["--log".into(), format!("file://{}", self.log().display())]),
-            Scene::PostgresAndSqlite => {
-                arguments.extend(["--log".into(), format!("sqlite:{}", self.sqlite().display())]);
-            }
-            _ => {}
+        let url = |member: &Member| match member {
+            Member::Postgres => self.postgres.clone(),
+            Member::MariaDb => self.mysql.clone(),
+            Member::Sqlite => format!("sqlite:{}", self.sqlite().display()),
+        };
+        let log = match scene.is_upsert() {
+            true => format!("file://{}", self.log().display()),
+            false => url(&scene.members()[0]),
+        };
+        for member in scene.members().iter().filter(|member| **member != Member::Sqlite) {
+            let output =
+                self.program(&["recover", &url(member), "--older-than", "0s", "--log", &log]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
         }
-        let output = self.program(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
     }
 
     /// Rows of each table, which are those of the input, or none.
     fn rows(&self, scene: Scene, what: &str) -> u64 {
-        let input = format!("SELECT i, 'text ' || i FROM generate_series(1, {ROWS}) i");
-        let count = self.psql("SELECT count(*) FROM t")[0].parse().unwrap();
-        if count > 0 {
-            let differ = format!(
-                "SELECT count(*) FROM ((TABLE t EXCEPT ALL {input}) UNION ALL ({input} EXCEPT ALL TABLE t)) AS d"
-            );
-            assert_eq!(self.psql(&differ), ["0"], "{what}: the table is not the input; it has {count} rows");
-        }
-        if scene == Scene::PostgresAndSqlite {
-            let db = Connection::open(self.sqlite()).unwrap();
-            let all = "SELECT count(*), count(DISTINCT id), coalesce(sum(name = 'text ' || id), 0), coalesce(max(id), 0) \
-                       FROM b";
-            let all: [u64; 4] =
-                db.query_row(all, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
-            assert_eq!(all, [count; 4], "{what}: SQLite differs from PostgreSQL");
-        }
-        count
+        let counts = scene.members().iter().map(|member| match member {
+            Member::Postgres => {
+                let input = format!("SELECT i, 'text ' || i FROM generate_series(1, {ROWS}) i");
+                let count = self.psql("SELECT count(*) FROM t")[0].parse().unwrap();
+                if count > 0 {
+                    let differ = format!(
+                        "SELECT count(*) FROM ((TABLE t EXCEPT ALL {input}) UNION ALL ({input} EXCEPT ALL TABLE t)) AS d"
+                    );
+                    assert_eq!(self.psql(&differ), ["0"], "{what}: the table is not the input; it has {count} rows");
+                }
+                count
+            }
+            Member::MariaDb => {
+                let all = format!(
+                    "SELECT count(*), count(DISTINCT id), coalesce(sum(name = concat('text ', id)), 0), \
+                     coalesce(sum(id BETWEEN 1 AND {ROWS}), 0) FROM m"
+                );
+                let all: Vec<u64> = self.mariadb(&all)[0].split('|').map(|count| count.parse().unwrap()).collect();
+                assert_eq!(all, [all[0]; 4], "{what}: the table in MariaDB is not the input");
+                all[0]
+            }
+            Member::Sqlite => {
+                let db = Connection::open(self.sqlite()).unwrap();
+                let all = "SELECT count(*), count(DISTINCT id), coalesce(sum(name = 'text ' || id), 0), \
+                           coalesce(max(id), 0) FROM b";
+                let all: [u64; 4] =
+                    db.query_row(all, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
+                assert_eq!(all, [all[0]; 4], "{what}: the table in SQLite is not the input");
+                all[0]
+            }
+        });
+        let counts: Vec<u64> = counts.collect();
+        assert!(counts.iter().all(|count| *count == counts[0]), "{what}: the tables have {counts:?} rows");
+        counts[0]
     }
 
     fn nothing_is_left(&self, what: &str) {
         assert_eq!(self.psql("SELECT gid FROM pg_prepared_xacts"), [""; 0], "{what}: left prepared");
+        assert_eq!(self.mariadb("XA RECOVER"), [""; 0], "{what}: left prepared in MariaDB");
         let tables = "SELECT relname FROM pg_class WHERE relname LIKE 'landfall_stage%'";
         assert_eq!(self.psql(tables), [""; 0], "{what}: left for staging");
     }
@@ -171,6 +262,12 @@ impl Stage {
             }
         }
         self.nothing_is_left(what);
+    }
+
+    /// Whether a server still does what a dead program told it last.
+    fn is_busy(&self) -> bool {
+        self.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'landfall'") != ["0"]
+            || self.mariadb("SELECT count(*) - 1 FROM information_schema.PROCESSLIST WHERE DB = 'landfall'") != ["0"]
     }
 
     /// The program is killed at a random moment, as often as it takes.
@@ -200,9 +297,7 @@ impl Stage {
                     break;
                 }
             }
-            // The server finishes what it was told last.
-            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'landfall'";
-            while kind == Kind::Statement && self.psql(sessions) != ["0"] {
+            while kind == Kind::Statement && self.is_busy() {
                 std::thread::sleep(Duration::from_millis(20));
             }
             self.make_whole(scene, kind, &what);
@@ -220,7 +315,9 @@ impl Stage {
             let mut child = self.program(&["sql", "-c", &script]);
             let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(rng.u64(100..500)));
-            self.cluster.crash();
+            let of_mysql = scene.members().contains(&Member::MariaDb) && (scene.members().len() == 1 || rng.bool());
+            let of_mysql = of_mysql || scene.members() == [Member::Sqlite, Member::MariaDb];
+            self.clusters[usize::from(of_mysql)].crash();
             let output = child.wait_with_output().unwrap();
             if !output.status.success() {
                 let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -263,14 +360,14 @@ impl Stage {
 #[test]
 fn a_run_that_dies_at_a_step_of_the_protocol_is_made_whole() {
     let points = ["prepare.one", "decide.after", "complete.one", "last_agent.after", "log.put.after"];
-    let scenes = [Scene::TwoPhase, Scene::FourUpserts, Scene::PostgresAndSqlite];
+    let scenes = [Scene::TwoPhase, Scene::FourUpserts, Scene::PostgresAndSqlite, Scene::MariaDbAndPostgres];
     let died = Stage::new().die_at(&points, &scenes, &[0]);
     assert_eq!(died, BTreeSet::from(points), "points that were passed");
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-#[ignore = "takes 15 minutes"]
+#[ignore = "takes half an hour"]
 fn crash_at_every_point_of_the_protocol() {
     let points = datafusion_landfall::xa::POINTS;
     let died = Stage::new().die_at(points, &SCENES, &[0, 1]);
@@ -279,7 +376,7 @@ fn crash_at_every_point_of_the_protocol() {
 
 #[test]
 fn a_run_that_is_killed_at_any_moment_is_made_whole() {
-    Stage::new().kill_at_random(5);
+    Stage::new().kill_at_random(SCENES.len());
 }
 
 #[test]
@@ -290,13 +387,13 @@ fn crash_of_the_program_at_a_hundred_moments() {
 
 #[test]
 fn a_run_whose_server_stops_is_made_whole() {
-    Stage::new().stop_the_server(2);
+    Stage::new().stop_the_server(6);
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes two minutes"]
 fn crash_of_the_server_at_many_moments() {
-    Stage::new().stop_the_server(15);
+    Stage::new().stop_the_server(33);
 }
 
 #[test]
@@ -309,7 +406,7 @@ fn a_statement_that_died_is_shown_and_recovered() {
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
         )
     };
-    says(&show(&["status", &stage.url]).1, &["no jobs", "no branches are in doubt"]);
+    says(&show(&["status", &stage.postgres]).1, &["no jobs", "no branches are in doubt"]);
     // Somebody else's, and one that only looks like ours.
     stage.psql("CREATE TABLE x (i int)");
     for gid in ["another", "landfall-7-1-1-0", "landfall-x"] {
@@ -318,7 +415,7 @@ fn a_statement_that_died_is_shown_and_recovered() {
     // Ours, of a job that this log does not know.
     let unknown = "landfall-00000000000000aa-2-00000000000000bb-0";
     stage.psql(&format!("BEGIN; INSERT INTO x VALUES (2); PREPARE TRANSACTION '{unknown}'"));
-    let (ok, said) = show(&["recover", &stage.url, "--older-than", "0s"]);
+    let (ok, said) = show(&["recover", &stage.postgres, "--older-than", "0s"]);
     assert!(!ok, "it is left, and the status says so: {said}");
     says(&said, &[unknown, "decided in another log", "--log"]);
     assert!(!said.contains("landfall-x") && !said.contains("another |"), "{said}");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::arrow;
 use datafusion::error::DataFusionError;
@@ -48,10 +49,7 @@ impl Landing {
 
     /// The message of a statement that must fail.
     pub async fn error(&self, sql: &str) -> String {
-        match self.sql(sql).await {
-            Ok(batches) => panic!("{sql} succeeded with {}", pretty_format_batches(&batches).unwrap()),
-            Err(error) => error.to_string(),
-        }
+        error(&self.context, sql).await
     }
 
     /// What SQLite says to a query: a row a line, its values separated by |.
@@ -95,4 +93,27 @@ pub fn says(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "«{part}» is not in: {message}");
     }
+}
+
+/// The message of a statement that must fail.
+pub async fn error(context: &SessionContext, sql: &str) -> String {
+    let run = async { context.sql(sql).await?.collect().await };
+    match run.await {
+        Ok(batches) => panic!("{sql} succeeded with {}", pretty_format_batches(&batches).unwrap()),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// What DataFusion says to a query, a row a line, its values separated by |.
+pub async fn read(context: &SessionContext, sql: &str) -> Vec<String> {
+    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    let options = FormatOptions::new().with_null("NULL");
+    let mut rows = Vec::new();
+    for batch in &batches {
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap());
+        let columns: Vec<_> = columns.collect();
+        let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");
+        rows.extend((0..batch.num_rows()).map(row));
+    }
+    rows
 }

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["columnar"],
     &["sql"],
     &["log"],
-    &["sqlite", "postgres", "pipeline"],
+    &["sqlite", "postgres", "mysql", "pipeline"],
     &["provider"],
     &["cli"],
 ];

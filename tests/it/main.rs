@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod cluster;
 mod conformance;
 mod crash;
 mod defaults;
@@ -10,6 +11,7 @@ mod insert;
 mod job;
 mod landing;
 mod layers;
+mod mysql;
 mod object_log;
 mod postgres;
 mod program;

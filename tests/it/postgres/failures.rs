@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Cluster, Postgres, folder, port, psql};
+use super::{Postgres, folder, port, psql};
+use crate::cluster::Cluster;
 use crate::landing::says;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +146,7 @@ async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_in_mid_copy_ends_the_write() {
-    let (cluster, url) = Cluster::start();
+    let (cluster, url) = Cluster::start("postgres");
     let mut client = PgConnection::connect(&url).await.unwrap();
     sqlx::raw_sql("CREATE TABLE t (id bigint, v text)").execute(&mut client).await.unwrap();
     let child = endless("", &url);
@@ -155,7 +156,7 @@ async fn a_server_that_is_killed_in_mid_copy_ends_the_write() {
         assert!(began.elapsed() < Duration::from_secs(60), "no COPY");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let pid = std::fs::read_to_string(cluster.0.path().join("data/postmaster.pid")).unwrap();
+    let pid = std::fs::read_to_string(cluster.folder.path().join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();

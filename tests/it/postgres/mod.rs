@@ -12,11 +12,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 
-use crate::landing::session;
+use crate::landing::{error, read, session};
 
 /// A schema, or a database, of its own on the server that all tests share, and a session to write it with.
 pub struct Postgres {
@@ -114,10 +113,7 @@ impl Postgres {
 
     /// The message of a statement that must fail.
     pub async fn error(&self, sql: &str) -> String {
-        match self.sql(sql).await {
-            Ok(batches) => panic!("{sql} succeeded with {}", pretty_format_batches(&batches).unwrap()),
-            Err(error) => error.to_string(),
-        }
+        error(&self.context, sql).await
     }
 
     /// What psql says to a statement.
@@ -127,21 +123,7 @@ impl Postgres {
 
     /// What DataFusion says to a query, a row a line.
     pub async fn read(&self, sql: &str) -> Vec<String> {
-        let batches = self.sql(sql).await.unwrap();
-        let options = datafusion::arrow::util::display::FormatOptions::new().with_null("NULL");
-        let mut rows = Vec::new();
-        for batch in &batches {
-            let columns = batch.columns().iter().map(|column| {
-                datafusion::arrow::util::display::ArrayFormatter::try_new(column.as_ref(), &options).unwrap()
-            });
-            let columns: Vec<_> = columns.collect();
-            rows.extend(
-                (0..batch.num_rows()).map(|row| {
-                    columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")
-                }),
-            );
-        }
-        rows
+        read(&self.context, sql).await
     }
 }
 
@@ -153,43 +135,4 @@ impl Drop for Postgres {
             own => psql("public", &format!("DROP DATABASE {own} WITH (FORCE)")),
         };
     }
-}
-
-/// A server of its own, which is stopped at the end.
-pub struct Cluster(pub tempfile::TempDir);
-
-impl Cluster {
-    pub fn start() -> (Self, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let output = control("start", folder.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (Self(folder), String::from_utf8(output.stdout).unwrap().trim().to_owned())
-    }
-
-    /// Stops it as a crash would, and starts it again.
-    pub fn crash(&self) {
-        self.stop();
-        self.resume();
-    }
-
-    pub fn stop(&self) {
-        let output = control("stop", self.0.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    pub fn resume(&self) {
-        let output = control("resume", self.0.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        control("stop", self.0.path());
-    }
-}
-
-fn control(command: &str, folder: &std::path::Path) -> std::process::Output {
-    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
-    Command::new(program).arg(command).arg(folder).output().unwrap()
 }

@@ -1,0 +1,55 @@
+//! Whether every value of a column is one that its target holds.
+
+use std::ops::RangeBounds;
+
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray};
+
+use super::{first_row_where, misfit};
+use crate::error::Result;
+
+/// Refuses the first value that is not NULL and not good.
+///
+/// # Errors
+/// `Encode`, at its row.
+pub(crate) fn check<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    is_good: impl Fn(T::Native) -> bool,
+    why: &str,
+) -> Result<()> {
+    let values = array.as_primitive::<T>();
+    // All at once, NULLs and what they hide included; only where that fails one by one.
+    if !values.values().iter().fold(true, |all, value| all & is_good(*value))
+        && let Some(row) = first_row_where(values, |row| !is_good(values.value(row)))
+    {
+        return Err(misfit(array, row, why));
+    }
+    Ok(())
+}
+
+/// Refuses the first value that is not NULL and out of a range.
+///
+/// # Errors
+/// `Encode`, at its row.
+pub(crate) fn check_range<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    range: impl RangeBounds<T::Native>,
+    why: &str,
+) -> Result<()>
+where
+    T::Native: PartialOrd,
+{
+    check::<T>(array, |value| range.contains(&value), why)
+}
+
+/// Refuses what a column with fewer digits of a second than six would round; values are microseconds.
+///
+/// # Errors
+/// `Encode`, at its row.
+pub(crate) fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digits: u32) -> Result<()> {
+    if digits >= 6 {
+        return Ok(());
+    }
+    let unit = 10_i64.pow(6 - digits);
+    let why = format!("has more digits of a second than the {digits} that its column keeps: use date_trunc");
+    check::<T>(array, |value| value % unit == 0, &why)
+}

@@ -1,0 +1,36 @@
+//! How long the values of a column may be.
+
+use arrow::array::Array;
+
+use super::{first_row_where, misfit};
+use crate::error::Result;
+
+/// The most that a column holds of a text or of bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Limit {
+    Characters(usize),
+    Bytes(usize),
+}
+
+impl Limit {
+    /// Refuses values of `array` that are longer; `bytes` gives those of a row.
+    ///
+    /// # Errors
+    /// `Encode`, at the first row that is too long.
+    pub(crate) fn check<'a>(self, array: &dyn Array, bytes: impl Fn(usize) -> &'a [u8]) -> Result<()> {
+        let (limit, what) = match self {
+            Self::Characters(limit) => (limit, "characters"),
+            Self::Bytes(limit) => (limit, "bytes"),
+        };
+        let is_too_long = |row: usize| {
+            let bytes = bytes(row);
+            // In a text, bytes that do not continue a character.
+            let begins = |byte: &&u8| (**byte as i8) >= -0x40;
+            bytes.len() > limit && (what == "bytes" || bytes.iter().filter(begins).count() > limit)
+        };
+        match first_row_where(array, is_too_long) {
+            Some(row) => Err(misfit(array, row, &format!("is longer than the {limit} {what} that its column holds"))),
+            None => Ok(()),
+        }
+    }
+}

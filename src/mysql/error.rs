@@ -1,0 +1,146 @@
+//! Error numbers to kinds of error, in one table, with what to do next:
+//! <https://mariadb.com/kb/en/mariadb-error-codes/>.
+
+use std::io;
+
+use mysql_async::{DriverError, IoError, ServerError};
+
+use super::MySql;
+use crate::error::{Error, ErrorKind};
+
+/// There is no such prepared branch (`XAER_NOTA`).
+pub(super) const XAER_NOTA: u16 = 1397;
+
+/// A row with that key is there.
+pub(super) const DUP_ENTRY: u16 = 1062;
+
+impl MySql {
+    /// An error of this database.
+    pub(super) fn error(&self, error: mysql_async::Error) -> Error {
+        let location = self.location_text();
+        match error {
+            mysql_async::Error::Server(error) => self.refused(&error),
+            mysql_async::Error::Io(IoError::Tls(error)) => self.no_tls().with_source(error.to_string()),
+            // TLS hides its own errors in those of the connection.
+            mysql_async::Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.no_tls().with_source(error)
+            }
+            mysql_async::Error::Io(IoError::Io(error)) => {
+                Error::new(ErrorKind::Unavailable, self.lost(&error)).with_source(error)
+            }
+            mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => self.no_tls(),
+            mysql_async::Error::Driver(DriverError::ConnectionClosed) => Error::new(
+                ErrorKind::Unavailable,
+                format!("the connection to {location} was lost: look at the server's log, and run it again"),
+            ),
+            other => Error::new(ErrorKind::Database, location).with_source(other),
+        }
+    }
+
+    fn no_tls(&self) -> Error {
+        let location = self.location_text();
+        Error::new(
+            ErrorKind::Access,
+            format!("no TLS with {location}: check ssl-mode, ssl-ca and the name in the server's certificate"),
+        )
+    }
+
+    fn lost(&self, error: &io::Error) -> String {
+        let location = self.location_text();
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                format!("no server at {location}: check host and port, and that it is running")
+            }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                format!("the connection to {location} was lost: look at the server's log, and run it again")
+            }
+            _ => format!("{location} cannot be reached"),
+        }
+    }
+
+    fn refused(&self, error: &ServerError) -> Error {
+        let (kind, help) = kind_and_help(error.code);
+        let help = match error.code {
+            LOCK_WAIT_TIMEOUT => format!("{help}, or raise the option 'lock_timeout' ({:?})", self.lock_timeout),
+            _ => help.to_owned(),
+        };
+        if help.is_empty() {
+            Error::new(kind, error.message.clone())
+        } else {
+            Error::new(kind, help).with_source(error.message.clone())
+        }
+    }
+
+    /// What a warning means, that the server gave in the place of an error.
+    pub(super) fn warned(&self, code: u16, message: String) -> Error {
+        self.refused(&ServerError { code, message, state: String::new() })
+    }
+}
+
+const LOCK_WAIT_TIMEOUT: u16 = 1205;
+
+/// The kind of an error number, and what to do.
+fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
+    use ErrorKind::*;
+    match code {
+        1045 | 1698 | 1251 | 2059 => (
+            Access,
+            "the server does not let this user in: check the user, and the password in MYSQL_PWD or the option \
+             'password_env'",
+        ),
+        1049 => (Access, "there is no such database: check LOCATION"),
+        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "this user has not the right to do that: GRANT it"),
+        1290 | 1792 | 1836 => (Access, "the server is read-only (a replica?): connect to one that can write"),
+        1040 | 1203 | 1226 => {
+            (Unavailable, "the server takes no more connections of this user: end some, or raise its limit")
+        }
+        1053 | 1077 | 1079 | 1080 | 1927 | 3169 => (Unavailable, "the server ended the connection; run it again"),
+        1062 | 1022 | 1169 | 1586 => (
+            Constraint,
+            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
+             'update' or 'ignore', if that is meant)",
+        ),
+        1216 | 1217 | 1451 | 1452 => {
+            (Constraint, "the row that a foreign key refers to is not there, or is still referred to")
+        }
+        1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "a constraint of the table refuses the row"),
+        LOCK_WAIT_TIMEOUT => (Locked, "another transaction is in the way: wait for it, see SHOW PROCESSLIST"),
+        1213 | 1614 | 1020 => (
+            Locked,
+            "another transaction was in the way of this one (a deadlock), and the server rolled this one back: run it again",
+        ),
+        1021 | 1114 | 1041 | 1037 | 1038 | 1030 => {
+            (Full, "the server's disk or memory, or a limit set for it, is full: make room and run it again")
+        }
+        1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise that"),
+        1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 3140 | 4078 | 1441 | 1690 | 1916 => {
+            (Encode, "the server cannot store a value in its column")
+        }
+        1317 | 1969 | 3024 => (Database, "the server was told to cancel the statement"),
+        1146 | 1054 => (Schema, "the table has changed: register it again"),
+        1148 | 3948 | 4166 => {
+            (Unsupported, "the server, or a proxy before it, forbids LOAD DATA LOCAL: SET GLOBAL local_infile = 1")
+        }
+        1401 => (Unsupported, "the server lets only users with the privilege XA_RECOVER_ADMIN do that: GRANT it"),
+        1235 => (Unsupported, ""),
+        _ => (Database, ""),
+    }
+}
+
+/// The row of the statement that a message is about: `… at row 3`.
+pub(super) fn row_in(message: &str) -> Option<u64> {
+    let (_, rest) = message.rsplit_once(" at row ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_of_a_warning_is_found() {
+        assert_eq!(row_in("Out of range value for column 'a at row 9' at row 12"), Some(12));
+        assert_eq!(row_in("Incorrect string value: '\\xF0' for column `d`.`t`.`c` at row 3"), Some(3));
+        assert_eq!(row_in("Duplicate entry '1' for key 'PRIMARY'"), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Where MariaDB and Oracle's MySQL differ: here and nowhere else.
+//!
+//! | | MariaDB | MySQL |
+//! | --- | --- | --- |
+//! | prepared branches outlive their session | 10.5 | 8.0 |
+//! | `XA RECOVER` needs | nothing | the privilege XA_RECOVER_ADMIN |
+//! | a session that has no time limit | `max_statement_time`, `idle_transaction_timeout` | `max_execution_time` |
+//! | the new row in `ON DUPLICATE KEY UPDATE` | `VALUES(c)` | an alias, as `VALUES` is deprecated |
+//! | texts compared byte by byte, spaces at their end too | `utf8mb4_nopad_bin` | `utf8mb4_0900_bin` |
+//! | `json` | `longtext` with a CHECK | a type of its own, of texts in UTF-8 only |
+//! | `local_infile` by default | on | off |
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whose server it is, and of which version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavor {
+    MariaDb(Version),
+    MySql(Version),
+}
+
+/// Major and minor.
+pub(super) type Version = (u16, u16);
+
+impl Flavor {
+    /// Reads `@@version`, such as `10.11.14-MariaDB-0+deb12u2` or `8.0.36`.
+    ///
+    /// # Errors
+    /// `Unsupported` for a server that is too old.
+    pub(super) fn parse(version: &str) -> Result<Self> {
+        // What replication from old servers needs MariaDB to say first.
+        let digits = version.strip_prefix("5.5.5-").unwrap_or(version);
+        let mut numbers = digits.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+        let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let (flavor, oldest) = match version.contains("MariaDB") {
+            true => (Self::MariaDb(found), (10, 2)),
+            false => (Self::MySql(found), (8, 0)),
+        };
+        if found < oldest {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the server is {version}, and the oldest that works are MariaDB 10.2 and MySQL 8.0"),
+            ));
+        }
+        Ok(flavor)
+    }
+
+    /// Whether a prepared branch can be completed from another session, after its own is gone.
+    pub(super) fn keeps_prepared(self) -> bool {
+        match self {
+            Self::MariaDb(version) => version >= (10, 5),
+            Self::MySql(_) => true,
+        }
+    }
+
+    /// Statements may take as long as they do, whatever the server's defaults are.
+    pub(super) fn no_time_limit(self) -> &'static str {
+        match self {
+            Self::MariaDb(version) if version >= (10, 3) => "max_statement_time = 0, idle_transaction_timeout = 0",
+            Self::MariaDb(_) => "max_statement_time = 0",
+            Self::MySql(_) => "max_execution_time = 0",
+        }
+    }
+
+    /// The alias of the new row, behind `VALUES (…)`.
+    pub(super) fn new_row(self) -> &'static str {
+        match self {
+            Self::MariaDb(_) => "",
+            Self::MySql(_) => " AS landfall_new",
+        }
+    }
+
+    /// The value that a column has in the new row.
+    pub(super) fn new_value(self, quoted: &str) -> String {
+        match self {
+            Self::MariaDb(_) => format!("VALUES({quoted})"),
+            Self::MySql(_) => format!("landfall_new.{quoted}"),
+        }
+    }
+
+    /// The collation by which texts are equal where their bytes are.
+    pub(super) fn bytewise_collation(self) -> &'static str {
+        match self {
+            Self::MariaDb(_) => "utf8mb4_nopad_bin",
+            Self::MySql(_) => "utf8mb4_0900_bin",
+        }
+    }
+
+    /// Whether `json` is a type of its own.
+    pub(super) fn has_json(self) -> bool {
+        matches!(self, Self::MySql(_))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_says_whose_it_is() {
+        assert_eq!(Flavor::parse("10.11.14-MariaDB-0+deb12u2").unwrap(), Flavor::MariaDb((10, 11)));
+        assert_eq!(Flavor::parse("5.5.5-10.4.2-MariaDB").unwrap(), Flavor::MariaDb((10, 4)));
+        assert_eq!(Flavor::parse("8.0.36-0ubuntu0.22.04.1").unwrap(), Flavor::MySql((8, 0)));
+        for old in ["5.7.44-log", "10.1.48-MariaDB", "what"] {
+            assert_eq!(Flavor::parse(old).unwrap_err().kind(), ErrorKind::Unsupported, "{old}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The ledger in a MySQL database.
+
+use async_trait::async_trait;
+use mysql_async::Value;
+use mysql_async::prelude::Queryable;
+
+use super::catalog::text;
+use super::error::DUP_ENTRY;
+use super::{Connection, MySql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::ledger::{self, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
+use crate::sql::TableName;
+use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
+
+const DDL: &str = include_str!("../../sql/ledger/mysql.sql");
+
+/// As [`ledger::DECIDE`]; a record of this very epoch is an error instead.
+const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
+     SELECT ?, ?, ?, ?, ?, ? FROM DUAL \
+     WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = ? AND epoch >= ?)";
+
+/// As [`ledger::JOBS`].
+const JOBS: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS char) \
+     FROM landfall_ledger ORDER BY job, epoch";
+
+/// As [`ledger::FORGET`]; MySQL lets no statement read the table that it deletes from, unless through another one.
+const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = ? AND epoch < ? \
+     AND epoch < (SELECT epoch FROM (SELECT max(epoch) AS epoch FROM landfall_ledger WHERE job = ?) AS last) \
+     AND epoch NOT IN (SELECT epoch FROM (SELECT max(epoch) AS epoch FROM landfall_ledger \
+         WHERE job = ? AND decision = 'commit') AS checkpoint)";
+
+#[async_trait]
+impl DecisionLog for MySql {
+    async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
+        let (mut connection, completes_next) = match self.take_spare() {
+            Some(connection) => (connection, true),
+            None => (self.connect().await?, false),
+        };
+        self.execute(&mut connection, "START TRANSACTION READ WRITE").await?;
+        let stands = self.decide_in(&mut connection, &proposal).await?;
+        failpoint("ledger.decide.before");
+        self.execute(&mut connection, "COMMIT").await.map_err(|error| error.with_context(WRITING))?;
+        failpoint("ledger.decide.after");
+        match completes_next {
+            true => self.keep_spare(connection).await,
+            false => self.close(connection).await,
+        }
+        Ok(stands)
+    }
+
+    async fn read(&self, job: &JobId) -> Result<JobState> {
+        ledger::state(self.read_ledger(READ, vec![job.as_str().into()]).await?)
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobEntry>> {
+        ledger::jobs(self.read_ledger(JOBS, Vec::new()).await?)
+    }
+
+    async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
+        let name = || Value::from(job.as_str());
+        self.clean_ledger(FORGET, vec![name(), signed(before.0)?.into(), name(), name()]).await
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<()> {
+        self.clean_ledger(REMOVE, vec![job.as_str().into()]).await
+    }
+
+    fn url(&self) -> String {
+        // With what finds the ledger: the command that a message has must work as it is.
+        self.options.url()
+    }
+
+    fn ledger_table(&self) -> Option<String> {
+        self.ledger.argument()
+    }
+}
+
+const WRITING: &str = "writing the ledger (the option 'ledger_table' names another one)";
+
+impl MySql {
+    /// A statement for this ledger, its parameters in the order in which they come.
+    fn ledger_sql(&self, statement: &str) -> String {
+        let statement = (1..=2).fold(statement.to_owned(), |sql, number| sql.replace(&format!("${number}"), "?"));
+        self.ledger.sql(&statement)
+    }
+
+    /// Proposes a record inside an open transaction and returns the one that stands.
+    pub(super) async fn decide_in(
+        &self,
+        connection: &mut Connection,
+        proposal: &DecisionRecord,
+    ) -> Result<DecisionRecord> {
+        let of_ledger = |error: Error| error.with_context(WRITING);
+        if !self.has_ledger(connection).await? {
+            // DDL would commit what is open.
+            let mut other = self.connect().await?;
+            self.create_ledger(&mut other).await?;
+            self.close(other).await;
+        }
+        let (epoch, rows) = (signed(proposal.epoch.0)?, signed(proposal.rows)?);
+        let job = || Value::from(proposal.job.as_str());
+        let parameters = vec![
+            job(),
+            epoch.into(),
+            proposal.gtrid.to_string().into(),
+            proposal.decision.as_str().into(),
+            rows.into(),
+            proposal.positions.to_token().into(),
+            job(),
+            epoch.into(),
+        ];
+        let decided = connection.conn.exec_drop(self.ledger_sql(DECIDE), parameters).await;
+        let is_new = match decided {
+            Ok(()) => connection.conn.affected_rows() > 0,
+            // Another transaction committed it while this one waited.
+            Err(mysql_async::Error::Server(error)) if error.code == DUP_ENTRY => false,
+            Err(error) => return Err(of_ledger(self.error(error))),
+        };
+        if is_new {
+            // It may have waited for one that was forgotten meanwhile: a later one shows only to a new statement.
+            let later = self.rows(connection, &self.ledger_sql(LATER), vec![job(), epoch.into()]).await;
+            if text(later.map_err(of_ledger)?.first().ok_or_else(no_row)?, 0)? == "1" {
+                let undone = self.rows(connection, &self.ledger_sql(UNDO), vec![job(), epoch.into()]).await;
+                undone.map_err(of_ledger)?;
+            }
+        }
+        let standing = self.rows(connection, &self.ledger_sql(STANDING), vec![job(), epoch.into()]).await;
+        read_row(standing.map_err(of_ledger)?.first().ok_or_else(no_row)?)?.into_record()
+    }
+
+    async fn create_ledger(&self, connection: &mut Connection) -> Result<()> {
+        let ddl = self.ledger.sql(DDL);
+        let created = self.execute(connection, &ddl).await;
+        created.map(drop).map_err(|error| match error.kind() {
+            ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
+                "creating the table {name}, which remembers jobs and decisions; name one that is there with the option \
+                 'ledger_table', or ask who may create it to run:\nSET sql_mode = 'ANSI_QUOTES';\n{ddl};\nGRANT SELECT, \
+                 INSERT, DELETE ON {name} TO {user};\nThe server says",
+                name = self.ledger.quoted(),
+                ddl = ddl.trim_end(),
+                user = self.options.user,
+            )),
+            _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
+        })
+    }
+
+    async fn has_ledger(&self, connection: &mut Connection) -> Result<bool> {
+        const FIND: &str = "SELECT 1 FROM information_schema.TABLES \
+             WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ?";
+        let TableName { schema, table } = self.ledger.name();
+        let place = vec![schema.as_deref().unwrap_or_default().into(), table.as_str().into()];
+        let found = self.rows(connection, FIND, place).await;
+        Ok(!found.map_err(|error| error.with_context("looking for the ledger"))?.is_empty())
+    }
+
+    async fn read_ledger(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {
+        let mut connection = self.connect().await?;
+        let mut rows = Vec::new();
+        if self.has_ledger(&mut connection).await? {
+            let read = self.rows(&mut connection, &self.ledger_sql(sql), parameters).await;
+            let read = read.and_then(|rows| rows.iter().map(read_row).collect());
+            rows = read.map_err(|error| error.with_context("reading the ledger"))?;
+        }
+        self.close(connection).await;
+        Ok(rows)
+    }
+
+    async fn clean_ledger(&self, sql: &str, parameters: Vec<Value>) -> Result<()> {
+        let mut connection = self.spare_or_new().await?;
+        if self.has_ledger(&mut connection).await? {
+            let cleaned = self.rows(&mut connection, &self.ledger_sql(sql), parameters).await;
+            cleaned.map_err(|error| error.with_context("cleaning the ledger"))?;
+        }
+        self.close(connection).await;
+        Ok(())
+    }
+}
+
+fn no_row() -> Error {
+    Error::new(ErrorKind::Database, "the ledger does not show what was written to it")
+}
+
+fn read_row(row: &mysql_async::Row) -> Result<Row> {
+    let number = |index| {
+        let text = text(row, index)?;
+        text.parse::<i64>().map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger has the number '{text}'")))
+    };
+    Ok(Row {
+        job: text(row, 0)?,
+        epoch: number(1)?,
+        gtrid: text(row, 2)?,
+        decision: text(row, 3)?,
+        rows: number(4)?,
+        positions: text(row, 5)?,
+        decided_at: text(row, 6)?,
+    })
+}

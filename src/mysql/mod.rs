@@ -1,0 +1,378 @@
+//! MySQL, 8.0 and newer, and MariaDB, 10.2 and newer: LOAD DATA and XA branches.
+//!
+//! A branch is a connection with an open transaction. Rows go straight into the table by `LOAD DATA LOCAL INFILE`, fed
+//! from memory; where the server forbids that (`local_infile`), and where there are conflicts to look after, by INSERT
+//! statements of many rows, as large as `max_allowed_packet` lets them be. In one phase the decision record is a row of
+//! the ledger table in the same transaction. In two, a branch is `XA START` … `XA PREPARE`, and any session completes
+//! it; its gtrid begins with `landfall-`, and no other one is ever touched. A query is a prepared statement. How types
+//! go is in [`types`], and what differs between the two servers in [`flavor`].
+//!
+//! # Location
+//!
+//! `mysql://user@host:port/database` (or `mariadb://…`), with these parameters: `ssl-mode` (disabled, preferred,
+//! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`. What is left
+//! out comes from the client's environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the
+//! option `password_env`, the URL or `MYSQL_PWD`, and is never shown.
+//!
+//! # Writing
+//!
+//! * A session is strict, whatever the server's `sql_mode` is, and a warning is an error: LOAD DATA LOCAL turns errors
+//!   into warnings. It writes in UTC, in utf8mb4, and at READ COMMITTED.
+//! * Tables must be transactional: MyISAM, Aria and MEMORY are refused. Views are read, and not written, as nobody says
+//!   whether the tables behind them are.
+//! * INSERT OVERWRITE deletes the rows one by one: TRUNCATE would commit.
+//! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. Where a table has several unique keys, a row that conflicts by
+//!   another one than the key that was asked for is an error, not an update of a row that nobody meant.
+//! * Under a job, and for several branches, the table `landfall_ledger` is made in the database, if it is not there,
+//!   *before* the transaction, as DDL commits; the option `ledger_table` names another one.
+//! * Several writers (the option `writers`) are several XA branches. They are used by themselves for a plain table
+//!   without triggers, and with at most one unique key.
+//! * Branches are prepared in the whole server, not in one database of it. A branch keeps what it has prepared after its
+//!   session is gone from MariaDB 10.5 on; older ones write in one phase.
+//! * A decision is as durable as `innodb_flush_log_at_trx_commit` says; the default, 1, is durable.
+
+mod branch;
+mod catalog;
+mod decode;
+mod encode;
+mod error;
+mod fields;
+pub mod flavor;
+mod ledger;
+mod resource;
+mod scan;
+mod statements;
+pub mod types;
+mod writer;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use mysql_async::prelude::Queryable;
+use mysql_async::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+use self::catalog::text;
+use self::flavor::Flavor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::ledger::Ledger;
+use crate::options::{Nanoseconds, SinkOptions};
+use crate::sql::{Table, Targets, check_password};
+use crate::xa::{Capability, WriteSpec, Xid};
+
+/// How long a server may take to answer a new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A MySQL or MariaDB database.
+#[derive(Debug, Clone)]
+pub struct MySql {
+    options: Options,
+    lock_timeout: Duration,
+    nanoseconds: Nanoseconds,
+    ledger: Ledger,
+    /// What the server can promise, once it was asked.
+    capability: Arc<OnceLock<Capability>>,
+    /// The connections of branches that are prepared and not completed.
+    prepared: Arc<DashMap<Xid, Prepared>>,
+    /// A clean connection that one step hands on to the next, of those that decide, complete and clean up.
+    spare: Arc<Mutex<Option<Connection>>>,
+    /// Whether it was said that LOAD DATA is forbidden.
+    said_slow: Arc<AtomicBool>,
+}
+
+/// A prepared branch whose session is here.
+#[derive(Debug)]
+struct Prepared {
+    connection: Connection,
+    /// Its name, as the server has it.
+    name: String,
+}
+
+/// An open connection.
+#[derive(Debug)]
+struct Connection {
+    conn: Conn,
+    server: Server,
+}
+
+/// What a server said of itself.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    flavor: Flavor,
+    max_allowed_packet: usize,
+    local_infile: bool,
+}
+
+/// Where and how to connect.
+#[derive(Clone)]
+struct Options {
+    builder: OptsBuilder,
+    user: String,
+    host: String,
+    port: u16,
+    database: String,
+    /// The parameters of the location.
+    parameters: String,
+    /// TLS where the server has it.
+    tls_is_preferred: bool,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The builder has the password.
+        f.write_str(&self.location())
+    }
+}
+
+const FORM: &str = "give mysql://user@host:port/database";
+
+/// The parameters that a location can have.
+const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
+impl Options {
+    fn try_new(location: &str, password: Option<String>) -> Result<Self> {
+        check_password(location)?;
+        // The cause could have the password in it.
+        let url = Url::parse(location).ok().filter(|url| matches!(url.scheme(), "mysql" | "mariadb"));
+        let url = url.ok_or_else(|| Error::config(format!("LOCATION is no URL of a MySQL server: {FORM}")))?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let given = |text: &str| Some(decoded(text)).filter(|text| !text.is_empty());
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+
+        let database = given(url.path().trim_start_matches('/')).filter(|name| !name.contains('/'));
+        let database = database.ok_or_else(|| Error::config(format!("LOCATION names no database: {FORM}")))?;
+        let user = given(url.username()).or_else(|| variable("USER"));
+        let user = user.ok_or_else(|| Error::config(format!("LOCATION names no user: {FORM}")))?;
+        let host = url.host_str().and_then(given).or_else(|| variable("MYSQL_HOST"));
+        let host = host.unwrap_or_else(|| "localhost".into());
+        let port = url.port().or_else(|| variable("MYSQL_TCP_PORT")?.parse().ok()).unwrap_or(3306);
+        let password = password.or_else(|| url.password().map(decoded)).or_else(|| variable("MYSQL_PWD"));
+
+        let mut mode = String::from("preferred");
+        let (mut tls, mut identity, mut socket) = (SslOpts::default(), (None, None), None);
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "ssl-mode" => mode = value.to_ascii_lowercase(),
+                "ssl-ca" => {
+                    tls = tls.with_root_certs(vec![std::path::PathBuf::from(value.as_ref()).into()]);
+                    tls = tls.with_disable_built_in_roots(true);
+                }
+                "ssl-cert" => identity.0 = Some(std::path::PathBuf::from(value.as_ref())),
+                "ssl-key" => identity.1 = Some(std::path::PathBuf::from(value.as_ref())),
+                "socket" => socket = Some(value.into_owned()),
+                other => {
+                    return Err(Error::config(format!(
+                        "LOCATION has the parameter '{other}', which is not known: known are {}",
+                        PARAMETERS.join(", ")
+                    )));
+                }
+            }
+        }
+        match identity {
+            (None, None) => {}
+            (Some(cert), Some(key)) => {
+                tls = tls.with_client_identity(Some(ClientIdentity::new(cert.into(), key.into())))
+            }
+            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
+        }
+        let tls = match mode.as_str() {
+            "disabled" => None,
+            "preferred" | "required" => {
+                Some(tls.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
+            }
+            "verify_ca" => Some(tls.with_danger_skip_domain_validation(true)),
+            "verify_identity" => Some(tls),
+            other => {
+                return Err(Error::config(format!(
+                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
+                )));
+            }
+        };
+        let builder = OptsBuilder::default()
+            .ip_or_hostname(host.clone())
+            .tcp_port(port)
+            .user(Some(user.clone()))
+            .pass(password)
+            .db_name(Some(database.clone()))
+            .ssl_opts(tls.filter(|_| socket.is_none()))
+            .socket(socket.clone())
+            .prefer_socket(false)
+            // What the server takes is asked by ourselves.
+            .max_allowed_packet(Some(1 << 30))
+            .wait_timeout(Some(28_800));
+        let parameters = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let host = socket.unwrap_or(host);
+        Ok(Self { builder, user, host, port, database, parameters, tls_is_preferred: mode == "preferred" })
+    }
+
+    fn location(&self) -> String {
+        format!("mysql://{}@{}:{}/{}", self.user, self.host, self.port, self.database)
+    }
+
+    /// The location as a URL that can be given again.
+    fn url(&self) -> String {
+        let socket = self.parameters.contains("socket=");
+        let host = if socket { String::new() } else { format!("{}:{}", self.host, self.port) };
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        format!("mysql://{}@{host}/{}{}", encoded(&self.user), encoded(&self.database), self.parameters)
+    }
+}
+
+impl MySql {
+    /// The database at `location`, a URL as in the [module's documentation](self). Nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.
+    pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
+        Ok(Self {
+            options: Options::try_new(location, options.password()?)?,
+            lock_timeout: options.lock_timeout,
+            nanoseconds: options.nanoseconds,
+            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            capability: Arc::default(),
+            prepared: Arc::default(),
+            spare: Arc::default(),
+            said_slow: Arc::default(),
+        })
+    }
+
+    /// A new connection.
+    async fn connect(&self) -> Result<Connection> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
+        connected.map_err(|_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("{} does not answer, after {CONNECT_TIMEOUT:?}: check host and port", self.location_text()),
+            )
+        })?
+    }
+
+    async fn open(&self) -> Result<Connection> {
+        let options = &self.options;
+        let connected = match Conn::new(options.builder.clone()).await {
+            Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if options.tls_is_preferred => {
+                Conn::new(options.builder.clone().ssl_opts(None)).await
+            }
+            connected => connected,
+        };
+        let mut conn = connected.map_err(|error| {
+            let error = self.error(error);
+            match error.kind() {
+                ErrorKind::Unavailable => error,
+                _ => error.with_context(format!("connecting to {}", self.location_text())),
+            }
+        })?;
+        let said: Option<mysql_async::Row> = conn.query_first(ABOUT).await.map_err(|error| self.error(error))?;
+        let said = said.ok_or_else(|| Error::internal("the server says nothing of itself"))?;
+        let server = Server {
+            flavor: Flavor::parse(&text(&said, 0)?)?,
+            max_allowed_packet: text(&said, 1)?.parse().unwrap_or(1 << 20),
+            local_infile: text(&said, 2)? == "1",
+        };
+        // 0 would be for ever, and there are no parts of a second.
+        let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
+        for settings in [
+            "SET NAMES utf8mb4".to_owned(),
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            format!(
+                "SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', autocommit = 1, completion_type = 0, \
+                 unique_checks = 1, foreign_key_checks = 1, sql_notes = 1, max_error_count = 64, \
+                 sql_safe_updates = 0, sql_auto_is_null = 0, sql_select_limit = DEFAULT, \
+                 innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}, \
+                 net_read_timeout = {YEAR}, net_write_timeout = {YEAR}, wait_timeout = {YEAR}, {}",
+                server.flavor.no_time_limit()
+            ),
+        ] {
+            conn.query_drop(settings).await.map_err(|error| self.error(error).with_context("setting up a session"))?;
+        }
+        Ok(Connection { conn, server })
+    }
+
+    fn take_spare(&self) -> Option<Connection> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps a connection for the next step, in place of one that may be there.
+    async fn keep_spare(&self, connection: Connection) {
+        let over = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(connection);
+        if let Some(over) = over {
+            self.close(over).await;
+        }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The spare connection, or a new one.
+    async fn spare_or_new(&self) -> Result<Connection> {
+        match self.take_spare() {
+            Some(connection) => Ok(connection),
+            None => self.connect().await,
+        }
+    }
+
+    /// Ends a connection that has nothing open.
+    async fn close(&self, connection: Connection) {
+        // What was to be done is done; how the goodbye goes does not matter.
+        let _ = connection.conn.disconnect().await;
+    }
+
+    /// Runs a statement that brings no rows.
+    async fn execute(&self, connection: &mut Connection, sql: &str) -> Result<u64> {
+        connection.conn.query_drop(sql).await.map_err(|error| self.error(error))?;
+        Ok(connection.conn.affected_rows())
+    }
+
+    /// The encoders of a write.
+    fn targets(&self, table: &Table, spec: &WriteSpec, style: fields::Style) -> Result<Targets<encode::Encoder>> {
+        Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds, style))
+    }
+
+    fn location_text(&self) -> String {
+        self.options.location()
+    }
+}
+
+const ABOUT: &str = "SELECT @@version, CAST(@@max_allowed_packet AS CHAR), CAST(@@local_infile + 0 AS CHAR)";
+
+/// Names stand in double quotes, and a quote in a text is doubled, as in standard SQL; nothing is cut or changed to fit.
+const SQL_MODE: &str = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,\
+     NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION";
+
+/// A session waits for its query as long as that takes: seconds, the most that a server takes.
+const YEAR: u32 = 31_536_000;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let options = SinkOptions::new();
+        let database = MySql::try_new("mysql://me:s3cr%40et@db.example:6543/sales?ssl-mode=REQUIRED", &options);
+        let database = database.unwrap();
+        assert_eq!(database.location_text(), "mysql://me@db.example:6543/sales");
+        assert_eq!(mysql_async::Opts::from(database.options.builder.clone()).pass(), Some("s3cr@et"));
+        assert!(!format!("{database:?}").contains("s3cr"));
+        for bad in [
+            "mysql://me:s3cret@host:99999/db",
+            "mysql://me:s3cret@host",
+            "mysql://me:s3cret@host/db?ssl-mode=sure",
+            "mysql://me:s3cret@host/db?sslmode=required",
+            "mysql://me:s3cret@host/db?ssl-cert=x",
+            "mysql://me:s3cret@[::1/db",
+            "postgres://me:s3cret@host/db",
+            "mysql://me:p@ss/s3cret@host:1/db",
+            "mysql://me:12#s3cret@host/db",
+        ] {
+            let error = MySql::try_new(bad, &options).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+}

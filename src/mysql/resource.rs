@@ -1,0 +1,252 @@
+//! MySQL as a resource manager and as a database of tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use mysql_async::prelude::Queryable;
+
+use super::catalog::{relation, server_type, text};
+use super::error::XAER_NOTA;
+use super::fields::Style;
+use super::{Connection, MySql, Prepared, branch, scan, statements};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::xa::{
+    Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
+    failpoint::failpoint,
+};
+
+#[async_trait]
+impl ResourceManager for MySql {
+    fn location(&self) -> String {
+        self.location_text()
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        if self.capability.get().is_none() {
+            let mut connection = self.connect().await?;
+            self.ask_capability(&mut connection).await?;
+            self.close(connection).await;
+        }
+        Ok(self.capability.get().copied().unwrap_or(Capability::TwoPhase { branches: 0 }))
+    }
+
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone()).await?))
+    }
+
+    async fn commit(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("XA COMMIT", xid).await
+    }
+
+    async fn rollback(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("XA ROLLBACK", xid).await
+    }
+
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let mut connection = self.connect().await?;
+        let found = self.recoverable(&mut connection).await?;
+        let now = self.now(&mut connection).await?;
+        self.close(connection).await;
+        let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
+        let of_job = found.into_iter().filter(|branch| branch.xid.to_string().starts_with(&prefix));
+        let mut in_doubt: Vec<_> = of_job
+            .map(|branch| InDoubt { xid: branch.xid, age: Duration::from_secs(now.saturating_sub(branch.began)) })
+            .collect();
+        in_doubt.sort_by_key(|branch| branch.xid);
+        Ok(in_doubt)
+    }
+
+    fn decision_log(&self) -> Arc<dyn DecisionLog> {
+        Arc::new(self.clone())
+    }
+}
+
+/// What Landfall's own branches have as the format of their names.
+const FORMAT_ID: u32 = 0x4c46;
+
+/// A prepared branch in the list of the server.
+struct Recoverable {
+    xid: Xid,
+    /// Its name in a statement.
+    name: String,
+    /// When it began, in seconds since 1970 by the server's clock.
+    began: u64,
+}
+
+impl Recoverable {
+    /// Reads a row of XA RECOVER: format, lengths of gtrid and bqual, both together; `None` where it is not of Landfall.
+    fn parse(format: &str, lengths: [&str; 2], data: &str) -> Option<Self> {
+        let [of_gtrid, of_bqual] = lengths.map(|length| length.parse::<usize>().ok());
+        if format != FORMAT_ID.to_string() || data.len() != of_gtrid? + of_bqual? {
+            return None;
+        }
+        let (gtrid, rest) = data.split_at_checked(of_gtrid?)?;
+        let (bqual, began) = rest.split_once('@')?;
+        let xid = Xid::parse(&format!("{gtrid}-{bqual}"))?;
+        Some(Self { xid, name: in_statement(gtrid, rest), began: began.parse().ok()? })
+    }
+}
+
+fn in_statement(gtrid: &str, bqual: &str) -> String {
+    format!("'{gtrid}','{bqual}',{FORMAT_ID}")
+}
+
+impl MySql {
+    /// The name of a new branch in a statement. The server does not know how old a branch is: the time when it began
+    /// is part of its name.
+    pub(super) async fn name_branch(&self, connection: &mut Connection, xid: &Xid) -> Result<String> {
+        let began = self.now(connection).await?;
+        let name = xid.to_string();
+        let gtrid = xid.gtrid.to_string();
+        let bqual = name.strip_prefix(&gtrid).and_then(|rest| rest.strip_prefix('-'));
+        let bqual = bqual.ok_or_else(|| Error::internal(format!("the branch {name} is not of {gtrid}")))?;
+        Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
+    }
+
+    async fn now(&self, connection: &mut Connection) -> Result<u64> {
+        let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
+        let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
+        now.parse().map_err(|_| Error::internal(format!("the server's clock says '{now}'")))
+    }
+
+    /// Landfall's prepared branches in the whole server.
+    async fn recoverable(&self, connection: &mut Connection) -> Result<Vec<Recoverable>> {
+        // Not every server prepares this statement.
+        let rows: Vec<mysql_async::Row> = connection
+            .conn
+            .query("XA RECOVER")
+            .await
+            .map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        let read = |row: &mysql_async::Row| {
+            let [format, of_gtrid, of_bqual, data] = [0, 1, 2, 3].map(|index| text(row, index));
+            Recoverable::parse(&format.ok()?, [&of_gtrid.ok()?, &of_bqual.ok()?], &data.ok()?)
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
+        // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
+        let parked = self.prepared.remove(xid).map(|(_, parked)| parked);
+        let is_parked = parked.is_some();
+        let Prepared { mut connection, name } = match parked {
+            Some(parked) => parked,
+            None => {
+                let mut connection = self.spare_or_new().await?;
+                let mut found = self.recoverable(&mut connection).await?.into_iter();
+                let Some(branch) = found.find(|branch| branch.xid == *xid) else {
+                    self.keep_spare(connection).await;
+                    return Ok(Resolution::Unknown);
+                };
+                Prepared { connection, name: branch.name }
+            }
+        };
+        failpoint("mysql.complete.before");
+        let done = connection.conn.query_drop(format!("{verb} {name}")).await;
+        failpoint("mysql.complete.after");
+        match done {
+            Ok(()) => {}
+            Err(mysql_async::Error::Server(error)) if error.code == XAER_NOTA => {
+                if self.recoverable(&mut connection).await?.iter().any(|branch| branch.xid == *xid) {
+                    self.close(connection).await;
+                    return Err(Error::new(
+                        ErrorKind::Locked,
+                        format!("branch {xid} is still held by the session that prepared it, or is being completed"),
+                    ));
+                }
+                self.keep_spare(connection).await;
+                return Ok(Resolution::Unknown);
+            }
+            Err(error) => return Err(self.error(error).with_context(format!("{verb} {name}"))),
+        }
+        match is_parked && self.has_spare() {
+            true => self.close(connection).await,
+            false => self.keep_spare(connection).await,
+        }
+        Ok(Resolution::Done)
+    }
+
+    /// Finds out whether branches can be prepared, and completed by others.
+    pub(super) async fn ask_capability(&self, connection: &mut Connection) -> Result<()> {
+        if self.capability.get().is_some() {
+            return Ok(());
+        }
+        let can_recover = match connection.conn.query_drop("XA RECOVER").await {
+            Ok(()) => true,
+            // A privilege is missing, or a cluster has no XA.
+            Err(mysql_async::Error::Server(_)) => false,
+            Err(error) => return Err(self.error(error)),
+        };
+        let branches = if can_recover && connection.server.flavor.keeps_prepared() { u32::MAX } else { 0 };
+        let _ = self.capability.set(Capability::TwoPhase { branches });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Database for MySql {
+    fn dialect(&self) -> Dialect {
+        Dialect::MySql
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>> {
+        self.describe(name).await
+    }
+
+    async fn create_table(&self, table: &NewTable) -> Result<()> {
+        self.create(table).await
+    }
+
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        let server = server_type(column).ok()?;
+        let column = column.clone();
+        server.reads_as(wanted).then(|| match *wanted == column.data_type {
+            true => column,
+            // JSON's null is read as NULL, which it is not in the database.
+            false if wanted.is_nested() => {
+                Column { data_type: wanted.clone(), comparison: Comparison::Nothing, ..column }
+            }
+            false => Column { data_type: wanted.clone(), comparison: Comparison::Differs, ..column },
+        })
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        relation(table)?.check_writable()?;
+        self.targets(table, spec, Style::File).map(drop)
+    }
+
+    fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+    }
+
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        Ok(scan::stream(self.clone(), query))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_branches_are_read() {
+        let read = |format: u32, gtrid: &str, bqual: &str| {
+            let lengths = [gtrid.len().to_string(), bqual.len().to_string()];
+            Recoverable::parse(&format.to_string(), [&lengths[0], &lengths[1]], &format!("{gtrid}{bqual}"))
+        };
+        let gtrid = "landfall-00000000000000ab-2-00000000000000cd";
+        let own = read(FORMAT_ID, gtrid, "1@1700000000").map(|found| (found.xid.to_string(), found.name, found.began));
+        let name = format!("'{gtrid}','1@1700000000',{FORMAT_ID}");
+        assert_eq!(own, Some((format!("{gtrid}-1"), name, 1_700_000_000)));
+        for (format, gtrid, bqual) in [
+            (1, gtrid, "1@1700000000"),
+            (FORMAT_ID, "somebody-else", "1@1700000000"),
+            (FORMAT_ID, gtrid, "1"),
+            (FORMAT_ID, gtrid, "x@1"),
+        ] {
+            assert!(read(format, gtrid, bqual).is_none(), "{gtrid} {bqual}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Reads rows as batches, in a task of its own, a few batches ahead of whoever consumes them.
+
+use arrow::array::ArrayRef;
+use futures::stream;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Params, Row, Value};
+use tokio::sync::mpsc;
+
+use super::MySql;
+use super::catalog::server_type;
+use super::decode::decode;
+use super::statements::select;
+use crate::error::Result;
+use crate::sql::{BatchStream, Dialect, Parameter, Query};
+
+/// Batches that are read ahead.
+const READ_AHEAD: usize = 2;
+
+/// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+type Batches = mpsc::Sender<Result<arrow::array::RecordBatch>>;
+
+pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    tokio::spawn(async move {
+        if let Err(error) = read(&database, &query, &sender).await {
+            let error = error.with_context(format!("reading table {}", query.table.name));
+            // Nobody waits for it any more where this fails.
+            let _ = sender.send(Err(error)).await;
+        }
+    });
+    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+}
+
+async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {
+    let ways = query.conforms()?;
+    let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
+    let select = select(&query.table, &query.projection, &query.suffix(Dialect::MySql))?;
+    let parameters = query.parameters.iter().map(|parameter| match parameter {
+        Parameter::Integer(value) => Value::Int(*value),
+        Parameter::Real(value) => Value::Double(*value),
+        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
+    });
+    let parameters: Vec<_> = parameters.collect();
+    let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
+    let mut connection = database.connect().await?;
+    let mut result = connection.conn.exec_iter(select, parameters).await.map_err(|error| database.error(error))?;
+    let (mut rows, mut bytes) = (Vec::with_capacity(query.batch_size), 0);
+    loop {
+        let row = tokio::select! {
+            row = result.next() => row.map_err(|error| database.error(error))?,
+            // The connection is dropped in the middle of the result; the server notices.
+            () = batches.closed() => return Ok(()),
+        };
+        let is_last = row.is_none();
+        if let Some(row) = row {
+            let row: Row = row;
+            bytes += size(&row);
+            rows.push(row);
+        }
+        if rows.len() >= query.batch_size || bytes >= MAX_BYTES || (is_last && !rows.is_empty()) {
+            let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
+                let decoded = decode(&rows, index, server_type(column)?, &column.data_type);
+                decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
+                    error.with_context(format!("reading column \"{}\" ({})", column.name, column.sql_type))
+                })
+            });
+            let batch = query.batch(arrays.collect::<Result<Vec<_>>>()?, rows.len())?;
+            rows.clear();
+            bytes = 0;
+            if batches.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if is_last {
+            drop(result);
+            database.close(connection).await;
+            return Ok(());
+        }
+    }
+}
+
+/// Bytes of a row's texts and blobs.
+fn size(row: &Row) -> usize {
+    let bytes = (0..row.len()).map(|index| match row.as_ref(index) {
+        Some(Value::Bytes(bytes)) => bytes.len(),
+        _ => 0,
+    });
+    bytes.sum()
+}

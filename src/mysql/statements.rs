@@ -1,0 +1,159 @@
+//! The statements of one write.
+
+use std::sync::Arc;
+
+use super::Server;
+use super::catalog::{Relation, relation, server_type};
+use super::fields::{Frame, Style};
+use super::types::Kind;
+use crate::error::Result;
+use crate::sql::{Dispatch, Filled, Table, quote};
+use crate::xa::{Existing, OnConflict, WriteSpec};
+
+/// Bytes of a piece of a file, and of a packet at most.
+pub(super) const PIECE_BYTES: usize = 128 * 1024;
+
+/// Bytes of an INSERT, unless a single row is longer; more is not faster.
+const INSERT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a file: the server tells of refused rows at its end only.
+pub(super) const FILE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The error of a row that conflicts by another key than the one that was asked for: a number is out of range.
+pub(super) const OTHER_KEY: u16 = 1690;
+
+/// The way of rows into their table.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// By this statement, whose file the frame's pieces are.
+    Load(String),
+    /// Each of the frame's pieces is a statement.
+    Insert,
+}
+
+/// In which form a write's values stand.
+pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
+    match spec.on_conflict {
+        OnConflict::Error if server.local_infile => Style::File,
+        _ => Style::Literal,
+    }
+}
+
+/// The way of a write's rows, and what stands around them.
+pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+    let relation = relation(table)?;
+    let (style, name) = (style(relation.server, spec), relation.name.quoted());
+    let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
+    Ok(match style {
+        Style::File => {
+            let (mut fields, mut set) = (Vec::new(), Vec::new());
+            for (index, (field, quoted)) in spec.columns.fields().iter().zip(&names).enumerate() {
+                let made = |variable: &str| match table.column(field.name()).map(server_type) {
+                    Some(Ok(server)) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
+                    // Its field would be taken for the bits themselves.
+                    Some(Ok(server)) if matches!(server.kind, Kind::Bit(_)) => {
+                        Some(format!("CAST({variable} AS UNSIGNED)"))
+                    }
+                    _ => None,
+                };
+                let variable = format!("@landfall_{index}");
+                match made(&variable) {
+                    Some(value) => {
+                        set.push(format!("{quoted} = {value}"));
+                        fields.push(variable);
+                    }
+                    None => fields.push(quoted.clone()),
+                }
+            }
+            let set = if set.is_empty() { String::new() } else { format!(" SET {}", set.join(", ")) };
+            // Bytes are stored as they are, and as texts they must be of UTF-8.
+            let load = format!(
+                "LOAD DATA LOCAL INFILE 'landfall' INTO TABLE {name} CHARACTER SET binary FIELDS TERMINATED BY X'09' \
+                 ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({}){set}",
+                fields.join(", ")
+            );
+            let (head, tail) = (String::new(), String::new());
+            (Way::Load(load), Arc::new(Frame { style, head, tail, bytes: PIECE_BYTES, most: usize::MAX }))
+        }
+        Style::Literal => {
+            let head = format!("INSERT INTO {name} ({}) VALUES ", names.join(", "));
+            let tail = on_duplicate_key(table, relation, spec);
+            // The server wants some room beside the statement.
+            let most = relation.server.max_allowed_packet.saturating_sub(1_024);
+            (Way::Insert, Arc::new(Frame { style, head, tail, bytes: most.min(INSERT_BYTES), most }))
+        }
+    })
+}
+
+/// What an upsert does with a row whose key is there. The key itself is never set: it is equal already. REPLACE sets
+/// every other column, the ones that are not written to their defaults; nothing is deleted, so no foreign key cascades.
+fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> String {
+    let flavor = relation.server.flavor;
+    let is_written = |name: &str| spec.columns.field_with_name(name).is_ok();
+    let is_free = |name: &String| !spec.key.contains(name);
+    let new = |name: &str| flavor.new_value(&quote(name));
+    let mut set = Vec::new();
+    // The statement takes any unique key for the one that was meant.
+    let keys = usize::from(!table.primary_key.is_empty()) + table.unique_keys.len();
+    if keys > 1 || relation.has_other_keys {
+        let is_same: Vec<_> = spec.key.iter().map(|name| format!("{} <=> {}", quote(name), new(name))).collect();
+        let (key, new_key) = spec.key.first().map(|name| (quote(name), new(name))).unwrap_or_default();
+        // An overflow, which is an error, where it is not the same key; the server cannot reckon it beforehand.
+        set.push(format!(
+            "{key} = IF({} OR ~0 + (1 + CHAR_LENGTH({new_key})) > 0, {key}, {key})",
+            is_same.join(" AND ")
+        ));
+    }
+    match spec.on_conflict {
+        OnConflict::Error => return String::new(),
+        OnConflict::Ignore => {}
+        OnConflict::Update | OnConflict::Replace => {
+            for column in table.columns.iter().filter(|column| is_free(&column.name)) {
+                let quoted = quote(&column.name);
+                match (is_written(&column.name), column.filled) {
+                    (_, Filled::Generated) | (false, Filled::Numbered) => {}
+                    (true, _) => set.push(format!("{quoted} = {}", new(&column.name))),
+                    (false, Filled::ByDefault) if spec.on_conflict == OnConflict::Replace => {
+                        set.push(format!("{quoted} = DEFAULT({quoted})"));
+                    }
+                    (false, _) if spec.on_conflict == OnConflict::Replace => set.push(format!("{quoted} = NULL")),
+                    (false, _) => {}
+                }
+            }
+        }
+    }
+    if set.is_empty() {
+        // Nothing changes.
+        let key = spec.key.first().map(|name| quote(name)).unwrap_or_default();
+        set.push(format!("{key} = {}.{key}", relation.name.quoted()));
+    }
+    format!("{} ON DUPLICATE KEY UPDATE {}", flavor.new_row(), set.join(", "))
+}
+
+/// The statement that empties the table.
+pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>> {
+    let name = relation(table)?.name.quoted();
+    Ok((existing != Existing::Keep).then(|| format!("DELETE FROM {name}")))
+}
+
+/// `SELECT` of these columns, by index.
+pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
+    let columns: Vec<_> = projection.iter().map(|index| quote(&table.columns[*index].name)).collect();
+    // Of no column, rows are still counted.
+    let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
+    Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
+}
+
+/// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to
+/// compare must come to the same one.
+pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
+    let relation = relation(table)?;
+    if spec.existing != Existing::Keep {
+        return Ok(Dispatch::OneWriter("one transaction empties the table and fills it"));
+    }
+    if let Some(reason) = relation.one_writer {
+        return Ok(Dispatch::OneWriter(reason));
+    }
+    let is_text = |column: &_| server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
+    Ok(Dispatch::by_keys(table, spec, is_text))
+}

@@ -1,0 +1,341 @@
+//! One connection's open transaction: sends encoded rows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use log::warn;
+use mysql_async::prelude::Queryable;
+use tokio::sync::mpsc;
+
+use super::encode::Encoder;
+use super::error::row_in;
+use super::fields::Frame;
+use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, style, way};
+use super::{Connection, MySql, Prepared, catalog};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
+use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint};
+
+/// The server's side of a connection, as another one knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    database: MySql,
+    id: u32,
+}
+
+#[async_trait]
+impl sql::Session for Session {
+    async fn cancel(&self) {
+        // Where this fails, the statement goes on until its end.
+        if let Ok(mut connection) = self.database.connect().await {
+            let _ = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
+            self.database.close(connection).await;
+        }
+    }
+}
+
+impl Session {
+    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
+    async fn ended(&self) {
+        let ended = async {
+            while let Ok(mut connection) = self.database.connect().await {
+                let lives = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ?";
+                let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
+                self.database.close(connection).await;
+                if !lives.is_ok_and(|rows| !rows.is_empty()) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        // What shows later is found by recovery.
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+}
+
+/// An open transaction.
+#[derive(Debug)]
+pub(super) struct Writer {
+    database: MySql,
+    connection: Connection,
+    spec: WriteSpec,
+    way: Way,
+    frame: Arc<Frame>,
+    /// Its name as a branch; none commits in one phase.
+    name: Option<String>,
+    rows: u64,
+}
+
+/// A buffer that is on its way to the server, and then used again.
+struct Lent {
+    bytes: Vec<u8>,
+    back: mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Where nobody needs another buffer, this one goes.
+        let _ = self.back.try_send(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Writer {
+    /// Begins the transaction, and gives the encoders for the table as it is inside of it.
+    pub(super) async fn begin(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+        let mut connection = database.connect().await?;
+        let name = match spec.protocol {
+            Protocol::OnePhase => None,
+            Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
+        };
+        let begin = match &name {
+            None => "START TRANSACTION READ WRITE".to_owned(),
+            Some(name) => format!("XA START {name}"),
+        };
+        database
+            .execute(&mut connection, &begin)
+            .await
+            .map_err(|error| error.with_context("beginning a transaction"))?;
+        let table = database.describe_on(&mut connection, &TableName::try_parse(&spec.table)?).await?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
+        catalog::relation(&table)?.check_writable()?;
+        let (way, frame) = way(&table, &spec)?;
+        let targets = database.targets(&table, &spec, style(connection.server, &spec))?;
+        if !connection.server.local_infile
+            && spec.on_conflict == OnConflict::Error
+            && !database.said_slow.swap(true, Relaxed)
+        {
+            warn!(
+                "{} has local_infile = OFF: rows go by INSERT statements, at about half the speed of LOAD DATA",
+                database.location_text()
+            );
+        }
+        if let Some(delete) = delete(&table, spec.existing)? {
+            let deleted = database.execute(&mut connection, &delete).await;
+            deleted.map_err(|error| error.with_context("deleting the old rows"))?;
+        }
+        Ok((Self { database, connection, spec, way, frame, name, rows: 0 }, targets))
+    }
+
+    pub(super) fn frame(&self) -> Arc<Frame> {
+        Arc::clone(&self.frame)
+    }
+
+    /// One statement; gives the piece that the next one begins with.
+    async fn send(
+        &mut self,
+        first: Piece,
+        pieces: &mut mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<Option<Piece>> {
+        let began = Instant::now();
+        let (mut rows, mut bytes) = (first.rows, first.bytes.len());
+        let mut waited = Duration::ZERO;
+        let (sent, next) = match &self.way {
+            Way::Insert => {
+                let sent = self.connection.conn.query_drop(first.bytes.as_slice()).await;
+                let _ = spare.try_send(first.bytes);
+                (sent, None)
+            }
+            Way::Load(load) => {
+                let (file, parts) = mpsc::channel::<Bytes>(1);
+                let packet_bytes = PIECE_BYTES.min(self.connection.server.max_allowed_packet / 2);
+                let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
+                self.connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
+                let fill = async {
+                    let mut piece = first;
+                    loop {
+                        let mut lent = Bytes::from_owner(Lent { bytes: piece.bytes, back: spare.clone() });
+                        while !lent.is_empty() {
+                            let packet = lent.split_to(lent.len().min(packet_bytes));
+                            // Nobody takes it where the statement has failed already.
+                            if file.send(packet).await.is_err() {
+                                drop(file);
+                                return None;
+                            }
+                        }
+                        let waits = Instant::now();
+                        let next = pieces.recv().await;
+                        waited += waits.elapsed();
+                        match next {
+                            Some(next) if bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
+                                rows += next.rows;
+                                bytes += next.bytes.len();
+                                piece = next;
+                            }
+                            next => {
+                                drop(file);
+                                return next;
+                            }
+                        }
+                    }
+                };
+                tokio::join!(self.connection.conn.query_drop(load.as_str()), fill)
+            }
+        };
+        let rows_before = self.rows;
+        self.rows += rows;
+        sent.map_err(|error| self.refused(error, rows_before))?;
+        self.check(rows_before).await?;
+        self.spec.stats.add_sent(rows, bytes as u64);
+        self.spec.stats.add_send(began.elapsed().saturating_sub(waited));
+        Ok(next)
+    }
+
+    /// The error that a statement ended with, at the row of the stream that the server names.
+    fn refused(&self, error: mysql_async::Error, rows_before: u64) -> Error {
+        let row = match &error {
+            mysql_async::Error::Server(error) => row_in(&error.message),
+            _ => return self.database.error(error),
+        };
+        let is_other_key = self.spec.on_conflict != OnConflict::Error
+            && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
+        let error = match is_other_key {
+            true => Error::new(
+                ErrorKind::Constraint,
+                format!(
+                    "a row has a key of another unique index of table {} in common with a row that is there, and not \
+                     its ({}): neither can stay as it is",
+                    self.spec.table,
+                    self.spec.key.join(", ")
+                ),
+            ),
+            false => self.database.error(error),
+        };
+        self.at(error, row, rows_before)
+    }
+
+    /// At a row of the statement, or somewhere in it.
+    fn at(&self, error: Error, row: Option<u64>, rows_before: u64) -> Error {
+        match row.filter(|row| *row > 0 && rows_before + row <= self.rows) {
+            Some(row) => error.in_rows(rows_before + row, rows_before + row, ""),
+            None => error.in_rows(rows_before + 1, self.rows, ""),
+        }
+    }
+
+    /// Makes an error of a warning: under LOAD DATA LOCAL the server gives no other.
+    async fn check(&mut self, rows_before: u64) -> Result<()> {
+        let stored = self.connection.conn.affected_rows();
+        if self.connection.conn.get_warnings() > 0 {
+            let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
+            for warning in warnings {
+                let (code, message) = (catalog::text(&warning, 1)?, catalog::text(&warning, 2)?);
+                let code = code.parse().unwrap_or(0);
+                // Words that will be gone in later versions, and statements that a binary log cannot repeat.
+                if !matches!(code, 1287 | 1592 | 1681) {
+                    let row = row_in(&message);
+                    return Err(self.at(self.database.warned(code, message), row, rows_before));
+                }
+            }
+        }
+        if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
+            let sent = self.rows - rows_before;
+            let error =
+                format!("table {} took {stored} of {sent} rows, and the server does not say why", self.spec.table);
+            return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
+        }
+        Ok(())
+    }
+
+    /// Undoes everything; the connection cannot be used again.
+    async fn undo(&mut self) {
+        // A connection that fails at this rolls back by itself. A branch may be at its end already, after an error.
+        let rollback = match &self.name {
+            None => "ROLLBACK".to_owned(),
+            Some(name) => {
+                let _ = self.database.execute(&mut self.connection, &format!("XA END {name}")).await;
+                format!("XA ROLLBACK {name}")
+            }
+        };
+        let _ = self.database.execute(&mut self.connection, &rollback).await;
+    }
+}
+
+#[async_trait]
+impl RowSender for Writer {
+    type Session = Session;
+
+    fn session(&self) -> Session {
+        Session { database: self.database.clone(), id: self.connection.conn.id() }
+    }
+
+    async fn send_all(
+        &mut self,
+        mut pieces: mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        let mut next = pieces.recv().await;
+        while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
+            next = match self.send(first, &mut pieces, spare, abandoned).await {
+                Ok(None) => pieces.recv().await,
+                Ok(next) => next,
+                Err(error) => {
+                    self.undo().await;
+                    return Err(error);
+                }
+            };
+        }
+        Ok(())
+    }
+
+    async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
+        let Some(name) = self.name.clone() else {
+            return Err(Error::internal("a branch that commits in one phase was to prepare"));
+        };
+        if self.rows == 0 && self.spec.existing == Existing::Keep {
+            self.rollback().await;
+            return Ok(Vote::ReadOnly);
+        }
+        failpoint("mysql.prepare.before");
+        let prepared = async {
+            self.database.execute(&mut self.connection, &format!("XA END {name}")).await?;
+            self.database.execute(&mut self.connection, &format!("XA PREPARE {name}")).await
+        };
+        if let Err(error) = prepared.await {
+            match error.kind() {
+                ErrorKind::Unavailable => self.session().ended().await,
+                _ => self.undo().await,
+            }
+            return Err(error.with_context("preparing"));
+        }
+        failpoint("mysql.prepare.after");
+        self.database.prepared.insert(*xid, Prepared { connection: self.connection, name });
+        Ok(Vote::Prepared)
+    }
+
+    async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
+        if let Some(record) = &record {
+            let stands = self.database.decide_in(&mut self.connection, record).await?;
+            if stands != *record {
+                self.rollback().await;
+                return Ok(Outcome::Fenced(stands));
+            }
+        }
+        failpoint("mysql.commit.before");
+        let committed = self.database.execute(&mut self.connection, "COMMIT").await;
+        failpoint("mysql.commit.after");
+        committed.map_err(|error| match error.kind() {
+            ErrorKind::Unavailable => lost_commit(record.as_ref()),
+            // The server has rolled back.
+            _ => error.with_context("committing"),
+        })?;
+        self.database.close(self.connection).await;
+        Ok(Outcome::Committed)
+    }
+
+    async fn rollback(mut self) {
+        self.undo().await;
+        self.database.close(self.connection).await;
+    }
+}

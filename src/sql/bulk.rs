@@ -1,0 +1,235 @@
+//! A branch that encodes rows where they come from, and sends them from a task of its own: what the bulk paths of the
+//! servers have in common.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::xa::{Branch, DecisionRecord, Outcome, Vote, Xid};
+
+/// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
+const SLICE_ROWS: usize = 8_192;
+
+/// Pieces that wait to be sent: the next ones are made while this many are on their way.
+const QUEUED_PIECES: usize = 4;
+
+/// How long a statement may go on after the write was given up, before the server is told to cancel it.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How long a server may take to roll back before its connection is dropped.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Encoded rows.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) rows: u64,
+}
+
+/// Turns batches into rows of the server.
+pub(crate) trait RowEncoder: Send {
+    /// Rows on their way into buffers.
+    type Rows: EncodedRows;
+
+    /// Encodes the next rows of the stream.
+    fn encode(&mut self, slice: &RecordBatch) -> Result<Self::Rows>;
+}
+
+/// Rows on their way into buffers of about the same size.
+pub(crate) trait EncodedRows: Send {
+    /// Makes `out` the next rows, whatever it was, and says how many; `None` when there are no more.
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>>;
+}
+
+/// Sends encoded rows by an open transaction. Dropping it closes the connection, and the server rolls back.
+#[async_trait]
+pub(crate) trait RowSender: Send + Sized + 'static {
+    /// The server's side of a connection, as another one knows it.
+    type Session: Session;
+
+    fn session(&self) -> Self::Session;
+
+    /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
+    /// `abandoned` is set then, and after an error.
+    async fn send_all(
+        &mut self,
+        pieces: mpsc::Receiver<Piece>,
+        spare: &mpsc::Sender<Vec<u8>>,
+        abandoned: &AtomicBool,
+    ) -> Result<()>;
+
+    /// Prepares the transaction under a name; its connection waits for the outcome.
+    async fn prepare(self, xid: &Xid) -> Result<Vote>;
+
+    /// Commits the rows, and the record with them.
+    async fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome>;
+
+    /// Undoes everything.
+    async fn rollback(self);
+}
+
+/// A connection that another one can reach.
+#[async_trait]
+pub(crate) trait Session: Clone + Send + Sync {
+    /// Cancels the statement that runs in it, if one does.
+    async fn cancel(&self);
+}
+
+/// The error of a commit whose connection was lost before the answer.
+pub(crate) fn lost_commit(record: Option<&DecisionRecord>) -> Error {
+    let next = match record {
+        Some(record) => {
+            format!("run job '{}' again, which writes the rows if they are not there", record.job)
+        }
+        None => "look whether the rows are there before you run it again (with the option 'job' a re-run would find \
+                 out by itself)"
+            .to_owned(),
+    };
+    Error::new(ErrorKind::InDoubt, format!("the connection was lost while it committed: {next}"))
+}
+
+/// An open branch. Closing the channel lets the task finish what is queued and give the sender back.
+pub(crate) struct BulkBranch<E, S: RowSender> {
+    xid: Xid,
+    encoder: E,
+    rows: u64,
+    pieces: Option<mpsc::Sender<Piece>>,
+    spare: mpsc::Receiver<Vec<u8>>,
+    task: Option<JoinHandle<Result<S>>>,
+    /// What the task gave back.
+    sender: Option<S>,
+    session: S::Session,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
+    pub(crate) fn start(xid: &Xid, encoder: E, mut sender: S) -> Self {
+        let session = sender.session();
+        let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
+        let (sent, spare) = mpsc::channel(QUEUED_PIECES);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&abandoned);
+        let task = tokio::spawn(async move {
+            sender.send_all(queued, &sent, &seen).await?;
+            Ok(sender)
+        });
+        Self {
+            xid: *xid,
+            encoder,
+            rows: 0,
+            pieces: Some(pieces),
+            spare,
+            task: Some(task),
+            sender: None,
+            session,
+            abandoned,
+        }
+    }
+
+    /// Waits until all rows are sent; an error has rolled the transaction back.
+    async fn finish(&mut self) -> Result<()> {
+        self.pieces = None;
+        if let Some(task) = &mut self.task {
+            let ended = task.await;
+            self.task = None;
+            let ended = ended.map_err(|error| Error::internal(format!("the task that sends rows ended: {error}")))?;
+            self.sender = Some(ended?);
+        }
+        Ok(())
+    }
+
+    async fn take_sender(&mut self) -> Result<S> {
+        self.finish().await?;
+        self.sender.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
+    }
+
+    /// The sender, where all rows went to it.
+    async fn take_whole_sender(&mut self) -> Result<S> {
+        let sender = self.take_sender().await?;
+        if self.abandoned.load(Relaxed) {
+            sender.rollback().await;
+            return Err(Error::internal("the branch failed before and cannot be committed"));
+        }
+        Ok(sender)
+    }
+}
+
+#[async_trait]
+impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
+    async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        // Rows before one that fails may be sent: the branch can only be rolled back.
+        let give_up = |_: &Error| self.abandoned.store(true, Relaxed);
+        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+            let mut rows = self.encoder.encode(&slice).inspect_err(give_up)?;
+            loop {
+                let mut bytes = self.spare.try_recv().unwrap_or_default();
+                let written = rows.write(&mut bytes).inspect_err(give_up);
+                let written = written.map_err(|error| match error.row().map(|row| self.rows + row as u64 + 1) {
+                    Some(row) => error.in_rows(row, row, ""),
+                    None => error,
+                });
+                let Some(count) = written? else { break };
+                let Some(pieces) = &self.pieces else {
+                    return Err(Error::internal("the branch is complete, or failed before"));
+                };
+                if pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
+                    // The task takes no more: it has failed, and says why.
+                    self.finish().await?;
+                    return Err(Error::internal("the task that sends rows ended early"));
+                }
+            }
+            self.rows += slice.num_rows() as u64;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.finish().await
+    }
+
+    async fn prepare(mut self: Box<Self>) -> Result<Vote> {
+        let xid = self.xid;
+        self.take_whole_sender().await?.prepare(&xid).await
+    }
+
+    async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
+        self.take_whole_sender().await?.commit(record).await
+    }
+
+    async fn rollback(mut self: Box<Self>) -> Result<()> {
+        self.abandoned.store(true, Relaxed);
+        let (session, task) = (self.session.clone(), self.task.as_ref().map(JoinHandle::abort_handle));
+        let undone = async {
+            // A task that failed has rolled back.
+            if let Ok(sender) = self.take_sender().await {
+                sender.rollback().await;
+            }
+        };
+        let mut undone = pin!(undone);
+        if tokio::time::timeout(GRACE, &mut undone).await.is_ok() {
+            return Ok(());
+        }
+        session.cancel().await;
+        if tokio::time::timeout(ROLLBACK_TIMEOUT, undone).await.is_err()
+            && let Some(task) = task
+        {
+            // The server does not answer. Without a connection it rolls back by itself.
+            task.abort();
+        }
+        Ok(())
+    }
+}
+
+impl<E, S: RowSender> Drop for BulkBranch<E, S> {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Relaxed);
+    }
+}

@@ -1,0 +1,291 @@
+//! What can go wrong between here and a server: the error says what to do, and the table is as it was.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::{MySql, client, folder, server};
+use crate::cluster::Cluster;
+use crate::landing::{error, says, session};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_used_says_why() {
+    let made = MySql::new("CREATE TABLE t (id int)");
+    let at = |url: String| {
+        let made = &made;
+        async move { made.register_at(&url, "x", "", "'table' 't'").await.unwrap_err().to_string() }
+    };
+    let port = server().port().unwrap();
+    says(
+        &at("mysql://landfall@127.0.0.1:1/landfall".into()).await,
+        &["no server at mysql://landfall@127.0.0.1:1/landfall", "check host and port"],
+    );
+    says(&at(format!("mysql://landfall@127.0.0.1:{port}/nosuch")).await, &["no such database", "'nosuch'"]);
+    says(&at(format!("mysql://nobody@127.0.0.1:{port}/landfall")).await, &["'nobody'", "does not let this user in"]);
+    let wrong = at(format!("mysql://secretive:wrong@127.0.0.1:{port}/landfall")).await;
+    says(&wrong, &["does not let this user in", "password_env"]);
+    assert!(!wrong.contains("wrong@"), "{wrong}");
+    says(&at(format!("mysql://landfall@127.0.0.1:{port}/landfall?sslmode=disabled")).await, &["'sslmode'", "ssl-mode"]);
+    says(&at(format!("mysql://landfall@127.0.0.1:{port}")).await, &["names no database"]);
+    says(&at("localhost/landfall".into()).await, &["mysql://user@host:port/database"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_encrypted_as_the_location_says() {
+    let made = MySql::new("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    let with = |host: &str, parameters: &str| {
+        let port = server().port().unwrap();
+        format!("mysql://secretive:open%20sesame@{host}:{port}/landfall?{parameters}")
+    };
+    made.rows(&format!("GRANT ALL ON {}.* TO secretive", made.database));
+    let ca = folder().join("ca.crt");
+    let ca = ca.display();
+    let table = format!("'table' '{}.t'", made.database);
+    for (name, host, parameters, is_good) in [
+        ("a", "127.0.0.1", String::new(), true),
+        ("b", "127.0.0.1", "ssl-mode=disabled".into(), true),
+        ("c", "127.0.0.1", "ssl-mode=required".into(), true),
+        ("d", "localhost", format!("ssl-mode=VERIFY_IDENTITY&ssl-ca={ca}"), true),
+        ("e", "127.0.0.1", format!("ssl-mode=verify_ca&ssl-ca={ca}"), true),
+        ("f", "127.0.0.1", "ssl-mode=verify_ca".into(), false),
+    ] {
+        let registered = made.register_at(&with(host, &parameters), name, "", &table).await;
+        assert_eq!(registered.is_ok(), is_good, "{parameters}: {registered:?}");
+        match registered {
+            Ok(()) => assert_eq!(made.read(&format!("SELECT * FROM {name}")).await, ["1"]),
+            Err(error) => says(&error.to_string(), &["no TLS", "ssl-ca"]),
+        }
+    }
+    // The server says so of its side.
+    let status = |parameters: &str| {
+        let url = with("127.0.0.1", parameters);
+        let options = "'table' 'session_status'";
+        let made = &made;
+        async move {
+            let create = format!(
+                "CREATE EXTERNAL TABLE s STORED AS MYSQL LOCATION '{}' OPTIONS ({options})",
+                url.replace("/landfall?", "/information_schema?")
+            );
+            let _ = made.sql("DROP TABLE IF EXISTS s").await;
+            made.sql(&create.replace("session_status", "SESSION_STATUS")).await.unwrap();
+            made.read("SELECT \"VARIABLE_VALUE\" FROM s WHERE \"VARIABLE_NAME\" = 'SSL_CIPHER'").await
+        }
+    };
+    assert_eq!(status("ssl-mode=disabled").await, [""]);
+    assert_ne!(status("").await, [""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_named() {
+    let made = MySql::new("CREATE TABLE t (id int); CREATE TABLE j (id int)");
+    made.rows(&format!("GRANT SELECT ON {0}.* TO reader; GRANT INSERT ON {0}.j TO reader", made.database));
+    made.register_at(&made.url_as("reader"), "t", "", "").await.unwrap();
+    says(&made.error("INSERT INTO t VALUES (1)").await, &["has not the right", "GRANT", "INSERT command denied"]);
+    assert!(made.read("SELECT * FROM t").await.is_empty());
+    made.register_at(&made.url_as("reader"), "j", "", "'job' 'load'").await.unwrap();
+    says(
+        &made.error("INSERT INTO j VALUES (1)").await,
+        &["landfall_ledger", "PRIMARY KEY (job, epoch)", "GRANT SELECT, INSERT, DELETE", "ledger_table"],
+    );
+    let error = made.register_at(&made.url_as("reader"), "made", "(a INT)", "").await.unwrap_err();
+    says(&error.to_string(), &["creating table made", "has not the right"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_says_so() {
+    let made = MySql::new("CREATE TABLE t (id int)");
+    made.rows(&format!("GRANT ALL ON {}.* TO single", made.database));
+    made.register_at(&made.url_as("single"), "t", "", "").await.unwrap();
+    let taken = Conn::from_url(made.url_as("single")).await.unwrap();
+    says(&made.error("INSERT INTO t VALUES (1)").await, &["takes no more connections"]);
+    taken.disconnect().await.unwrap();
+    made.sql("INSERT INTO t VALUES (1)").await.unwrap();
+    assert_eq!(made.rows("SELECT * FROM t"), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_locked_is_waited_for_as_long_as_the_option_says() {
+    let made = MySql::new("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)");
+    made.register("t", "", "'lock_timeout' '1s'").await.unwrap();
+    let mut holder = Conn::from_url(made.url()).await.unwrap();
+    holder.query_drop("BEGIN").await.unwrap();
+    holder.query_drop("UPDATE t SET n = 2").await.unwrap();
+    let began = Instant::now();
+    says(&made.error("REPLACE INTO t VALUES (1, 3)").await, &["another transaction", "'lock_timeout' (1s)"]);
+    says(&made.error("INSERT OVERWRITE t VALUES (1, 3)").await, &["deleting the old rows", "another transaction"]);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    holder.query_drop("ROLLBACK").await.unwrap();
+    made.sql("REPLACE INTO t VALUES (1, 3)").await.unwrap();
+    assert_eq!(made.rows("SELECT n FROM t"), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_is_an_error_that_says_to_run_it_again() {
+    let made = MySql::new("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    made.register("t", "", "'lock_timeout' '20s'").await.unwrap();
+    let mut other = Conn::from_url(made.url()).await.unwrap();
+    // Heavier than the other, so that the server chooses that one to die.
+    other.query_drop("BEGIN").await.unwrap();
+    other.query_drop("UPDATE t SET n = 9 WHERE id = 2").await.unwrap();
+    for id in 10..200 {
+        other.query_drop(format!("INSERT INTO t VALUES ({id}, 1)")).await.unwrap();
+    }
+    let wait = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        other.query_drop("UPDATE t SET n = 9 WHERE id = 1").await
+    };
+    let (said, waited) = tokio::join!(made.error("REPLACE INTO t VALUES (1, 5), (2, 5)"), wait);
+    says(&said, &["deadlock", "run it again"]);
+    waited.unwrap();
+    other.query_drop("ROLLBACK").await.unwrap();
+    assert_eq!(made.rows("SELECT * FROM t ORDER BY id"), ["1|1", "2|2"]);
+}
+
+/// An INSERT that goes on until somebody stops it.
+fn endless(options: &str, url: &str) -> Child {
+    let sql = format!(
+        "CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION '{url}' {options}; \
+         INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 100000000)"
+    );
+    Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .args(["sql", "-c", &sql])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(15), "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl MySql {
+    /// The sessions that load a table of this database.
+    fn loading(&self) -> Vec<String> {
+        self.rows(&format!(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{}' AND INFO LIKE 'LOAD DATA%'",
+            self.database
+        ))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_in_mid_load_leaves_nothing() {
+    let made = MySql::new("CREATE TABLE cut_here (id bigint, v text)");
+    let child = endless("OPTIONS ('table' 'cut_here')", &made.url());
+    wait_for("LOAD DATA", || !made.loading().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    for id in made.loading() {
+        made.rows(&format!("KILL {id}"));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    says(&String::from_utf8_lossy(&output.stderr), &["run it again"]);
+    assert_eq!(made.rows("SELECT count(*) FROM cut_here"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
+    let made = MySql::new("CREATE TABLE killed (id bigint, v text)");
+    for _ in 0..3 {
+        let mut child = endless("OPTIONS ('table' 'killed', 'job' 'load')", &made.url());
+        wait_for("LOAD DATA", || !made.loading().is_empty());
+        std::thread::sleep(Duration::from_millis(200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for("end of the session", || made.loading().is_empty());
+        assert_eq!(made.rows("SELECT count(*) FROM killed"), ["0"]);
+    }
+    made.register("t", "", "'table' 'killed', 'job' 'load'").await.unwrap();
+    made.sql("INSERT INTO t VALUES (1, 'once')").await.unwrap();
+    made.sql("INSERT INTO t VALUES (1, 'twice')").await.unwrap();
+    assert_eq!(made.rows("SELECT v FROM killed"), ["once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_in_mid_load_ends_the_write() {
+    let (cluster, url) = Cluster::start("mysql");
+    let parsed: url::Url = url.parse().unwrap();
+    let rows = |sql: &str| client(&parsed, "landfall", sql).unwrap();
+    rows("CREATE TABLE t (id bigint, v text)");
+    let child = endless("", &url);
+    let loading = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'LOAD DATA%'";
+    wait_for("LOAD DATA", || rows(loading) != ["0"]);
+    cluster.stop();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run it again"]);
+    cluster.resume();
+    assert_eq!(rows("SELECT count(*) FROM t"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_a_statement_that_the_server_works_on() {
+    let made = MySql::new(
+        "CREATE TABLE slow (id int PRIMARY KEY); \
+         CREATE TRIGGER sleep BEFORE INSERT ON slow FOR EACH ROW SET NEW.id = NEW.id + sleep(60)",
+    );
+    let busy = || {
+        let sleeping =
+            "SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE = 'User sleep'";
+        made.rows(sleeping) != ["0"]
+    };
+    for statement in ["INSERT INTO t VALUES (1)", "REPLACE INTO t VALUES (1)"] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION '{}' OPTIONS ('table' 'slow'); {statement}",
+            made.url()
+        );
+        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["sql", "-c", &sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for("sleep", busy);
+        let began = Instant::now();
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(20), "{statement} went on");
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, nothing was written"]);
+        wait_for("end of it", || !busy());
+        assert_eq!(made.rows("SELECT count(*) FROM slow"), ["0"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_rolls_back() {
+    let (cluster, url) = Cluster::start("mysql");
+    // A file system of a few megabytes for one table; only root may make one.
+    let space = cluster.folder.path().join("space");
+    std::fs::create_dir(&space).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).arg(&space).stderr(Stdio::null()).status().is_ok_and(|run| run.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) {
+        println!("skipped: a small file system can be mounted by root only");
+        return;
+    }
+    assert!(run("chown", &[&format!("--reference={}", cluster.folder.path().join("data").display())]));
+    let parsed: url::Url = url.parse().unwrap();
+    let rows = |sql: &str| client(&parsed, "landfall", sql).unwrap();
+    let place = space.display();
+    rows(&format!("CREATE TABLE t (id bigint PRIMARY KEY, v varchar(200)) DATA DIRECTORY = '{place}'"));
+    let context = session();
+    let create = format!("CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION '{url}' OPTIONS ('writers' '1')");
+    context.sql(&create).await.unwrap();
+    let insert = "INSERT INTO t SELECT value, repeat('x', 150) FROM generate_series(1, 200000)";
+    let said = error(&context, insert).await;
+    let left = rows("SELECT count(*) FROM t");
+    cluster.stop();
+    assert!(run("umount", &["-l"]));
+    says(&said, &["full", "make room"]);
+    assert_eq!(left, ["0"]);
+}
