@@ -10,9 +10,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion_landfall::SinkOptions;
+use datafusion_landfall::mysql::{FileEncoder, MySql};
 use datafusion_landfall::postgres::{CopyEncoder, Postgres};
 use pgpq::ArrowToPostgresBinaryEncoder;
 use tokio_util::bytes::BytesMut;
@@ -20,12 +22,79 @@ use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
 use crate::events;
+use crate::mysql::LazyMySql;
 use crate::pairs::Pairs;
 use crate::server::{LazyServer, Server};
 
-pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
+pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql: &LazyMySql) {
     table(criterion, server, "events", 3.0, 1_000_000, &|| events::batches(1_000_000));
     table(criterion, server, "lineitem", 2.0, 600_572, &lineitem);
+    file(criterion, mysql);
+}
+
+/// Lines for LOAD DATA, against `format!` and chrono.
+fn file(criterion: &mut Criterion, mysql: &LazyMySql) {
+    let batches = LazyCell::new(|| events::batches(1_000_000));
+    let landfall = LazyCell::new(|| {
+        mysql.execute(&[
+            "DROP TABLE IF EXISTS bench_encode",
+            "CREATE TABLE bench_encode (id bigint NOT NULL, user_id bigint NOT NULL, kind varchar(40) NOT NULL, \
+             amount double, ts datetime(6) NOT NULL)",
+        ]);
+        let database = MySql::try_new(&mysql.url, &SinkOptions::new()).expect("a database");
+        let encoder = FileEncoder::connect(&database, "bench_encode", events::schema());
+        let mut encoder = mysql.runtime.block_on(encoder).expect("an encoder");
+        mysql.execute(&["DROP TABLE bench_encode"]);
+        for batch in &*batches {
+            let mut ours = Vec::new();
+            encoder.encode(batch, |piece| ours.extend_from_slice(piece)).expect("a batch");
+            assert_same_numbers(&ours, formatted(batch).as_bytes());
+        }
+        RefCell::new(encoder)
+    });
+    Pairs { name: "encode/mysql", beside: "format! and chrono", rows: 1_000_000, bar: Some(3.0) }.measure(
+        criterion,
+        || {
+            timed(&batches, |batch| {
+                black_box(formatted(batch));
+            })
+        },
+        || {
+            let encoder = &mut *landfall.borrow_mut();
+            timed(&batches, |batch| {
+                let piece = |piece: &[u8]| {
+                    black_box(piece);
+                };
+                encoder.encode(batch, piece).expect("a batch");
+            })
+        },
+    );
+}
+
+/// The lines of a batch, as one writes them when nobody measures.
+pub fn formatted(batch: &RecordBatch) -> String {
+    let ids = batch.column(0).as_primitive::<Int64Type>();
+    let users = batch.column(1).as_primitive::<Int64Type>();
+    let kinds = batch.column(2).as_string_view();
+    let amounts = batch.column(3).as_primitive::<Float64Type>();
+    let timestamps = batch.column(4).as_primitive::<TimestampMicrosecondType>();
+    let mut lines = String::new();
+    for row in 0..batch.num_rows() {
+        let amount = if amounts.is_valid(row) { format!("{}", amounts.value(row)) } else { "\\N".into() };
+        let at = timestamp_us_to_datetime(timestamps.value(row)).expect("a time");
+        let at = at.format("%Y-%m-%d %H:%M:%S%.6f");
+        lines += &format!("{}\t{}\t{}\t{amount}\t{at}\n", ids.value(row), users.value(row), kinds.value(row));
+    }
+    lines
+}
+
+/// The same lines, but that a whole number can be written with `.0` behind it.
+fn assert_same_numbers(ours: &[u8], theirs: &[u8]) {
+    let fields = |lines: &[u8]| -> Vec<String> {
+        let fields = lines.split(|byte| matches!(byte, b'\t' | b'\n'));
+        fields.map(|field| String::from_utf8_lossy(field).trim_end_matches(".0").to_owned()).collect()
+    };
+    assert!(fields(ours) == fields(theirs), "the lines differ");
 }
 
 /// The table of TPC-H at scale factor 0.1.

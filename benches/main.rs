@@ -6,6 +6,7 @@ mod columnar_vs_row;
 mod encode;
 mod events;
 mod memory;
+mod mysql;
 mod pairs;
 mod scan;
 mod server;
@@ -18,9 +19,10 @@ use criterion::Criterion;
 fn main() {
     // Stopped at the end of this function, whatever happens.
     let server = LazyCell::new(server::Server::start as fn() -> _);
+    let mysql = LazyCell::new(mysql::MySql::start as fn() -> _);
     let mut criterion = Criterion::default().configure_from_args();
-    encode::benches(&mut criterion, &server);
-    columnar_vs_row::benches(&mut criterion, &server);
+    encode::benches(&mut criterion, &server, &mysql);
+    columnar_vs_row::benches(&mut criterion, &server, &mysql);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server);

@@ -32,7 +32,7 @@ impl Server {
         let folder = match (named, &server.own) {
             (Some(named), _) => named,
             (None, Some(own)) => {
-                assert!(script("start", own.path()), "tests/postgres did not start a server");
+                assert!(script("postgres", "start", own.path()), "tests/postgres did not start a server");
                 own.path().to_owned()
             }
             (None, None) => unreachable!("one of the two is there"),
@@ -69,7 +69,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(own) = &self.own {
-            script("stop", own.path());
+            script("postgres", "stop", own.path());
         }
     }
 }
@@ -78,8 +78,9 @@ pub async fn execute(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.expect(sql);
 }
 
-fn script(verb: &str, folder: &Path) -> bool {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
+/// Runs a script of tests/ that starts and stops a server.
+pub fn script(server: &str, verb: &str, folder: &Path) -> bool {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(server);
     let run = Command::new(script).arg(verb).arg(folder).stdout(std::process::Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }

@@ -33,6 +33,7 @@
 //! | --- | --- | --- |
 //! | `SQLITE` | a path, or `sqlite:path` | `sqlite` |
 //! | `POSTGRES` | `postgres://user@host:port/database?sslmode=…`; what is left out is taken from libpq's environment | `postgres` |
+//! | `MYSQL` | `mysql://user@host:port/database?ssl-mode=…`, or `mariadb://…` | `mysql` |
 //! | `FANOUT` | names of tables that are registered: `a, b` | [below](#several-writers-several-databases) |
 //!
 //! Columns that are left out are taken from the table in the database. Where they are given and the table is not
@@ -42,14 +43,14 @@
 //! * `INSERT INTO t` appends. `INSERT OVERWRITE t` deletes the old rows in the same transaction. `REPLACE INTO t`
 //!   replaces, by the key, whole rows: columns that are not written get their defaults.
 //!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it. PostgreSQL truncates the table
-//!   instead where nothing refers to it, reads it or has a trigger on DELETE.
+//!   instead where nothing refers to it, reads it or has a trigger on DELETE; MySQL never does, as that would commit.
 //! * Of rows with one key the last one wins; where `on_conflict` is `ignore`, the first. Rows arrive in the order of ORDER BY, else of the scan that they are from;
 //!   what joins and aggregates produce has none.
 //! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
 //! * `DataFrame::write_table` writes by column names, in any order.
 //! * A value is stored unchanged or not at all: what does not fit is an error that names row and column, and the
 //!   statement is rolled back. In SQL, DataFusion
-//!   casts the query's columns to the table's types first, as EXPLAIN shows; `write_table` does not. How each type is stored: `sqlite::types`, `postgres::types`.
+//!   casts the query's columns to the table's types first, as EXPLAIN shows; `write_table` does not. How each type is stored: `sqlite::types`, `postgres::types`, `mysql::types`.
 //!
 //! # Options
 //!
@@ -80,7 +81,7 @@
 //!
 //! # Several writers, several databases
 //!
-//! For more than 65,536 rows that come fast, a plain PostgreSQL table gets several writers by itself, each a connection
+//! For more than 65,536 rows that come fast, a plain table of PostgreSQL or MySQL gets several writers by itself, each a connection
 //! with a branch of one global transaction: batches go to them in turn, or rows by their key where there is one. It keeps
 //! one writer where several would show: under `on_conflict` and REPLACE INTO, under ORDER BY, where the server numbers the
 //! rows or fills in other columns, where the ledger cannot be created. The option `writers` asks for them there, too; two
@@ -95,7 +96,8 @@
 //!
 //! Several branches commit in two phases: all prepare, the decision is written down once, all are told. For that
 //! PostgreSQL needs `max_prepared_transactions` as large as the number of branches that are prepared at once; where it is
-//! 0 (as it is unless somebody set it) a table has one writer, and the program says so. One database that commits in one
+//! 0 (as it is unless somebody set it) a table has one writer, and the program says so. MySQL needs the privilege
+//! XA_RECOVER_ADMIN, MariaDB nothing from version 10.5 on. One database that commits in one
 //! phase can take part, as the last agent: SQLite, or the first member. Between the first branch's commit and the last one's a reader may see some of
 //! it.
 //!
@@ -120,9 +122,9 @@
 //!
 //! # Features
 //!
-//! `sqlite` and `postgres` are databases; `cloud` is decision logs in `s3://`, `gs://` and `az://`; `cli` is the program
+//! `sqlite`, `postgres` and `mysql` are databases; `cloud` is decision logs in `s3://`, `gs://` and `az://`; `cli` is the program
 //! `landfall`, with `cloud` and DataFusion's functions and file formats for it. All are on by default. `failpoints` lets
-//! a test end the process at a step of the protocol ([`xa::POINTS`]). `mysql` is a reserved name and turns on nothing yet.
+//! a test end the process at a step of the protocol ([`xa::POINTS`]).
 //!
 //! # Layout
 //!
@@ -133,6 +135,7 @@
 //! provider                the DataFusion face: factory, table, fanout, agreement, sink, scan, pushdown, defaults
 //! pipeline    sqlite      from a stream to a commit: run, dispatch, writer │ databases: types, encode, decode, branch,
 //!             postgres    resource, …
+//!             mysql
 //! log                     decision logs: the ledger of a database, an object store
 //! sql                     tables and statements of SQL databases
 //! columnar                work on arrays that needs no database
@@ -142,7 +145,10 @@
 //! ```
 
 // What one database alone needs has nobody to call it where that is left out.
-#![cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports, unused_variables))]
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    allow(dead_code, unused_imports, unused_variables)
+)]
 
 #[cfg(feature = "cli")]
 pub mod cli;

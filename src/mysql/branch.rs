@@ -15,6 +15,7 @@ use crate::xa::{WriteSpec, Xid};
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 
 /// Encodes the rows of one branch.
+#[derive(Debug)]
 pub(super) struct TextRows {
     targets: Targets<Encoder>,
     frame: Arc<Frame>,
@@ -22,8 +23,14 @@ pub(super) struct TextRows {
 
 pub(super) async fn start(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<MySqlBranch> {
     let (writer, targets) = Writer::begin(database, xid, spec).await?;
-    let encoder = TextRows { targets, frame: writer.frame() };
+    let encoder = TextRows::new(targets, writer.frame());
     Ok(BulkBranch::start(xid, encoder, writer))
+}
+
+impl TextRows {
+    pub(super) fn new(targets: Targets<Encoder>, frame: Arc<Frame>) -> Self {
+        Self { targets, frame }
+    }
 }
 
 impl RowEncoder for TextRows {

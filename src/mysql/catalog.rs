@@ -186,7 +186,8 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         _ => false,
     };
     let mut kind = kind(&sql_type);
-    if matches!(kind, Kind::Text(_)) && json_checks.contains(&format!("json_valid(`{}`)", name.replace('`', "``"))) {
+    // The server quotes as the session does.
+    if matches!(kind, Kind::Text(_)) && json_checks.contains(&format!("json_valid({})", quote(&name))) {
         kind = Kind::Json;
     }
     let nullable = text(row, 2)? == "YES";

@@ -7,6 +7,7 @@ use mysql_async::{DriverError, IoError, ServerError};
 
 use super::MySql;
 use crate::error::{Error, ErrorKind};
+use crate::sql::lost_connection;
 
 /// There is no such prepared branch (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
@@ -26,7 +27,7 @@ impl MySql {
                 self.no_tls().with_source(error)
             }
             mysql_async::Error::Io(IoError::Io(error)) => {
-                Error::new(ErrorKind::Unavailable, self.lost(&error)).with_source(error)
+                Error::new(ErrorKind::Unavailable, lost_connection(&location, &error)).with_source(error)
             }
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => self.no_tls(),
             mysql_async::Error::Driver(DriverError::ConnectionClosed) => Error::new(
@@ -43,19 +44,6 @@ impl MySql {
             ErrorKind::Access,
             format!("no TLS with {location}: check ssl-mode, ssl-ca and the name in the server's certificate"),
         )
-    }
-
-    fn lost(&self, error: &io::Error) -> String {
-        let location = self.location_text();
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                format!("no server at {location}: check host and port, and that it is running")
-            }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                format!("the connection to {location} was lost: look at the server's log, and run it again")
-            }
-            _ => format!("{location} cannot be reached"),
-        }
     }
 
     fn refused(&self, error: &ServerError) -> Error {

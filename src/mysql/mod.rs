@@ -37,6 +37,7 @@ mod decode;
 mod encode;
 mod error;
 mod fields;
+mod file;
 pub mod flavor;
 mod ledger;
 mod resource;
@@ -54,6 +55,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
+
+pub use file::FileEncoder;
 
 use self::catalog::text;
 use self::flavor::Flavor;

@@ -12,7 +12,7 @@ use super::error::XAER_NOTA;
 use super::fields::Style;
 use super::{Connection, MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Comparison, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
 use crate::xa::{
     Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
@@ -201,15 +201,7 @@ impl Database for MySql {
 
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
         let server = server_type(column).ok()?;
-        let column = column.clone();
-        server.reads_as(wanted).then(|| match *wanted == column.data_type {
-            true => column,
-            // JSON's null is read as NULL, which it is not in the database.
-            false if wanted.is_nested() => {
-                Column { data_type: wanted.clone(), comparison: Comparison::Nothing, ..column }
-            }
-            false => Column { data_type: wanted.clone(), comparison: Comparison::Differs, ..column },
-        })
+        server.reads_as(wanted).then(|| column.read_as(wanted))
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

@@ -1,36 +1,22 @@
 //! Reads rows as batches, in a task of its own, a few batches ahead of whoever consumes them.
 
 use arrow::array::ArrayRef;
-use futures::stream;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
-use tokio::sync::mpsc;
 
 use super::MySql;
 use super::catalog::server_type;
 use super::decode::decode;
 use super::statements::select;
 use crate::error::Result;
-use crate::sql::{BatchStream, Dialect, Parameter, Query};
-
-/// Batches that are read ahead.
-const READ_AHEAD: usize = 2;
+use crate::sql::{BatchStream, Batches, Dialect, Parameter, Query, read_ahead};
 
 /// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-type Batches = mpsc::Sender<Result<arrow::array::RecordBatch>>;
-
 pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    tokio::spawn(async move {
-        if let Err(error) = read(&database, &query, &sender).await {
-            let error = error.with_context(format!("reading table {}", query.table.name));
-            // Nobody waits for it any more where this fails.
-            let _ = sender.send(Err(error)).await;
-        }
-    });
-    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+    let table = query.table.name.clone();
+    read_ahead(table, async move |batches| read(&database, &query, &batches).await)
 }
 
 async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {

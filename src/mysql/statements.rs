@@ -41,48 +41,55 @@ pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
 
 /// The way of a write's rows, and what stands around them.
 pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
-    let relation = relation(table)?;
-    let (style, name) = (style(relation.server, spec), relation.name.quoted());
-    let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
-    Ok(match style {
-        Style::File => {
-            let (mut fields, mut set) = (Vec::new(), Vec::new());
-            for (index, (field, quoted)) in spec.columns.fields().iter().zip(&names).enumerate() {
-                let made = |variable: &str| match table.column(field.name()).map(server_type) {
-                    Some(Ok(server)) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
-                    // Its field would be taken for the bits themselves.
-                    Some(Ok(server)) if matches!(server.kind, Kind::Bit(_)) => {
-                        Some(format!("CAST({variable} AS UNSIGNED)"))
-                    }
-                    _ => None,
-                };
-                let variable = format!("@landfall_{index}");
-                match made(&variable) {
-                    Some(value) => {
-                        set.push(format!("{quoted} = {value}"));
-                        fields.push(variable);
-                    }
-                    None => fields.push(quoted.clone()),
-                }
+    let server = relation(table)?.server;
+    match style(server, spec) {
+        Style::File => load(table, spec),
+        Style::Literal => insert(table, spec),
+    }
+}
+
+/// LOAD DATA. Bytes are stored as they are, and as texts they must be of UTF-8.
+pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+    let (mut fields, mut set) = (Vec::new(), Vec::new());
+    for (index, field) in spec.columns.fields().iter().enumerate() {
+        let (quoted, variable) = (quote(field.name()), format!("@landfall_{index}"));
+        let server = table.column(field.name()).map(server_type).transpose()?;
+        let made = match server {
+            Some(server) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
+            // Its field would be taken for the bits themselves.
+            Some(server) if matches!(server.kind, Kind::Bit(_)) => Some(format!("CAST({variable} AS UNSIGNED)")),
+            _ => None,
+        };
+        match made {
+            Some(value) => {
+                set.push(format!("{quoted} = {value}"));
+                fields.push(variable);
             }
-            let set = if set.is_empty() { String::new() } else { format!(" SET {}", set.join(", ")) };
-            // Bytes are stored as they are, and as texts they must be of UTF-8.
-            let load = format!(
-                "LOAD DATA LOCAL INFILE 'landfall' INTO TABLE {name} CHARACTER SET binary FIELDS TERMINATED BY X'09' \
-                 ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({}){set}",
-                fields.join(", ")
-            );
-            let (head, tail) = (String::new(), String::new());
-            (Way::Load(load), Arc::new(Frame { style, head, tail, bytes: PIECE_BYTES, most: usize::MAX }))
+            None => fields.push(quoted),
         }
-        Style::Literal => {
-            let head = format!("INSERT INTO {name} ({}) VALUES ", names.join(", "));
-            let tail = on_duplicate_key(table, relation, spec);
-            // The server wants some room beside the statement.
-            let most = relation.server.max_allowed_packet.saturating_sub(1_024);
-            (Way::Insert, Arc::new(Frame { style, head, tail, bytes: most.min(INSERT_BYTES), most }))
-        }
-    })
+    }
+    let set = if set.is_empty() { String::new() } else { format!(" SET {}", set.join(", ")) };
+    let load = format!(
+        "LOAD DATA LOCAL INFILE 'landfall' INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY X'09' \
+         ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({}){set}",
+        relation(table)?.name.quoted(),
+        fields.join(", ")
+    );
+    let (head, tail) = (String::new(), String::new());
+    let frame = Frame { style: Style::File, head, tail, bytes: PIECE_BYTES, most: usize::MAX };
+    Ok((Way::Load(load), Arc::new(frame)))
+}
+
+/// An INSERT of many rows.
+fn insert(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+    let relation = relation(table)?;
+    let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
+    let head = format!("INSERT INTO {} ({}) VALUES ", relation.name.quoted(), names.join(", "));
+    let tail = on_duplicate_key(table, relation, spec);
+    // The server wants some room beside the statement.
+    let most = relation.server.max_allowed_packet.saturating_sub(1_024);
+    let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(INSERT_BYTES), most };
+    Ok((Way::Insert, Arc::new(frame)))
 }
 
 /// What an upsert does with a row whose key is there. The key itself is never set: it is equal already. REPLACE sets

@@ -6,9 +6,8 @@ use arrow::datatypes::SchemaRef;
 use super::Postgres;
 use super::cells::{HEADER, Rows, TRAILER};
 use super::encode::{Encoder, Form};
-use super::statements::insertion;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Targets;
+use crate::sql::{Targets, insertion};
 
 /// Encodes batches for `COPY … FROM STDIN (FORMAT BINARY)` into one table. The data of a statement are
 /// [`CopyEncoder::HEADER`], any number of encoded batches, and [`CopyEncoder::TRAILER`].

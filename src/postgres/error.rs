@@ -7,6 +7,7 @@ use sqlx::postgres::PgDatabaseError;
 
 use super::Postgres;
 use crate::error::{Error, ErrorKind};
+use crate::sql::lost_connection;
 
 impl Postgres {
     /// An error of this database.
@@ -18,7 +19,9 @@ impl Postgres {
                 Err(error) => Error::new(ErrorKind::Database, location).with_source(error.to_string()),
             },
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => self.no_tls().with_source(error),
-            sqlx::Error::Io(error) => Error::new(ErrorKind::Unavailable, self.lost(&error)).with_source(error),
+            sqlx::Error::Io(error) => {
+                Error::new(ErrorKind::Unavailable, lost_connection(&location, &error)).with_source(error)
+            }
             sqlx::Error::Tls(error) => self.no_tls().with_source(error),
             sqlx::Error::Configuration(error) => {
                 Error::config(format!("connecting to {location}: check LOCATION")).with_source(error)
@@ -41,19 +44,6 @@ impl Postgres {
             ErrorKind::Access,
             format!("no TLS with {location}: check sslmode, sslrootcert and the name in the server's certificate"),
         )
-    }
-
-    fn lost(&self, error: &io::Error) -> String {
-        let location = self.location_text();
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                format!("no server at {location}: check host and port, and that it is running")
-            }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                format!("the connection to {location} was lost: look at the server's log, and run it again")
-            }
-            _ => format!("{location} cannot be reached"),
-        }
     }
 
     fn refused(&self, error: &PgDatabaseError) -> Error {

@@ -1,8 +1,7 @@
 //! Reads rows as batches, in a task of its own, a few batches ahead of whoever consumes them.
 
 use arrow::array::ArrayRef;
-use futures::{TryStreamExt, stream};
-use tokio::sync::mpsc;
+use futures::TryStreamExt;
 
 use super::Postgres;
 use super::catalog::server_type;
@@ -10,23 +9,11 @@ use super::decode::decode;
 use super::rows::Rows;
 use super::statements::select;
 use crate::error::Result;
-use crate::sql::{BatchStream, Dialect, Query};
-
-/// Batches that are read ahead.
-const READ_AHEAD: usize = 2;
-
-type Batches = mpsc::Sender<Result<arrow::array::RecordBatch>>;
+use crate::sql::{BatchStream, Batches, Dialect, Query, read_ahead};
 
 pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    tokio::spawn(async move {
-        if let Err(error) = read(&database, &query, &sender).await {
-            let error = error.with_context(format!("reading table {}", query.table.name));
-            // Nobody waits for it any more where this fails.
-            let _ = sender.send(Err(error)).await;
-        }
-    });
-    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+    let table = query.table.name.clone();
+    read_ahead(table, async move |batches| read(&database, &query, &batches).await)
 }
 
 async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<()> {

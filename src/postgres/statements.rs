@@ -1,9 +1,5 @@
 //! The statements of one write.
 
-use std::sync::Arc;
-
-use arrow::datatypes::SchemaRef;
-
 use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use super::types::Kind;
@@ -161,19 +157,6 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     });
     let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
-}
-
-/// A plain write of these columns.
-pub(super) fn insertion(table: &Table, columns: SchemaRef) -> WriteSpec {
-    WriteSpec {
-        table: table.name.clone(),
-        columns,
-        existing: Existing::Keep,
-        on_conflict: OnConflict::Error,
-        key: Vec::new(),
-        protocol: Protocol::OnePhase,
-        stats: Arc::default(),
-    }
 }
 
 /// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to

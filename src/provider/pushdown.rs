@@ -226,6 +226,8 @@ impl<'t> Scope<'t> {
     fn comparable(self, name: &ColumnName, op: Operator) -> Option<&'t Column> {
         self.find(name).filter(|column| match column.comparison {
             Comparison::Exact => true,
+            // It has no NaN, and a literal zero is not pushed.
+            Comparison::Float if self.dialect == Dialect::MySql => true,
             Comparison::Equality | Comparison::Float => matches!(op, Operator::Eq | Operator::NotEq),
             Comparison::IsoText | Comparison::Folded | Comparison::Differs | Comparison::Nothing => false,
         })

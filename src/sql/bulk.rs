@@ -1,6 +1,7 @@
 //! A branch that encodes rows where they come from, and sends them from a task of its own: what the bulk paths of the
 //! servers have in common.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -80,6 +81,19 @@ pub(crate) trait RowSender: Send + Sized + 'static {
 pub(crate) trait Session: Clone + Send + Sync {
     /// Cancels the statement that runs in it, if one does.
     async fn cancel(&self);
+}
+
+/// What is said of a connection that failed so.
+pub(crate) fn lost_connection(location: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+            format!("no server at {location}: check host and port, and that it is running")
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+            format!("the connection to {location} was lost: look at the server's log, and run it again")
+        }
+        _ => format!("{location} cannot be reached"),
+    }
 }
 
 /// The error of a commit whose connection was lost before the answer.

@@ -7,6 +7,10 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use futures::Stream;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use futures::stream;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use tokio::sync::mpsc;
 
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
@@ -119,6 +123,27 @@ pub struct Query {
     pub schema: SchemaRef,
     /// Rows in a batch, at most.
     pub batch_size: usize,
+}
+
+/// Batches on their way to whoever consumes them; closed when nobody does any more.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) type Batches = mpsc::Sender<Result<RecordBatch>>;
+
+/// Reads in a task of its own, a few batches ahead of whoever consumes them.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn read_ahead<F>(table: String, read: impl FnOnce(Batches) -> F + Send + 'static) -> BatchStream
+where
+    F: Future<Output = Result<()>> + Send,
+{
+    const BATCHES: usize = 2;
+    let (sender, receiver) = mpsc::channel(BATCHES);
+    tokio::spawn(async move {
+        if let Err(error) = read(sender.clone()).await {
+            // Nobody waits for it any more where this fails.
+            let _ = sender.send(Err(error.with_context(format!("reading table {table}")))).await;
+        }
+    });
+    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
 }
 
 impl Query {

@@ -18,6 +18,20 @@ pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usi
     )
 }
 
+/// A plain write of these columns.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn insertion(table: &Table, columns: arrow::datatypes::SchemaRef) -> WriteSpec {
+    WriteSpec {
+        table: table.name.clone(),
+        columns,
+        existing: crate::xa::Existing::Keep,
+        on_conflict: OnConflict::Error,
+        key: Vec::new(),
+        protocol: crate::xa::Protocol::OnePhase,
+        stats: std::sync::Arc::default(),
+    }
+}
+
 /// ` ON CONFLICT …` as `spec` says; nothing where a conflict is an error.
 ///
 /// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written

@@ -10,11 +10,15 @@ mod table;
 mod targets;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use bulk::{BulkBranch, EncodedRows, Piece, RowEncoder, RowSender, Session, lost_commit};
+pub(crate) use bulk::{BulkBranch, EncodedRows, Piece, RowEncoder, RowSender, Session, lost_commit, lost_connection};
 pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use database::{Batches, read_ahead};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use insert::insertion;
 pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;

@@ -84,6 +84,20 @@ pub struct Column {
     pub detail: Detail,
 }
 
+impl Column {
+    /// The column, read as another type by its backend's decoder.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn read_as(&self, wanted: &DataType) -> Self {
+        let comparison = match *wanted == self.data_type {
+            true => self.comparison,
+            // JSON's null is read as NULL, which it is not in the database.
+            false if wanted.is_nested() => Comparison::Nothing,
+            false => Comparison::Differs,
+        };
+        Self { data_type: wanted.clone(), comparison, ..self.clone() }
+    }
+}
+
 /// A table that is there.
 #[derive(Debug, Clone)]
 pub struct Table {

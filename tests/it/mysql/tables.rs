@@ -256,7 +256,7 @@ async fn filters_order_and_limits_are_pushed_down_where_they_mean_the_same() {
         "CREATE TABLE t (id bigint PRIMARY KEY, c int, name varchar(30), exact varchar(30) COLLATE utf8mb4_nopad_bin, \
          d double, day date, at datetime(6), tz timestamp(6), price decimal(10,2), ok tinyint(1)); \
          INSERT INTO t VALUES (1, NULL, 'Ada', 'Ada', 0.5, '2020-02-29', '2020-02-29 12:00:00.5', '2020-02-29 12:00:00', 9.99, 1), \
-            (2, 5, 'ada ', 'ada ', -0.0, '1999-12-31', '1999-12-31 23:59:59.999999', '2000-01-01', 10, 0), \
+            (2, 5, 'ada ', 'ada ', -0e0, '1999-12-31', '1999-12-31 23:59:59.999999', '2000-01-01', 10, 0), \
             (3, 4, 'O''Brien \\\\', 'ada', 7, NULL, NULL, NULL, NULL, NULL)",
     );
     server.register("t", "", "").await.unwrap();
@@ -268,7 +268,8 @@ async fn filters_order_and_limits_are_pushed_down_where_they_mean_the_same() {
         ("exact = 'ada'", "`exact` = ?", "3"),
         ("exact > 'Z'", "`exact` > ?", "2,3"),
         ("d >= 0.5", "`d` >= ?", "1,3"),
-        ("d > -1.0", "`d` >= ?", "1,2,3"),
+        ("d > -1.0", "`d` > ?", "1,2,3"),
+        ("d >= 0.0", "`d` >= ?", "1,3"),
         ("day = DATE '2020-02-29'", "DATE'2020-02-29'", "1"),
         ("at < TIMESTAMP '2000-01-01'", "TIMESTAMP'2000-01-01 00:00:00", "2"),
         ("tz = TIMESTAMP '2020-02-29T12:00:00Z'", "TIMESTAMP'2020-02-29 12:00:00", "1"),

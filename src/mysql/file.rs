@@ -1,0 +1,56 @@
+//! Batches as the file of a LOAD DATA statement, for who sends them himself.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::MySql;
+use super::branch::TextRows;
+use super::fields::Style;
+use super::statements::{Way, load};
+use crate::error::{Error, Result};
+use crate::sql::{EncodedRows, RowEncoder};
+
+/// Encodes batches for the LOAD DATA statement of one table. Its file is any number of encoded batches.
+#[derive(Debug)]
+pub struct FileEncoder {
+    statement: String,
+    rows: TextRows,
+    buffer: Vec<u8>,
+}
+
+impl FileEncoder {
+    /// An encoder of batches with these columns for `table`, whose server types are read from the catalog.
+    ///
+    /// # Errors
+    /// `Schema` where the table is not there or a column has no encoder.
+    pub async fn connect(database: &MySql, table: &str, columns: SchemaRef) -> Result<Self> {
+        let Some(table) = database.describe(table).await? else {
+            return Err(Error::schema(format!("there is no table {table}")));
+        };
+        let spec = crate::sql::insertion(&table, columns);
+        let targets = database.targets(&table, &spec, Style::File)?;
+        let (Way::Load(statement), frame) = load(&table, &spec)? else {
+            return Err(Error::internal("a file is no statement"));
+        };
+        Ok(Self { statement, rows: TextRows::new(targets, Arc::clone(&frame)), buffer: Vec::new() })
+    }
+
+    /// The statement that the file is for, in a session whose `sql_mode` has ANSI_QUOTES and NO_BACKSLASH_ESCAPES.
+    pub fn statement(&self) -> &str {
+        &self.statement
+    }
+
+    /// Encodes a batch, and hands it over in pieces of whole rows.
+    ///
+    /// # Errors
+    /// `Encode` or `Constraint`, naming row and column, where a value cannot be stored.
+    pub fn encode(&mut self, batch: &RecordBatch, mut piece: impl FnMut(&[u8])) -> Result<()> {
+        let mut rows = self.rows.encode(batch)?;
+        while rows.write(&mut self.buffer)?.is_some() {
+            piece(&self.buffer);
+        }
+        Ok(())
+    }
+}
