@@ -3,8 +3,8 @@
 use std::cell::LazyCell;
 use std::path::PathBuf;
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -39,7 +39,7 @@ impl MySql {
             (None, None) => unreachable!("one of the two is there"),
         };
         let port = std::fs::read_to_string(folder.join("port")).expect("the port of the server");
-        server.url = format!("mysql://landfall@127.0.0.1:{}/landfall", port.trim());
+        server.url = format!("mysql://landfall@127.0.0.1:{}/landfall?ssl-mode=disabled", port.trim());
         server
     }
 
@@ -64,14 +64,11 @@ impl MySql {
         })
     }
 
-    /// A session as the benches' own side has it: with nothing that Landfall's would not have.
+    /// A session as the benches' own side has it.
     pub async fn connect(&self) -> Conn {
-        Conn::new(
-            mysql_async::OptsBuilder::from_opts(mysql_async::Opts::from_url(&self.url).expect("a URL"))
-                .prefer_socket(false),
-        )
-        .await
-        .expect("a connection")
+        let (url, _) = self.url.split_once('?').expect("parameters");
+        let options = OptsBuilder::from_opts(Opts::from_url(url).expect("a URL"));
+        Conn::new(options.prefer_socket(false)).await.expect("a connection")
     }
 }
 

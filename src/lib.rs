@@ -82,7 +82,8 @@
 //! # Several writers, several databases
 //!
 //! For more than 65,536 rows that come fast, a plain table of PostgreSQL or MySQL gets several writers by itself, each a connection
-//! with a branch of one global transaction: batches go to them in turn, or rows by their key where there is one. It keeps
+//! with a branch of one global transaction (of MySQL only where there are four cores or more, as each keeps a core of the
+//! server busy): batches go to them in turn, or rows by their key where there is one. It keeps
 //! one writer where several would show: under `on_conflict` and REPLACE INTO, under ORDER BY, where the server numbers the
 //! rows or fills in other columns, where the ledger cannot be created. The option `writers` asks for them there, too; two
 //! transactions that then upsert the same keys at once can wait for each other until `lock_timeout`. Tables with triggers,

@@ -201,6 +201,8 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
     let is_converted = match kind {
         // A text in its own right, which must be of UTF-8.
         Kind::Json => character_set.is_empty(),
+        // Bytes would be taken for the value itself.
+        Kind::Uuid | Kind::Inet => true,
         _ => !["", "utf8mb4", "utf8mb3", "utf8"].contains(&character_set.as_str()),
     };
     let by_bytes = collation.ends_with("_nopad_bin") || collation == "utf8mb4_0900_bin";

@@ -1,10 +1,11 @@
 //! The values of a column to an Arrow array.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryArray, PrimitiveArray,
-    StringViewArray, StringViewBuilder,
+    ArrayRef, ArrowPrimitiveType, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
+    PrimitiveArray, StringViewArray, StringViewBuilder,
 };
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{
@@ -15,7 +16,7 @@ use mysql_async::{Row, Value};
 use uuid::Uuid;
 
 use super::types::{Kind, ServerType};
-use crate::columnar::{from_text, json, recode};
+use crate::columnar::{each, from_text, json, recode};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Decodes a column of rows as `to`, one of the types that [`ServerType::reads_as`].
@@ -38,6 +39,14 @@ pub(super) fn decode(rows: &[Row], column: usize, server: &ServerType, to: &Data
             Value::Double(value) => Some(*value),
             _ => None,
         }),
+        (Kind::Decimal(_, _), Float32) => {
+            let floats = each(&texts(values(), to)?, to, float_of::<f32>)?;
+            Ok(Arc::new(floats.into_iter().collect::<PrimitiveArray<Float32Type>>()))
+        }
+        (Kind::Decimal(_, _), Float64) => {
+            let floats = each(&texts(values(), to)?, to, float_of::<f64>)?;
+            Ok(Arc::new(floats.into_iter().collect::<PrimitiveArray<Float64Type>>()))
+        }
         (Kind::Decimal(_, _), _) => from_text(&texts(values(), to)?, to),
         (Kind::Date, _) => primitive::<Date32Type>(values(), to, |value| match value {
             Value::Date(year, month, day, 0, 0, 0, 0) => days(*year, *month, *day),
@@ -60,6 +69,17 @@ pub(super) fn decode(rows: &[Row], column: usize, server: &ServerType, to: &Data
                 }
                 _ => None,
             })
+        }
+        (Kind::Binary(_) | Kind::Bytes(_), FixedSizeBinary(length)) => {
+            let mut blobs = FixedSizeBinaryBuilder::with_capacity(rows.len(), *length);
+            for value in values() {
+                match value {
+                    Value::NULL => blobs.append_null(),
+                    Value::Bytes(bytes) if blobs.append_value(bytes).is_ok() => {}
+                    other => return Err(unreadable(other, to)),
+                }
+            }
+            Ok(Arc::new(blobs.finish()))
         }
         (Kind::Binary(_) | Kind::Bytes(_) | Kind::Other, _) => {
             let mut blobs = BinaryViewBuilder::with_capacity(rows.len());
@@ -104,6 +124,16 @@ fn unreadable(value: &Value, to: &DataType) -> Error {
         _ => "read the table through a view that leaves it out",
     };
     Error::new(ErrorKind::Decode, format!("it holds {shown}, which is no {to}: {next}"))
+}
+
+/// The float whose fewest digits are those of a decimal; `None` where that has more.
+fn float_of<T: FromStr + ToString>(decimal: &str) -> Option<T> {
+    let digits = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    let float = decimal.parse::<T>().ok()?;
+    (digits(&float.to_string()) == digits(decimal)).then_some(float)
 }
 
 fn booleans<'a>(values: impl Iterator<Item = Option<i128>> + 'a, to: &DataType) -> Result<ArrayRef> {

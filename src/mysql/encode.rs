@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{
     Date32Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -14,8 +14,8 @@ use super::catalog::server_type;
 use super::fields::{self, Fields, Nulls, Style};
 use super::types::{Kind, ServerType, Width, choose};
 use crate::columnar::{
-    Conform, Limit, check, check_digits, check_range, first_row_where, json, misfit, plain, truncate_nanoseconds,
-    without_nanoseconds,
+    Conform, Limit, check, check_digits, check_range, first_row_where, from_text, json, misfit, plain, recode,
+    truncate_nanoseconds, without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
@@ -74,6 +74,10 @@ impl Encoder {
             Nanoseconds::Error => self.conform.apply(array)?,
             Nanoseconds::Truncate => self.conform.apply(&truncate_nanoseconds(array))?,
         };
+        let array = match (&self.server.kind, array.data_type()) {
+            (Kind::Binary(_) | Kind::Bytes(_), FixedSizeBinary(_)) => recode(&array, &BinaryView)?,
+            _ => array,
+        };
         let style = self.style;
         if array.data_type() == &Null {
             return Ok(Box::new(Nulls(style)));
@@ -94,6 +98,9 @@ impl Encoder {
             Kind::Double => {
                 check::<Float64Type>(&array, f64::is_finite, NOT_FINITE)?;
                 fields::doubles(&array, style)
+            }
+            Kind::Decimal(_, scale) if array.data_type().is_floating() => {
+                fields::decimals(&decimals_of_floats(&array, &self.server.arrow_type())?, *scale, style)
             }
             Kind::Decimal(_, scale) => fields::decimals(&array, *scale, style),
             Kind::Year => {
@@ -197,6 +204,24 @@ fn integers(array: &ArrayRef, width: Width, style: Style) -> Result<Box<dyn Fiel
         UInt32 => fields::integers::<UInt32Type>(array, style),
         UInt64 => fields::integers::<UInt64Type>(array, style),
         other => return Err(Error::internal(format!("an integer of {other}"))),
+    })
+}
+
+/// Floats as the decimals that their fewest digits are.
+fn decimals_of_floats(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    fn digits<T: ArrowPrimitiveType>(array: &ArrayRef) -> StringViewArray
+    where
+        T::Native: ToString,
+    {
+        array.as_primitive::<T>().iter().map(|value| value.map(|value| value.to_string())).collect()
+    }
+    let texts = match array.data_type() {
+        Float32 => digits::<Float32Type>(array),
+        _ => digits::<Float64Type>(array),
+    };
+    from_text(&texts, to).map_err(|error| match error.row() {
+        Some(row) => misfit(array, row, &format!("does not fit {to}")),
+        None => error,
     })
 }
 

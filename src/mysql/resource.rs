@@ -213,6 +213,11 @@ impl Database for MySql {
         statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
     }
 
+    /// Each keeps a core of the server busy: on two cores, two were 0.8 times as fast as one.
+    fn writers_that_pay(&self, cores: u16) -> u16 {
+        (cores / 2).clamp(1, 4)
+    }
+
     fn query(&self, query: Query) -> Result<BatchStream> {
         Ok(scan::stream(self.clone(), query))
     }

@@ -198,10 +198,17 @@ fn members(list: &str) -> Arc<[String]> {
     while characters.by_ref().any(|character| character == '\'') {
         let mut member = String::new();
         while let Some(character) = characters.next() {
-            if character == '\'' && characters.next_if_eq(&'\'').is_none() {
-                break;
+            match character {
+                '\'' if characters.next_if_eq(&'\'').is_none() => break,
+                // So whatever the session's sql_mode is.
+                '\\' => member.push(match characters.next() {
+                    Some('0') => '\0',
+                    Some('n') => '\n',
+                    Some('r') => '\r',
+                    other => other.unwrap_or('\\'),
+                }),
+                character => member.push(character),
             }
-            member.push(character);
         }
         members.push(member);
     }
@@ -237,8 +244,9 @@ impl ServerType {
             _ if *to == self.arrow_type() => true,
             (Kind::Bool, t) => t.is_signed_integer(),
             (Kind::Bit(_), t) => t.is_unsigned_integer(),
-            (Kind::Int(_), Boolean) => true,
+            (Kind::Int(_), Boolean) | (Kind::Decimal(_, _), Float32 | Float64) => true,
             (Kind::Time(_), Duration(_)) | (Kind::Uuid, FixedSizeBinary(16)) => true,
+            (Kind::Binary(_) | Kind::Bytes(_), FixedSizeBinary(_)) => true,
             (Kind::Json, Struct(_) | Map(_, _)) => json::json_type(to).is_some(),
             (Kind::Json, t) if list_item(t).is_some() => json::json_type(to).is_some(),
             _ => false,
@@ -284,6 +292,9 @@ pub(super) fn choose(from: &DataType, server: &ServerType) -> Option<DataType> {
         (Kind::Bool, t) if t.is_numeric() => Int8,
         (Kind::Bit(_), t) if t.is_numeric() => UInt64,
         (Kind::Year, t) if t.is_numeric() => UInt16,
+        // By their digits: arithmetic would make 5.0 a 4.999….
+        (Kind::Decimal(_, _), Float16 | Float32) => Float32,
+        (Kind::Decimal(_, _), Float64) => Float64,
         (Kind::Int(_) | Kind::Float | Kind::Double | Kind::Decimal(_, _), t) if t.is_numeric() => server.arrow_type(),
         (Kind::Date, Date32 | Date64) => Date32,
         (Kind::Time(_), Time32(_) | Time64(_)) => Time64(MICROS),
@@ -293,6 +304,8 @@ pub(super) fn choose(from: &DataType, server: &ServerType) -> Option<DataType> {
         (Kind::Char(_) | Kind::Text(_) | Kind::Enum(_) | Kind::Set(_) | Kind::Json, _) if is_text => Utf8View,
         (Kind::Uuid | Kind::Inet, _) if is_text => Utf8View,
         (Kind::Uuid, FixedSizeBinary(16)) => from.clone(),
+        // Arrow has no way back from BinaryView, by which it could be checked.
+        (Kind::Binary(_) | Kind::Bytes(_), FixedSizeBinary(_)) => from.clone(),
         (Kind::Binary(_) | Kind::Bytes(_), _) if is_binary => BinaryView,
         (Kind::Json, _) if from.is_nested() => json::json_type(from).is_some().then(|| from.clone())?,
         _ => return None,
@@ -349,4 +362,110 @@ pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Res
         t if t.is_nested() && json::json_type(t).is_some() => "json".into(),
         _ => return Err(none()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    #[test]
+    fn the_guide_says_what_each_server_type_is_written_from() {
+        let list = List(Arc::new(Field::new("item", Int64, true)));
+        let entries = Struct(vec![Field::new("keys", Utf8, false), Field::new("values", Int64, true)].into());
+        let map = Map(Arc::new(Field::new("entries", entries, false)), false);
+        let structure = Struct(vec![Field::new("a", Int64, true)].into());
+        let utc = || Some("UTC".into());
+        let units = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
+        let numbers = [Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float16, Float32, Float64];
+        let decimals = [Decimal32(9, 2), Decimal64(18, 2), Decimal128(10, 2), Decimal256(65, 30)];
+        let texts = [Utf8, LargeUtf8, Utf8View];
+        let bytes = [Binary, LargeBinary, BinaryView];
+        let fixed = [FixedSizeBinary(7), FixedSizeBinary(16)];
+        let times = [Time32(units[0]), Time32(units[1]), Time64(units[2]), Time64(units[3])];
+        let nested = [structure, map, list];
+        let mut candidates = vec![Null, Boolean, Date32, Date64];
+        candidates.extend(numbers.iter().chain(&decimals).chain(&texts).chain(&bytes).chain(&fixed).cloned());
+        candidates.extend(times.iter().chain(&nested).cloned());
+        candidates.extend(units.map(Duration));
+        candidates.extend(units.map(|unit| Timestamp(unit, None)));
+        candidates.extend(units.map(|unit| Timestamp(unit, utc())));
+
+        let rows = include_str!("types.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_end_matches(" |").split(" | ").collect()).collect();
+        let servers = rows.iter().filter(|row| row.len() == 3 && !row[0].starts_with(['s', '-']));
+        let mut checked = 0;
+        for row in servers {
+            let server = ServerType { kind: kind(row[0].trim_matches('`')), is_converted: false };
+            assert_eq!(server.kind == Kind::Other, row[0] == "any other", "{}", row[0]);
+            assert_eq!(server.arrow_type().to_string(), row[1], "{}", row[0]);
+            for from in &candidates {
+                let is_said = match from {
+                    Null => true,
+                    Boolean => row[2].contains("Boolean"),
+                    t if t.is_numeric() => row[2].contains("every number that fits"),
+                    Utf8 | LargeUtf8 | Utf8View => row[2].starts_with("text"),
+                    FixedSizeBinary(16) => row[2].starts_with("binary") || row[2].contains("FixedSizeBinary(16)"),
+                    Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => row[2].starts_with("binary"),
+                    Date32 | Date64 => row[2].starts_with("dates"),
+                    Time32(_) | Time64(_) => row[2].starts_with("times;"),
+                    Duration(_) => row[2].contains("durations"),
+                    Timestamp(_, None) => row[2].starts_with("timestamps without a zone"),
+                    Timestamp(_, Some(_)) => row[2].starts_with("timestamps with a zone"),
+                    _ => row[2].contains("Struct, Map, lists"),
+                };
+                assert_eq!(choose(from, &server).is_some(), is_said, "{from} into {}", row[0]);
+            }
+            checked += 1;
+        }
+        assert_eq!(checked, 35, "rows of the first table");
+
+        let created: Vec<_> = rows.iter().filter(|row| row.len() == 2 && !row[0].starts_with(['-', 'A'])).collect();
+        for row in &created {
+            let examples: Vec<DataType> = match row[0] {
+                "Float16, Float32" => vec![Float16, Float32],
+                "Decimal32, 64, 128, 256" => {
+                    vec![Decimal32(9, 2), Decimal64(10, 2), Decimal128(10, 2), Decimal256(65, 30), Decimal128(5, -2)]
+                }
+                "Utf8, LargeUtf8, Utf8View, Null" => texts.iter().chain([&Null]).cloned().collect(),
+                "Binary, LargeBinary, BinaryView" => bytes.to_vec(),
+                "FixedSizeBinary" => vec![FixedSizeBinary(16), FixedSizeBinary(300)],
+                "Date32, Date64" => vec![Date32, Date64],
+                "Time32, Time64, Duration" => times.iter().cloned().chain(units.map(Duration)).collect(),
+                "Timestamp" => units.map(|unit| Timestamp(unit, None)).into(),
+                "Timestamp with a zone" => units.map(|unit| Timestamp(unit, utc())).into(),
+                "Struct, Map, lists" => nested.to_vec(),
+                "Dictionary, RunEndEncoded" => vec![Dictionary(Int8.into(), Int64.into())],
+                name => numbers.iter().chain([&Boolean]).filter(|t| t.to_string() == name).cloned().collect(),
+            };
+            assert!(!examples.is_empty(), "no example of {}", row[0]);
+            let said: Vec<&str> = row[1].split('`').skip(1).step_by(2).collect();
+            for example in examples {
+                for (is_key, is_said) in [(false, said.first()), (true, said.last())] {
+                    let declared = declare(&example, is_key, Flavor::MariaDb((10, 11))).unwrap_or_default();
+                    let name = |declared: &str| declared.split(['(', ' ']).next().unwrap_or_default().to_owned();
+                    let is_as_said = match (&example, is_said) {
+                        (FixedSizeBinary(300), _) => declared == if is_key { "varbinary(255)" } else { "longblob" },
+                        (Dictionary(_, _), _) => declared == "bigint",
+                        (_, Some(said)) => name(&declared) == name(said),
+                        (_, None) => false,
+                    };
+                    assert!(is_as_said, "{example} is created as {declared}, and the guide says {}", row[1]);
+                    let server = ServerType { kind: kind(&declared), is_converted: false };
+                    assert!(choose(plain(&example), &server).is_some(), "{example} into {declared}");
+                }
+            }
+        }
+        assert_eq!(created.len(), 21, "rows of the second table");
+        for none in [Decimal256(66, 0), Decimal128(38, 31), Interval(arrow::datatypes::IntervalUnit::DayTime)] {
+            assert!(declare(&none, false, Flavor::MariaDb((10, 11))).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn members_are_unescaped() {
+        let expected = ["a\\b", "n\nl", "it's", "", "0\0z", "r\r,"].map(str::to_owned);
+        assert_eq!(kind(r"enum('a\\b','n\nl','it''s','','0\0z','r\r,')"), Kind::Enum(Arc::from(expected)));
+    }
 }

@@ -372,18 +372,14 @@ impl TableProvider for LandfallTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
         let input = self.written(input)?;
-        let target = self.target(&input, op, default_writers()).await.map_err(doing)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
+        let target = self.target(&input, op, writers).await.map_err(doing)?;
         let wishes = Wishes::try_new(&self.options).map_err(doing)?;
         let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
         let (input, order) = sorted(input);
         Ok(Arc::new(DataSinkExec::new(input, Arc::new(LandfallSink::new(write)), order)))
     }
-}
-
-/// As many writers as this machine can feed beside the query; more than 4 gain nothing at one server.
-fn default_writers() -> u16 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    u16::try_from(cores).unwrap_or(u16::MAX).min(4)
 }
 
 /// The input of a sink: what the query sorts must arrive sorted, as the last row of a key wins; else in the order of

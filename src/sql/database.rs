@@ -225,6 +225,12 @@ pub trait Database: ResourceManager {
         Dispatch::OneWriter("the database has one writer at a time")
     }
 
+    /// How many writers of one table are worth their while, where this machine has so many cores and the server may
+    /// have as many: more than 4 gain nothing at one server.
+    fn writers_that_pay(&self, cores: u16) -> u16 {
+        cores.min(4)
+    }
+
     /// Starts a query and streams its rows. The read begins with this call, not with the first poll.
     fn query(&self, query: Query) -> Result<BatchStream>;
 }
