@@ -1,6 +1,6 @@
 //! Decision logs.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) mod ledger;
 mod objects;
 

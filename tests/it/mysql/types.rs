@@ -608,7 +608,7 @@ async fn uuids_and_addresses() {
     // The server refuses versions that no RFC has.
     let uuid = (any::<u128>(), 1..=7_u128)
         .prop_map(|(bits, version)| uuid::Uuid::from_u128(bits & !(0xf << 76) & !(3 << 62) | version << 76 | 2 << 62));
-    let edges = vec![uuid::Uuid::nil(), uuid::Uuid::max()];
+    let edges = [uuid::Uuid::nil(), uuid::Uuid::max()];
     let bytes =
         of::<_, BinaryArray>("uuid", uuid.clone().prop_map(|uuid| uuid.into_bytes().to_vec()), vec![], |bytes| {
             text(&uuid::Uuid::from_slice(bytes).unwrap())
