@@ -10,7 +10,8 @@
 //! # Location
 //!
 //! `mysql://user@host:port/database` (or `mariadb://…`), with these parameters: `ssl-mode` (disabled, preferred,
-//! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`. What is left
+//! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`; a unix socket as
+//! `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`. What is left
 //! out comes from the client's environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the
 //! option `password_env`, the URL or `MYSQL_PWD`, and is never shown.
 //!
@@ -195,7 +196,7 @@ impl Options {
             }
         };
         let builder = OptsBuilder::default()
-            .ip_or_hostname(host.clone())
+            .ip_or_hostname(host.trim_start_matches('[').trim_end_matches(']'))
             .tcp_port(port)
             .user(Some(user.clone()))
             .pass(password)
@@ -217,10 +218,11 @@ impl Options {
 
     /// The location as a URL that can be given again.
     fn url(&self) -> String {
-        let socket = self.parameters.contains("socket=");
-        let host = if socket { String::new() } else { format!("{}:{}", self.host, self.port) };
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        format!("mysql://{}@{host}/{}{}", encoded(&self.user), encoded(&self.database), self.parameters)
+        let (user, database) = (encoded(&self.user), encoded(&self.database));
+        // The host has no meaning beside a socket, and a URL must have one.
+        let host = if self.parameters.contains("socket=") { "localhost" } else { &self.host };
+        format!("mysql://{user}@{host}:{}/{database}{}", self.port, self.parameters)
     }
 }
 
@@ -279,11 +281,11 @@ impl MySql {
         let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
         for settings in [
             "SET NAMES utf8mb4".to_owned(),
-            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
             format!(
                 "SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', autocommit = 1, completion_type = 0, \
                  unique_checks = 1, foreign_key_checks = 1, sql_notes = 1, max_error_count = 64, \
-                 sql_safe_updates = 0, sql_auto_is_null = 0, sql_select_limit = DEFAULT, \
+                 sql_safe_updates = 0, sql_auto_is_null = 0, sql_select_limit = 18446744073709551615, \
                  innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}, \
                  net_read_timeout = {YEAR}, net_write_timeout = {YEAR}, wait_timeout = {YEAR}, {}",
                 server.flavor.no_time_limit()
@@ -362,6 +364,9 @@ mod tests {
         assert_eq!(database.location_text(), "mysql://me@db.example:6543/sales");
         assert_eq!(mysql_async::Opts::from(database.options.builder.clone()).pass(), Some("s3cr@et"));
         assert!(!format!("{database:?}").contains("s3cr"));
+        assert_eq!(database.options.url(), "mysql://me@db.example:6543/sales?ssl-mode=REQUIRED");
+        let socket = "mysql://me@localhost:3306/a%20b?socket=/run/mysqld/mysqld.sock";
+        assert_eq!(MySql::try_new(socket, &options).unwrap().options.url(), socket);
         for bad in [
             "mysql://me:s3cret@host:99999/db",
             "mysql://me:s3cret@host",

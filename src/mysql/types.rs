@@ -46,7 +46,8 @@
 //! Columns that are given when the table is registered are read as those types, where they can hold the values: a
 //! `tinyint(1)` that counts as TINYINT, a `json` as Struct, a `uuid` as FixedSizeBinary(16), a `time` as Duration.
 //!
-//! What the two sides do not share: a `tinyint(1)` other than 0 and 1, zero dates (`0000-00-00`), and a `time` that is
+//! What the two sides do not share: members of an `enum` or a `set` with characters of four bytes, which the server shows
+//! as `?`, cannot be written; a `tinyint(1)` other than 0 and 1, zero dates (`0000-00-00`), and a `time` that is
 //! no time of day are errors when they are read. NaN and infinity are errors when they are written. Of a `set` the
 //! server keeps the members, not their order. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
 //! sorts keys. MariaDB calls its JSON `longtext` with a CHECK on `json_valid`, and is known by that.
