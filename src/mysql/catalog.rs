@@ -195,7 +195,8 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
     let filled = match is_generated {
         true => Filled::Generated,
         false if extra.contains("AUTO_INCREMENT") => Filled::Numbered,
-        false if default => Filled::ByDefault,
+        // What is not written has to be left to the server, if it is NULL too.
+        false if default || kind == Kind::Other => Filled::ByDefault,
         false => Filled::Null,
     };
     let is_converted = match kind {

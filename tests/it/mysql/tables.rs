@@ -90,7 +90,15 @@ async fn what_is_left_out_is_filled_in_by_the_server() {
     let server = MySql::new(
         "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, name varchar(9) DEFAULT 'anon' NOT NULL, n int, \
          twice int AS (n * 2) STORED, thrice int AS (n * 3) VIRTUAL, \
-         at datetime(6) NOT NULL DEFAULT '2020-01-01', changed timestamp NULL ON UPDATE CURRENT_TIMESTAMP)",
+         at datetime(6) NOT NULL DEFAULT '2020-01-01', changed timestamp NULL ON UPDATE CURRENT_TIMESTAMP); \
+         CREATE TABLE place (id int, at point)",
+    );
+    server.register("place", "", "").await.unwrap();
+    server.sql("INSERT INTO place (id) VALUES (1)").await.unwrap();
+    assert_eq!(server.read("SELECT * FROM place").await, ["1|NULL"]);
+    says(
+        &server.error("INSERT INTO place VALUES (2, X'00')").await,
+        &["\"at\"", "columns of type point", "leave it out"],
     );
     server.register("t", "", "").await.unwrap();
     server.sql("INSERT INTO t (n) VALUES (5), (6)").await.unwrap();
