@@ -26,7 +26,8 @@ impl Limit {
             let bytes = bytes(row);
             // In a text, bytes that do not continue a character.
             let begins = |byte: &&u8| (**byte as i8) >= -0x40;
-            bytes.len() > limit && (what == "bytes" || bytes.iter().filter(begins).count() > limit)
+            let counted = matches!(self, Self::Characters(_));
+            bytes.len() > limit && !(counted && bytes.iter().filter(begins).count() <= limit)
         };
         match first_row_where(array, is_too_long) {
             Some(row) => Err(misfit(array, row, &format!("is longer than the {limit} {what} that its column holds"))),

@@ -26,8 +26,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn decode(rows: &[Row], column: usize, server: &ServerType, to: &DataType) -> Result<ArrayRef> {
     let values = || rows.iter().map(move |row| row.as_ref(column).unwrap_or(&Value::NULL));
     match (&server.kind, to) {
-        (Kind::Bit(_), Boolean) => booleans(values().map(bits), to),
-        (_, Boolean) => booleans(values().map(integer), to),
+        (Kind::Bit(_), Boolean) => booleans(values(), to, bits),
+        (_, Boolean) => booleans(values(), to, integer),
         (Kind::Bit(_), _) => primitive::<UInt64Type>(values(), &UInt64, |value| bits(value).map(|bits| bits as u64))
             .and_then(|array| recode(&array, to)),
         (Kind::Bool | Kind::Int(_) | Kind::Year, _) => integers(values(), to),
@@ -93,10 +93,8 @@ pub(super) fn decode(rows: &[Row], column: usize, server: &ServerType, to: &Data
             Ok(Arc::new(blobs.finish()))
         }
         (Kind::Uuid, FixedSizeBinary(16)) => {
-            let texts = texts(values(), to)?;
-            let uuids =
-                texts.iter().map(|text| text.map(|text| Uuid::try_parse(text).unwrap_or_default().into_bytes()));
-            let uuids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(uuids, 16);
+            let uuids = each(&texts(values(), to)?, to, |text| Some(Uuid::try_parse(text).ok()?.into_bytes()))?;
+            let uuids = FixedSizeBinaryArray::try_from_sparse_iter_with_size(uuids.into_iter(), 16);
             Ok(Arc::new(uuids.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?))
         }
         (Kind::Json, t) if t.is_nested() => json::decode(&texts(values(), to)?, to),
@@ -136,13 +134,17 @@ fn float_of<T: FromStr + ToString>(decimal: &str) -> Option<T> {
     (digits(&float.to_string()) == digits(decimal)).then_some(float)
 }
 
-fn booleans<'a>(values: impl Iterator<Item = Option<i128>> + 'a, to: &DataType) -> Result<ArrayRef> {
+fn booleans<'a>(
+    values: impl Iterator<Item = &'a Value>,
+    to: &DataType,
+    number: impl Fn(&Value) -> Option<i128>,
+) -> Result<ArrayRef> {
     let mut booleans = BooleanBuilder::new();
     for value in values {
-        match value {
-            None => booleans.append_null(),
-            Some(value @ 0..=1) => booleans.append_value(value == 1),
-            Some(value) => return Err(unreadable(&Value::Int(value as i64), to)),
+        match (value, number(value)) {
+            (Value::NULL, _) => booleans.append_null(),
+            (_, Some(number @ 0..=1)) => booleans.append_value(number == 1),
+            _ => return Err(unreadable(value, to)),
         }
     }
     Ok(Arc::new(booleans.finish()))

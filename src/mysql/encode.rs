@@ -112,7 +112,7 @@ impl Encoder {
                 check_range::<Date32Type>(&array, DAYS, OUT_OF_YEARS)?;
                 fields::dates(&array, style)
             }
-            Kind::Time(digits) if array.data_type().is_temporal() && matches!(array.data_type(), Duration(_)) => {
+            Kind::Time(digits) if matches!(array.data_type(), Duration(_)) => {
                 const MOST: i64 = (838 * 3_600 + 59 * 60 + 59) * 1_000_000;
                 check_range::<DurationMicrosecondType>(&array, -MOST..=MOST, "is longer than 838:59:59")?;
                 check_digits::<DurationMicrosecondType>(&array, *digits)?;

@@ -270,15 +270,21 @@ pub(super) fn times(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     })
 }
 
+const MICROS_PER_HOUR: u64 = 3_600_000_000;
+
 /// Times of more than a day, or before it.
 pub(super) fn durations(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     let values = array.as_primitive::<arrow::datatypes::DurationMicrosecondType>().values().clone();
+    let (mut digits, mut iso) = (itoa::Buffer::new(), IsoText::new());
     fields(array, style, move |row, out| {
-        let (sign, micros) = (if values[row] < 0 { "-" } else { "" }, values[row].unsigned_abs());
-        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-        let text = format!("{sign}{}:{:02}:{:02}.{micros:06}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        let micros = values[row].unsigned_abs();
+        let (hours, of_hour) = (micros / MICROS_PER_HOUR, micros % MICROS_PER_HOUR);
+        // Of no hours, `00`, which the hours stand in the place of.
+        let time = iso.time(of_hour as i64, TimeUnit::Microsecond).unwrap_or_default();
         out.extend_from_slice(style.quote());
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(if values[row] < 0 { b"-" } else { b"" });
+        out.extend_from_slice(digits.format(hours).as_bytes());
+        out.extend_from_slice(time.trim_start_matches('0').as_bytes());
         out.extend_from_slice(style.quote());
     })
 }

@@ -11,9 +11,9 @@
 //!
 //! `mysql://user@host:port/database` (or `mariadb://…`), with these parameters: `ssl-mode` (disabled, preferred,
 //! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`; a unix socket as
-//! `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`. What is left
-//! out comes from the client's environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the
-//! option `password_env`, the URL or `MYSQL_PWD`, and is never shown.
+//! `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`. What is left out comes from the client's
+//! environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the option `password_env`, the URL
+//! or `MYSQL_PWD`, and is never shown.
 //!
 //! # Writing
 //!
@@ -24,10 +24,10 @@
 //! * INSERT OVERWRITE deletes the rows one by one: TRUNCATE would commit.
 //! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. Where a table has several unique keys, a row that conflicts by
 //!   another one than the key that was asked for is an error, not an update of a row that nobody meant.
-//! * Under a job, and for several branches, the table `landfall_ledger` is made in the database, if it is not there,
-//!   *before* the transaction, as DDL commits; the option `ledger_table` names another one.
-//! * Several writers (the option `writers`) are several XA branches. They are used by themselves for a plain table
-//!   without triggers, and with at most one unique key.
+//! * Under a job, and for several branches, the table `landfall_ledger` is made in the database, if it is not there, by a
+//!   connection of its own, as DDL commits; the option `ledger_table` names another one.
+//! * Several writers (the option `writers`) are several XA branches. They are used by themselves where there are four
+//!   cores or more, for a plain table without triggers, and with at most one unique key.
 //! * Branches are prepared in the whole server, not in one database of it. A branch keeps what it has prepared after its
 //!   session is gone from MariaDB 10.5 on; older ones write in one phase.
 //! * A decision is as durable as `innodb_flush_log_at_trx_commit` says; the default, 1, is durable.
@@ -306,10 +306,6 @@ impl MySql {
         if let Some(over) = over {
             self.close(over).await;
         }
-    }
-
-    fn has_spare(&self) -> bool {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The spare connection, or a new one.

@@ -161,7 +161,7 @@ impl MySql {
             }
             Err(error) => return Err(self.error(error).with_context(format!("{verb} {name}"))),
         }
-        match is_parked && self.has_spare() {
+        match is_parked {
             true => self.close(connection).await,
             false => self.keep_spare(connection).await,
         }

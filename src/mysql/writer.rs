@@ -36,24 +36,13 @@ impl sql::Session for Session {
             self.database.close(connection).await;
         }
     }
-}
 
-impl Session {
-    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
-    async fn ended(&self) {
-        let ended = async {
-            while let Ok(mut connection) = self.database.connect().await {
-                let lives = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ?";
-                let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
-                self.database.close(connection).await;
-                if !lives.is_ok_and(|rows| !rows.is_empty()) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        // What shows later is found by recovery.
-        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    async fn lives(&self) -> bool {
+        let Ok(mut connection) = self.database.connect().await else { return false };
+        let lives = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ?";
+        let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
+        self.database.close(connection).await;
+        lives.is_ok_and(|rows| !rows.is_empty())
     }
 }
 
@@ -304,7 +293,7 @@ impl RowSender for Writer {
         };
         if let Err(error) = prepared.await {
             match error.kind() {
-                ErrorKind::Unavailable => self.session().ended().await,
+                ErrorKind::Unavailable => sql::Session::ended(&self.session()).await,
                 _ => self.undo().await,
             }
             return Err(error.with_context("preparing"));

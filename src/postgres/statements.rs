@@ -162,13 +162,7 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
 /// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to
 /// compare must come to the same one.
 pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
-    let relation = relation(table)?;
-    if spec.existing != Existing::Keep {
-        return Ok(Dispatch::OneWriter("one transaction empties the table and fills it"));
-    }
-    if let Some(reason) = relation.one_writer {
-        return Ok(Dispatch::OneWriter(reason));
-    }
+    let one_writer = relation(table)?.one_writer;
     let is_text = |column: &_| server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
-    Ok(Dispatch::by_keys(table, spec, is_text))
+    Ok(Dispatch::of(table, spec, one_writer, is_text))
 }

@@ -34,24 +34,13 @@ impl sql::Session for Session {
             self.database.close(connection).await;
         }
     }
-}
 
-impl Session {
-    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
-    async fn ended(&self) {
-        let ended = async {
-            while let Ok(mut connection) = self.database.connect().await {
-                let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
-                let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut connection).await;
-                self.database.close(connection).await;
-                if !matches!(lives, Ok(true)) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        // What shows later is found by recovery.
-        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    async fn lives(&self) -> bool {
+        let Ok(mut connection) = self.database.connect().await else { return false };
+        let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
+        let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut connection).await;
+        self.database.close(connection).await;
+        matches!(lives, Ok(true))
     }
 }
 
@@ -214,7 +203,7 @@ impl RowSender for Writer {
         let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
         if let Err(error) = prepared {
             if error.kind() == ErrorKind::Unavailable {
-                self.session().ended().await;
+                sql::Session::ended(&self.session()).await;
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => "preparing; the option 'commit' = 'one_phase' would do without it",

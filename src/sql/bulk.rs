@@ -81,6 +81,20 @@ pub(crate) trait RowSender: Send + Sized + 'static {
 pub(crate) trait Session: Clone + Send + Sync {
     /// Cancels the statement that runs in it, if one does.
     async fn cancel(&self);
+
+    /// Whether it is there; not where that cannot be seen.
+    async fn lives(&self) -> bool;
+
+    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
+    async fn ended(&self) {
+        let ended = async {
+            while self.lives().await {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        // What shows later is found by recovery.
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
 }
 
 /// What is said of a connection that failed so.

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::sql::{Column, NewTable, Table, quote};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::{Comparison, Filled};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::xa::Existing;
 use crate::xa::{ResourceManager, WriteSpec};
 
 /// Batches on their way out of a database.
@@ -45,10 +47,21 @@ pub enum Dispatch {
 }
 
 impl Dispatch {
-    /// How rows of a table can be dealt out that has no other unique keys than those of its description; `is_text` says
-    /// whether a column takes every text.
+    /// How rows of a table can be dealt out; `one_writer` says why they cannot, beside what is in its description, and
+    /// `is_text` whether a column takes every text.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn by_keys(table: &Table, spec: &WriteSpec, is_text: impl Fn(&Column) -> bool) -> Self {
+    pub(crate) fn of(
+        table: &Table,
+        spec: &WriteSpec,
+        one_writer: Option<&'static str>,
+        is_text: impl Fn(&Column) -> bool,
+    ) -> Self {
+        if spec.existing != Existing::Keep {
+            return Self::OneWriter("one transaction empties the table and fills it");
+        }
+        if let Some(reason) = one_writer {
+            return Self::OneWriter(reason);
+        }
         let keys: Vec<_> =
             std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
         let key = match keys.as_slice() {
