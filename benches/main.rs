@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+mod checkpoint;
 mod columnar_vs_row;
 mod encode;
 mod events;
@@ -25,6 +26,7 @@ fn main() {
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
+    checkpoint::benches(&mut criterion, &server, &mysql);
     memory::benches(&mut criterion, &server);
     criterion.final_summary();
 }

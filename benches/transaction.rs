@@ -165,7 +165,7 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
                 gtrid: Gtrid::new(tag, Epoch(epoch), run),
                 decision,
                 rows: 1,
-                positions: Positions { table: "landing".into(), end: decision == Decision::Commit },
+                positions: Positions::new("landing", decision == Decision::Commit),
             };
             log.decide(record(1, Decision::Abort)).await.expect("the claim");
             let xid = Xid { gtrid: Gtrid::new(tag, Epoch(2), run), bqual: 0 };
@@ -176,6 +176,7 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
                 on_conflict: OnConflict::Error,
                 key: vec![],
                 protocol: Protocol::TwoPhase,
+                goes_on: false,
                 stats: Arc::default(),
             };
             let mut branch = postgres.start(&xid, &spec).await.expect("a branch");

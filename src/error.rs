@@ -20,8 +20,10 @@ pub enum ErrorKind {
     Decode,
     /// A key, NOT NULL, CHECK or foreign key constraint of the database refused a row.
     Constraint,
-    /// The database is locked by another transaction.
+    /// The database is locked by another transaction, for longer than one waits.
     Locked,
+    /// The server ended the transaction, as it and another one waited for each other.
+    Deadlock,
     /// The database's disk, or the limit set for it, is full.
     Full,
     /// The server cannot be reached, is starting or stopping, takes no more connections, or the connection was lost.
@@ -47,7 +49,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same write can succeed when it is run again, from the start, without a change.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Locked | Self::Unavailable)
+        matches!(self, Self::Locked | Self::Deadlock | Self::Unavailable)
     }
 }
 

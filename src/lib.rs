@@ -68,6 +68,12 @@
 //! | `commit` | auto, one_phase, two_phase | auto | whether a write prepares before it commits: auto does with several branches; one_phase has one writer |
 //! | `log` | a URL: file:///…, s3://…, gs://…, az://… | the database's ledger table | where two-phase commits are decided: a folder, or a prefix of an object store |
 //! | `ledger_table` | a table's name | landfall_ledger | the ledger table in the database; in PostgreSQL and MySQL also schema.table |
+//! | `checkpoint.rows` | a number of rows | none | commits after so many rows, and goes on: what is committed is visible, and a job goes on behind it |
+//! | `checkpoint.bytes` | a size: 500KB, 64MB, 1GiB | none | commits after so many bytes of rows, as they are in memory |
+//! | `checkpoint.interval` | a time: 500ms, 10s, 1m | none; 10s for a stream that never ends | commits so long after the first row that is not committed |
+//! | `flush.interval` | a time: 20ms, 1s | 100ms | how long a few rows wait for more, so that they are written together |
+//! | `retry.max` | 0 to 1000 | 3 | how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between |
+//! | `retry.backoff` | a time: 200ms, 1s | 1s | the pause before the first of them; it doubles with each, up to a minute |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
 //!
@@ -78,6 +84,40 @@
 //! only one. Whoever runs the job again, after `kill -9` or after success, finds there whether it is done. A job is one
 //! write to one table: give every statement a name of its own. Two runs at once cannot both commit; the later one to
 //! start takes over, the other fails with [`ErrorKind::Fenced`]; two statements of one process are not let in at once.
+//!
+//! # Checkpoints and streams
+//!
+//! The options `checkpoint.rows`, `checkpoint.bytes` and `checkpoint.interval` cut one INSERT into *epochs*, each a
+//! transaction of its own: what came in up to a checkpoint is committed, visible and kept, whatever happens later. While
+//! an epoch commits the next one is written, by other connections; at most one is committing. INSERT OVERWRITE is one
+//! epoch.
+//!
+//! With a `job`, each checkpoint remembers how far the input is consumed, and a run after a crash goes on from there.
+//! For that the input must bring the same rows again, which is looked at when the statement is planned:
+//!
+//! * files, tables in memory, VALUES, `generate_series` and UNION ALL of them, below filters and projections: they are
+//!   cut into pieces that do not depend on the cores (a file, or 32 MiB of one that can be cut); pieces that are consumed
+//!   are not opened again, of the one that is half consumed the rows are skipped;
+//! * any query with ORDER BY over written columns: it is computed again, and the rows are skipped. Checkpoints are made
+//!   where the sort key changes, so that rows with the same key may come in any order;
+//! * a [`ReplayableSource`](provider::ReplayableSource), which can be read from a position on that it names itself: a log, a
+//!   queue, a file that grows (`examples/follow_a_file.rs`);
+//! * not: joins, aggregates and tables of databases without ORDER BY, LIMIT, filters such as `random() < 0.5`. The error says
+//!   what to change. Without checkpoints every query can be a job.
+//!
+//! What the input was made of is remembered too (names, sizes and times of files, filters, ORDER BY, the columns): when a job
+//! goes on with something else it fails and names what is different. Expressions that only compute a column are not part of
+//! it: rows behind the checkpoint are computed as the statement says now. A filter with `now()` is another one each time. `landfall_checkpoints('t')` is a table of the jobs
+//! that write table t, their epochs, rows and positions; `landfall status` shows the same.
+//!
+//! An input that never ends (`CREATE UNBOUNDED EXTERNAL TABLE … STORED AS CSV` over a named pipe, a `StreamingTable`) is
+//! committed every ten seconds, unless the options say otherwise. Ctrl-C, SIGTERM or an [`Interrupt`] commit what was read
+//! and end it. DataFusion reads a pipe in batches of `datafusion.execution.batch_size` rows: make it small for a slow one.
+//! What is read once cannot be a job with checkpoints. `sql/stream.sql` is an example.
+//!
+//! A lost connection, a server that restarts, a deadlock: the write goes on from the last checkpoint by itself, up to
+//! `retry.max` times in a row, where its input can be read again; without a checkpoint it begins anew. Whoever waits for
+//! another's lock is told so after `lock_timeout`, and does not try again.
 //!
 //! # Several writers, several databases
 //!
@@ -91,8 +131,8 @@
 //! error names the row where batches went in turn, and the batch that it was in where rows went by key.
 //!
 //! `CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b'` makes one table of several that are registered, in any
-//! databases: an INSERT into it, of any kind, lands in all of them or in none. It takes the options `job`, `commit`, `log`
-//! and `ledger_table`; how rows are written, the members' own options say. It cannot be read. Each member is written by a
+//! databases: an INSERT into it, of any kind, lands in all of them or in none. It takes the options `job`, `commit`, `log`,
+//! `ledger_table`, `checkpoint.…`, `flush.interval` and `retry.…`; how rows are written, the members' own options say. It cannot be read. Each member is written by a
 //! connection of its own: a foreign key from one member to another is not satisfied by the same INSERT.
 //!
 //! Several branches commit in two phases: all prepare, the decision is written down once, all are told. For that
@@ -118,8 +158,8 @@
 //! ([`ErrorKind::InDoubt`]) has the command to run. Transactions of others, and of jobs that another log decides, are
 //! never touched. The protocol is drawn in [`xa`], and [`log`] has the logs.
 //!
-//! To stop a write in an orderly way, give the session an [`Interrupt`]. Dropping the future of a statement rolls it
-//! back too, unless its commit has begun.
+//! To stop a write in an orderly way, give the session an [`Interrupt`]: it is rolled back, or with checkpoints committed
+//! as far as it was read. Dropping the future of a statement rolls its epoch back, unless the commit has begun.
 //!
 //! # Features
 //!
@@ -133,8 +173,8 @@
 //!
 //! ```text
 //! cli                     the program
-//! provider                the DataFusion face: factory, table, fanout, agreement, sink, scan, pushdown, defaults
-//! pipeline    sqlite      from a stream to a commit: run, dispatch, writer │ databases: types, encode, decode, branch,
+//! provider                the DataFusion face: factory, table, fanout, agreement, sink, replay, scan, pushdown, defaults
+//! pipeline    sqlite      from a stream to commits: run, landing, epoch, writer │ databases: types, encode, decode, branch,
 //!             postgres    resource, …
 //!             mysql
 //! log                     decision logs: the ledger of a database, an object store

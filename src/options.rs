@@ -55,7 +55,43 @@ pub struct SinkOptions {
     pub(crate) commit: Commit,
     pub(crate) log: Option<String>,
     pub(crate) ledger_table: Option<String>,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) flush_interval: Duration,
+    pub(crate) retry: Retry,
     pub(crate) pragmas: Vec<(String, String)>,
+}
+
+/// When a checkpoint is made: at whichever comes first. Without any of them a write is one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checkpoints {
+    /// After so many rows.
+    pub rows: Option<u64>,
+    /// After so many bytes of rows in memory.
+    pub bytes: Option<u64>,
+    /// So long after the epoch's first row.
+    pub interval: Option<Duration>,
+}
+
+impl Checkpoints {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// How often a write is tried again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Failures in a row, without an epoch between them, after which it is given up.
+    pub max: u32,
+    /// The pause after the first one; it doubles with each, up to a minute.
+    pub backoff: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max: 3, backoff: Duration::from_secs(1) }
+    }
 }
 
 impl Default for SinkOptions {
@@ -73,6 +109,9 @@ impl Default for SinkOptions {
             commit: Commit::Auto,
             log: None,
             ledger_table: None,
+            checkpoints: Checkpoints::default(),
+            flush_interval: Duration::from_millis(100),
+            retry: Retry::default(),
             pragmas: Vec::new(),
         }
     }
@@ -238,6 +277,69 @@ pub const OPTIONS: &[OptionKey] = &[
             Ok(())
         },
     },
+    OptionKey {
+        key: "checkpoint.rows",
+        values: "a number of rows",
+        default: "none",
+        meaning: "commits after so many rows, and goes on: what is committed is visible, and a job goes on behind it",
+        set: |options, value| {
+            let rows = value.trim().parse().ok().filter(|rows| *rows > 0);
+            options.checkpoints.rows = Some(rows.ok_or("it takes a number of rows, 1 or more")?);
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "checkpoint.bytes",
+        values: "a size: 500KB, 64MB, 1GiB",
+        default: "none",
+        meaning: "commits after so many bytes of rows, as they are in memory",
+        set: |options, value| {
+            let bytes = size(value).filter(|bytes| *bytes > 0);
+            options.checkpoints.bytes = Some(bytes.ok_or("it takes a size such as 500KB, 64MB or 1GiB")?);
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "checkpoint.interval",
+        values: "a time: 500ms, 10s, 1m",
+        default: "none; 10s for a stream that never ends",
+        meaning: "commits so long after the first row that is not committed",
+        set: |options, value| {
+            options.checkpoints.interval = Some(longer_than_none(value)?);
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "flush.interval",
+        values: "a time: 20ms, 1s",
+        default: "100ms",
+        meaning: "how long a few rows wait for more, so that they are written together",
+        set: |options, value| {
+            options.flush_interval = longer_than_none(value)?;
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "retry.max",
+        values: "0 to 1000",
+        default: "3",
+        meaning: "how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between",
+        set: |options, value| {
+            let max = value.trim().parse().ok().filter(|max| *max <= 1000);
+            options.retry.max = max.ok_or("it takes a number from 0 to 1000")?;
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "retry.backoff",
+        values: "a time: 200ms, 1s",
+        default: "1s",
+        meaning: "the pause before the first of them; it doubles with each, up to a minute",
+        set: |options, value| {
+            options.retry.backoff = longer_than_none(value)?;
+            Ok(())
+        },
+    },
 ];
 
 /// The SQLite settings that `pragma.<name>` sets on the writing connection.
@@ -331,6 +433,24 @@ impl SinkOptions {
         self
     }
 
+    /// When a checkpoint is made.
+    pub fn with_checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = checkpoints;
+        self
+    }
+
+    /// How long a few rows wait for more.
+    pub fn with_flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// How often a write is tried again by itself.
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
     /// The password that the option `password_env` leads to.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn password(&self) -> Result<Option<String>> {
@@ -418,6 +538,30 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
+/// A time, and not none at all.
+fn longer_than_none(value: &str) -> Result<Duration, String> {
+    let weeks = Duration::from_secs(24 * 86_400);
+    let time = duration(value).filter(|time| !time.is_zero() && *time <= weeks);
+    time.ok_or_else(|| "it takes a time such as 500ms, 10s or 1m, of 24 days at most".into())
+}
+
+/// `500KB`, `64MB`, `1GiB`; a bare number is one of bytes.
+fn size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match text[unit_at..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return None,
+    };
+    text[..unit_at].parse::<u64>().ok()?.checked_mul(unit)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -468,7 +612,23 @@ mod tests {
         for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1m", 60_000), ("2 h", 7_200_000)] {
             assert_eq!(set("lock_timeout", text).unwrap().lock_timeout, Duration::from_millis(millis));
         }
+        assert!(set("checkpoint.interval", "0s").is_err());
         assert!(set("lock_timeout", "99999999999999999999s").is_err());
         assert!(set("lock_timeout", "9999h").is_err());
+    }
+
+    #[test]
+    fn sizes_have_a_unit_or_are_bytes() {
+        for (text, bytes) in [("5", 5), ("500KB", 500_000), ("64 MB", 64_000_000), ("1GiB", 1 << 30)] {
+            assert_eq!(set("checkpoint.bytes", text).unwrap().checkpoints.bytes, Some(bytes));
+        }
+        for bad in ["", "0", "-1", "1XB", "MB", "99999999999999GB"] {
+            let error = set("checkpoint.bytes", bad).unwrap_err().to_string();
+            assert!(error.contains("it takes a size such as"), "{error}");
+        }
+        for bad in ["0", "-5", "many", "1.5"] {
+            let error = set("checkpoint.rows", bad).unwrap_err().to_string();
+            assert!(error.contains("1 or more"), "{error}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Landfall's INSERT INTO against what one would write by hand for the same database, on the same rows, into the same
 //! table.
 
-mod mysql;
+pub mod mysql;
 pub mod postgres;
-mod sqlite;
+pub mod sqlite;
 
 use criterion::Criterion;
 

@@ -28,7 +28,7 @@ use crate::mysql::{LazyMySql, MySql};
 use crate::pairs::Pairs;
 
 /// Rows of one measurement: the server takes them at half a million a second.
-const ROWS: usize = 500_000;
+pub const ROWS: usize = 500_000;
 
 /// Rows that the loop inserts; its time for more is extrapolated.
 const LOOP_ROWS: usize = 20_000;

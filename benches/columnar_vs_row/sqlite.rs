@@ -36,7 +36,7 @@ pub fn benches(criterion: &mut Criterion) {
 }
 
 /// What `work` says it took on a fresh table, after a look whether it did what it should.
-fn on_fresh_table(file: &Path, work: impl Fn() -> Duration) -> Duration {
+pub fn on_fresh_table(file: &Path, work: impl Fn() -> Duration) -> Duration {
     fresh(file);
     let time = work();
     let rows: usize = Connection::open(file)

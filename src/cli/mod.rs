@@ -11,6 +11,7 @@ mod transactions;
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -34,12 +35,24 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    // Dropping the runtime waits for threads that still roll something back.
+    let mut is_stopped = false;
     let done = match command {
-        Command::Sql(arguments) => run(&runtime, arguments),
+        Command::Sql(arguments) => {
+            let mut session = Session::new(arguments.format);
+            let done = run(&runtime, &mut session, arguments);
+            is_stopped = session.is_stopped();
+            done
+        }
         Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
         Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
     };
+    is_stopped |= done.as_ref().is_err_and(|failure| failure.status() == Failure::interrupted().status());
+    match is_stopped {
+        // A thread that reads a stream which is silent would be waited for without an end.
+        true => runtime.shutdown_timeout(Duration::from_secs(1)),
+        // Waits for threads that still roll something back.
+        false => drop(runtime),
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -51,20 +64,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(runtime: &tokio::runtime::Runtime, arguments: SqlArguments) -> Result<(), Failure> {
-    let mut session = Session::new(arguments.format);
+fn run(runtime: &tokio::runtime::Runtime, session: &mut Session, arguments: SqlArguments) -> Result<(), Failure> {
     if arguments.files.is_empty() && arguments.commands.is_empty() {
         if io::stdin().is_terminal() {
-            return shell::run(runtime, &mut session);
+            return shell::run(runtime, session);
         }
         return runtime.block_on(session.run_script(&read("-")?));
     }
     for file in &arguments.files {
         let script = read(file)?;
         runtime.block_on(session.run_script(&script)).map_err(|failure| failure.within(file))?;
+        if session.is_stopped() {
+            return Ok(());
+        }
     }
     for command in &arguments.commands {
         runtime.block_on(session.run_script(command))?;
+        if session.is_stopped() {
+            return Ok(());
+        }
     }
     Ok(())
 }

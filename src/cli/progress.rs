@@ -10,7 +10,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// A write that is over before has no need of it.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Rows, rows a second and the time of one write.
+/// Rows, those that earlier runs of a job wrote among them, rows a second and the time of one write.
 pub(super) struct Progress {
     plan: Arc<dyn ExecutionPlan>,
     began: Instant,
@@ -35,15 +35,24 @@ impl Progress {
             );
             bar
         });
-        let rows =
-            self.plan.metrics().and_then(|metrics| metrics.sum_by_name("rows")).map_or(0, |rows| rows.as_usize());
+        let metrics = self.plan.metrics();
+        let count =
+            |name| metrics.as_ref().and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |sum| sum.as_usize());
+        let (rows, resumed, epochs) = (count("rows"), count("resumed"), count("epochs"));
         let rate = rows as f64 / elapsed.as_secs_f64();
-        bar.set_message(format!(
+        let mut message = format!(
             "{} rows, {} rows/s, {} s",
-            HumanCount(rows as u64),
+            HumanCount((resumed + rows) as u64),
             HumanCount(rate as u64),
             elapsed.as_secs()
-        ));
+        );
+        if resumed > 0 {
+            message += &format!(", went on after {} rows", HumanCount(resumed as u64));
+        }
+        if epochs > 0 {
+            message += &format!(", {} checkpoints", HumanCount(epochs as u64));
+        }
+        bar.set_message(message);
         bar.tick();
     }
 }

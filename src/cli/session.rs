@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
@@ -18,13 +19,14 @@ use super::message::Failure;
 use super::output::{Printer, status};
 use super::progress::Progress;
 use crate::pipeline::Interrupt;
-use crate::provider::register;
+use crate::provider::{LandfallSink, register};
 use crate::sql::without_passwords;
 
 /// The session of one run of the program.
 pub(super) struct Session {
     context: SessionContext,
     format: Format,
+    stopped: bool,
 }
 
 impl Session {
@@ -35,7 +37,12 @@ impl Session {
         let context = SessionContext::new_with_config(config);
         register(&context);
         // A file's name can stand where a table's does.
-        Self { context: context.enable_url_table(), format }
+        Self { context: context.enable_url_table(), format, stopped: false }
+    }
+
+    /// Whether a write was stopped by the user, who keeps what it committed: what its input waits for may never come.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Runs statements; all of them are parsed before the first one runs, and the first error ends it.
@@ -44,12 +51,16 @@ impl Session {
         let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("the SQL dialect is not known"))?;
         let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
         let several = statements.len() > 1;
+        self.stopped = false;
         for (index, statement) in statements.into_iter().enumerate() {
             let text = shortened(&without_passwords(&statement.to_string()));
             self.run(statement).await.map_err(|failure| match several {
                 true => failure.within(&format!("statement {} ({text})", index + 1)),
                 false => failure,
             })?;
+            if self.stopped {
+                break;
+            }
         }
         Ok(())
     }
@@ -76,7 +87,7 @@ impl Session {
         let interrupt = Interrupt::new();
         let config = task.session_config().clone().with_extension(Arc::new(interrupt.clone()));
         let mut stream = execute_stream(Arc::clone(&plan), Arc::new(task.with_session_config(config)))?;
-        let mut progress = Progress::new(plan);
+        let mut progress = Progress::new(Arc::clone(&plan));
         let mut ticks = tokio::time::interval(Duration::from_millis(200));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut printer = match kind.answers_with_count() {
@@ -98,7 +109,11 @@ impl Session {
                     }
                     asked = true;
                     interrupt.stop();
-                    eprintln!("stopping: it is rolled back, unless its commit has begun; Ctrl-C again leaves at once (then see landfall status)");
+                    let what = match has_checkpoints(&plan) {
+                        true => "what was read is committed",
+                        false => "it is rolled back, unless its commit has begun",
+                    };
+                    eprintln!("stopping: {what}; Ctrl-C again leaves at once (then see landfall status)");
                     continue;
                 }
                 batch = stream.next() => batch,
@@ -117,11 +132,13 @@ impl Session {
             }
         }
         drop(progress);
+        self.stopped = asked;
         match printer {
             Some(printer) => printer.finish(),
             None => {
                 let noun = if rows == 1 { "row" } else { "rows" };
-                status(self.format, &format!("{rows} {noun} written in {:.3} s", began.elapsed().as_secs_f64()))
+                let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
+                status(self.format, &format!("{rows} {noun} written in {:.3} s{how}", began.elapsed().as_secs_f64()))
             }
         }
     }
@@ -151,6 +168,12 @@ impl Kind {
     fn answers_with_count(self) -> bool {
         matches!(self, Self::Write | Self::Copy)
     }
+}
+
+/// Whether a plan is a write that commits at checkpoints.
+fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let sink = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref::<LandfallSink>());
+    sink.is_some_and(LandfallSink::has_checkpoints)
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

@@ -13,6 +13,7 @@ use super::message::Failure;
 use crate::error::{Error, Result};
 use crate::log::ObjectStoreLog;
 use crate::options::SinkOptions;
+use crate::pipeline::Position;
 use crate::provider::{database, decision_log};
 use crate::sql::without_passwords;
 use crate::xa::{DecisionLog, Epoch, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover};
@@ -140,8 +141,9 @@ fn job_row(entry: &JobEntry) -> Value {
         "table": last.map(|last| last.positions.table.as_str()),
         "last_epoch": last.map(|last| last.epoch.0),
         "checkpoint": checkpoint.map(|record| record.epoch.0),
-        "rows": checkpoint.map(|record| record.rows),
-        "decided_at": entry.decided_at,
+        "rows": checkpoint.map(|record| record.total()),
+        "positions": checkpoint.and_then(|record| record.positions.input.as_ref()).map(Position::shown),
+        "decided_at": entry.decided_at.last(),
     })
 }
 
@@ -192,8 +194,19 @@ fn table(none: &str, rows: &[Value]) -> Result<String, Failure> {
 
 /// The members in the order in which people read them.
 fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
-    const ORDER: [&str; 10] =
-        ["branch", "job", "state", "age", "fate", "table", "last_epoch", "checkpoint", "rows", "decided_at"];
+    const ORDER: [&str; 11] = [
+        "branch",
+        "job",
+        "state",
+        "age",
+        "fate",
+        "table",
+        "last_epoch",
+        "checkpoint",
+        "rows",
+        "positions",
+        "decided_at",
+    ];
     let mut keys: Vec<_> = row.keys().collect();
     keys.sort_by_key(|key| ORDER.iter().position(|known| known == key));
     keys.into_iter()

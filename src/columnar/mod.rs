@@ -7,6 +7,7 @@ mod iso8601;
 pub(crate) mod json;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod limit;
+mod size;
 mod text;
 mod truncate;
 
@@ -16,5 +17,6 @@ pub(crate) use conform::{Conform, first_row_where, list_item, misfit, plain, rec
 pub(crate) use iso8601::IsoText;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use limit::Limit;
+pub(crate) use size::batch_bytes;
 pub(crate) use text::{each, from_text, to_text, undecodable};
 pub(crate) use truncate::{truncate_nanoseconds, without_nanoseconds};

@@ -116,7 +116,7 @@ pub(crate) fn jobs(rows: Vec<Row>) -> Result<Vec<JobEntry>> {
         }
     }
     let entry = |(job, rows): (String, Vec<Row>)| {
-        let decided_at = rows.last().map(|row| row.decided_at.clone()).unwrap_or_default();
+        let decided_at = rows.iter().map(|row| row.decided_at.clone()).collect();
         Ok(JobEntry { job: JobId::try_new(&job)?, state: state(rows)?, decided_at })
     };
     jobs.into_iter().map(entry).collect()

@@ -329,8 +329,8 @@ impl DecisionLog for ObjectStoreLog {
         let mut jobs = Vec::new();
         for of_job in links.chunk_by(|a, b| a.record.job == b.record.job) {
             let chain = chain(of_job.to_vec());
-            let Some(last) = chain.last() else { continue };
-            let (job, decided_at) = (last.record.job.clone(), last.decided_at.clone());
+            let Some(job) = chain.last().map(|last| last.record.job.clone()) else { continue };
+            let decided_at = chain.iter().map(|link| link.decided_at.clone()).collect();
             jobs.push(JobEntry { job, decided_at, state: state(chain) });
         }
         Ok(jobs)
@@ -388,7 +388,7 @@ mod tests {
             gtrid: Gtrid::parse(&format!("landfall-{:016x}-{epoch:x}-{run:016x}", 7)).unwrap(),
             decision: Decision::Commit,
             rows: 0,
-            positions: Positions { table: "t".into(), end: false },
+            positions: Positions::new("t", false),
         }
     }
 

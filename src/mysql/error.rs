@@ -94,7 +94,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "a constraint of the table refuses the row"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction is in the way: wait for it, see SHOW PROCESSLIST"),
         1213 | 1614 | 1020 => (
-            Locked,
+            Deadlock,
             "another transaction was in the way of this one (a deadlock), and the server rolled this one back: run it again",
         ),
         1021 | 1114 | 1041 | 1037 | 1038 | 1030 => {

@@ -32,7 +32,7 @@ const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = ? AND epoch < ? \
 #[async_trait]
 impl DecisionLog for MySql {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let (mut connection, completes_next) = match self.take_spare() {
+        let (mut connection, completes_next) = match self.spares.take() {
             Some(connection) => (connection, true),
             None => (self.connect().await?, false),
         };
@@ -166,12 +166,12 @@ impl MySql {
     }
 
     async fn clean_ledger(&self, sql: &str, parameters: Vec<Value>) -> Result<()> {
-        let mut connection = self.spare_or_new().await?;
+        let mut connection = self.live().await?;
         if self.has_ledger(&mut connection).await? {
             let cleaned = self.rows(&mut connection, &self.ledger_sql(sql), parameters).await;
             cleaned.map_err(|error| error.with_context("cleaning the ledger"))?;
         }
-        self.close(connection).await;
+        self.keep_spare(connection).await;
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ pub mod types;
 mod writer;
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -64,7 +64,7 @@ use self::flavor::Flavor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::sql::{Table, Targets, check_password};
+use crate::sql::{Spares, Table, Targets, check_password};
 use crate::xa::{Capability, WriteSpec, Xid};
 
 /// How long a server may take to answer a new connection.
@@ -81,8 +81,8 @@ pub struct MySql {
     capability: Arc<OnceLock<Capability>>,
     /// The connections of branches that are prepared and not completed.
     prepared: Arc<DashMap<Xid, Prepared>>,
-    /// A clean connection that one step hands on to the next, of those that decide, complete and clean up.
-    spare: Arc<Mutex<Option<Connection>>>,
+    /// For the steps that decide, complete and clean up, and for the next epoch.
+    spares: Spares<Connection>,
     /// Whether it was said that LOAD DATA is forbidden.
     said_slow: Arc<AtomicBool>,
 }
@@ -239,7 +239,7 @@ impl MySql {
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             capability: Arc::default(),
             prepared: Arc::default(),
-            spare: Arc::default(),
+            spares: Spares::default(),
             said_slow: Arc::default(),
         })
     }
@@ -296,24 +296,29 @@ impl MySql {
         Ok(Connection { conn, server })
     }
 
-    fn take_spare(&self) -> Option<Connection> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps a connection for the next step, in place of one that may be there.
+    /// Keeps a clean connection for the next step.
     async fn keep_spare(&self, connection: Connection) {
-        let over = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(connection);
-        if let Some(over) = over {
+        if let Some(over) = self.spares.keep(connection) {
             self.close(over).await;
         }
     }
 
-    /// The spare connection, or a new one.
+    /// A spare connection, or a new one.
     async fn spare_or_new(&self) -> Result<Connection> {
-        match self.take_spare() {
+        match self.spares.take() {
             Some(connection) => Ok(connection),
             None => self.connect().await,
         }
+    }
+
+    /// A spare connection that lives, or a new one.
+    async fn live(&self) -> Result<Connection> {
+        while let Some(mut spare) = self.spares.take() {
+            if spare.conn.ping().await.is_ok() {
+                return Ok(spare);
+            }
+        }
+        self.connect().await
     }
 
     /// Ends a connection that has nothing open.

@@ -59,6 +59,12 @@ impl ResourceManager for MySql {
         Ok(in_doubt)
     }
 
+    async fn release(&self) {
+        for connection in self.spares.release() {
+            self.close(connection).await;
+        }
+    }
+
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
         Arc::new(self.clone())
     }
@@ -130,7 +136,6 @@ impl MySql {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
         // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
         let parked = self.prepared.remove(xid).map(|(_, parked)| parked);
-        let is_parked = parked.is_some();
         let Prepared { mut connection, name } = match parked {
             Some(parked) => parked,
             None => {
@@ -161,10 +166,7 @@ impl MySql {
             }
             Err(error) => return Err(self.error(error).with_context(format!("{verb} {name}"))),
         }
-        match is_parked {
-            true => self.close(connection).await,
-            false => self.keep_spare(connection).await,
-        }
+        self.keep_spare(connection).await;
         Ok(Resolution::Done)
     }
 

@@ -81,7 +81,13 @@ impl Drop for Lent {
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
     pub(super) async fn begin(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
-        let mut connection = database.connect().await?;
+        let mut connection = match spec.goes_on {
+            true => {
+                database.spares.keep_for_epochs();
+                database.live().await?
+            }
+            false => database.connect().await?,
+        };
         let name = match spec.protocol {
             Protocol::OnePhase => None,
             Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
@@ -319,7 +325,10 @@ impl RowSender for Writer {
             // The server has rolled back.
             _ => error.with_context("committing"),
         })?;
-        self.database.close(self.connection).await;
+        match self.spec.goes_on {
+            true => self.database.keep_spare(self.connection).await,
+            false => self.database.close(self.connection).await,
+        }
         Ok(Outcome::Committed)
     }
 

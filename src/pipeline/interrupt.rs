@@ -5,6 +5,9 @@ use tokio_util::sync::CancellationToken;
 /// A request to stop a write, which then rolls back and fails with `Interrupted`. Once the commit has begun it is
 /// too late, and the write succeeds: the caller always learns which of the two it was.
 ///
+/// A write with checkpoints commits what it has read instead. A stream that never ends has then succeeded; a write that
+/// has not come to its end fails with `Interrupted` all the same.
+///
 /// A session that has one as an extension of its configuration hands it to all its writes:
 /// `SessionConfig::new().with_extension(Arc::new(Interrupt::new()))`.
 #[derive(Debug, Clone, Default)]

@@ -1,10 +1,14 @@
 //! From a stream of batches to a committed transaction.
 
 mod dispatch;
+mod epoch;
+mod input;
 mod interrupt;
+mod landing;
 mod run;
 mod start;
 mod writer;
 
+pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};
 pub use interrupt::Interrupt;
-pub use run::{Landed, Target, Write, WriterCount, run};
+pub use run::{Counts, Landed, Target, Write, WriterCount, run};

@@ -1,21 +1,21 @@
-//! One write: open the job, start the branches, move the batches, commit.
+//! One write: what it goes to, and the attempts that it takes.
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use futures::{Stream, StreamExt};
-use tokio::time::Instant;
+use backon::BackoffBuilder;
+use log::warn;
 
-use super::dispatch::Dealer;
-use super::start::{Head, start};
-use super::writer::{Origin, Writers};
+use super::input::{Input, Position};
+use super::landing::Landing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
 use crate::xa::{
-    Capability, DecisionLog, DecisionRecord, JobId, Member, Opened, Protocol, ResourceManager, Run, TransactionManager,
-    Undertaking, WriteSpec, failpoint::failpoint,
+    Capability, DecisionLog, DecisionRecord, JobId, Opened, Protocol, ResourceManager, TransactionManager, Undertaking,
+    WriteSpec,
 };
 
 /// How many writers a table gets.
@@ -42,7 +42,7 @@ pub struct Target {
     pub writers: WriterCount,
 }
 
-/// What a stream is written to, as one transaction.
+/// What a stream is written to: as one transaction, or as one for each epoch.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The tables.
@@ -55,28 +55,143 @@ pub struct Write {
     pub log: Arc<dyn DecisionLog>,
     /// How a single branch ends; several always need two phases.
     pub protocol: Protocol,
+    /// When an epoch ends; without them the whole write is one.
+    pub checkpoints: Checkpoints,
+    /// How long a few rows wait for more, that they are written together.
+    pub flush_interval: Duration,
+    /// What is done after a failure that passes.
+    pub retry: Retry,
+    /// What was done.
+    pub counts: Arc<Counts>,
+}
+
+/// Counters of one write.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub(super) resumed: AtomicU64,
+    pub(super) epochs: AtomicU64,
+    pub(super) retries: AtomicU64,
+}
+
+impl Counts {
+    /// Rows that earlier runs of the job had written.
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Relaxed)
+    }
+
+    /// Epochs that were committed.
+    pub fn epochs(&self) -> u64 {
+        self.epochs.load(Relaxed)
+    }
+
+    /// Times that it was tried again.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
 }
 
 /// How a write ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Landed {
-    /// This many rows of the input were consumed and are committed.
+    /// This many rows of the input were consumed by this run and are committed.
     Rows(u64),
     /// The job was finished before, as this record says; the input was not read.
     Before(DecisionRecord),
 }
 
-/// Writes a stream as one atomic epoch.
+/// What is committed of a write.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    /// Rows that this run committed.
+    pub(super) landed: u64,
+    /// Rows of the input that earlier runs of the job had committed.
+    before: u64,
+    /// Whether an attempt began to write.
+    began: bool,
+    /// Whether this one did: what became of those before it is known then.
+    is_opened: bool,
+    /// Rows of the input up to here, those of earlier runs among them.
+    pub(super) covered: u64,
+    /// How far the input is consumed.
+    pub(super) position: Position,
+}
+
+/// Writes a stream as one atomic epoch, or with checkpoints as many, each of them atomic.
 ///
 /// # Errors
-/// Whatever failed first: the input, a database, the job. The tables are then as they were before, but under
-/// `InDoubt`.
-/// Cancel safety: dropping the future rolls back, unless the commit has begun, which then goes on by itself.
+/// Whatever failed first: the input, a database, the job. The tables are then as they were at the last checkpoint, but
+/// under `InDoubt`; without checkpoints as they were before.
+/// Cancel safety: dropping the future rolls the epoch back, unless its commit has begun, which then goes on by itself.
 pub async fn run(
     manager: &TransactionManager,
     write: &Write,
-    input: impl Stream<Item = Result<RecordBatch>> + Send,
+    input: &dyn Input,
     interrupt: &Interrupt,
+) -> Result<Landed> {
+    let mut standing = Standing::default();
+    let pauses = || {
+        let longest = Duration::from_secs(60).max(write.retry.backoff);
+        let pauses = backon::ExponentialBuilder::default().with_min_delay(write.retry.backoff).with_max_delay(longest);
+        pauses.with_max_times(write.retry.max as usize).build()
+    };
+    let mut left = pauses();
+    let mut doubt = None;
+    let ended = loop {
+        let before = standing.landed;
+        standing.is_opened = false;
+        let error = match attempt(manager, write, input, interrupt, &mut standing).await {
+            Ok(landed) => break Ok(landed),
+            Err(error) => error,
+        };
+        if standing.landed > before {
+            left = pauses();
+        }
+        if standing.is_opened {
+            doubt = None;
+        }
+        // What became of a commit that was not answered, the log of a job says when it is opened again.
+        let passes = match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Deadlock => true,
+            kind => kind == ErrorKind::InDoubt && write.job.is_some(),
+        };
+        let again = match standing.position.is_start() {
+            true => input.can_restart(),
+            false => input.fingerprint().is_ok(),
+        };
+        let pause = match left.next() {
+            Some(pause) if passes && again => pause,
+            _ => break Err(doubt.unwrap_or(error)),
+        };
+        warn!(
+            "writing table {} failed ({error}): tried again in {pause:?}, from row {}",
+            write.name,
+            standing.covered + 1
+        );
+        write.counts.retries.fetch_add(1, Relaxed);
+        tokio::select! {
+            () = interrupt.asked() => break Err(doubt.unwrap_or(error)),
+            () = tokio::time::sleep(pause) => {}
+        }
+        if error.kind() == ErrorKind::InDoubt {
+            doubt = Some(error);
+        }
+    };
+    for target in write.targets.iter().filter(|_| write.checkpoints.any()) {
+        target.resource.release().await;
+    }
+    ended.map_err(|error| match standing.landed {
+        0 => error,
+        rows => error.with_context(format!("after {rows} rows that are committed")),
+    })
+}
+
+/// Opens the job, and writes from its last checkpoint on.
+async fn attempt(
+    manager: &TransactionManager,
+    write: &Write,
+    input: &dyn Input,
+    interrupt: &Interrupt,
+    standing: &mut Standing,
 ) -> Result<Landed> {
     let undertaking = Undertaking {
         log: Arc::clone(&write.log),
@@ -90,111 +205,48 @@ pub async fn run(
         opened = manager.open(undertaking) => opened?,
     };
     let run = match opened {
-        Opened::Finished(record) => return Ok(Landed::Before(record)),
+        Opened::Finished(record) if !standing.began => return Ok(Landed::Before(record)),
+        Opened::Finished(record) => return Ok(Landed::Rows(record.total() - standing.before)),
         Opened::Run(run) => run,
     };
-    let (members, rows) = match write_all(write, &run, input, interrupt).await {
-        Ok(written) => written,
-        Err(error) => {
-            run.abandon().await;
-            return Err(error);
-        }
-    };
-    let began = Instant::now();
-    // Whoever stops waiting does not stop the commit half-way.
-    let committed = tokio::spawn(run.commit(members, rows)).await;
-    committed.map_err(|error| Error::internal(format!("the commit ended: {error}")))??;
-    for target in &write.targets {
-        target.spec.stats.add_commit(began.elapsed());
+    standing.is_opened = true;
+    if let (false, Some(checkpoint)) = (standing.began, run.checkpoint()) {
+        standing.before = checkpoint.total();
+        write.counts.resumed.store(standing.before, Relaxed);
+        warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, standing.before);
     }
-    Ok(Landed::Rows(rows))
-}
-
-fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
-}
-
-/// Writes the input to branches that are ready to be committed then; after an error they are rolled back.
-async fn write_all(
-    write: &Write,
-    run: &Run,
-    input: impl Stream<Item = Result<RecordBatch>> + Send,
-    interrupt: &Interrupt,
-) -> Result<(Vec<Member>, u64)> {
-    let mut input = pin!(input);
-    let begin = async {
-        let head = Head::take(write, input.as_mut()).await?;
-        let members = start(write, run, head.is_many).await?;
-        Ok::<_, Error>((head.batches, members))
-    };
-    let (head, members) = tokio::select! {
-        biased;
-        () = interrupt.asked() => return Err(interrupted()),
-        begun = begin => begun?,
-    };
-    failpoint("branch.started");
-    let mut dealers = Vec::new();
-    for (group, target) in write.targets.iter().enumerate() {
-        let writers = members.iter().filter(|(of, _)| *of == group).count();
-        dealers.push(Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?);
-    }
-    let mut writers = Writers::new(members);
-    let written = tokio::select! {
-        biased;
-        () = interrupt.asked() => Err(interrupted()),
-        rows = deal(head, input, &mut dealers, &mut writers) => rows,
-    };
-    match written {
-        Ok(written) => Ok(written),
-        Err(error) => {
-            writers.stop().await;
-            Err(error)
-        }
-    }
-}
-
-/// Deals the whole input out, and waits until it is written.
-async fn deal<S>(
-    head: Vec<RecordBatch>,
-    mut input: Pin<&mut S>,
-    dealers: &mut [Dealer],
-    writers: &mut Writers,
-) -> Result<(Vec<Member>, u64)>
-where
-    S: Stream<Item = Result<RecordBatch>> + Send,
-{
-    let (mut rows, mut head) = (0, head.into_iter());
-    loop {
-        let batch = match head.next() {
-            Some(batch) => batch,
-            None => tokio::select! {
-                error = writers.failure() => return Err(error),
-                batch = input.next() => match batch.transpose()? {
-                    Some(batch) => batch,
-                    None => break,
-                },
-            },
+    standing.began = true;
+    if let Some(checkpoint) = run.checkpoint() {
+        let resuming = |error: Error| {
+            let (job, rows) = (&checkpoint.job, checkpoint.total());
+            error.with_context(format!("job '{job}' is to go on after row {rows}"))
         };
-        let origin = Origin { first: rows, rows: batch.num_rows() as u64 };
-        rows += origin.rows;
-        for (group, dealer) in dealers.iter_mut().enumerate() {
-            for dealt in dealer.deal(batch.clone())? {
-                writers.send(group, dealt, origin).await?;
-            }
-        }
+        let fingerprint = input.fingerprint().map_err(resuming)?;
+        let place = checkpoint.positions.input.as_ref();
+        let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger has no position")))?;
+        standing.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
+        standing.covered = checkpoint.total();
+        standing.landed = standing.covered - standing.before;
     }
-    Ok((writers.finish().await?, rows))
+    Landing::new(write, input, interrupt, run, standing)?.land().await
+}
+
+pub(super) fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::Mutex;
 
-    use arrow::array::{Int64Array, RecordBatch};
-    use futures::stream;
+    use arrow::array::{AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::Int64Type;
+    use futures::stream::BoxStream;
+    use futures::{Stream, StreamExt, stream};
 
     use super::*;
+    use crate::pipeline::{Boundary, Fingerprint, Progress, Read};
     use crate::xa::conformance::columns;
     use crate::xa::memory::MemoryResource;
     use crate::xa::{Existing, OnConflict};
@@ -207,6 +259,7 @@ mod tests {
             on_conflict: OnConflict::Error,
             key: vec![],
             protocol: Protocol::OnePhase,
+            goes_on: false,
             stats: Arc::default(),
         };
         let target = Target {
@@ -222,16 +275,96 @@ mod tests {
             job,
             log: memory.decision_log(),
             protocol: Protocol::OnePhase,
+            checkpoints: Checkpoints::default(),
+            flush_interval: Duration::from_millis(1),
+            retry: Retry { max: 0, backoff: Duration::from_millis(1) },
+            counts: Arc::default(),
+        }
+    }
+
+    /// A stream that is read once.
+    struct Once(Mutex<Option<BoxStream<'static, Result<Read>>>>);
+
+    impl std::fmt::Debug for Once {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Once")
+        }
+    }
+
+    impl Input for Once {
+        fn is_unbounded(&self) -> bool {
+            true
+        }
+
+        fn can_restart(&self) -> bool {
+            false
+        }
+
+        fn fingerprint(&self) -> Result<Fingerprint> {
+            Err(Error::new(ErrorKind::Unsupported, "a stream"))
+        }
+
+        fn read(&self, _: &Position) -> Result<BoxStream<'static, Result<Read>>> {
+            self.0.lock().unwrap().take().ok_or_else(|| Error::internal("read twice"))
+        }
+    }
+
+    fn once(input: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Once {
+        let read = |batch: Result<_>| batch.map(|batch| Read::Rows { piece: 0, batch, boundary: Boundary::EveryRow });
+        Once(Mutex::new(Some(input.map(read).boxed())))
+    }
+
+    /// Pieces of so many rows each, that fail once at some row of the input.
+    #[derive(Debug)]
+    struct Pieces {
+        rows: Vec<i64>,
+        fail_at: Mutex<Vec<i64>>,
+    }
+
+    impl Input for Pieces {
+        fn is_unbounded(&self) -> bool {
+            false
+        }
+
+        fn can_restart(&self) -> bool {
+            true
+        }
+
+        fn fingerprint(&self) -> Result<Fingerprint> {
+            Ok(Fingerprint::new([("its pieces".to_owned(), format!("{:?}", self.rows))]))
+        }
+
+        fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>> {
+            let (mut reads, mut first) = (Vec::new(), 0);
+            for (piece, rows) in self.rows.iter().enumerate() {
+                let skipped = match from.of(piece) {
+                    Progress::Rows(skipped) => skipped as i64,
+                    Progress::Done => *rows,
+                    Progress::At(_) => panic!("no such place"),
+                };
+                for row in (skipped..*rows).step_by(700) {
+                    let ids = first + row..first + (row + 700).min(*rows);
+                    if let Some(at) = self.fail_at.lock().unwrap().pop_if(|at| ids.contains(at)) {
+                        reads.push(Err(Error::new(ErrorKind::Unavailable, format!("at {at}"))));
+                        return Ok(stream::iter(reads).boxed());
+                    }
+                    let boundary = Boundary::EveryRow;
+                    reads.push(Ok(Read::Rows { piece, batch: crate::xa::conformance::rows(ids), boundary }));
+                }
+                reads.push(Ok(Read::End { piece }));
+                first += rows;
+            }
+            Ok(stream::iter(reads).boxed())
         }
     }
 
     async fn run_once(
         memory: &MemoryResource,
         job: Option<&JobId>,
-        input: impl Stream<Item = Result<RecordBatch>> + Send,
+        input: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<Landed> {
         let write = write(memory, job.cloned(), WriterCount::UpTo(3));
-        run(&TransactionManager::default(), &write, input, &Interrupt::new()).await
+        run(&TransactionManager::default(), &write, &once(input), &Interrupt::new()).await
     }
 
     fn batch(rows: i64) -> Result<RecordBatch> {
@@ -281,14 +414,114 @@ mod tests {
     async fn an_interrupt_stops_a_stream_that_never_ends() {
         let memory = MemoryResource::default();
         let interrupt = Interrupt::new();
-        let endless = stream::once(async { batch(1) }).chain(stream::pending());
+        let endless = once(stream::once(async { batch(1) }).chain(stream::pending()));
         let stop = interrupt.clone();
         let (manager, write) = (TransactionManager::default(), write(&memory, None, WriterCount::Exactly(2)));
-        let (ended, ()) = tokio::join!(run(&manager, &write, endless, &interrupt), async move {
+        let (ended, ()) = tokio::join!(run(&manager, &write, &endless, &interrupt), async move {
             tokio::task::yield_now().await;
             stop.stop();
         });
         assert_eq!(memory.jobs().await.unwrap(), [], "it left a record");
         assert_eq!((ended.unwrap_err().kind(), memory.row_count()), (ErrorKind::Interrupted, 0));
+    }
+
+    fn ids(memory: &MemoryResource) -> Vec<i64> {
+        let batches = memory.batches();
+        let ids = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn every(rows: u64) -> Checkpoints {
+        Checkpoints { rows: Some(rows), ..Checkpoints::default() }
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_on_from_its_last_checkpoint() {
+        for writers in [1, 3] {
+            let memory = MemoryResource::default();
+            let input = Pieces { rows: vec![5_000, 0, 1, 3_000, 7_000], fail_at: Mutex::new(vec![11_000, 4_900]) };
+            let job = JobId::try_new("long").unwrap();
+            let mut write = write(&memory, Some(job.clone()), WriterCount::Exactly(writers));
+            write.checkpoints = every(1_000);
+            let manager = TransactionManager::default();
+            let error = run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
+            assert!(error.to_string().contains("rows that are committed"), "{error}");
+            let first = memory.row_count();
+            // Up to the batch that failed every full epoch is there.
+            assert!((4_000..4_900).contains(&first) && first % 1_000 == 0, "{first} rows");
+
+            // The next failure passes by itself.
+            write.retry.max = 1;
+            let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
+            assert_eq!(landed, Landed::Rows(15_001 - first as u64));
+            assert_eq!((write.counts.retries(), write.counts.resumed()), (1, first as u64));
+            assert_eq!(ids(&memory), (0..15_001).collect::<Vec<_>>());
+            let state = memory.decision_log().read(&job).await.unwrap();
+            let checkpoint = state.checkpoint().unwrap();
+            assert_eq!((checkpoint.total(), checkpoint.positions.end), (15_001, true));
+            let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
+            assert!(matches!(landed, Landed::Before(_)), "{landed:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_input_is_not_gone_on_with() {
+        let memory = MemoryResource::default();
+        let mut write = write(&memory, Some(JobId::try_new("long").unwrap()), WriterCount::Exactly(1));
+        write.checkpoints = every(100);
+        let manager = TransactionManager::default();
+        let input = Pieces { rows: vec![1_000, 1_000], fail_at: Mutex::new(vec![1_500]) };
+        run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
+        let other = Pieces { rows: vec![1_001, 1_000], fail_at: Mutex::default() };
+        let error = run(&manager, &write, &other, &Interrupt::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains("its pieces is different now"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_write_without_a_job_goes_on_while_its_process_lives() {
+        let memory = MemoryResource::default();
+        let mut write = write(&memory, None, WriterCount::Exactly(2));
+        (write.checkpoints, write.retry.max) = (every(500), 2);
+        let input = Pieces { rows: vec![4_000, 4_000], fail_at: Mutex::new(vec![7_000, 2_000, 100]) };
+        let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
+        assert_eq!((landed, ids(&memory)), (Landed::Rows(8_000), (0..8_000).collect()));
+        assert_eq!(write.counts.retries(), 3);
+        assert_eq!(memory.jobs().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn an_epoch_without_rows_ends_a_job() {
+        let memory = MemoryResource::default();
+        let mut write = write(&memory, Some(JobId::try_new("exact").unwrap()), WriterCount::Exactly(1));
+        write.checkpoints = every(700);
+        let input = Pieces { rows: vec![1_400], fail_at: Mutex::default() };
+        let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
+        assert_eq!((landed, write.counts.epochs()), (Landed::Rows(1_400), 3));
+        let Landed::Before(record) =
+            run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap()
+        else {
+            panic!("it ran twice")
+        };
+        assert_eq!((record.rows, record.total()), (0, 1_400));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_stopped_keeps_what_it_brought() {
+        let memory = MemoryResource::default();
+        let interrupt = Interrupt::new();
+        let mut write = write(&memory, None, WriterCount::Exactly(1));
+        write.checkpoints.interval = Some(Duration::from_millis(20));
+        let endless = once(stream::iter([batch(3), batch(4)]).chain(stream::pending()));
+        let manager = TransactionManager::default();
+        let (ended, ()) = tokio::join!(run(&manager, &write, &endless, &interrupt), async {
+            while memory.row_count() == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            interrupt.stop();
+        });
+        assert_eq!((ended.unwrap(), memory.row_count()), (Landed::Rows(7), 7));
     }
 }

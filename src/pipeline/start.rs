@@ -1,18 +1,18 @@
 //! How many writers there are, and their branches.
 
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use futures::StreamExt;
 use futures::future::join_all;
-use futures::{Stream, StreamExt};
+use futures::stream::BoxStream;
 use log::info;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Write, WriterCount};
+use super::{Read, Write, WriterCount};
 use crate::error::Result;
-use crate::xa::{Member, Protocol, Run, WriteSpec};
+use crate::xa::{Member, Protocol, Transaction, WriteSpec};
 
 /// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
 const MANY_ROWS: usize = 65_536;
@@ -23,20 +23,17 @@ const MANY_BYTES: usize = 16 * 1024 * 1024;
 /// The time that they may take to come, from the first batch on: one writer is enough for a slower stream.
 const MANY_WITHIN: Duration = Duration::from_millis(250);
 
-/// The first rows of a stream.
+/// What was read of a stream before it is written.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    pub(super) batches: Vec<RecordBatch>,
-    /// Whether they pay for more than one writer.
+    pub(super) reads: VecDeque<Read>,
+    /// Whether its rows pay for more than one writer.
     pub(super) is_many: bool,
 }
 
 impl Head {
-    /// Takes them, where the number of writers depends on them.
-    pub(super) async fn take<S>(write: &Write, mut input: Pin<&mut S>) -> Result<Self>
-    where
-        S: Stream<Item = Result<RecordBatch>> + Send,
-    {
+    /// Takes the first rows, where the number of writers depends on them.
+    pub(super) async fn take(write: &Write, input: &mut BoxStream<'static, Result<Read>>) -> Result<Self> {
         let mut head = Self::default();
         if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
             return Ok(head);
@@ -50,23 +47,25 @@ impl Head {
                     Err(_) => break,
                 },
             };
-            let Some(batch) = next.transpose()? else { break };
-            rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
-            head.batches.push(batch);
+            let Some(read) = next.transpose()? else { break };
+            if let Read::Rows { batch, .. } = &read {
+                rows += batch.num_rows();
+                bytes += batch.get_array_memory_size();
+                until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
+            }
+            head.reads.push_back(read);
             head.is_many = rows >= MANY_ROWS || bytes >= MANY_BYTES;
-            until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
         }
         Ok(head)
     }
 }
 
 /// Starts the branches, each with the number of its target.
-pub(super) async fn start(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize, Member)>> {
-    match branches(write, run, is_many).await {
+pub(super) async fn start(write: &Write, transaction: &Transaction, is_many: bool) -> Result<Vec<(usize, Member)>> {
+    match branches(write, transaction, is_many).await {
         // Several writers need a ledger, and may need a table for staging. Nobody asked for them: one needs neither.
         Err(error) if is_many && write.protocol == Protocol::OnePhase && write.targets.len() == 1 => {
-            let one = branches(write, run, false).await?;
+            let one = branches(write, transaction, false).await?;
             info!("table {} is written by one writer: {error}", write.name);
             Ok(one)
         }
@@ -74,7 +73,7 @@ pub(super) async fn start(write: &Write, run: &Run, is_many: bool) -> Result<Vec
     }
 }
 
-async fn branches(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize, Member)>> {
+async fn branches(write: &Write, transaction: &Transaction, is_many: bool) -> Result<Vec<(usize, Member)>> {
     let count = |writers| match writers {
         WriterCount::Exactly(writers) => writers,
         WriterCount::UpTo(writers) if is_many => writers,
@@ -89,11 +88,12 @@ async fn branches(write: &Write, run: &Run, is_many: bool) -> Result<Vec<(usize,
             capability if capability.prepares() && has_several => Protocol::TwoPhase,
             _ => Protocol::OnePhase,
         };
-        let (xid, spec) = (run.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
+        let (xid, spec) =
+            (transaction.xid(bqual), WriteSpec { protocol, goes_on: write.checkpoints.any(), ..target.spec.clone() });
         let branch = target.resource.start(&xid, &spec).await?;
         Ok((number, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
     });
-    let announce = async { if has_several { run.announce().await } else { Ok(()) } };
+    let announce = async { if has_several { transaction.announce().await } else { Ok(()) } };
     let has_last_agent = write.targets.iter().any(|target| !target.capability.prepares());
     let (announced, started) = match has_last_agent {
         // Its ledger cannot be written beside its branch.

@@ -69,8 +69,8 @@ struct Group {
 }
 
 impl Writers {
-    /// Writers for these branches, each with its group.
-    pub(super) fn new(members: Vec<(usize, Member)>) -> Self {
+    /// Writers for these branches, each with its group; they begin when `after` is cancelled.
+    pub(super) fn new(members: Vec<(usize, Member)>, after: &CancellationToken) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let mut groups: Vec<Group> = Vec::new();
         let handed = members.iter().map(|_| Handed::default()).collect();
@@ -80,10 +80,10 @@ impl Writers {
                 groups.resize_with(group + 1, || Group { first: index, ..Group::default() });
             }
             groups[group].writers.push(sender);
-            let stop = stop.clone();
+            let (after, stop) = (after.clone(), stop.clone());
             tasks.spawn(async move {
                 let Member { resource, xid, protocol, branch } = member;
-                let written = write_all(branch, batches, stop).await;
+                let written = write_all(branch, batches, after, stop).await;
                 (index, written.map(|branch| Member { resource, xid, protocol, branch }))
             });
         }
@@ -140,9 +140,14 @@ impl Writers {
         }
     }
 
+    /// Takes no more: what is queued is written, beside what the caller does.
+    pub(super) fn close(&mut self) {
+        self.groups.clear();
+    }
+
     /// Waits until everything is written; gives the branches in their order.
     pub(super) async fn finish(&mut self) -> Result<Vec<Member>> {
-        self.groups.clear();
+        self.close();
         while let Some(ended) = self.tasks.join_next().await {
             let member = self.ended(ended)?;
             self.finished.push(member);
@@ -166,9 +171,11 @@ impl Writers {
 async fn write_all(
     mut branch: Box<dyn Branch>,
     mut batches: Receiver<RecordBatch>,
+    after: CancellationToken,
     stop: CancellationToken,
 ) -> Result<Box<dyn Branch>> {
     let work = async {
+        after.cancelled().await;
         while let Some(batch) = batches.recv().await {
             branch.write(batch).await?;
             crate::xa::failpoint::failpoint("branch.written");

@@ -84,7 +84,11 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "23503" => (Constraint, "the row that a foreign key refers to is not there, or is still referred to"),
         "21000" => (Constraint, "a key comes twice in the query, in different spellings: make them one in it"),
         _ if code.starts_with("23") => (Constraint, "a constraint of the table refuses the row"),
-        "55P03" | "40P01" | "40001" => (Locked, "another transaction is in the way: wait for it, see pg_stat_activity"),
+        "55P03" => (Locked, "another transaction is in the way: wait for it, see pg_stat_activity"),
+        "40P01" | "40001" => (
+            Deadlock,
+            "another transaction was in the way of this one (a deadlock), and the server rolled this one back: run it again",
+        ),
         "53100" | "53400" => (Full, "the server's disk, or a limit set for it, is full: make room and run it again"),
         _ if code.starts_with("53") => (Full, "the server is out of resources: make room and run it again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),

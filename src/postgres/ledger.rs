@@ -24,7 +24,7 @@ impl DecisionLog for Postgres {
         let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
         let parked = self.prepared.remove(&first_branch).map(|(_, connection)| connection);
         // What comes next after a claim is the write itself, which can take long: nothing is kept for it.
-        let (mut connection, completes_next) = match parked.or_else(|| self.take_spare()) {
+        let (mut connection, completes_next) = match parked.or_else(|| self.spares.take()) {
             Some(connection) => (connection, true),
             None => (self.connect().await?, false),
         };
@@ -145,13 +145,9 @@ impl Postgres {
     }
 
     async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
-        let mut connection = match self.take_spare() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        // Nobody acts on what is not there any more: this one need not wait for the disk.
+        let mut connection = self.begin("BEGIN; SET LOCAL synchronous_commit = off").await?;
         if self.has_ledger(&mut connection).await? {
-            // Nobody acts on what is not there any more: this one need not wait for the disk.
-            self.execute(&mut connection, "SET synchronous_commit = off".into()).await?;
             let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
             if let Some(before) = before {
                 clean = clean.bind(signed(before.0)?);
@@ -159,7 +155,8 @@ impl Postgres {
             let cleaned = clean.execute(&mut connection).await;
             cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
         }
-        self.close(connection).await;
+        self.execute(&mut connection, "COMMIT".into()).await?;
+        self.keep_spare(connection).await;
         Ok(())
     }
 

@@ -48,7 +48,7 @@ mod text;
 pub mod types;
 mod writer;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -60,7 +60,7 @@ pub use copy::CopyEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::sql::{Table, Targets, check_password};
+use crate::sql::{Spares, Table, Targets, check_password};
 use crate::xa::{WriteSpec, Xid};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
@@ -88,9 +88,8 @@ pub struct Postgres {
     max_prepared: Arc<OnceLock<u32>>,
     /// The connections of branches that are prepared and not completed.
     prepared: Arc<DashMap<Xid, PgConnection>>,
-    /// A clean connection that one step hands on to the next, of those that decide, complete and clean up: each on a
-    /// new one would take some milliseconds more.
-    spare: Arc<Mutex<Option<PgConnection>>>,
+    /// For the steps that decide, complete and clean up, and for the next epoch.
+    spares: Spares<PgConnection>,
 }
 
 /// Where and how to connect.
@@ -145,7 +144,7 @@ impl Postgres {
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
             prepared: Arc::default(),
-            spare: Arc::default(),
+            spares: Spares::default(),
         })
     }
 
@@ -182,16 +181,24 @@ impl Postgres {
         Ok(connection)
     }
 
-    fn take_spare(&self) -> Option<PgConnection> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps a connection for the next step, in place of one that may be there.
+    /// Keeps a clean connection for the next step.
     async fn keep_spare(&self, connection: PgConnection) {
-        let over = self.spare.lock().unwrap_or_else(PoisonError::into_inner).replace(connection);
-        if let Some(over) = over {
+        if let Some(over) = self.spares.keep(connection) {
             self.close(over).await;
         }
+    }
+
+    /// A connection with this open: a spare one, if it lives.
+    async fn begin(&self, begin: &str) -> Result<PgConnection> {
+        while let Some(mut spare) = self.spares.take() {
+            match self.execute(&mut spare, begin.into()).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                begun => return begun.map(|_| spare),
+            }
+        }
+        let mut connection = self.connect().await?;
+        self.execute(&mut connection, begin.into()).await?;
+        Ok(connection)
     }
 
     /// Runs statements that bring no rows.

@@ -58,6 +58,12 @@ impl ResourceManager for Postgres {
         Ok(found.into_iter().filter_map(read).collect())
     }
 
+    async fn release(&self) {
+        for connection in self.spares.release() {
+            self.close(connection).await;
+        }
+    }
+
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
         Arc::new(self.clone())
     }
@@ -77,8 +83,7 @@ impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
         // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
         let parked = self.prepared.remove(xid).map(|(_, connection)| connection);
-        let is_parked = parked.is_some();
-        let mut connection = match parked.or_else(|| self.take_spare()) {
+        let mut connection = match parked.or_else(|| self.spares.take()) {
             Some(connection) => connection,
             None => self.connect().await?,
         };
@@ -94,10 +99,7 @@ impl Postgres {
             }
             (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
         };
-        match is_parked {
-            true => self.close(connection).await,
-            false => self.keep_spare(connection).await,
-        }
+        self.keep_spare(connection).await;
         Ok(resolution)
     }
 

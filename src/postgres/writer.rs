@@ -59,9 +59,18 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
     pub(super) async fn begin(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
-        let mut connection = database.connect().await?;
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned();
-        database.execute(&mut connection, begin).await?;
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+        let mut connection = match spec.goes_on {
+            true => {
+                database.spares.keep_for_epochs();
+                database.begin(BEGIN).await?
+            }
+            false => {
+                let mut connection = database.connect().await?;
+                database.execute(&mut connection, BEGIN.into()).await?;
+                connection
+            }
+        };
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
@@ -242,7 +251,10 @@ impl RowSender for Writer {
             // A deferred constraint, for instance: the server has rolled back.
             _ => error.with_context("committing"),
         })?;
-        self.database.close(self.connection).await;
+        match self.spec.goes_on {
+            true => self.database.keep_spare(self.connection).await,
+            false => self.database.close(self.connection).await,
+        }
         Ok(Outcome::Committed)
     }
 

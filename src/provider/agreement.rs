@@ -1,10 +1,11 @@
 //! How a write commits and where that is decided, found out when the plan is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::log::ObjectStoreLog;
-use crate::options::{Commit, SinkOptions};
+use crate::options::{Checkpoints, Commit, Retry, SinkOptions};
 use crate::pipeline::{Target, Write, WriterCount};
 use crate::provider::factory::database;
 use crate::xa::{Capability, DecisionLog, JobId, Protocol};
@@ -16,12 +17,16 @@ pub(super) struct Wishes {
     pub(super) commit: Commit,
     /// The option `log`.
     pub(super) log: Option<Arc<dyn DecisionLog>>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) flush_interval: Duration,
+    pub(super) retry: Retry,
 }
 
 impl Wishes {
     pub(super) fn try_new(options: &SinkOptions) -> Result<Self> {
         let log = options.log.as_deref().map(|url| decision_log(url, options)).transpose()?;
-        Ok(Self { job: options.job.clone(), commit: options.commit, log })
+        let SinkOptions { checkpoints, flush_interval, retry, .. } = *options;
+        Ok(Self { job: options.job.clone(), commit: options.commit, log, checkpoints, flush_interval, retry })
     }
 
     /// A write to these tables, one transaction.
@@ -29,7 +34,7 @@ impl Wishes {
     /// # Errors
     /// `Config` where the databases cannot do what is asked.
     pub(super) fn agree(self, name: String, targets: Vec<Target>) -> Result<Write> {
-        let Self { job, commit, log } = self;
+        let Self { job, commit, log, checkpoints, flush_interval, retry } = self;
         for (index, target) in targets.iter().enumerate() {
             let place = |target: &Target| (target.resource.location(), target.spec.table.clone());
             if targets[..index].iter().any(|other| place(other) == place(target)) {
@@ -48,9 +53,8 @@ impl Wishes {
             )));
         }
         let agent = one_phase.first().map(|target| &target.resource);
-        // Where a job is decided must not change with how a server is set up: the next run would not find it.
-        let fixed = targets.iter().find(|target| target.capability == Capability::OnePhase).or(targets.first());
-        let fixed = &fixed.ok_or_else(|| Error::internal("a write has no target"))?.resource;
+        let fixed = decides(targets.iter().map(|target| (&target.resource, target.capability)));
+        let fixed = fixed.ok_or_else(|| Error::internal("a write has no target"))?;
         if let Some(agent) = agent
             && !Arc::ptr_eq(agent, fixed)
         {
@@ -108,8 +112,16 @@ impl Wishes {
             (None, Some(log)) => log,
             (_, None) => fixed.decision_log(),
         };
-        Ok(Write { targets, name, job, log, protocol })
+        let counts = Arc::default();
+        Ok(Write { targets, name, job, log, protocol, checkpoints, flush_interval, retry, counts })
     }
+}
+
+/// The database whose ledger decides, unless the option `log` names another log: the one that can never prepare, else
+/// the first. It must not change with how a server is set up: the next run of a job would not find it.
+pub(super) fn decides<T>(databases: impl Iterator<Item = (T, Capability)> + Clone) -> Option<T> {
+    let mut never = databases.clone().filter(|(_, capability)| *capability == Capability::OnePhase);
+    never.next().or_else(|| databases.into_iter().next()).map(|(database, _)| database)
 }
 
 /// What a server needs for two phases.

@@ -14,12 +14,13 @@ use datafusion::prelude::SessionContext;
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
-use crate::provider::LandfallTable;
 use crate::provider::fanout::FanoutFactory;
+use crate::provider::{LandfallTable, checkpoints};
 use crate::sql::{Database, NewTable, without_passwords};
 use crate::xa::TransactionManager;
 
-/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`.
+/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`, and the table function
+/// `landfall_checkpoints('t')`: how far the jobs that write a table have come.
 ///
 /// The columns can be left out; they are then taken from the table in the database. Given, the table is created
 /// where it is not there, and must have these columns where it is.
@@ -28,6 +29,8 @@ pub fn register(context: &SessionContext) {
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
+    // Nothing else than a duplicate could be refused, and it takes the place of one.
+    let _ = state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.
         for name in backend.schemes().0 {

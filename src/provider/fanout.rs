@@ -7,7 +7,6 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
 use datafusion::common::{Result as DfResult, TableReference};
-use datafusion::datasource::sink::DataSinkExec;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
@@ -15,11 +14,12 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
+use crate::pipeline::Write;
 use crate::provider::LandfallTable;
-use crate::provider::agreement::Wishes;
+use crate::provider::agreement::{Wishes, decides};
 use crate::provider::sink::LandfallSink;
-use crate::provider::table::sorted;
 use crate::sql::without_passwords;
+use crate::xa::DecisionLog;
 
 /// A table that is only written: every row goes to each of its members, in one transaction.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct FanoutTable {
 
 impl FanoutTable {
     /// A table over these, which must be [`LandfallTable`]s with the same column names; its columns have the types of
-    /// the first. The options `job`, `commit` and `log` are its own; how rows are written, their tables' options say.
+    /// the first. The options `job`, `commit`, `log`, `checkpoint.…`, `flush.interval` and `retry.…` are its own; how rows are
+    /// written, their tables' options say.
     ///
     /// # Errors
     /// `Config` for fewer than two members, others than Landfall's, or such with a job of their own; `Schema` where a
@@ -61,9 +62,10 @@ impl FanoutTable {
                      leave it out"
                 )));
             }
-            if table.options().job.is_some() || table.options().log.is_some() {
+            let of_member = table.options();
+            if of_member.job.is_some() || of_member.log.is_some() || of_member.checkpoints.any() {
                 return Err(Error::config(format!(
-                    "table {name} has a 'job' or a 'log' of its own: give it to the FANOUT table instead"
+                    "table {name} has a 'job', a 'log' or checkpoints of its own: give it to the FANOUT table instead"
                 )));
             }
             if members[..index].iter().any(|(other, _)| other == name) {
@@ -86,7 +88,25 @@ impl FanoutTable {
         self.members.iter().filter_map(|(_, provider)| provider.downcast_ref())
     }
 
-    async fn sink(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<LandfallSink> {
+    /// What its jobs say that they write, and the log that decides them.
+    pub(super) async fn decided(&self) -> Result<(String, Arc<dyn DecisionLog>)> {
+        let (mut names, mut databases) = (Vec::new(), Vec::new());
+        for table in self.tables() {
+            let (name, _) = table.decided()?;
+            let (database, capability) = table.resource().await?;
+            names.push(format!("{name} in {}", database.location()));
+            databases.push((database, capability));
+        }
+        let log = match &self.wishes.log {
+            Some(log) => Arc::clone(log),
+            None => decides(databases.iter().map(|(database, capability)| (database, *capability)))
+                .ok_or_else(|| Error::internal("a FANOUT table has no members"))?
+                .decision_log(),
+        };
+        Ok((names.join(", "), log))
+    }
+
+    async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<Write> {
         let mut targets = Vec::new();
         let mut names = Vec::new();
         for ((name, _), table) in self.members.iter().zip(self.tables()) {
@@ -95,7 +115,7 @@ impl FanoutTable {
             names.push(format!("{} in {}", target.spec.table, target.resource.location()));
             targets.push(target);
         }
-        Ok(LandfallSink::new(self.wishes.clone().agree(names.join(", "), targets)?))
+        self.wishes.clone().agree(names.join(", "), targets)
     }
 }
 
@@ -138,10 +158,8 @@ impl TableProvider for FanoutTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
         let input = first.written(input)?;
-        let sink = self.sink(&input, op).await;
-        let sink = sink.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)))?;
-        let (input, order) = sorted(input);
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+        let plan = self.write(&input, op).await.and_then(|write| LandfallSink::plan(input, write));
+        plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
     }
 }
 
@@ -178,7 +196,18 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
     if !command.schema.fields().is_empty() || command.unbounded || !command.table_partition_cols.is_empty() {
         return Err(Error::config("a FANOUT table has the columns of its members: give only LOCATION and OPTIONS"));
     }
-    let known = ["job", "commit", "log", "ledger_table"];
+    let known = [
+        "job",
+        "commit",
+        "log",
+        "ledger_table",
+        "checkpoint.rows",
+        "checkpoint.bytes",
+        "checkpoint.interval",
+        "flush.interval",
+        "retry.max",
+        "retry.backoff",
+    ];
     let plain: HashMap<_, _> = command
         .options
         .iter()

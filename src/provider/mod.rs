@@ -1,13 +1,16 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
 mod agreement;
+mod checkpoints;
 mod defaults;
 mod factory;
 mod fanout;
-mod in_order;
+mod pieces;
 mod pushdown;
+mod replay;
 mod scan;
 mod sink;
+mod source;
 mod table;
 
 use datafusion::common::DataFusionError;
@@ -21,6 +24,7 @@ pub(crate) use factory::database;
 pub use factory::register;
 pub use fanout::FanoutTable;
 pub use sink::LandfallSink;
+pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
 pub use table::LandfallTable;
 
 impl From<Error> for DataFusionError {

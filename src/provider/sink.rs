@@ -8,31 +8,85 @@ use std::time::Duration;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result as DfResult;
-use datafusion::datasource::sink::DataSink;
+use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet, Time};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType};
-use futures::TryStreamExt;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 use log::warn;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, Result};
+use crate::options::Checkpoints;
 use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
+use crate::provider::pieces::Pieces;
+use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::xa::{Existing, OnConflict, Protocol, TransactionManager, WriteStats};
 
-/// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, and with a job once.
+/// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
+/// checkpoints epoch after epoch.
 #[derive(Debug)]
 pub struct LandfallSink {
     write: Write,
     schema: SchemaRef,
+    input: Source,
 }
 
+/// How long a stream that never ends waits for its next checkpoint, unless it is told.
+const STREAM_INTERVAL: Duration = Duration::from_secs(10);
+
 impl LandfallSink {
-    pub(super) fn new(write: Write) -> Self {
+    /// A plan that writes what another one brings: in its order, if it is sorted, as the last row of a key wins.
+    ///
+    /// # Errors
+    /// `Config` or `Unsupported` for checkpoints that this write, or its input, cannot have.
+    pub(super) fn plan(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
+        let is_unbounded = input.boundedness().is_unbounded();
+        if write.targets.iter().any(|target| target.spec.existing != Existing::Keep) {
+            let what = match (is_unbounded, write.checkpoints.any()) {
+                (true, _) => "its input never ends: use INSERT INTO",
+                (false, true) => "the options 'checkpoint.…' cut a write into many: leave them out, or use INSERT INTO",
+                (false, false) => "",
+            };
+            if !what.is_empty() {
+                return Err(Error::config(format!("INSERT OVERWRITE replaces all rows at once, and {what}")));
+            }
+        }
+        if is_unbounded && !write.checkpoints.any() {
+            write.checkpoints.interval = Some(STREAM_INTERVAL);
+        }
+        let resumes = write.checkpoints.any();
+        if resumes && write.job.is_some() {
+            Pieces::of(&input, sort_order(&input))?;
+        } else if resumes && !is_unbounded {
+            warn!(
+                "table {}: what is committed at a checkpoint stays there if the write fails later, and without the \
+                 option 'job' nobody knows how far it came",
+                write.name
+            );
+        }
+        // Which row of a key is the last must not depend on who is read first.
+        let at_once = |target: &Target| {
+            let has_several = !matches!(target.writers, WriterCount::Exactly(1) | WriterCount::UpTo(1));
+            has_several && target.spec.on_conflict == OnConflict::Error
+        };
+        let reading = Reading { at_once: write.targets.iter().all(at_once), resumes };
+        let sink = Self::new(write);
+        let input = ReplayExec::new(input, reading, sink.input.clone());
+        let order = input.order().cloned().map(LexRequirement::from);
+        Ok(Arc::new(DataSinkExec::new(Arc::new(input), Arc::new(sink), order)))
+    }
+
+    /// Whether it commits at checkpoints.
+    pub fn has_checkpoints(&self) -> bool {
+        self.write.checkpoints.any()
+    }
+
+    fn new(write: Write) -> Self {
         // Every column may bring NULL here: the branch refuses one with the row that it is in, DataFusion without.
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
         let columns = write.targets.iter().take(1).flat_map(|target| target.spec.columns.fields());
         let schema = Arc::new(Schema::new(columns.map(nullable).collect::<Vec<_>>()));
-        Self { write, schema }
+        Self { write, schema, input: Source::default() }
     }
 
     /// The tables' names, for messages.
@@ -64,6 +118,16 @@ impl DisplayAs for LandfallSink {
         if let Some(job) = &self.write.job {
             write!(f, ", job={job}")?;
         }
+        let Checkpoints { rows, bytes, interval } = self.write.checkpoints;
+        if let Some(rows) = rows {
+            write!(f, ", checkpoint.rows={rows}")?;
+        }
+        if let Some(bytes) = bytes {
+            write!(f, ", checkpoint.bytes={bytes}")?;
+        }
+        if let Some(interval) = interval {
+            write!(f, ", checkpoint.interval={interval:?}")?;
+        }
         if self.write.protocol == Protocol::TwoPhase || self.write.targets.len() > 1 {
             write!(f, ", commit=two_phase, log={}", self.write.log.url())?;
         }
@@ -73,7 +137,8 @@ impl DisplayAs for LandfallSink {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them.
+    /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them;
+    /// `epochs` that were committed, `retries` of failures, and the rows that earlier runs of the job had `resumed` from.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
         let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();
@@ -92,6 +157,9 @@ impl DataSink for LandfallSink {
         for value in [
             count("rows", sum(WriteStats::rows)),
             count("bytes", sum(WriteStats::bytes)),
+            count("resumed", self.write.counts.resumed()),
+            count("epochs", self.write.counts.epochs()),
+            count("retries", self.write.counts.retries()),
             time("encode_time", total(WriteStats::encode_time)),
             time("send_time", total(WriteStats::send_time)),
             time("commit_time", total(WriteStats::commit_time)),
@@ -105,11 +173,12 @@ impl DataSink for LandfallSink {
         &self.schema
     }
 
-    async fn write_all(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> DfResult<u64> {
+    /// Writes what the plan under it reads; the stream is the same, once.
+    async fn write_all(&self, _: SendableRecordBatchStream, context: &Arc<TaskContext>) -> DfResult<u64> {
         let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
-        let input = data.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error));
+        let input = self.input.take().ok_or_else(|| Error::internal("the plan has lost its ReplayExec"))?;
         let manager = context.session_config().get_extension::<TransactionManager>().unwrap_or_default();
-        let landed = run(&manager, &self.write, input, &interrupt).await;
+        let landed = run(&manager, &self.write, &input, &interrupt).await;
         let doing = |error: Error| error.with_context(format!("writing table {}", self.tables()));
         match landed.map_err(doing)? {
             Landed::Rows(rows) => Ok(rows),
@@ -117,7 +186,7 @@ impl DataSink for LandfallSink {
                 warn!(
                     "job '{}' is finished: its {} rows are in table {} already, nothing was written",
                     record.job,
-                    record.rows,
+                    record.total(),
                     self.tables()
                 );
                 Ok(0)

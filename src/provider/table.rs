@@ -8,10 +8,8 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraint, Constraints, Result as DfResult};
-use datafusion::datasource::sink::DataSinkExec;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use log::warn;
@@ -23,12 +21,11 @@ use crate::pipeline::{Target, WriterCount};
 use crate::provider::agreement::{PREPARES, Wishes};
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::factory::database;
-use crate::provider::in_order::InOrderExec;
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, Existing, OnConflict, Protocol, WriteSpec};
+use crate::xa::{Capability, DecisionLog, Existing, OnConflict, Protocol, WriteSpec};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -167,6 +164,17 @@ impl LandfallTable {
         Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
     }
 
+    /// What its jobs say that they write, and the log that decides them.
+    pub(super) fn decided(&self) -> Result<(String, Arc<dyn DecisionLog>)> {
+        let log = Wishes::try_new(&self.options)?.log;
+        Ok((self.table.name.clone(), log.unwrap_or_else(|| self.database.decision_log())))
+    }
+
+    /// Its database, and what that can promise.
+    pub(super) async fn resource(&self) -> Result<(Arc<dyn Database>, Capability)> {
+        Ok((Arc::clone(&self.database), self.database.capability().await?))
+    }
+
     pub(super) fn options(&self) -> &SinkOptions {
         &self.options
     }
@@ -265,6 +273,7 @@ impl LandfallTable {
             on_conflict,
             key,
             protocol: Protocol::OnePhase,
+            goes_on: false,
             stats: Arc::default(),
         };
         self.database.check(&self.table, &spec)?;
@@ -377,17 +386,6 @@ impl TableProvider for LandfallTable {
         let target = self.target(&input, op, writers).await.map_err(doing)?;
         let wishes = Wishes::try_new(&self.options).map_err(doing)?;
         let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
-        let (input, order) = sorted(input);
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(LandfallSink::new(write)), order)))
-    }
-}
-
-/// The input of a sink: what the query sorts must arrive sorted, as the last row of a key wins; else in the order of
-/// its source.
-pub(super) fn sorted(input: Arc<dyn ExecutionPlan>) -> (Arc<dyn ExecutionPlan>, Option<LexRequirement>) {
-    let order = input.output_ordering().cloned().map(LexRequirement::from);
-    match order {
-        Some(order) => (input, Some(order)),
-        None => (Arc::new(InOrderExec::new(input)), None),
+        LandfallSink::plan(input, write).map_err(|error| doing(error).into())
     }
 }

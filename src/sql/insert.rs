@@ -28,6 +28,7 @@ pub(crate) fn insertion(table: &Table, columns: arrow::datatypes::SchemaRef) -> 
         on_conflict: OnConflict::Error,
         key: Vec::new(),
         protocol: crate::xa::Protocol::OnePhase,
+        goes_on: false,
         stats: std::sync::Arc::default(),
     }
 }
@@ -101,6 +102,7 @@ mod tests {
             on_conflict,
             key: vec!["k".into()],
             protocol: crate::xa::Protocol::OnePhase,
+            goes_on: false,
             stats: Arc::default(),
         };
         insert_into("INSERT INTO", &table, &spec, 2)

@@ -6,6 +6,8 @@ mod database;
 mod ident;
 mod insert;
 mod secrets;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod spares;
 mod table;
 mod targets;
 
@@ -23,5 +25,7 @@ pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;
 pub(crate) use secrets::without_passwords;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use spares::Spares;
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
 pub(crate) use targets::Targets;

@@ -382,6 +382,7 @@ fn spec(existing: Existing, protocol: Protocol) -> WriteSpec {
         on_conflict: OnConflict::Error,
         key: Vec::new(),
         protocol,
+        goes_on: false,
         stats: Arc::default(),
     }
 }
@@ -393,7 +394,7 @@ fn record(job_name: &str, epoch: u64, run: u128, decision: Decision) -> Decision
         gtrid: Gtrid::new(number(&job(job_name)), Epoch(epoch), Uuid::from_u128(run << 64)),
         decision,
         rows: 3,
-        positions: Positions { table: "landing".into(), end: true },
+        positions: Positions::new("landing", true),
     }
 }
 

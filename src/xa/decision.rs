@@ -46,12 +46,28 @@ pub struct Positions {
     pub table: String,
     /// Whether the input is exhausted, so that the job is finished.
     pub end: bool,
+    /// Rows that the epochs before it consumed.
+    pub before: u64,
+    /// The place in the input behind its last row, in the input's own words, where it can be read again from there.
+    pub input: Option<Value>,
 }
 
 impl Positions {
+    /// Those of a job that writes one epoch, or of a record that is no checkpoint.
+    pub fn new(table: impl Into<String>, end: bool) -> Self {
+        Self { table: table.into(), end, before: 0, input: None }
+    }
+
     /// The text in the ledger, a JSON object.
     pub fn to_token(&self) -> String {
-        json!({ "table": self.table, "end": self.end }).to_string()
+        let mut token = json!({ "table": self.table, "end": self.end });
+        if self.before > 0 {
+            token["before"] = self.before.into();
+        }
+        if let Some(input) = &self.input {
+            token["input"] = input.clone();
+        }
+        token.to_string()
     }
 
     /// Reads the text in the ledger; members that it does not know are passed over.
@@ -59,9 +75,12 @@ impl Positions {
     /// # Errors
     /// `Decode` when it is no JSON object with these members.
     pub fn try_parse(token: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(token).unwrap_or_default();
+        let mut value: Value = serde_json::from_str(token).unwrap_or_default();
+        let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
         match (value["table"].as_str(), value["end"].as_bool()) {
-            (Some(table), Some(end)) => Ok(Self { table: table.to_owned(), end }),
+            (Some(table), Some(end)) => {
+                Ok(Self { table: table.to_owned(), end, before: value["before"].as_u64().unwrap_or_default(), input })
+            }
             _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the positions '{token}'"))),
         }
     }
@@ -89,6 +108,11 @@ impl DecisionRecord {
     /// abort in any other case, as the epoch is taken.
     pub fn verdict(&self, gtrid: &Gtrid) -> Decision {
         if self.gtrid == *gtrid { self.decision } else { Decision::Abort }
+    }
+
+    /// Rows that the job consumed up to here.
+    pub fn total(&self) -> u64 {
+        self.positions.before + self.rows
     }
 }
 
@@ -145,8 +169,17 @@ pub struct JobEntry {
     pub job: JobId,
     /// Its records.
     pub state: JobState,
-    /// When the last of them was made, by the log's clock: for people.
-    pub decided_at: String,
+    /// When each of them was made, by the log's clock: for people.
+    pub decided_at: Vec<String>,
+}
+
+impl JobEntry {
+    /// When its last committed epoch was decided.
+    pub fn checkpoint_at(&self) -> Option<&str> {
+        let epoch = self.state.checkpoint()?.epoch;
+        let index = self.state.records().iter().position(|record| record.epoch == epoch)?;
+        self.decided_at.get(index).map(String::as_str)
+    }
 }
 
 /// Where decision records live. Creating one is put-if-absent, and that is the whole agreement between runs.
@@ -188,7 +221,10 @@ mod tests {
 
     #[test]
     fn positions_survive_the_ledger() {
-        let positions = Positions { table: "a \"b\"".into(), end: true };
+        let positions = Positions::new("a \"b\"", true);
+        assert_eq!(positions.to_token(), r#"{"end":true,"table":"a \"b\""}"#);
+        assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
+        let positions = Positions { before: 7, input: Some(json!({ "done": 1 })), ..positions };
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
         assert!(Positions::try_parse(r#"{"table":"t","end":false,"later":1}"#).is_ok());
         for bad in ["", "[]", "{}", r#"{"table":1,"end":true}"#] {

@@ -11,6 +11,7 @@ pub const POINTS: &[&str] = &[
     "branch.started",
     "announce.after",
     "branch.written",
+    "epoch.written",
     "prepare.before",
     "postgres.prepare.before",
     "postgres.prepare.after",

@@ -283,7 +283,7 @@ mod tests {
             let job = JobId::try_new(&name).unwrap_or_else(|error| panic!("{error}"));
             let gtrid =
                 Gtrid::parse("landfall-0000000000000001-1-0000000000000001").unwrap_or_else(|| panic!("no gtrid"));
-            let positions = Positions { table: "t".into(), end: false };
+            let positions = Positions::new("t", false);
             let record = DecisionRecord {
                 job: job.clone(),
                 epoch: Epoch(1),

@@ -81,7 +81,8 @@ impl Patience {
 impl TransactionManager {
     /// Opens a job: says that it is finished, or claims it by deciding ABORT for its next epoch, which fences every
     /// other run of it. The latest run to claim wins. Branches that earlier runs left prepared are ended as the log
-    /// says. A write without a job is claimed by [`Run::announce`], where it is needed.
+    /// says. A write without a job is claimed by [`Transaction::announce`](crate::xa::Transaction::announce), where it is
+    /// needed.
     ///
     /// # Errors
     /// `Config` when the job wrote another table before, or is being written in this process; any error of the log,
@@ -99,11 +100,7 @@ impl TransactionManager {
             }
             Entry::Vacant(free) => drop(free.insert(State::Active)),
         }
-        let mut run = Run::new(self.clone(), undertaking, job, run, key);
-        Ok(match run.claim().await? {
-            Some(finished) => Opened::Finished(finished),
-            None => Opened::Run(run),
-        })
+        Run::open(self.clone(), undertaking, job, run, key).await
     }
 
     /// What is being written now: job and log, and where it stands.
@@ -130,7 +127,7 @@ mod tests {
     use super::*;
     use crate::xa::conformance::columns;
     use crate::xa::memory::MemoryResource;
-    use crate::xa::{Epoch, Member, Protocol, WriteSpec};
+    use crate::xa::{Covered, Epoch, Member, Protocol, Transaction, WriteSpec};
 
     fn spec(protocol: Protocol) -> WriteSpec {
         WriteSpec {
@@ -140,6 +137,7 @@ mod tests {
             on_conflict: crate::xa::OnConflict::Error,
             key: vec![],
             protocol,
+            goes_on: false,
             stats: Arc::default(),
         }
     }
@@ -152,14 +150,19 @@ mod tests {
         TransactionManager::default().open(undertaking).await
     }
 
-    async fn run(rms: &[&MemoryResource]) -> Run {
+    async fn begin(rms: &[&MemoryResource]) -> Transaction {
         match open(rms, "t").await.unwrap() {
-            Opened::Run(run) => run,
+            Opened::Run(mut run) => run.begin(),
             Opened::Finished(record) => panic!("finished: {record:?}"),
         }
     }
 
-    async fn member(run: &Run, rm: &MemoryResource, bqual: u16, protocol: Protocol) -> Member {
+    /// The whole input of a job.
+    fn rows(rows: u64) -> Covered {
+        Covered { rows, end: true, ..Covered::default() }
+    }
+
+    async fn member(run: &Transaction, rm: &MemoryResource, bqual: u16, protocol: Protocol) -> Member {
         let xid = run.xid(bqual);
         let mut branch = rm.start(&xid, &spec(protocol)).await.unwrap();
         branch.write(crate::xa::conformance::rows(0..3)).await.unwrap();
@@ -169,9 +172,9 @@ mod tests {
     #[tokio::test]
     async fn a_job_is_claimed_before_it_writes_and_finished_once() {
         let rm = MemoryResource::default();
-        let first = run(&[&rm]).await;
+        let first = begin(&[&rm]).await;
         let branch = member(&first, &rm, 0, Protocol::OnePhase).await;
-        first.commit(vec![branch], 7).await.unwrap();
+        first.commit(vec![branch], rows(7)).await.unwrap();
         let Opened::Finished(record) = open(&[&rm], "t").await.unwrap() else { panic!("not finished") };
         assert_eq!((record.rows, record.epoch), (7, Epoch(2)), "epoch 1 is the claim");
     }
@@ -180,14 +183,14 @@ mod tests {
     async fn a_zombie_run_cannot_commit() {
         for protocol in [Protocol::OnePhase, Protocol::TwoPhase] {
             let rm = MemoryResource::default();
-            let zombie = run(&[&rm]).await;
+            let zombie = begin(&[&rm]).await;
             let zombie_branch = member(&zombie, &rm, 0, protocol).await;
-            let next = run(&[&rm]).await;
-            let error = zombie.commit(vec![zombie_branch], 1).await.unwrap_err();
+            let next = begin(&[&rm]).await;
+            let error = zombie.commit(vec![zombie_branch], rows(1)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Fenced, "{protocol:?}");
             assert_eq!(rm.in_doubt(None).await.unwrap(), []);
             let branch = member(&next, &rm, 0, protocol).await;
-            next.commit(vec![branch], 1).await.unwrap();
+            next.commit(vec![branch], rows(1)).await.unwrap();
             assert_eq!(rm.row_count(), 3);
         }
     }
@@ -195,22 +198,22 @@ mod tests {
     #[tokio::test]
     async fn a_job_keeps_to_its_table() {
         let rm = MemoryResource::default();
-        let first = run(&[&rm]).await;
+        let first = begin(&[&rm]).await;
         let branch = member(&first, &rm, 0, Protocol::OnePhase).await;
-        first.commit(vec![branch], 0).await.unwrap();
+        first.commit(vec![branch], rows(0)).await.unwrap();
         assert_eq!(open(&[&rm], "u").await.unwrap_err().kind(), ErrorKind::Config);
     }
 
     #[tokio::test]
     async fn several_branches_and_a_last_agent_are_committed_together() {
         let (one, two, agent) = (MemoryResource::default(), MemoryResource::default(), MemoryResource::one_phase());
-        let run = run(&[&agent, &one, &two]).await;
+        let run = begin(&[&agent, &one, &two]).await;
         let members = vec![
             member(&run, &one, 0, Protocol::TwoPhase).await,
             member(&run, &agent, 1, Protocol::OnePhase).await,
             member(&run, &two, 2, Protocol::TwoPhase).await,
         ];
-        run.commit(members, 3).await.unwrap();
+        run.commit(members, rows(3)).await.unwrap();
         assert_eq!([one.row_count(), two.row_count(), agent.row_count()], [3; 3]);
     }
 
@@ -219,12 +222,13 @@ mod tests {
         let (one, two) = (MemoryResource::default(), MemoryResource::default());
         let resources: Vec<Arc<dyn ResourceManager>> = vec![Arc::new(one.clone()), Arc::new(two.clone())];
         let undertaking = Undertaking { log: one.decision_log(), job: None, table: "t".into(), resources };
-        let Opened::Run(run) = TransactionManager::default().open(undertaking).await.unwrap() else { panic!() };
+        let Opened::Run(mut run) = TransactionManager::default().open(undertaking).await.unwrap() else { panic!() };
+        let run = run.begin();
         run.announce().await.unwrap();
         assert_eq!(one.jobs().await.unwrap().len(), 1);
         let members =
             vec![member(&run, &one, 0, Protocol::TwoPhase).await, member(&run, &two, 1, Protocol::TwoPhase).await];
-        run.commit(members, 3).await.unwrap();
+        run.commit(members, rows(3)).await.unwrap();
         assert_eq!([one.row_count(), two.row_count()], [3; 2]);
         assert_eq!(one.jobs().await.unwrap(), []);
     }

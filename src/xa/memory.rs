@@ -158,7 +158,10 @@ impl DecisionLog for MemoryResource {
         let mut names: Vec<_> = state.records.iter().map(|record| &record.job).collect();
         names.sort();
         names.dedup();
-        let entry = |job: &JobId| JobEntry { job: job.clone(), state: state.job(job), decided_at: String::new() };
+        let entry = |job: &JobId| {
+            let state = state.job(job);
+            JobEntry { job: job.clone(), decided_at: vec![String::new(); state.records().len()], state }
+        };
         Ok(names.into_iter().map(entry).collect())
     }
 

@@ -31,6 +31,10 @@
 //! the one that the option `log` names, else the first database's ledger; it must not depend on how a server happens to be
 //! set up, or a finished job would not be found again.
 //!
+//! A job whose stream has checkpoints does this for epoch after epoch, under one claim: n+1 is written while n commits, and
+//! is decided only when n is complete. The record of each says how far into the input it reaches; an epoch without rows is
+//! a record alone. The next run of the job claims the epoch behind the last record, and begins where the last commit says.
+//!
 //! A branch that fails, or is dropped, is rolled back; nothing is retried inside it. An *error* of `decide` says
 //! nothing: it is asked again, and where it stays silent the branches stay prepared, and the error has the command
 //! that recovers them. What follows what is one pure function, [`State::next`], by which [`TransactionManager`] and
@@ -54,6 +58,7 @@ mod recovery;
 mod resource;
 mod run;
 mod state;
+mod transaction;
 mod xid;
 
 pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Positions};
@@ -64,6 +69,7 @@ pub use resource::{
     Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution, ResourceManager, Vote, WriteSpec,
     WriteStats,
 };
-pub use run::{Member, Run};
+pub use run::Run;
 pub use state::{Action, Event, State};
+pub use transaction::{Covered, Member, Transaction};
 pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};

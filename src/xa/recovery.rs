@@ -152,7 +152,7 @@ async fn resolve(
         event = match action {
             Action::Decide(decision) if acts => {
                 let table = known.last().map(|last| last.positions.table.clone()).unwrap_or_default();
-                let positions = Positions { table, end: false };
+                let positions = Positions::new(table, false);
                 let job = job.clone();
                 let proposal = DecisionRecord { job, epoch: gtrid.epoch(), gtrid, decision, rows: 0, positions };
                 match patience.with(|| log.decide(proposal.clone())).await {

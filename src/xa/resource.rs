@@ -94,6 +94,8 @@ pub struct WriteSpec {
     pub key: Vec<String>,
     /// How the branch is to end.
     pub protocol: Protocol,
+    /// Whether another epoch may follow, which can use the branch's connection.
+    pub goes_on: bool,
     /// Where the branch counts what it does.
     pub stats: Arc<WriteStats>,
 }
@@ -216,6 +218,9 @@ pub trait ResourceManager: Debug + Send + Sync {
 
     /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>>;
+
+    /// Closes the connections that were kept for another epoch.
+    async fn release(&self) {}
 
     /// The ledger in this database.
     fn decision_log(&self) -> Arc<dyn DecisionLog>;

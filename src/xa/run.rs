@@ -1,50 +1,43 @@
-//! One run of a job: its branches, from their names to their end.
+//! One run of a job, which has claimed it: gives out its epochs.
 
-use std::fmt;
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::future::{join_all, try_join_all};
-use futures::stream::FuturesUnordered;
-use log::warn;
+use futures::future::try_join_all;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::xa::failpoint::failpoint;
 use crate::xa::recovery::recover_job;
 use crate::xa::{
-    Action, Branch, Decision, DecisionRecord, Epoch, Event, Gtrid, JobId, JobNumber, JobState, Outcome, Positions,
-    Protocol, ResourceManager, State, TransactionManager, Undertaking, Vote, Xid,
+    Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Opened, Positions, Transaction,
+    TransactionManager, Undertaking,
 };
-
-/// A branch, and the database that it is in.
-pub struct Member {
-    /// The database.
-    pub resource: Arc<dyn ResourceManager>,
-    /// Its name there.
-    pub xid: Xid,
-    /// How it was started; at most one of a transaction commits in one phase.
-    pub protocol: Protocol,
-    /// The open branch.
-    pub branch: Box<dyn Branch>,
-}
-
-impl fmt::Debug for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Member({} in {})", self.xid, self.resource.location())
-    }
-}
 
 /// One run of a job, which has claimed it.
 #[derive(Debug)]
 pub struct Run {
-    manager: TransactionManager,
-    undertaking: Undertaking,
-    job: JobId,
+    claimed: Arc<Claimed>,
+    next: Epoch,
+    checkpoint: Option<DecisionRecord>,
+}
+
+/// What all epochs of a run have in common.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) manager: TransactionManager,
+    pub(super) undertaking: Undertaking,
+    pub(super) job: JobId,
     number: JobNumber,
     run: Uuid,
-    epoch: Epoch,
-    key: String,
+    pub(super) key: String,
+    announced: OnceCell<()>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.manager.ended(&self.key);
+    }
 }
 
 /// What a run of a job has to do.
@@ -72,262 +65,96 @@ fn next_epoch(state: &JobState, job: &JobId, table: &str) -> Result<Next> {
     Ok(Next::Epoch(state.last().map_or(Epoch(1), |last| last.epoch.next())))
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.manager.ended(&self.key);
-    }
-}
-
 impl Run {
-    pub(super) fn new(
+    /// Claims the job by deciding ABORT for its next epoch, and ends what earlier runs left; or gives its last record
+    /// where it is finished.
+    pub(super) async fn open(
         manager: TransactionManager,
         undertaking: Undertaking,
         job: JobId,
         run: Uuid,
         key: String,
-    ) -> Self {
-        // A write without a job has epoch 1 for its claim, as others have the one before theirs.
-        Self { manager, undertaking, job, number: JobNumber::draw(), run, epoch: Epoch(2), key }
-    }
-
-    /// Claims the job by deciding ABORT for its next epoch, and ends what earlier runs left; or gives its last record
-    /// where it is finished.
-    pub(super) async fn claim(&mut self) -> Result<Option<DecisionRecord>> {
-        if self.undertaking.job.is_none() {
-            return Ok(None);
+    ) -> Result<Opened> {
+        let number = JobNumber::draw();
+        let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new() };
+        if claimed.undertaking.job.is_none() {
+            // A write without a job has epoch 1 for its claim, as others have the one before theirs.
+            return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));
         }
-        let log = Arc::clone(&self.undertaking.log);
+        let log = Arc::clone(&claimed.undertaking.log);
         loop {
-            let state = log.read(&self.job).await?;
+            let state = log.read(&claimed.job).await?;
             if let Some(number) = state.number() {
-                self.number = number;
+                claimed.number = number;
             }
-            let epoch = match next_epoch(&state, &self.job, &self.undertaking.table)? {
+            let epoch = match next_epoch(&state, &claimed.job, &claimed.undertaking.table)? {
                 Next::Finished(record) => {
-                    self.recover(&state).await?;
-                    return Ok(Some(record));
+                    claimed.recover(&state).await?;
+                    return Ok(Opened::Finished(record));
                 }
                 Next::Epoch(epoch) => epoch,
             };
-            let claim = self.record(epoch, Decision::Abort, 0);
+            let claim = claimed.abort(epoch);
             if log.decide(claim.clone()).await? == claim {
                 failpoint("open.claimed");
                 let records = state.records().iter().cloned().chain([claim]).collect();
-                self.recover(&JobState::new(records)).await?;
+                claimed.recover(&JobState::new(records)).await?;
                 failpoint("open.recovered");
-                self.epoch = epoch.next();
-                return Ok(None);
+                let checkpoint = state.checkpoint().cloned();
+                return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: epoch.next(), checkpoint }));
             }
         }
     }
 
-    /// The name of a branch of it.
-    pub fn xid(&self, bqual: u16) -> Xid {
-        Xid { gtrid: self.gtrid(self.epoch), bqual }
+    /// How far earlier runs of the job came.
+    pub fn checkpoint(&self) -> Option<&DecisionRecord> {
+        self.checkpoint.as_ref()
     }
 
-    /// Makes a write without a job known to the log, so that its branches can be recovered: before the first of them
-    /// is prepared. A job is known already.
-    pub async fn announce(&self) -> Result<()> {
+    /// The transaction of the next epoch. It can be written while the one before commits, and is committed after it.
+    pub fn begin(&mut self) -> Transaction {
+        let epoch = self.next;
+        self.next = epoch.next();
+        Transaction::new(Arc::clone(&self.claimed), epoch)
+    }
+
+    /// Gives the run up, where no branch of it is left.
+    pub async fn abandon(&self) {
+        self.claimed.clean(None).await;
+    }
+}
+
+impl Claimed {
+    /// Makes a write without a job known to the log, once. A job is known already.
+    pub(super) async fn announce(&self) -> Result<()> {
         if self.undertaking.job.is_some() {
             return Ok(());
         }
-        let claim = self.record(Epoch(1), Decision::Abort, 0);
-        let stands = self.undertaking.log.decide(claim.clone()).await?;
-        if stands != claim {
-            return Err(Error::internal(format!("the log knows {} already", self.job)));
-        }
-        failpoint("announce.after");
-        Ok(())
-    }
-
-    /// Gives the run up before anything was prepared.
-    pub async fn abandon(self) {
-        if self.undertaking.job.is_none() {
-            self.clean(None).await;
-        }
-    }
-
-    /// Commits the epoch's branches, whose `rows` end the job's input: all or none. Must be driven to its end: what
-    /// is prepared when it is dropped waits for recovery.
-    ///
-    /// # Errors
-    /// `Fenced` when another run took the job over, or what the branch says that failed first: nothing was written.
-    /// `InDoubt` when the log, or a branch after the decision, does not answer: the message says how to go on.
-    pub async fn commit(self, members: Vec<Member>, rows: u64) -> Result<()> {
-        let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
-        let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
-        let agent = agents.pop();
-        if let Some(second) = agents.first() {
-            let text = format!("{} is a second database that commits in one phase", second.resource.location());
-            let all = members.into_iter().chain(agents).chain(agent);
-            join_all(all.map(|member| member.branch.rollback())).await;
-            return Err(Error::internal(text));
-        }
-        match agent {
-            // One branch that nobody will ask about: there is nothing to agree on.
-            Some(only) if members.is_empty() && self.undertaking.job.is_none() => {
-                match only.branch.commit_one_phase(None).await? {
-                    Outcome::Committed => Ok(()),
-                    Outcome::Fenced(by) => Err(fenced(&by, &self.gtrid(self.epoch))),
-                }
+        let announce = async || {
+            let claim = self.abort(Epoch(1));
+            let stands = self.undertaking.log.decide(claim.clone()).await?;
+            if stands != claim {
+                return Err(Error::internal(format!("the log knows {} already", self.job)));
             }
-            agent => self.drive(members, agent, rows).await,
-        }
-    }
-
-    /// Goes by [`State::next`] from its beginning to its end.
-    async fn drive(&self, members: Vec<Member>, mut agent: Option<Member>, rows: u64) -> Result<()> {
-        let log = &self.undertaking.log;
-        let mut told: Vec<_> = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
-        let (mut failed, mut all_told) = (None, true);
-        let mut state = State::Active;
-        let mut event = match prepare_all(members).await {
-            Ok(read_only) => {
-                told.retain(|(_, xid)| !read_only.contains(xid));
-                if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
-            }
-            Err((error, is_lost)) => {
-                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
-                all_told = !is_lost;
-                failed = Some(error);
-                Event::Refused
-            }
+            failpoint("announce.after");
+            Ok(())
         };
-        let decided = loop {
-            let Some((next, action)) = state.next(event) else {
-                return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
-            };
-            state = next;
-            self.manager.note(&self.key, state);
-            event = match (action, agent.take()) {
-                (Action::CommitLastAgent, Some(agent)) => match self.commit_last_agent(agent, rows).await {
-                    Ok(stands) => {
-                        self.note_fencing(&stands, &mut failed);
-                        Event::Stands(stands.verdict(&self.gtrid(self.epoch)))
-                    }
-                    Err(error) if error.kind() == ErrorKind::InDoubt => {
-                        let text = "the connection was lost while it committed, and nothing was written: run it again";
-                        failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
-                        Event::Silent
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        Event::Refused
-                    }
-                },
-                (Action::Decide(decision), rest) => {
-                    if let Some(agent) = rest {
-                        // The first error is the one to tell; a failing rollback cannot make more of it.
-                        let _ = agent.branch.rollback().await;
-                    }
-                    let proposal = self.record(self.epoch, decision, rows);
-                    let decide = || log.decide(proposal.clone());
-                    let stands = match state {
-                        // Nobody has to wait for it.
-                        State::Refusing => decide().await,
-                        _ => {
-                            failpoint("decide.before");
-                            self.manager.patience().with(decide).await
-                        }
-                    };
-                    match stands {
-                        Ok(stands) => {
-                            failpoint("decide.after");
-                            self.note_fencing(&stands, &mut failed);
-                            Event::Stands(stands.verdict(&proposal.gtrid))
-                        }
-                        Err(error) => {
-                            failed.get_or_insert(error);
-                            Event::Silent
-                        }
-                    }
-                }
-                (Action::Complete(decision), _) => {
-                    failpoint("complete.before");
-                    all_told &= self.complete(decision, &told).await?;
-                    Event::Completed
-                }
-                (Action::Leave, _) => return Err(self.in_doubt(&told, failed)),
-                (Action::End, _) => break matches!(state, State::Ended(Decision::Commit)),
-                (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
-            };
-        };
-        match (decided, failed) {
-            (true, _) => {
-                self.clean(Some(self.epoch)).await;
-                Ok(())
-            }
-            (false, Some(error)) => {
-                if all_told {
-                    self.clean(None).await;
-                }
-                Err(error)
-            }
-            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
-        }
+        self.announced.get_or_try_init(announce).await.copied()
     }
 
-    /// Commits the branch that cannot prepare; gives the record that stands.
-    async fn commit_last_agent(&self, agent: Member, rows: u64) -> Result<DecisionRecord> {
-        failpoint("last_agent.before");
-        let record = self.record(self.epoch, Decision::Commit, rows);
-        let stands = match agent.branch.commit_one_phase(Some(record.clone())).await? {
-            Outcome::Committed => record,
-            Outcome::Fenced(by) => by,
-        };
-        failpoint("last_agent.after");
-        Ok(stands)
-    }
-
-    /// Tells every branch what was decided; whether all of them know. One that does not know of a rollback is left to
-    /// recovery.
-    async fn complete(&self, decision: Decision, told: &[(Arc<dyn ResourceManager>, Xid)]) -> Result<bool> {
-        let patience = self.manager.patience();
-        let mut telling: FuturesUnordered<_> = told
-            .iter()
-            .map(async |(resource, xid)| {
-                let done = match decision {
-                    Decision::Commit => patience.with(|| resource.commit(xid)).await,
-                    // Nobody waits for it but the error; what is left is recovered.
-                    Decision::Abort => patience.short().with(|| resource.rollback(xid)).await,
-                };
-                done.map_err(|error| (Arc::clone(resource), error))
-            })
-            .collect();
-        let mut untold: Vec<(Arc<dyn ResourceManager>, Error)> = Vec::new();
-        while let Some(done) = telling.next().await {
-            failpoint("complete.one");
-            untold.extend(done.err());
-        }
-        failpoint("complete.all");
-        let Some((_, error)) = untold.first() else { return Ok(true) };
-        let commands = self.commands(untold.iter().map(|(resource, _)| resource), "");
-        if decision == Decision::Abort {
-            warn!("branches could not be rolled back ({error}); they hold locks until: {commands}");
-            return Ok(false);
-        }
-        let text = format!(
-            "it is decided that all is committed, but {} of {} branches could not be told ({error}); do not write the \
-             rows again, they appear after: {commands}",
-            untold.len(),
-            told.len()
-        );
-        Err(Error::new(ErrorKind::InDoubt, text))
-    }
-
-    /// Removes what nobody will ask for: records before `before`, and all of a write without a job.
-    async fn clean(&self, before: Option<Epoch>) {
+    /// Removes what nobody will ask for: records before `before`, or all of a write without a job.
+    pub(super) async fn clean(&self, before: Option<Epoch>) {
         let log = &self.undertaking.log;
         let cleaned = match (&self.undertaking.job, before) {
-            (Some(job), Some(before)) => log.forget(job, before).await,
+            (None, Some(_)) if !self.announced.initialized() => Ok(()),
+            (_, Some(before)) => log.forget(&self.job, before).await,
             (Some(_), None) => Ok(()),
-            (None, _) => log.remove(&self.job).await,
+            (None, None) => log.remove(&self.job).await,
         };
         failpoint("forget.after");
         if let Err(error) = cleaned {
             // What was decided stays so.
-            warn!("old records of {} stay in the log {}: {error}", self.job, log.url());
+            log::warn!("old records of {} stay in the log {}: {error}", self.job, log.url());
         }
     }
 
@@ -339,108 +166,19 @@ impl Run {
         try_join_all(recover).await.map(drop)
     }
 
-    fn note_fencing(&self, stands: &DecisionRecord, failed: &mut Option<Error>) {
-        if stands.verdict(&self.gtrid(self.epoch)) == Decision::Abort && failed.is_none() {
-            *failed = Some(fenced(stands, &self.gtrid(self.epoch)));
-        }
-    }
-
-    fn in_doubt(&self, told: &[(Arc<dyn ResourceManager>, Xid)], failed: Option<Error>) -> Error {
-        // This run is over: nobody needs to wait for it.
-        let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
-        let job = match &self.undertaking.job {
-            Some(job) => format!(", or run job '{job}' again"),
-            None => String::new(),
-        };
-        let url = self.undertaking.log.url();
-        let text = match told.is_empty() {
-            true => format!("whether it was committed is not known, as {url} does not answer: look there{job}"),
-            false => format!(
-                "whether it is to be committed is not known, as the decision log {url} does not answer; {} prepared \
-                 branches are kept as they are. When it answers: {commands}{job}",
-                told.len()
-            ),
-        };
-        let error = Error::new(ErrorKind::InDoubt, text);
-        match failed {
-            Some(failed) => error.with_source(failed),
-            None => error,
-        }
-    }
-
-    /// The commands that recover branches in these databases, each with `more` at its end.
-    fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn ResourceManager>>, more: &str) -> String {
-        let log = self.undertaking.log.url();
-        let table = self.undertaking.log.ledger_table();
-        let table = table.map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
-        let mut commands: Vec<_> = resources
-            .map(|resource| match resource.decision_log().url() {
-                url if url == log => format!("landfall recover {}{table}{more}", quoted(&url)),
-                url => format!("landfall recover {} --log {}{table}{more}", quoted(&url), quoted(&log)),
-            })
-            .collect();
-        commands.sort();
-        commands.dedup();
-        commands.join(" && ")
-    }
-
-    fn gtrid(&self, epoch: Epoch) -> Gtrid {
+    pub(super) fn gtrid(&self, epoch: Epoch) -> Gtrid {
         Gtrid::new(self.number, epoch, self.run)
     }
 
-    fn record(&self, epoch: Epoch, decision: Decision, rows: u64) -> DecisionRecord {
-        let is_commit = decision == Decision::Commit;
+    /// The record that says that nothing of an epoch is written.
+    pub(super) fn abort(&self, epoch: Epoch) -> DecisionRecord {
         DecisionRecord {
             job: self.job.clone(),
             epoch,
             gtrid: self.gtrid(epoch),
-            decision,
-            rows: if is_commit { rows } else { 0 },
-            positions: Positions { table: self.undertaking.table.clone(), end: is_commit },
+            decision: Decision::Abort,
+            rows: 0,
+            positions: Positions::new(self.undertaking.table.clone(), false),
         }
     }
-}
-
-/// A word of a shell's command.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Prepares all branches at once; gives those that wrote nothing, or the first error, and whether a connection was lost.
-async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
-    failpoint("prepare.before");
-    let mut voting: FuturesUnordered<_> =
-        members.into_iter().map(async |member| (member.xid, member.branch.prepare().await)).collect();
-    let (mut read_only, mut failed, mut is_lost) = (Vec::new(), None, false);
-    while let Some((xid, vote)) = voting.next().await {
-        failpoint("prepare.one");
-        match vote {
-            Ok(Vote::Prepared) => {}
-            Ok(Vote::ReadOnly) => read_only.push(xid),
-            Err(error) => {
-                is_lost |= error.kind() == ErrorKind::Unavailable;
-                failed.get_or_insert(error);
-            }
-        }
-    }
-    failpoint("prepare.all");
-    match failed {
-        None => Ok(read_only),
-        Some(error) => Err((error, is_lost)),
-    }
-}
-
-/// The error of a run that may not commit.
-fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
-    let text = match by.gtrid == *own {
-        true => {
-            "a recovery took this run for dead and had it rolled back; nothing was written: run it again".to_owned()
-        }
-        false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); nothing was written by this one: see what the \
-             other one does, or run this again when it has ended",
-            by.job, by.gtrid, by.epoch
-        ),
-    };
-    Error::new(ErrorKind::Fenced, text)
 }

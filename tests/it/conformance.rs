@@ -59,6 +59,7 @@ async fn a_branch_that_refused_a_row_cannot_be_committed() {
         on_conflict: OnConflict::Error,
         key: vec![],
         protocol: Protocol::OnePhase,
+        goes_on: false,
         stats: Arc::default(),
     };
     let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), uuid::Uuid::nil());

@@ -19,6 +19,9 @@ use crate::mysql::client;
 /// Rows of the input.
 const ROWS: u64 = 20_000;
 
+/// Files that a job with checkpoints reads.
+const FILES: u64 = 8;
+
 /// What is written, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scene {
@@ -27,6 +30,7 @@ enum Scene {
     FourWriters,
     /// By key, through tables for staging, decided in a folder.
     FourUpserts,
+    Sqlite,
     PostgresAndSqlite,
     MariaDb,
     MariaDbFourWriters,
@@ -38,11 +42,12 @@ enum Scene {
     PostgresAndMariaDb,
 }
 
-const SCENES: [Scene; 11] = [
+const SCENES: [Scene; 12] = [
     Scene::OnePhase,
     Scene::TwoPhase,
     Scene::FourWriters,
     Scene::FourUpserts,
+    Scene::Sqlite,
     Scene::PostgresAndSqlite,
     Scene::MariaDb,
     Scene::MariaDbFourWriters,
@@ -64,6 +69,7 @@ impl Scene {
     fn members(self) -> &'static [Member] {
         match self {
             Self::OnePhase | Self::TwoPhase | Self::FourWriters | Self::FourUpserts => &[Member::Postgres],
+            Self::Sqlite => &[Member::Sqlite],
             Self::PostgresAndSqlite => &[Member::Sqlite, Member::Postgres],
             Self::MariaDb | Self::MariaDbFourWriters | Self::MariaDbFourUpserts => &[Member::MariaDb],
             Self::MariaDbAndSqlite => &[Member::Sqlite, Member::MariaDb],
@@ -85,6 +91,7 @@ impl Scene {
             Self::FourUpserts | Self::MariaDbFourUpserts => {
                 format!("'writers' '4', 'log' 'file://{}'", stage.log().display())
             }
+            Self::Sqlite => "'lock_timeout' '5s'".into(),
             _ => "'writers' '2'".into(),
         }
     }
@@ -95,6 +102,8 @@ impl Scene {
 enum Kind {
     Job,
     Statement,
+    /// A job with checkpoints, over files.
+    Epochs,
 }
 
 struct Stage {
@@ -102,13 +111,27 @@ struct Stage {
     postgres: String,
     mysql: String,
     folder: TempDir,
+    input: TempDir,
+    rows: u64,
+    /// Rows from one checkpoint to the next.
+    every: u64,
 }
 
 impl Stage {
     fn new() -> Self {
+        Self::with_rows(ROWS, 1_500)
+    }
+
+    fn with_rows(rows: u64, every: u64) -> Self {
         let (postgres, mysql) = (Cluster::start("postgres"), Cluster::start("mysql"));
         let clusters = [postgres.0, mysql.0];
-        Self { clusters, postgres: postgres.1, mysql: mysql.1, folder: tempfile::tempdir().unwrap() }
+        let (folder, input) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for file in 0..FILES {
+            let ids = file * rows / FILES + 1..=(file + 1) * rows / FILES;
+            let lines: String = ids.map(|id| format!("{id},text {id}\n")).collect();
+            std::fs::write(input.path().join(format!("{file}.csv")), format!("id,name\n{lines}")).unwrap();
+        }
+        Self { clusters, postgres: postgres.1, mysql: mysql.1, folder, input, rows, every }
     }
 
     fn psql(&self, sql: &str) -> Vec<String> {
@@ -139,11 +162,18 @@ impl Stage {
         for file in std::fs::read_dir(self.folder.path()).unwrap() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
         }
-        Connection::open(self.sqlite()).unwrap().execute_batch("CREATE TABLE b (id INTEGER, name TEXT)").unwrap();
+        let key = if scene == Scene::Sqlite { " PRIMARY KEY" } else { "" };
+        let create = format!("CREATE TABLE b (id INTEGER{key}, name TEXT)");
+        Connection::open(self.sqlite()).unwrap().execute_batch(&create).unwrap();
     }
 
     fn script(&self, scene: Scene, kind: Kind) -> String {
-        let job = if kind == Kind::Job { "'job' 'the job'" } else { "" };
+        let job = match kind {
+            Kind::Job => "'job' 'the job'".to_owned(),
+            Kind::Statement => String::new(),
+            // What a server's death does is for the next run to mend here.
+            Kind::Epochs => format!("'job' 'the job', 'retry.max' '0', 'checkpoint.rows' '{}'", self.every),
+        };
         let members = scene.members();
         let create = members.iter().map(|member| {
             let (name, stored_as, location) = match member {
@@ -151,15 +181,24 @@ impl Stage {
                 Member::MariaDb => ("m", "MYSQL", self.mysql.clone()),
                 Member::Sqlite => ("b", "SQLITE", self.sqlite().display().to_string()),
             };
-            let options = match (member, members.len(), job) {
-                (Member::Sqlite, _, _) => String::new(),
-                (_, 1, "'job' 'the job'") => format!("OPTIONS ({}, {job})", scene.options(self)),
+            let options = match (member, members.len()) {
+                (_, 1) if !job.is_empty() => format!("OPTIONS ({}, {job})", scene.options(self)),
+                (Member::Sqlite, _) => String::new(),
                 _ => format!("OPTIONS ({})", scene.options(self)),
             };
             (name, format!("CREATE EXTERNAL TABLE {name} STORED AS {stored_as} LOCATION '{location}' {options}; "))
         });
         let (names, create): (Vec<_>, Vec<_>) = create.unzip();
-        let query = format!("SELECT value AS id, 'text ' || value AS name FROM generate_series(1, {ROWS})");
+        let query = match kind {
+            Kind::Epochs => "SELECT id, name FROM input WHERE id > 0".to_owned(),
+            _ => format!("SELECT value AS id, 'text ' || value AS name FROM generate_series(1, {})", self.rows),
+        };
+        let input = format!(
+            "CREATE EXTERNAL TABLE input (id BIGINT, name TEXT) STORED AS CSV LOCATION '{}/' \
+             OPTIONS ('format.has_header' 'true'); ",
+            self.input.path().display()
+        );
+        let create: Vec<_> = create.into_iter().chain([input]).collect();
         let verb = if scene.is_upsert() { "REPLACE" } else { "INSERT" };
         match names.as_slice() {
             [only] => format!("{}{verb} INTO {only} {query}", create.concat()),
@@ -206,7 +245,7 @@ impl Stage {
     fn rows(&self, scene: Scene, what: &str) -> u64 {
         let counts = scene.members().iter().map(|member| match member {
             Member::Postgres => {
-                let input = format!("SELECT i, 'text ' || i FROM generate_series(1, {ROWS}) i");
+                let input = format!("SELECT i, 'text ' || i FROM generate_series(1, {}) i", self.rows);
                 let count = self.psql("SELECT count(*) FROM t")[0].parse().unwrap();
                 if count > 0 {
                     let differ = format!(
@@ -219,7 +258,8 @@ impl Stage {
             Member::MariaDb => {
                 let all = format!(
                     "SELECT count(*), count(DISTINCT id), coalesce(sum(name = concat('text ', id)), 0), \
-                     coalesce(sum(id BETWEEN 1 AND {ROWS}), 0) FROM m"
+                     coalesce(sum(id BETWEEN 1 AND {}), 0) FROM m",
+                    self.rows
                 );
                 let all: Vec<u64> = self.mariadb(&all)[0].split('|').map(|count| count.parse().unwrap()).collect();
                 assert_eq!(all, [all[0]; 4], "{what}: the table in MariaDB is not the input");
@@ -250,15 +290,15 @@ impl Stage {
     /// After a death: a job is run again, a statement is recovered; then the tables are whole.
     fn make_whole(&self, scene: Scene, kind: Kind, what: &str) {
         match kind {
-            Kind::Job => {
+            Kind::Job | Kind::Epochs => {
                 let again = self.run(scene, kind);
                 assert!(again.status.success(), "{what}: {again:?}");
-                assert_eq!(self.rows(scene, what), ROWS, "{what}");
+                assert_eq!(self.rows(scene, what), self.rows, "{what}");
             }
             Kind::Statement => {
                 self.recover(scene);
                 let rows = self.rows(scene, what);
-                assert!(rows == 0 || rows == ROWS, "{what}: {rows} rows");
+                assert!(rows == 0 || rows == self.rows, "{what}: {rows} rows");
             }
         }
         self.nothing_is_left(what);
@@ -280,7 +320,7 @@ impl Stage {
         let mut rng = Rng::with_seed(seed);
         for round in 0..rounds {
             let scene = SCENES[round % SCENES.len()];
-            let kind = if round % 3 == 2 { Kind::Statement } else { Kind::Job };
+            let kind = [Kind::Job, Kind::Epochs, Kind::Statement, Kind::Epochs][(round / SCENES.len() + round) % 4];
             let what = format!("round {round} with seed {seed}, {scene:?}, {kind:?}");
             self.clear(scene);
             for _ in 0..rng.usize(1..4) {
@@ -311,7 +351,9 @@ impl Stage {
             let scene = SCENES[round % SCENES.len()];
             let what = format!("server stopped in round {round}, {scene:?}");
             self.clear(scene);
-            let script = self.script(scene, Kind::Job);
+            let kind = if rng.bool() { Kind::Job } else { Kind::Epochs };
+            let what = format!("{what}, {kind:?}");
+            let script = self.script(scene, kind);
             let mut child = self.program(&["sql", "-c", &script]);
             let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(rng.u64(100..500)));
@@ -323,8 +365,42 @@ impl Stage {
                 let error = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!(error.contains("error: "), "{what}: {error}");
             }
-            self.make_whole(scene, Kind::Job, &what);
+            self.make_whole(scene, kind, &what);
         }
+    }
+
+    /// A long job is killed, or its server is, again and again until it finishes.
+    fn interrupt_until_it_ends(&self, scene: Scene, kills_server: bool) {
+        let mut rng = Rng::new();
+        let what = format!("{scene:?}, {} rows, server killed: {kills_server}", self.rows);
+        self.clear(scene);
+        let (mut runs, mut most) = (0, 0);
+        loop {
+            let mut child = self.program(&["sql", "-c", &self.script(scene, Kind::Epochs)]);
+            let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(rng.u64(200..2_000)));
+            if kills_server && child.try_wait().unwrap().is_none() {
+                let of_mysql = scene.members().contains(&Member::MariaDb);
+                self.clusters[usize::from(of_mysql)].crash();
+            } else {
+                child.kill().unwrap();
+            }
+            let output = child.wait_with_output().unwrap();
+            runs += 1;
+            if output.status.success() {
+                break;
+            }
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            if let Some(row) = error.split("goes on after row ").nth(1).and_then(|rest| rest.split(',').next()) {
+                let row: u64 = row.parse().unwrap();
+                assert!(row >= most, "{what}: it went back from row {most} to row {row}");
+                most = row;
+            }
+            assert!(runs < 500, "{what}: no progress beyond row {most}: {error}");
+        }
+        println!("{what}: {runs} runs");
+        assert_eq!(self.rows(scene, &what), self.rows, "{what}");
+        self.nothing_is_left(&what);
     }
 }
 
@@ -336,7 +412,7 @@ impl Stage {
         for scene in scenes {
             for point in points {
                 for before in times {
-                    for kind in [Kind::Job, Kind::Statement] {
+                    for kind in [Kind::Job, Kind::Statement, Kind::Epochs] {
                         let what = format!("{scene:?}, {kind:?}, {point} passed {before} times");
                         self.clear(*scene);
                         let mut program = self.program(&["sql", "-c", &self.script(*scene, kind)]);
@@ -367,10 +443,24 @@ fn a_run_that_dies_at_a_step_of_the_protocol_is_made_whole() {
 
 #[cfg(feature = "failpoints")]
 #[test]
-#[ignore = "takes half an hour"]
+fn a_job_that_dies_between_two_checkpoints_goes_on() {
+    // The epoch before is being committed while the next one is written.
+    let points = ["branch.started", "epoch.written", "prepare.all", "decide.after", "complete.one", "forget.after"];
+    let scenes = [Scene::OnePhase, Scene::FourWriters, Scene::Sqlite, Scene::MariaDbFourUpserts];
+    let stage = Stage::new();
+    for (scene, before) in scenes.into_iter().zip([3, 2, 5, 4]) {
+        let died = stage.die_at(&points, &[scene], &[before]);
+        assert!(died.contains("epoch.written"), "{scene:?} died at {died:?}");
+    }
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+#[ignore = "takes an hour"]
 fn crash_at_every_point_of_the_protocol() {
     let points = datafusion_landfall::xa::POINTS;
-    let died = Stage::new().die_at(points, &SCENES, &[0, 1]);
+    let stage = Stage::new();
+    let died = stage.die_at(points, &SCENES, &[0, 1]);
     assert_eq!(died, points.iter().copied().collect(), "points that were passed");
 }
 
@@ -394,6 +484,38 @@ fn a_run_whose_server_stops_is_made_whole() {
 #[ignore = "takes two minutes"]
 fn crash_of_the_server_at_many_moments() {
     Stage::new().stop_the_server(33);
+}
+
+/// Of each database, with one writer and with several, appends and upserts.
+const LONG: [Scene; 8] = [
+    Scene::OnePhase,
+    Scene::FourWriters,
+    Scene::FourUpserts,
+    Scene::Sqlite,
+    Scene::PostgresAndSqlite,
+    Scene::MariaDb,
+    Scene::MariaDbFourUpserts,
+    Scene::MariaDbAndPostgres,
+];
+
+#[test]
+#[ignore = "takes 20 minutes"]
+fn crash_of_a_million_rows_until_they_are_in() {
+    let stage = Stage::with_rows(1_000_000, 20_000);
+    for scene in LONG {
+        stage.interrupt_until_it_ends(scene, false);
+        if scene != Scene::Sqlite {
+            stage.interrupt_until_it_ends(scene, true);
+        }
+    }
+}
+
+#[test]
+fn a_long_job_that_is_killed_again_and_again_finishes() {
+    let stage = Stage::with_rows(100_000, 3_000);
+    for scene in [Scene::FourWriters, Scene::PostgresAndSqlite, Scene::MariaDb] {
+        stage.interrupt_until_it_ends(scene, scene == Scene::MariaDb);
+    }
 }
 
 #[test]

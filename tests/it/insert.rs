@@ -139,7 +139,7 @@ async fn rows_keep_the_order_of_their_source_so_that_the_last_one_of_a_key_wins(
     landing.sql(&source).await.unwrap();
     let plan = landing.sql("EXPLAIN REPLACE INTO t SELECT k, a FROM s").await.unwrap();
     let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
-    says(&plan, &["InOrderExec: one by one", "4 groups"]);
+    says(&plan, &["ReplayExec: one by one", "4 groups"]);
     for _ in 0..5 {
         landing.sql("REPLACE INTO t SELECT k, a FROM s").await.unwrap();
         assert_eq!(landing.rows("SELECT count(*), min(a), max(a) FROM t"), ["100|99901|100000"]);
@@ -148,7 +148,7 @@ async fn rows_keep_the_order_of_their_source_so_that_the_last_one_of_a_key_wins(
     let grouped = "INSERT OVERWRITE t SELECT k, max(a) FROM s GROUP BY k";
     let plan = landing.sql(&format!("EXPLAIN {grouped}")).await.unwrap();
     let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
-    says(&plan, &["InOrderExec: as they come"]);
+    says(&plan, &["ReplayExec: as they come"]);
     assert_eq!(count(&landing.sql(grouped).await.unwrap()), 100);
 }
 

@@ -136,7 +136,7 @@ fn record(epoch: u64, run: u64) -> DecisionRecord {
         gtrid: Gtrid::parse(&format!("landfall-{:016x}-{epoch:x}-{run:016x}", 7)).unwrap(),
         decision: Decision::Commit,
         rows: 3,
-        positions: Positions { table: "t".into(), end: true },
+        positions: Positions::new("t", true),
     }
 }
 

@@ -255,3 +255,82 @@ fn a_file_without_write_permission_is_named() {
     says(&texts(&output).1, &["t.db cannot be written", "rights"]);
     table_is_whole_and_has(folder.path(), 1);
 }
+
+/// A pipe that somebody writes lines to, and keeps open.
+fn pipe(folder: &Path, name: &str, lines: impl Iterator<Item = String> + Send + 'static) {
+    let path = folder.join(name);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    std::thread::spawn(move || {
+        let mut pipe = std::fs::File::options().write(true).open(path).unwrap();
+        for line in lines {
+            writeln!(pipe, "{line}").unwrap();
+        }
+        std::thread::sleep(Duration::from_secs(60));
+    });
+}
+
+#[test]
+fn a_stream_is_seen_while_it_comes_and_ended_by_a_signal() {
+    let script = std::fs::read_to_string(repository().join("sql/stream.sql")).unwrap();
+    let csv = |number: u64| format!("{number},{}", 1_700_000_000 + number);
+    let json = |number: u64| format!("{{\"value\": {number}, \"seconds\": {}}}", 1_700_000_000 + number);
+    let as_json =
+        script.replace("STORED AS CSV", "STORED AS JSON").replace("OPTIONS ('format.has_header' 'false')", "");
+    for (script, line, signal) in [(script, csv as fn(u64) -> String, "-INT"), (as_json, json, "-TERM")] {
+        let folder = tempfile::tempdir().unwrap();
+        pipe(folder.path(), "observations.csv", (1..=1_000).map(line));
+        let mut child = program(folder.path());
+        let child =
+            child.args(["sql", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = child.spawn().unwrap();
+        let count = || {
+            let db = Connection::open(folder.path().join("stream.db")).ok()?;
+            let count = "SELECT count(*), min(observed_at) FROM observed HAVING count(*) > 0";
+            db.query_row(count, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).ok()
+        };
+        let began = Instant::now();
+        while count().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(30), "nothing is seen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let signalled = Instant::now();
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(signalled.elapsed() < Duration::from_secs(5), "it took {:?} to end", signalled.elapsed());
+        assert!(output.status.success(), "{output:?}");
+        says(&texts(&output).0, &["500 rows written", "then stopped"]);
+        says(&texts(&output).1, &["what was read is committed"]);
+        assert_eq!(count().unwrap(), (500, "2023-11-14 22:13:22.000000000".into()));
+    }
+}
+
+#[test]
+fn a_load_that_is_interrupted_keeps_its_checkpoints_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "CREATE EXTERNAL TABLE t (k BIGINT) STORED AS SQLITE LOCATION 't.db' \
+                  OPTIONS ('job' 'j', 'checkpoint.rows' '10000'); \
+                  INSERT INTO t SELECT value FROM generate_series(1, 3000000)";
+    let mut child = program(folder.path());
+    let child = child.args(["sql", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    let rows = || -> Option<i64> {
+        let db = Connection::open(folder.path().join("t.db")).ok()?;
+        db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).ok()
+    };
+    let began = Instant::now();
+    while rows().unwrap_or_default() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "nothing is committed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    let first = rows().unwrap();
+    says(&texts(&output).1, &[&format!("after {first} rows that are committed: interrupted: run job 'j' again")]);
+    let again = run(folder.path(), &["sql", "-c", script]);
+    says(&texts(&again).0, &[&format!("{} rows written", 3_000_000 - first)]);
+    says(&texts(&again).1, &[&format!("job 'j' goes on after row {first}")]);
+    assert_eq!(rows(), Some(3_000_000));
+    let status = run(folder.path(), &["status", "sqlite:t.db", "--format", "json"]);
+    says(&texts(&status).0, &["\"rows\":3000000", "\"state\":\"finished\""]);
+}

@@ -14,7 +14,7 @@ use datafusion_landfall::xa::conformance::{columns, rows};
 use datafusion_landfall::xa::fault::{Fault, Faulty, FaultyLog, Script, Step};
 use datafusion_landfall::xa::memory::MemoryResource;
 use datafusion_landfall::xa::{
-    Capability, Decision, DecisionLog, Existing, JobId, Member, OnConflict, Opened, Protocol, ResourceManager,
+    Capability, Covered, Decision, DecisionLog, Existing, JobId, Member, OnConflict, Opened, Protocol, ResourceManager,
     Selection, TransactionManager, Undertaking, WriteSpec, recover,
 };
 use datafusion_landfall::{Error, ErrorKind};
@@ -125,7 +125,7 @@ impl World {
             // Each is a process of its own.
             let run = match TransactionManager::default().open(undertaking).await? {
                 Opened::Finished(_) => return Ok(Some(false)),
-                Opened::Run(run) => run,
+                Opened::Run(mut run) => run.begin(),
             };
             run.announce().await?;
             let mut members = Vec::new();
@@ -141,6 +141,7 @@ impl World {
                     on_conflict: OnConflict::Error,
                     key: vec![],
                     protocol,
+                    goes_on: false,
                     stats: Arc::default(),
                 };
                 let xid = run.xid(bqual);
@@ -148,7 +149,7 @@ impl World {
                 branch.write(rows(id * ROWS..(id + 1) * ROWS)).await?;
                 members.push(Member { resource, xid, protocol, branch });
             }
-            run.commit(members, ROWS as u64).await?;
+            run.commit(members, Covered { rows: ROWS as u64, end: true, ..Covered::default() }).await?;
             Ok(Some(true))
         })
     }

@@ -122,31 +122,42 @@ async fn a_row_that_is_locked_is_waited_for_as_long_as_the_option_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadlock_is_an_error_that_says_to_run_it_again() {
+async fn a_deadlock_is_tried_again_or_an_error_that_says_to() {
     let made = MySql::new("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1), (2, 2)");
-    made.register("t", "", "'lock_timeout' '20s'").await.unwrap();
     let mut other = Conn::from_url(made.url()).await.unwrap();
-    // Heavier than the other, so that the server chooses that one to die.
-    other.query_drop("BEGIN").await.unwrap();
-    other.query_drop("UPDATE t SET n = 9 WHERE id = 2").await.unwrap();
-    for id in 10..200 {
-        other.query_drop(format!("INSERT INTO t VALUES ({id}, 1)")).await.unwrap();
+    for (name, retries) in [("once", "0"), ("again", "3")] {
+        let options = format!("'table' 't', 'lock_timeout' '20s', 'retry.backoff' '50ms', 'retry.max' '{retries}'");
+        made.register(name, "", &options).await.unwrap();
+        // Heavier than ours, so that the server chooses that one to die.
+        other.query_drop("BEGIN").await.unwrap();
+        other.query_drop("UPDATE t SET n = 9 WHERE id = 2").await.unwrap();
+        for id in 10..200 {
+            other.query_drop(format!("INSERT INTO t VALUES ({id}, 1)")).await.unwrap();
+        }
+        let wait = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            other.query_drop("UPDATE t SET n = 9 WHERE id = 1").await.unwrap();
+            other.query_drop("ROLLBACK").await.unwrap();
+        };
+        let replace = format!("REPLACE INTO {name} VALUES (1, 5), (2, 5)");
+        let (answer, ()) = tokio::join!(made.sql(&replace), wait);
+        match answer {
+            Err(error) if retries == "0" => {
+                says(&error.to_string(), &["deadlock", "run it again"]);
+                assert_eq!(made.rows("SELECT * FROM t ORDER BY id"), ["1|1", "2|2"]);
+            }
+            answer => {
+                answer.unwrap();
+                assert_eq!(made.rows("SELECT * FROM t ORDER BY id"), ["1|5", "2|5"], "retry.max = {retries}");
+            }
+        }
     }
-    let wait = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        other.query_drop("UPDATE t SET n = 9 WHERE id = 1").await
-    };
-    let (said, waited) = tokio::join!(made.error("REPLACE INTO t VALUES (1, 5), (2, 5)"), wait);
-    says(&said, &["deadlock", "run it again"]);
-    waited.unwrap();
-    other.query_drop("ROLLBACK").await.unwrap();
-    assert_eq!(made.rows("SELECT * FROM t ORDER BY id"), ["1|1", "2|2"]);
 }
 
 /// An INSERT that goes on until somebody stops it.
 fn endless(options: &str, url: &str) -> Child {
     let sql = format!(
-        "CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION '{url}' {options}; \
+        "CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION '{url}' OPTIONS ({options}'retry.max' '0'); \
          INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 100000000)"
     );
     Command::new(env!("CARGO_BIN_EXE_landfall"))
@@ -179,7 +190,7 @@ impl MySql {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_in_mid_load_leaves_nothing() {
     let made = MySql::new("CREATE TABLE cut_here (id bigint, v text)");
-    let child = endless("OPTIONS ('table' 'cut_here')", &made.url());
+    let child = endless("'table' 'cut_here', ", &made.url());
     wait_for("LOAD DATA", || !made.loading().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     for id in made.loading() {
@@ -195,7 +206,7 @@ async fn a_connection_that_is_cut_in_mid_load_leaves_nothing() {
 async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
     let made = MySql::new("CREATE TABLE killed (id bigint, v text)");
     for _ in 0..3 {
-        let mut child = endless("OPTIONS ('table' 'killed', 'job' 'load')", &made.url());
+        let mut child = endless("'table' 'killed', 'job' 'load', ", &made.url());
         wait_for("LOAD DATA", || !made.loading().is_empty());
         std::thread::sleep(Duration::from_millis(200));
         child.kill().unwrap();

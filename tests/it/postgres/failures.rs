@@ -86,9 +86,9 @@ async fn a_table_that_is_locked_is_waited_for_as_long_as_the_option_says() {
 }
 
 /// An INSERT that goes on until somebody stops it.
-fn endless(target: &str, url: &str) -> Child {
+fn endless(options: &str, url: &str) -> Child {
     let sql = format!(
-        "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{url}' {target}; \
+        "CREATE EXTERNAL TABLE t STORED AS POSTGRES LOCATION '{url}' OPTIONS ({options}'retry.max' '0'); \
          INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 100000000)"
     );
     Command::new(env!("CARGO_BIN_EXE_landfall"))
@@ -113,7 +113,7 @@ const BACKENDS: &str = "pg_stat_activity WHERE application_name = 'landfall' AND
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_in_mid_copy_leaves_nothing() {
     let server = Postgres::new("CREATE TABLE cut_here (id bigint, v text)");
-    let child = endless("OPTIONS ('table' 'cut_here')", &server.url());
+    let child = endless("'table' 'cut_here', ", &server.url());
     let copying = format!("{BACKENDS} %cut_here%' AND state = 'active'");
     wait_for("COPY", &format!("SELECT count(*) > 0 FROM {copying}"), "t");
     std::thread::sleep(Duration::from_millis(300));
@@ -129,7 +129,7 @@ async fn a_connection_that_is_cut_in_mid_copy_leaves_nothing() {
 async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
     let server = Postgres::new("CREATE TABLE killed (id bigint, v text)");
     for _ in 0..3 {
-        let mut child = endless("OPTIONS ('table' 'killed', 'job' 'load')", &server.url());
+        let mut child = endless("'table' 'killed', 'job' 'load', ", &server.url());
         let copying = format!("SELECT count(*) > 0 FROM {BACKENDS} %killed%'");
         wait_for("COPY", &copying, "t");
         std::thread::sleep(Duration::from_millis(200));

@@ -338,7 +338,7 @@ async fn a_backend_that_slept_cannot_decide_what_was_forgotten() {
         gtrid: Gtrid::parse(&format!("landfall-{:016x}-{epoch:x}-{run:016x}", 7)).unwrap(),
         decision: Decision::Commit,
         rows: 0,
-        positions: Positions { table: "t".into(), end: true },
+        positions: Positions::new("t", true),
     };
     let log = postgres.decision_log();
     log.decide(record(1, 1)).await.unwrap();
@@ -407,12 +407,13 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
             on_conflict: OnConflict::Error,
             key: vec![],
             protocol: Protocol::TwoPhase,
+            goes_on: false,
             stats: Default::default(),
         };
         let mut branch = postgres.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();
         branch.write(rows(0..3)).await.unwrap();
         branch.prepare().await.unwrap();
-        let positions = Positions { table: "landing".into(), end: true };
+        let positions = Positions::new("landing", true);
         let record = DecisionRecord { job, epoch: Epoch(1), gtrid, decision: Decision::Commit, rows: 3, positions };
         // One ledger, in which all of them are known.
         let log = datafusion_landfall::postgres::Postgres::try_new(&server.url(), &Default::default()).unwrap();

@@ -1,0 +1,161 @@
+//! When an epoch ends, and the one that is being written.
+
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Dealer;
+use super::writer::{Origin, Writers};
+use crate::columnar::batch_bytes;
+use crate::error::{Error, Result};
+use crate::options::Checkpoints;
+use crate::xa::Transaction;
+
+/// Rows that an epoch with so many still takes.
+pub(super) fn room(checkpoints: &Checkpoints, rows: u64) -> usize {
+    let room = checkpoints.rows.map_or(u64::MAX, |limit| limit.saturating_sub(rows));
+    usize::try_from(room).unwrap_or(usize::MAX)
+}
+
+/// Rows of a batch that is written as it comes; what is smaller waits for more.
+const SMALL_ROWS: usize = 1_024;
+
+/// Bytes of rows that wait, at most.
+const WAITING_BYTES: u64 = 1024 * 1024;
+
+/// The epoch that is being written.
+#[derive(Debug)]
+pub(super) struct Epoch {
+    pub(super) transaction: Transaction,
+    pub(super) writers: Writers,
+    /// Cancelled when all of its rows are in the database, committed or not.
+    pub(super) written: CancellationToken,
+    dealers: Vec<Dealer>,
+    began: Instant,
+    pub(super) rows: u64,
+    bytes: u64,
+    /// Rows of the input before it.
+    before: u64,
+    /// Whether a checkpoint can be behind its last row.
+    pub(super) at_boundary: bool,
+    waiting: Option<Waiting>,
+}
+
+/// Small batches that wait to become a larger one.
+#[derive(Debug)]
+struct Waiting {
+    batches: BatchCoalescer,
+    bytes: u64,
+    since: Instant,
+}
+
+impl Epoch {
+    pub(super) fn new(transaction: Transaction, writers: Writers, dealers: Vec<Dealer>, before: u64) -> Self {
+        let began = Instant::now();
+        let (rows, bytes, at_boundary, waiting, written) = (0, 0, true, None, CancellationToken::new());
+        Self { transaction, writers, written, dealers, began, rows, bytes, before, at_boundary, waiting }
+    }
+
+    /// Rows that it still takes.
+    pub(super) fn room(&self, checkpoints: &Checkpoints) -> usize {
+        room(checkpoints, self.rows)
+    }
+
+    /// Whether it is to end.
+    pub(super) fn is_due(&self, checkpoints: &Checkpoints) -> bool {
+        checkpoints.rows.is_some_and(|rows| self.rows >= rows)
+            || checkpoints.bytes.is_some_and(|bytes| self.bytes >= bytes)
+            || self.deadline(checkpoints).is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Whether it is to end with these rows.
+    pub(super) fn is_due_with(&self, checkpoints: &Checkpoints, batch: &RecordBatch) -> bool {
+        self.is_due(checkpoints)
+            || checkpoints.rows.is_some_and(|rows| self.rows + batch.num_rows() as u64 >= rows)
+            || checkpoints.bytes.is_some_and(|bytes| self.bytes + batch_bytes(batch) >= bytes)
+    }
+
+    /// When it is to end at the latest.
+    pub(super) fn deadline(&self, checkpoints: &Checkpoints) -> Option<Instant> {
+        checkpoints.interval.filter(|_| self.rows > 0).map(|interval| self.began + interval)
+    }
+
+    /// When what waits is to be written.
+    pub(super) fn flush_at(&self, interval: Duration) -> Option<Instant> {
+        self.waiting.as_ref().map(|waiting| waiting.since + interval)
+    }
+
+    /// Takes rows.
+    pub(super) async fn take(&mut self, batch: RecordBatch, counts_bytes: bool) -> Result<()> {
+        if self.rows == 0 {
+            self.began = Instant::now();
+        }
+        self.rows += batch.num_rows() as u64;
+        if counts_bytes {
+            self.bytes += batch_bytes(&batch);
+        }
+        if self.waiting.is_none() && batch.num_rows() >= SMALL_ROWS {
+            let after = self.rows;
+            return self.deal(batch, after).await;
+        }
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            batches: BatchCoalescer::new(batch.schema(), SMALL_ROWS).with_biggest_coalesce_batch_size(Some(SMALL_ROWS)),
+            bytes: 0,
+            since: Instant::now(),
+        });
+        waiting.bytes += batch_bytes(&batch);
+        waiting
+            .batches
+            .push_batch(batch)
+            .map_err(|error| Error::internal(format!("bringing rows together: {error}")))?;
+        if waiting.bytes >= WAITING_BYTES {
+            return self.flush().await;
+        }
+        let mut ready = Vec::new();
+        while let Some(batch) = waiting.batches.next_completed_batch() {
+            ready.push(batch);
+        }
+        if !ready.is_empty() {
+            (waiting.bytes, waiting.since) = (0, Instant::now());
+        }
+        let left = waiting.batches.get_buffered_rows();
+        if left == 0 {
+            self.waiting = None;
+        }
+        self.deal_all(ready, left).await
+    }
+
+    /// Writes what waits.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        let finished = waiting.batches.finish_buffered_batch();
+        finished.map_err(|error| Error::internal(format!("bringing rows together: {error}")))?;
+        let batches = std::iter::from_fn(|| waiting.batches.next_completed_batch()).collect();
+        self.deal_all(batches, 0).await
+    }
+
+    /// Deals batches out that are the last rows but `left`.
+    async fn deal_all(&mut self, batches: Vec<RecordBatch>, left: usize) -> Result<()> {
+        let all: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let mut after = self.rows - (all + left) as u64;
+        for batch in batches {
+            after += batch.num_rows() as u64;
+            self.deal(batch, after).await?;
+        }
+        Ok(())
+    }
+
+    async fn deal(&mut self, batch: RecordBatch, after: u64) -> Result<()> {
+        let rows = batch.num_rows() as u64;
+        let origin = Origin { first: self.before + after - rows, rows };
+        for (group, dealer) in self.dealers.iter_mut().enumerate() {
+            for dealt in dealer.deal(batch.clone())? {
+                self.writers.send(group, dealt, origin).await?;
+            }
+        }
+        Ok(())
+    }
+}

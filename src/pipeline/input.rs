@@ -1,0 +1,260 @@
+//! What a write reads, and how it is read again from a checkpoint on.
+//!
+//! An input is a list of *pieces*, each a stream that brings the same rows in the same order whenever it is read:
+//! a file, a range of one, a partition of a table in memory. A checkpoint says of each piece how far it is consumed,
+//! and a *fingerprint* tells that it is the same input that is read again.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use arrow::array::RecordBatch;
+use futures::stream::BoxStream;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a write reads.
+pub trait Input: Debug + Send + Sync {
+    /// Whether it never ends by itself.
+    fn is_unbounded(&self) -> bool;
+
+    /// Whether it can be read once more from its beginning.
+    fn can_restart(&self) -> bool;
+
+    /// What tells it from another input.
+    ///
+    /// # Errors
+    /// `Unsupported` where it cannot be read again from a checkpoint on, with what to change.
+    fn fingerprint(&self) -> Result<Fingerprint>;
+
+    /// Reads it, from behind a position on.
+    fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>>;
+}
+
+/// What a reader brings.
+#[derive(Debug)]
+pub enum Read {
+    /// The next rows of a piece.
+    Rows {
+        /// The piece.
+        piece: usize,
+        /// The rows; none where only the position goes on.
+        batch: RecordBatch,
+        /// Where a checkpoint can be.
+        boundary: Boundary,
+    },
+    /// A piece has no more rows.
+    End {
+        /// The piece.
+        piece: usize,
+    },
+}
+
+/// Where a checkpoint can be in rows that were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Boundary {
+    /// Behind each of them.
+    EveryRow,
+    /// Behind the last one; it is found again by this text.
+    At(String),
+    /// Behind so many of them, which are found again by this text.
+    Inside(usize, String),
+    /// Not here: the next rows must go with them.
+    None,
+}
+
+/// How far a piece is consumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// So many rows.
+    Rows(u64),
+    /// Up to here, in the piece's own words.
+    At(String),
+    /// All of it.
+    Done,
+}
+
+/// How far an input is consumed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Pieces that are consumed, from the first one on.
+    done: usize,
+    /// What is known of later ones.
+    pieces: BTreeMap<usize, Progress>,
+}
+
+impl Position {
+    /// How far a piece is consumed.
+    pub fn of(&self, piece: usize) -> Progress {
+        match self.pieces.get(&piece) {
+            Some(progress) => progress.clone(),
+            None if piece < self.done => Progress::Done,
+            None => Progress::Rows(0),
+        }
+    }
+
+    /// Goes on in a piece by rows that were read, or to where they end.
+    pub fn advance(&mut self, piece: usize, rows: usize, boundary: &Boundary) {
+        let progress = match (boundary, self.pieces.get(&piece)) {
+            (Boundary::EveryRow, Some(Progress::Rows(before))) => Progress::Rows(before + rows as u64),
+            (Boundary::EveryRow, _) => Progress::Rows(rows as u64),
+            (Boundary::At(place), _) => Progress::At(place.clone()),
+            (Boundary::Inside(..) | Boundary::None, _) => return,
+        };
+        self.pieces.insert(piece, progress);
+    }
+
+    /// Notes that a piece is consumed.
+    pub fn end(&mut self, piece: usize) {
+        self.pieces.insert(piece, Progress::Done);
+        while self.pieces.get(&self.done) == Some(&Progress::Done) {
+            self.pieces.remove(&self.done);
+            self.done += 1;
+        }
+    }
+
+    /// Whether nothing is consumed.
+    pub fn is_start(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// As the decision record has it.
+    pub fn to_json(&self, fingerprint: &Fingerprint) -> Value {
+        let pieces: serde_json::Map<_, _> = self
+            .pieces
+            .iter()
+            .map(|(piece, progress)| {
+                let progress = match progress {
+                    Progress::Rows(rows) => json!(rows),
+                    Progress::At(place) => json!(place),
+                    Progress::Done => json!(true),
+                };
+                (piece.to_string(), progress)
+            })
+            .collect();
+        let of: Vec<_> = fingerprint.0.iter().map(|(_, digest)| digest).collect();
+        json!({ "of": of, "done": self.done, "pieces": pieces })
+    }
+
+    /// What a decision record has, for people: without the fingerprint.
+    pub fn shown(value: &Value) -> String {
+        let mut shown = value.clone();
+        if let Some(members) = shown.as_object_mut() {
+            members.remove("of");
+        }
+        shown.to_string()
+    }
+
+    /// Reads what a decision record has of an input that must be `input`.
+    ///
+    /// # Errors
+    /// `Input` where it is another one now, with what is different; `Decode` for what is no position.
+    pub fn from_json(value: &Value, input: &Fingerprint) -> Result<Self> {
+        let bad = || Error::new(ErrorKind::Decode, format!("the ledger has the position '{value}'"));
+        let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
+        input.check(&of.ok_or_else(bad)?)?;
+        let mut position = Self { done: value["done"].as_u64().ok_or_else(bad)? as usize, ..Self::default() };
+        for (piece, progress) in value["pieces"].as_object().ok_or_else(bad)? {
+            let progress = match progress {
+                Value::Number(rows) => Progress::Rows(rows.as_u64().ok_or_else(bad)?),
+                Value::String(place) => Progress::At(place.clone()),
+                Value::Bool(true) => Progress::Done,
+                _ => return Err(bad()),
+            };
+            position.pieces.insert(piece.parse().map_err(|_| bad())?, progress);
+        }
+        Ok(position)
+    }
+}
+
+/// What tells an input from another: what it is made of, each with a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fingerprint(Vec<(String, String)>);
+
+/// Parts that are remembered each; what is beyond them is one.
+const PARTS: usize = 256;
+
+impl Fingerprint {
+    /// The fingerprint of parts: what each is called, and all that must stay as it is.
+    pub fn new(parts: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut parts: Vec<_> = parts.into_iter().collect();
+        if parts.len() > PARTS {
+            let rest: Vec<_> = parts.drain(PARTS..).map(|(_, part)| part).collect();
+            parts.push((format!("one of {} more parts", rest.len()), rest.join("\0")));
+        }
+        // The same in every build, and on every machine.
+        let digest =
+            |part: &str| Uuid::new_v5(&Uuid::NAMESPACE_OID, part.as_bytes()).simple().to_string()[..12].to_owned();
+        Self(parts.into_iter().map(|(name, part)| (name, digest(&part))).collect())
+    }
+
+    fn check(&self, then: &[&str]) -> Result<()> {
+        let differs = |(index, (_, digest)): &(usize, &(String, String))| then.get(*index) != Some(&digest.as_str());
+        let name = match self.0.iter().enumerate().find(differs) {
+            Some((_, (name, _))) => name,
+            None if then.len() == self.0.len() => return Ok(()),
+            None => "what it is read from",
+        };
+        Err(Error::new(
+            ErrorKind::Input,
+            format!(
+                "the input is not the one that the job began with: {name} is different now. Make it as it was, or start a \
+                 new job; what is committed stays"
+            ),
+        ))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parts(parts: &[(&str, &str)]) -> Fingerprint {
+        Fingerprint::new(parts.iter().map(|(name, part)| ((*name).to_owned(), (*part).to_owned())))
+    }
+
+    #[test]
+    fn a_position_survives_the_ledger() {
+        let input = parts(&[("its columns", "a"), ("file x", "y")]);
+        let mut position = Position::default();
+        position.end(0);
+        position.end(2);
+        position.advance(3, 5, &Boundary::EveryRow);
+        position.advance(3, 6, &Boundary::EveryRow);
+        position.advance(3, 7, &Boundary::None);
+        position.advance(5, 1, &Boundary::At("byte 9".into()));
+        let there = Position::from_json(&position.to_json(&input), &input).unwrap();
+        assert_eq!(there, position);
+        let of = [0, 1, 2, 3, 4, 5].map(|piece| there.of(piece));
+        let (none, at) = (Progress::Rows(0), Progress::At("byte 9".into()));
+        assert_eq!(of, [Progress::Done, none.clone(), Progress::Done, Progress::Rows(11), none, at]);
+        position.end(1);
+        assert_eq!(position.done, 3);
+    }
+
+    #[test]
+    fn another_input_is_told_by_what_is_different() {
+        let then = parts(&[("its columns", "a"), ("file x", "1"), ("file y", "2")]);
+        let token = Position::default().to_json(&then);
+        for (now, name) in [
+            (parts(&[("its columns", "a"), ("file x", "1"), ("file y", "3")]), "file y"),
+            (parts(&[("its columns", "b"), ("file x", "1"), ("file y", "3")]), "its columns"),
+            (parts(&[("its columns", "a"), ("file x", "1")]), "what it is read from"),
+        ] {
+            let error = Position::from_json(&token, &now).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is different now")), "{error}");
+        }
+        assert!(Position::from_json(&token, &then).unwrap().is_start());
+    }
+
+    #[test]
+    fn of_many_parts_a_few_are_remembered() {
+        let many = |last: &str| Fingerprint::new((0..2000).map(|i| (format!("file {i}"), last.to_owned())));
+        assert_eq!(many("a").0.len(), 257);
+        let token = Position::default().to_json(&many("a"));
+        assert!(Position::from_json(&token, &many("a")).is_ok());
+        assert!(Position::from_json(&token, &many("b")).is_err());
+    }
+}

@@ -1,0 +1,426 @@
+//! From a stream to its commits: one attempt at a write.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Dealer;
+use super::epoch::{Epoch, room};
+use super::input::{Boundary, Fingerprint, Input, Read};
+use super::run::{Landed, Standing, Target, Write, interrupted};
+use super::start::{Head, start};
+use super::writer::Writers;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::Interrupt;
+use crate::sql::Dispatch;
+use crate::xa::{Covered, Member, Run, Transaction, failpoint::failpoint};
+
+/// One attempt at a write.
+pub(super) struct Landing<'a> {
+    write: &'a Write,
+    interrupt: &'a Interrupt,
+    run: Run,
+    input: BoxStream<'static, Result<Read>>,
+    is_unbounded: bool,
+    /// Of an input that a job can go on with.
+    fingerprint: Option<Fingerprint>,
+    /// What was read before it is written.
+    head: VecDeque<Read>,
+    is_many: bool,
+    /// What is committed.
+    standing: &'a mut Standing,
+    /// What is read: up to the end of the open epoch.
+    reached: Standing,
+    epoch: Option<Epoch>,
+    /// The epoch before, whose commit goes on beside the stream.
+    closing: Option<Closing>,
+    opened: u64,
+}
+
+/// An epoch that takes no more rows.
+struct Closing {
+    task: JoinHandle<Result<(), Failed>>,
+    /// Cancelled when all of its rows are in the database.
+    written: CancellationToken,
+    /// What is committed with it.
+    standing: Standing,
+    began: Instant,
+}
+
+/// An epoch that was rolled back.
+enum Failed {
+    Writing(Error),
+    Committing(Error),
+}
+
+/// What comes next.
+enum Event {
+    Read(Option<Read>),
+    Flush,
+    Due,
+    Stop,
+}
+
+/// How reading ended.
+enum Ended {
+    /// There is no more; what was read last is written, by these branches.
+    Input(Option<(Transaction, u64, Vec<Member>)>),
+    /// The user asked to stop; what was read is committed.
+    Stopped,
+}
+
+impl<'a> Landing<'a> {
+    pub(super) fn new(
+        write: &'a Write,
+        input: &dyn Input,
+        interrupt: &'a Interrupt,
+        run: Run,
+        standing: &'a mut Standing,
+    ) -> Result<Self> {
+        let fingerprint = match (&write.job, write.checkpoints.any() || !standing.position.is_start()) {
+            (Some(_), true) => Some(input.fingerprint()?),
+            _ => None,
+        };
+        Ok(Self {
+            write,
+            interrupt,
+            run,
+            input: input.read(&standing.position)?,
+            is_unbounded: input.is_unbounded(),
+            fingerprint,
+            head: VecDeque::new(),
+            is_many: false,
+            reached: standing.clone(),
+            standing,
+            epoch: None,
+            closing: None,
+            opened: 0,
+        })
+    }
+
+    /// Writes the whole input.
+    pub(super) async fn land(mut self) -> Result<Landed> {
+        // What has checkpoints is not rolled back where it can as well be committed.
+        let ended = match self.write.checkpoints.any() {
+            true => self.read_all().await,
+            false => {
+                let interrupt = self.interrupt;
+                tokio::select! {
+                    biased;
+                    () = interrupt.asked() => Err(Failed::Writing(interrupted())),
+                    ended = self.read_all() => ended,
+                }
+            }
+        };
+        let ended = match ended {
+            Ok(Ended::Input(last)) => self.finish(last).await.map(|()| true),
+            Ok(Ended::Stopped) => self.settle().await.map(|()| false),
+            Err(failed) => Err(failed),
+        };
+        match ended {
+            Ok(true) => Ok(Landed::Rows(self.standing.landed)),
+            Ok(false) => {
+                if self.write.job.is_none() {
+                    self.run.abandon().await;
+                }
+                match self.is_unbounded {
+                    true => Ok(Landed::Rows(self.standing.landed)),
+                    false => Err(Error::new(
+                        ErrorKind::Interrupted,
+                        match &self.write.job {
+                            Some(job) => format!("interrupted: run job '{job}' again, and it goes on after them"),
+                            None => "interrupted: the rows after them are not written".to_owned(),
+                        },
+                    )),
+                }
+            }
+            Err(failed) => Err(self.give_up(failed).await),
+        }
+    }
+
+    /// Reads and writes, epoch after epoch, to the end or until the user asks to stop.
+    async fn read_all(&mut self) -> Result<Ended, Failed> {
+        let head = tokio::select! {
+            biased;
+            () = self.interrupt.asked() => return Ok(Ended::Stopped),
+            head = Head::take(self.write, &mut self.input) => head?,
+        };
+        (self.head, self.is_many) = (head.reads, head.is_many);
+        if !self.write.checkpoints.any() {
+            self.open().await?;
+        }
+        loop {
+            match self.next().await? {
+                Event::Read(Some(read)) => self.take(read).await?,
+                Event::Read(None) => break,
+                Event::Flush => {
+                    if let Some(epoch) = &mut self.epoch {
+                        epoch.flush().await?;
+                    }
+                }
+                Event::Due => self.cut().await?,
+                Event::Stop => return self.stop().await,
+            }
+        }
+        // What was never written to is opened all the same: INSERT OVERWRITE of nothing empties the table.
+        if self.epoch.is_none() && self.opened == 0 && self.standing.position.is_start() {
+            self.open().await?;
+        }
+        let Some(epoch) = &mut self.epoch else { return Ok(Ended::Input(None)) };
+        epoch.flush().await?;
+        let members = epoch.writers.finish().await?;
+        Ok(Ended::Input(self.epoch.take().map(|epoch| (epoch.transaction, epoch.rows, members))))
+    }
+
+    async fn next(&mut self) -> Result<Event, Failed> {
+        if let Some(read) = self.head.pop_front() {
+            return Ok(Event::Read(Some(read)));
+        }
+        loop {
+            let write = self.write;
+            let flush_at = self.epoch.as_ref().and_then(|epoch| epoch.flush_at(write.flush_interval));
+            let can_end = self.epoch.as_ref().filter(|epoch| epoch.at_boundary || self.fingerprint.is_none());
+            let due = can_end.and_then(|epoch| epoch.deadline(&write.checkpoints));
+            tokio::select! {
+                biased;
+                () = self.interrupt.asked(), if write.checkpoints.any() => return Ok(Event::Stop),
+                closed = closed(&mut self.closing) => self.note_closed(closed)?,
+                error = failure(&mut self.epoch) => return Err(Failed::Writing(error)),
+                () = reached(due) => return Ok(Event::Due),
+                () = reached(flush_at) => return Ok(Event::Flush),
+                read = self.input.next() => return Ok(Event::Read(read.transpose()?)),
+            }
+        }
+    }
+
+    async fn take(&mut self, read: Read) -> Result<(), Failed> {
+        let (piece, mut batch, boundary) = match read {
+            Read::Rows { piece, batch, boundary } => (piece, batch, boundary),
+            Read::End { piece } => {
+                self.reached.position.end(piece);
+                return Ok(());
+            }
+        };
+        if batch.num_rows() == 0 {
+            self.reached.position.advance(piece, 0, &boundary);
+        }
+        if let Boundary::Inside(row, place) = boundary {
+            // Where an epoch can end here it must, as it is not known when it can next.
+            let checkpoints = &self.write.checkpoints;
+            if self.epoch.as_ref().is_none_or(|epoch| epoch.is_due_with(checkpoints, &batch)) {
+                self.put(piece, batch.slice(0, row), &Boundary::At(place)).await?;
+                if self.epoch.as_ref().is_some_and(|epoch| epoch.is_due_with(checkpoints, &batch)) {
+                    self.cut().await?;
+                }
+                batch = batch.slice(row, batch.num_rows() - row);
+            }
+            return self.put(piece, batch, &Boundary::None).await;
+        }
+        let is_divisible = boundary == Boundary::EveryRow || self.fingerprint.is_none();
+        while batch.num_rows() > 0 {
+            let room = match &self.epoch {
+                Some(epoch) => epoch.room(&self.write.checkpoints),
+                None => room(&self.write.checkpoints, 0),
+            };
+            let rows = if is_divisible { room.min(batch.num_rows()) } else { batch.num_rows() };
+            self.put(piece, batch.slice(0, rows), &boundary).await?;
+            batch = batch.slice(rows, batch.num_rows() - rows);
+            let can_end = |epoch: &&Epoch| epoch.at_boundary || self.fingerprint.is_none();
+            if self.epoch.as_ref().filter(can_end).is_some_and(|epoch| epoch.is_due(&self.write.checkpoints)) {
+                self.cut().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows to the open epoch.
+    async fn put(&mut self, piece: usize, batch: RecordBatch, boundary: &Boundary) -> Result<(), Failed> {
+        if self.epoch.is_none() {
+            self.open().await?;
+        }
+        let Some(epoch) = &mut self.epoch else { return Err(Error::internal("no epoch is open").into()) };
+        let rows = batch.num_rows();
+        epoch.at_boundary = *boundary != Boundary::None;
+        epoch.take(batch, self.write.checkpoints.bytes.is_some()).await?;
+        self.reached.position.advance(piece, rows, boundary);
+        self.reached.covered += rows as u64;
+        self.reached.landed += rows as u64;
+        Ok(())
+    }
+
+    /// Begins an epoch.
+    async fn open(&mut self) -> Result<(), Failed> {
+        // Two transactions of a table that takes one writer would wait for each other.
+        if self.write.targets.iter().any(|target| matches!(target.dispatch, Dispatch::OneWriter(_))) {
+            self.settle().await?;
+        }
+        let transaction = self.run.begin();
+        let members = start(self.write, &transaction, self.is_many).await?;
+        self.opened += 1;
+        failpoint("branch.started");
+        let mut dealers = Vec::new();
+        for (group, target) in self.write.targets.iter().enumerate() {
+            let writers = members.iter().filter(|(of, _)| *of == group).count();
+            dealers.push(Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?);
+        }
+        // Rows with the same key are written in the order in which they come: those of the epoch before first.
+        let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));
+        let before = self.closing.as_ref().filter(|_| self.write.targets.iter().any(has_key));
+        let after = before.map_or_else(cancelled, |closing| closing.written.clone());
+        self.epoch = Some(Epoch::new(transaction, Writers::new(members, &after), dealers, self.reached.covered));
+        Ok(())
+    }
+
+    /// Ends the open epoch: it is committed beside the stream, when the one before is.
+    async fn cut(&mut self) -> Result<(), Failed> {
+        let Some(epoch) = &mut self.epoch else { return Ok(()) };
+        epoch.flush().await?;
+        epoch.writers.close();
+        self.settle().await?;
+        let Some(Epoch { transaction, mut writers, written, rows, .. }) = self.epoch.take() else { return Ok(()) };
+        let covered = self.covered(rows, false);
+        let is_written = written.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            let finished = writers.finish().await;
+            drop(is_written);
+            let members = match finished {
+                Ok(members) => members,
+                Err(error) => {
+                    writers.stop().await;
+                    return Err(Failed::Writing(error));
+                }
+            };
+            failpoint("epoch.written");
+            transaction.commit(members, covered).await.map_err(Failed::Committing)
+        });
+        self.closing = Some(Closing { task, written, standing: self.reached.clone(), began: Instant::now() });
+        Ok(())
+    }
+
+    /// Ends the stream where the user asked for it.
+    async fn stop(&mut self) -> Result<Ended, Failed> {
+        let can_end = self.epoch.as_ref().is_none_or(|epoch| epoch.at_boundary) || self.fingerprint.is_none();
+        match can_end {
+            true => self.cut().await?,
+            // The next run reads its rows again.
+            false => {
+                if let Some(epoch) = self.epoch.take() {
+                    epoch.writers.stop().await;
+                }
+            }
+        }
+        Ok(Ended::Stopped)
+    }
+
+    /// Commits what is written of the end of the input.
+    async fn finish(&mut self, last: Option<(Transaction, u64, Vec<Member>)>) -> Result<(), Failed> {
+        if let Err(failed) = self.settle().await {
+            if let Some((_, _, members)) = last {
+                futures::future::join_all(members.into_iter().map(|member| member.branch.rollback())).await;
+            }
+            return Err(failed);
+        }
+        let (transaction, rows, members) = match last {
+            Some(last) => last,
+            // That the input has ended is a fact of its own.
+            None if self.write.job.is_some() => (self.run.begin(), 0, Vec::new()),
+            None => {
+                self.run.abandon().await;
+                return Ok(());
+            }
+        };
+        let covered = self.covered(rows, true);
+        let commit = async move { transaction.commit(members, covered).await.map_err(Failed::Committing) };
+        // Whoever stops waiting does not stop the commit half-way.
+        let task = tokio::spawn(commit);
+        let (written, standing) = (cancelled(), self.reached.clone());
+        self.closing = Some(Closing { task, written, standing, began: Instant::now() });
+        self.settle().await
+    }
+
+    /// What an epoch covers that ends where the input is read to.
+    fn covered(&self, rows: u64, end: bool) -> Covered {
+        let input = self.fingerprint.as_ref().map(|fingerprint| self.reached.position.to_json(fingerprint));
+        Covered { rows, before: self.reached.covered - rows, end, input }
+    }
+
+    /// Waits until the epoch before is committed.
+    async fn settle(&mut self) -> Result<(), Failed> {
+        if self.closing.is_none() {
+            return Ok(());
+        }
+        let closed = closed(&mut self.closing).await;
+        self.note_closed(closed)
+    }
+
+    fn note_closed(&mut self, ended: Result<Result<(), Failed>, JoinError>) -> Result<(), Failed> {
+        let closing = self.closing.take();
+        ended.map_err(|error| Failed::Committing(Error::internal(format!("the commit ended: {error}"))))??;
+        if let Some(closing) = closing {
+            *self.standing = closing.standing;
+            self.write.counts.epochs.fetch_add(1, Relaxed);
+            for target in &self.write.targets {
+                target.spec.stats.add_commit(closing.began.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls back what is not committed; gives the error to tell.
+    async fn give_up(mut self, failed: Failed) -> Error {
+        if let Some(epoch) = self.epoch.take() {
+            epoch.writers.stop().await;
+        }
+        let (error, is_clean) = match (failed, self.settle().await) {
+            // Whether it is committed is more than why the next one is not.
+            (_, Err(Failed::Committing(error))) | (Failed::Committing(error), _) => (error, false),
+            (Failed::Writing(_), Err(Failed::Writing(error))) | (Failed::Writing(error), Ok(())) => (error, true),
+        };
+        if is_clean && self.write.job.is_none() {
+            self.run.abandon().await;
+        }
+        error
+    }
+}
+
+/// Of what has nothing to wait for.
+fn cancelled() -> CancellationToken {
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    cancelled
+}
+
+/// Waits for an epoch's commit; for ever where there is none.
+async fn closed(closing: &mut Option<Closing>) -> Result<Result<(), Failed>, JoinError> {
+    match closing {
+        Some(closing) => (&mut closing.task).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until a writer of the epoch fails.
+async fn failure(epoch: &mut Option<Epoch>) -> Error {
+    match epoch {
+        Some(epoch) => epoch.writers.failure().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Writing(error)
+    }
+}

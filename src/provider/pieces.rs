@@ -1,0 +1,346 @@
+//! What a plan reads, as pieces that can be read again: each brings the same rows in the same order every time.
+//!
+//! DataFusion's partitions are no such pieces: how many there are depends on the cores, a scan's partitions take files
+//! from each other while they run, and batches are dealt out as they come. So the plan is taken apart to its leaves,
+//! which are cut in a way that depends on the data alone, and what is computed from them is put on top of each piece.
+
+use std::sync::Arc;
+
+use datafusion::datasource::listing::{FileRange, PartitionedFile};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::memory::LazyMemoryExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+};
+use object_store::{ObjectMeta, ObjectStoreExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::Fingerprint;
+use crate::provider::source::{ReplayableExec, ReplayableSource};
+
+/// Bytes of a file that are one piece: what is read again after a crash, at most, beside what was not committed.
+const PIECE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a plan reads.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pub(super) pieces: Vec<Piece>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A stream that brings the same rows in the same order whenever it is read.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub(super) plan: Arc<dyn ExecutionPlan>,
+    pub(super) partition: usize,
+    pub(super) kind: Kind,
+    /// The file that it is in.
+    pub(super) file: Option<PlannedFile>,
+}
+
+/// A file as it was when the plan was made: a session remembers what it has listed.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedFile {
+    store: ObjectStoreUrl,
+    meta: ObjectMeta,
+}
+
+impl PlannedFile {
+    /// Whether it is the same now.
+    pub(super) async fn check(&self, context: &TaskContext) -> Result<()> {
+        let store = context.runtime_env().object_store(&self.store);
+        let store = store.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error))?;
+        let changed = |how: &str| {
+            Error::new(
+                ErrorKind::Input,
+                format!(
+                    "file {} {how} since the query was planned: plan it anew, in a new session if this one remembers its \
+                     files",
+                    self.meta.location
+                ),
+            )
+        };
+        let now = store.head(&self.meta.location).await;
+        let now = now.map_err(|error| changed("cannot be found any more").with_source(error))?;
+        let is_same =
+            (now.size, now.last_modified, &now.e_tag) == (self.meta.size, self.meta.last_modified, &self.meta.e_tag);
+        if is_same { Ok(()) } else { Err(changed("was changed")) }
+    }
+}
+
+/// How a place in a piece is found again.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// By the number of rows before it.
+    Counted,
+    /// By the number of rows before it, where their sort key changes: rows with the same key come in any order.
+    Sorted(LexOrdering),
+    /// By what the source says. The plan is put on top of each of its batches.
+    Source(Arc<dyn ReplayableSource>),
+    /// Not at all: it is read once. The plan is put on top of each batch of this leaf.
+    Stream(Arc<dyn ExecutionPlan>),
+}
+
+/// What the fingerprint is made of, by name.
+type Parts = Vec<(String, String)>;
+
+impl Pieces {
+    /// Takes a plan apart; `order` is the one that its rows must keep.
+    ///
+    /// # Errors
+    /// `Unsupported` where it would not bring the same rows again, with what to change.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: Option<&LexOrdering>) -> Result<Self> {
+        let schema = plan.schema();
+        let columns: Vec<_> =
+            schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+        let mut parts = vec![("its list of columns".to_owned(), columns.join(", "))];
+        let pieces = match order {
+            Some(order) => vec![sorted(plan, order, &mut parts)?],
+            None => split(plan, &mut parts).map_err(|(why, next)| refused(&why, next))?,
+        };
+        Ok(Self { pieces, fingerprint: Fingerprint::new(parts) })
+    }
+}
+
+/// Why a plan cannot be taken apart, and what to do.
+type Refusal = (String, &'static str);
+
+const SORT: &str = "add an ORDER BY over a unique key";
+const SORT_WRITTEN: &str = "sort by columns that are written";
+const DROP: &str = "leave the checkpoint options out, so that the statement is one epoch";
+const STREAM: &str = "leave the option 'job' out, or read it by a ReplayableSource";
+
+fn refused(why: &str, next: &str) -> Error {
+    let also = if next == SORT || next == SORT_WRITTEN { format!(", or {DROP}") } else { String::new() };
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("a job with checkpoints reads its input again after a failure, and {why}: {next}{also}"),
+    )
+}
+
+fn split(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+    check(plan)?;
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        if is_volatile(filter.predicate()) {
+            return Err(("its filter gives another answer each time".into(), DROP));
+        }
+        parts.push(("its filter".into(), filter.predicate().to_string()));
+    }
+    // These move rows between partitions, of which there are none.
+    let is_left_out = plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>();
+    match plan.children().as_slice() {
+        [] => leaf(plan, parts),
+        [child] if is_left_out => split(child, parts),
+        [child] if is_row_by_row(plan) => {
+            let pieces = split(child, parts)?;
+            pieces.into_iter().map(|piece| Ok(Piece { plan: on_top(plan, piece.plan)?, ..piece })).collect()
+        }
+        children if plan.is::<UnionExec>() => {
+            let mut pieces = Vec::new();
+            for child in children {
+                pieces.extend(split(child, parts)?);
+            }
+            Ok(pieces)
+        }
+        _ if plan.is::<SortExec>() => Err(("its ORDER BY is by what is not among its columns".into(), SORT_WRITTEN)),
+        _ => Err((format!("a {} brings its rows in another order each time", plan.name()), SORT)),
+    }
+}
+
+/// Whether a node makes of each row what it makes of it alone.
+pub(super) fn is_row_by_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_known = plan.is::<FilterExec>() || plan.is::<ProjectionExec>() || plan.is::<CooperativeExec>();
+    is_known && plan.fetch().is_none()
+}
+
+fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<(), Refusal> {
+    match plan.fetch() {
+        Some(_) => Err(("LIMIT takes other rows each time".into(), DROP)),
+        None => Ok(()),
+    }
+}
+
+/// A node on top of another child.
+pub(super) fn on_top(
+    plan: &Arc<dyn ExecutionPlan>,
+    child: Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>, Refusal> {
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    let replaced = Arc::clone(plan).replace_children(vec![child], options);
+    replaced.map_err(|error| (format!("it cannot be taken apart ({error})"), DROP))
+}
+
+fn leaf(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+    let counted = |plan: &Arc<dyn ExecutionPlan>| -> Vec<Piece> {
+        let partitions = 0..plan.output_partitioning().partition_count();
+        let piece = |partition| Piece { plan: Arc::clone(plan), partition, kind: Kind::Counted, file: None };
+        partitions.map(piece).collect()
+    };
+    if let Some(leaf) = plan.downcast_ref::<ReplayableExec>() {
+        parts.extend(leaf.sources().iter().map(|source| (format!("source {}", source.name()), source.name())));
+        let piece = |source: &Arc<dyn ReplayableSource>| Piece {
+            plan: Arc::clone(plan),
+            partition: 0,
+            kind: Kind::Source(Arc::clone(source)),
+            file: None,
+        };
+        return Ok(leaf.sources().iter().map(piece).collect());
+    }
+    if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
+        let source = source.data_source();
+        if let Some(files) = source.downcast_ref::<FileScanConfig>() {
+            return scan(files, parts);
+        }
+        if let Some(memory) = source.downcast_ref::<MemorySourceConfig>() {
+            let rows =
+                memory.partitions().iter().map(|batches| batches.iter().map(|batch| batch.num_rows()).sum::<usize>());
+            parts.push((
+                "its table in memory, or the number of partitions (target_partitions)".into(),
+                format!("{:?}", rows.collect::<Vec<_>>()),
+            ));
+            return Ok(counted(plan));
+        }
+    }
+    if let Some(series) = plan.downcast_ref::<LazyMemoryExec>() {
+        let generators: Vec<_> = series.generators().iter().map(|generator| generator.read().to_string()).collect();
+        if generators.iter().all(|text| text.starts_with("generate_series:") || text.starts_with("range:")) {
+            parts.push(("its series of values".into(), without_batch_size(&generators.join(", "))));
+            return Ok(counted(plan));
+        }
+    }
+    if plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>() {
+        return Ok(counted(plan));
+    }
+    match plan.boundedness().is_unbounded() {
+        true => Err((format!("{} is a stream, which brings its rows once", plan.name()), STREAM)),
+        false => Err((format!("a {} may bring its rows in another order each time", plan.name()), SORT)),
+    }
+}
+
+/// The generator's text has the batch size in it, by which rows do not change.
+fn without_batch_size(text: &str) -> String {
+    text.split(", ").filter(|part| !part.starts_with("batch_size=")).collect::<Vec<_>>().join(", ")
+}
+
+/// The files of a scan in the order of their names, the large ones in ranges.
+fn scan(config: &FileScanConfig, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+    if config.limit.is_some() {
+        return Err(("LIMIT takes other rows each time".into(), DROP));
+    }
+    if let Some(filter) = config.file_source.filter() {
+        if is_volatile(&filter) {
+            return Err(("its filter gives another answer each time".into(), DROP));
+        }
+        parts.push(("its filter".into(), filter.to_string()));
+    }
+    let files = whole_files(config)?;
+    parts.push(("the number of its files".into(), files.len().to_string()));
+    let mut pieces = Vec::new();
+    for file in files {
+        let meta = &file.object_meta;
+        parts.push((
+            format!("file {}", meta.location),
+            format!(
+                "{} {} {} {} {:?}",
+                meta.location,
+                meta.size,
+                meta.last_modified.timestamp_micros(),
+                meta.e_tag.as_deref().unwrap_or_default(),
+                file.range
+            ),
+        ));
+        let is_range = file.range.is_some();
+        let one = FileScanConfigBuilder::from(config.clone())
+            .with_file_groups(vec![FileGroup::new(vec![file.clone()])])
+            // Partitions do not take files from each other then.
+            .with_preserve_order(true)
+            .build();
+        let ranges = usize::try_from(meta.size.div_ceil(PIECE_BYTES)).unwrap_or(1);
+        let cut = match is_range || ranges < 2 {
+            true => None,
+            false => one
+                .file_source
+                .repartitioned(ranges, 0, None, &one)
+                .map_err(|error| (format!("its files cannot be cut ({error})"), DROP))?,
+        };
+        let groups = cut.map_or_else(|| one.file_groups.clone(), |cut| cut.file_groups);
+        pieces.extend(groups.into_iter().map(|group| Piece {
+            plan: DataSourceExec::from_data_source(
+                FileScanConfigBuilder::from(one.clone()).with_file_groups(vec![group]).build(),
+            ),
+            partition: 0,
+            kind: Kind::Counted,
+            file: Some(PlannedFile { store: config.object_store_url.clone(), meta: file.object_meta.clone() }),
+        }));
+    }
+    Ok(pieces)
+}
+
+/// The files that were cut into ranges for the cores of this machine, as they were.
+fn whole_files(config: &FileScanConfig) -> Result<Vec<PartitionedFile>, Refusal> {
+    let mut files: Vec<&PartitionedFile> = config.file_groups.iter().flat_map(FileGroup::iter).collect();
+    let start = |file: &PartitionedFile| file.range.as_ref().map_or(0, |range| range.start);
+    files.sort_by(|a, b| (&a.object_meta.location, start(a)).cmp(&(&b.object_meta.location, start(b))));
+    let mut whole: Vec<PartitionedFile> = Vec::new();
+    for ranges in files.chunk_by(|a, b| a.object_meta.location == b.object_meta.location) {
+        let size = i64::try_from(ranges[0].object_meta.size).unwrap_or(i64::MAX);
+        let mut end = 0;
+        let all = |file: &&PartitionedFile| match &file.range {
+            None => ranges.len() == 1,
+            Some(FileRange { start, end: until }) => std::mem::replace(&mut end, *until) == *start,
+        };
+        let is_tiled = ranges.iter().all(all) && (ranges[0].range.is_none() || end == size);
+        match is_tiled {
+            true => whole.push(PartitionedFile { range: None, ..ranges[0].clone() }),
+            false => whole.extend(ranges.iter().map(|file| (*file).clone())),
+        }
+    }
+    Ok(whole)
+}
+
+/// The whole of a sorted plan as one piece.
+fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts) -> Result<Piece> {
+    parts.push(("its ORDER BY".into(), order.to_string()));
+    fn visit(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<(), Refusal> {
+        check(plan)?;
+        if plan.boundedness().is_unbounded() {
+            return Err((format!("{} is a stream, which brings its rows once", plan.name()), STREAM));
+        }
+        if plan.downcast_ref::<FilterExec>().is_some_and(|filter| is_volatile(filter.predicate())) {
+            return Err(("its filter gives another answer each time".into(), DROP));
+        }
+        if plan.children().is_empty() {
+            // What has no fingerprint of its own is known by its text.
+            let before = parts.len();
+            if leaf(plan, parts).is_err() {
+                parts.truncate(before);
+                parts.push((format!("its {}", plan.name()), displayable(plan.as_ref()).one_line().to_string()));
+            }
+            return Ok(());
+        }
+        let moves_rows =
+            plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() || plan.is::<CooperativeExec>();
+        if !moves_rows && !plan.is::<ProjectionExec>() && !plan.name().starts_with("Sort") {
+            parts.push((format!("its {}", plan.name()), displayable(plan.as_ref()).one_line().to_string()));
+        }
+        plan.children().into_iter().try_for_each(|child| visit(child, parts))
+    }
+    visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;
+    Ok(Piece { plan: Arc::clone(plan), partition: 0, kind: Kind::Sorted(order.clone()), file: None })
+}
