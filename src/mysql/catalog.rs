@@ -6,7 +6,7 @@ use mysql_async::{Params, Row, Value};
 
 use super::encode::Encoder;
 use super::fields::Style;
-use super::types::{Kind, ServerType, declare, kind};
+use super::types::{Kind, ServerType, declare, kind, rounds};
 use super::{Connection, MySql, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Nanoseconds;
@@ -35,7 +35,8 @@ const RELATION: &str = "
             WHERE g.EVENT_OBJECT_SCHEMA = t.TABLE_SCHEMA AND g.EVENT_OBJECT_TABLE = t.TABLE_NAME),
         EXISTS (SELECT 1 FROM information_schema.KEY_COLUMN_USAGE k
             WHERE k.TABLE_SCHEMA = t.TABLE_SCHEMA AND k.TABLE_NAME = t.TABLE_NAME
-                AND k.REFERENCED_TABLE_SCHEMA = t.TABLE_SCHEMA AND k.REFERENCED_TABLE_NAME = t.TABLE_NAME)
+                AND k.REFERENCED_TABLE_SCHEMA = t.TABLE_SCHEMA AND k.REFERENCED_TABLE_NAME = t.TABLE_NAME),
+        e.XA
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?
         AND (BINARY t.TABLE_NAME = BINARY ? OR @@lower_case_table_names <> 0)";
@@ -158,6 +159,7 @@ impl MySql {
             (text(&found, 5)? == "1", "it has triggers"),
             (text(&found, 6)? == "1", "its rows refer to each other"),
             (has_other_keys, "it has a unique key that is not plain"),
+            (text(&found, 7)? == "NO", "its engine cannot prepare"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
         let relation =
@@ -196,7 +198,7 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         true => Filled::Generated,
         false if extra.contains("AUTO_INCREMENT") => Filled::Numbered,
         // What is not written has to be left to the server, if it is NULL too.
-        false if default || kind == Kind::Other => Filled::ByDefault,
+        false if default || kind == Kind::Other || rounds(&kind, &sql_type) => Filled::ByDefault,
         false => Filled::Null,
     };
     let is_converted = match kind {
@@ -324,7 +326,7 @@ mod tests {
             unique_keys: vec![],
             defaults: defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
         };
-        let server = Server { flavor: Flavor::MariaDb((10, 11)), max_allowed_packet: 1, local_infile: true };
+        let server = Server { flavor: Flavor::MariaDb((10, 11, 0)), max_allowed_packet: 1, local_infile: true };
         let expected = "CREATE TABLE \"T\" (
     \"a \"\"b\"\"\" varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
     \"t\" timestamp(3) NULL DEFAULT '1970-01-01 00:00:01.500000',

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::catalog::server_type;
 use super::fields::{self, Fields, Nulls, Style};
-use super::types::{Kind, ServerType, Width, choose};
+use super::types::{Kind, ServerType, Width, choose, rounds};
 use crate::columnar::{
     Conform, Limit, check, check_digits, check_range, first_row_where, from_text, json, misfit, plain, recode,
     truncate_nanoseconds, without_nanoseconds,
@@ -58,6 +58,14 @@ impl Encoder {
                 ),
             }));
         };
+        if rounds(&server.kind, &column.sql_type) {
+            return Err(Error::schema(format!(
+                "column \"{}\" is {}, which rounds what it is given and does not say so: ALTER it to {}, or to decimal",
+                column.name,
+                column.sql_type,
+                if server.kind == Kind::Float { "float" } else { "double" }
+            )));
+        }
         let members = match &server.kind {
             Kind::Enum(members) | Kind::Set(members) => members.iter().cloned().collect(),
             _ => HashSet::new(),
@@ -166,6 +174,8 @@ impl Encoder {
                 Limit::Characters(*length).check(texts, |row| texts.value(row).as_bytes())?;
                 refuse(&|text| text.ends_with(' '), "ends with a space, which a CHAR column drops: use rtrim(x)")?;
             }
+            // Bytes of another character set are the server's to count.
+            Kind::Text(Limit::Bytes(_)) if self.server.is_converted => {}
             Kind::Text(limit) => limit.check(texts, |row| texts.value(row).as_bytes())?,
             // The server would take a number for the position of a member.
             Kind::Enum(_) => refuse(&|text| !self.members.contains(text), "is no member of its column")?,

@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | prepared branches outlive their session | 10.5 | 8.0 |
 //! | `XA RECOVER` needs | nothing | the privilege XA_RECOVER_ADMIN |
-//! | a session that has no time limit | `max_statement_time`, `idle_transaction_timeout` | `max_execution_time` |
+//! | a session that has no time limit | `max_statement_time`, `idle_…transaction_timeout` | `max_execution_time` |
+//! | CHECKs can be off | `check_constraint_checks` | no |
 //! | the new row in `ON DUPLICATE KEY UPDATE` | `VALUES(c)` | an alias, as `VALUES` is deprecated |
 //! | texts compared byte by byte, spaces at their end too | `utf8mb4_nopad_bin` | `utf8mb4_0900_bin` |
 //! | `json` | `longtext` with a CHECK | a type of its own, of texts in UTF-8 only |
@@ -19,8 +20,8 @@ pub(super) enum Flavor {
     MySql(Version),
 }
 
-/// Major and minor.
-pub(super) type Version = (u16, u16);
+/// Major, minor and patch.
+pub(super) type Version = (u16, u16, u16);
 
 impl Flavor {
     /// Reads `@@version`, such as `10.11.14-MariaDB-0+deb12u2` or `8.0.36`.
@@ -31,15 +32,17 @@ impl Flavor {
         // What replication from old servers needs MariaDB to say first.
         let digits = version.strip_prefix("5.5.5-").unwrap_or(version);
         let mut numbers = digits.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
-        let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let mut number = || numbers.next().unwrap_or(0);
+        let found = (number(), number(), number());
         let (flavor, oldest) = match version.contains("MariaDB") {
-            true => (Self::MariaDb(found), (10, 2)),
-            false => (Self::MySql(found), (8, 0)),
+            true => (Self::MariaDb(found), (10, 2, 1)),
+            // The new row has no name before.
+            false => (Self::MySql(found), (8, 0, 19)),
         };
         if found < oldest {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the server is {version}, and the oldest that works are MariaDB 10.2 and MySQL 8.0"),
+                format!("the server is {version}, and the oldest that works are MariaDB 10.2 and MySQL 8.0.19"),
             ));
         }
         Ok(flavor)
@@ -48,16 +51,19 @@ impl Flavor {
     /// Whether a prepared branch can be completed from another session, after its own is gone.
     pub(super) fn keeps_prepared(self) -> bool {
         match self {
-            Self::MariaDb(version) => version >= (10, 5),
+            Self::MariaDb(version) => version >= (10, 5, 0),
             Self::MySql(_) => true,
         }
     }
 
-    /// Statements may take as long as they do, whatever the server's defaults are.
-    pub(super) fn no_time_limit(self) -> &'static str {
+    /// Statements may take as long as they do, and constraints hold, whatever the server's defaults are.
+    pub(super) fn session(self) -> &'static str {
         match self {
-            Self::MariaDb(version) if version >= (10, 3) => "max_statement_time = 0, idle_transaction_timeout = 0",
-            Self::MariaDb(_) => "max_statement_time = 0",
+            Self::MariaDb(version) if version >= (10, 3, 0) => {
+                "check_constraint_checks = 1, max_statement_time = 0, idle_transaction_timeout = 0, \
+                 idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+            }
+            Self::MariaDb(_) => "check_constraint_checks = 1, max_statement_time = 0",
             Self::MySql(_) => "max_execution_time = 0",
         }
     }
@@ -99,10 +105,10 @@ mod tests {
 
     #[test]
     fn a_version_says_whose_it_is() {
-        assert_eq!(Flavor::parse("10.11.14-MariaDB-0+deb12u2").unwrap(), Flavor::MariaDb((10, 11)));
-        assert_eq!(Flavor::parse("5.5.5-10.4.2-MariaDB").unwrap(), Flavor::MariaDb((10, 4)));
-        assert_eq!(Flavor::parse("8.0.36-0ubuntu0.22.04.1").unwrap(), Flavor::MySql((8, 0)));
-        for old in ["5.7.44-log", "10.1.48-MariaDB", "what"] {
+        assert_eq!(Flavor::parse("10.11.14-MariaDB-0+deb12u2").unwrap(), Flavor::MariaDb((10, 11, 14)));
+        assert_eq!(Flavor::parse("5.5.5-10.4.2-MariaDB").unwrap(), Flavor::MariaDb((10, 4, 2)));
+        assert_eq!(Flavor::parse("8.0.36-0ubuntu0.22.04.1").unwrap(), Flavor::MySql((8, 0, 36)));
+        for old in ["5.7.44-log", "8.0.18", "10.1.48-MariaDB", "what"] {
             assert_eq!(Flavor::parse(old).unwrap_err().kind(), ErrorKind::Unsupported, "{old}");
         }
     }

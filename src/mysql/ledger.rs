@@ -32,10 +32,8 @@ const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = ? AND epoch < ? \
 #[async_trait]
 impl DecisionLog for MySql {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let (mut connection, completes_next) = match self.spares.take() {
-            Some(connection) => (connection, true),
-            None => (self.connect().await?, false),
-        };
+        let completes_next = !self.spares.is_empty();
+        let mut connection = self.live().await?;
         self.execute(&mut connection, "START TRANSACTION READ WRITE").await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
@@ -145,12 +143,25 @@ impl MySql {
     }
 
     async fn has_ledger(&self, connection: &mut Connection) -> Result<bool> {
-        const FIND: &str = "SELECT 1 FROM information_schema.TABLES \
-             WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ?";
+        const FIND: &str = "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t \
+             LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
+             WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?";
         let TableName { schema, table } = self.ledger.name();
         let place = vec![schema.as_deref().unwrap_or_default().into(), table.as_str().into()];
         let found = self.rows(connection, FIND, place).await;
-        Ok(!found.map_err(|error| error.with_context("looking for the ledger"))?.is_empty())
+        let found = found.map_err(|error| error.with_context("looking for the ledger"))?;
+        let Some(found) = found.first() else { return Ok(false) };
+        if text(found, 1)? != "YES" {
+            let (name, engine) = (self.ledger.quoted(), text(found, 0)?);
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the ledger {name} is of the engine {engine}, which is not transactional, so that a record could \
+                     stand without its rows: ALTER TABLE {name} ENGINE = InnoDB"
+                ),
+            ));
+        }
+        Ok(true)
     }
 
     async fn read_ledger(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {

@@ -1,4 +1,4 @@
-//! MySQL, 8.0 and newer, and MariaDB, 10.2 and newer: LOAD DATA and XA branches.
+//! MySQL, 8.0.19 and newer, and MariaDB, 10.2 and newer: LOAD DATA and XA branches.
 //!
 //! A branch is a connection with an open transaction. Rows go straight into the table by `LOAD DATA LOCAL INFILE`, fed
 //! from memory; where the server forbids that (`local_infile`), and where there are conflicts to look after, by INSERT
@@ -96,10 +96,16 @@ struct Prepared {
 }
 
 /// An open connection.
-#[derive(Debug)]
 struct Connection {
     conn: Conn,
     server: Server,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The password is among what the client remembers.
+        write!(f, "Connection({})", self.conn.id())
+    }
 }
 
 /// What a server said of itself.
@@ -204,6 +210,8 @@ impl Options {
             .ssl_opts(tls.filter(|_| socket.is_none()))
             .socket(socket.clone())
             .prefer_socket(false)
+            // A server that is gone without a word is noticed.
+            .tcp_keepalive(Some(Duration::from_secs(30)))
             // What the server takes is asked by ourselves.
             .max_allowed_packet(Some(1 << 30))
             .wait_timeout(Some(28_800));
@@ -288,7 +296,7 @@ impl MySql {
                  sql_safe_updates = 0, sql_auto_is_null = 0, sql_select_limit = 18446744073709551615, \
                  innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}, \
                  net_read_timeout = {YEAR}, net_write_timeout = {YEAR}, wait_timeout = {YEAR}, {}",
-                server.flavor.no_time_limit()
+                server.flavor.session()
             ),
         ] {
             conn.query_drop(settings).await.map_err(|error| self.error(error).with_context("setting up a session"))?;

@@ -47,6 +47,12 @@ impl ResourceManager for MySql {
 
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         let mut connection = self.connect().await?;
+        self.ask_capability(&mut connection).await?;
+        if job.is_some() && !self.capability().await?.prepares() {
+            // Where nothing can be prepared, nothing is left of the job, unless the server was set up otherwise then.
+            self.close(connection).await;
+            return Ok(Vec::new());
+        }
         let found = self.recoverable(&mut connection).await?;
         let now = self.now(&mut connection).await?;
         self.close(connection).await;

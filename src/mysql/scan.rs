@@ -31,13 +31,16 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
     let parameters: Vec<_> = parameters.collect();
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let mut connection = database.connect().await?;
+    let id = connection.conn.id();
     let mut result = connection.conn.exec_iter(select, parameters).await.map_err(|error| database.error(error))?;
     let (mut rows, mut bytes) = (Vec::with_capacity(query.batch_size), 0);
     loop {
         let row = tokio::select! {
             row = result.next() => row.map_err(|error| database.error(error))?,
-            // The connection is dropped in the middle of the result; the server notices.
-            () = batches.closed() => return Ok(()),
+            () = batches.closed() => {
+                end(database, id).await;
+                return Ok(());
+            }
         };
         let is_last = row.is_none();
         if let Some(row) = row {
@@ -56,6 +59,9 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
             rows.clear();
             bytes = 0;
             if batches.send(Ok(batch)).await.is_err() {
+                if !is_last {
+                    end(database, id).await;
+                }
                 return Ok(());
             }
         }
@@ -64,6 +70,15 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
             database.close(connection).await;
             return Ok(());
         }
+    }
+}
+
+/// Ends a connection in the middle of its result: the client would read the rest before it lets go.
+async fn end(database: &MySql, id: u32) {
+    // Where this fails, the rest is read.
+    if let Ok(mut other) = database.connect().await {
+        let _ = database.execute(&mut other, &format!("KILL CONNECTION {id}")).await;
+        database.close(other).await;
     }
 }
 

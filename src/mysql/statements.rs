@@ -6,8 +6,8 @@ use super::Server;
 use super::catalog::{Relation, relation, server_type};
 use super::fields::{Frame, Style};
 use super::types::Kind;
-use crate::error::Result;
-use crate::sql::{Dispatch, Filled, Table, quote};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Column, Comparison, Dispatch, Filled, Table, quote};
 use crate::xa::{Existing, OnConflict, WriteSpec};
 
 /// Bytes of a piece of a file, and of a packet at most.
@@ -92,36 +92,46 @@ fn insert(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
     Ok((Way::Insert, Arc::new(frame)))
 }
 
-/// What an upsert does with a row whose key is there. The key itself is never set: it is equal already. REPLACE sets
-/// every other column, the ones that are not written to their defaults; nothing is deleted, so no foreign key cascades.
+/// Whether a row can be there already by another key than the one that an upsert goes by.
+pub(super) fn has_several_keys(table: &Table, relation: &Relation) -> bool {
+    usize::from(!table.primary_key.is_empty()) + table.unique_keys.len() > 1 || relation.has_other_keys
+}
+
+/// What an upsert does with a row whose key is there. The key itself is set only where it can be equal in other letters.
+/// REPLACE sets every other column, the ones that are not written to their defaults; nothing is deleted, so no foreign key
+/// cascades.
 fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> String {
     let flavor = relation.server.flavor;
     let is_written = |name: &str| spec.columns.field_with_name(name).is_ok();
-    let is_free = |name: &String| !spec.key.contains(name);
     let new = |name: &str| flavor.new_value(&quote(name));
+    // Beside the new row's alias a bare name would be ambiguous.
+    let old = |name: &str| format!("{}.{}", relation.name.quoted(), quote(name));
     let mut set = Vec::new();
     // The statement takes any unique key for the one that was meant.
-    let keys = usize::from(!table.primary_key.is_empty()) + table.unique_keys.len();
-    if keys > 1 || relation.has_other_keys {
-        let is_same: Vec<_> = spec.key.iter().map(|name| format!("{} <=> {}", quote(name), new(name))).collect();
-        let (key, new_key) = spec.key.first().map(|name| (quote(name), new(name))).unwrap_or_default();
+    if has_several_keys(table, relation) {
+        let is_same: Vec<_> = spec.key.iter().map(|name| format!("{} <=> {}", old(name), new(name))).collect();
+        let (key, old_key, new_key) =
+            spec.key.first().map(|name| (quote(name), old(name), new(name))).unwrap_or_default();
         // An overflow, which is an error, where it is not the same key; the server cannot reckon it beforehand.
         set.push(format!(
-            "{key} = IF({} OR ~0 + (1 + CHAR_LENGTH({new_key})) > 0, {key}, {key})",
+            "{key} = IF({} OR ~0 + (1 + CHAR_LENGTH({new_key})) > 0, {old_key}, {old_key})",
             is_same.join(" AND ")
         ));
     }
+    let is_bytewise = |column: &Column| matches!(column.comparison, Comparison::Exact | Comparison::Equality);
+    let is_free =
+        |column: &Column| !spec.key.contains(&column.name) || column.data_type.is_string() && !is_bytewise(column);
     match spec.on_conflict {
         OnConflict::Error => return String::new(),
         OnConflict::Ignore => {}
         OnConflict::Update | OnConflict::Replace => {
-            for column in table.columns.iter().filter(|column| is_free(&column.name)) {
+            for column in table.columns.iter().filter(|column| is_free(column)) {
                 let quoted = quote(&column.name);
                 match (is_written(&column.name), column.filled) {
                     (_, Filled::Generated) | (false, Filled::Numbered) => {}
                     (true, _) => set.push(format!("{quoted} = {}", new(&column.name))),
                     (false, Filled::ByDefault) if spec.on_conflict == OnConflict::Replace => {
-                        set.push(format!("{quoted} = DEFAULT({quoted})"));
+                        set.push(format!("{quoted} = DEFAULT"));
                     }
                     (false, _) if spec.on_conflict == OnConflict::Replace => set.push(format!("{quoted} = NULL")),
                     (false, _) => {}
@@ -131,8 +141,8 @@ fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> Str
     }
     if set.is_empty() {
         // Nothing changes.
-        let key = spec.key.first().map(|name| quote(name)).unwrap_or_default();
-        set.push(format!("{key} = {}.{key}", relation.name.quoted()));
+        let (key, old_key) = spec.key.first().map(|name| (quote(name), old(name))).unwrap_or_default();
+        set.push(format!("{key} = {old_key}"));
     }
     format!("{} ON DUPLICATE KEY UPDATE {}", flavor.new_row(), set.join(", "))
 }
@@ -145,7 +155,13 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
 
 /// `SELECT` of these columns, by index.
 pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
-    let columns: Vec<_> = projection.iter().map(|index| quote(&table.columns[*index].name)).collect();
+    let names = projection.iter().map(|index| table.columns[*index].name.as_str());
+    if let Some(name) = names.clone().find(|name| name.contains('\\')) {
+        // The client would take a later : for one of its own parameters.
+        let text = format!("column \"{name}\" has a backslash in its name, and cannot be read: leave it out");
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    let columns: Vec<_> = names.map(quote).collect();
     // Of no column, rows are still counted.
     let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))

@@ -49,7 +49,8 @@
 //! What the two sides do not share: members of an `enum` or a `set` with characters of four bytes, which the server shows
 //! as `?`, cannot be written; a `tinyint(1)` other than 0 and 1, zero dates (`0000-00-00`), and a `time` that is
 //! no time of day are errors when they are read. NaN and infinity are errors when they are written. Of a `set` the
-//! server keeps the members, not their order. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
+//! server keeps the members, not their order nor how often they come; a `uuid` comes back in lower case, an address in its
+//! shortest form. `float(10,2)` and `double(10,2)` round without a word, and are not written. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
 //! sorts keys. MariaDB calls its JSON `longtext` with a CHECK on `json_valid`, and is known by that.
 //!
 //! By SQL, DataFusion casts what an INSERT brings to the type that the column is read as, before Landfall sees it: 1.7
@@ -139,6 +140,11 @@ pub(super) enum Kind {
 pub(super) struct Width {
     pub(super) bits: u32,
     pub(super) unsigned: bool,
+}
+
+/// Whether a column rounds what it is given and does not say so: `float(10,2)`, which no standard knows.
+pub(super) fn rounds(kind: &Kind, sql_type: &str) -> bool {
+    matches!(kind, Kind::Float | Kind::Double) && sql_type.contains(',')
 }
 
 /// What `information_schema` says of a type: `COLUMN_TYPE`.
@@ -257,11 +263,16 @@ impl ServerType {
     /// Whether a comparison on the server gives DataFusion's answer; `by_bytes` says whether texts compare so.
     pub(super) fn comparison(&self, by_bytes: bool) -> Comparison {
         match &self.kind {
-            Kind::Bool | Kind::Int(_) | Kind::Bit(_) | Kind::Year | Kind::Decimal(_, _) => Comparison::Exact,
+            Kind::Bool | Kind::Int(_) | Kind::Bit(_) | Kind::Decimal(_, _) => Comparison::Exact,
             Kind::Date | Kind::Time(_) | Kind::DateTime(_) | Kind::Timestamp(_) => Comparison::Exact,
             Kind::Float | Kind::Double => Comparison::Float,
-            Kind::Text(_) if by_bytes => Comparison::Exact,
-            Kind::Char(_) | Kind::Text(_) | Kind::Enum(_) | Kind::Set(_) | Kind::Uuid => Comparison::Folded,
+            Kind::Uuid => Comparison::Folded,
+            // A text that the column's character set lacks is an error there.
+            _ if self.is_converted => Comparison::Differs,
+            // The server sorts by the first bytes (max_sort_length).
+            Kind::Text(Limit::Characters(0..=255)) if by_bytes => Comparison::Exact,
+            Kind::Text(_) if by_bytes => Comparison::Equality,
+            Kind::Char(_) | Kind::Text(_) | Kind::Enum(_) | Kind::Set(_) => Comparison::Folded,
             _ => Comparison::Differs,
         }
     }
@@ -444,7 +455,7 @@ mod tests {
             let said: Vec<&str> = row[1].split('`').skip(1).step_by(2).collect();
             for example in examples {
                 for (is_key, is_said) in [(false, said.first()), (true, said.last())] {
-                    let declared = declare(&example, is_key, Flavor::MariaDb((10, 11))).unwrap_or_default();
+                    let declared = declare(&example, is_key, Flavor::MariaDb((10, 11, 0))).unwrap_or_default();
                     let name = |declared: &str| declared.split(['(', ' ']).next().unwrap_or_default().to_owned();
                     let is_as_said = match (&example, is_said) {
                         (FixedSizeBinary(300), _) => declared == if is_key { "varbinary(255)" } else { "longblob" },
@@ -460,7 +471,7 @@ mod tests {
         }
         assert_eq!(created.len(), 21, "rows of the second table");
         for none in [Decimal256(66, 0), Decimal128(38, 31), Interval(arrow::datatypes::IntervalUnit::DayTime)] {
-            assert!(declare(&none, false, Flavor::MariaDb((10, 11))).is_err(), "{none}");
+            assert!(declare(&none, false, Flavor::MariaDb((10, 11, 0))).is_err(), "{none}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! One connection's open transaction: sends encoded rows.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 use super::encode::Encoder;
 use super::error::row_in;
 use super::fields::Frame;
-use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, style, way};
+use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
 use super::{Connection, MySql, Prepared, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
@@ -54,6 +55,8 @@ pub(super) struct Writer {
     spec: WriteSpec,
     way: Way,
     frame: Arc<Frame>,
+    /// Whether a row that conflicts by another key than the one that was asked for is refused.
+    has_guard: bool,
     /// Its name as a branch; none commits in one phase.
     name: Option<String>,
     rows: u64,
@@ -104,6 +107,7 @@ impl Writer {
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         catalog::relation(&table)?.check_writable()?;
         let (way, frame) = way(&table, &spec)?;
+        let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, catalog::relation(&table)?);
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?;
         if !connection.server.local_infile
             && spec.on_conflict == OnConflict::Error
@@ -118,7 +122,7 @@ impl Writer {
             let deleted = database.execute(&mut connection, &delete).await;
             deleted.map_err(|error| error.with_context("deleting the old rows"))?;
         }
-        Ok((Self { database, connection, spec, way, frame, name, rows: 0 }, targets))
+        Ok((Self { database, connection, spec, way, frame, has_guard, name, rows: 0 }, targets))
     }
 
     pub(super) fn frame(&self) -> Arc<Frame> {
@@ -175,7 +179,23 @@ impl Writer {
                         }
                     }
                 };
-                tokio::join!(self.connection.conn.query_drop(load.as_str()), fill)
+                let conn = &mut self.connection.conn;
+                let load = async {
+                    let sent = conn.query_drop(load.as_str()).await;
+                    // A statement that the server refused has not asked for its file, which nobody would read then.
+                    conn.set_infile_handler(async { Ok(stream::empty().boxed()) });
+                    sent
+                };
+                let (mut load, mut fill) = (pin!(load), pin!(fill));
+                tokio::select! {
+                    biased;
+                    next = &mut fill => (load.await, next),
+                    // It is over before its file: it failed.
+                    sent = &mut load => match sent {
+                        Ok(()) => (Ok(()), fill.await),
+                        Err(error) => (Err(error), None),
+                    },
+                }
             }
         };
         let rows_before = self.rows;
@@ -193,8 +213,8 @@ impl Writer {
             mysql_async::Error::Server(error) => row_in(&error.message),
             _ => return self.database.error(error),
         };
-        let is_other_key = self.spec.on_conflict != OnConflict::Error
-            && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
+        let is_other_key =
+            self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
         let error = match is_other_key {
             true => Error::new(
                 ErrorKind::Constraint,
@@ -210,6 +230,17 @@ impl Writer {
         self.at(error, row, rows_before)
     }
 
+    /// Whether the server has answered, with an error, or the connection is lost: what it was told is done then or not.
+    fn is_answer(&self, error: mysql_async::Error) -> Result<Error, Error> {
+        let is_answer = matches!(&error, mysql_async::Error::Server(_));
+        let error = self.database.error(error);
+        match (is_answer, error.kind()) {
+            (_, ErrorKind::Unavailable) => Err(error),
+            (true, _) => Ok(error),
+            (false, _) => Err(Error::new(ErrorKind::Unavailable, "the connection was lost").with_source(error)),
+        }
+    }
+
     /// At a row of the statement, or somewhere in it.
     fn at(&self, error: Error, row: Option<u64>, rows_before: u64) -> Error {
         match row.filter(|row| *row > 0 && rows_before + row <= self.rows) {
@@ -223,6 +254,10 @@ impl Writer {
         let stored = self.connection.conn.affected_rows();
         if self.connection.conn.get_warnings() > 0 {
             let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
+            if warnings.is_empty() {
+                let error = Error::new(ErrorKind::Database, "the server warned, and does not say of what");
+                return Err(self.at(error, None, rows_before));
+            }
             for warning in warnings {
                 let (code, message) = (catalog::text(&warning, 1)?, catalog::text(&warning, 2)?);
                 let code = code.parse().unwrap_or(0);
@@ -294,15 +329,21 @@ impl RowSender for Writer {
         }
         failpoint("mysql.prepare.before");
         let prepared = async {
-            self.database.execute(&mut self.connection, &format!("XA END {name}")).await?;
-            self.database.execute(&mut self.connection, &format!("XA PREPARE {name}")).await
+            self.connection.conn.query_drop(format!("XA END {name}")).await?;
+            self.connection.conn.query_drop(format!("XA PREPARE {name}")).await
         };
         if let Err(error) = prepared.await {
-            match error.kind() {
-                ErrorKind::Unavailable => sql::Session::ended(&self.session()).await,
-                _ => self.undo().await,
+            return Err(match self.is_answer(error) {
+                Ok(refused) => {
+                    self.undo().await;
+                    refused
+                }
+                Err(lost) => {
+                    sql::Session::ended(&self.session()).await;
+                    lost
+                }
             }
-            return Err(error.with_context("preparing"));
+            .with_context("preparing"));
         }
         failpoint("mysql.prepare.after");
         self.database.prepared.insert(*xid, Prepared { connection: self.connection, name });
@@ -318,12 +359,12 @@ impl RowSender for Writer {
             }
         }
         failpoint("mysql.commit.before");
-        let committed = self.database.execute(&mut self.connection, "COMMIT").await;
+        let committed = self.connection.conn.query_drop("COMMIT").await;
         failpoint("mysql.commit.after");
-        committed.map_err(|error| match error.kind() {
-            ErrorKind::Unavailable => lost_commit(record.as_ref()),
+        committed.map_err(|error| match self.is_answer(error) {
             // The server has rolled back.
-            _ => error.with_context("committing"),
+            Ok(refused) => refused.with_context("committing"),
+            Err(_) => lost_commit(record.as_ref()),
         })?;
         match self.spec.goes_on {
             true => self.database.keep_spare(self.connection).await,

@@ -4,17 +4,16 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
-use futures::stream::BoxStream;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Reader;
 use super::dispatch::Dealer;
 use super::epoch::{Epoch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
 use super::run::{Landed, Standing, Target, Write, interrupted};
-use super::start::{Head, start};
+use super::start::{start, take_head};
 use super::writer::Writers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Interrupt;
@@ -26,7 +25,7 @@ pub(super) struct Landing<'a> {
     write: &'a Write,
     interrupt: &'a Interrupt,
     run: Run,
-    input: BoxStream<'static, Result<Read>>,
+    input: Reader,
     is_unbounded: bool,
     /// Of an input that a job can go on with.
     fingerprint: Option<Fingerprint>,
@@ -41,6 +40,8 @@ pub(super) struct Landing<'a> {
     /// The epoch before, whose commit goes on beside the stream.
     closing: Option<Closing>,
     opened: u64,
+    /// Whether the user has asked for it: what was read is written.
+    is_stopped: bool,
 }
 
 /// An epoch that takes no more rows.
@@ -91,7 +92,10 @@ impl<'a> Landing<'a> {
             write,
             interrupt,
             run,
-            input: input.read(&standing.position)?,
+            input: match write.checkpoints.any() {
+                true => Reader::ahead(input.read(&standing.position)?),
+                false => Reader::AsAsked(input.read(&standing.position)?),
+            },
             is_unbounded: input.is_unbounded(),
             fingerprint,
             head: VecDeque::new(),
@@ -101,6 +105,7 @@ impl<'a> Landing<'a> {
             epoch: None,
             closing: None,
             opened: 0,
+            is_stopped: false,
         })
     }
 
@@ -146,18 +151,22 @@ impl<'a> Landing<'a> {
 
     /// Reads and writes, epoch after epoch, to the end or until the user asks to stop.
     async fn read_all(&mut self) -> Result<Ended, Failed> {
-        let head = tokio::select! {
+        let is_many = tokio::select! {
             biased;
-            () = self.interrupt.asked() => return Ok(Ended::Stopped),
-            head = Head::take(self.write, &mut self.input) => head?,
+            () = self.interrupt.asked() => None,
+            is_many = take_head(self.write, &mut self.input, &mut self.head) => Some(is_many?),
         };
-        (self.head, self.is_many) = (head.reads, head.is_many);
+        match is_many {
+            Some(is_many) => self.is_many = is_many,
+            None => self.stop_reading(),
+        }
         if !self.write.checkpoints.any() {
             self.open().await?;
         }
         loop {
             match self.next().await? {
                 Event::Read(Some(read)) => self.take(read).await?,
+                Event::Read(None) if self.is_stopped => return self.stop().await,
                 Event::Read(None) => break,
                 Event::Flush => {
                     if let Some(epoch) = &mut self.epoch {
@@ -165,7 +174,7 @@ impl<'a> Landing<'a> {
                     }
                 }
                 Event::Due => self.cut().await?,
-                Event::Stop => return self.stop().await,
+                Event::Stop => self.stop_reading(),
             }
         }
         // What was never written to is opened all the same: INSERT OVERWRITE of nothing empties the table.
@@ -176,6 +185,12 @@ impl<'a> Landing<'a> {
         epoch.flush().await?;
         let members = epoch.writers.finish().await?;
         Ok(Ended::Input(self.epoch.take().map(|epoch| (epoch.transaction, epoch.rows, members))))
+    }
+
+    /// What was read already is written all the same.
+    fn stop_reading(&mut self) {
+        self.input.stop();
+        self.is_stopped = true;
     }
 
     async fn next(&mut self) -> Result<Event, Failed> {
@@ -189,7 +204,7 @@ impl<'a> Landing<'a> {
             let due = can_end.and_then(|epoch| epoch.deadline(&write.checkpoints));
             tokio::select! {
                 biased;
-                () = self.interrupt.asked(), if write.checkpoints.any() => return Ok(Event::Stop),
+                () = self.interrupt.asked(), if write.checkpoints.any() && !self.is_stopped => return Ok(Event::Stop),
                 closed = closed(&mut self.closing) => self.note_closed(closed)?,
                 error = failure(&mut self.epoch) => return Err(Failed::Writing(error)),
                 () = reached(due) => return Ok(Event::Due),

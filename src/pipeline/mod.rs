@@ -1,5 +1,6 @@
 //! From a stream of batches to a committed transaction.
 
+mod ahead;
 mod dispatch;
 mod epoch;
 mod input;

@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::join_all;
-use futures::stream::BoxStream;
 use log::info;
 use tokio::time::{Instant, timeout_at};
 
+use super::ahead::Reader;
 use super::{Read, Write, WriterCount};
 use crate::error::Result;
 use crate::xa::{Member, Protocol, Transaction, WriteSpec};
@@ -23,41 +22,30 @@ const MANY_BYTES: usize = 16 * 1024 * 1024;
 /// The time that they may take to come, from the first batch on: one writer is enough for a slower stream.
 const MANY_WITHIN: Duration = Duration::from_millis(250);
 
-/// What was read of a stream before it is written.
-#[derive(Debug, Default)]
-pub(super) struct Head {
-    pub(super) reads: VecDeque<Read>,
-    /// Whether its rows pay for more than one writer.
-    pub(super) is_many: bool,
-}
-
-impl Head {
-    /// Takes the first rows, where the number of writers depends on them.
-    pub(super) async fn take(write: &Write, input: &mut BoxStream<'static, Result<Read>>) -> Result<Self> {
-        let mut head = Self::default();
-        if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
-            return Ok(head);
-        }
-        let (mut rows, mut bytes, mut until) = (0, 0, None);
-        while !head.is_many {
-            let next = match until {
-                None => input.next().await,
-                Some(until) => match timeout_at(until, input.next()).await {
-                    Ok(next) => next,
-                    Err(_) => break,
-                },
-            };
-            let Some(read) = next.transpose()? else { break };
-            if let Read::Rows { batch, .. } = &read {
-                rows += batch.num_rows();
-                bytes += batch.get_array_memory_size();
-                until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
-            }
-            head.reads.push_back(read);
-            head.is_many = rows >= MANY_ROWS || bytes >= MANY_BYTES;
-        }
-        Ok(head)
+/// Reads the first rows of a stream, where the number of writers depends on them; gives whether they pay for more than
+/// one.
+pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecDeque<Read>) -> Result<bool> {
+    if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
+        return Ok(false);
     }
+    let (mut rows, mut bytes, mut until) = (0, 0, None);
+    while rows < MANY_ROWS && bytes < MANY_BYTES {
+        let next = match until {
+            None => input.next().await,
+            Some(until) => match timeout_at(until, input.next()).await {
+                Ok(next) => next,
+                Err(_) => return Ok(false),
+            },
+        };
+        let Some(read) = next.transpose()? else { return Ok(false) };
+        if let Read::Rows { batch, .. } = &read {
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
+        }
+        head.push_back(read);
+    }
+    Ok(true)
 }
 
 /// Starts the branches, each with the number of its target.

@@ -235,7 +235,14 @@ impl<'t> Scope<'t> {
 
     fn any_column(self, expr: &Expr) -> Option<Expr> {
         match expr {
-            Expr::Column(name) => self.find(name).filter(|column| column.comparison != Comparison::Nothing).map(bare),
+            Expr::Column(name) => {
+                // MySQL finds NULL in a NOT NULL column, where its year is 0.
+                let is_zero_null = |column: &Column| {
+                    self.dialect == Dialect::MySql && !column.nullable && column.data_type.is_temporal()
+                };
+                let column = self.find(name).filter(|column| column.comparison != Comparison::Nothing)?;
+                (!is_zero_null(column)).then(|| bare(column))
+            }
             _ => None,
         }
     }
@@ -253,6 +260,10 @@ impl<'t> Scope<'t> {
             ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))
                 if data_type.is_string() =>
             {
+                // A character of four bytes is an error where the column's character set has three.
+                if self.dialect == Dialect::MySql && text.chars().any(|c| c > '\u{ffff}') {
+                    return None;
+                }
                 ScalarValue::Utf8(Some(text.clone()))
             }
             integer if integer.data_type().is_integer() && data_type.is_integer() && !integer.is_null() => {

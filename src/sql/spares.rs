@@ -45,6 +45,12 @@ impl<C> Spares<C> {
         })
     }
 
+    /// Whether there is none.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept(|kept| kept.connections.is_empty())
+    }
+
     /// Keeps as many as epochs need, from now on until they are released.
     pub(crate) fn keep_for_epochs(&self) {
         self.kept(|kept| kept.most = BETWEEN_EPOCHS);

@@ -35,6 +35,9 @@ impl fmt::Debug for Member {
     }
 }
 
+/// Epochs after which old records are removed; each time costs the log a transaction.
+const CLEANED_EVERY: u64 = 4;
+
 /// What a committed epoch covers of its job's input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Covered {
@@ -187,7 +190,9 @@ impl Transaction {
         match (decided, failed) {
             (true, _) => {
                 let before = (!covered.end || self.claimed.undertaking.job.is_some()).then_some(self.epoch);
-                self.claimed.clean(before).await;
+                if covered.end || self.epoch.0.is_multiple_of(CLEANED_EVERY) {
+                    self.claimed.clean(before).await;
+                }
                 Ok(())
             }
             (false, Some(error)) => {

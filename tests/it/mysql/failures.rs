@@ -84,6 +84,10 @@ async fn a_right_that_is_missing_is_named() {
     made.register_at(&made.url_as("reader"), "t", "", "").await.unwrap();
     says(&made.error("INSERT INTO t VALUES (1)").await, &["has not the right", "GRANT", "INSERT command denied"]);
     assert!(made.read("SELECT * FROM t").await.is_empty());
+    // The server refuses before it has asked for the file, whatever there is of it.
+    let many = made.error("INSERT INTO t SELECT value FROM generate_series(1, 300000)");
+    let many = tokio::time::timeout(Duration::from_secs(20), many).await.expect("it hangs");
+    says(&many, &["has not the right", "INSERT command denied"]);
     made.register_at(&made.url_as("reader"), "j", "", "'job' 'load'").await.unwrap();
     says(
         &made.error("INSERT INTO j VALUES (1)").await,
@@ -119,6 +123,37 @@ async fn a_row_that_is_locked_is_waited_for_as_long_as_the_option_says() {
     holder.query_drop("ROLLBACK").await.unwrap();
     made.sql("REPLACE INTO t VALUES (1, 3)").await.unwrap();
     assert_eq!(made.rows("SELECT n FROM t"), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_locked_is_waited_for_as_long_as_the_option_says() {
+    let made = MySql::new("CREATE TABLE t (id int, v varchar(40))");
+    made.register("t", "", "'lock_timeout' '1s'").await.unwrap();
+    let mut holder = Conn::from_url(made.url()).await.unwrap();
+    holder.query_drop("LOCK TABLES t WRITE").await.unwrap();
+    let insert = "INSERT INTO t SELECT value, 'text ' || value FROM generate_series(1, 200000)";
+    let said = tokio::time::timeout(Duration::from_secs(20), made.error(insert)).await.expect("it hangs");
+    says(&said, &["another transaction", "'lock_timeout' (1s)"]);
+    holder.query_drop("UNLOCK TABLES").await.unwrap();
+    made.sql(insert).await.unwrap();
+    assert_eq!(made.rows("SELECT count(*) FROM t"), ["200000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_nobody_reads_to_its_end_is_ended_on_the_server() {
+    let made = MySql::new("CREATE TABLE big (id int, v varchar(200))");
+    made.register("big", "", "").await.unwrap();
+    made.sql("INSERT INTO big SELECT value, repeat('x', 200) FROM generate_series(1, 300000)").await.unwrap();
+    assert_eq!(made.read("SELECT v FROM big WHERE v LIKE '%x%' LIMIT 1").await.len(), 1);
+    let running = format!(
+        "SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND INFO LIKE '%big%x%'",
+        made.database
+    );
+    let began = Instant::now();
+    while made.rows(&format!("{running} AND INFO NOT LIKE '%PROCESSLIST%'")) != ["0"] {
+        assert!(began.elapsed() < Duration::from_secs(5), "it goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

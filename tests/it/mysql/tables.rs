@@ -310,6 +310,76 @@ async fn filters_order_and_limits_are_pushed_down_where_they_mean_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_compares_otherwise_is_compared_here() {
+    let server = MySql::new(
+        "CREATE TABLE t (id int, y year, l varchar(20) CHARACTER SET latin1, three varchar(20) CHARACTER SET utf8mb3, \
+         long_text longtext COLLATE utf8mb4_nopad_bin, d date NOT NULL, KEY (y)); \
+         INSERT INTO t VALUES (1, 2013, 'ä', 'ä', concat(repeat('a', 2000), 'z'), '2020-01-01'), \
+            (2, 1999, 'b', 'b', concat(repeat('a', 2000), 'b'), '2020-01-01'), \
+            (3, 0, 'c', '漢', concat(repeat('a', 2000), 'm'), '2020-01-01'); \
+         CREATE TABLE zero (id int, d date NOT NULL); SET sql_mode = ''; INSERT INTO zero VALUES (1, '0000-00-00')",
+    );
+    server.register("t", "", "").await.unwrap();
+    server.register("zero", "", "").await.unwrap();
+    for (filter, rows) in [
+        ("y = 13", ""),
+        ("y < 70", "3"),
+        ("y < 3000", "1,2,3"),
+        ("y IN (13, 99)", ""),
+        ("y BETWEEN 10 AND 2000", "2"),
+        ("l = '漢'", ""),
+        ("l = 'ä'", "1"),
+        ("three = '😀'", ""),
+        ("three = '漢'", "3"),
+        ("long_text = repeat('a', 2000) || 'm'", "3"),
+    ] {
+        let sql =
+            format!("SELECT coalesce(string_agg(CAST(id AS VARCHAR), ',' ORDER BY id), '') FROM t WHERE {filter}");
+        assert_eq!(server.read(&sql).await, [rows], "{filter}");
+    }
+    assert_eq!(server.read("SELECT id FROM t ORDER BY long_text").await, ["2", "3", "1"]);
+    says(&server.error("SELECT id FROM zero WHERE d IS NULL").await, &["0000-00-00, which is no Date32"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_column_would_change_without_a_word_is_refused_or_kept() {
+    let server = MySql::new(
+        "CREATE TABLE f (id int, v float(10,2)); CREATE TABLE d (id int, v double(5,1)); \
+         CREATE TABLE folded (k varchar(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n int); \
+         CREATE TABLE small (v tinytext CHARACTER SET latin1); \
+         CREATE TABLE g (id int PRIMARY KEY, a bigint, b bigint AS (a * 9223372036854775807) STORED); \
+         CREATE TABLE old_ledger (job varchar(10)) ENGINE = MyISAM",
+    );
+    for (table, hint) in [("f", "float(10,2)"), ("d", "double(5,1)")] {
+        server.register(table, "", "").await.unwrap();
+        says(&server.error(&format!("INSERT INTO {table} VALUES (1, 1.2345)")).await, &[hint, "rounds", "ALTER"]);
+        server.sql(&format!("INSERT INTO {table} (id) VALUES (1)")).await.unwrap();
+    }
+    // The key's letters are those of the row that came last.
+    server.register("folded", "", "'on_conflict' 'update'").await.unwrap();
+    server.sql("INSERT INTO folded VALUES ('abc', 1)").await.unwrap();
+    for (verb, key) in [("REPLACE", "ABC "), ("INSERT", "aBc")] {
+        server.sql(&format!("{verb} INTO folded VALUES ('{key}', 2)")).await.unwrap();
+        assert_eq!(server.rows("SELECT concat(k, '|'), n FROM folded"), [format!("{key}||2")]);
+    }
+    server.register("small", "", "").await.unwrap();
+    server.sql("INSERT INTO small SELECT repeat('ü', 200)").await.unwrap();
+    says(&server.error("INSERT INTO small SELECT repeat('ü', 300)").await, &["row 1", "Data truncated"]);
+    assert_eq!(server.rows("SELECT length(v) FROM small"), ["200"]);
+    server.register("g", "", "'on_conflict' 'update'").await.unwrap();
+    let said = server.error("INSERT INTO g (id, a) VALUES (1, 2)").await;
+    says(&said, &["out of range"]);
+    assert!(!said.contains("another unique index"), "{said}");
+    let context = session();
+    let create = format!(
+        "CREATE EXTERNAL TABLE small STORED AS MYSQL LOCATION '{}' OPTIONS ('job' 'j', 'ledger_table' 'old_ledger')",
+        server.url()
+    );
+    context.sql(&create).await.unwrap();
+    says(&error(&context, "INSERT INTO small VALUES ('x')").await, &["old_ledger", "MyISAM", "ENGINE = InnoDB"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_rely_on_what_the_server_has_for_others() {
     let (_cluster, url) = Cluster::start("mysql");
     let url: url::Url = url.parse().unwrap();
@@ -320,7 +390,9 @@ async fn a_session_does_not_rely_on_what_the_server_has_for_others() {
          net_read_timeout = 1, sql_mode = 'PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH', time_zone = '+09:00', \
          unique_checks = 0, foreign_key_checks = 0, character_set_server = ucs2, sql_notes = 0, max_error_count = 0, \
          sql_select_limit = 1, max_statement_time = 0.5, idle_transaction_timeout = 1, sql_auto_is_null = 1, \
-         completion_type = 1, innodb_lock_wait_timeout = 1",
+         completion_type = 1, innodb_lock_wait_timeout = 1, check_constraint_checks = 0, \
+         idle_write_transaction_timeout = 1, idle_readonly_transaction_timeout = 1; \
+         CREATE TABLE checked (v int CHECK (v > 0), j json)",
     )
     .unwrap();
     let context = session();
@@ -338,4 +410,7 @@ async fn a_session_does_not_rely_on_what_the_server_has_for_others() {
     assert_eq!(read(&context, all).await, ["5000|5000|ä😀 1|2020-01-01T00:00:00.500"]);
     let all = "SET sql_select_limit = DEFAULT; SELECT count(*), min(HEX(v)), max(ts) FROM t";
     assert_eq!(client(&url, "landfall", all).unwrap(), ["5000|C3A4F09F98802031|2020-01-01 00:00:00.500000"]);
+    context.sql(&format!("CREATE EXTERNAL TABLE checked STORED AS MYSQL LOCATION '{url}'")).await.unwrap();
+    says(&error(&context, "INSERT INTO checked VALUES (-5, '{}')").await, &["a constraint of the table"]);
+    says(&error(&context, "INSERT INTO checked VALUES (5, 'no json')").await, &["a constraint of the table"]);
 }
