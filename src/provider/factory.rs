@@ -29,8 +29,7 @@ pub fn register(context: &SessionContext) {
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
-    // Nothing else than a duplicate could be refused, and it takes the place of one.
-    let _ = state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
+    state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.
         for name in backend.schemes().0 {

@@ -93,7 +93,7 @@ async fn a_job_goes_on_behind_its_last_checkpoint_and_reads_less() {
         assert_eq!(read(&landing.context, checkpoint).await, ["j|15|1000|14000|false"]);
 
         landing.let_go();
-        let whole = landing.context.sql(&query.to_string()).await.unwrap().create_physical_plan().await.unwrap();
+        let whole = landing.context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
         collect(Arc::clone(&whole), landing.context.task_ctx()).await.unwrap();
         let plan = landing.context.sql(&insert).await.unwrap().create_physical_plan().await.unwrap();
         let answer = collect(Arc::clone(&plan), landing.context.task_ctx()).await.unwrap();
@@ -177,7 +177,7 @@ async fn sorted_rows_are_cut_where_their_key_changes() {
     let insert = "INSERT INTO t SELECT k, v FROM source ORDER BY (k - 1) / 7";
     says(&landing.error(insert).await, &["rows that are committed", "stopped here"]);
     let first: u64 = landing.rows("SELECT count(*) FROM t")[0].parse().unwrap();
-    assert!(first > 13_000 && first % 7 == 0, "{first} rows");
+    assert!(first > 13_000 && first.is_multiple_of(7), "{first} rows");
     landing.let_go();
     register(3);
     assert_eq!(count(&landing.sql(insert).await.unwrap()), 21_000 - first);
@@ -427,7 +427,7 @@ async fn servers_go_on_from_a_checkpoint_with_any_number_of_writers() {
                 false => drop(mysql.rows("ALTER TABLE t DROP CONSTRAINT stop")),
             }
             let rest = count(&landing.sql(&insert).await.unwrap());
-            assert!(rest < 24_000 && (24_000 - rest) % 1_700 == 0, "{table}, {writers} writers: {rest} rows");
+            assert!(rest < 24_000 && (24_000 - rest).is_multiple_of(1_700), "{table}, {writers} writers: {rest} rows");
             let found = if let_go { postgres.rows(all) } else { mysql.rows(all) };
             assert_eq!(found, ["24000|24000|288012000"], "{table}, {writers} writers, {verb}");
         }
