@@ -96,14 +96,16 @@
 //! For that the input must bring the same rows again, which is looked at when the statement is planned:
 //!
 //! * files, tables in memory, VALUES, `generate_series` and UNION ALL of them, below filters and projections: they are
-//!   cut into pieces that do not depend on the cores (a file, or 32 MiB of one that can be cut); pieces that are consumed
-//!   are not opened again, of the one that is half consumed the rows are skipped;
-//! * any query with ORDER BY over written columns: it is computed again, and the rows are skipped. Checkpoints are made
-//!   where the sort key changes, so that rows with the same key may come in any order;
+//!   cut into pieces that do not depend on the cores (a file, or 32 MiB of one, where DataFusion may cut it); pieces that
+//!   are consumed are not opened again, of the one that is half consumed the rows are skipped;
+//! * queries with ORDER BY over written columns, of joins, aggregates and other tables too: they are computed again, and
+//!   the rows are skipped. Checkpoints are made where the sort key changes, so that rows with the same key may come in any
+//!   order. A table of another database must not be changed meanwhile;
 //! * a [`ReplayableSource`](provider::ReplayableSource), which can be read from a position on that it names itself: a log, a
 //!   queue, a file that grows (`examples/follow_a_file.rs`);
-//! * not: joins, aggregates and tables of databases without ORDER BY, LIMIT, filters such as `random() < 0.5`. The error says
-//!   what to change. Without checkpoints every query can be a job.
+//! * not: joins, aggregates and tables of databases without ORDER BY, LIMIT, window functions, filters such as
+//!   `random() < 0.5`, subqueries in them, and queries that read the database that they write. The error says what to
+//!   change. Without checkpoints every query can be a job.
 //!
 //! What the input was made of is remembered too (names, sizes and times of files, filters, ORDER BY, the columns): when a job
 //! goes on with something else it fails and names what is different. Expressions that only compute a column are not part of

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -35,7 +36,7 @@ impl Progress {
             );
             bar
         });
-        let metrics = self.plan.metrics();
+        let metrics = sink(&self.plan).and_then(|sink| sink.metrics());
         let count =
             |name| metrics.as_ref().and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |sum| sum.as_usize());
         let (rows, resumed, epochs) = (count("rows"), count("resumed"), count("epochs"));
@@ -54,6 +55,14 @@ impl Progress {
         }
         bar.set_message(message);
         bar.tick();
+    }
+}
+
+/// The node that writes.
+fn sink(plan: &Arc<dyn ExecutionPlan>) -> Option<&Arc<dyn ExecutionPlan>> {
+    match plan.is::<DataSinkExec>() {
+        true => Some(plan),
+        false => plan.children().into_iter().find_map(sink),
     }
 }
 

@@ -173,7 +173,7 @@ impl Kind {
 /// Whether a plan is a write that commits at checkpoints.
 fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let sink = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref::<LandfallSink>());
-    sink.is_some_and(LandfallSink::has_checkpoints)
+    sink.is_some_and(LandfallSink::has_checkpoints) || plan.children().into_iter().any(has_checkpoints)
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

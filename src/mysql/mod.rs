@@ -311,14 +311,6 @@ impl MySql {
         }
     }
 
-    /// A spare connection, or a new one.
-    async fn spare_or_new(&self) -> Result<Connection> {
-        match self.spares.take() {
-            Some(connection) => Ok(connection),
-            None => self.connect().await,
-        }
-    }
-
     /// A spare connection that lives, or a new one.
     async fn live(&self) -> Result<Connection> {
         while let Some(mut spare) = self.spares.take() {

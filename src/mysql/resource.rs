@@ -145,7 +145,7 @@ impl MySql {
         let Prepared { mut connection, name } = match parked {
             Some(parked) => parked,
             None => {
-                let mut connection = self.spare_or_new().await?;
+                let mut connection = self.live().await?;
                 let mut found = self.recoverable(&mut connection).await?.into_iter();
                 let Some(branch) = found.find(|branch| branch.xid == *xid) else {
                     self.keep_spare(connection).await;

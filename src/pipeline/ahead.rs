@@ -42,7 +42,8 @@ impl Reader {
                 };
                 let kibibytes = usize::try_from(bytes / 1024).unwrap_or(KIBIBYTES).clamp(1, KIBIBYTES) as u32;
                 let share = Arc::clone(&memory).acquire_many_owned(kibibytes).await.ok();
-                if sender.send((read, share)).await.is_err() {
+                let is_over = read.is_err();
+                if sender.send((read, share)).await.is_err() || is_over {
                     return;
                 }
             }

@@ -97,8 +97,9 @@ impl Epoch {
         if counts_bytes {
             self.bytes += batch_bytes(&batch);
         }
-        if self.waiting.is_none() && batch.num_rows() >= SMALL_ROWS {
+        if batch.num_rows() >= SMALL_ROWS {
             let after = self.rows;
+            self.flush_before(batch.num_rows()).await?;
             return self.deal(batch, after).await;
         }
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
@@ -130,11 +131,16 @@ impl Epoch {
 
     /// Writes what waits.
     pub(super) async fn flush(&mut self) -> Result<()> {
+        self.flush_before(0).await
+    }
+
+    /// Writes what waits before the last rows, which do not.
+    async fn flush_before(&mut self, last: usize) -> Result<()> {
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         let finished = waiting.batches.finish_buffered_batch();
         finished.map_err(|error| Error::internal(format!("bringing rows together: {error}")))?;
         let batches = std::iter::from_fn(|| waiting.batches.next_completed_batch()).collect();
-        self.deal_all(batches, 0).await
+        self.deal_all(batches, last).await
     }
 
     /// Deals batches out that are the last rows but `left`.

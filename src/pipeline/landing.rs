@@ -27,7 +27,7 @@ pub(super) struct Landing<'a> {
     run: Run,
     input: Reader,
     is_unbounded: bool,
-    /// Of an input that a job can go on with.
+    /// Of an input that can be gone on with, by another run of its job or by this one.
     fingerprint: Option<Fingerprint>,
     /// What was read before it is written.
     head: VecDeque<Read>,
@@ -84,9 +84,10 @@ impl<'a> Landing<'a> {
         run: Run,
         standing: &'a mut Standing,
     ) -> Result<Self> {
-        let fingerprint = match (&write.job, write.checkpoints.any() || !standing.position.is_start()) {
-            (Some(_), true) => Some(input.fingerprint()?),
-            _ => None,
+        let goes_on = write.checkpoints.any() || !standing.position.is_start();
+        let fingerprint = match &write.job {
+            Some(_) if goes_on => Some(input.fingerprint()?),
+            _ => input.fingerprint().ok().filter(|_| goes_on),
         };
         Ok(Self {
             write,
@@ -361,7 +362,8 @@ impl<'a> Landing<'a> {
 
     /// What an epoch covers that ends where the input is read to.
     fn covered(&self, rows: u64, end: bool) -> Covered {
-        let input = self.fingerprint.as_ref().map(|fingerprint| self.reached.position.to_json(fingerprint));
+        let fingerprint = self.fingerprint.as_ref().filter(|_| self.write.job.is_some());
+        let input = fingerprint.map(|fingerprint| self.reached.position.to_json(fingerprint));
         Covered { rows, before: self.reached.covered - rows, end, input }
     }
 

@@ -14,8 +14,8 @@ use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
 use crate::xa::{
-    Capability, DecisionLog, DecisionRecord, JobId, Opened, Protocol, ResourceManager, TransactionManager, Undertaking,
-    WriteSpec,
+    Capability, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, TransactionManager,
+    Undertaking, WriteSpec,
 };
 
 /// How many writers a table gets.
@@ -129,6 +129,10 @@ pub async fn run(
     interrupt: &Interrupt,
 ) -> Result<Landed> {
     let mut standing = Standing::default();
+    let mut kept = Kept(match write.checkpoints.any() {
+        true => write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+        false => Vec::new(),
+    });
     let pauses = || {
         let longest = Duration::from_secs(60).max(write.retry.backoff);
         let pauses = backon::ExponentialBuilder::default().with_min_delay(write.retry.backoff).with_max_delay(longest);
@@ -168,6 +172,8 @@ pub async fn run(
             standing.covered + 1
         );
         write.counts.retries.fetch_add(1, Relaxed);
+        // A server that was restarted has none of its connections any more.
+        kept.release().await;
         tokio::select! {
             () = interrupt.asked() => break Err(doubt.unwrap_or(error)),
             () = tokio::time::sleep(pause) => {}
@@ -176,13 +182,39 @@ pub async fn run(
             doubt = Some(error);
         }
     };
-    for target in write.targets.iter().filter(|_| write.checkpoints.any()) {
-        target.resource.release().await;
-    }
+    kept.release().await;
+    kept.0.clear();
     ended.map_err(|error| match standing.landed {
         0 => error,
         rows => error.with_context(format!("after {rows} rows that are committed")),
     })
+}
+
+/// The databases whose connections are kept between epochs.
+struct Kept(Vec<Arc<dyn ResourceManager>>);
+
+impl Kept {
+    async fn release(&self) {
+        for resource in &self.0 {
+            resource.release().await;
+        }
+    }
+}
+
+impl Drop for Kept {
+    /// Whoever stops waiting keeps nothing open.
+    fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let kept = Self(std::mem::take(&mut self.0));
+            runtime.spawn(async move {
+                kept.release().await;
+                std::mem::forget(kept);
+            });
+        }
+    }
 }
 
 /// Opens the job, and writes from its last checkpoint on.
@@ -216,6 +248,16 @@ async fn attempt(
         warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, standing.before);
     }
     standing.began = true;
+    let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
+    if let (Some(checkpoint), Some(target)) = (run.checkpoint(), write.targets.iter().find(replaces)) {
+        return Err(Error::config(format!(
+            "job '{}' has written {} rows of table {} up to a checkpoint, and INSERT OVERWRITE would delete them: give it a \
+             job of its own",
+            checkpoint.job,
+            checkpoint.total(),
+            target.spec.table
+        )));
+    }
     if let Some(checkpoint) = run.checkpoint() {
         let resuming = |error: Error| {
             let (job, rows) = (&checkpoint.job, checkpoint.total());
@@ -247,9 +289,9 @@ mod tests {
 
     use super::*;
     use crate::pipeline::{Boundary, Fingerprint, Progress, Read};
+    use crate::xa::OnConflict;
     use crate::xa::conformance::columns;
     use crate::xa::memory::MemoryResource;
-    use crate::xa::{Existing, OnConflict};
 
     fn write(memory: &MemoryResource, job: Option<JobId>, writers: WriterCount) -> Write {
         let spec = WriteSpec {
@@ -318,6 +360,8 @@ mod tests {
     #[derive(Debug)]
     struct Pieces {
         rows: Vec<i64>,
+        /// Whether they can be gone on with behind a batch only.
+        is_positioned: bool,
         fail_at: Mutex<Vec<i64>>,
     }
 
@@ -340,7 +384,7 @@ mod tests {
                 let skipped = match from.of(piece) {
                     Progress::Rows(skipped) => skipped as i64,
                     Progress::Done => *rows,
-                    Progress::At(_) => panic!("no such place"),
+                    Progress::At(place) => place.parse().unwrap(),
                 };
                 for row in (skipped..*rows).step_by(700) {
                     let ids = first + row..first + (row + 700).min(*rows);
@@ -348,7 +392,10 @@ mod tests {
                         reads.push(Err(Error::new(ErrorKind::Unavailable, format!("at {at}"))));
                         return Ok(stream::iter(reads).boxed());
                     }
-                    let boundary = Boundary::EveryRow;
+                    let boundary = match self.is_positioned {
+                        true => Boundary::At((row + 700).min(*rows).to_string()),
+                        false => Boundary::EveryRow,
+                    };
                     reads.push(Ok(Read::Rows { piece, batch: crate::xa::conformance::rows(ids), boundary }));
                 }
                 reads.push(Ok(Read::End { piece }));
@@ -441,7 +488,11 @@ mod tests {
     async fn a_job_goes_on_from_its_last_checkpoint() {
         for writers in [1, 3] {
             let memory = MemoryResource::default();
-            let input = Pieces { rows: vec![5_000, 0, 1, 3_000, 7_000], fail_at: Mutex::new(vec![11_000, 4_900]) };
+            let input = Pieces {
+                is_positioned: false,
+                rows: vec![5_000, 0, 1, 3_000, 7_000],
+                fail_at: Mutex::new(vec![11_000, 4_900]),
+            };
             let job = JobId::try_new("long").unwrap();
             let mut write = write(&memory, Some(job.clone()), WriterCount::Exactly(writers));
             write.checkpoints = every(1_000);
@@ -472,9 +523,9 @@ mod tests {
         let mut write = write(&memory, Some(JobId::try_new("long").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(100);
         let manager = TransactionManager::default();
-        let input = Pieces { rows: vec![1_000, 1_000], fail_at: Mutex::new(vec![1_500]) };
+        let input = Pieces { is_positioned: false, rows: vec![1_000, 1_000], fail_at: Mutex::new(vec![1_500]) };
         run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
-        let other = Pieces { rows: vec![1_001, 1_000], fail_at: Mutex::default() };
+        let other = Pieces { is_positioned: false, rows: vec![1_001, 1_000], fail_at: Mutex::default() };
         let error = run(&manager, &write, &other, &Interrupt::new()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains("its pieces is different now"), "{error}");
@@ -485,7 +536,8 @@ mod tests {
         let memory = MemoryResource::default();
         let mut write = write(&memory, None, WriterCount::Exactly(2));
         (write.checkpoints, write.retry.max) = (every(500), 2);
-        let input = Pieces { rows: vec![4_000, 4_000], fail_at: Mutex::new(vec![7_000, 2_000, 100]) };
+        let input =
+            Pieces { is_positioned: false, rows: vec![4_000, 4_000], fail_at: Mutex::new(vec![7_000, 2_000, 100]) };
         let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
         assert_eq!((landed, ids(&memory)), (Landed::Rows(8_000), (0..8_000).collect()));
         assert_eq!(write.counts.retries(), 3);
@@ -493,11 +545,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_can_be_gone_on_with_behind_a_batch_is_cut_there_without_a_job_too() {
+        for job in [None, Some(JobId::try_new("positioned").unwrap())] {
+            let memory = MemoryResource::default();
+            let mut write = write(&memory, job, WriterCount::Exactly(1));
+            (write.checkpoints, write.retry.max) = (every(500), 2);
+            let fail_at = Mutex::new(vec![7_000, 2_000, 100]);
+            let input = Pieces { is_positioned: true, rows: vec![4_000, 4_000], fail_at };
+            let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
+            assert_eq!((landed, ids(&memory)), (Landed::Rows(8_000), (0..8_000).collect::<Vec<_>>()));
+        }
+    }
+
+    #[tokio::test]
     async fn an_epoch_without_rows_ends_a_job() {
         let memory = MemoryResource::default();
         let mut write = write(&memory, Some(JobId::try_new("exact").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(700);
-        let input = Pieces { rows: vec![1_400], fail_at: Mutex::default() };
+        let input = Pieces { is_positioned: false, rows: vec![1_400], fail_at: Mutex::default() };
         let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
         assert_eq!((landed, write.counts.epochs()), (Landed::Rows(1_400), 3));
         let Landed::Before(record) =

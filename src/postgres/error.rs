@@ -92,6 +92,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "53100" | "53400" => (Full, "the server's disk, or a limit set for it, is full: make room and run it again"),
         _ if code.starts_with("53") => (Full, "the server is out of resources: make room and run it again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
+        "57P05" | "25P03" | "25P04" => (Unavailable, "the server ended the connection; run it again"),
         "57014" => (Database, "the server was told to cancel the statement"),
         "42P01" | "42703" => (Schema, "the table has changed: register it again"),
         _ if code.starts_with("0A") => (Unsupported, ""),

@@ -23,12 +23,16 @@ impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
         let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
         let parked = self.prepared.remove(&first_branch).map(|(_, connection)| connection);
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
         // What comes next after a claim is the write itself, which can take long: nothing is kept for it.
-        let (mut connection, completes_next) = match parked.or_else(|| self.spares.take()) {
-            Some(connection) => (connection, true),
-            None => (self.connect().await?, false),
+        let completes_next = parked.is_some() || !self.spares.is_empty();
+        let mut connection = match parked {
+            Some(mut connection) => {
+                self.execute(&mut connection, BEGIN.into()).await?;
+                connection
+            }
+            None => self.begin(BEGIN).await?,
         };
-        self.execute(&mut connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".into()).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;

@@ -172,7 +172,7 @@ impl Postgres {
         let version = connection.server_version_num().unwrap_or_default();
         if version >= 140_000 {
             // Whoever is gone shall not keep a statement running.
-            settings += "; SET client_connection_check_interval = '2s'";
+            settings += "; SET client_connection_check_interval = '2s'; SET idle_session_timeout = 0";
         }
         if version >= 170_000 {
             settings += "; SET transaction_timeout = 0";
@@ -191,14 +191,23 @@ impl Postgres {
     /// A connection with this open: a spare one, if it lives.
     async fn begin(&self, begin: &str) -> Result<PgConnection> {
         while let Some(mut spare) = self.spares.take() {
-            match self.execute(&mut spare, begin.into()).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {}
-                begun => return begun.map(|_| spare),
+            if self.execute(&mut spare, begin.into()).await.is_ok() {
+                return Ok(spare);
             }
         }
         let mut connection = self.connect().await?;
         self.execute(&mut connection, begin.into()).await?;
         Ok(connection)
+    }
+
+    /// A spare connection that lives, or a new one.
+    async fn live(&self) -> Result<PgConnection> {
+        while let Some(mut spare) = self.spares.take() {
+            if spare.ping().await.is_ok() {
+                return Ok(spare);
+            }
+        }
+        self.connect().await
     }
 
     /// Runs statements that bring no rows.

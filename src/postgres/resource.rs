@@ -83,9 +83,9 @@ impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
         // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
         let parked = self.prepared.remove(xid).map(|(_, connection)| connection);
-        let mut connection = match parked.or_else(|| self.spares.take()) {
+        let mut connection = match parked {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.live().await?,
         };
         failpoint("postgres.complete.before");
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut connection).await;

@@ -27,7 +27,7 @@ impl Stage {
             },
             // A session that has used a temporary table cannot prepare.
             Protocol::TwoPhase => {
-                let name = format!("landfall_stage_{:016x}_{:x}", xid.gtrid.run(), xid.bqual);
+                let name = format!("landfall_stage_{:016x}_{:x}_{:x}", xid.gtrid.run(), xid.gtrid.epoch().0, xid.bqual);
                 let drop = Some(format!("DROP TABLE {name}"));
                 Self { name, create: "CREATE UNLOGGED TABLE", on_commit: "", drop }
             }

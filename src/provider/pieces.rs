@@ -12,18 +12,21 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
@@ -32,6 +35,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Fingerprint;
+use crate::provider::scan::ScanExec;
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
 /// Bytes of a file that are one piece: what is read again after a crash, at most, beside what was not committed.
@@ -78,8 +82,13 @@ impl PlannedFile {
         };
         let now = store.head(&self.meta.location).await;
         let now = now.map_err(|error| changed("cannot be found any more").with_source(error))?;
-        let is_same =
-            (now.size, now.last_modified, &now.e_tag) == (self.meta.size, self.meta.last_modified, &self.meta.e_tag);
+        // A list and a look at one object tell times and tags in different forms.
+        let tag = |meta: &ObjectMeta| meta.e_tag.as_deref().map(|tag| tag.trim_matches('"').to_owned());
+        let is_same = now.size == self.meta.size
+            && match (tag(&now), tag(&self.meta)) {
+                (Some(now), Some(then)) => now == then,
+                _ => now.last_modified.timestamp() == self.meta.last_modified.timestamp(),
+            };
         if is_same { Ok(()) } else { Err(changed("was changed")) }
     }
 }
@@ -101,18 +110,21 @@ pub(super) enum Kind {
 type Parts = Vec<(String, String)>;
 
 impl Pieces {
-    /// Takes a plan apart; `order` is the one that its rows must keep.
+    /// Takes a plan apart; `order` is the one that its rows must keep, `cuts` says whether texts can be cut at any line.
     ///
     /// # Errors
     /// `Unsupported` where it would not bring the same rows again, with what to change.
-    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: Option<&LexOrdering>) -> Result<Self> {
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: Option<&LexOrdering>, cuts: bool) -> Result<Self> {
         let schema = plan.schema();
         let columns: Vec<_> =
             schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
         let mut parts = vec![("its list of columns".to_owned(), columns.join(", "))];
         let pieces = match order {
             Some(order) => vec![sorted(plan, order, &mut parts)?],
-            None => split(plan, &mut parts).map_err(|(why, next)| refused(&why, next))?,
+            None => {
+                let apart = Apart { cuts, is_filtered: false };
+                split(plan, apart, &mut parts).map_err(|(why, next)| refused(&why, next))?
+            }
         };
         Ok(Self { pieces, fingerprint: Fingerprint::new(parts) })
     }
@@ -134,32 +146,50 @@ fn refused(why: &str, next: &str) -> Error {
     )
 }
 
-fn split(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+/// What is known of a plan from above.
+#[derive(Clone, Copy)]
+struct Apart {
+    cuts: bool,
+    /// Whether a filter sees what is computed here.
+    is_filtered: bool,
+}
+
+fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
     check(plan)?;
     if let Some(filter) = plan.downcast_ref::<FilterExec>() {
-        if is_volatile(filter.predicate()) {
-            return Err(("its filter gives another answer each time".into(), DROP));
-        }
+        steady(filter.predicate())?;
         parts.push(("its filter".into(), filter.predicate().to_string()));
+        apart.is_filtered = true;
+    }
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>().filter(|_| apart.is_filtered) {
+        projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
     }
     // These move rows between partitions, of which there are none.
     let is_left_out = plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>();
     match plan.children().as_slice() {
-        [] => leaf(plan, parts),
-        [child] if is_left_out => split(child, parts),
+        [] => leaf(plan, apart, parts),
+        [child] if is_left_out => split(child, apart, parts),
         [child] if is_row_by_row(plan) => {
-            let pieces = split(child, parts)?;
+            let pieces = split(child, apart, parts)?;
             pieces.into_iter().map(|piece| Ok(Piece { plan: on_top(plan, piece.plan)?, ..piece })).collect()
         }
         children if plan.is::<UnionExec>() => {
             let mut pieces = Vec::new();
             for child in children {
-                pieces.extend(split(child, parts)?);
+                pieces.extend(split(child, apart, parts)?);
             }
             Ok(pieces)
         }
         _ if plan.is::<SortExec>() => Err(("its ORDER BY is by what is not among its columns".into(), SORT_WRITTEN)),
         _ => Err((format!("a {} brings its rows in another order each time", plan.name()), SORT)),
+    }
+}
+
+/// Refuses what has another value each time, or one that other tables decide.
+fn steady(expr: &Arc<dyn PhysicalExpr>) -> Result<(), Refusal> {
+    match is_volatile(expr) || expr.to_string().contains("scalar_subquery(") {
+        true => Err(("its filter can give another answer each time".into(), DROP)),
+        false => Ok(()),
     }
 }
 
@@ -186,7 +216,7 @@ pub(super) fn on_top(
     replaced.map_err(|error| (format!("it cannot be taken apart ({error})"), DROP))
 }
 
-fn leaf(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
     let counted = |plan: &Arc<dyn ExecutionPlan>| -> Vec<Piece> {
         let partitions = 0..plan.output_partitioning().partition_count();
         let piece = |partition| Piece { plan: Arc::clone(plan), partition, kind: Kind::Counted, file: None };
@@ -205,7 +235,7 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<Vec<Piece>, 
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         let source = source.data_source();
         if let Some(files) = source.downcast_ref::<FileScanConfig>() {
-            return scan(files, parts);
+            return scan(files, apart, parts);
         }
         if let Some(memory) = source.downcast_ref::<MemorySourceConfig>() {
             let rows =
@@ -239,40 +269,36 @@ fn without_batch_size(text: &str) -> String {
 }
 
 /// The files of a scan in the order of their names, the large ones in ranges.
-fn scan(config: &FileScanConfig, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
     if config.limit.is_some() {
         return Err(("LIMIT takes other rows each time".into(), DROP));
     }
-    if let Some(filter) = config.file_source.filter() {
-        if is_volatile(&filter) {
-            return Err(("its filter gives another answer each time".into(), DROP));
-        }
+    let source = &config.file_source;
+    if let Some(filter) = source.filter() {
+        steady(&filter)?;
         parts.push(("its filter".into(), filter.to_string()));
     }
+    if let Some(projection) = source.projection().filter(|_| apart.is_filtered || source.filter().is_some()) {
+        projection.iter().try_for_each(|computed| steady(&computed.expr))?;
+    }
+    parts
+        .push(("the format of its files".into(), format!("{} {:?}", source.file_type(), config.file_compression_type)));
+    let base = FileScanConfigBuilder::from(config.clone())
+        .with_file_groups(Vec::new())
+        // Partitions do not take files from each other then.
+        .with_preserve_order(true)
+        .build();
+    let cuts = apart.cuts || source.file_type() == "parquet";
     let files = whole_files(config)?;
     parts.push(("the number of its files".into(), files.len().to_string()));
     let mut pieces = Vec::new();
     for file in files {
         let meta = &file.object_meta;
-        parts.push((
-            format!("file {}", meta.location),
-            format!(
-                "{} {} {} {} {:?}",
-                meta.location,
-                meta.size,
-                meta.last_modified.timestamp_micros(),
-                meta.e_tag.as_deref().unwrap_or_default(),
-                file.range
-            ),
-        ));
         let is_range = file.range.is_some();
-        let one = FileScanConfigBuilder::from(config.clone())
-            .with_file_groups(vec![FileGroup::new(vec![file.clone()])])
-            // Partitions do not take files from each other then.
-            .with_preserve_order(true)
-            .build();
+        let one = FileScanConfigBuilder::from(base.clone()).with_file_groups(vec![FileGroup::new(vec![file.clone()])]);
+        let one = one.build();
         let ranges = usize::try_from(meta.size.div_ceil(PIECE_BYTES)).unwrap_or(1);
-        let cut = match is_range || ranges < 2 {
+        let cut = match is_range || ranges < 2 || !cuts {
             true => None,
             false => one
                 .file_source
@@ -280,6 +306,18 @@ fn scan(config: &FileScanConfig, parts: &mut Parts) -> Result<Vec<Piece>, Refusa
                 .map_err(|error| (format!("its files cannot be cut ({error})"), DROP))?,
         };
         let groups = cut.map_or_else(|| one.file_groups.clone(), |cut| cut.file_groups);
+        let ranges = groups.iter().flat_map(FileGroup::iter).map(|file| format!("{:?}", file.range));
+        parts.push((
+            format!("file {}", meta.location),
+            format!(
+                "{} {} {} {} {}",
+                meta.location,
+                meta.size,
+                meta.last_modified.timestamp(),
+                meta.e_tag.as_deref().unwrap_or_default().trim_matches('"'),
+                ranges.collect::<Vec<_>>().join(" ")
+            ),
+        ));
         pieces.extend(groups.into_iter().map(|group| Piece {
             plan: DataSourceExec::from_data_source(
                 FileScanConfigBuilder::from(one.clone()).with_file_groups(vec![group]).build(),
@@ -314,6 +352,40 @@ fn whole_files(config: &FileScanConfig) -> Result<Vec<PartitionedFile>, Refusal>
     Ok(whole)
 }
 
+/// Aggregate functions whose value does not depend on the order of their rows; a float's sum does, and is no sort key.
+const STEADY: [&str; 12] = [
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "median",
+    "approx_distinct",
+];
+
+/// Whether a node only moves rows between partitions.
+fn is_mover(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() || plan.is::<CooperativeExec>()
+}
+
+fn is_floating(expr: &Arc<dyn PhysicalExpr>, plan: &Arc<dyn ExecutionPlan>) -> bool {
+    expr.data_type(&plan.schema()).is_ok_and(|data_type| data_type.is_floating())
+}
+
+/// Whether every leaf brings all of its rows whenever it is executed; one that somebody else made may not.
+pub(super) fn can_execute_again(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let mut parts = Parts::new();
+    match plan.children().as_slice() {
+        [] => plan.is::<ScanExec>() || leaf(plan, Apart { cuts: false, is_filtered: false }, &mut parts).is_ok(),
+        children => children.iter().all(|child| can_execute_again(child)),
+    }
+}
+
 /// The whole of a sorted plan as one piece.
 fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts) -> Result<Piece> {
     parts.push(("its ORDER BY".into(), order.to_string()));
@@ -322,24 +394,48 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
         if plan.boundedness().is_unbounded() {
             return Err((format!("{} is a stream, which brings its rows once", plan.name()), STREAM));
         }
-        if plan.downcast_ref::<FilterExec>().is_some_and(|filter| is_volatile(filter.predicate())) {
-            return Err(("its filter gives another answer each time".into(), DROP));
-        }
         if plan.children().is_empty() {
             // What has no fingerprint of its own is known by its text.
-            let before = parts.len();
-            if leaf(plan, parts).is_err() {
+            let (before, apart) = (parts.len(), Apart { cuts: false, is_filtered: true });
+            if leaf(plan, apart, parts).is_err() {
                 parts.truncate(before);
                 parts.push((format!("its {}", plan.name()), displayable(plan.as_ref()).one_line().to_string()));
             }
             return Ok(());
         }
-        let moves_rows =
-            plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() || plan.is::<CooperativeExec>();
-        if !moves_rows && !plan.is::<ProjectionExec>() && !plan.name().starts_with("Sort") {
-            parts.push((format!("its {}", plan.name()), displayable(plan.as_ref()).one_line().to_string()));
+        let is_steady = match () {
+            () if plan.is::<ProjectionExec>() || plan.is::<FilterExec>() => true,
+            () if plan.is::<SortExec>() || plan.is::<SortPreservingMergeExec>() || plan.is::<UnionExec>() => true,
+            () if plan.is::<HashJoinExec>() || plan.is::<SortMergeJoinExec>() || plan.is::<NestedLoopJoinExec>() => {
+                true
+            }
+            () if plan.is::<CrossJoinExec>() || is_mover(plan) => true,
+            () => match plan.downcast_ref::<AggregateExec>() {
+                Some(aggregate) => aggregate.aggr_expr().iter().all(|one| STEADY.contains(&one.fun().name())),
+                None => false,
+            },
+        };
+        if !is_steady {
+            return Err((format!("a {} can make other rows of the same ones", plan.name()), DROP));
+        }
+        if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+            projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
+        }
+        let text = displayable(plan.as_ref()).one_line().to_string();
+        if text.contains("scalar_subquery(") {
+            return Err(("a query within it can give another answer each time".into(), DROP));
+        }
+        if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+            steady(filter.predicate())?;
+        }
+        if !is_mover(plan) && !plan.is::<ProjectionExec>() && !plan.name().starts_with("Sort") {
+            parts.push((format!("its {}", plan.name()), text));
         }
         plan.children().into_iter().try_for_each(|child| visit(child, parts))
+    }
+    if let Some(key) = order.iter().find(|key| steady(&key.expr).is_err() || is_floating(&key.expr, plan)) {
+        let why = format!("its sort key {} is a float, or can be another value each time", key.expr);
+        return Err(refused(&why, SORT));
     }
     visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;
     Ok(Piece { plan: Arc::clone(plan), partition: 0, kind: Kind::Sorted(order.clone()), file: None })

@@ -10,7 +10,7 @@
 //! A write that may be gone on with reads the plan's [pieces](super::pieces) instead.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Fingerprint, Input, Position, Progress, Read};
-use crate::provider::pieces::{Kind, Piece, Pieces, is_row_by_row, on_top};
+use crate::provider::pieces::{Kind, Piece, Pieces, can_execute_again, is_row_by_row, on_top};
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
 /// All partitions of its input as one.
@@ -205,8 +205,13 @@ impl ExecutionPlan for ReplayExec {
         if partition != 0 {
             return internal_err!("ReplayExec has one partition, not {partition}");
         }
-        let replay =
-            Replay { plan: Arc::clone(&self.input), order: self.order.clone(), reading: self.reading, context };
+        let replay = Replay {
+            plan: Arc::clone(&self.input),
+            order: self.order.clone(),
+            reading: self.reading,
+            context,
+            was_read: Arc::default(),
+        };
         *self.source.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(replay.clone());
         let rows = stream::once(async move { replay.read(&Position::default()) }).try_flatten();
         let rows = rows.try_filter_map(async |read| match read {
@@ -224,6 +229,15 @@ pub(super) struct Replay {
     order: Option<LexOrdering>,
     reading: Reading,
     context: Arc<TaskContext>,
+    was_read: Arc<AtomicBool>,
+}
+
+impl Replay {
+    fn pieces(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Pieces> {
+        let options = self.context.session_config().options();
+        let cuts = options.optimizer.repartition_file_scans && options.execution.target_partitions > 1;
+        Pieces::of(plan, self.order.as_ref(), cuts)
+    }
 }
 
 impl Input for Replay {
@@ -232,16 +246,19 @@ impl Input for Replay {
     }
 
     fn can_restart(&self) -> bool {
-        !self.is_unbounded() || self.fingerprint().is_ok()
+        can_execute_again(&self.plan) && !self.is_unbounded() || self.fingerprint().is_ok()
     }
 
     fn fingerprint(&self) -> Result<Fingerprint> {
-        Ok(Pieces::of(&self.plan, self.order.as_ref())?.fingerprint)
+        Ok(self.pieces(&self.plan)?.fingerprint)
     }
 
     fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>> {
-        // A node can remember that it was executed.
-        let plan = reset_plan_states(Arc::clone(&self.plan)).map_err(failed)?;
+        // A node can remember that it was executed; a new one has no metrics that EXPLAIN ANALYZE would find.
+        let plan = match self.was_read.swap(true, Relaxed) {
+            false => Arc::clone(&self.plan),
+            true => reset_plan_states(Arc::clone(&self.plan)).map_err(failed)?,
+        };
         let partition = |plan: &Arc<dyn ExecutionPlan>, partition| Piece {
             plan: Arc::clone(plan),
             partition,
@@ -249,8 +266,9 @@ impl Input for Replay {
             file: None,
         };
         let partitions = plan.output_partitioning().partition_count();
-        let pieces = match Pieces::of(&plan, self.order.as_ref()) {
-            Err(_) if self.is_unbounded() && from.is_start() => {
+        let is_taken_apart = self.reading.resumes || !from.is_start() || self.is_unbounded();
+        let pieces = match is_taken_apart.then(|| self.pieces(&plan)) {
+            Some(Err(_)) if self.is_unbounded() && from.is_start() => {
                 let stream = |leaf: Arc<dyn ExecutionPlan>| {
                     let piece = |partition| Piece {
                         plan: Arc::clone(&plan),
@@ -265,8 +283,8 @@ impl Input for Replay {
                     None => (0..partitions).map(|index| partition(&plan, index)).collect(),
                 }
             }
-            Ok(pieces) if self.reading.resumes || !from.is_start() => pieces.pieces,
-            Err(error) if !from.is_start() => return Err(error),
+            Some(Ok(pieces)) => pieces.pieces,
+            Some(Err(error)) if !from.is_start() => return Err(error),
             _ if partitions == 1 || is_independent(&plan) => {
                 (0..partitions).map(|index| partition(&plan, index)).collect()
             }

@@ -20,6 +20,7 @@ use crate::options::Checkpoints;
 use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
 use crate::provider::pieces::Pieces;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
+use crate::provider::table::reads;
 use crate::xa::{Existing, OnConflict, Protocol, TransactionManager, WriteStats};
 
 /// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
@@ -55,8 +56,16 @@ impl LandfallSink {
             write.checkpoints.interval = Some(STREAM_INTERVAL);
         }
         let resumes = write.checkpoints.any();
+        if let Some(target) = write.targets.iter().find(|target| resumes && reads(&input, &target.resource.location()))
+        {
+            return Err(Error::config(format!(
+                "the query reads from {}, where it writes, and would see what its own checkpoints commit: leave the \
+                 checkpoint options out, so that the statement is one epoch",
+                target.resource.location()
+            )));
+        }
         if resumes && write.job.is_some() {
-            Pieces::of(&input, sort_order(&input))?;
+            Pieces::of(&input, sort_order(&input), true)?;
         } else if resumes && !is_unbounded {
             warn!(
                 "table {}: what is committed at a checkpoint stays there if the write fails later, and without the \

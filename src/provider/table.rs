@@ -192,7 +192,7 @@ impl LandfallTable {
         }
         check_names(&self.table, &columns)?;
         let mut spec = self.spec(columns, op)?;
-        if spec.existing == Existing::Delete && reads(input, self.database.as_ref()) {
+        if spec.existing == Existing::Delete && reads(input, &self.database.location()) {
             spec.existing = Existing::DeleteWhileRead;
         }
         let capability = self.database.capability().await?;
@@ -282,9 +282,9 @@ impl LandfallTable {
 }
 
 /// Whether a plan reads from a database; a view there can show any table.
-fn reads(plan: &Arc<dyn ExecutionPlan>, database: &dyn Database) -> bool {
-    plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.location() == database.location())
-        || plan.children().into_iter().any(|child| reads(child, database))
+pub(super) fn reads(plan: &Arc<dyn ExecutionPlan>, location: &str) -> bool {
+    plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.location() == location)
+        || plan.children().into_iter().any(|child| reads(child, location))
 }
 
 /// Whether a table that is there has the columns, types that can stand for each other, and the key that are wanted.

@@ -46,7 +46,6 @@ impl<C> Spares<C> {
     }
 
     /// Whether there is none.
-    #[cfg(feature = "mysql")]
     pub(crate) fn is_empty(&self) -> bool {
         self.kept(|kept| kept.connections.is_empty())
     }

@@ -150,6 +150,18 @@ async fn a_job_that_began_with_checkpoints_goes_on_without_them() {
 }
 
 #[tokio::test]
+async fn what_was_written_up_to_a_checkpoint_is_not_overwritten_by_its_job() {
+    let landing = stopping();
+    landing.files("csv", &[20_000]).await;
+    landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
+    landing.error("INSERT INTO t SELECT * FROM source").await;
+    landing.register("whole", "", "'table' 't', 'job' 'j'").await.unwrap();
+    let message = landing.error("INSERT OVERWRITE whole SELECT * FROM source").await;
+    says(&message, &["job 'j' has written 14000 rows", "INSERT OVERWRITE would delete them"]);
+    landing.has(14_000);
+}
+
+#[tokio::test]
 async fn sorted_rows_are_cut_where_their_key_changes() {
     let landing = stopping();
     let schema: SchemaRef = Arc::new(Schema::new(vec![
@@ -190,6 +202,9 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
     landing.files("csv", &[100, 100]).await;
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '10'").await.unwrap();
     landing.register("u", "", "").await.unwrap();
+    let other = Landing::new("CREATE TABLE o (k INTEGER PRIMARY KEY, v TEXT)");
+    let create = format!("CREATE EXTERNAL TABLE o STORED AS SQLITE LOCATION '{}'", other.file().display());
+    landing.sql(&create).await.unwrap();
     for (query, parts) in [
         (
             "SELECT s.k, s.v FROM source s JOIN source r ON s.k = r.k",
@@ -198,12 +213,20 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
         ("SELECT k, max(v) FROM source GROUP BY k", &["ORDER BY over a unique key"]),
         ("SELECT * FROM source LIMIT 50", &["LIMIT", "leave the checkpoint options out"]),
         ("SELECT * FROM source ORDER BY k LIMIT 50", &["LIMIT", "leave the checkpoint options out"]),
-        ("SELECT * FROM source WHERE random() < 0.5", &["its filter gives another answer each time"]),
+        ("SELECT * FROM source WHERE random() < 0.5", &["its filter can give another answer each time"]),
         (
             "SELECT k, v FROM (SELECT k, v, k % 7 AS g FROM source) ORDER BY g",
             &["not among its columns", "sort by columns that are written"],
         ),
-        ("SELECT * FROM u", &["LandfallScan", "ORDER BY over a unique key"]),
+        (
+            "SELECT k, v FROM (SELECT k, v, random() AS r FROM source) WHERE r < 0.5",
+            &["its filter can give another answer each time"],
+        ),
+        ("SELECT row_number() OVER () AS k, v FROM source ORDER BY k", &["can make other rows of the same ones"]),
+        ("SELECT k, v FROM source ORDER BY CAST(k AS DOUBLE)", &["is a float", "ORDER BY over a unique key"]),
+        ("SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)", &["can give another answer each time"]),
+        ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see what its own checkpoints commit"]),
+        ("SELECT * FROM o", &["LandfallScan", "ORDER BY over a unique key"]),
     ] {
         let message = landing.error(&format!("INSERT INTO t {query}")).await;
         says(&message, parts);
@@ -263,6 +286,18 @@ async fn options_that_cannot_be_meant_are_told() {
         let error = landing.register("t", "", options).await.unwrap_err();
         says(&error.to_string(), parts);
     }
+}
+
+#[tokio::test]
+async fn explain_analyze_shows_what_was_read_and_written() {
+    let landing = Landing::new(TABLE);
+    landing.files("csv", &[1_000]).await;
+    landing.register("t", "", "").await.unwrap();
+    let query = "SELECT * FROM source WHERE CAST(k AS INT) % 2 = 0";
+    let plan = read(&landing.context, &format!("EXPLAIN ANALYZE INSERT INTO t {query}")).await.join("\n");
+    says(&plan, &["rows=500", "epochs=1", "ReplayExec: one by one"]);
+    let filter = plan.lines().find(|line| line.contains("FilterExec")).expect("a filter");
+    says(filter, &["output_rows=500"]);
 }
 
 #[tokio::test]
@@ -449,6 +484,16 @@ async fn the_same_keys_in_many_epochs_do_not_wait_for_each_other_for_ever() {
             ["300|19701|20000"]
         );
     }
+}
+
+#[tokio::test]
+async fn an_epoch_does_not_wait_for_the_tables_of_the_one_before() {
+    let postgres = Postgres::with_database("CREATE TABLE t (k bigint PRIMARY KEY, v text)");
+    let options = "'on_conflict' 'update', 'commit' 'two_phase', 'checkpoint.rows' '40000', 'lock_timeout' '100ms'";
+    postgres.register("t", "", &format!("{options}, 'retry.max' '0'")).await.unwrap();
+    let insert = "INSERT INTO t SELECT value, 'v' || value FROM generate_series(1, 200000)";
+    assert_eq!(count(&postgres.sql(insert).await.unwrap()), 200_000);
+    assert_eq!(postgres.rows("SELECT count(*) FROM t"), ["200000"]);
 }
 
 #[tokio::test]
