@@ -440,3 +440,73 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
     visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;
     Ok(Piece { plan: Arc::clone(plan), partition: 0, kind: Kind::Sorted(order.clone()), file: None })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+    use datafusion::catalog::streaming::StreamingTable;
+    use datafusion::execution::SendableRecordBatchStream;
+    use datafusion::physical_plan::EmptyRecordBatchStream;
+    use datafusion::physical_plan::streaming::PartitionStream;
+    use datafusion::prelude::{CsvReadOptions, SessionConfig, SessionContext};
+
+    use super::*;
+
+    async fn plan(context: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
+        context.sql(sql).await.unwrap().create_physical_plan().await.unwrap()
+    }
+
+    fn schema() -> Schema {
+        Schema::new(vec![Field::new("v", DataType::Utf8, true)])
+    }
+
+    #[derive(Debug)]
+    struct Silent(SchemaRef);
+
+    impl PartitionStream for Silent {
+        fn schema(&self) -> &SchemaRef {
+            &self.0
+        }
+
+        fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+            Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.0)))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_cut_by_its_size_and_only_where_it_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody reads it: it has no blocks.
+        let file = folder.path().join("large.csv");
+        std::fs::File::create(&file).unwrap().set_len(100 * 1024 * 1024).unwrap();
+        let mut fingerprints = Vec::new();
+        for cores in [2, 5] {
+            let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(cores));
+            let (schema, path) = (schema(), file.display().to_string());
+            context.register_csv("large", path, CsvReadOptions::new().schema(&schema)).await.unwrap();
+            let plan = plan(&context, "SELECT v FROM large WHERE v > 'a'").await;
+            let count = |cuts| Pieces::of(&plan, None, cuts).unwrap().pieces.len();
+            assert_eq!((count(true), count(false)), (4, 1), "{cores} cores");
+            fingerprints.push(Pieces::of(&plan, None, true).unwrap().fingerprint);
+            assert_ne!(fingerprints[0], Pieces::of(&plan, None, false).unwrap().fingerprint);
+        }
+        assert_eq!(fingerprints[0], fingerprints[1]);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_made_is_not_executed_again() {
+        let context = SessionContext::new();
+        let silent = Arc::new(Silent(Arc::new(schema())));
+        let stream = StreamingTable::try_new(Arc::new(schema()), vec![silent]).unwrap();
+        context.register_table("stream", Arc::new(stream.with_infinite_table(true))).unwrap();
+        for (sql, can) in [
+            ("SELECT v FROM stream LIMIT 5 OFFSET 1", false),
+            ("SELECT a.v FROM (VALUES ('x')) AS a(v) JOIN (SELECT v FROM stream LIMIT 3) b ON a.v = b.v", false),
+            ("SELECT value FROM generate_series(1, 10) LIMIT 3", true),
+            ("SELECT max(v) FROM (VALUES ('x'), ('y')) AS a(v) GROUP BY v", true),
+        ] {
+            assert_eq!(can_execute_again(&plan(&context, sql).await), can, "{sql}");
+        }
+    }
+}
