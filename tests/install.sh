@@ -7,7 +7,8 @@ fi
 
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
-command -v kill >/dev/null || missing+=(procps)
+# The shell has one of its own, which the tests cannot start.
+type -P kill >/dev/null || missing+=(procps)
 command -v cargo >/dev/null || missing+=(rustup)
 command -v openssl >/dev/null || missing+=(openssl)
 tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)

@@ -59,11 +59,6 @@ impl Epoch {
         Self { transaction, writers, written, dealers, began, rows, bytes, before, at_boundary, waiting }
     }
 
-    /// Rows that it still takes.
-    pub(super) fn room(&self, checkpoints: &Checkpoints) -> usize {
-        room(checkpoints, self.rows)
-    }
-
     /// Whether it is to end.
     pub(super) fn is_due(&self, checkpoints: &Checkpoints) -> bool {
         checkpoints.rows.is_some_and(|rows| self.rows >= rows)

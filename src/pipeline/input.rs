@@ -168,6 +168,11 @@ impl Position {
     }
 }
 
+/// What bytes are known by: the same in every build, and on every machine.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes).simple().to_string()[..12].to_owned()
+}
+
 /// What tells an input from another: what it is made of, each with a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fingerprint(Vec<(String, String)>);
@@ -183,10 +188,7 @@ impl Fingerprint {
             let rest: Vec<_> = parts.drain(PARTS..).map(|(_, part)| part).collect();
             parts.push((format!("one of {} more parts", rest.len()), rest.join("\0")));
         }
-        // The same in every build, and on every machine.
-        let digest =
-            |part: &str| Uuid::new_v5(&Uuid::NAMESPACE_OID, part.as_bytes()).simple().to_string()[..12].to_owned();
-        Self(parts.into_iter().map(|(name, part)| (name, digest(&part))).collect())
+        Self(parts.into_iter().map(|(name, part)| (name, digest(part.as_bytes()))).collect())
     }
 
     fn check(&self, then: &[&str]) -> Result<()> {

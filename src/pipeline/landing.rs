@@ -201,8 +201,8 @@ impl<'a> Landing<'a> {
         loop {
             let write = self.write;
             let flush_at = self.epoch.as_ref().and_then(|epoch| epoch.flush_at(write.flush_interval));
-            let can_end = self.epoch.as_ref().filter(|epoch| epoch.at_boundary || self.fingerprint.is_none());
-            let due = can_end.and_then(|epoch| epoch.deadline(&write.checkpoints));
+            let due =
+                self.epoch.as_ref().filter(|_| self.can_end()).and_then(|epoch| epoch.deadline(&write.checkpoints));
             tokio::select! {
                 biased;
                 () = self.interrupt.asked(), if write.checkpoints.any() && !self.is_stopped => return Ok(Event::Stop),
@@ -240,15 +240,11 @@ impl<'a> Landing<'a> {
         }
         let is_divisible = boundary == Boundary::EveryRow || self.fingerprint.is_none();
         while batch.num_rows() > 0 {
-            let room = match &self.epoch {
-                Some(epoch) => epoch.room(&self.write.checkpoints),
-                None => room(&self.write.checkpoints, 0),
-            };
+            let room = room(&self.write.checkpoints, self.epoch.as_ref().map_or(0, |epoch| epoch.rows));
             let rows = if is_divisible { room.min(batch.num_rows()) } else { batch.num_rows() };
             self.put(piece, batch.slice(0, rows), &boundary).await?;
             batch = batch.slice(rows, batch.num_rows() - rows);
-            let can_end = |epoch: &&Epoch| epoch.at_boundary || self.fingerprint.is_none();
-            if self.epoch.as_ref().filter(can_end).is_some_and(|epoch| epoch.is_due(&self.write.checkpoints)) {
+            if self.can_end() && self.epoch.as_ref().is_some_and(|epoch| epoch.is_due(&self.write.checkpoints)) {
                 self.cut().await?;
             }
         }
@@ -268,6 +264,11 @@ impl<'a> Landing<'a> {
         self.reached.covered += rows as u64;
         self.reached.landed += rows as u64;
         Ok(())
+    }
+
+    /// Whether a checkpoint can be behind what was read: anywhere, where nobody goes on from it.
+    fn can_end(&self) -> bool {
+        self.fingerprint.is_none() || self.epoch.as_ref().is_none_or(|epoch| epoch.at_boundary)
     }
 
     /// Begins an epoch.
@@ -321,8 +322,7 @@ impl<'a> Landing<'a> {
 
     /// Ends the stream where the user asked for it.
     async fn stop(&mut self) -> Result<Ended, Failed> {
-        let can_end = self.epoch.as_ref().is_none_or(|epoch| epoch.at_boundary) || self.fingerprint.is_none();
-        match can_end {
+        match self.can_end() {
             true => self.cut().await?,
             // The next run reads its rows again.
             false => {

@@ -10,6 +10,7 @@ mod run;
 mod start;
 mod writer;
 
+pub(crate) use input::digest;
 pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};
 pub use interrupt::Interrupt;
 pub use run::{Counts, Landed, Target, Write, WriterCount, run};

@@ -208,10 +208,10 @@ impl Drop for Kept {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let kept = Self(std::mem::take(&mut self.0));
+            let mut kept = Self(std::mem::take(&mut self.0));
             runtime.spawn(async move {
                 kept.release().await;
-                std::mem::forget(kept);
+                kept.0.clear();
             });
         }
     }

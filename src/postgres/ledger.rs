@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row as _};
 
-use super::Postgres;
+use super::{BEGIN, Postgres};
 use crate::error::{ErrorKind, Result};
 use crate::log::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
 use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, Xid, failpoint::failpoint};
@@ -23,7 +23,6 @@ impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
         let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
         let parked = self.prepared.remove(&first_branch).map(|(_, connection)| connection);
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
         // What comes next after a claim is the write itself, which can take long: nothing is kept for it.
         let completes_next = parked.is_some() || !self.spares.is_empty();
         let mut connection = match parked {

@@ -72,6 +72,9 @@ const POSTGRES_EPOCH_MICROS: i64 = POSTGRES_EPOCH_DAYS as i64 * 86_400_000_000;
 /// How long a server may take to answer a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Begins a transaction, whatever the role's settings are.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// Bytes of an identifier: a longer one the server would cut, and say so to nobody.
 const MAX_IDENTIFIER: usize = 63;
 

@@ -12,7 +12,7 @@ use super::cells::{HEADER, TRAILER};
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::statements::{Way, delete};
-use super::{Postgres, catalog};
+use super::{BEGIN, Postgres, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
@@ -59,7 +59,6 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
     pub(super) async fn begin(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
         let mut connection = match spec.goes_on {
             true => {
                 database.spares.keep_for_epochs();

@@ -7,9 +7,11 @@ mod factory;
 mod fanout;
 mod pieces;
 mod pushdown;
+mod readers;
 mod replay;
 mod scan;
 mod sink;
+mod sorted;
 mod source;
 mod table;
 

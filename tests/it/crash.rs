@@ -456,7 +456,7 @@ fn a_job_that_dies_between_two_checkpoints_goes_on() {
 
 #[cfg(feature = "failpoints")]
 #[test]
-#[ignore = "takes an hour"]
+#[ignore = "takes long"]
 fn crash_at_every_point_of_the_protocol() {
     let points = datafusion_landfall::xa::POINTS;
     // A run waits more than it works: several stages at once.
@@ -511,7 +511,7 @@ const LONG: [Scene; 8] = [
 ];
 
 #[test]
-#[ignore = "takes 20 minutes"]
+#[ignore = "takes minutes, and needs the machine for itself"]
 fn crash_of_a_million_rows_until_they_are_in() {
     let stage = Stage::with_rows(1_000_000, 20_000);
     for scene in LONG {

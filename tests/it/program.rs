@@ -276,7 +276,7 @@ fn a_stream_is_seen_while_it_comes_and_ended_by_a_signal() {
     let json = |number: u64| format!("{{\"value\": {number}, \"seconds\": {}}}", 1_700_000_000 + number);
     let as_json =
         script.replace("STORED AS CSV", "STORED AS JSON").replace("OPTIONS ('format.has_header' 'false')", "");
-    for (script, line, signal) in [(script, csv as fn(u64) -> String, "-INT"), (as_json, json, "-TERM")] {
+    for (script, line, name) in [(script, csv as fn(u64) -> String, "-INT"), (as_json, json, "-TERM")] {
         let folder = tempfile::tempdir().unwrap();
         pipe(folder.path(), "observations.csv", (1..=1_000).map(line));
         std::fs::write(folder.path().join("stream.sql"), script).unwrap();
@@ -295,13 +295,13 @@ fn a_stream_is_seen_while_it_comes_and_ended_by_a_signal() {
             std::thread::sleep(Duration::from_millis(20));
         }
         let signalled = Instant::now();
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        signal(&child, name);
         let output = child.wait_with_output().unwrap();
         assert!(signalled.elapsed() < Duration::from_secs(5), "it took {:?} to end", signalled.elapsed());
         assert!(output.status.success(), "{output:?}");
         let (rows, first) = count().unwrap();
         // DataFusion hands a batch of JSON on when the line behind it comes.
-        assert!(rows == if signal == "-INT" { 500 } else { 450 }, "{rows} rows");
+        assert!(rows == if name == "-INT" { 500 } else { 450 }, "{rows} rows");
         assert_eq!(first, "2023-11-14 22:13:22.000000000");
         says(&texts(&output).0, &[&format!("{rows} rows written"), "then stopped"]);
         says(&texts(&output).1, &["what was read is committed"]);
@@ -326,7 +326,7 @@ fn a_load_that_is_interrupted_keeps_its_checkpoints_and_goes_on() {
         assert!(began.elapsed() < Duration::from_secs(30), "nothing is committed");
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success(), "{output:?}");
     let first = rows().unwrap();
