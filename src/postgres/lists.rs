@@ -22,7 +22,7 @@ struct Lists {
     lengths: Vec<i32>,
     dimensions: usize,
     item_oid: u32,
-    has_null_items: bool,
+    item_nulls: Option<NullBuffer>,
     items: Box<dyn Cells>,
     item_sizes: Vec<usize>,
 }
@@ -65,7 +65,8 @@ impl Cells for Lists {
             let items = self.items_of(row);
             let dimensions = if items.is_empty() { 0 } else { self.dimensions };
             put(at, &(dimensions as i32).to_be_bytes(), out);
-            put(at, &i32::from(self.has_null_items).to_be_bytes(), out);
+            let has_nulls = self.item_nulls.as_ref().is_some_and(|nulls| items.clone().any(|item| nulls.is_null(item)));
+            put(at, &i32::from(has_nulls).to_be_bytes(), out);
             put(at, &self.item_oid.to_be_bytes(), out);
             for length in &self.lengths[row * self.dimensions..][..dimensions] {
                 put(at, &length.to_be_bytes(), out);
@@ -131,7 +132,7 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells
         Some(item) => error.at_row(offsets.partition_point(|offset| *offset as usize <= item) - 1),
         None => error,
     };
-    let has_null_items = values.logical_null_count() > 0;
+    let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let (data_type, _) = choose(plain(values.data_type()), item)
         .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
     let conform = Conform::try_new(values.data_type(), &data_type)
@@ -145,7 +146,7 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells
         lengths: lengths.into_iter().flatten().collect(),
         dimensions,
         item_oid: item.oid,
-        has_null_items,
+        item_nulls,
         items,
         item_sizes,
     }))
