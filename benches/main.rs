@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod columnar_vs_row;
+mod compare;
 mod encode;
 mod events;
 mod memory;
@@ -12,6 +13,7 @@ mod pairs;
 mod scan;
 mod server;
 mod transaction;
+mod upsert;
 
 use std::cell::LazyCell;
 
@@ -22,8 +24,10 @@ fn main() {
     let server = LazyCell::new(server::Server::start as fn() -> _);
     let mysql = LazyCell::new(mysql::MySql::start as fn() -> _);
     let mut criterion = Criterion::default().configure_from_args();
+    compare::benches(&mut criterion);
     encode::benches(&mut criterion, &server, &mysql);
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
+    upsert::benches(&mut criterion, &server, &mysql);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);

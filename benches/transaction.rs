@@ -176,6 +176,8 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
                 on_conflict: OnConflict::Error,
                 key: vec![],
                 protocol: Protocol::TwoPhase,
+                upsert: datafusion_landfall::xa::Upsert::Blind,
+                diff_lock: false,
                 goes_on: false,
                 stats: Arc::default(),
             };

@@ -32,6 +32,11 @@ REPLACE INTO weather
 SELECT origin, time_hour, (temp - 32) * 5 / 9, humid, wind_dir, wind_speed, precip
 FROM 'examples/data/weather.parquet' WHERE origin = 'JFK';
 
+-- The same again: rows that are there as they are to be are left alone, as the count of them says.
+REPLACE INTO weather
+SELECT origin, time_hour, (temp - 32) * 5 / 9, humid, wind_dir, wind_speed, precip
+FROM 'examples/data/weather.parquet' WHERE origin = 'JFK';
+
 SELECT origin, count(*) AS hours, round(avg(temp), 1) AS mean_temp FROM weather GROUP BY origin ORDER BY origin;
 
 -- Lists are arrays, structs are jsonb.

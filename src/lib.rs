@@ -60,6 +60,8 @@
 //! | `job` | a name | none | makes the write happen once: a second run of a finished job writes nothing and says so |
 //! | `on_conflict` | error, update, ignore | error | what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there |
 //! | `conflict_key` | column names, comma-separated | the primary key | the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns |
+//! | `upsert` | auto, blind, diff | auto | how rows that are there are updated: blind whatever is there, diff reads them first and leaves those alone that are equal, auto does that where few change |
+//! | `diff.lock` | true, false | false | whether rows that are compared are locked until the commit, so that nobody changes meanwhile what was found equal |
 //! | `lock_timeout` | a time: 500ms, 5s, 1m | 5s | how long to wait for another writer's lock |
 //! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
 //! | `nanoseconds` | error, truncate | error | PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
@@ -76,6 +78,33 @@
 //! | `retry.backoff` | a time: 200ms, 1s | 1s | the pause before the first of them; it doubles with each, up to a minute |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
+//!
+//! # Upserts by difference
+//!
+//! Most upserts change little. Under `on_conflict` = update and REPLACE INTO the rows that are in the table with the keys
+//! of the stream are read back in bulk (a range of keys where they lie close together, else a list of them), compared
+//! column by column ([`columnar::compare`]), and only what is new or has changed goes on to the upsert; rows that are
+//! equal are not touched: nothing is logged or replicated for them, no trigger sees them, no lock is held on them.
+//! `INSERT` answers with the rows that it consumed; the program, EXPLAIN ANALYZE and [`WriteStats`](xa::WriteStats) say how
+//! many were inserted, updated and unchanged.
+//!
+//! * The option `upsert` says `diff` or `blind`. By itself (`auto`) Landfall compares some rows, and goes on with it while
+//!   that takes less time than writing the equal ones would (at first: while at most 70 of 100 have to be written); else it
+//!   writes blindly, and looks again after half a million rows, then after twice as many. A few hundred rows, tables with triggers, and SQLite, which updates a row in the time that it takes to
+//!   read it, are written blindly.
+//! * Two rows are equal where the database would store the same: they are compared in its own form (the bytes of COPY in
+//!   PostgreSQL, storage classes in SQLite), where NULL is equal to NULL, NaN to the same NaN, and 0.0 is not -0.0. A
+//!   document of JSON that the server spells otherwise counts as changed. What cannot be read is overwritten. What is written takes the same way as without: a row that was taken for a new one is
+//!   upserted all the same.
+//! * Not compared are: keys of which the server may find values equal that are spelled otherwise (collations without case
+//!   or with padding, floats), REPLACE INTO that leaves columns out, PostgreSQL's types that are sent as text, and by
+//!   itself views.
+//! * Beside other writers: a row that was found equal is left to whoever changes it later, even while this write goes on,
+//!   as if this write had come first; a blind upsert would wait for him and have the last word. With the option
+//!   `diff.lock` the rows that are compared are read FOR UPDATE and stay locked until the commit. SQLite has one writer at
+//!   a time, so that nobody comes in between.
+//! * Of rows with one key in the stream the last one counts. Checkpoints wait for each other: what is compared is
+//!   what the epoch before has committed.
 //!
 //! # Exactly once
 //!
@@ -181,7 +210,7 @@
 //!             mysql
 //! log                     decision logs: the ledger of a database, an object store
 //! sql                     tables and statements of SQL databases
-//! columnar                work on arrays that needs no database
+//! columnar                work on arrays that needs no database: comparison, keys, conversion
 //! options
 //! xa                      the protocol: names, decision records, traits, state, manager, recovery, conformance suite
 //! error
@@ -195,7 +224,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
-mod columnar;
+pub mod columnar;
 pub mod error;
 pub mod log;
 #[cfg(feature = "mysql")]
@@ -214,4 +243,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use options::SinkOptions;
 pub use pipeline::Interrupt;
 pub use provider::{FanoutTable, LandfallTable, register};
-pub use xa::OnConflict;
+pub use xa::{OnConflict, Upsert};

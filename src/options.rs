@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::xa::{JobId, OnConflict};
+use crate::xa::{JobId, OnConflict, Upsert};
 
 /// What to do with an unsigned 64-bit integer where the database has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +47,8 @@ pub struct SinkOptions {
     pub(crate) job: Option<JobId>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) conflict_key: Vec<String>,
+    pub(crate) upsert: Upsert,
+    pub(crate) diff_lock: bool,
     pub(crate) lock_timeout: Duration,
     pub(crate) uint64: Uint64,
     pub(crate) nanoseconds: Nanoseconds,
@@ -101,6 +103,8 @@ impl Default for SinkOptions {
             job: None,
             on_conflict: OnConflict::Error,
             conflict_key: Vec::new(),
+            upsert: Upsert::Auto,
+            diff_lock: false,
             lock_timeout: Duration::from_secs(5),
             uint64: Uint64::Error,
             nanoseconds: Nanoseconds::Error,
@@ -177,6 +181,35 @@ pub const OPTIONS: &[OptionKey] = &[
         set: |options, value| {
             options.conflict_key =
                 value.split(',').map(|name| non_empty(name).map(str::to_owned)).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "upsert",
+        values: "auto, blind, diff",
+        default: "auto",
+        meaning: "how rows that are there are updated: blind whatever is there, diff reads them first and leaves those alone that are equal, auto does that where few change",
+        set: |options, value| {
+            options.upsert = match value {
+                "auto" => Upsert::Auto,
+                "blind" => Upsert::Blind,
+                "diff" => Upsert::Diff,
+                _ => return Err("it takes auto, blind or diff".into()),
+            };
+            Ok(())
+        },
+    },
+    OptionKey {
+        key: "diff.lock",
+        values: "true, false",
+        default: "false",
+        meaning: "whether rows that are compared are locked until the commit, so that nobody changes meanwhile what was found equal",
+        set: |options, value| {
+            options.diff_lock = match value {
+                "true" => true,
+                "false" => false,
+                _ => return Err("it takes true or false".into()),
+            };
             Ok(())
         },
     },
@@ -382,6 +415,18 @@ impl SinkOptions {
     /// The columns of the key that conflicts are found by, where it is not the primary key.
     pub fn with_conflict_key<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
         self.conflict_key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How rows that are there are updated.
+    pub fn with_upsert(mut self, upsert: Upsert) -> Self {
+        self.upsert = upsert;
+        self
+    }
+
+    /// Whether rows that are compared are locked until the commit.
+    pub fn with_diff_lock(mut self, locks: bool) -> Self {
+        self.diff_lock = locks;
         self
     }
 

@@ -21,6 +21,7 @@ use super::progress::Progress;
 use crate::pipeline::Interrupt;
 use crate::provider::{LandfallSink, register};
 use crate::sql::without_passwords;
+use crate::xa::Compared;
 
 /// The session of one run of the program.
 pub(super) struct Session {
@@ -138,7 +139,9 @@ impl Session {
             None => {
                 let noun = if rows == 1 { "row" } else { "rows" };
                 let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
-                status(self.format, &format!("{rows} {noun} written in {:.3} s{how}", began.elapsed().as_secs_f64()))
+                let found = sink(&plan).map(|sink| found(rows, sink.compared())).unwrap_or_default();
+                let seconds = began.elapsed().as_secs_f64();
+                status(self.format, &format!("{rows} {noun} written in {seconds:.3} s{found}{how}"))
             }
         }
     }
@@ -170,10 +173,31 @@ impl Kind {
     }
 }
 
+/// Where a write ends.
+fn sink(plan: &Arc<dyn ExecutionPlan>) -> Option<&LandfallSink> {
+    let own = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref());
+    own.or_else(|| plan.children().into_iter().find_map(sink))
+}
+
 /// Whether a plan is a write that commits at checkpoints.
 fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let sink = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref::<LandfallSink>());
-    sink.is_some_and(LandfallSink::has_checkpoints) || plan.children().into_iter().any(has_checkpoints)
+    sink(plan).is_some_and(LandfallSink::has_checkpoints)
+}
+
+/// What became of rows that were compared with those that are there.
+fn found(rows: u64, compared: Compared) -> String {
+    let Compared { inserted, updated, unchanged, superseded } = compared;
+    if compared.rows() == 0 {
+        return String::new();
+    }
+    let mut found = format!(" ({inserted} inserted, {updated} updated, {unchanged} unchanged");
+    if superseded > 0 {
+        found += &format!(", {superseded} followed by a later row with the same key");
+    }
+    if compared.rows() < rows {
+        found += &format!(", {} not compared", rows - compared.rows());
+    }
+    found + ")"
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

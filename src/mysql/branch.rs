@@ -7,9 +7,10 @@ use arrow::array::RecordBatch;
 use super::MySql;
 use super::encode::Encoder;
 use super::fields::{Frame, Rows};
+use super::present::Present;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::sql::{BulkBranch, RowEncoder, Targets};
+use crate::sql::{BulkBranch, Question, RowEncoder, Targets};
 use crate::xa::{WriteSpec, Xid};
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
@@ -19,17 +20,18 @@ pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 pub(super) struct TextRows {
     targets: Targets<Encoder>,
     frame: Arc<Frame>,
+    present: Option<(Present, Targets<Encoder>)>,
 }
 
 pub(super) async fn start(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<MySqlBranch> {
-    let (writer, targets) = Writer::begin(database, xid, spec).await?;
-    let encoder = TextRows::new(targets, writer.frame());
+    let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
+    let encoder = TextRows { targets, frame: writer.frame(), present };
     Ok(BulkBranch::start(xid, encoder, writer))
 }
 
 impl TextRows {
     pub(super) fn new(targets: Targets<Encoder>, frame: Arc<Frame>) -> Self {
-        Self { targets, frame }
+        Self { targets, frame, present: None }
     }
 }
 
@@ -39,5 +41,9 @@ impl RowEncoder for TextRows {
     fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
         let columns = self.targets.encode(slice, Encoder::encode)?;
         Ok(Rows::new(Arc::clone(&self.frame), columns, slice.num_rows()))
+    }
+
+    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>> {
+        Ok(self.present.as_ref().and_then(|(present, keys)| present.question(keys, rows)))
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Relation {
     pub(super) read_only: Option<String>,
     /// Why its rows cannot be dealt out to several transactions, beside its keys.
     pub(super) one_writer: Option<&'static str>,
+    /// What sees an update that changes nothing.
+    pub(super) watched: Option<&'static str>,
     /// A unique key is not plain columns.
     pub(super) has_other_keys: bool,
 }
@@ -162,8 +164,9 @@ impl MySql {
             (text(&found, 7)? == "NO", "its engine cannot prepare"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
-        let relation =
-            Relation { name: name.clone(), server: connection.server, read_only, one_writer, has_other_keys };
+        let watched = (text(&found, 5)? == "1").then_some("it has triggers");
+        let server = connection.server;
+        let relation = Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys };
         let own = self.options.database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))

@@ -41,6 +41,7 @@ mod fields;
 mod file;
 pub mod flavor;
 mod ledger;
+mod present;
 mod resource;
 mod scan;
 mod statements;
@@ -51,6 +52,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
 use dashmap::DashMap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
@@ -336,6 +338,13 @@ impl MySql {
     /// The encoders of a write.
     fn targets(&self, table: &Table, spec: &WriteSpec, style: fields::Style) -> Result<Targets<encode::Encoder>> {
         Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds, style))
+    }
+
+    /// Encoders of a write's key, as literals.
+    fn key_targets(&self, table: &Table, spec: &WriteSpec) -> Result<Targets<encode::Encoder>> {
+        let key = spec.key.iter().filter_map(|name| spec.columns.field_with_name(name).ok().cloned());
+        let columns = Arc::new(Schema::new(key.collect::<Vec<_>>()));
+        self.targets(table, &WriteSpec { columns, ..spec.clone() }, fields::Style::Literal)
     }
 
     fn location_text(&self) -> String {

@@ -10,6 +10,7 @@ use mysql_async::prelude::Queryable;
 use super::catalog::{relation, server_type, text};
 use super::error::XAER_NOTA;
 use super::fields::Style;
+use super::present::Present;
 use super::{Connection, MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
@@ -214,7 +215,8 @@ impl Database for MySql {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         relation(table)?.check_writable()?;
-        self.targets(table, spec, Style::File).map(drop)
+        self.targets(table, spec, Style::File)?;
+        Present::of(table, spec).map(drop)
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {

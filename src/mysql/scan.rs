@@ -83,7 +83,7 @@ async fn end(database: &MySql, id: u32) {
 }
 
 /// Bytes of a row's texts and blobs.
-fn size(row: &Row) -> usize {
+pub(super) fn size(row: &Row) -> usize {
     let bytes = (0..row.len()).map(|index| match row.as_ref(index) {
         Some(Value::Bytes(bytes)) => bytes.len(),
         _ => 0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -12,13 +13,16 @@ use log::warn;
 use mysql_async::prelude::Queryable;
 use tokio::sync::mpsc;
 
+use super::catalog::server_type;
 use super::encode::Encoder;
 use super::error::row_in;
 use super::fields::Frame;
+use super::present::{self, Present};
 use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
+use super::types::ServerType;
 use super::{Connection, MySql, Prepared, catalog};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
+use crate::sql::{self, Found, Piece, RowSender, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// The server's side of a connection, as another one knows it.
@@ -55,6 +59,8 @@ pub(super) struct Writer {
     spec: WriteSpec,
     way: Way,
     frame: Arc<Frame>,
+    /// The types of the columns that are written.
+    columns: Arc<[ServerType]>,
     /// Whether a row that conflicts by another key than the one that was asked for is refused.
     has_guard: bool,
     /// Its name as a branch; none commits in one phase.
@@ -82,8 +88,13 @@ impl Drop for Lent {
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) async fn begin(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+    /// Begins the transaction, and gives the encoders for the table as it is inside of it, and how its rows are read, with
+    /// the encoders of their keys.
+    pub(super) async fn begin(
+        database: MySql,
+        xid: &Xid,
+        spec: WriteSpec,
+    ) -> Result<(Self, Targets<Encoder>, Option<(Present, Targets<Encoder>)>)> {
         let mut connection = match spec.goes_on {
             true => {
                 database.spares.keep_for_epochs();
@@ -109,6 +120,12 @@ impl Writer {
         let (way, frame) = way(&table, &spec)?;
         let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, catalog::relation(&table)?);
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?;
+        let present = match Present::of(&table, &spec)? {
+            Some(present) => Some((present, database.key_targets(&table, &spec)?)),
+            None => None,
+        };
+        let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| server_type(column).ok());
+        let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
         if !connection.server.local_infile
             && spec.on_conflict == OnConflict::Error
             && !database.said_slow.swap(true, Relaxed)
@@ -122,7 +139,7 @@ impl Writer {
             let deleted = database.execute(&mut connection, &delete).await;
             deleted.map_err(|error| error.with_context("deleting the old rows"))?;
         }
-        Ok((Self { database, connection, spec, way, frame, has_guard, name, rows: 0 }, targets))
+        Ok((Self { database, connection, spec, way, frame, columns, has_guard, name, rows: 0 }, targets, present))
     }
 
     pub(super) fn frame(&self) -> Arc<Frame> {
@@ -317,6 +334,10 @@ impl RowSender for Writer {
             };
         }
         Ok(())
+    }
+
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found> {
+        present::read(&self.database, &mut self.connection, self.columns.clone(), statements, schema).await
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {

@@ -1,6 +1,7 @@
 //! From a stream to its commits: one attempt at a write.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Reader;
+use super::diff::{Differ, Policy};
 use super::dispatch::Dealer;
 use super::epoch::{Epoch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
@@ -40,6 +42,8 @@ pub(super) struct Landing<'a> {
     /// The epoch before, whose commit goes on beside the stream.
     closing: Option<Closing>,
     opened: u64,
+    /// Whether rows of each target are compared with those that are there.
+    policies: Vec<Option<Arc<Policy>>>,
     /// Whether the user has asked for it: what was read is written.
     is_stopped: bool,
 }
@@ -106,6 +110,7 @@ impl<'a> Landing<'a> {
             epoch: None,
             closing: None,
             opened: 0,
+            policies: write.targets.iter().map(|target| Policy::of(&target.spec).map(Arc::new)).collect(),
             is_stopped: false,
         })
     }
@@ -273,17 +278,22 @@ impl<'a> Landing<'a> {
 
     /// Begins an epoch.
     async fn open(&mut self) -> Result<(), Failed> {
-        // Two transactions of a table that takes one writer would wait for each other.
-        if self.write.targets.iter().any(|target| matches!(target.dispatch, Dispatch::OneWriter(_))) {
+        // Two transactions of a table that takes one writer would wait for each other, and what is compared is what is
+        // committed.
+        let has_one_writer = |target: &Target| matches!(target.dispatch, Dispatch::OneWriter(_));
+        if self.write.targets.iter().any(has_one_writer) || self.policies.iter().any(Option::is_some) {
             self.settle().await?;
         }
         let transaction = self.run.begin();
         let members = start(self.write, &transaction, self.is_many).await?;
         self.opened += 1;
         failpoint("branch.started");
+        let differ =
+            |group: usize| Differ::new(self.policies[group].clone(), Arc::clone(&self.write.targets[group].spec.stats));
+        let members: Vec<_> = members.into_iter().map(|(group, member)| (group, member, differ(group))).collect();
         let mut dealers = Vec::new();
         for (group, target) in self.write.targets.iter().enumerate() {
-            let writers = members.iter().filter(|(of, _)| *of == group).count();
+            let writers = members.iter().filter(|(of, ..)| *of == group).count();
             dealers.push(Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?);
         }
         // Rows with the same key are written in the order in which they come: those of the epoch before first.

@@ -1,6 +1,7 @@
 //! From a stream of batches to a committed transaction.
 
 mod ahead;
+mod diff;
 mod dispatch;
 mod epoch;
 mod input;

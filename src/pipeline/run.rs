@@ -301,6 +301,8 @@ mod tests {
             on_conflict: OnConflict::Error,
             key: vec![],
             protocol: Protocol::OnePhase,
+            upsert: crate::xa::Upsert::Blind,
+            diff_lock: false,
             goes_on: false,
             stats: Arc::default(),
         };

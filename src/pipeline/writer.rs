@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::diff::Differ;
 use super::dispatch::Dealt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::xa::{Branch, Member};
@@ -70,11 +71,11 @@ struct Group {
 
 impl Writers {
     /// Writers for these branches, each with its group; they begin when `after` is cancelled.
-    pub(super) fn new(members: Vec<(usize, Member)>, after: &CancellationToken) -> Self {
+    pub(super) fn new(members: Vec<(usize, Member, Differ)>, after: &CancellationToken) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let mut groups: Vec<Group> = Vec::new();
         let handed = members.iter().map(|_| Handed::default()).collect();
-        for (index, (group, member)) in members.into_iter().enumerate() {
+        for (index, (group, member, differ)) in members.into_iter().enumerate() {
             let (sender, batches) = mpsc::channel(QUEUED_BATCHES);
             if groups.len() <= group {
                 groups.resize_with(group + 1, || Group { first: index, ..Group::default() });
@@ -83,7 +84,7 @@ impl Writers {
             let (after, stop) = (after.clone(), stop.clone());
             tasks.spawn(async move {
                 let Member { resource, xid, protocol, branch } = member;
-                let written = write_all(branch, batches, after, stop).await;
+                let written = write_all(branch, differ, batches, after, stop).await;
                 (index, written.map(|branch| Member { resource, xid, protocol, branch }))
             });
         }
@@ -170,6 +171,7 @@ impl Writers {
 /// Writes what comes; what fails or is stopped is rolled back.
 async fn write_all(
     mut branch: Box<dyn Branch>,
+    mut differ: Differ,
     mut batches: Receiver<RecordBatch>,
     after: CancellationToken,
     stop: CancellationToken,
@@ -177,9 +179,10 @@ async fn write_all(
     let work = async {
         after.cancelled().await;
         while let Some(batch) = batches.recv().await {
-            branch.write(batch).await?;
+            differ.write(branch.as_mut(), batch).await?;
             crate::xa::failpoint::failpoint("branch.written");
         }
+        differ.flush(branch.as_mut()).await?;
         branch.flush().await
     };
     let written = tokio::select! {
@@ -192,7 +195,7 @@ async fn write_all(
         Err(error) => {
             // The first error is the one to tell; a failing rollback cannot make more of it.
             let _ = branch.rollback().await;
-            Err(error)
+            Err(error.map_rows(|row| (differ.place(row), differ.place(row))))
         }
     }
 }

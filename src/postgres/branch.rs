@@ -5,9 +5,10 @@ use arrow::array::RecordBatch;
 use super::Postgres;
 use super::cells::{Numbers, Rows};
 use super::encode::Encoder;
+use super::present::Present;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::sql::{BulkBranch, EncodedRows, RowEncoder, Targets};
+use crate::sql::{BulkBranch, EncodedRows, Question, RowEncoder, Targets};
 use crate::xa::{WriteSpec, Xid};
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
@@ -15,13 +16,14 @@ pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
 /// Encodes the rows of one branch.
 pub(super) struct CopyRows {
     targets: Targets<Encoder>,
+    present: Option<Present>,
     numbers_rows: bool,
     rows: u64,
 }
 
 pub(super) async fn start(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<PostgresBranch> {
-    let (writer, targets) = Writer::begin(database, xid, spec).await?;
-    let encoder = CopyRows { targets, numbers_rows: writer.numbers_rows(), rows: 0 };
+    let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
+    let encoder = CopyRows { targets, present, numbers_rows: writer.numbers_rows(), rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer))
 }
 
@@ -35,6 +37,10 @@ impl RowEncoder for CopyRows {
         }
         self.rows += slice.num_rows() as u64;
         Ok(Rows::new(columns, slice.num_rows()))
+    }
+
+    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>> {
+        Ok(self.present.as_ref().and_then(|present| present.question(&self.targets, rows)))
     }
 }
 

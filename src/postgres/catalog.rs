@@ -23,6 +23,8 @@ pub(super) struct Relation {
     pub(super) can_be_truncated: bool,
     /// Why its rows cannot be dealt out to several transactions, beside its keys.
     pub(super) one_writer: Option<&'static str>,
+    /// What sees an update that changes nothing.
+    pub(super) watched: Option<&'static str>,
 }
 
 /// A table by its name; without a schema, the first of that name in the search path.
@@ -36,7 +38,9 @@ const RELATION: &str = "
             )
             SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
         ) AS watches_delete,
-        EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
+        EXISTS (
+            SELECT FROM pg_partition_tree(c.oid) p JOIN pg_trigger g ON g.tgrelid = p.relid WHERE NOT g.tgisinternal
+        ) OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
         EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confrelid = c.oid)
             AS refers_to_itself,
         EXISTS (
@@ -163,6 +167,11 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
             .chain([Ok((relkind != "r").then_some("it is not a plain table"))])
             .collect::<sqlx::Result<Vec<_>>>()?;
     let is_view = relkind == "v";
+    let watched = match (found.try_get(7)?, relkind.as_str()) {
+        (true, _) => Some("it has triggers"),
+        (false, "r" | "p") => None,
+        (false, _) => Some("it is not a plain table"),
+    };
 
     let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
     let types = types.iter().map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
@@ -179,6 +188,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
         takes_copy: !is_view && !has_row_security && !has_rules,
         can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
         one_writer: one_writer.into_iter().flatten().next(),
+        watched,
     };
     Ok(Some(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
 }

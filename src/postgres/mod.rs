@@ -39,6 +39,7 @@ mod ledger;
 mod lists;
 mod network;
 mod numeric;
+mod present;
 mod resource;
 mod rows;
 mod scan;

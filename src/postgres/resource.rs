@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::present::Present;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
@@ -131,7 +132,8 @@ impl Database for Postgres {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
-        self.targets(table, spec).map(drop)
+        let targets = self.targets(table, spec)?;
+        Present::of(table, spec, &targets).map(drop)
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {

@@ -90,6 +90,16 @@ impl Rows {
         Values { bytes: &self.bytes, fields: &self.columns[index] }
     }
 
+    /// Bytes that were received.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes, and where the fields of each column are in them.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Vec<Vec<Field>>) {
+        (self.bytes, self.columns)
+    }
+
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.columns.iter_mut().for_each(Vec::clear);

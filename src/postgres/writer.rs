@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use log::warn;
 use sqlx::postgres::PgConnection;
@@ -11,10 +12,11 @@ use tokio::sync::mpsc;
 use super::cells::{HEADER, TRAILER};
 use super::encode::Encoder;
 use super::error::place_in_copy;
+use super::present::{self, Present};
 use super::statements::{Way, delete};
 use super::{BEGIN, Postgres, catalog};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Piece, RowSender, TableName, Targets, lost_commit};
+use crate::sql::{self, Found, Piece, RowSender, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// The server's side of a connection, as another one knows it.
@@ -57,8 +59,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) async fn begin(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+    /// Begins the transaction, and gives the encoders for the table as it is inside of it, and how its rows are read.
+    pub(super) async fn begin(
+        database: Postgres,
+        xid: &Xid,
+        spec: WriteSpec,
+    ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
         let mut connection = match spec.goes_on {
             true => {
                 database.spares.keep_for_epochs();
@@ -75,6 +81,7 @@ impl Writer {
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let targets = database.targets(&table, &spec)?;
         let way = Way::of(xid, &table, &spec, &targets)?;
+        let present = Present::of(&table, &spec, &targets)?;
 
         let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();
         while let Some(delete) = ways_to_delete.next() {
@@ -93,7 +100,7 @@ impl Writer {
         }
         let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await;
         let pid = pid.map_err(|error| database.error(error))?;
-        Ok((Self { database, connection, spec, way, pid, rows: 0, stored: 0 }, targets))
+        Ok((Self { database, connection, spec, way, pid, rows: 0, stored: 0 }, targets, present))
     }
 
     /// Whether rows carry their number as a last column.
@@ -197,6 +204,10 @@ impl RowSender for Writer {
             );
         }
         Ok(())
+    }
+
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found> {
+        present::read(&self.database, &mut self.connection, statements, schema).await
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {

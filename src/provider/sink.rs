@@ -21,7 +21,7 @@ use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
 use crate::provider::pieces::Pieces;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::table::reads;
-use crate::xa::{Existing, OnConflict, Protocol, TransactionManager, WriteStats};
+use crate::xa::{Compared, Existing, OnConflict, Protocol, TransactionManager, WriteStats};
 
 /// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
 /// checkpoints epoch after epoch.
@@ -90,6 +90,18 @@ impl LandfallSink {
         self.write.checkpoints.any()
     }
 
+    /// What comparing rows with those that are there has found.
+    pub fn compared(&self) -> Compared {
+        let mut sum = Compared::default();
+        for found in self.write.targets.iter().map(|target| target.spec.stats.compared()) {
+            sum.inserted += found.inserted;
+            sum.updated += found.updated;
+            sum.unchanged += found.unchanged;
+            sum.superseded += found.superseded;
+        }
+        sum
+    }
+
     fn new(write: Write) -> Self {
         // Every column may bring NULL here: the branch refuses one with the row that it is in, DataFusion without.
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
@@ -117,6 +129,12 @@ impl DisplayAs for LandfallSink {
             }
             if spec.on_conflict != OnConflict::Error {
                 write!(f, ", on_conflict={} by ({})", spec.on_conflict.as_str(), spec.key.join(", "))?;
+            }
+            if matches!(spec.on_conflict, OnConflict::Update | OnConflict::Replace) {
+                write!(f, ", upsert={}", spec.upsert.as_str())?;
+                if spec.diff_lock {
+                    f.write_str(", diff.lock=true")?;
+                }
             }
             match writers {
                 WriterCount::Exactly(1) | WriterCount::UpTo(1) => {}
@@ -146,8 +164,9 @@ impl DisplayAs for LandfallSink {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them;
-    /// `epochs` that were committed, `retries` of failures, and the rows that earlier runs of the job had `resumed` from.
+    /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them; of
+    /// rows that were compared with those that are there, the ones `inserted`, `updated`, `unchanged`, and `superseded` by
+    /// a later row with their key; the time spent on that; `epochs` that were committed, `retries` of failures, and the rows that earlier runs of the job had `resumed` from.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
         let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();
@@ -162,13 +181,19 @@ impl DataSink for LandfallSink {
             time.add_duration(value);
             MetricValue::Time { name: Cow::Borrowed(name), time }
         };
+        let compared = self.compared();
         let mut metrics = MetricsSet::new();
         for value in [
             count("rows", sum(WriteStats::rows)),
             count("bytes", sum(WriteStats::bytes)),
+            count("inserted", compared.inserted),
+            count("updated", compared.updated),
+            count("unchanged", compared.unchanged),
+            count("superseded", compared.superseded),
             count("resumed", self.write.counts.resumed()),
             count("epochs", self.write.counts.epochs()),
             count("retries", self.write.counts.retries()),
+            time("compare_time", total(WriteStats::compare_time)),
             time("encode_time", total(WriteStats::encode_time)),
             time("send_time", total(WriteStats::send_time)),
             time("commit_time", total(WriteStats::commit_time)),

@@ -272,6 +272,8 @@ impl LandfallTable {
             existing,
             on_conflict,
             key,
+            upsert: self.options.upsert,
+            diff_lock: self.options.diff_lock,
             protocol: Protocol::OnePhase,
             goes_on: false,
             stats: Arc::default(),

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Branch, DecisionRecord, Outcome, Vote, Xid};
+use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, Xid};
 
 /// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -41,6 +42,9 @@ pub(crate) trait RowEncoder: Send {
 
     /// Encodes the next rows of the stream.
     fn encode(&mut self, slice: &RecordBatch) -> Result<Self::Rows>;
+
+    /// How the rows that are there with the keys of these are asked for; `None` where they are not.
+    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>>;
 }
 
 /// Rows on their way into buffers of about the same size.
@@ -48,6 +52,20 @@ pub(crate) trait EncodedRows: Send {
     /// Makes `out` the next rows, whatever it was, and says how many; `None` when there are no more.
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>>;
 }
+
+/// Asks for rows that are in the table.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// The rows that they are to be compared with, as they would be read.
+    pub(crate) new: RecordBatch,
+    /// The columns of the key.
+    pub(crate) key: Vec<usize>,
+    /// Each brings some of the rows.
+    pub(crate) statements: Vec<Vec<u8>>,
+}
+
+/// Rows that were read, before they become columns; `None` where they have a value that cannot be read.
+pub(crate) type Found = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 
 /// Sends encoded rows by an open transaction. Dropping it closes the connection, and the server rolls back.
 #[async_trait]
@@ -65,6 +83,9 @@ pub(crate) trait RowSender: Send + Sized + 'static {
         spare: &mpsc::Sender<Vec<u8>>,
         abandoned: &AtomicBool,
     ) -> Result<()>;
+
+    /// Reads the rows that statements bring; they become columns of that schema while the next ones are read.
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found>;
 
     /// Prepares the transaction under a name; its connection waits for the outcome.
     async fn prepare(self, xid: &Xid) -> Result<Vote>;
@@ -128,42 +149,46 @@ pub(crate) struct BulkBranch<E, S: RowSender> {
     xid: Xid,
     encoder: E,
     rows: u64,
-    pieces: Option<mpsc::Sender<Piece>>,
-    spare: mpsc::Receiver<Vec<u8>>,
+    sending: Option<Sending>,
     task: Option<JoinHandle<Result<S>>>,
-    /// What the task gave back.
+    /// What no task has.
     sender: Option<S>,
     session: S::Session,
     abandoned: Arc<AtomicBool>,
 }
 
+/// A way to the task that sends.
+struct Sending {
+    pieces: mpsc::Sender<Piece>,
+    spare: mpsc::Receiver<Vec<u8>>,
+}
+
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
-    pub(crate) fn start(xid: &Xid, encoder: E, mut sender: S) -> Self {
-        let session = sender.session();
-        let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
-        let (sent, spare) = mpsc::channel(QUEUED_PIECES);
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&abandoned);
-        let task = tokio::spawn(async move {
-            sender.send_all(queued, &sent, &seen).await?;
-            Ok(sender)
-        });
-        Self {
-            xid: *xid,
-            encoder,
-            rows: 0,
-            pieces: Some(pieces),
-            spare,
-            task: Some(task),
-            sender: None,
-            session,
-            abandoned,
+    pub(crate) fn start(xid: &Xid, encoder: E, sender: S) -> Self {
+        let (session, abandoned) = (sender.session(), Arc::new(AtomicBool::new(false)));
+        Self { xid: *xid, encoder, rows: 0, sending: None, task: None, sender: Some(sender), session, abandoned }
+    }
+
+    /// The task that sends, which is started where none is.
+    fn sending(&mut self) -> Result<&mut Sending> {
+        if self.sending.is_none() {
+            let sender = self.sender.take();
+            let mut sender = sender.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
+            let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
+            let (sent, spare) = mpsc::channel(QUEUED_PIECES);
+            let seen = Arc::clone(&self.abandoned);
+            self.task = Some(tokio::spawn(async move {
+                sender.send_all(queued, &sent, &seen).await?;
+                Ok(sender)
+            }));
+            self.sending = Some(Sending { pieces, spare });
         }
+        self.sending.as_mut().ok_or_else(|| Error::internal("rows are not sent"))
     }
 
     /// Waits until all rows are sent; an error has rolled the transaction back.
     async fn finish(&mut self) -> Result<()> {
-        self.pieces = None;
+        self.sending = None;
         if let Some(task) = &mut self.task {
             let ended = task.await;
             self.task = None;
@@ -193,22 +218,24 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
 impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         // Rows before one that fails may be sent: the branch can only be rolled back.
-        let give_up = |_: &Error| self.abandoned.store(true, Relaxed);
+        if self.sending.is_none() {
+            // What was asked for is answered first.
+            self.finish().await?;
+        }
+        let abandoned = Arc::clone(&self.abandoned);
+        let give_up = |_: &Error| abandoned.store(true, Relaxed);
         for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
             let mut rows = self.encoder.encode(&slice).inspect_err(give_up)?;
             loop {
-                let mut bytes = self.spare.try_recv().unwrap_or_default();
+                let mut bytes = self.sending()?.spare.try_recv().unwrap_or_default();
                 let written = rows.write(&mut bytes).inspect_err(give_up);
                 let written = written.map_err(|error| match error.row().map(|row| self.rows + row as u64 + 1) {
                     Some(row) => error.in_rows(row, row, ""),
                     None => error,
                 });
                 let Some(count) = written? else { break };
-                let Some(pieces) = &self.pieces else {
-                    return Err(Error::internal("the branch is complete, or failed before"));
-                };
-                if pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
+                if self.sending()?.pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
                     // The task takes no more: it has failed, and says why.
                     self.finish().await?;
                     return Err(Error::internal("the task that sends rows ended early"));
@@ -217,6 +244,24 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
             self.rows += slice.num_rows() as u64;
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, rows: &RecordBatch) -> Result<Option<Answer>> {
+        let Some(Question { new, key, statements }) = self.encoder.question(rows)? else { return Ok(None) };
+        let (mut sender, schema) = (self.take_sender().await?, new.schema());
+        // In a task: whoever stops waiting finds the connection where it is, and can cancel what it does.
+        let (answer, old) = oneshot::channel();
+        self.task = Some(tokio::spawn(async move {
+            // Nobody waits for it any more where this fails.
+            let _ = answer.send(sender.read(statements, schema).await);
+            Ok(sender)
+        }));
+        Ok(Some(Box::pin(async move {
+            let old = old.await.map_err(|_| Error::internal("the task that reads rows ended"))?;
+            let old =
+                old.and_then(|found| found()).map_err(|error| error.with_context("reading the rows that are there"));
+            Ok(old?.map(|old| Versions { new, old, key }))
+        })))
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -28,6 +28,8 @@ pub(crate) fn insertion(table: &Table, columns: arrow::datatypes::SchemaRef) -> 
         on_conflict: OnConflict::Error,
         key: Vec::new(),
         protocol: crate::xa::Protocol::OnePhase,
+        upsert: crate::xa::Upsert::Blind,
+        diff_lock: false,
         goes_on: false,
         stats: std::sync::Arc::default(),
     }
@@ -102,6 +104,8 @@ mod tests {
             on_conflict,
             key: vec!["k".into()],
             protocol: crate::xa::Protocol::OnePhase,
+            upsert: crate::xa::Upsert::Blind,
+            diff_lock: false,
             goes_on: false,
             stats: Arc::default(),
         };

@@ -3,6 +3,7 @@
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod bulk;
 mod database;
+mod diff;
 mod ident;
 mod insert;
 mod secrets;
@@ -12,10 +13,13 @@ mod table;
 mod targets;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use bulk::{BulkBranch, EncodedRows, Piece, RowEncoder, RowSender, Session, lost_commit, lost_connection};
+pub(crate) use bulk::{
+    BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, lost_commit, lost_connection,
+};
 pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use database::{Batches, read_ahead};
+pub(crate) use diff::{diff, in_range};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;

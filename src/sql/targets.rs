@@ -106,6 +106,16 @@ impl<E> Targets<E> {
         Ok(columns)
     }
 
+    /// Encodes rows that are only looked at; `None` where that fails: who writes them is told why.
+    pub(crate) fn try_encode<T>(
+        &self,
+        batch: &RecordBatch,
+        encode: impl Fn(&E, &ArrayRef) -> Result<T>,
+    ) -> Option<Vec<T>> {
+        let columns = self.columns.iter().zip(batch.columns());
+        columns.map(|(target, array)| encode(&target.encoder, array).ok()).collect()
+    }
+
     /// The encoders, in the order of the columns.
     pub(crate) fn encoders(&self) -> impl Iterator<Item = &E> {
         self.columns.iter().map(|target| &target.encoder)

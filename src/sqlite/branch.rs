@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::encode::{Encoder, Rows};
@@ -13,7 +13,7 @@ use super::writer::Writer;
 use super::{Sqlite, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
-use crate::xa::{Branch, DecisionRecord, Outcome, Vote, WriteSpec};
+use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, WriteSpec};
 
 /// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -27,7 +27,7 @@ pub(super) struct SqliteBranch {
     targets: Targets<Encoder>,
     slices: Option<mpsc::Sender<Rows>>,
     thread: Option<JoinHandle<Result<Writer>>>,
-    /// What the thread gave back.
+    /// What no thread has.
     writer: Option<Writer>,
     abandoned: Arc<AtomicBool>,
 }
@@ -35,11 +35,21 @@ pub(super) struct SqliteBranch {
 impl SqliteBranch {
     pub(super) async fn start(database: Sqlite, spec: WriteSpec) -> Result<Self> {
         let (writer, targets) = blocking(move || Writer::begin(database, spec)).await?;
-        let (sender, receiver) = mpsc::channel(QUEUED_SLICES);
         let abandoned = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&abandoned);
-        let thread = tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen));
-        Ok(Self { targets, slices: Some(sender), thread: Some(thread), writer: None, abandoned })
+        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), abandoned })
+    }
+
+    /// The way to the thread that inserts, which is started where none is.
+    fn slices(&mut self) -> Result<&mpsc::Sender<Rows>> {
+        if self.slices.is_none() {
+            let writer = self.writer.take();
+            let writer = writer.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
+            let (sender, receiver) = mpsc::channel(QUEUED_SLICES);
+            let seen = Arc::clone(&self.abandoned);
+            self.thread = Some(tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen)));
+            self.slices = Some(sender);
+        }
+        self.slices.as_ref().ok_or_else(|| Error::internal("rows are not inserted"))
     }
 
     /// Waits until all rows are inserted; an error has rolled the transaction back.
@@ -70,22 +80,47 @@ fn insert_all(mut writer: Writer, mut slices: mpsc::Receiver<Rows>, abandoned: &
 #[async_trait]
 impl Branch for SqliteBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.slices.is_none() {
+            // What was asked for is answered first.
+            self.finish().await?;
+        }
         for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
             // Rows before this one may be in: the branch can only be rolled back.
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let rows = Rows { columns, count: slice.num_rows() };
-            let Some(slices) = &self.slices else {
-                return Err(Error::internal("the branch is complete, or failed before"));
-            };
-            if slices.send(rows).await.is_err() {
+            if self.slices()?.send(rows).await.is_err() {
                 // The thread takes no more: it has failed, and says why.
                 self.finish().await?;
                 return Err(Error::internal("the SQLite thread ended early"));
             }
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, rows: &RecordBatch) -> Result<Option<Answer>> {
+        let writer = self.take_writer().await?;
+        let question = writer.present().and_then(|present| {
+            let (new, wanted) = present.question(&self.targets, rows)?;
+            Some((new, wanted, present.key()))
+        });
+        let Some((new, wanted, key)) = question else {
+            self.writer = Some(writer);
+            return Ok(None);
+        };
+        let (answer, old) = oneshot::channel();
+        let seen = Arc::clone(&self.abandoned);
+        self.thread = Some(tokio::task::spawn_blocking(move || {
+            // Nobody waits for it any more where this fails.
+            let _ = answer.send(writer.read(&wanted, &seen));
+            Ok(writer)
+        }));
+        Ok(Some(Box::pin(async move {
+            let old = old.await.map_err(|_| Error::internal("the SQLite thread ended early"))?;
+            let old = old.map_err(|error| error.with_context("reading the rows that are there"))?;
+            Ok(old.map(|old| Versions { new, old, key }))
+        })))
     }
 
     async fn flush(&mut self) -> Result<()> {

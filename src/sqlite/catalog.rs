@@ -90,6 +90,15 @@ fn comparison(
     form.comparison(&data_type)
 }
 
+/// Whether a table has triggers.
+pub(super) fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)",
+        [table],
+        |row| row.get(0),
+    )
+}
+
 fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<String>>> {
     let mut indexes = connection.prepare(
         "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial AND origin <> 'pk' ORDER BY seq",

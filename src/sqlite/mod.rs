@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod error;
 mod ledger;
+mod present;
 mod resource;
 mod scan;
 mod statement;

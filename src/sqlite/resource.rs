@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::branch::SqliteBranch;
 use super::encode::Encoder;
+use super::present::Present;
 use super::{Sqlite, blocking, scan};
 use crate::error::Result;
 use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
@@ -63,7 +64,8 @@ impl Database for Sqlite {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
-        Targets::try_new(table, spec, Encoder::try_new).map(drop)
+        Targets::try_new(table, spec, Encoder::try_new)?;
+        Present::of(table, spec).map(drop)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

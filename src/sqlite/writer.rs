@@ -1,10 +1,13 @@
 //! One connection's open transaction: inserts encoded rows. It blocks; see [`branch`](super::branch).
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
 use rusqlite::{Connection, ffi, limits::Limit};
 
 use super::encode::{Encoder, Rows, Stored};
+use super::present::{Present, Wanted};
 use super::statement::Statement;
 use super::{Sqlite, catalog};
 use crate::error::{Error, Result};
@@ -29,6 +32,8 @@ pub(super) struct Writer {
     spec: WriteSpec,
     statements: Vec<(usize, String)>,
     counting: Counting,
+    present: Option<Present>,
+    rows: u64,
 }
 
 /// Which rows SQLite counts as changed by a statement.
@@ -40,14 +45,9 @@ enum Counting {
 }
 
 impl Counting {
-    fn of(connection: &Connection, table: &str, statements: &[(usize, String)]) -> rusqlite::Result<Self> {
-        let has_triggers: bool = connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)",
-            [table],
-            |row| row.get(0),
-        )?;
+    fn of(has_triggers: bool, statements: &[(usize, String)]) -> Self {
         let ignores = statements.iter().any(|(_, sql)| sql.ends_with("DO NOTHING"));
-        Ok(if has_triggers || ignores { Self::Some } else { Self::EveryRow })
+        if has_triggers || ignores { Self::Some } else { Self::EveryRow }
     }
 }
 
@@ -68,6 +68,8 @@ impl Writer {
         let table = catalog::describe(&connection, &spec.table).map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?;
+        let has_triggers = catalog::has_triggers(&connection, &table.name).map_err(|error| database.error(error))?;
+        let present = Present::of(&table, &spec)?;
         let parameters =
             connection.limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER).map_err(|error| database.error(error))?;
         let columns = spec.columns.fields().len();
@@ -81,8 +83,20 @@ impl Writer {
                 .execute_batch(&format!("DELETE FROM {}", quote(&table.name)))
                 .map_err(|error| database.error(error).with_context("deleting the old rows"))?;
         }
-        let counting = Counting::of(&connection, &table.name, &statements).map_err(|error| database.error(error))?;
-        Ok((Self { database, connection, spec, statements, counting }, encoder))
+        let counting = Counting::of(has_triggers, &statements);
+        Ok((Self { database, connection, spec, statements, counting, present, rows: 0 }, encoder))
+    }
+
+    /// How the rows that are there are asked for, where they are compared.
+    pub(super) fn present(&self) -> Option<&Present> {
+        self.present.as_ref()
+    }
+
+    /// Reads rows that are there; `None` where none are compared.
+    pub(super) fn read(&self, wanted: &Wanted, abandoned: &AtomicBool) -> Result<Option<RecordBatch>> {
+        let Some(present) = &self.present else { return Ok(None) };
+        let columns = present.read(&self.connection, wanted, abandoned);
+        present.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
     }
 
     /// Inserts slices of rows until there are no more. After an error the transaction must be rolled back.
@@ -90,7 +104,6 @@ impl Writer {
         let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
         let mut statements = statements.map_err(|error| self.database.error(error))?;
-        let mut before = 0;
         for rows in slices {
             let began = Instant::now();
             let mut row = 0;
@@ -98,11 +111,11 @@ impl Writer {
                 while rows.count - row >= *size {
                     let cells =
                         (row..row + *size).flat_map(|row| rows.columns.iter().map(move |column| column.value(row)));
-                    statement.execute(cells).map_err(|error| self.refused(error, before + row as u64 + 1, *size))?;
+                    statement.execute(cells).map_err(|error| self.refused(error, self.rows + row as u64 + 1, *size))?;
                     row += *size;
                 }
             }
-            before += rows.count as u64;
+            self.rows += rows.count as u64;
             self.spec.stats.add_send(began.elapsed());
             self.spec.stats.add_sent(rows.count as u64, rows.columns.iter().map(Stored::bytes).sum());
         }

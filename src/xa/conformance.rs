@@ -382,6 +382,8 @@ fn spec(existing: Existing, protocol: Protocol) -> WriteSpec {
         on_conflict: OnConflict::Error,
         key: Vec::new(),
         protocol,
+        upsert: crate::xa::Upsert::Blind,
+        diff_lock: false,
         goes_on: false,
         stats: Arc::default(),
     }

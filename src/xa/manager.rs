@@ -137,6 +137,8 @@ mod tests {
             on_conflict: crate::xa::OnConflict::Error,
             key: vec![],
             protocol,
+            upsert: crate::xa::Upsert::Blind,
+            diff_lock: false,
             goes_on: false,
             stats: Arc::default(),
         }

@@ -66,8 +66,8 @@ pub use failpoint::POINTS;
 pub use manager::{Opened, TransactionManager, Undertaking};
 pub use recovery::{Fate, Mode, Recovered, Selection, recover};
 pub use resource::{
-    Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution, ResourceManager, Vote, WriteSpec,
-    WriteStats,
+    Answer, Branch, Capability, Compared, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution,
+    ResourceManager, Upsert, Versions, Vote, WriteSpec, WriteStats,
 };
 pub use run::Run;
 pub use state::{Action, Event, State};

@@ -1,6 +1,7 @@
 //! A database as an XA resource manager.
 
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -79,6 +80,29 @@ impl OnConflict {
     }
 }
 
+/// How a row whose key is in the table already is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Upsert {
+    /// By difference where few rows change, else blindly.
+    #[default]
+    Auto,
+    /// Whatever is there.
+    Blind,
+    /// By difference: the rows that are there are read, and those that are equal are left alone.
+    Diff,
+}
+
+impl Upsert {
+    /// The word in options and plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Blind => "blind",
+            Self::Diff => "diff",
+        }
+    }
+}
+
 /// What is written, where and how.
 #[derive(Debug, Clone)]
 pub struct WriteSpec {
@@ -92,6 +116,10 @@ pub struct WriteSpec {
     pub on_conflict: OnConflict,
     /// The columns of that key; empty under [`OnConflict::Error`].
     pub key: Vec<String>,
+    /// How rows that are there are updated.
+    pub upsert: Upsert,
+    /// Whether rows that are compared are locked until the end of the transaction.
+    pub diff_lock: bool,
     /// How the branch is to end.
     pub protocol: Protocol,
     /// Whether another epoch may follow, which can use the branch's connection.
@@ -108,9 +136,62 @@ pub struct WriteStats {
     encode_nanos: AtomicU64,
     send_nanos: AtomicU64,
     commit_nanos: AtomicU64,
+    compare_nanos: AtomicU64,
+    inserted: AtomicU64,
+    updated: AtomicU64,
+    unchanged: AtomicU64,
+    superseded: AtomicU64,
+}
+
+/// What comparing rows with those that are there has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// Rows whose key was not there.
+    pub inserted: u64,
+    /// Rows that were there with other values.
+    pub updated: u64,
+    /// Rows that were there as they are.
+    pub unchanged: u64,
+    /// Rows that a later one with their key came after.
+    pub superseded: u64,
+}
+
+impl Compared {
+    /// How many rows were compared.
+    pub fn rows(&self) -> u64 {
+        self.inserted + self.updated + self.unchanged + self.superseded
+    }
 }
 
 impl WriteStats {
+    /// Counts time spent waiting for rows that are there, and comparing them.
+    pub fn add_compare(&self, time: Duration) {
+        self.compare_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Counts rows that were compared with those that are there.
+    pub fn add_compared(&self, compared: Compared) {
+        self.inserted.fetch_add(compared.inserted, Relaxed);
+        self.updated.fetch_add(compared.updated, Relaxed);
+        self.unchanged.fetch_add(compared.unchanged, Relaxed);
+        self.superseded.fetch_add(compared.superseded, Relaxed);
+    }
+
+    /// What comparing has found, in all attempts together.
+    pub fn compared(&self) -> Compared {
+        Compared {
+            inserted: self.inserted.load(Relaxed),
+            updated: self.updated.load(Relaxed),
+            unchanged: self.unchanged.load(Relaxed),
+            superseded: self.superseded.load(Relaxed),
+        }
+    }
+
+    /// Time spent waiting for rows that are there, and comparing them.
+    pub fn compare_time(&self) -> Duration {
+        Duration::from_nanos(self.compare_nanos.load(Relaxed))
+    }
+
     /// Counts rows, and bytes of their values, that were handed to the database.
     pub fn add_sent(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Relaxed);
@@ -226,6 +307,20 @@ pub trait ResourceManager: Debug + Send + Sync {
     fn decision_log(&self) -> Arc<dyn DecisionLog>;
 }
 
+/// Rows as they are to be, and as they are: in columns that are equal only where the database would store the same.
+#[derive(Debug)]
+pub struct Versions {
+    /// The rows that are to be written, in their order.
+    pub new: RecordBatch,
+    /// Rows of the table, in any order: those with one of their keys that could be read, and perhaps others.
+    pub old: RecordBatch,
+    /// The columns of the key; keys that are equal to the database are equal in them.
+    pub key: Vec<usize>,
+}
+
+/// Rows on their way; `None` where they hold what cannot be read, and all are to be written.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Option<Versions>>> + Send>>;
+
 /// One connection's open transaction. Every terminal step consumes it; dropping it rolls back.
 #[async_trait]
 pub trait Branch: Send {
@@ -234,6 +329,15 @@ pub trait Branch: Send {
     ///
     /// Cancel safety: a cancelled call has taken the batch or has not; roll back.
     async fn write(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// Asks for the rows that are in the table with the keys of these, after everything that was taken and asked for
+    /// before; `None` where they cannot be compared, and all are to be written. The answer comes while others are asked
+    /// for; what is taken waits for it.
+    ///
+    /// Cancel safety: roll back after a cancelled call.
+    async fn ask(&mut self, _: &RecordBatch) -> Result<Option<Answer>> {
+        Ok(None)
+    }
 
     /// Waits until what was taken is in the database, as far as it can be before the commit: what takes long is done
     /// where it can still be stopped. No batch can be taken after it.

@@ -59,6 +59,8 @@ async fn a_branch_that_refused_a_row_cannot_be_committed() {
         on_conflict: OnConflict::Error,
         key: vec![],
         protocol: Protocol::OnePhase,
+        upsert: datafusion_landfall::xa::Upsert::Blind,
+        diff_lock: false,
         goes_on: false,
         stats: Arc::default(),
     };

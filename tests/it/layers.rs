@@ -48,6 +48,15 @@ fn check(file: &Path, module: &str, arrows: &mut Vec<String>) -> usize {
     seen
 }
 
+fn check_folder(folder: &Path, module: &str, arrows: &mut Vec<String>) -> usize {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let seen = files.map(|file| match file.is_dir() {
+        true => check_folder(&file, module, arrows),
+        false => check(&file, module, arrows),
+    });
+    seen.sum()
+}
+
 #[test]
 fn no_module_uses_a_higher_one() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -56,9 +65,7 @@ fn no_module_uses_a_higher_one() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() && name != "bin" {
-            for file in std::fs::read_dir(&path).unwrap() {
-                seen += check(&file.unwrap().path(), &name, &mut arrows);
-            }
+            seen += check_folder(&path, &name, &mut arrows);
         } else if path.is_file() && name != "lib" {
             seen += check(&path, &name, &mut arrows);
         }

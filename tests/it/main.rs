@@ -19,3 +19,4 @@ mod program;
 mod pushdown;
 mod simulation;
 mod types;
+mod upsert;

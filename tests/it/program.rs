@@ -79,6 +79,20 @@ fn what_is_written_is_said_beside_the_rows_of_a_program() {
 }
 
 #[test]
+fn what_became_of_compared_rows_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "VALUES (1, 'a'), (2, 'b'), (3, 'c'), (3, 'd')";
+    let sql = format!(
+        "CREATE EXTERNAL TABLE t (a INT PRIMARY KEY, b VARCHAR) STORED AS SQLITE LOCATION 't.db' \
+         OPTIONS ('on_conflict' 'update', 'upsert' 'diff'); INSERT INTO t VALUES (1, 'a'), (2, 'old'); \
+         INSERT INTO t {rows}; EXPLAIN ANALYZE INSERT INTO t {rows}"
+    );
+    let (out, _) = texts(&run(folder.path(), &["sql", "-c", &sql]));
+    let said = " (1 inserted, 1 updated, 1 unchanged, 1 followed by a later row with the same key)";
+    says(&out, &["4 rows written in", said, "upsert=diff", "unchanged=3", "superseded=1", "updated=0"]);
+}
+
+#[test]
 fn an_error_is_one_message_and_status_1() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["sql", "-c", "SELECT 1; SELECT * FROM nowhere; SELECT 'not run'"]);

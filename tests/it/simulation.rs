@@ -141,6 +141,8 @@ impl World {
                     on_conflict: OnConflict::Error,
                     key: vec![],
                     protocol,
+                    upsert: datafusion_landfall::xa::Upsert::Blind,
+                    diff_lock: false,
                     goes_on: false,
                     stats: Arc::default(),
                 };

@@ -407,6 +407,8 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
             on_conflict: OnConflict::Error,
             key: vec![],
             protocol: Protocol::TwoPhase,
+            upsert: datafusion_landfall::xa::Upsert::Blind,
+            diff_lock: false,
             goes_on: false,
             stats: Default::default(),
         };

@@ -1,0 +1,134 @@
+//! The rows that are in a table, beside rows that are to be written: both in the types that the table is read as, each
+//! of whose values means one of the server's.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Params, Row};
+
+use super::catalog::relation;
+use super::decode::decode;
+use super::encode::Encoder;
+use super::fields::{Frame, Rows, Style};
+use super::statements::select;
+use super::types::ServerType;
+use super::{Connection, MySql};
+use crate::columnar::Conform;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{EncodedRows, Found, Question, Table, Targets, diff, in_range, quote};
+use crate::xa::WriteSpec;
+
+/// Bytes of a statement: the server plans for longer lists of keys by reading the whole table.
+const STATEMENT_BYTES: usize = 64 * 1024;
+
+/// Bytes of texts and blobs that are read for one comparison, at most: what comes behind them is written as if it were
+/// new.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// How the rows that are there are asked for.
+#[derive(Debug)]
+pub(super) struct Present {
+    schema: SchemaRef,
+    conforms: Vec<Conform>,
+    select: String,
+    key: Vec<(usize, String)>,
+    lock: &'static str,
+    frame: Arc<Frame>,
+}
+
+impl Present {
+    /// How a write's are; `None` where it is blind. Who may upsert may read: new values count as read.
+    ///
+    /// # Errors
+    /// `Schema` where the user asked for it and it cannot be.
+    pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
+        let relation = relation(table)?;
+        diff(table, spec, relation.watched, || {
+            let index = |name: &String| {
+                let found = table.columns.iter().position(|column| column.name == *name);
+                found.ok_or_else(|| format!("column \"{name}\" is not there"))
+            };
+            let names = spec.columns.fields().iter().map(|field| field.name());
+            let projection = names.map(index).collect::<Result<Vec<_>, _>>()?;
+            let fields: Vec<_> = projection.iter().map(|index| table.schema().field(*index).clone()).collect();
+            let conforms = spec.columns.fields().iter().zip(&fields).map(|(from, to)| {
+                Conform::try_new(from.data_type(), to.data_type())
+                    .ok_or_else(|| format!("column \"{}\" is read as {}", to.name(), to.data_type()))
+            });
+            let conforms = conforms.collect::<Result<_, _>>()?;
+            let select = select(table, &projection, "").map_err(|error| error.to_string())?;
+            let position = |name: &String| spec.columns.index_of(name).map_err(|error| error.to_string());
+            let key = spec.key.iter().map(|name| Ok((position(name)?, name.clone())));
+            let key = key.collect::<Result<Vec<_>, String>>()?;
+            let names = key.iter().map(|(_, name)| quote(name)).collect::<Vec<_>>().join(", ");
+            let lock = if spec.diff_lock { " FOR UPDATE" } else { "" };
+            let most = relation.server.max_allowed_packet.saturating_sub(1_024);
+            let (head, tail) = (format!("{select} WHERE ({names}) IN ("), format!("){lock}"));
+            let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(STATEMENT_BYTES), most };
+            Ok(Self { schema: Arc::new(Schema::new(fields)), conforms, select, key, lock, frame: Arc::new(frame) })
+        })
+    }
+
+    /// How the rows with the keys of these are asked for.
+    pub(super) fn question(&self, keys: &Targets<Encoder>, rows: &RecordBatch) -> Option<Question> {
+        let columns = self.conforms.iter().zip(rows.columns()).map(|(conform, column)| conform.apply(column).ok());
+        let new = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Option<_>>()?).ok()?;
+        let names: Vec<String> = self.key.iter().map(|(_, name)| name.clone()).collect();
+        let statements = match in_range(rows, &names) {
+            Some(range) => vec![format!("{} WHERE {range}{}", self.select, self.lock).into_bytes()],
+            None => {
+                let positions: Vec<_> = self.key.iter().map(|(position, _)| *position).collect();
+                let columns = keys.try_encode(&rows.project(&positions).ok()?, Encoder::encode)?;
+                let mut rows = Rows::new(Arc::clone(&self.frame), columns, rows.num_rows());
+                let mut statements = Vec::new();
+                let mut statement = Vec::new();
+                while rows.write(&mut statement).ok()?.is_some() {
+                    // The client would take a later : for one of its own parameters.
+                    if statement.contains(&b'\\') {
+                        return None;
+                    }
+                    statements.push(std::mem::take(&mut statement));
+                }
+                statements
+            }
+        };
+        Some(Question { new, key: self.key.iter().map(|(position, _)| *position).collect(), statements })
+    }
+}
+
+/// The rows that statements bring.
+pub(super) async fn read(
+    database: &MySql,
+    connection: &mut Connection,
+    columns: Arc<[ServerType]>,
+    statements: Vec<Vec<u8>>,
+    schema: SchemaRef,
+) -> Result<Found> {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for statement in statements {
+        let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;
+        let found = connection.conn.exec_iter(statement, Params::Empty).await;
+        let mut found = found.map_err(|error| database.error(error))?;
+        while let Some(row) = found.next().await.map_err(|error| database.error(error))? {
+            let row: Row = row;
+            bytes += super::scan::size(&row);
+            if bytes <= MAX_BYTES {
+                rows.push(row);
+            }
+        }
+    }
+    Ok(Box::new(move || {
+        let numbered = columns.iter().zip(schema.fields()).enumerate();
+        let arrays = numbered.map(|(index, (server, field))| decode(&rows, index, server, field.data_type()));
+        match arrays.collect::<Result<Vec<ArrayRef>>>() {
+            Ok(arrays) => {
+                RecordBatch::try_new(schema, arrays).map(Some).map_err(|error| Error::internal(error.to_string()))
+            }
+            // A value that cannot be read can be overwritten.
+            Err(error) if error.kind() == ErrorKind::Decode => Ok(None),
+            Err(error) => Err(error),
+        }
+    }))
+}

@@ -1,0 +1,420 @@
+//! Upserts by difference: the rows that are in the table are read and compared with those that are to be written, and
+//! only what is new or has changed is written. What is written goes the same way as without: nothing depends on a row
+//! having been found, but that one that was found equal is left alone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::error::ArrowError;
+
+use crate::columnar::compare::{Zeros, changed};
+use crate::columnar::{Alignment, KeyForm, Keys, LastRows, Seen, batch_bytes};
+use crate::error::{Error, Result};
+use crate::xa::{Answer, Branch, Compared, OnConflict, Upsert, Versions, WriteSpec, WriteStats};
+
+/// Rows that are compared at once, at most: the server is asked once for all of them.
+const WINDOW_ROWS: usize = 32_768;
+
+/// Bytes of them, at most.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Rows that are compared to see whether it pays.
+const PROBE_ROWS: usize = 8_192;
+
+/// Rows that are not worth a question.
+const FEW_ROWS: usize = 256;
+
+/// Bytes of rows that are kept until they are written together: what is read next waits until they are in the table.
+const HELD_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What it costs to compare a row, as a part of what it costs to write one, until both are measured.
+const USUAL_COST: f64 = 0.3;
+
+/// Rows of which both costs are known.
+const MEASURED_ROWS: u64 = 16_384;
+
+/// Rows that are written blindly before it is tried again, the first time; then twice as many.
+const PAUSE_ROWS: u64 = 512 * 1024;
+
+/// As many at most.
+const LONGEST_PAUSE: u64 = 16 * PAUSE_ROWS;
+
+/// Whether rows are compared: what all writers of a table, in all epochs of a write, have found.
+#[derive(Debug)]
+pub(super) struct Policy {
+    is_fixed: bool,
+    /// Whether it paid when it was tried last.
+    pays: AtomicBool,
+    /// Rows that are to be written blindly.
+    blind: AtomicU64,
+    pause: AtomicU64,
+}
+
+impl Policy {
+    /// What a write begins with; `None` where nothing is compared.
+    pub(super) fn of(spec: &WriteSpec) -> Option<Self> {
+        let is_fixed = match (spec.on_conflict, spec.upsert) {
+            (OnConflict::Error | OnConflict::Ignore, _) | (_, Upsert::Blind) => return None,
+            (_, upsert) => upsert == Upsert::Diff,
+        };
+        let (blind, pause) = (AtomicU64::new(0), AtomicU64::new(PAUSE_ROWS));
+        Some(Self { is_fixed, pays: AtomicBool::new(is_fixed), blind, pause })
+    }
+
+    /// Whether the next rows are compared.
+    fn compares(&self, rows: usize) -> bool {
+        let take = |left: u64| left.checked_sub(1).map(|_| left.saturating_sub(rows as u64));
+        self.blind.fetch_update(Relaxed, Relaxed, take).is_err()
+    }
+
+    /// Whether it paid when it was tried last.
+    fn pays(&self) -> bool {
+        self.pays.load(Relaxed)
+    }
+
+    /// Rows that are compared at once.
+    fn window(&self) -> usize {
+        if self.pays() { WINDOW_ROWS } else { PROBE_ROWS }
+    }
+
+    /// Whether so few rows are worth it.
+    fn is_worth(&self, rows: usize) -> bool {
+        self.is_fixed || rows >= FEW_ROWS
+    }
+
+    /// Notes how many of some rows are to be written: it pays where comparing all of them takes less time than writing
+    /// the others would.
+    fn note(&self, rows: usize, written: usize, stats: &WriteStats) {
+        if self.is_fixed {
+            return;
+        }
+        let pays = written as f64 + cost(stats) * rows as f64 <= rows as f64;
+        self.pays.store(pays, Relaxed);
+        if pays {
+            self.pause.store(PAUSE_ROWS, Relaxed);
+        } else {
+            let pause = self.pause.load(Relaxed);
+            self.pause.store((2 * pause).min(LONGEST_PAUSE), Relaxed);
+            self.blind.store(pause, Relaxed);
+        }
+    }
+}
+
+/// What it costs to compare a row, as a part of what it costs to write one.
+fn cost(stats: &WriteStats) -> f64 {
+    let (compared, written) = (stats.compared().rows(), stats.rows());
+    if compared.min(written) < MEASURED_ROWS {
+        return USUAL_COST;
+    }
+    let of_a_row = |time: Duration, rows: u64| time.as_secs_f64() / rows as f64;
+    of_a_row(stats.compare_time(), compared) / of_a_row(stats.send_time(), written)
+}
+
+/// The rows of one branch on their way to it.
+pub(super) struct Differ {
+    policy: Option<Arc<Policy>>,
+    stats: Arc<WriteStats>,
+    window: Vec<RecordBatch>,
+    window_rows: usize,
+    window_bytes: u64,
+    asked: Option<Asked>,
+    held: Held,
+    form: Option<KeyForm>,
+    sent: Sent,
+}
+
+/// Rows whose counterparts are on their way: they are read while the next rows come, and the ones before are compared.
+struct Asked {
+    rows: RecordBatch,
+    answer: Answer,
+}
+
+/// Rows that are to be written: what the table has of their keys is not what it will have.
+#[derive(Debug, Default)]
+struct Held {
+    batches: Vec<RecordBatch>,
+    bytes: u64,
+    keys: Seen,
+    /// Whether there are rows among them whose keys are not.
+    has_others: bool,
+}
+
+impl Held {
+    fn add(&mut self, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            self.bytes += batch_bytes(&batch);
+            self.batches.push(batch);
+        }
+    }
+}
+
+impl fmt::Debug for Differ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Differ({} rows wait, {:?})", self.window_rows, self.held)
+    }
+}
+
+impl Differ {
+    pub(super) fn new(policy: Option<Arc<Policy>>, stats: Arc<WriteStats>) -> Self {
+        Self {
+            policy,
+            stats,
+            window: Vec::new(),
+            window_rows: 0,
+            window_bytes: 0,
+            asked: None,
+            held: Held::default(),
+            form: None,
+            sent: Sent::default(),
+        }
+    }
+
+    /// Writes rows, or keeps them until more have come.
+    pub(super) async fn write(&mut self, branch: &mut dyn Branch, batch: RecordBatch) -> Result<()> {
+        let Some(policy) = self.policy.clone() else { return branch.write(batch).await };
+        let mut next = 0;
+        while next < batch.num_rows() {
+            let rest = batch.slice(next, batch.num_rows() - next);
+            if !policy.compares(rest.num_rows()) {
+                self.ask(branch, &policy).await?;
+                return self.write_blindly(branch, &policy, rest).await;
+            }
+            let room = policy.window().saturating_sub(self.window_rows).max(1);
+            let slice = rest.slice(0, room.min(rest.num_rows()));
+            next += slice.num_rows();
+            self.window_rows += slice.num_rows();
+            self.window_bytes += batch_bytes(&slice);
+            self.window.push(slice);
+            if self.window_rows >= policy.window() || self.window_bytes >= WINDOW_BYTES {
+                self.ask(branch, &policy).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept.
+    pub(super) async fn flush(&mut self, branch: &mut dyn Branch) -> Result<()> {
+        if let Some(policy) = self.policy.clone() {
+            self.ask(branch, &policy).await?;
+            self.release(branch, &policy).await?;
+        }
+        Ok(())
+    }
+
+    /// The writer's row, counted from 1, that a row of the branch is.
+    pub(super) fn place(&self, row: u64) -> u64 {
+        self.sent.place(row)
+    }
+
+    /// Asks for the counterparts of the rows that have come, and compares those that were asked for before.
+    async fn ask(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
+        let Some(first) = self.window.first() else { return Ok(()) };
+        let rows = match self.window.as_slice() {
+            [only] => only.clone(),
+            several => concat_batches(&first.schema(), several).map_err(failed)?,
+        };
+        self.window.clear();
+        (self.window_rows, self.window_bytes) = (0, 0);
+        if !policy.is_worth(rows.num_rows()) {
+            return self.write_blindly(branch, policy, rows).await;
+        }
+        let began = Instant::now();
+        let answer = branch.ask(&rows).await?;
+        self.stats.add_compare(began.elapsed());
+        self.compare(policy).await?;
+        let Some(answer) = answer else {
+            policy.note(rows.num_rows(), rows.num_rows(), &self.stats);
+            return self.write_blindly(branch, policy, rows).await;
+        };
+        self.asked = Some(Asked { rows, answer });
+        if !policy.pays() {
+            self.compare(policy).await?;
+        }
+        match self.held.bytes >= HELD_BYTES {
+            true => self.release(branch, policy).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn write_blindly(&mut self, branch: &mut dyn Branch, policy: &Policy, rows: RecordBatch) -> Result<()> {
+        self.release(branch, policy).await?;
+        self.sent.add(rows.num_rows(), None);
+        branch.write(rows).await
+    }
+
+    /// Compares the rows that were asked for; those that are to be written are held, in their order.
+    async fn compare(&mut self, policy: &Policy) -> Result<()> {
+        let Some(Asked { rows, answer }) = self.asked.take() else { return Ok(()) };
+        let began = Instant::now();
+        let differing = match answer.await? {
+            Some(versions) if !self.held.has_others => self.differing(&versions)?,
+            _ => None,
+        };
+        match differing {
+            Some((is_written, compared)) => {
+                let written = BooleanArray::new(is_written.clone(), None);
+                self.held.add(filter_record_batch(&rows, &written).map_err(failed)?);
+                self.stats.add_compared(compared);
+                self.stats.add_compare(began.elapsed());
+                policy.note(rows.num_rows(), is_written.count_set_bits(), &self.stats);
+                self.sent.add(rows.num_rows(), Some(is_written));
+            }
+            None => {
+                policy.note(rows.num_rows(), rows.num_rows(), &self.stats);
+                self.sent.add(rows.num_rows(), None);
+                self.held.has_others = true;
+                self.held.add(rows);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what is to be written: what is asked for from now on has it.
+    async fn release(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
+        self.compare(policy).await?;
+        for batch in std::mem::take(&mut self.held).batches {
+            branch.write(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Which rows are to be written; `None` where a key has NULL, which is for the branch to refuse.
+    fn differing(&mut self, versions: &Versions) -> Result<Option<(BooleanBuffer, Compared)>> {
+        let Versions { new, old, key } = versions;
+        let of = |batch: &RecordBatch| -> Vec<ArrayRef> {
+            key.iter().map(|index| ArrayRef::clone(batch.column(*index))).collect()
+        };
+        let (new_key, old_key) = (of(new), of(old));
+        if new_key.iter().chain(&old_key).any(|column| column.logical_null_count() > 0) {
+            return Ok(None);
+        }
+        let form = match self.form.take() {
+            Some(form) => form,
+            None => KeyForm::try_new(new_key.iter().map(|column| column.data_type()))?,
+        };
+        let (new_keys, old_keys) = (form.keys(&new_key)?, form.keys(&old_key)?);
+        self.form = Some(form);
+
+        let (last, superseded) = LastRows::of(&new_keys);
+        let there = Alignment::of(&last, new.num_rows(), &old_keys);
+        let old = old.columns().iter().map(|column| there.apply(column)).collect::<Result<Vec<_>>>()?;
+        let differ = changed(new.columns(), &old, new.num_rows(), Zeros::Differ)?;
+        let is_last = superseded.map_or_else(|| BooleanBuffer::new_set(new.num_rows()), |bits| !&bits);
+        let found = there.found();
+        let is_new = &!&found & &is_last;
+        let mut is_updated = &(&differ & &found) & &is_last;
+        if !self.held.keys.is_empty() {
+            is_updated = &is_updated | &(&(&self.are_seen(&new_keys) & &found) & &is_last);
+        }
+        let is_written = &is_new | &is_updated;
+        is_written.set_indices().for_each(|row| self.held.keys.insert(&new_keys, row));
+        let (inserted, updated) = (is_new.count_set_bits() as u64, is_updated.count_set_bits() as u64);
+        let superseded = (new.num_rows() - is_last.count_set_bits()) as u64;
+        let unchanged = new.num_rows() as u64 - inserted - updated - superseded;
+        Ok(Some((is_written, Compared { inserted, updated, unchanged, superseded })))
+    }
+
+    fn are_seen(&self, keys: &Keys) -> BooleanBuffer {
+        let mut seen = BooleanBufferBuilder::new(keys.len());
+        (0..keys.len()).for_each(|row| seen.append(self.held.keys.contains(keys, row)));
+        seen.finish()
+    }
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::internal(format!("choosing rows: {error}"))
+}
+
+/// Which rows of a writer went to its branch.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Rows of the branch, and of the writer.
+    rows: (u64, u64),
+    /// The rows of both before some of them, and which of these went, where not all did.
+    parts: Vec<(u64, u64, Option<BooleanBuffer>)>,
+}
+
+impl Sent {
+    fn add(&mut self, rows: usize, which: Option<BooleanBuffer>) {
+        let sent = which.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+        let goes_on = which.is_none()
+            && self
+                .parts
+                .last()
+                .is_some_and(|(first, before, which)| which.is_none() && self.rows.0 - first == self.rows.1 - before);
+        if !goes_on && sent > 0 {
+            self.parts.push((self.rows.0, self.rows.1, which));
+        }
+        self.rows = (self.rows.0 + sent as u64, self.rows.1 + rows as u64);
+    }
+
+    fn place(&self, row: u64) -> u64 {
+        let at = self.parts.partition_point(|(first, ..)| *first < row);
+        match at.checked_sub(1).map(|at| &self.parts[at]) {
+            Some((first, before, None)) => before + row - first,
+            Some((first, before, Some(which))) => {
+                let place = which.set_indices().nth((row - first - 1) as usize);
+                place.map_or(row, |place| before + place as u64 + 1)
+            }
+            None => row,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_branch_are_those_of_its_writer() {
+        let mut sent = Sent::default();
+        sent.add(3, None);
+        sent.add(4, Some(BooleanBuffer::from(vec![false, true, false, true])));
+        sent.add(2, Some(BooleanBuffer::from(vec![false, false])));
+        sent.add(2, None);
+        sent.add(1, Some(BooleanBuffer::from(vec![false])));
+        sent.add(2, None);
+        sent.add(2, None);
+        let places: Vec<_> = (1..=11).map(|row| sent.place(row)).collect();
+        assert_eq!(places, [1, 2, 3, 5, 7, 10, 11, 13, 14, 15, 16]);
+        assert_eq!(sent.parts.len(), 4);
+    }
+
+    #[test]
+    fn what_does_not_pay_is_tried_again_less_and_less() {
+        let policy = Policy {
+            is_fixed: false,
+            pays: AtomicBool::new(false),
+            blind: AtomicU64::new(0),
+            pause: AtomicU64::new(PAUSE_ROWS),
+        };
+        let stats = WriteStats::default();
+        let note = |rows: usize, written: usize| policy.note(rows, written, &stats);
+        let blind_rows = || (0..).take_while(|_| !policy.compares(8_192)).count() as u64 * 8_192;
+        assert_eq!((blind_rows(), policy.window()), (0, PROBE_ROWS));
+        note(PROBE_ROWS, PROBE_ROWS);
+        assert_eq!(blind_rows(), PAUSE_ROWS);
+        note(PROBE_ROWS, PROBE_ROWS * 71 / 100);
+        assert_eq!((blind_rows(), policy.window()), (2 * PAUSE_ROWS, PROBE_ROWS));
+        note(PROBE_ROWS, PROBE_ROWS / 2);
+        assert_eq!((blind_rows(), policy.window()), (0, WINDOW_ROWS));
+        note(WINDOW_ROWS, WINDOW_ROWS);
+        assert_eq!(blind_rows(), PAUSE_ROWS);
+
+        // As it is measured: here comparing takes two thirds of the time of writing.
+        stats.add_compared(Compared { unchanged: 20_000, ..Compared::default() });
+        stats.add_compare(Duration::from_millis(20));
+        stats.add_sent(40_000, 0);
+        stats.add_send(Duration::from_millis(60));
+        note(WINDOW_ROWS, WINDOW_ROWS / 2);
+        assert_eq!(blind_rows(), 2 * PAUSE_ROWS);
+        note(WINDOW_ROWS, WINDOW_ROWS / 4);
+        assert_eq!(blind_rows(), 0);
+    }
+}

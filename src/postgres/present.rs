@@ -1,0 +1,236 @@
+//! The rows that are in a table, beside rows that are to be written: both in the bytes of COPY BINARY, which are equal
+//! only where the server would store the same.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewBuilder, NullBufferBuilder, PrimitiveArray, RecordBatch,
+};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use futures::TryStreamExt;
+use sqlx::postgres::PgConnection;
+
+use super::Postgres;
+use super::catalog::{quote_literal, relation, server_type};
+use super::cells::{self, HEADER};
+use super::encode::{Encoder, Form};
+use super::rows::{Rows, Values};
+use super::types::Kind;
+use crate::columnar::{plain, recode, to_text};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Found, Question, Table, Targets, diff, in_range, quote};
+use crate::xa::WriteSpec;
+
+/// Bytes of rows that are read for one comparison, at most: what comes behind them is written as if it were new.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// How the rows that are there are asked for.
+#[derive(Debug)]
+pub(super) struct Present {
+    schema: SchemaRef,
+    columns: String,
+    table: String,
+    key: Vec<KeyColumn>,
+    is_integer: bool,
+    lock: bool,
+}
+
+#[derive(Debug)]
+struct KeyColumn {
+    index: usize,
+    name: String,
+    sql_type: String,
+}
+
+impl KeyColumn {
+    /// Its values in rows, as an array; `None` where they have no text.
+    fn list(&self, rows: &RecordBatch) -> Option<String> {
+        Some(format!("{}::{}[]", list(rows.column(self.index))?, self.sql_type))
+    }
+}
+
+impl Present {
+    /// How a write's are; `None` where it is blind. Who may upsert may read: what ON CONFLICT sets counts as read.
+    ///
+    /// # Errors
+    /// `Schema` where the user asked for it and it cannot be.
+    pub(super) fn of(table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Option<Self>> {
+        let watched = relation(table)?.watched;
+        diff(table, spec, watched, || {
+            let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
+            let texts = targets.encoders().zip(&names).find(|(encoder, _)| encoder.form() == Form::Text);
+            if let Some((_, name)) = texts {
+                return Err(format!("column \"{name}\" is written as text"));
+            }
+            let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"));
+            let fields = names.iter().map(|name| {
+                let server = server_type(described(name)?).map_err(|error| error.to_string())?;
+                Ok(Field::new(*name, wire_type(&server.kind), true))
+            });
+            let schema = Arc::new(Schema::new(fields.collect::<Result<Vec<_>, String>>()?));
+            let key = spec.key.iter().map(|name| {
+                let column = described(name)?;
+                let index = schema.index_of(name).map_err(|error| error.to_string())?;
+                Ok(KeyColumn { index, name: name.clone(), sql_type: column.sql_type.clone() })
+            });
+            let key = key.collect::<Result<Vec<_>, String>>()?;
+            let is_integer = |name: &String| {
+                let server = table.column(name).and_then(|column| server_type(column).ok());
+                server.is_some_and(|server| matches!(server.kind, Kind::Int2 | Kind::Int4 | Kind::Int8))
+            };
+            let table = relation(table).map_err(|error| error.to_string())?.name.quoted();
+            let columns = names.iter().map(|name| format!("t.{}", quote(name))).collect::<Vec<_>>().join(", ");
+            let is_integer = spec.key.iter().all(is_integer);
+            Ok(Self { schema, columns, table, key, is_integer, lock: spec.diff_lock })
+        })
+    }
+
+    /// How the rows with the keys of these are asked for.
+    pub(super) fn question(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<Question> {
+        let cells = targets.try_encode(rows, Encoder::encode)?;
+        let (mut encoded, mut piece) = (cells::Rows::new(cells, rows.num_rows()), Vec::new());
+        let mut received = Rows::new(self.schema.fields().len());
+        received.push(HEADER).ok()?;
+        while encoded.write(&mut piece).is_some() {
+            received.push(&piece).ok()?;
+        }
+        let new = batch(received, &self.schema).ok()?;
+        let names: Vec<String> = self.key.iter().map(|column| column.name.clone()).collect();
+        let range = self.is_integer.then(|| in_range(rows, &names)).flatten();
+        let quoted: Vec<_> = self.key.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
+        let condition = match (range, self.key.as_slice()) {
+            (Some(range), _) => range,
+            (None, [only]) => format!("{} = ANY ({})", quoted[0], only.list(rows)?),
+            (None, several) => {
+                let lists = several.iter().map(|column| column.list(rows)).collect::<Option<Vec<_>>>()?;
+                format!("({}) IN (SELECT * FROM unnest({}))", quoted.join(", "), lists.join(", "))
+            }
+        };
+        // Rows are locked in the order of their keys: two who do so cannot wait for each other.
+        let lock = match self.lock {
+            true => format!(" ORDER BY {} FOR UPDATE OF t", quoted.join(", ")),
+            false => String::new(),
+        };
+        let query = format!("SELECT {} FROM {} AS t WHERE {condition}{lock}", self.columns, self.table);
+        let statements = vec![format!("COPY ({query}) TO STDOUT (FORMAT BINARY)").into_bytes()];
+        Some(Question { new, key: self.key.iter().map(|column| column.index).collect(), statements })
+    }
+}
+
+/// The rows that statements bring.
+pub(super) async fn read(
+    database: &Postgres,
+    connection: &mut PgConnection,
+    statements: Vec<Vec<u8>>,
+    schema: SchemaRef,
+) -> Result<Found> {
+    let mut rows = Rows::new(schema.fields().len());
+    for statement in statements {
+        let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;
+        let mut messages = connection.copy_out_raw(&statement).await.map_err(|error| database.error(error))?;
+        while let Some(message) = messages.try_next().await.map_err(|error| database.error(error))? {
+            if rows.bytes() < MAX_BYTES {
+                rows.push(&message)?;
+            }
+        }
+    }
+    Ok(Box::new(move || batch(rows, &schema).map(Some)))
+}
+
+/// The type that holds the bytes of a field: an integer where they are as many as one has.
+fn wire_type(kind: &Kind) -> DataType {
+    match kind {
+        Kind::Bool => DataType::UInt8,
+        Kind::Int2 => DataType::UInt16,
+        Kind::Int4 | Kind::Oid | Kind::Float4 | Kind::Date => DataType::UInt32,
+        Kind::Int8 | Kind::Float8 | Kind::Time(_) | Kind::Timestamp(_) | Kind::TimestampTz(_) => DataType::UInt64,
+        _ => DataType::BinaryView,
+    }
+}
+
+fn batch(rows: Rows, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (bytes, columns) = rows.into_parts();
+    let bytes = Buffer::from_vec(bytes);
+    let arrays = schema.fields().iter().zip(&columns).map(|(field, fields)| {
+        let values = Values { bytes: &bytes, fields };
+        match field.data_type() {
+            DataType::UInt8 => integers::<UInt8Type, 1>(values, u8::from_be_bytes),
+            DataType::UInt16 => integers::<UInt16Type, 2>(values, u16::from_be_bytes),
+            DataType::UInt32 => integers::<UInt32Type, 4>(values, u32::from_be_bytes),
+            DataType::UInt64 => integers::<UInt64Type, 8>(values, u64::from_be_bytes),
+            _ => views(values, &bytes),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), arrays.collect::<Result<_>>()?)
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+fn integers<T: ArrowPrimitiveType, const N: usize>(
+    values: Values<'_>,
+    native: impl Fn([u8; N]) -> T::Native,
+) -> Result<ArrayRef> {
+    let mut natives = Vec::with_capacity(values.len());
+    let mut nulls = NullBufferBuilder::new(values.len());
+    for value in values.iter() {
+        match value {
+            None => {
+                natives.push(T::Native::default());
+                nulls.append_null();
+            }
+            Some(bytes) => {
+                let bytes = bytes.try_into();
+                natives.push(native(bytes.map_err(|_| Error::new(ErrorKind::Decode, "a value has another length"))?));
+                nulls.append_non_null();
+            }
+        }
+    }
+    Ok(Arc::new(PrimitiveArray::<T>::new(natives.into(), nulls.finish())))
+}
+
+/// Values as they lie in the buffer.
+fn views(values: Values<'_>, bytes: &Buffer) -> Result<ArrayRef> {
+    let mut views = BinaryViewBuilder::with_capacity(values.len());
+    let block = views.append_block(bytes.clone());
+    for field in values.fields {
+        match u32::try_from(field.length) {
+            Err(_) => views.append_null(),
+            Ok(length) => {
+                let appended = views.try_append_view(block, field.begin, length);
+                appended.map_err(|error| Error::internal(error.to_string()))?;
+            }
+        }
+    }
+    Ok(Arc::new(views.finish()))
+}
+
+/// Values as the literal of an array; `None` where they have no text.
+fn list(column: &ArrayRef) -> Option<String> {
+    let column = recode(column, plain(column.data_type())).ok()?;
+    let texts = match column.data_type() {
+        // The bytes of a UUID.
+        DataType::FixedSizeBinary(_) => {
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            column.as_fixed_size_binary().iter().map(|bytes| bytes.map(hex)).collect()
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => return None,
+        _ => to_text(&column).ok()?,
+    };
+    let mut list = String::with_capacity(texts.len() * 12);
+    list.push('{');
+    for (row, text) in texts.iter().enumerate() {
+        if row > 0 {
+            list.push(',');
+        }
+        list.push('"');
+        for character in text?.chars() {
+            if matches!(character, '"' | '\\') {
+                list.push('\\');
+            }
+            list.push(character);
+        }
+        list.push('"');
+    }
+    list.push('}');
+    Some(quote_literal(&list))
+}
