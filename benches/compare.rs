@@ -68,7 +68,7 @@ fn lineitem(texts: &DataType) -> Batches {
     };
     let (other, again) = (generated(), generated());
     let columns = other.columns().iter().enumerate().map(|(index, column)| -> ArrayRef {
-        let of_another = |row: usize| row % 100 == 0 && row / 100 % other.num_columns() == index;
+        let of_another = |row: usize| row.is_multiple_of(100) && row / 100 % other.num_columns() == index;
         let rows = (0..ROWS).map(|row| if of_another(row) { (row + 1) % ROWS } else { row });
         let taken = UInt32Array::from_iter_values(rows.map(|row| row as u32));
         let batch = RecordBatch::try_from_iter([("c", Arc::clone(column))]).expect("a column");
@@ -101,7 +101,7 @@ fn row_by_row((new, old): &Batches) -> BooleanBuffer {
 fn speed(criterion: &mut Criterion, name: &str) {
     const BAR: f64 = 8.0;
     let column = |shift: usize| -> ArrayRef {
-        let values = (0..ROWS).map(|row| row + usize::from(row % 100 == 0) * shift);
+        let values = (0..ROWS).map(|row| row + usize::from(row.is_multiple_of(100)) * shift);
         match name {
             "Int32" => Arc::new(Int32Array::from_iter_values(values.map(|value| value as i32))),
             "Int64" => Arc::new(Int64Array::from_iter_values(values.map(|value| value as i64))),

@@ -60,10 +60,9 @@ where
         if has_long
             && cfg!(target_endian = "little")
             && let Some((ours, theirs)) = same_but_for(&new_halves[rows.clone()], &old_halves[rows.clone()])
+            && new.data_buffers()[ours.0][ours.1] == old.data_buffers()[theirs.0][theirs.1]
         {
-            if new.data_buffers()[ours.0][ours.1] == old.data_buffers()[theirs.0][theirs.1] {
-                return 0;
-            }
+            return 0;
         }
         // The length and the first bytes, then the others of a short value: those of a long one are elsewhere.
         let (mut changed, mut long) = (0, 0);
