@@ -34,7 +34,7 @@ pub(super) struct Present {
     conforms: Vec<Conform>,
     select: String,
     key: Vec<(usize, String)>,
-    lock: &'static str,
+    lock: bool,
     frame: Arc<Frame>,
 }
 
@@ -67,7 +67,14 @@ impl Present {
             let most = relation.server.max_allowed_packet.saturating_sub(1_024);
             let (head, tail) = (format!("{select} WHERE ({names}) IN ("), format!("){lock}"));
             let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(STATEMENT_BYTES), most };
-            Ok(Self { schema: Arc::new(Schema::new(fields)), conforms, select, key, lock, frame: Arc::new(frame) })
+            Ok(Self {
+                schema: Arc::new(Schema::new(fields)),
+                conforms,
+                select,
+                key,
+                lock: spec.diff_lock,
+                frame: Arc::new(frame),
+            })
         })
     }
 
@@ -76,8 +83,10 @@ impl Present {
         let columns = self.conforms.iter().zip(rows.columns()).map(|(conform, column)| conform.apply(column).ok());
         let new = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Option<_>>()?).ok()?;
         let names: Vec<String> = self.key.iter().map(|(_, name)| name.clone()).collect();
-        let statements = match in_range(rows, &names) {
-            Some(range) => vec![format!("{} WHERE {range}{}", self.select, self.lock).into_bytes()],
+        // Others' rows between them are not to be locked.
+        let range = if self.lock { None } else { in_range(rows, &names) };
+        let statements = match range {
+            Some(range) => vec![format!("{} WHERE {range}", self.select).into_bytes()],
             None => {
                 let positions: Vec<_> = self.key.iter().map(|(position, _)| *position).collect();
                 let columns = keys.try_encode(&rows.project(&positions).ok()?, Encoder::encode)?;

@@ -97,7 +97,8 @@ impl Present {
         }
         let new = batch(received, &self.schema).ok()?;
         let names: Vec<String> = self.key.iter().map(|column| column.name.clone()).collect();
-        let range = self.is_integer.then(|| in_range(rows, &names)).flatten();
+        // Others' rows between them are not to be locked.
+        let range = (self.is_integer && !self.lock).then(|| in_range(rows, &names)).flatten();
         let quoted: Vec<_> = self.key.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
         let condition = match (range, self.key.as_slice()) {
             (Some(range), _) => range,

@@ -542,26 +542,47 @@ async fn a_value_of_every_type_is_found_equal_where_it_was_written() {
     .await;
 }
 
-#[tokio::test]
+/// Upserts an equal row, one that changes slowly and a new one; meanwhile another session tries the first, and a row that
+/// lies between them.
+async fn upsert_beside_another(context: &SessionContext, other: impl Fn(&str) -> bool) -> (Found, [bool; 2]) {
+    let insert = async { insert(context, "INSERT INTO t VALUES (1, 'same'), (2, 'new'), (4, 'new')").await };
+    let other = async {
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        ["1", "3"].map(|key| other(&format!("UPDATE t SET v = 'of another' WHERE k = {key}")))
+    };
+    let ((_, found), changed) = tokio::join!(insert, other);
+    (found, changed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_compared_are_locked_on_request() {
+    const ROWS: &str = "INSERT INTO t VALUES (1, 'same'), (2, 'old'), (3, 'of nobody')";
     for (options, locks) in [("", false), (", 'diff.lock' 'true'", true)] {
+        let options = format!("'on_conflict' 'update', 'upsert' 'diff'{options}");
         // The row that changes takes its time, after the comparison.
-        let server = Postgres::new(
-            "CREATE TABLE t (k bigint PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'same'), (2, 'old'); \
-             CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NEW; END'; \
-             CREATE TRIGGER wait BEFORE UPDATE ON t FOR EACH ROW WHEN (NEW.k = 2) EXECUTE FUNCTION wait()",
-        );
-        server.register("t", "", &format!("'on_conflict' 'update', 'upsert' 'diff'{options}")).await.unwrap();
-        let insert = async { insert(&server.context, "INSERT INTO t VALUES (1, 'same'), (2, 'new')").await };
-        let other = async {
-            tokio::time::sleep(std::time::Duration::from_millis(900)).await;
-            let update = "SET lock_timeout = '100ms'; UPDATE t SET v = 'of another' WHERE k = 1";
-            crate::postgres::psql(&server.schema, update)
+        let postgres = Postgres::new(&format!(
+            "CREATE TABLE t (k bigint PRIMARY KEY, v text); {ROWS}; \
+             CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); RETURN NEW; END'; \
+             CREATE TRIGGER wait BEFORE UPDATE ON t FOR EACH ROW WHEN (NEW.k = 2) EXECUTE FUNCTION wait()"
+        ));
+        postgres.register("t", "", &options).await.unwrap();
+        let other =
+            |sql: &str| crate::postgres::psql(&postgres.schema, &format!("SET lock_timeout = '100ms'; {sql}")).is_ok();
+        assert_eq!(upsert_beside_another(&postgres.context, other).await, (found(1, 1, 1, 0), [!locks, true]));
+        assert_eq!(postgres.rows("SELECT v FROM t WHERE k = 2"), ["new"]);
+
+        let mysql = MySql::new(&format!(
+            "CREATE TABLE t (k bigint PRIMARY KEY, v text); {ROWS}; CREATE TRIGGER wait BEFORE UPDATE ON t FOR EACH ROW \
+             SET @waited = IF(NEW.k = 2, sleep(4), 0)"
+        ));
+        mysql.register("t", "", &options).await.unwrap();
+        let url: url::Url = mysql.url().parse().unwrap();
+        let other = |sql: &str| {
+            let sql = format!("SET innodb_lock_wait_timeout = 1; {sql}");
+            crate::mysql::client(&url, &mysql.database, &sql).is_ok()
         };
-        let ((_, done), other) = tokio::join!(insert, other);
-        assert_eq!(done, found(0, 1, 1, 0));
-        assert_eq!(other.is_err(), locks, "{other:?}");
-        assert_eq!(server.rows("SELECT v FROM t WHERE k = 2"), ["new"]);
+        assert_eq!(upsert_beside_another(&mysql.context, other).await, (found(1, 1, 1, 0), [!locks, true]));
+        assert_eq!(mysql.rows("SELECT v FROM t WHERE k = 2"), ["new"]);
     }
 }
 
