@@ -5,11 +5,13 @@
 mod checkpoint;
 mod columnar_vs_row;
 mod compare;
+mod concurrency;
 mod encode;
 mod events;
 mod memory;
 mod mysql;
 mod pairs;
+mod pool;
 mod scan;
 mod server;
 mod transaction;
@@ -18,6 +20,9 @@ mod upsert;
 use std::cell::LazyCell;
 
 use criterion::Criterion;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
 
 fn main() {
     // Stopped at the end of this function, whatever happens.
@@ -31,6 +36,8 @@ fn main() {
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);
+    pool::benches(&mut criterion, &server);
+    concurrency::benches(&mut criterion);
     memory::benches(&mut criterion, &server);
     criterion.final_summary();
 }

@@ -1,14 +1,54 @@
-//! Peak memory of landing many rows, beside that of the idle program: the program is run, and asked afterwards.
+//! Peak memory of landing many rows, beside that of the idle program, which is run and asked afterwards; and how often
+//! memory is allocated for a batch.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput};
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
 
+use crate::events;
 use crate::server::LazyServer;
 
 const ROWS: u64 = 10_000_000;
-const BAR_MIB: f64 = 100.0;
+
+/// Above the idle program, at the server's full speed.
+const BAR_MIB: f64 = 32.0;
+
+/// Allocations for a batch of 8,192 rows, on its way from the stream to the socket.
+const BAR_ALLOCATIONS: f64 = 400.0;
+
+/// Counts allocations while it is asked to.
+pub struct Counting;
+
+static IS_COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is handed on to the system's allocator as it came.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if IS_COUNTING.load(Relaxed) {
+            ALLOCATIONS.fetch_add(1, Relaxed);
+        }
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if IS_COUNTING.load(Relaxed) {
+            ALLOCATIONS.fetch_add(1, Relaxed);
+        }
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     measure(criterion, "sqlite", &|| {
@@ -23,6 +63,58 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         server.execute("DROP TABLE bench_landing");
         peak
     });
+    allocations(criterion, server);
+}
+
+/// What one more batch allocates: twice as many batches, less as many.
+fn allocations(criterion: &mut Criterion, server: &LazyServer) {
+    const BATCHES: usize = 200;
+    let mut per_batch = Vec::new();
+    let mut group = criterion.benchmark_group("memory");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
+    group.bench_function("allocations", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let began = Instant::now();
+            for _ in 0..iterations {
+                let [some, twice] = [BATCHES, 2 * BATCHES].map(|batches| allocated(server, batches));
+                per_batch.push((twice as f64 - some as f64) / BATCHES as f64);
+            }
+            began.elapsed()
+        });
+    });
+    group.finish();
+    per_batch.sort_by(f64::total_cmp);
+    if let Some(median) = per_batch.get(per_batch.len() / 2) {
+        println!(
+            "memory/allocations: a batch of 8192 rows into PostgreSQL allocates {median:.0} times, with what DataFusion and the \
+             client allocate for it (bar {BAR_ALLOCATIONS:.0})"
+        );
+    }
+}
+
+/// Allocations of landing so many batches.
+fn allocated(server: &LazyServer, batches: usize) -> u64 {
+    server.execute("DROP TABLE IF EXISTS bench_landing; CREATE TABLE bench_landing (id BIGINT, user_id BIGINT, kind TEXT, amount FLOAT8, ts TIMESTAMP)");
+    let batch = events::batches(8_192).swap_remove(0);
+    let table = MemTable::try_new(batch.schema(), vec![vec![batch; batches]]).expect("a table in memory");
+    let counted = server.runtime.block_on(async {
+        let context = SessionContext::new();
+        datafusion_landfall::register(&context);
+        context.register_table("batches", Arc::new(table)).expect("a name");
+        let stored = format!(
+            "CREATE EXTERNAL TABLE events STORED AS POSTGRES LOCATION '{}' OPTIONS ('table' 'bench_landing', 'writers' '1')",
+            server.url
+        );
+        context.sql(&stored).await.expect("a table");
+        let plan = context.sql("INSERT INTO events SELECT * FROM batches").await.expect("a plan");
+        ALLOCATIONS.store(0, Relaxed);
+        IS_COUNTING.store(true, Relaxed);
+        plan.collect().await.expect("rows that land");
+        IS_COUNTING.store(false, Relaxed);
+        ALLOCATIONS.load(Relaxed)
+    });
+    server.execute("DROP TABLE bench_landing");
+    counted
 }
 
 fn measure(criterion: &mut Criterion, name: &str, land: &dyn Fn() -> f64) {

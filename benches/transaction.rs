@@ -178,7 +178,6 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
                 protocol: Protocol::TwoPhase,
                 upsert: datafusion_landfall::xa::Upsert::Blind,
                 diff_lock: false,
-                goes_on: false,
                 stats: Arc::default(),
             };
             let mut branch = postgres.start(&xid, &spec).await.expect("a branch");

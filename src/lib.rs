@@ -76,6 +76,13 @@
 //! | `flush.interval` | a time: 20ms, 1s | 100ms | how long a few rows wait for more, so that they are written together |
 //! | `retry.max` | 0 to 1000 | 3 | how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between |
 //! | `retry.backoff` | a time: 200ms, 1s | 1s | the pause before the first of them; it doubles with each, up to a minute |
+//! | `memory.limit` | a size: 16MB, 1GiB | 64MB | bytes of rows that a write holds at most, in whatever form; who brings more waits |
+//! | `pool.max` | 4 to 10000 | 32, more for more than 14 writers | connections to the database at most; a write takes two for each writer and two beside them |
+//! | `pool.min_idle` | 0 to 10000 | 0 | connections that are kept open while nobody uses them, from the first use on |
+//! | `pool.acquire_timeout` | a time: 500ms, 30s | 30s | how long to wait for a connection that is free, and for the server to answer a new one |
+//! | `pool.idle_timeout` | a time: 10s, 5m | 1m | how long a connection stays open that nobody uses |
+//! | `pool.idle_check` | a time: 0s, 1s, 30s | 1s | a connection that nobody used for longer is looked at before it is used again |
+//! | `pool.max_lifetime` | a time: 5m, 1h | 30m | the age at which a connection is not used again |
 //!
 //! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
 //!
@@ -150,6 +157,52 @@
 //! `retry.max` times in a row, where its input can be read again; without a checkpoint it begins anew. Whoever waits for
 //! another's lock is told so after `lock_timeout`, and does not try again.
 //!
+//! # What can be watched
+//!
+//! The metrics of all writes and pools go through the facade of the crate `metrics`, to whatever recorder the process
+//! has installed before its tables are registered; the program has one that Prometheus reads, under `landfall sql
+//! --metrics 127.0.0.1:9187`. `examples/monitoring` has alert rules and a dashboard. Times are in seconds.
+//!
+//! | metric | kind | labels | meaning |
+//! | --- | --- | --- | --- |
+//! | `landfall_rows_total` | counter | table | rows handed to the database |
+//! | `landfall_bytes_total` | counter | table | bytes of them, as they are encoded for the database |
+//! | `landfall_batches_total` | counter | table | batches that writers took from the stream |
+//! | `landfall_epochs_total` | counter | table | epochs that were begun |
+//! | `landfall_commits_total` | counter | table | epochs that were committed |
+//! | `landfall_aborts_total` | counter | table | epochs that were rolled back |
+//! | `landfall_retries_total` | counter | table | writes that were tried again after a failure |
+//! | `landfall_in_doubt` | gauge | table | epochs whose commit was sent and not answered, until their job is opened again by this process |
+//! | `landfall_phase_seconds` | histogram | table, phase | time that one step of a phase takes |
+//! | `landfall_epoch_seconds` | histogram | table | time from an epoch's first row to its commit |
+//! | `landfall_memory_bytes` | gauge | table | bytes of rows that are held |
+//! | `landfall_memory_limit_bytes` | gauge | table | bytes that may be held |
+//! | `landfall_pool_idle` | gauge | database | connections that wait to be used |
+//! | `landfall_pool_busy` | gauge | database | connections that are in use |
+//! | `landfall_pool_max` | gauge | database | connections that there can be |
+//! | `landfall_pool_waits_total` | counter | database | times that somebody waited for a connection to become free |
+//! | `landfall_pool_timeouts_total` | counter | database | times that none did within `pool.acquire_timeout` |
+//! | `landfall_pool_opened_total` | counter | database | connections that were opened |
+//! | `landfall_pool_acquire_seconds` | histogram | database | time until a connection was had, where it was not there at once |
+//!
+//! The label `phase` is `buffer` (a batch waits for its writer), `compare`, `encode`, `send`, `prepare`, `decide` or
+//! `commit`. `EXPLAIN ANALYZE INSERT …` shows the sums of one write.
+//!
+//! Each step is also a span of the crate `tracing`, at the level debug: write, open, start, connect, branch, prepare,
+//! decide, complete, commit. `landfall sql --trace` shows how long each took.
+//!
+//! # Connections and memory
+//!
+//! Connections come from a [pool](crate::pool) for each registered table and stay open for a minute (`pool.idle_timeout`) after
+//! they were used; one in which something may be open is closed, never lent again. `pool.max` bounds them: a write needs two
+//! for each writer and two beside them. Who finds all in use waits for `pool.acquire_timeout`, in turn, and is told then who
+//! has them.
+//!
+//! A write holds at most `memory.limit` bytes of rows, batches that wait and what is encoded together, each measured as
+//! it is, a slice as a slice: whoever brings more waits. What is needed to go on goes all the same: a batch that is larger
+//! than the limit, the buffers of a connection (1 MB or so), the rows that a comparison keeps (some 10 MB). The bytes are
+//! counted in the memory pool of the session, too, and the write fails where that has no room for a single batch.
+//!
 //! # Several writers, several databases
 //!
 //! For more than 65,536 rows that come fast, a plain table of PostgreSQL or MySQL gets several writers by itself, each a connection
@@ -222,15 +275,18 @@
     allow(dead_code, unused_imports, unused_variables)
 )]
 
+pub mod buffer;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod columnar;
 pub mod error;
 pub mod log;
+pub mod metrics;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 pub mod options;
 pub mod pipeline;
+pub mod pool;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod provider;

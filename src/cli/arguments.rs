@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -113,6 +114,11 @@ pub(super) struct RecoverArguments {
     pub(super) report: Report,
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+    found.ok_or_else(|| "give an address of this machine and a port, such as 127.0.0.1:9187".into())
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     crate::options::duration(text).ok_or_else(|| "give a time such as 0s, 30s, 5m or 2h".into())
 }
@@ -140,6 +146,14 @@ pub(super) struct SqlArguments {
     /// How the rows of a query are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
+
+    /// Serves metrics for Prometheus there while it runs, such as 127.0.0.1:9187; port 0 lets the system choose
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(super) metrics: Option<SocketAddr>,
+
+    /// Says on stderr how long each step of a write took: connecting, starting, preparing, deciding, committing
+    #[arg(long)]
+    pub(super) trace: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,12 +170,12 @@ fn help_after() -> String {
     let mut text = format!("{EXAMPLES}\nOptions of a table, OPTIONS ('key' 'value'):\n");
     for option in crate::options::OPTIONS {
         text += &format!(
-            "  {:<14} {}\n{:17}{} (default: {})\n",
+            "  {:<20} {}\n{:23}{} (default: {})\n",
             option.key, option.meaning, "", option.values, option.default
         );
     }
     text += &format!(
-        "  {:<14} sets a SQLite pragma for the writing connection\n{:17}{}\n",
+        "  {:<20} sets a SQLite pragma for the writing connection\n{:23}{}\n",
         "pragma.<name>",
         "",
         crate::options::PRAGMAS.join(", ")

@@ -8,6 +8,7 @@ mod progress;
 mod session;
 mod shell;
 mod transactions;
+mod watch;
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
@@ -39,7 +40,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Sql(arguments) => {
             let mut session = Session::new(arguments.format);
-            let done = run(&runtime, &mut session, arguments);
+            let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
             is_stopped = session.is_stopped();
             done
         }
@@ -62,6 +63,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// Shows what it does to those who asked for it.
+fn watched(runtime: &tokio::runtime::Runtime, arguments: &SqlArguments) -> Result<(), Failure> {
+    if arguments.trace {
+        watch::show_spans();
+    }
+    let _guard = runtime.enter();
+    arguments.metrics.map_or(Ok(()), watch::serve_metrics)
 }
 
 fn run(runtime: &tokio::runtime::Runtime, session: &mut Session, arguments: SqlArguments) -> Result<(), Failure> {

@@ -24,9 +24,10 @@ pub(super) struct TextRows {
 }
 
 pub(super) async fn start(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<MySqlBranch> {
+    let memory = spec.stats.memory().clone();
     let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
     let encoder = TextRows { targets, frame: writer.frame(), present };
-    Ok(BulkBranch::start(xid, encoder, writer))
+    Ok(BulkBranch::start(xid, encoder, writer, memory))
 }
 
 impl TextRows {

@@ -4,10 +4,11 @@ use arrow::array::{Array, ArrayRef};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
+use super::MySql;
+use super::connector::{Server, Session};
 use super::encode::Encoder;
 use super::fields::Style;
 use super::types::{Kind, ServerType, declare, kind, rounds};
-use super::{Connection, MySql, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Nanoseconds;
 use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName, quote};
@@ -84,12 +85,7 @@ pub(super) fn text(row: &Row, index: usize) -> Result<String> {
 
 impl MySql {
     /// The rows that a query brings.
-    pub(super) async fn rows(
-        &self,
-        connection: &mut Connection,
-        sql: &str,
-        parameters: Vec<Value>,
-    ) -> Result<Vec<Row>> {
+    pub(super) async fn rows(&self, connection: &mut Session, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {
         let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
         connection.conn.exec(sql, parameters).await.map_err(|error| self.error(error))
     }
@@ -100,11 +96,11 @@ impl MySql {
         let mut connection = self.connect().await?;
         let described = self.describe_on(&mut connection, &name).await?;
         self.ask_capability(&mut connection).await?;
-        self.close(connection).await;
+        connection.give_back();
         Ok(described)
     }
 
-    pub(super) async fn describe_on(&self, connection: &mut Connection, name: &TableName) -> Result<Option<Table>> {
+    pub(super) async fn describe_on(&self, connection: &mut Session, name: &TableName) -> Result<Option<Table>> {
         let schema = name.schema.as_deref().unwrap_or_default();
         let wanted = vec![schema.into(), name.table.as_str().into(), name.table.as_str().into()];
         let Some(found) = self.rows(connection, RELATION, wanted).await?.into_iter().next() else { return Ok(None) };
@@ -167,7 +163,7 @@ impl MySql {
         let watched = (text(&found, 5)? == "1").then_some("it has triggers");
         let server = connection.server;
         let relation = Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys };
-        let own = self.options.database == schema;
+        let own = self.options().database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
     }
@@ -177,7 +173,7 @@ impl MySql {
         let statement = create_statement(table, connection.server)?;
         let created = self.execute(&mut connection, &statement).await;
         created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
-        self.close(connection).await;
+        connection.give_back();
         Ok(())
     }
 }

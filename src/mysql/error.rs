@@ -5,7 +5,7 @@ use std::io;
 
 use mysql_async::{DriverError, IoError, ServerError};
 
-use super::MySql;
+use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
@@ -15,10 +15,10 @@ pub(super) const XAER_NOTA: u16 = 1397;
 /// A row with that key is there.
 pub(super) const DUP_ENTRY: u16 = 1062;
 
-impl MySql {
+impl Connector {
     /// An error of this database.
     pub(super) fn error(&self, error: mysql_async::Error) -> Error {
-        let location = self.location_text();
+        let location = self.options().location();
         match error {
             mysql_async::Error::Server(error) => self.refused(&error),
             mysql_async::Error::Io(IoError::Tls(error)) => self.no_tls().with_source(error.to_string()),
@@ -39,7 +39,7 @@ impl MySql {
     }
 
     fn no_tls(&self) -> Error {
-        let location = self.location_text();
+        let location = self.options().location();
         Error::new(
             ErrorKind::Access,
             format!("no TLS with {location}: check ssl-mode, ssl-ca and the name in the server's certificate"),

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
+use super::MySql;
 use super::catalog::text;
+use super::connector::Session;
 use super::error::DUP_ENTRY;
-use super::{Connection, MySql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ledger::{self, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
 use crate::sql::TableName;
@@ -32,17 +33,13 @@ const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = ? AND epoch < ? \
 #[async_trait]
 impl DecisionLog for MySql {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let completes_next = !self.spares.is_empty();
-        let mut connection = self.live().await?;
+        let mut connection = self.connect().await?;
         self.execute(&mut connection, "START TRANSACTION READ WRITE").await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT").await.map_err(|error| error.with_context(WRITING))?;
         failpoint("ledger.decide.after");
-        match completes_next {
-            true => self.keep_spare(connection).await,
-            false => self.close(connection).await,
-        }
+        connection.give_back();
         Ok(stands)
     }
 
@@ -65,7 +62,7 @@ impl DecisionLog for MySql {
 
     fn url(&self) -> String {
         // With what finds the ledger: the command that a message has must work as it is.
-        self.options.url()
+        self.options().url()
     }
 
     fn ledger_table(&self) -> Option<String> {
@@ -85,7 +82,7 @@ impl MySql {
     /// Proposes a record inside an open transaction and returns the one that stands.
     pub(super) async fn decide_in(
         &self,
-        connection: &mut Connection,
+        connection: &mut Session,
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         let of_ledger = |error: Error| error.with_context(WRITING);
@@ -93,7 +90,7 @@ impl MySql {
             // DDL would commit what is open.
             let mut other = self.connect().await?;
             self.create_ledger(&mut other).await?;
-            self.close(other).await;
+            other.give_back();
         }
         let (epoch, rows) = (signed(proposal.epoch.0)?, signed(proposal.rows)?);
         let job = || Value::from(proposal.job.as_str());
@@ -126,7 +123,7 @@ impl MySql {
         read_row(standing.map_err(of_ledger)?.first().ok_or_else(no_row)?)?.into_record()
     }
 
-    async fn create_ledger(&self, connection: &mut Connection) -> Result<()> {
+    async fn create_ledger(&self, connection: &mut Session) -> Result<()> {
         let ddl = self.ledger.sql(DDL);
         let created = self.execute(connection, &ddl).await;
         created.map(drop).map_err(|error| match error.kind() {
@@ -136,13 +133,13 @@ impl MySql {
                  INSERT, DELETE ON {name} TO {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
-                user = self.options.user,
+                user = self.options().user,
             )),
             _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
         })
     }
 
-    async fn has_ledger(&self, connection: &mut Connection) -> Result<bool> {
+    async fn has_ledger(&self, connection: &mut Session) -> Result<bool> {
         const FIND: &str = "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t \
              LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
              WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?";
@@ -172,17 +169,17 @@ impl MySql {
             let read = read.and_then(|rows| rows.iter().map(read_row).collect());
             rows = read.map_err(|error| error.with_context("reading the ledger"))?;
         }
-        self.close(connection).await;
+        connection.give_back();
         Ok(rows)
     }
 
     async fn clean_ledger(&self, sql: &str, parameters: Vec<Value>) -> Result<()> {
-        let mut connection = self.live().await?;
+        let mut connection = self.connect().await?;
         if self.has_ledger(&mut connection).await? {
             let cleaned = self.rows(&mut connection, &self.ledger_sql(sql), parameters).await;
             cleaned.map_err(|error| error.with_context("cleaning the ledger"))?;
         }
-        self.keep_spare(connection).await;
+        connection.give_back();
         Ok(())
     }
 }

@@ -34,6 +34,7 @@
 
 mod branch;
 mod catalog;
+mod connector;
 mod decode;
 mod encode;
 mod error;
@@ -55,36 +56,30 @@ use std::time::Duration;
 use arrow::datatypes::Schema;
 use dashmap::DashMap;
 use mysql_async::prelude::Queryable;
-use mysql_async::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
+use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 pub use file::FileEncoder;
 
-use self::catalog::text;
-use self::flavor::Flavor;
-use crate::error::{Error, ErrorKind, Result};
+use self::connector::{Connector, Session};
+use crate::error::{Error, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::sql::{Spares, Table, Targets, check_password};
+use crate::pool::{Lease, Pool};
+use crate::sql::{Table, Targets, check_password};
 use crate::xa::{Capability, WriteSpec, Xid};
-
-/// How long a server may take to answer a new connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A MySQL or MariaDB database.
 #[derive(Debug, Clone)]
 pub struct MySql {
-    options: Options,
-    lock_timeout: Duration,
+    pool: Pool<Connector>,
     nanoseconds: Nanoseconds,
     ledger: Ledger,
     /// What the server can promise, once it was asked.
     capability: Arc<OnceLock<Capability>>,
-    /// The connections of branches that are prepared and not completed.
+    /// The connections of branches that are prepared and not completed: a branch is its session's until then.
     prepared: Arc<DashMap<Xid, Prepared>>,
-    /// For the steps that decide, complete and clean up, and for the next epoch.
-    spares: Spares<Connection>,
     /// Whether it was said that LOAD DATA is forbidden.
     said_slow: Arc<AtomicBool>,
 }
@@ -97,26 +92,8 @@ struct Prepared {
     name: String,
 }
 
-/// An open connection.
-struct Connection {
-    conn: Conn,
-    server: Server,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The password is among what the client remembers.
-        write!(f, "Connection({})", self.conn.id())
-    }
-}
-
-/// What a server said of itself.
-#[derive(Debug, Clone, Copy)]
-struct Server {
-    flavor: Flavor,
-    max_allowed_packet: usize,
-    local_infile: bool,
-}
+/// A connection that is this one's alone.
+type Connection = Lease<Connector>;
 
 /// Where and how to connect.
 #[derive(Clone)]
@@ -242,95 +219,24 @@ impl MySql {
     /// # Errors
     /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
+        let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
         Ok(Self {
-            options: Options::try_new(location, options.password()?)?,
-            lock_timeout: options.lock_timeout,
+            pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             capability: Arc::default(),
             prepared: Arc::default(),
-            spares: Spares::default(),
             said_slow: Arc::default(),
         })
     }
 
-    /// A new connection.
+    /// A connection in which nothing is open.
     async fn connect(&self) -> Result<Connection> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
-        connected.map_err(|_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("{} does not answer, after {CONNECT_TIMEOUT:?}: check host and port", self.location_text()),
-            )
-        })?
-    }
-
-    async fn open(&self) -> Result<Connection> {
-        let options = &self.options;
-        let connected = match Conn::new(options.builder.clone()).await {
-            Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if options.tls_is_preferred => {
-                Conn::new(options.builder.clone().ssl_opts(None)).await
-            }
-            connected => connected,
-        };
-        let mut conn = connected.map_err(|error| {
-            let error = self.error(error);
-            match error.kind() {
-                ErrorKind::Unavailable => error,
-                _ => error.with_context(format!("connecting to {}", self.location_text())),
-            }
-        })?;
-        let said: Option<mysql_async::Row> = conn.query_first(ABOUT).await.map_err(|error| self.error(error))?;
-        let said = said.ok_or_else(|| Error::internal("the server says nothing of itself"))?;
-        let server = Server {
-            flavor: Flavor::parse(&text(&said, 0)?)?,
-            max_allowed_packet: text(&said, 1)?.parse().unwrap_or(1 << 20),
-            local_infile: text(&said, 2)? == "1",
-        };
-        // 0 would be for ever, and there are no parts of a second.
-        let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
-        for settings in [
-            "SET NAMES utf8mb4".to_owned(),
-            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
-            format!(
-                "SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', autocommit = 1, completion_type = 0, \
-                 unique_checks = 1, foreign_key_checks = 1, sql_notes = 1, max_error_count = 64, \
-                 sql_safe_updates = 0, sql_auto_is_null = 0, sql_select_limit = 18446744073709551615, \
-                 innodb_lock_wait_timeout = {lock_timeout}, lock_wait_timeout = {lock_timeout}, \
-                 net_read_timeout = {YEAR}, net_write_timeout = {YEAR}, wait_timeout = {YEAR}, {}",
-                server.flavor.session()
-            ),
-        ] {
-            conn.query_drop(settings).await.map_err(|error| self.error(error).with_context("setting up a session"))?;
-        }
-        Ok(Connection { conn, server })
-    }
-
-    /// Keeps a clean connection for the next step.
-    async fn keep_spare(&self, connection: Connection) {
-        if let Some(over) = self.spares.keep(connection) {
-            self.close(over).await;
-        }
-    }
-
-    /// A spare connection that lives, or a new one.
-    async fn live(&self) -> Result<Connection> {
-        while let Some(mut spare) = self.spares.take() {
-            if spare.conn.ping().await.is_ok() {
-                return Ok(spare);
-            }
-        }
-        self.connect().await
-    }
-
-    /// Ends a connection that has nothing open.
-    async fn close(&self, connection: Connection) {
-        // What was to be done is done; how the goodbye goes does not matter.
-        let _ = connection.conn.disconnect().await;
+        self.pool.acquire().await
     }
 
     /// Runs a statement that brings no rows.
-    async fn execute(&self, connection: &mut Connection, sql: &str) -> Result<u64> {
+    async fn execute(&self, connection: &mut Session, sql: &str) -> Result<u64> {
         connection.conn.query_drop(sql).await.map_err(|error| self.error(error))?;
         Ok(connection.conn.affected_rows())
     }
@@ -348,23 +254,25 @@ impl MySql {
     }
 
     fn location_text(&self) -> String {
-        self.options.location()
+        self.options().location()
+    }
+
+    /// An error of this database.
+    fn error(&self, error: mysql_async::Error) -> Error {
+        self.pool.connector().error(error)
+    }
+
+    /// Where and how it is connected to.
+    fn options(&self) -> &Options {
+        self.pool.connector().options()
     }
 }
-
-const ABOUT: &str = "SELECT @@version, CAST(@@max_allowed_packet AS CHAR), CAST(@@local_infile + 0 AS CHAR)";
-
-/// Names stand in double quotes, and a quote in a text is doubled, as in standard SQL; nothing is cut or changed to fit.
-const SQL_MODE: &str = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,\
-     NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION";
-
-/// A session waits for its query as long as that takes: seconds, the most that a server takes.
-const YEAR: u32 = 31_536_000;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_password_is_never_shown() {
@@ -372,11 +280,11 @@ mod tests {
         let database = MySql::try_new("mysql://me:s3cr%40et@db.example:6543/sales?ssl-mode=REQUIRED", &options);
         let database = database.unwrap();
         assert_eq!(database.location_text(), "mysql://me@db.example:6543/sales");
-        assert_eq!(mysql_async::Opts::from(database.options.builder.clone()).pass(), Some("s3cr@et"));
+        assert_eq!(mysql_async::Opts::from(database.options().builder.clone()).pass(), Some("s3cr@et"));
         assert!(!format!("{database:?}").contains("s3cr"));
-        assert_eq!(database.options.url(), "mysql://me@db.example:6543/sales?ssl-mode=REQUIRED");
+        assert_eq!(database.options().url(), "mysql://me@db.example:6543/sales?ssl-mode=REQUIRED");
         let socket = "mysql://me@localhost:3306/a%20b?socket=/run/mysqld/mysqld.sock";
-        assert_eq!(MySql::try_new(socket, &options).unwrap().options.url(), socket);
+        assert_eq!(MySql::try_new(socket, &options).unwrap().options().url(), socket);
         for bad in [
             "mysql://me:s3cret@host:99999/db",
             "mysql://me:s3cret@host",

@@ -8,13 +8,14 @@ use arrow::datatypes::{Schema, SchemaRef};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row};
 
+use super::MySql;
 use super::catalog::relation;
+use super::connector::Session;
 use super::decode::decode;
 use super::encode::Encoder;
 use super::fields::{Frame, Rows, Style};
 use super::statements::select;
 use super::types::ServerType;
-use super::{Connection, MySql};
 use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{EncodedRows, Found, Question, Table, Targets, diff, in_range, quote};
@@ -110,7 +111,7 @@ impl Present {
 /// The rows that statements bring.
 pub(super) async fn read(
     database: &MySql,
-    connection: &mut Connection,
+    connection: &mut Session,
     columns: Arc<[ServerType]>,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 
 use super::catalog::{relation, server_type, text};
+use super::connector::Session;
 use super::error::XAER_NOTA;
 use super::fields::Style;
 use super::present::Present;
-use super::{Connection, MySql, Prepared, branch, scan, statements};
+use super::{MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
 use crate::xa::{
@@ -29,7 +30,7 @@ impl ResourceManager for MySql {
         if self.capability.get().is_none() {
             let mut connection = self.connect().await?;
             self.ask_capability(&mut connection).await?;
-            self.close(connection).await;
+            connection.give_back();
         }
         Ok(self.capability.get().copied().unwrap_or(Capability::TwoPhase { branches: 0 }))
     }
@@ -51,12 +52,12 @@ impl ResourceManager for MySql {
         self.ask_capability(&mut connection).await?;
         if job.is_some() && !self.capability().await?.prepares() {
             // Where nothing can be prepared, nothing is left of the job, unless the server was set up otherwise then.
-            self.close(connection).await;
+            connection.give_back();
             return Ok(Vec::new());
         }
         let found = self.recoverable(&mut connection).await?;
         let now = self.now(&mut connection).await?;
-        self.close(connection).await;
+        connection.give_back();
         let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
         let of_job = found.into_iter().filter(|branch| branch.xid.to_string().starts_with(&prefix));
         let mut in_doubt: Vec<_> = of_job
@@ -67,9 +68,7 @@ impl ResourceManager for MySql {
     }
 
     async fn release(&self) {
-        for connection in self.spares.release() {
-            self.close(connection).await;
-        }
+        self.pool.clear().await;
     }
 
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
@@ -110,7 +109,7 @@ fn in_statement(gtrid: &str, bqual: &str) -> String {
 impl MySql {
     /// The name of a new branch in a statement. The server does not know how old a branch is: the time when it began
     /// is part of its name.
-    pub(super) async fn name_branch(&self, connection: &mut Connection, xid: &Xid) -> Result<String> {
+    pub(super) async fn name_branch(&self, connection: &mut Session, xid: &Xid) -> Result<String> {
         let began = self.now(connection).await?;
         let name = xid.to_string();
         let gtrid = xid.gtrid.to_string();
@@ -119,14 +118,14 @@ impl MySql {
         Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
     }
 
-    async fn now(&self, connection: &mut Connection) -> Result<u64> {
+    async fn now(&self, connection: &mut Session) -> Result<u64> {
         let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
         let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
         now.parse().map_err(|_| Error::internal(format!("the server's clock says '{now}'")))
     }
 
     /// Landfall's prepared branches in the whole server.
-    async fn recoverable(&self, connection: &mut Connection) -> Result<Vec<Recoverable>> {
+    async fn recoverable(&self, connection: &mut Session) -> Result<Vec<Recoverable>> {
         // Not every server prepares this statement.
         let rows: Vec<mysql_async::Row> = connection
             .conn
@@ -141,15 +140,15 @@ impl MySql {
     }
 
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
-        // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
+        // Where the connection that prepared it is lost, the next try has another one.
         let parked = self.prepared.remove(xid).map(|(_, parked)| parked);
         let Prepared { mut connection, name } = match parked {
             Some(parked) => parked,
             None => {
-                let mut connection = self.live().await?;
+                let mut connection = self.connect().await?;
                 let mut found = self.recoverable(&mut connection).await?.into_iter();
                 let Some(branch) = found.find(|branch| branch.xid == *xid) else {
-                    self.keep_spare(connection).await;
+                    connection.give_back();
                     return Ok(Resolution::Unknown);
                 };
                 Prepared { connection, name: branch.name }
@@ -162,23 +161,23 @@ impl MySql {
             Ok(()) => {}
             Err(mysql_async::Error::Server(error)) if error.code == XAER_NOTA => {
                 if self.recoverable(&mut connection).await?.iter().any(|branch| branch.xid == *xid) {
-                    self.close(connection).await;
+                    connection.give_back();
                     return Err(Error::new(
                         ErrorKind::Locked,
                         format!("branch {xid} is still held by the session that prepared it, or is being completed"),
                     ));
                 }
-                self.keep_spare(connection).await;
+                connection.give_back();
                 return Ok(Resolution::Unknown);
             }
             Err(error) => return Err(self.error(error).with_context(format!("{verb} {name}"))),
         }
-        self.keep_spare(connection).await;
+        connection.give_back();
         Ok(Resolution::Done)
     }
 
     /// Finds out whether branches can be prepared, and completed by others.
-    pub(super) async fn ask_capability(&self, connection: &mut Connection) -> Result<()> {
+    pub(super) async fn ask_capability(&self, connection: &mut Session) -> Result<()> {
         if self.capability.get().is_some() {
             return Ok(());
         }

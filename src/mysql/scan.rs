@@ -9,6 +9,7 @@ use super::catalog::server_type;
 use super::decode::decode;
 use super::statements::select;
 use crate::error::Result;
+use crate::pool::Connect;
 use crate::sql::{BatchStream, Batches, Dialect, Parameter, Query, read_ahead};
 
 /// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
@@ -67,7 +68,7 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
         }
         if is_last {
             drop(result);
-            database.close(connection).await;
+            connection.give_back();
             return Ok(());
         }
     }
@@ -76,9 +77,9 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
 /// Ends a connection in the middle of its result: the client would read the rest before it lets go.
 async fn end(database: &MySql, id: u32) {
     // Where this fails, the rest is read.
-    if let Ok(mut other) = database.connect().await {
+    if let Ok(mut other) = database.pool.beside().await {
         let _ = database.execute(&mut other, &format!("KILL CONNECTION {id}")).await;
-        database.close(other).await;
+        database.pool.connector().close(other).await;
     }
 }
 

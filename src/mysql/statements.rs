@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Server;
 use super::catalog::{Relation, relation, server_type};
+use super::connector::Server;
 use super::fields::{Frame, Style};
 use super::types::Kind;
 use crate::error::{Error, ErrorKind, Result};

@@ -21,8 +21,10 @@ use super::present::{self, Present};
 use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
 use super::types::ServerType;
 use super::{Connection, MySql, Prepared, catalog};
+use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Found, Piece, RowSender, TableName, Targets, lost_commit};
+use crate::pool::Connect;
+use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// The server's side of a connection, as another one knows it.
@@ -36,17 +38,17 @@ pub(super) struct Session {
 impl sql::Session for Session {
     async fn cancel(&self) {
         // Where this fails, the statement goes on until its end.
-        if let Ok(mut connection) = self.database.connect().await {
+        if let Ok(mut connection) = self.database.pool.beside().await {
             let _ = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
-            self.database.close(connection).await;
+            self.database.pool.connector().close(connection).await;
         }
     }
 
     async fn lives(&self) -> bool {
-        let Ok(mut connection) = self.database.connect().await else { return false };
+        let Ok(mut connection) = self.database.pool.beside().await else { return false };
         let lives = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ?";
         let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
-        self.database.close(connection).await;
+        self.database.pool.connector().close(connection).await;
         lives.is_ok_and(|rows| !rows.is_empty())
     }
 }
@@ -70,20 +72,22 @@ pub(super) struct Writer {
 
 /// A buffer that is on its way to the server, and then used again.
 struct Lent {
-    bytes: Vec<u8>,
-    back: mpsc::Sender<Vec<u8>>,
+    buffer: Option<Buffer>,
+    back: Spare,
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.buffer.as_ref().map(AsRef::as_ref).unwrap_or_default()
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // Where nobody needs another buffer, this one goes.
-        let _ = self.back.try_send(std::mem::take(&mut self.bytes));
+        if let Some(buffer) = self.buffer.take() {
+            // Where there are enough of them, this one goes.
+            let _ = self.back.push(buffer);
+        }
     }
 }
 
@@ -95,13 +99,8 @@ impl Writer {
         xid: &Xid,
         spec: WriteSpec,
     ) -> Result<(Self, Targets<Encoder>, Option<(Present, Targets<Encoder>)>)> {
-        let mut connection = match spec.goes_on {
-            true => {
-                database.spares.keep_for_epochs();
-                database.live().await?
-            }
-            false => database.connect().await?,
-        };
+        let mut connection = database.connect().await?;
+        connection.serve(xid);
         let name = match spec.protocol {
             Protocol::OnePhase => None,
             Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
@@ -150,17 +149,17 @@ impl Writer {
     async fn send(
         &mut self,
         first: Piece,
-        pieces: &mut mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
+        pieces: &mut Receiver<Piece>,
+        spare: &Spare,
         abandoned: &AtomicBool,
     ) -> Result<Option<Piece>> {
         let began = Instant::now();
-        let (mut rows, mut bytes) = (first.rows, first.bytes.len());
+        let (mut rows, mut bytes) = (first.rows, first.bytes().len());
         let mut waited = Duration::ZERO;
         let (sent, next) = match &self.way {
             Way::Insert => {
-                let sent = self.connection.conn.query_drop(first.bytes.as_slice()).await;
-                let _ = spare.try_send(first.bytes);
+                let sent = self.connection.conn.query_drop(first.bytes()).await;
+                let _ = spare.push(first.buffer);
                 (sent, None)
             }
             Way::Load(load) => {
@@ -171,7 +170,7 @@ impl Writer {
                 let fill = async {
                     let mut piece = first;
                     loop {
-                        let mut lent = Bytes::from_owner(Lent { bytes: piece.bytes, back: spare.clone() });
+                        let mut lent = Bytes::from_owner(Lent { buffer: Some(piece.buffer), back: Arc::clone(spare) });
                         while !lent.is_empty() {
                             let packet = lent.split_to(lent.len().min(packet_bytes));
                             // Nobody takes it where the statement has failed already.
@@ -186,7 +185,7 @@ impl Writer {
                         match next {
                             Some(next) if bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
                                 rows += next.rows;
-                                bytes += next.bytes.len();
+                                bytes += next.bytes().len();
                                 piece = next;
                             }
                             next => {
@@ -281,7 +280,7 @@ impl Writer {
                 // Words that will be gone in later versions, and statements that a binary log cannot repeat.
                 if !matches!(code, 1287 | 1592 | 1681) {
                     let row = row_in(&message);
-                    return Err(self.at(self.database.warned(code, message), row, rows_before));
+                    return Err(self.at(self.database.pool.connector().warned(code, message), row, rows_before));
                 }
             }
         }
@@ -294,8 +293,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Undoes everything; the connection cannot be used again.
-    async fn undo(&mut self) {
+    /// Undoes everything; whether the server says that it did.
+    async fn undo(&mut self) -> bool {
         // A connection that fails at this rolls back by itself. A branch may be at its end already, after an error.
         let rollback = match &self.name {
             None => "ROLLBACK".to_owned(),
@@ -304,7 +303,7 @@ impl Writer {
                 format!("XA ROLLBACK {name}")
             }
         };
-        let _ = self.database.execute(&mut self.connection, &rollback).await;
+        self.database.execute(&mut self.connection, &rollback).await.is_ok()
     }
 }
 
@@ -316,12 +315,7 @@ impl RowSender for Writer {
         Session { database: self.database.clone(), id: self.connection.conn.id() }
     }
 
-    async fn send_all(
-        &mut self,
-        mut pieces: mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
-        abandoned: &AtomicBool,
-    ) -> Result<()> {
+    async fn send_all(&mut self, mut pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()> {
         let mut next = pieces.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             next = match self.send(first, &mut pieces, spare, abandoned).await {
@@ -387,15 +381,13 @@ impl RowSender for Writer {
             Ok(refused) => refused.with_context("committing"),
             Err(_) => lost_commit(record.as_ref()),
         })?;
-        match self.spec.goes_on {
-            true => self.database.keep_spare(self.connection).await,
-            false => self.database.close(self.connection).await,
-        }
+        self.connection.give_back();
         Ok(Outcome::Committed)
     }
 
     async fn rollback(mut self) {
-        self.undo().await;
-        self.database.close(self.connection).await;
+        if self.undo().await {
+            self.connection.give_back();
+        }
     }
 }

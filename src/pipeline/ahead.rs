@@ -1,49 +1,41 @@
 //! Reads a stream ahead, so that it does not wait while one epoch ends and the next begins.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::input::Read;
+use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, Result};
 
-/// Batches that are read ahead, at most.
-const BATCHES: usize = 64;
-
-/// Kibibytes of them, at most; a larger batch is read when it is alone.
-const KIBIBYTES: usize = 8 * 1024;
+/// What is read ahead, at most.
+const AHEAD: Limits = Limits { items: 64, weight: Weight { rows: usize::MAX, bytes: 8 * 1024 * 1024 } };
 
 /// A stream, read as it is asked for or ahead.
 pub(super) enum Reader {
     AsAsked(BoxStream<'static, Result<Read>>),
-    Ahead { reads: mpsc::Receiver<Ahead>, task: JoinSet<()>, stop: CancellationToken },
+    Ahead { reads: Receiver<Result<Read>>, task: JoinSet<()>, stop: CancellationToken },
 }
-
-/// What was read, and its share of the memory.
-type Ahead = (Result<Read>, Option<OwnedSemaphorePermit>);
 
 impl Reader {
     /// Reads ahead, in a task of its own.
     pub(super) fn ahead(mut stream: BoxStream<'static, Result<Read>>) -> Self {
-        let (sender, reads) = mpsc::channel(BATCHES);
-        let memory = Arc::new(Semaphore::new(KIBIBYTES));
+        let (mut sender, reads) = buffer(AHEAD);
         let (mut task, stop) = (JoinSet::new(), CancellationToken::new());
         let is_stopped = stop.clone();
         task.spawn(async move {
             while let Some(Some(read)) = is_stopped.run_until_cancelled(stream.next()).await {
-                let bytes = match &read {
-                    Ok(Read::Rows { batch, .. }) => batch_bytes(batch),
-                    _ => 0,
+                let weight = match &read {
+                    Ok(Read::Rows { batch, .. }) => {
+                        let bytes = usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX);
+                        Weight { rows: batch.num_rows(), bytes }
+                    }
+                    _ => Weight::default(),
                 };
-                let kibibytes = usize::try_from(bytes / 1024).unwrap_or(KIBIBYTES).clamp(1, KIBIBYTES) as u32;
-                let share = Arc::clone(&memory).acquire_many_owned(kibibytes).await.ok();
                 let is_over = read.is_err();
-                if sender.send((read, share)).await.is_err() || is_over {
+                if sender.send(read, weight).await.is_err() || is_over {
                     return;
                 }
             }
@@ -56,7 +48,7 @@ impl Reader {
         match self {
             Self::AsAsked(stream) => stream.next().await,
             Self::Ahead { reads, task, .. } => match reads.recv().await {
-                Some((read, _share)) => Some(read),
+                Some(read) => Some(read),
                 // One that ended early has not read everything.
                 None => match task.join_next().await {
                     Some(Err(error)) => Some(Err(Error::internal(format!("the task that reads ended: {error}")))),
@@ -78,6 +70,7 @@ impl Reader {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use futures::stream;
@@ -118,12 +111,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_comes_after_a_stop() {
         // The queue is full, and one more waits for room in it.
-        let reads = (0..BATCHES as i64 + 1).map(|id| read(id..id + 1));
+        let reads = (0..AHEAD.items as i64 + 1).map(|id| read(id..id + 1));
         let stream = stream::iter(reads.collect::<Vec<_>>()).chain(stream::pending());
         let mut reader = Reader::ahead(stream.boxed());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         reader.stop();
-        assert_eq!(count(&mut reader).await, BATCHES + 1);
+        assert_eq!(count(&mut reader).await, AHEAD.items + 1);
     }
 
     #[tokio::test]

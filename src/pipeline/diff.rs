@@ -12,6 +12,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 
+use crate::buffer::Share;
 use crate::columnar::compare::{Zeros, changed};
 use crate::columnar::{Alignment, KeyForm, Keys, LastRows, Seen, batch_bytes};
 use crate::error::{Error, Result};
@@ -126,6 +127,8 @@ pub(super) struct Differ {
     held: Held,
     form: Option<KeyForm>,
     sent: Sent,
+    /// The memory of the rows that are kept.
+    kept: Option<Share>,
 }
 
 /// Rows whose counterparts are on their way: they are read while the next rows come, and the ones before are compared.
@@ -171,12 +174,31 @@ impl Differ {
             held: Held::default(),
             form: None,
             sent: Sent::default(),
+            kept: None,
         }
+    }
+
+    /// Where it counts what it does.
+    pub(super) fn stats(&self) -> &WriteStats {
+        &self.stats
     }
 
     /// Writes rows, or keeps them until more have come.
     pub(super) async fn write(&mut self, branch: &mut dyn Branch, batch: RecordBatch) -> Result<()> {
         let Some(policy) = self.policy.clone() else { return branch.write(batch).await };
+        let written = self.write_what_differs(branch, policy, batch).await;
+        let asked = self.asked.as_ref().map_or(0, |asked| batch_bytes(&asked.rows));
+        let kept = usize::try_from(self.window_bytes + self.held.bytes + asked).unwrap_or(usize::MAX);
+        self.kept = Some(self.stats.memory().hold(kept));
+        written
+    }
+
+    async fn write_what_differs(
+        &mut self,
+        branch: &mut dyn Branch,
+        policy: Arc<Policy>,
+        batch: RecordBatch,
+    ) -> Result<()> {
         let mut next = 0;
         while next < batch.num_rows() {
             let rest = batch.slice(next, batch.num_rows() - next);

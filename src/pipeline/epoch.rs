@@ -1,5 +1,6 @@
 //! When an epoch ends, and the one that is being written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -10,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::Dealer;
 use super::writer::{Origin, Writers};
 use crate::columnar::batch_bytes;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::Checkpoints;
-use crate::xa::Transaction;
+use crate::xa::{Told, Transaction, WriteStats};
 
 /// Rows that an epoch with so many still takes.
 pub(super) fn room(checkpoints: &Checkpoints, rows: u64) -> usize {
@@ -26,9 +27,41 @@ const SMALL_ROWS: usize = 1_024;
 /// Bytes of rows that wait, at most.
 const WAITING_BYTES: u64 = 1024 * 1024;
 
+/// Tells whoever watches what becomes of an epoch: it is rolled back, unless it is said otherwise.
+#[derive(Debug)]
+pub(super) struct Watch {
+    stats: Vec<Arc<WriteStats>>,
+    first_row: Instant,
+}
+
+impl Watch {
+    pub(super) fn new(stats: Vec<Arc<WriteStats>>) -> Self {
+        stats.iter().for_each(|stats| stats.tell(Told::Begun));
+        Self { stats, first_row: Instant::now() }
+    }
+
+    /// Tells how its commit ended.
+    pub(super) fn ended(mut self, ended: &Result<()>) {
+        let told = match ended {
+            Ok(()) => Told::Committed(self.first_row.elapsed()),
+            // That is told where it is known whether it is settled.
+            Err(error) if error.kind() == ErrorKind::InDoubt => return self.stats.clear(),
+            Err(_) => Told::Aborted,
+        };
+        self.stats.drain(..).for_each(|stats| stats.tell(told));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stats.iter().for_each(|stats| stats.tell(Told::Aborted));
+    }
+}
+
 /// The epoch that is being written.
 #[derive(Debug)]
 pub(super) struct Epoch {
+    pub(super) watch: Watch,
     pub(super) transaction: Transaction,
     pub(super) writers: Writers,
     /// Cancelled when all of its rows are in the database, committed or not.
@@ -53,10 +86,16 @@ struct Waiting {
 }
 
 impl Epoch {
-    pub(super) fn new(transaction: Transaction, writers: Writers, dealers: Vec<Dealer>, before: u64) -> Self {
+    pub(super) fn new(
+        watch: Watch,
+        transaction: Transaction,
+        writers: Writers,
+        dealers: Vec<Dealer>,
+        before: u64,
+    ) -> Self {
         let began = Instant::now();
         let (rows, bytes, at_boundary, waiting, written) = (0, 0, true, None, CancellationToken::new());
-        Self { transaction, writers, written, dealers, began, rows, bytes, before, at_boundary, waiting }
+        Self { watch, transaction, writers, written, dealers, began, rows, bytes, before, at_boundary, waiting }
     }
 
     /// Whether it is to end.
@@ -87,6 +126,7 @@ impl Epoch {
     pub(super) async fn take(&mut self, batch: RecordBatch, counts_bytes: bool) -> Result<()> {
         if self.rows == 0 {
             self.began = Instant::now();
+            self.watch.first_row = self.began;
         }
         self.rows += batch.num_rows() as u64;
         if counts_bytes {

@@ -1,5 +1,8 @@
 //! How a user says stop.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+
 use tokio_util::sync::CancellationToken;
 
 /// A request to stop a write, which then rolls back and fails with `Interrupted`. Once the commit has begun it is
@@ -11,7 +14,14 @@ use tokio_util::sync::CancellationToken;
 /// A session that has one as an extension of its configuration hands it to all its writes:
 /// `SessionConfig::new().with_extension(Arc::new(Interrupt::new()))`.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(CancellationToken);
+pub struct Interrupt(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    token: CancellationToken,
+    /// The same, to be looked at for every batch: the token would take a lock for it.
+    is_asked: AtomicBool,
+}
 
 impl Interrupt {
     /// One that nobody has asked for yet.
@@ -21,11 +31,17 @@ impl Interrupt {
 
     /// Asks every write that has it to stop. Cannot be taken back.
     pub fn stop(&self) {
-        self.0.cancel();
+        self.0.is_asked.store(true, Release);
+        self.0.token.cancel();
     }
 
     /// Waits until somebody asks.
     pub(crate) async fn asked(&self) {
-        self.0.cancelled().await;
+        self.0.token.cancelled().await;
+    }
+
+    /// Whether somebody has asked.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.is_asked.load(Acquire)
     }
 }

@@ -8,11 +8,12 @@ use arrow::array::RecordBatch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug_span};
 
 use super::ahead::Reader;
 use super::diff::{Differ, Policy};
 use super::dispatch::Dealer;
-use super::epoch::{Epoch, room};
+use super::epoch::{Epoch, Watch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
 use super::run::{Landed, Standing, Target, Write, interrupted};
 use super::start::{start, take_head};
@@ -20,7 +21,7 @@ use super::writer::Writers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
-use crate::xa::{Covered, Member, Run, Transaction, failpoint::failpoint};
+use crate::xa::{Covered, Member, Run, Transaction, WriteStats, failpoint::failpoint};
 
 /// One attempt at a write.
 pub(super) struct Landing<'a> {
@@ -72,10 +73,18 @@ enum Event {
     Stop,
 }
 
+/// The end of the input, which is written and not committed.
+struct Last {
+    watch: Watch,
+    transaction: Transaction,
+    rows: u64,
+    members: Vec<Member>,
+}
+
 /// How reading ended.
 enum Ended {
     /// There is no more; what was read last is written, by these branches.
-    Input(Option<(Transaction, u64, Vec<Member>)>),
+    Input(Option<Last>),
     /// The user asked to stop; what was read is committed.
     Stopped,
 }
@@ -190,7 +199,10 @@ impl<'a> Landing<'a> {
         let Some(epoch) = &mut self.epoch else { return Ok(Ended::Input(None)) };
         epoch.flush().await?;
         let members = epoch.writers.finish().await?;
-        Ok(Ended::Input(self.epoch.take().map(|epoch| (epoch.transaction, epoch.rows, members))))
+        Ok(Ended::Input(self.epoch.take().map(|epoch| {
+            let Epoch { watch, transaction, rows, .. } = epoch;
+            Last { watch, transaction, rows, members }
+        })))
     }
 
     /// What was read already is written all the same.
@@ -205,17 +217,22 @@ impl<'a> Landing<'a> {
         }
         loop {
             let write = self.write;
+            let can_stop = write.checkpoints.any() && !self.is_stopped;
+            if can_stop && self.interrupt.is_asked() {
+                return Ok(Event::Stop);
+            }
             let flush_at = self.epoch.as_ref().and_then(|epoch| epoch.flush_at(write.flush_interval));
             let due =
                 self.epoch.as_ref().filter(|_| self.can_end()).and_then(|epoch| epoch.deadline(&write.checkpoints));
             tokio::select! {
                 biased;
-                () = self.interrupt.asked(), if write.checkpoints.any() && !self.is_stopped => return Ok(Event::Stop),
                 closed = closed(&mut self.closing) => self.note_closed(closed)?,
                 error = failure(&mut self.epoch) => return Err(Failed::Writing(error)),
                 () = reached(due) => return Ok(Event::Due),
                 () = reached(flush_at) => return Ok(Event::Flush),
                 read = self.input.next() => return Ok(Event::Read(read.transpose()?)),
+                // Last, as it takes a lock to wait for it.
+                () = self.interrupt.asked(), if can_stop => return Ok(Event::Stop),
             }
         }
     }
@@ -285,7 +302,9 @@ impl<'a> Landing<'a> {
             self.settle().await?;
         }
         let transaction = self.run.begin();
-        let members = start(self.write, &transaction, self.is_many).await?;
+        let watch = Watch::new(self.stats());
+        let starting = start(self.write, &transaction, self.is_many);
+        let members = starting.instrument(debug_span!("start", epoch = transaction.epoch().0)).await?;
         self.opened += 1;
         failpoint("branch.started");
         let differ =
@@ -300,7 +319,8 @@ impl<'a> Landing<'a> {
         let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));
         let before = self.closing.as_ref().filter(|_| self.write.targets.iter().any(has_key));
         let after = before.map_or_else(cancelled, |closing| closing.written.clone());
-        self.epoch = Some(Epoch::new(transaction, Writers::new(members, &after), dealers, self.reached.covered));
+        let writers = Writers::new(members, &after);
+        self.epoch = Some(Epoch::new(watch, transaction, writers, dealers, self.reached.covered));
         Ok(())
     }
 
@@ -310,10 +330,12 @@ impl<'a> Landing<'a> {
         epoch.flush().await?;
         epoch.writers.close();
         self.settle().await?;
-        let Some(Epoch { transaction, mut writers, written, rows, .. }) = self.epoch.take() else { return Ok(()) };
+        let Some(Epoch { watch, transaction, mut writers, written, rows, .. }) = self.epoch.take() else {
+            return Ok(());
+        };
         let covered = self.covered(rows, false);
         let is_written = written.clone().drop_guard();
-        let task = tokio::spawn(async move {
+        let task = async move {
             let finished = writers.finish().await;
             drop(is_written);
             let members = match finished {
@@ -324,8 +346,11 @@ impl<'a> Landing<'a> {
                 }
             };
             failpoint("epoch.written");
-            transaction.commit(members, covered).await.map_err(Failed::Committing)
-        });
+            let committed = transaction.commit(members, covered).await;
+            watch.ended(&committed);
+            committed.map_err(Failed::Committing)
+        };
+        let task = tokio::spawn(task.in_current_span());
         self.closing = Some(Closing { task, written, standing: self.reached.clone(), began: Instant::now() });
         Ok(())
     }
@@ -345,29 +370,40 @@ impl<'a> Landing<'a> {
     }
 
     /// Commits what is written of the end of the input.
-    async fn finish(&mut self, last: Option<(Transaction, u64, Vec<Member>)>) -> Result<(), Failed> {
+    async fn finish(&mut self, last: Option<Last>) -> Result<(), Failed> {
         if let Err(failed) = self.settle().await {
-            if let Some((_, _, members)) = last {
-                futures::future::join_all(members.into_iter().map(|member| member.branch.rollback())).await;
+            if let Some(last) = last {
+                futures::future::join_all(last.members.into_iter().map(|member| member.branch.rollback())).await;
             }
             return Err(failed);
         }
-        let (transaction, rows, members) = match last {
+        let Last { watch, transaction, rows, members } = match last {
             Some(last) => last,
             // That the input has ended is a fact of its own.
-            None if self.write.job.is_some() => (self.run.begin(), 0, Vec::new()),
+            None if self.write.job.is_some() => {
+                let (watch, transaction) = (Watch::new(self.stats()), self.run.begin());
+                Last { watch, transaction, rows: 0, members: Vec::new() }
+            }
             None => {
                 self.run.abandon().await;
                 return Ok(());
             }
         };
         let covered = self.covered(rows, true);
-        let commit = async move { transaction.commit(members, covered).await.map_err(Failed::Committing) };
+        let commit = async move {
+            let committed = transaction.commit(members, covered).await;
+            watch.ended(&committed);
+            committed.map_err(Failed::Committing)
+        };
         // Whoever stops waiting does not stop the commit half-way.
-        let task = tokio::spawn(commit);
+        let task = tokio::spawn(commit.in_current_span());
         let (written, standing) = (cancelled(), self.reached.clone());
         self.closing = Some(Closing { task, written, standing, began: Instant::now() });
         self.settle().await
+    }
+
+    fn stats(&self) -> Vec<Arc<WriteStats>> {
+        self.write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect()
     }
 
     /// What an epoch covers that ends where the input is read to.

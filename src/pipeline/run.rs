@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use log::warn;
+use tracing::{Instrument, debug_span};
 
 use super::input::{Input, Position};
 use super::landing::Landing;
@@ -14,8 +15,8 @@ use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
 use crate::xa::{
-    Capability, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, TransactionManager,
-    Undertaking, WriteSpec,
+    Capability, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, Told,
+    TransactionManager, Undertaking, WriteSpec,
 };
 
 /// How many writers a table gets.
@@ -129,10 +130,6 @@ pub async fn run(
     interrupt: &Interrupt,
 ) -> Result<Landed> {
     let mut standing = Standing::default();
-    let mut kept = Kept(match write.checkpoints.any() {
-        true => write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
-        false => Vec::new(),
-    });
     let pauses = || {
         let longest = Duration::from_secs(60).max(write.retry.backoff);
         let pauses = backon::ExponentialBuilder::default().with_min_delay(write.retry.backoff).with_max_delay(longest);
@@ -143,7 +140,8 @@ pub async fn run(
     let ended = loop {
         let before = standing.landed;
         standing.is_opened = false;
-        let error = match attempt(manager, write, input, interrupt, &mut standing).await {
+        let span = debug_span!("write", table = %write.name, job = write.job.as_ref().map(JobId::as_str));
+        let error = match attempt(manager, write, input, interrupt, &mut standing).instrument(span).await {
             Ok(landed) => break Ok(landed),
             Err(error) => error,
         };
@@ -152,6 +150,13 @@ pub async fn run(
         }
         if standing.is_opened {
             doubt = None;
+        }
+        if error.kind() == ErrorKind::InDoubt {
+            let stats: Vec<_> = write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect();
+            match &write.job {
+                Some(job) => manager.doubt(job, stats),
+                None => stats.iter().for_each(|stats| stats.tell(Told::InDoubt)),
+            }
         }
         // What became of a commit that was not answered, the log of a job says when it is opened again.
         let passes = match error.kind() {
@@ -172,8 +177,11 @@ pub async fn run(
             standing.covered + 1
         );
         write.counts.retries.fetch_add(1, Relaxed);
+        write.targets.iter().for_each(|target| target.spec.stats.tell(Told::Retried));
         // A server that was restarted has none of its connections any more.
-        kept.release().await;
+        for target in &write.targets {
+            target.resource.release().await;
+        }
         tokio::select! {
             () = interrupt.asked() => break Err(doubt.unwrap_or(error)),
             () = tokio::time::sleep(pause) => {}
@@ -182,39 +190,10 @@ pub async fn run(
             doubt = Some(error);
         }
     };
-    kept.release().await;
-    kept.0.clear();
     ended.map_err(|error| match standing.landed {
         0 => error,
         rows => error.with_context(format!("after {rows} rows that are committed")),
     })
-}
-
-/// The databases whose connections are kept between epochs.
-struct Kept(Vec<Arc<dyn ResourceManager>>);
-
-impl Kept {
-    async fn release(&self) {
-        for resource in &self.0 {
-            resource.release().await;
-        }
-    }
-}
-
-impl Drop for Kept {
-    /// Whoever stops waiting keeps nothing open.
-    fn drop(&mut self) {
-        if self.0.is_empty() {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let mut kept = Self(std::mem::take(&mut self.0));
-            runtime.spawn(async move {
-                kept.release().await;
-                kept.0.clear();
-            });
-        }
-    }
 }
 
 /// Opens the job, and writes from its last checkpoint on.
@@ -234,8 +213,12 @@ async fn attempt(
     let opened = tokio::select! {
         biased;
         () = interrupt.asked() => return Err(interrupted()),
-        opened = manager.open(undertaking) => opened?,
+        opened = manager.open(undertaking).instrument(debug_span!("open")) => opened?,
     };
+    if let Some(job) = &write.job {
+        // What a commit without an answer has left is ended now.
+        manager.settle(job);
+    }
     let run = match opened {
         Opened::Finished(record) if !standing.began => return Ok(Landed::Before(record)),
         Opened::Finished(record) => return Ok(Landed::Rows(record.total() - standing.before)),
@@ -303,7 +286,6 @@ mod tests {
             protocol: Protocol::OnePhase,
             upsert: crate::xa::Upsert::Blind,
             diff_lock: false,
-            goes_on: false,
             stats: Arc::default(),
         };
         let target = Target {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ahead::Reader;
 use super::{Read, Write, WriterCount};
+use crate::columnar::batch_bytes;
 use crate::error::Result;
 use crate::xa::{Member, Protocol, Transaction, WriteSpec};
 
@@ -17,7 +18,7 @@ use crate::xa::{Member, Protocol, Transaction, WriteSpec};
 const MANY_ROWS: usize = 65_536;
 
 /// Bytes of them, at most.
-const MANY_BYTES: usize = 16 * 1024 * 1024;
+const MANY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The time that they may take to come, from the first batch on: one writer is enough for a slower stream.
 const MANY_WITHIN: Duration = Duration::from_millis(250);
@@ -40,7 +41,7 @@ pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecD
         let Some(read) = next.transpose()? else { return Ok(false) };
         if let Read::Rows { batch, .. } = &read {
             rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
+            bytes += batch_bytes(batch);
             until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
         }
         head.push_back(read);
@@ -76,8 +77,7 @@ async fn branches(write: &Write, transaction: &Transaction, is_many: bool) -> Re
             capability if capability.prepares() && has_several => Protocol::TwoPhase,
             _ => Protocol::OnePhase,
         };
-        let (xid, spec) =
-            (transaction.xid(bqual), WriteSpec { protocol, goes_on: write.checkpoints.any(), ..target.spec.clone() });
+        let (xid, spec) = (transaction.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
         let branch = target.resource.start(&xid, &spec).await?;
         Ok((number, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
     });

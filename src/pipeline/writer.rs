@@ -1,18 +1,27 @@
 //! Tasks that write, one for each branch.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
+use std::task::Poll;
+
 use arrow::array::RecordBatch;
 use futures::future::join_all;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use futures::task::AtomicWaker;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug_span};
 
 use super::diff::Differ;
 use super::dispatch::Dealt;
+use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
+use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::xa::{Branch, Member};
 
-/// Batches that wait for a writer.
-const QUEUED_BATCHES: usize = 2;
+/// What waits for a writer: while it encodes one batch, the next ones are dealt out.
+const QUEUED: Limits = Limits { items: 4, weight: Weight { rows: 65_536, bytes: 4 * 1024 * 1024 } };
 
 /// Rows of the stream, counted from 0, that one batch brought.
 #[derive(Debug, Clone, Copy)]
@@ -54,80 +63,155 @@ impl Handed {
 /// everything back.
 #[derive(Debug)]
 pub(super) struct Writers {
-    tasks: JoinSet<(usize, Result<Member>)>,
     groups: Vec<Group>,
-    finished: Vec<(usize, Member)>,
-    handed: Vec<Handed>,
+    running: Running,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    writers: Vec<Sender<RecordBatch>>,
+    writers: Vec<Sender<Queued>>,
+    memory: Memory,
     next: usize,
     /// The number of its first writer.
     first: usize,
 }
 
+/// A batch on its way to a writer.
+#[derive(Debug)]
+struct Queued {
+    batch: RecordBatch,
+    share: Share,
+    since: Instant,
+}
+
+/// The tasks of the writers.
+#[derive(Debug)]
+struct Running {
+    tasks: JoinSet<(usize, Result<Member>)>,
+    ended: Arc<Ended>,
+    finished: Vec<(usize, Member)>,
+    handed: Vec<Handed>,
+}
+
+/// Says how many tasks have ended and were not waited for, without a lock: it is looked at for every batch.
+#[derive(Debug, Default)]
+struct Ended {
+    count: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+/// Is dropped when a task ends, however it does.
+struct Ending(Arc<Ended>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.count.fetch_add(1, AcqRel);
+        self.0.waker.wake();
+    }
+}
+
 impl Writers {
     /// Writers for these branches, each with its group; they begin when `after` is cancelled.
     pub(super) fn new(members: Vec<(usize, Member, Differ)>, after: &CancellationToken) -> Self {
-        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let (mut tasks, ended, stop) = (JoinSet::new(), Arc::new(Ended::default()), CancellationToken::new());
         let mut groups: Vec<Group> = Vec::new();
         let handed = members.iter().map(|_| Handed::default()).collect();
         for (index, (group, member, differ)) in members.into_iter().enumerate() {
-            let (sender, batches) = mpsc::channel(QUEUED_BATCHES);
+            let (sender, batches) = buffer(QUEUED);
             if groups.len() <= group {
-                groups.resize_with(group + 1, || Group { first: index, ..Group::default() });
+                let memory = differ.stats().memory().clone();
+                groups.resize_with(group + 1, || Group { first: index, memory: memory.clone(), ..Group::default() });
             }
             groups[group].writers.push(sender);
-            let (after, stop) = (after.clone(), stop.clone());
-            tasks.spawn(async move {
+            let (after, stop, ending) = (after.clone(), stop.clone(), Ending(Arc::clone(&ended)));
+            let span = debug_span!("branch", xid = %member.xid);
+            let writing = async move {
+                let _ending = ending;
                 let Member { resource, xid, protocol, branch } = member;
                 let written = write_all(branch, differ, batches, after, stop).await;
                 (index, written.map(|branch| Member { resource, xid, protocol, branch }))
-            });
+            };
+            tasks.spawn(writing.instrument(span));
         }
-        Self { tasks, groups, finished: Vec::new(), handed, stop }
+        Self { groups, running: Running { tasks, ended, finished: Vec::new(), handed }, stop }
     }
 
-    /// Hands a batch to a group: to the writer that it is for, or to the first that has room.
+    /// Hands a batch to a group: to the writer that it is for, or to the first that has room; and waits for room, and for
+    /// memory, where there is none.
     ///
     /// # Errors
     /// What a writer failed with.
     pub(super) async fn send(&mut self, group: usize, dealt: Dealt, origin: Origin) -> Result<()> {
-        let Group { writers, next, first } = &mut self.groups[group];
+        let Group { writers, memory, next, first } = &mut self.groups[group];
         let (to, batch) = match dealt {
             Dealt::To(writer, batch) => (writer, batch),
             Dealt::ToAny(batch) => {
                 let count = writers.len();
-                let turn = (0..count).map(|step| (*next + step) % count);
-                let to = turn.clone().find(|writer| writers[*writer].capacity() > 0).unwrap_or(*next);
+                let mut turn = (0..count).map(|step| (*next + step) % count);
+                let to = turn.find(|writer| writers[*writer].has_room()).unwrap_or(*next);
                 *next = (to + 1) % count;
                 (to, batch)
             }
         };
-        self.handed[*first + to].add(batch.num_rows() as u64, origin);
-        let writer = writers[to].clone();
-        tokio::select! {
+        self.running.handed[*first + to].add(batch.num_rows() as u64, origin);
+        let weight =
+            Weight { rows: batch.num_rows(), bytes: usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX) };
+        let since = Instant::now();
+        let sent = async {
+            let share = memory.admit(weight.bytes).await?;
+            Ok(writers[to].send(Queued { batch, share, since }, weight).await.is_ok())
+        };
+        let sent = tokio::select! {
             biased;
-            sent = writer.send(batch) => match sent {
-                Ok(()) => Ok(()),
-                Err(_) => Err(self.failure().await),
-            },
-            error = self.failure() => Err(error),
+            sent = sent => sent?,
+            error = self.running.failure() => return Err(error),
+        };
+        match sent {
+            true => Ok(()),
+            false => Err(self.failure().await),
         }
     }
 
     /// Waits until a writer fails, which it can before the input ends.
     pub(super) async fn failure(&mut self) -> Error {
+        self.running.failure().await
+    }
+
+    /// Takes no more: what is queued is written, beside what the caller does.
+    pub(super) fn close(&mut self) {
+        self.groups.clear();
+    }
+
+    /// Waits until everything is written; gives the branches in their order.
+    pub(super) async fn finish(&mut self) -> Result<Vec<Member>> {
+        self.close();
+        self.running.finish().await
+    }
+
+    /// Rolls everything back that is not finished.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        self.running.end().await;
+    }
+}
+
+impl Running {
+    /// Waits until a writer fails. Cancel safe.
+    async fn failure(&mut self) -> Error {
         loop {
-            match self.tasks.join_next().await {
-                None => std::future::pending().await,
-                Some(ended) => match self.ended(ended) {
-                    Ok(member) => self.finished.push(member),
-                    Err(error) => return error,
-                },
+            let any = poll_fn(|context| {
+                self.ended.waker.register(context.waker());
+                if self.ended.count.load(Acquire) > 0 { Poll::Ready(()) } else { Poll::Pending }
+            });
+            any.await;
+            // One that says so ends in the next instant.
+            let ended = self.tasks.join_next().await;
+            self.ended.count.fetch_sub(1, AcqRel);
+            match ended.map(|ended| self.ended(ended)) {
+                Some(Ok(member)) => self.finished.push(member),
+                Some(Err(error)) => return error,
+                None => {}
             }
         }
     }
@@ -141,14 +225,7 @@ impl Writers {
         }
     }
 
-    /// Takes no more: what is queued is written, beside what the caller does.
-    pub(super) fn close(&mut self) {
-        self.groups.clear();
-    }
-
-    /// Waits until everything is written; gives the branches in their order.
-    pub(super) async fn finish(&mut self) -> Result<Vec<Member>> {
-        self.close();
+    async fn finish(&mut self) -> Result<Vec<Member>> {
         while let Some(ended) = self.tasks.join_next().await {
             let member = self.ended(ended)?;
             self.finished.push(member);
@@ -157,9 +234,8 @@ impl Writers {
         Ok(self.finished.drain(..).map(|(_, member)| member).collect())
     }
 
-    /// Rolls everything back that is not finished.
-    pub(super) async fn stop(mut self) {
-        self.stop.cancel();
+    /// Waits until all have ended, and rolls back what they wrote.
+    async fn end(mut self) {
         while let Some(ended) = self.tasks.join_next().await {
             self.finished.extend(self.ended(ended).ok());
         }
@@ -172,14 +248,16 @@ impl Writers {
 async fn write_all(
     mut branch: Box<dyn Branch>,
     mut differ: Differ,
-    mut batches: Receiver<RecordBatch>,
+    mut batches: Receiver<Queued>,
     after: CancellationToken,
     stop: CancellationToken,
 ) -> Result<Box<dyn Branch>> {
     let work = async {
         after.cancelled().await;
-        while let Some(batch) = batches.recv().await {
+        while let Some(Queued { batch, share, since }) = batches.recv().await {
+            differ.stats().add_batch(since.elapsed());
             differ.write(branch.as_mut(), batch).await?;
+            drop(share);
             crate::xa::failpoint::failpoint("branch.written");
         }
         differ.flush(branch.as_mut()).await?;

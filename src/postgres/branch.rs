@@ -22,9 +22,10 @@ pub(super) struct CopyRows {
 }
 
 pub(super) async fn start(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<PostgresBranch> {
+    let memory = spec.stats.memory().clone();
     let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
     let encoder = CopyRows { targets, present, numbers_rows: writer.numbers_rows(), rows: 0 };
-    Ok(BulkBranch::start(xid, encoder, writer))
+    Ok(BulkBranch::start(xid, encoder, writer, memory))
 }
 
 impl RowEncoder for CopyRows {

@@ -276,7 +276,7 @@ impl Postgres {
         let mut connection = self.connect().await?;
         let described = describe(&mut connection, &name).await.map_err(|error| self.error(error))?;
         self.ask_max_prepared(&mut connection).await?;
-        self.close(connection).await;
+        connection.give_back();
         Ok(described)
     }
 
@@ -285,7 +285,7 @@ impl Postgres {
         let mut connection = self.connect().await?;
         let created = self.execute(&mut connection, statement).await;
         created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
-        self.close(connection).await;
+        connection.give_back();
         Ok(())
     }
 }

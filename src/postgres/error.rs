@@ -5,11 +5,11 @@ use std::io;
 
 use sqlx::postgres::PgDatabaseError;
 
-use super::Postgres;
+use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
-impl Postgres {
+impl Connector {
     /// An error of this database.
     pub(super) fn error(&self, error: sqlx::Error) -> Error {
         let location = self.location_text();

@@ -1,13 +1,13 @@
 //! The ledger in a PostgreSQL database.
 
 use async_trait::async_trait;
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Row as _};
 
 use super::{BEGIN, Postgres};
 use crate::error::{ErrorKind, Result};
 use crate::log::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, Xid, failpoint::failpoint};
+use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 
@@ -21,25 +21,12 @@ const DURABLE: &str =
 #[async_trait]
 impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let first_branch = Xid { gtrid: proposal.gtrid, bqual: 0 };
-        let parked = self.prepared.remove(&first_branch).map(|(_, connection)| connection);
-        // What comes next after a claim is the write itself, which can take long: nothing is kept for it.
-        let completes_next = parked.is_some() || !self.spares.is_empty();
-        let mut connection = match parked {
-            Some(mut connection) => {
-                self.execute(&mut connection, BEGIN.into()).await?;
-                connection
-            }
-            None => self.begin(BEGIN).await?,
-        };
+        let mut connection = self.begin(BEGIN).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
         failpoint("ledger.decide.after");
-        match completes_next {
-            true => self.keep_spare(connection).await,
-            false => self.close(connection).await,
-        }
+        connection.give_back();
         Ok(stands)
     }
 
@@ -61,7 +48,7 @@ impl DecisionLog for Postgres {
 
     fn url(&self) -> String {
         // With what finds the ledger: the command that a message has must work as it is.
-        match self.options.0.get_socket() {
+        match self.options().get_socket() {
             None => format!("{}{}", self.location_text(), self.parameters),
             Some(_) => self.location_text(),
         }
@@ -119,7 +106,7 @@ impl Postgres {
                  {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
-                user = crate::sql::quote(self.options.0.get_username()),
+                user = crate::sql::quote(self.options().get_username()),
             )),
             _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
         })
@@ -139,11 +126,11 @@ impl Postgres {
             if let Some(job) = job {
                 read = read.bind(job.as_str());
             }
-            let read = read.fetch_all(&mut connection).await;
+            let read = read.fetch_all(&mut *connection).await;
             let read = read.and_then(|rows| rows.iter().map(read_row).collect());
             rows = read.map_err(|error| self.error(error).with_context("reading the ledger"))?;
         }
-        self.close(connection).await;
+        connection.give_back();
         Ok(rows)
     }
 
@@ -155,18 +142,12 @@ impl Postgres {
             if let Some(before) = before {
                 clean = clean.bind(signed(before.0)?);
             }
-            let cleaned = clean.execute(&mut connection).await;
+            let cleaned = clean.execute(&mut *connection).await;
             cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
         }
         self.execute(&mut connection, "COMMIT".into()).await?;
-        self.keep_spare(connection).await;
+        connection.give_back();
         Ok(())
-    }
-
-    /// Ends a connection that has nothing open.
-    pub(super) async fn close(&self, connection: PgConnection) {
-        // What was to be done is done; how the goodbye goes does not matter.
-        let _ = connection.close().await;
     }
 }
 

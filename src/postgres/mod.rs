@@ -31,6 +31,7 @@ mod branch;
 mod bytes;
 mod catalog;
 mod cells;
+mod connector;
 mod copy;
 mod decode;
 mod encode;
@@ -50,28 +51,26 @@ pub mod types;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use dashmap::DashMap;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection};
 
 pub use copy::CopyEncoder;
 
-use crate::error::{Error, ErrorKind, Result};
+use self::connector::Connector;
+
+use crate::error::{Error, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::sql::{Spares, Table, Targets, check_password};
-use crate::xa::{WriteSpec, Xid};
+use crate::pool::{Lease, Pool};
+use crate::sql::{Table, Targets, check_password};
+use crate::xa::WriteSpec;
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
 
 /// The same in microseconds.
 const POSTGRES_EPOCH_MICROS: i64 = POSTGRES_EPOCH_DAYS as i64 * 86_400_000_000;
-
-/// How long a server may take to answer a new connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Begins a transaction, whatever the role's settings are.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -82,19 +81,17 @@ const MAX_IDENTIFIER: usize = 63;
 /// A PostgreSQL database.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    options: Options,
+    pool: Pool<Connector>,
     /// The parameters of the location, without the password.
     parameters: String,
-    lock_timeout: Duration,
     nanoseconds: Nanoseconds,
     ledger: Ledger,
     /// The server's `max_prepared_transactions`, once it was asked.
     max_prepared: Arc<OnceLock<u32>>,
-    /// The connections of branches that are prepared and not completed.
-    prepared: Arc<DashMap<Xid, PgConnection>>,
-    /// For the steps that decide, complete and clean up, and for the next epoch.
-    spares: Spares<PgConnection>,
 }
+
+/// A connection that nothing is open in.
+type Connection = Lease<Connector>;
 
 /// Where and how to connect.
 #[derive(Clone)]
@@ -140,84 +137,31 @@ impl Postgres {
         if connect.get_application_name().is_none() {
             connect = connect.application_name("landfall");
         }
+        let connector = Connector::new(Options(connect.disable_statement_logging()), options.lock_timeout);
         Ok(Self {
-            options: Options(connect.disable_statement_logging()),
+            pool: Pool::new(connector, options.pool()?),
             parameters: parameters(location),
-            lock_timeout: options.lock_timeout,
             nanoseconds: options.nanoseconds,
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
-            prepared: Arc::default(),
-            spares: Spares::default(),
         })
     }
 
-    /// A new connection.
-    async fn connect(&self) -> Result<PgConnection> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await;
-        connected.map_err(|_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("{} does not answer, after {CONNECT_TIMEOUT:?}: check host and port", self.location_text()),
-            )
-        })?
+    /// A connection in which nothing is open.
+    async fn connect(&self) -> Result<Connection> {
+        self.pool.acquire().await
     }
 
-    async fn open(&self) -> Result<PgConnection> {
-        let connected = PgConnection::connect_with(&self.options.0).await;
-        let mut connection = connected.map_err(|error| self.connect_error(error))?;
-        // A write waits for its query as long as that takes, whatever the role's settings are.
-        let mut settings = format!(
-            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-             SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
-            // 0 would be for ever.
-            self.lock_timeout.as_millis().max(1)
-        );
-        let version = connection.server_version_num().unwrap_or_default();
-        if version >= 140_000 {
-            // Whoever is gone shall not keep a statement running.
-            settings += "; SET client_connection_check_interval = '2s'; SET idle_session_timeout = 0";
-        }
-        if version >= 170_000 {
-            settings += "; SET transaction_timeout = 0";
-        }
-        self.execute(&mut connection, settings).await?;
-        Ok(connection)
-    }
-
-    /// Keeps a clean connection for the next step.
-    async fn keep_spare(&self, connection: PgConnection) {
-        if let Some(over) = self.spares.keep(connection) {
-            self.close(over).await;
-        }
-    }
-
-    /// A connection with this open: a spare one, if it lives.
-    async fn begin(&self, begin: &str) -> Result<PgConnection> {
-        while let Some(mut spare) = self.spares.take() {
-            if self.execute(&mut spare, begin.into()).await.is_ok() {
-                return Ok(spare);
-            }
-        }
+    /// A connection with this open.
+    async fn begin(&self, begin: &str) -> Result<Connection> {
         let mut connection = self.connect().await?;
         self.execute(&mut connection, begin.into()).await?;
         Ok(connection)
     }
 
-    /// A spare connection that lives, or a new one.
-    async fn live(&self) -> Result<PgConnection> {
-        while let Some(mut spare) = self.spares.take() {
-            if spare.ping().await.is_ok() {
-                return Ok(spare);
-            }
-        }
-        self.connect().await
-    }
-
     /// Runs statements that bring no rows.
     async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
-        done.map(|done| done.rows_affected()).map_err(|error| self.error(error))
+        self.pool.connector().execute(connection, sql).await
     }
 
     /// The encoders of a write.
@@ -226,7 +170,17 @@ impl Postgres {
     }
 
     fn location_text(&self) -> String {
-        location(&self.options.0)
+        self.pool.connector().location_text()
+    }
+
+    /// An error of this database.
+    fn error(&self, error: sqlx::Error) -> Error {
+        self.pool.connector().error(error)
+    }
+
+    /// Where and how it is connected to.
+    fn options(&self) -> &PgConnectOptions {
+        &self.pool.connector().options().0
     }
 }
 
@@ -287,6 +241,7 @@ fn cause(error: &sqlx::Error) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_password_is_never_shown() {

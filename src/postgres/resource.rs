@@ -27,7 +27,7 @@ impl ResourceManager for Postgres {
         if self.max_prepared.get().is_none() {
             let mut connection = self.connect().await?;
             self.ask_max_prepared(&mut connection).await?;
-            self.close(connection).await;
+            connection.give_back();
         }
         Ok(Capability::TwoPhase { branches: self.max_prepared.get().copied().unwrap_or_default() })
     }
@@ -47,12 +47,12 @@ impl ResourceManager for Postgres {
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
         let mut connection = self.connect().await?;
-        let found = sqlx::query(IN_DOUBT).bind(prefix).fetch_all(&mut connection).await;
+        let found = sqlx::query(IN_DOUBT).bind(prefix).fetch_all(&mut *connection).await;
         let found = found.and_then(|rows| {
             rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
         });
         let found: Vec<_> = found.map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
-        self.close(connection).await;
+        connection.give_back();
         let read = |(gid, age): (String, f64)| {
             Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
         };
@@ -60,9 +60,7 @@ impl ResourceManager for Postgres {
     }
 
     async fn release(&self) {
-        for connection in self.spares.release() {
-            self.close(connection).await;
-        }
+        self.pool.clear().await;
     }
 
     fn decision_log(&self) -> Arc<dyn DecisionLog> {
@@ -82,14 +80,9 @@ const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
-        // Where the connection that prepared it, or that is spare, is lost, the next try has a new one.
-        let parked = self.prepared.remove(xid).map(|(_, connection)| connection);
-        let mut connection = match parked {
-            Some(connection) => connection,
-            None => self.live().await?,
-        };
+        let mut connection = self.connect().await?;
         failpoint("postgres.complete.before");
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut connection).await;
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut *connection).await;
         failpoint("postgres.complete.after");
         let code = done.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
         let resolution = match (code.as_deref(), done) {
@@ -100,7 +93,7 @@ impl Postgres {
             }
             (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
         };
-        self.keep_spare(connection).await;
+        connection.give_back();
         Ok(resolution)
     }
 

@@ -48,7 +48,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
         }
         if message.is_none() {
             drop(messages);
-            database.close(connection).await;
+            connection.give_back();
             return Ok(());
         }
     }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use log::warn;
-use sqlx::postgres::PgConnection;
-use tokio::sync::mpsc;
 
 use super::cells::{HEADER, TRAILER};
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::present::{self, Present};
 use super::statements::{Way, delete};
-use super::{BEGIN, Postgres, catalog};
+use super::{BEGIN, Connection, Postgres, catalog};
+use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Found, Piece, RowSender, TableName, Targets, lost_commit};
+use crate::pool::Connect;
+use crate::sql::{self, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
 use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// The server's side of a connection, as another one knows it.
@@ -30,18 +30,18 @@ pub(super) struct Session {
 impl sql::Session for Session {
     async fn cancel(&self) {
         // Where this fails, the statement goes on until its end.
-        if let Ok(mut connection) = self.database.connect().await {
+        if let Ok(mut connection) = self.database.pool.beside().await {
             let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
             let _ = cancel.execute(&mut connection).await;
-            self.database.close(connection).await;
+            self.database.pool.connector().close(connection).await;
         }
     }
 
     async fn lives(&self) -> bool {
-        let Ok(mut connection) = self.database.connect().await else { return false };
+        let Ok(mut connection) = self.database.pool.beside().await else { return false };
         let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
         let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut connection).await;
-        self.database.close(connection).await;
+        self.database.pool.connector().close(connection).await;
         matches!(lives, Ok(true))
     }
 }
@@ -50,7 +50,7 @@ impl sql::Session for Session {
 #[derive(Debug)]
 pub(super) struct Writer {
     database: Postgres,
-    connection: PgConnection,
+    connection: Connection,
     spec: WriteSpec,
     way: Way,
     pid: i32,
@@ -65,17 +65,8 @@ impl Writer {
         xid: &Xid,
         spec: WriteSpec,
     ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
-        let mut connection = match spec.goes_on {
-            true => {
-                database.spares.keep_for_epochs();
-                database.begin(BEGIN).await?
-            }
-            false => {
-                let mut connection = database.connect().await?;
-                database.execute(&mut connection, BEGIN.into()).await?;
-                connection
-            }
-        };
+        let mut connection = database.begin(BEGIN).await?;
+        connection.serve(xid);
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
@@ -98,7 +89,7 @@ impl Writer {
             let created = database.execute(&mut connection, create.clone()).await;
             created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
         }
-        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await;
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
         let pid = pid.map_err(|error| database.error(error))?;
         Ok((Self { database, connection, spec, way, pid, rows: 0, stored: 0 }, targets, present))
     }
@@ -112,8 +103,8 @@ impl Writer {
     async fn copy(
         &mut self,
         first: Piece,
-        pieces: &mut mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
+        pieces: &mut Receiver<Piece>,
+        spare: &Spare,
         abandoned: &AtomicBool,
     ) -> Result<Option<Piece>> {
         let rows_before = self.rows;
@@ -124,12 +115,12 @@ impl Writer {
         let (mut piece, mut bytes) = (first, 0);
         let next = loop {
             let began = Instant::now();
-            copy.send(piece.bytes.as_slice()).await.map_err(|error| database.error(error))?;
+            copy.send(piece.bytes()).await.map_err(|error| database.error(error))?;
             sending += began.elapsed();
             self.rows += piece.rows;
-            bytes += piece.bytes.len();
-            // Where nobody needs another buffer, this one goes.
-            let _ = spare.try_send(piece.bytes);
+            bytes += piece.bytes().len();
+            // Where there are enough of them, this one goes.
+            let _ = spare.push(piece.buffer);
             match pieces.recv().await {
                 Some(next) if bytes < self.way.statement_bytes() => piece = next,
                 next => break next,
@@ -179,12 +170,7 @@ impl RowSender for Writer {
         Session { database: self.database.clone(), pid: self.pid }
     }
 
-    async fn send_all(
-        &mut self,
-        mut pieces: mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
-        abandoned: &AtomicBool,
-    ) -> Result<()> {
+    async fn send_all(&mut self, mut pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()> {
         let mut next = pieces.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             let sent = self.copy(first, &mut pieces, spare, abandoned).await;
@@ -234,14 +220,15 @@ impl RowSender for Writer {
         failpoint("postgres.prepare.after");
         // In a transaction that failed before, the server rolls back and calls it no error.
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
-        let found = found.bind(xid.to_string()).fetch_one(&mut self.connection).await;
+        let found = found.bind(xid.to_string()).fetch_one(&mut *self.connection).await;
         if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
             return Err(Error::new(
                 ErrorKind::Database,
                 "the prepared branch is gone: the server rolled it back (see its log), or another run of the job or a recovery did",
             ));
         }
-        self.database.prepared.insert(*xid, self.connection);
+        // The branch is the server's now, and of no session.
+        self.connection.give_back();
         Ok(Vote::Prepared)
     }
 
@@ -261,16 +248,14 @@ impl RowSender for Writer {
             // A deferred constraint, for instance: the server has rolled back.
             _ => error.with_context("committing"),
         })?;
-        match self.spec.goes_on {
-            true => self.database.keep_spare(self.connection).await,
-            false => self.database.close(self.connection).await,
-        }
+        self.connection.give_back();
         Ok(Outcome::Committed)
     }
 
     async fn rollback(mut self) {
         // A connection that fails at this rolls back by itself.
-        let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
-        self.database.close(self.connection).await;
+        if self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok() {
+            self.connection.give_back();
+        }
     }
 }

@@ -9,12 +9,14 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result as DfResult;
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet, Time};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 use log::warn;
 
+use crate::buffer::Account;
 use crate::error::{Error, Result};
 use crate::options::Checkpoints;
 use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
@@ -162,11 +164,29 @@ impl DisplayAs for LandfallSink {
     }
 }
 
+/// The memory of a write, in the pool of its session.
+struct InPool(MemoryReservation);
+
+impl Account for InPool {
+    fn try_grow(&self, bytes: usize) -> Result<(), String> {
+        self.0.try_grow(bytes).map_err(|error| error.to_string())
+    }
+
+    fn grow(&self, bytes: usize) {
+        self.0.grow(bytes);
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.0.shrink(bytes);
+    }
+}
+
 #[async_trait]
 impl DataSink for LandfallSink {
     /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them; of
     /// rows that were compared with those that are there, the ones `inserted`, `updated`, `unchanged`, and `superseded` by
-    /// a later row with their key; the time spent on that; `epochs` that were committed, `retries` of failures, and the rows that earlier runs of the job had `resumed` from.
+    /// a later row with their key; the time spent on that; `epochs` that were committed, `retries` of failures, the rows that earlier runs of the job had `resumed` from, and
+    /// the most bytes of rows that were held at once, as `peak_memory`.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
         let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();
@@ -193,6 +213,7 @@ impl DataSink for LandfallSink {
             count("resumed", self.write.counts.resumed()),
             count("epochs", self.write.counts.epochs()),
             count("retries", self.write.counts.retries()),
+            count("peak_memory", all().map(|stats| stats.memory().most() as u64).max().unwrap_or(0)),
             time("compare_time", total(WriteStats::compare_time)),
             time("encode_time", total(WriteStats::encode_time)),
             time("send_time", total(WriteStats::send_time)),
@@ -212,6 +233,12 @@ impl DataSink for LandfallSink {
         let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
         let input = self.input.take().ok_or_else(|| Error::internal("the plan has lost its ReplayExec"))?;
         let manager = context.session_config().get_extension::<TransactionManager>().unwrap_or_default();
+        for target in &self.write.targets {
+            target.spec.stats.memory().count_with(|| {
+                let consumer = MemoryConsumer::new(format!("landfall, table {}", target.spec.table));
+                Box::new(InPool(consumer.register(context.memory_pool())))
+            });
+        }
         let landed = run(&manager, &self.write, &input, &interrupt).await;
         let doing = |error: Error| error.with_context(format!("writing table {}", self.tables()));
         match landed.map_err(doing)? {

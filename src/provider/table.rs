@@ -25,7 +25,7 @@ use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, DecisionLog, Existing, OnConflict, Protocol, WriteSpec};
+use crate::xa::{Capability, DecisionLog, Existing, OnConflict, Protocol, WriteSpec, WriteStats};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -275,8 +275,7 @@ impl LandfallTable {
             upsert: self.options.upsert,
             diff_lock: self.options.diff_lock,
             protocol: Protocol::OnePhase,
-            goes_on: false,
-            stats: Arc::default(),
+            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
         };
         self.database.check(&self.table, &spec)?;
         Ok(spec)

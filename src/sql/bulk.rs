@@ -10,9 +10,11 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use crossbeam_queue::ArrayQueue;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, Xid};
 
@@ -29,11 +31,47 @@ const GRACE: Duration = Duration::from_millis(200);
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Encoded rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Piece {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) buffer: Buffer,
     pub(crate) rows: u64,
 }
+
+impl Piece {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer.bytes
+    }
+}
+
+/// A buffer for encoded rows, and its share of the memory; used again when it was sent.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    share: Share,
+}
+
+impl Buffer {
+    fn new(memory: &Memory) -> Self {
+        Self { bytes: Vec::new(), share: memory.hold(0) }
+    }
+
+    /// Takes as much of the memory as it has become.
+    fn count(&mut self) {
+        if self.bytes.capacity() != self.share.bytes() {
+            let memory = self.share.memory().clone();
+            self.share = memory.hold(self.bytes.capacity());
+        }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Buffers that were sent. Where nobody needs another one, it goes.
+pub(crate) type Spare = Arc<ArrayQueue<Buffer>>;
 
 /// Turns batches into rows of the server.
 pub(crate) trait RowEncoder: Send {
@@ -77,12 +115,7 @@ pub(crate) trait RowSender: Send + Sized + 'static {
 
     /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
     /// `abandoned` is set then, and after an error.
-    async fn send_all(
-        &mut self,
-        pieces: mpsc::Receiver<Piece>,
-        spare: &mpsc::Sender<Vec<u8>>,
-        abandoned: &AtomicBool,
-    ) -> Result<()>;
+    async fn send_all(&mut self, pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()>;
 
     /// Reads the rows that statements bring; they become columns of that schema while the next ones are read.
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found>;
@@ -149,7 +182,9 @@ pub(crate) struct BulkBranch<E, S: RowSender> {
     xid: Xid,
     encoder: E,
     rows: u64,
-    sending: Option<Sending>,
+    memory: Memory,
+    sending: Option<Sender<Piece>>,
+    spare: Spare,
     task: Option<JoinHandle<Result<S>>>,
     /// What no task has.
     sender: Option<S>,
@@ -157,31 +192,35 @@ pub(crate) struct BulkBranch<E, S: RowSender> {
     abandoned: Arc<AtomicBool>,
 }
 
-/// A way to the task that sends.
-struct Sending {
-    pieces: mpsc::Sender<Piece>,
-    spare: mpsc::Receiver<Vec<u8>>,
-}
-
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
-    pub(crate) fn start(xid: &Xid, encoder: E, sender: S) -> Self {
-        let (session, abandoned) = (sender.session(), Arc::new(AtomicBool::new(false)));
-        Self { xid: *xid, encoder, rows: 0, sending: None, task: None, sender: Some(sender), session, abandoned }
+    /// A branch whose buffers take their share of a memory.
+    pub(crate) fn start(xid: &Xid, encoder: E, sender: S, memory: Memory) -> Self {
+        Self {
+            xid: *xid,
+            encoder,
+            rows: 0,
+            memory,
+            sending: None,
+            spare: Arc::new(ArrayQueue::new(QUEUED_PIECES)),
+            task: None,
+            session: sender.session(),
+            sender: Some(sender),
+            abandoned: Arc::default(),
+        }
     }
 
-    /// The task that sends, which is started where none is.
-    fn sending(&mut self) -> Result<&mut Sending> {
+    /// The way to the task that sends, which is started where none is.
+    fn sending(&mut self) -> Result<&mut Sender<Piece>> {
         if self.sending.is_none() {
             let sender = self.sender.take();
             let mut sender = sender.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
-            let (pieces, queued) = mpsc::channel(QUEUED_PIECES);
-            let (sent, spare) = mpsc::channel(QUEUED_PIECES);
-            let seen = Arc::clone(&self.abandoned);
+            let (pieces, queued) = buffer(Limits::items(QUEUED_PIECES));
+            let (spare, seen) = (Arc::clone(&self.spare), Arc::clone(&self.abandoned));
             self.task = Some(tokio::spawn(async move {
-                sender.send_all(queued, &sent, &seen).await?;
+                sender.send_all(queued, &spare, &seen).await?;
                 Ok(sender)
             }));
-            self.sending = Some(Sending { pieces, spare });
+            self.sending = Some(pieces);
         }
         self.sending.as_mut().ok_or_else(|| Error::internal("rows are not sent"))
     }
@@ -228,14 +267,16 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
             let mut rows = self.encoder.encode(&slice).inspect_err(give_up)?;
             loop {
-                let mut bytes = self.sending()?.spare.try_recv().unwrap_or_default();
-                let written = rows.write(&mut bytes).inspect_err(give_up);
+                let mut buffer = self.spare.pop().unwrap_or_else(|| Buffer::new(&self.memory));
+                let written = rows.write(&mut buffer.bytes).inspect_err(give_up);
                 let written = written.map_err(|error| match error.row().map(|row| self.rows + row as u64 + 1) {
                     Some(row) => error.in_rows(row, row, ""),
                     None => error,
                 });
                 let Some(count) = written? else { break };
-                if self.sending()?.pieces.send(Piece { bytes, rows: count as u64 }).await.is_err() {
+                buffer.count();
+                let piece = Piece { buffer, rows: count as u64 };
+                if self.sending()?.send(piece, Weight::default()).await.is_err() {
                     // The task takes no more: it has failed, and says why.
                     self.finish().await?;
                     return Err(Error::internal("the task that sends rows ended early"));

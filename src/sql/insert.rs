@@ -30,7 +30,6 @@ pub(crate) fn insertion(table: &Table, columns: arrow::datatypes::SchemaRef) -> 
         protocol: crate::xa::Protocol::OnePhase,
         upsert: crate::xa::Upsert::Blind,
         diff_lock: false,
-        goes_on: false,
         stats: std::sync::Arc::default(),
     }
 }
@@ -106,7 +105,6 @@ mod tests {
             protocol: crate::xa::Protocol::OnePhase,
             upsert: crate::xa::Upsert::Blind,
             diff_lock: false,
-            goes_on: false,
             stats: Arc::default(),
         };
         insert_into("INSERT INTO", &table, &spec, 2)

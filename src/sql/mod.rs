@@ -7,14 +7,13 @@ mod diff;
 mod ident;
 mod insert;
 mod secrets;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-mod spares;
 mod table;
 mod targets;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use bulk::{
-    BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, lost_commit, lost_connection,
+    Buffer, BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
+    lost_connection,
 };
 pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -29,7 +28,5 @@ pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;
 pub(crate) use secrets::without_passwords;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use spares::Spares;
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
 pub(crate) use targets::Targets;

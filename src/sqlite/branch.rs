@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::encode::{Encoder, Rows};
 use super::writer::Writer;
 use super::{Sqlite, blocking};
+use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
-use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, WriteSpec};
+use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, WriteSpec, Xid};
 
 /// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -25,31 +27,40 @@ const QUEUED_SLICES: usize = 2;
 /// thread finish what is queued and give the writer back.
 pub(super) struct SqliteBranch {
     targets: Targets<Encoder>,
-    slices: Option<mpsc::Sender<Rows>>,
+    slices: Option<Sender<Slice>>,
     thread: Option<JoinHandle<Result<Writer>>>,
     /// What no thread has.
     writer: Option<Writer>,
+    memory: Memory,
     abandoned: Arc<AtomicBool>,
 }
 
+/// Encoded rows, and their share of the memory.
+struct Slice {
+    rows: Rows,
+    share: Share,
+}
+
 impl SqliteBranch {
-    pub(super) async fn start(database: Sqlite, spec: WriteSpec) -> Result<Self> {
-        let (writer, targets) = blocking(move || Writer::begin(database, spec)).await?;
+    pub(super) async fn start(database: Sqlite, xid: &Xid, spec: WriteSpec) -> Result<Self> {
+        let (lease, memory) = (database.pool.acquire().await?, spec.stats.memory().clone());
+        lease.serve(xid);
+        let (writer, targets) = blocking(move || Writer::begin(database, lease, spec)).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
-        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), abandoned })
+        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
     }
 
     /// The way to the thread that inserts, which is started where none is.
-    fn slices(&mut self) -> Result<&mpsc::Sender<Rows>> {
+    fn slices(&mut self) -> Result<&mut Sender<Slice>> {
         if self.slices.is_none() {
             let writer = self.writer.take();
             let writer = writer.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
-            let (sender, receiver) = mpsc::channel(QUEUED_SLICES);
+            let (sender, receiver) = buffer(Limits::items(QUEUED_SLICES));
             let seen = Arc::clone(&self.abandoned);
             self.thread = Some(tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen)));
             self.slices = Some(sender);
         }
-        self.slices.as_ref().ok_or_else(|| Error::internal("rows are not inserted"))
+        self.slices.as_mut().ok_or_else(|| Error::internal("rows are not inserted"))
     }
 
     /// Waits until all rows are inserted; an error has rolled the transaction back.
@@ -70,10 +81,16 @@ impl SqliteBranch {
     }
 }
 
-fn insert_all(mut writer: Writer, mut slices: mpsc::Receiver<Rows>, abandoned: &AtomicBool) -> Result<Writer> {
+fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &AtomicBool) -> Result<Writer> {
     // Whoever abandons the branch drops the writer too, and with it what was inserted.
-    let wanted = |_: &Rows| !abandoned.load(Relaxed);
-    writer.insert_all(std::iter::from_fn(|| slices.blocking_recv()).take_while(wanted))?;
+    let (runtime, wanted) = (Handle::current(), |_: &Slice| !abandoned.load(Relaxed));
+    // Until the next one is asked for.
+    let mut held = None;
+    let slices = std::iter::from_fn(|| runtime.block_on(slices.recv())).take_while(wanted);
+    writer.insert_all(slices.map(|Slice { rows, share }| {
+        held.replace(share);
+        rows
+    }))?;
     Ok(writer)
 }
 
@@ -90,7 +107,8 @@ impl Branch for SqliteBranch {
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let rows = Rows { columns, count: slice.num_rows() };
-            if self.slices()?.send(rows).await.is_err() {
+            let share = self.memory.hold(rows.bytes());
+            if self.slices()?.send(Slice { rows, share }, Weight::default()).await.is_err() {
                 // The thread takes no more: it has failed, and says why.
                 self.finish().await?;
                 return Err(Error::internal("the SQLite thread ended early"));

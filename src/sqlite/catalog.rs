@@ -119,7 +119,7 @@ fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec
 impl Sqlite {
     /// Reads the description of a table. A file that is not there has no tables.
     pub(super) fn describe(&self, name: &str) -> Result<Option<Table>> {
-        if !self.path.exists() {
+        if !self.path().exists() {
             return Ok(None);
         }
         describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))

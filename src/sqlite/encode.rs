@@ -38,7 +38,7 @@ impl Stored {
     }
 
     /// Bytes of the values, exactly: 8 a number, the length of a text or blob.
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         fn lengths(views: &[u128], nulls: Option<&arrow::buffer::NullBuffer>) -> u64 {
             let length = |view: &u128| u64::from(*view as u32);
             match nulls {
@@ -62,6 +62,14 @@ impl Stored {
 pub(super) struct Rows {
     pub(super) columns: Vec<Stored>,
     pub(super) count: usize,
+}
+
+impl Rows {
+    /// Bytes of all values.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes: u64 = self.columns.iter().map(Stored::bytes).sum();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 /// How one column is encoded.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::ffi::ErrorCode;
 
-use super::Sqlite;
+use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
 
-impl Sqlite {
+impl Connector {
     /// An error of this database.
     pub(super) fn error(&self, error: rusqlite::Error) -> Error {
         let path = self.path.display();

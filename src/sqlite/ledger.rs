@@ -13,15 +13,16 @@ const DDL: &str = include_str!("../../sql/ledger/sqlite.sql");
 #[async_trait]
 impl DecisionLog for Sqlite {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let database = self.clone();
+        let (database, mut lease) = (self.clone(), self.pool.acquire().await?);
         blocking(move || {
-            let mut connection = database.open_for_writing()?;
             let error = |error| database.error(error).with_context("writing the ledger");
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
+            let transaction =
+                lease.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
             let stands = database.decide_in(&transaction, &proposal)?;
             failpoint("ledger.decide.before");
             transaction.commit().map_err(error)?;
             failpoint("ledger.decide.after");
+            lease.give_back();
             Ok(stands)
         })
         .await
@@ -38,13 +39,13 @@ impl DecisionLog for Sqlite {
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let (database, job) = (self.clone(), job.clone());
-        blocking(move || database.clean_ledger(FORGET, params![job.as_str(), signed(before.0)?])).await
+        let (database, lease, job) = (self.clone(), self.pool.acquire().await?, job.clone());
+        blocking(move || database.clean_ledger(lease, FORGET, params![job.as_str(), signed(before.0)?])).await
     }
 
     async fn remove(&self, job: &JobId) -> Result<()> {
-        let (database, job) = (self.clone(), job.clone());
-        blocking(move || database.clean_ledger(REMOVE, [job.as_str()])).await
+        let (database, lease, job) = (self.clone(), self.pool.acquire().await?, job.clone());
+        blocking(move || database.clean_ledger(lease, REMOVE, [job.as_str()])).await
     }
 
     fn url(&self) -> String {
@@ -82,13 +83,15 @@ impl Sqlite {
         read().map_err(|error| self.error(error).with_context("reading the ledger"))
     }
 
-    fn clean_ledger(&self, sql: &str, parameters: impl Params) -> Result<()> {
-        let connection = self.open_for_writing()?;
+    fn clean_ledger(&self, lease: super::Connection, sql: &str, parameters: impl Params) -> Result<()> {
+        let connection = &lease.connection;
         let clean = || match connection.table_exists(None, self.ledger.name().table.as_str())? {
             true => connection.execute(&self.ledger.sql(sql), parameters).map(drop),
             false => Ok(()),
         };
-        clean().map_err(|error| self.error(error).with_context("cleaning the ledger"))
+        clean().map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
+        lease.give_back();
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod branch;
 mod catalog;
+mod connector;
 mod decode;
 mod encode;
 mod error;
@@ -16,24 +17,25 @@ mod statement;
 pub mod types;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-
-use crate::error::{Error, ErrorKind, Result};
+use self::connector::Connector;
+use crate::error::{Error, Result};
 use crate::log::ledger::Ledger;
-use crate::options::{SinkOptions, Uint64};
+use crate::options::{PoolOptions, SinkOptions, Uint64};
+use crate::pool::{Connect, Lease, Pool};
 
 /// A SQLite database.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
-    path: PathBuf,
-    lock_timeout: Duration,
+    pool: Pool<Connector>,
     uint64: Uint64,
-    pragmas: Vec<(String, String)>,
     ledger: Ledger,
 }
+
+/// A connection with the settings that a write has.
+type Connection = Lease<Connector>;
 
 /// Whether a file that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,56 +68,31 @@ impl Sqlite {
                  'pragma.synchronous'"
             )));
         }
+        let connector = Connector::new(path.into(), options.lock_timeout, options.pragmas.clone());
         Ok(Self {
-            path: path.into(),
-            lock_timeout: options.lock_timeout,
+            // Another file can be in its place at any time.
+            pool: Pool::new(connector, PoolOptions { idle_check: Duration::ZERO, ..options.pool()? }),
             uint64: options.uint64,
-            pragmas: options.pragmas.clone(),
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
         })
     }
 
-    /// Opens a connection.
-    fn open(&self, missing: Missing) -> Result<Connection> {
-        let shown = self.path.display();
-        if self.path.is_dir() {
-            return Err(Error::new(
-                ErrorKind::Access,
-                format!("{shown} is a directory: LOCATION must name a SQLite database file"),
-            ));
-        }
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        if missing == Missing::Create {
-            flags |= OpenFlags::SQLITE_OPEN_CREATE;
-        } else if !self.path.exists() {
-            return Err(Error::new(ErrorKind::Access, format!("{shown} does not exist: check LOCATION")));
-        }
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.error(error))?;
-        connection.busy_timeout(self.lock_timeout).map_err(|error| self.error(error))?;
-        // The first read finds out whether the file is a database.
-        connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-            .map_err(|error| self.error(error))?;
-        Ok(connection)
+    /// Opens a connection that only reads or describes.
+    fn open(&self, missing: Missing) -> Result<rusqlite::Connection> {
+        self.pool.connector().open(missing)
     }
 
-    /// Opens a connection with the settings that a write has.
-    fn open_for_writing(&self) -> Result<Connection> {
-        let connection = self.open(Missing::Refuse)?;
-        for (name, value) in &self.pragmas {
-            self.pragma(&connection, name, value)?;
-        }
-        Ok(connection)
+    fn path(&self) -> &Path {
+        self.pool.connector().path()
+    }
+
+    /// An error of this database.
+    fn error(&self, error: rusqlite::Error) -> Error {
+        self.pool.connector().error(error)
     }
 
     fn location_text(&self) -> String {
-        format!("sqlite:{}", self.path.display())
-    }
-
-    fn pragma(&self, connection: &Connection, name: &str, value: &str) -> Result<()> {
-        connection
-            .pragma_update(None, name, value)
-            .map_err(|error| self.error(error).with_context(format!("setting pragma {name} = {value}")))
+        self.pool.connector().location()
     }
 }
 
@@ -131,6 +108,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_location_is_a_path_with_or_without_a_scheme() {
@@ -140,7 +118,7 @@ mod tests {
             ("sqlite://a/b.db", "a/b.db"),
             ("sqlite:///tmp/a.db", "/tmp/a.db"),
         ] {
-            assert_eq!(Sqlite::try_new(location, &SinkOptions::new()).unwrap().path, Path::new(path));
+            assert_eq!(Sqlite::try_new(location, &SinkOptions::new()).unwrap().path(), Path::new(path));
         }
         for bad in ["", "sqlite:", "sqlite::memory:", ":memory:", "a.db?mode=ro"] {
             assert_eq!(Sqlite::try_new(bad, &SinkOptions::new()).unwrap_err().kind(), ErrorKind::Config, "{bad}");

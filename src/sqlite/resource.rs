@@ -22,8 +22,8 @@ impl ResourceManager for Sqlite {
         Ok(Capability::OnePhase)
     }
 
-    async fn start(&self, _: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(SqliteBranch::start(self.clone(), spec.clone()).await?))
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone()).await?))
     }
 
     // Nothing is ever prepared; a file that is not there is told.
@@ -40,6 +40,10 @@ impl ResourceManager for Sqlite {
         let database = self.clone();
         blocking(move || database.open(super::Missing::Refuse)).await?;
         Ok(Vec::new())
+    }
+
+    async fn release(&self) {
+        self.pool.clear().await;
     }
 
     fn decision_log(&self) -> Arc<dyn DecisionLog> {

@@ -4,12 +4,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use rusqlite::{Connection, ffi, limits::Limit};
+use rusqlite::{ffi, limits::Limit};
 
-use super::encode::{Encoder, Rows, Stored};
+use super::encode::{Encoder, Rows};
 use super::present::{Present, Wanted};
 use super::statement::Statement;
-use super::{Sqlite, catalog};
+use super::{Connection, Sqlite, catalog};
 use crate::error::{Error, Result};
 use crate::sql::{Targets, insert_into, quote};
 use crate::xa::{DecisionRecord, Existing, Outcome, WriteSpec, failpoint::failpoint};
@@ -21,14 +21,11 @@ const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
 /// for the single statement.
 const VERB: &str = "INSERT OR FAIL INTO";
 
-/// SQLite's cache for the writing connection, in KiB.
-const CACHE_KIB: u32 = 16 * 1024;
-
 /// An open transaction. Dropping it rolls it back.
 #[derive(Debug)]
 pub(super) struct Writer {
     database: Sqlite,
-    connection: Connection,
+    lease: Connection,
     spec: WriteSpec,
     statements: Vec<(usize, String)>,
     counting: Counting,
@@ -53,11 +50,8 @@ impl Counting {
 
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) fn begin(database: Sqlite, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
-        let connection = database.open_for_writing()?;
-        if !database.pragmas.iter().any(|(name, _)| name == "cache_size") {
-            database.pragma(&connection, "cache_size", &format!("-{CACHE_KIB}"))?;
-        }
+    pub(super) fn begin(database: Sqlite, lease: Connection, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+        let connection = &lease.connection;
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|error| database.error(error).with_context("beginning the transaction"))?;
@@ -65,10 +59,10 @@ impl Writer {
         // the query that feeds this write, which waits for us. SQLite then keeps the pages in memory instead.
         connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
 
-        let table = catalog::describe(&connection, &spec.table).map_err(|error| database.error(error))?;
+        let table = catalog::describe(connection, &spec.table).map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?;
-        let has_triggers = catalog::has_triggers(&connection, &table.name).map_err(|error| database.error(error))?;
+        let has_triggers = catalog::has_triggers(connection, &table.name).map_err(|error| database.error(error))?;
         let present = Present::of(&table, &spec)?;
         let parameters =
             connection.limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER).map_err(|error| database.error(error))?;
@@ -84,7 +78,7 @@ impl Writer {
                 .map_err(|error| database.error(error).with_context("deleting the old rows"))?;
         }
         let counting = Counting::of(has_triggers, &statements);
-        Ok((Self { database, connection, spec, statements, counting, present, rows: 0 }, encoder))
+        Ok((Self { database, lease, spec, statements, counting, present, rows: 0 }, encoder))
     }
 
     /// How the rows that are there are asked for, where they are compared.
@@ -95,13 +89,13 @@ impl Writer {
     /// Reads rows that are there; `None` where none are compared.
     pub(super) fn read(&self, wanted: &Wanted, abandoned: &AtomicBool) -> Result<Option<RecordBatch>> {
         let Some(present) = &self.present else { return Ok(None) };
-        let columns = present.read(&self.connection, wanted, abandoned);
+        let columns = present.read(&self.lease.connection, wanted, abandoned);
         present.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
     }
 
     /// Inserts slices of rows until there are no more. After an error the transaction must be rolled back.
     pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = Rows>) -> Result<()> {
-        let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.connection, sql)?));
+        let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
         let mut statements = statements.map_err(|error| self.database.error(error))?;
         for rows in slices {
@@ -117,7 +111,7 @@ impl Writer {
             }
             self.rows += rows.count as u64;
             self.spec.stats.add_send(began.elapsed());
-            self.spec.stats.add_sent(rows.count as u64, rows.columns.iter().map(Stored::bytes).sum());
+            self.spec.stats.add_sent(rows.count as u64, rows.bytes() as u64);
         }
         Ok(())
     }
@@ -138,7 +132,7 @@ impl Writer {
         );
         let (first, last) = match self.counting {
             Counting::EveryRow if of_a_row && size > 1 => {
-                let row = first + self.connection.changes();
+                let row = first + self.lease.connection.changes();
                 (row, row)
             }
             _ => (first, first + size as u64 - 1),
@@ -148,11 +142,12 @@ impl Writer {
 
     /// Commits the rows, and the record with them where there is one.
     pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let Self { database, connection, .. } = self;
+        let Self { database, lease, .. } = self;
+        let connection = &lease.connection;
         let error = |error| database.error(error).with_context("committing");
-        connection.busy_timeout(database.lock_timeout).map_err(error)?;
+        connection.busy_timeout(database.pool.connector().lock_timeout).map_err(error)?;
         if let Some(proposal) = record {
-            let stands = database.decide_in(&connection, &proposal)?;
+            let stands = database.decide_in(connection, &proposal)?;
             if stands != proposal {
                 // Dropping the connection rolls the rows back.
                 return Ok(Outcome::Fenced(stands));
@@ -161,6 +156,10 @@ impl Writer {
         failpoint("sqlite.commit.before");
         connection.execute_batch("COMMIT").map_err(error)?;
         failpoint("sqlite.commit.after");
+        // What it has in its cache nobody needs now.
+        if connection.release_memory().is_ok() {
+            lease.give_back();
+        }
         Ok(Outcome::Committed)
     }
 }

@@ -384,7 +384,6 @@ fn spec(existing: Existing, protocol: Protocol) -> WriteSpec {
         protocol,
         upsert: crate::xa::Upsert::Blind,
         diff_lock: false,
-        goes_on: false,
         stats: Arc::default(),
     }
 }

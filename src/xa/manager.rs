@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{DecisionLog, DecisionRecord, JobId, ResourceManager, Run, State};
+use crate::xa::{DecisionLog, DecisionRecord, JobId, ResourceManager, Run, State, Told, WriteStats};
 
 /// What opening a job found.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Undertaking {
 #[derive(Debug, Clone, Default)]
 pub struct TransactionManager {
     live: Arc<DashMap<String, State>>,
+    /// Jobs whose last commit was not answered, and who counts them.
+    doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
     patience: Patience,
 }
 
@@ -108,6 +110,21 @@ impl TransactionManager {
         self.live.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
     }
 
+    /// Notes that a job's last commit was not answered.
+    pub(crate) fn doubt(&self, job: &JobId, stats: Vec<Arc<WriteStats>>) {
+        if let Entry::Vacant(free) = self.doubts.entry(job.clone()) {
+            stats.iter().for_each(|stats| stats.tell(Told::InDoubt));
+            free.insert(stats);
+        }
+    }
+
+    /// Notes that what became of a job is known.
+    pub(crate) fn settle(&self, job: &JobId) {
+        if let Some((_, stats)) = self.doubts.remove(job) {
+            stats.iter().for_each(|stats| stats.tell(Told::Settled));
+        }
+    }
+
     pub(super) fn note(&self, key: &str, state: State) {
         self.live.insert(key.to_owned(), state);
     }
@@ -139,7 +156,6 @@ mod tests {
             protocol,
             upsert: crate::xa::Upsert::Blind,
             diff_lock: false,
-            goes_on: false,
             stats: Arc::default(),
         }
     }

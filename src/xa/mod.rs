@@ -65,6 +65,7 @@ pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Po
 pub use failpoint::POINTS;
 pub use manager::{Opened, TransactionManager, Undertaking};
 pub use recovery::{Fate, Mode, Recovered, Selection, recover};
+pub(crate) use resource::Told;
 pub use resource::{
     Answer, Branch, Capability, Compared, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution,
     ResourceManager, Upsert, Versions, Vote, WriteSpec, WriteStats,

@@ -10,7 +10,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
+use crate::buffer::Memory;
 use crate::error::Result;
+use crate::metrics::{Phase, SinkMetrics};
 use crate::xa::{DecisionLog, DecisionRecord, JobNumber, Xid};
 
 /// What a resource manager can promise.
@@ -122,8 +124,6 @@ pub struct WriteSpec {
     pub diff_lock: bool,
     /// How the branch is to end.
     pub protocol: Protocol,
-    /// Whether another epoch may follow, which can use the branch's connection.
-    pub goes_on: bool,
     /// Where the branch counts what it does.
     pub stats: Arc<WriteStats>,
 }
@@ -131,6 +131,8 @@ pub struct WriteSpec {
 /// Counters of one write; every branch of it adds to them.
 #[derive(Debug, Default)]
 pub struct WriteStats {
+    metrics: SinkMetrics,
+    memory: Memory,
     rows: AtomicU64,
     bytes: AtomicU64,
     encode_nanos: AtomicU64,
@@ -141,6 +143,20 @@ pub struct WriteStats {
     updated: AtomicU64,
     unchanged: AtomicU64,
     superseded: AtomicU64,
+}
+
+/// What becomes of an epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told {
+    Begun,
+    /// So long after its first row.
+    Committed(Duration),
+    Aborted,
+    Retried,
+    /// Whether it is committed is not known.
+    InDoubt,
+    /// It is known now.
+    Settled,
 }
 
 /// What comparing rows with those that are there has found.
@@ -164,9 +180,29 @@ impl Compared {
 }
 
 impl WriteStats {
+    /// Those of a table, which are metrics too; of its rows so many bytes are held at most.
+    pub fn of(table: &str, memory_limit: usize) -> Self {
+        let metrics = SinkMetrics::of(table);
+        let memory = Memory::new(memory_limit, metrics.memory.clone());
+        metrics.memory_limit.set(memory_limit as f64);
+        Self { metrics, memory, ..Self::default() }
+    }
+
+    /// The memory that its rows are held in.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Counts a batch that a writer took, after it waited so long.
+    pub(crate) fn add_batch(&self, waited: Duration) {
+        self.metrics.batches.increment(1);
+        self.metrics.spent(Phase::Buffer, waited);
+    }
+
     /// Counts time spent waiting for rows that are there, and comparing them.
     pub fn add_compare(&self, time: Duration) {
         self.compare_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Compare, time);
     }
 
     /// Counts rows that were compared with those that are there.
@@ -196,21 +232,41 @@ impl WriteStats {
     pub fn add_sent(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
+        self.metrics.rows.increment(rows);
+        self.metrics.bytes.increment(bytes);
     }
 
     /// Counts time spent turning Arrow arrays into the database's values.
     pub fn add_encode(&self, time: Duration) {
         self.encode_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Encode, time);
     }
 
     /// Counts time spent handing values to the database.
     pub fn add_send(&self, time: Duration) {
         self.send_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Send, time);
     }
 
     /// Counts time spent committing.
     pub fn add_commit(&self, time: Duration) {
         self.commit_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Says what became of an epoch to whoever watches.
+    pub(crate) fn tell(&self, event: Told) {
+        let metrics = &self.metrics;
+        match event {
+            Told::Begun => metrics.epochs.increment(1),
+            Told::Committed(time) => {
+                metrics.commits.increment(1);
+                metrics.epoch.record(time);
+            }
+            Told::Aborted => metrics.aborts.increment(1),
+            Told::Retried => metrics.retries.increment(1),
+            Told::InDoubt => metrics.in_doubt.increment(1),
+            Told::Settled => metrics.in_doubt.decrement(1),
+        }
     }
 
     /// Rows handed to the database.
@@ -300,7 +356,7 @@ pub trait ResourceManager: Debug + Send + Sync {
     /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>>;
 
-    /// Closes the connections that were kept for another epoch.
+    /// Closes the connections that nobody uses: after a failure that can have taken them all.
     async fn release(&self) {}
 
     /// The ledger in this database.

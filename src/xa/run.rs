@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::metrics::Phases;
 use crate::xa::failpoint::failpoint;
 use crate::xa::recovery::recover_job;
 use crate::xa::{
@@ -32,6 +33,7 @@ pub(super) struct Claimed {
     run: Uuid,
     pub(super) key: String,
     announced: OnceCell<()>,
+    pub(super) phases: Phases,
 }
 
 impl Drop for Claimed {
@@ -76,7 +78,8 @@ impl Run {
         key: String,
     ) -> Result<Opened> {
         let number = JobNumber::draw();
-        let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new() };
+        let phases = Phases::of(&undertaking.table);
+        let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new(), phases };
         if claimed.undertaking.job.is_none() {
             // A write without a job has epoch 1 for its claim, as others have the one before theirs.
             return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));

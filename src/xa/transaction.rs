@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use log::warn;
 use serde_json::Value;
+use tracing::{Instrument, debug_span};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Phase;
 use crate::xa::failpoint::failpoint;
 use crate::xa::run::Claimed;
 use crate::xa::{
@@ -98,7 +101,9 @@ impl Transaction {
         match agent {
             // One branch that nobody will ask about: there is nothing to agree on.
             Some(only) if members.is_empty() && self.claimed.undertaking.job.is_none() => {
-                match only.branch.commit_one_phase(None).await? {
+                let committing =
+                    only.branch.commit_one_phase(None).instrument(debug_span!("commit", branch = %only.xid));
+                match self.timed(Phase::Commit, committing).await? {
                     Outcome::Committed => Ok(()),
                     Outcome::Fenced(by) => Err(fenced(&by, &self.gtrid())),
                 }
@@ -113,7 +118,8 @@ impl Transaction {
         let mut told: Vec<_> = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
         let (mut failed, mut all_told) = (None, true);
         let mut state = State::Active;
-        let mut event = match prepare_all(members).await {
+        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = told.len()));
+        let mut event = match self.timed(Phase::Prepare, prepared).await {
             Ok(read_only) => {
                 told.retain(|(_, xid)| !read_only.contains(xid));
                 if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
@@ -157,15 +163,18 @@ impl Transaction {
                         Decision::Abort => self.claimed.abort(self.epoch),
                     };
                     let decide = || log.decide(proposal.clone());
-                    let stands = match state {
-                        // Nobody has to wait for it.
-                        State::Refusing => decide().await,
-                        _ => {
-                            failpoint("decide.before");
-                            self.claimed.manager.patience().with(decide).await
+                    let stands = async {
+                        match state {
+                            // Nobody has to wait for it.
+                            State::Refusing => decide().await,
+                            _ => {
+                                failpoint("decide.before");
+                                self.claimed.manager.patience().with(decide).await
+                            }
                         }
                     };
-                    match stands {
+                    let stands = stands.instrument(debug_span!("decide", decision = decision.as_str()));
+                    match self.timed(Phase::Decide, stands).await {
                         Ok(stands) => {
                             failpoint("decide.after");
                             self.note_fencing(&stands, &mut failed);
@@ -179,7 +188,9 @@ impl Transaction {
                 }
                 (Action::Complete(decision), _) => {
                     failpoint("complete.before");
-                    all_told &= self.complete(decision, &told).await?;
+                    let telling = self.complete(decision, &told);
+                    let telling = telling.instrument(debug_span!("complete", decision = decision.as_str()));
+                    all_told &= self.timed(Phase::Commit, telling).await?;
                     Event::Completed
                 }
                 (Action::Leave, _) => return Err(self.in_doubt(&told, failed)),
@@ -209,7 +220,9 @@ impl Transaction {
     async fn commit_last_agent(&self, agent: Member, covered: &Covered) -> Result<DecisionRecord> {
         failpoint("last_agent.before");
         let record = self.record(covered);
-        let stands = match agent.branch.commit_one_phase(Some(record.clone())).await? {
+        let committing = agent.branch.commit_one_phase(Some(record.clone()));
+        let committing = committing.instrument(debug_span!("commit", branch = %agent.xid));
+        let stands = match self.timed(Phase::Commit, committing).await? {
             Outcome::Committed => record,
             Outcome::Fenced(by) => by,
         };
@@ -296,6 +309,14 @@ impl Transaction {
         commands.sort();
         commands.dedup();
         commands.join(" && ")
+    }
+
+    /// Does it, and tells how long it took.
+    async fn timed<T>(&self, phase: Phase, act: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = act.await;
+        self.claimed.phases.spent(phase, began.elapsed());
+        done
     }
 
     fn gtrid(&self) -> Gtrid {

@@ -61,7 +61,6 @@ async fn a_branch_that_refused_a_row_cannot_be_committed() {
         protocol: Protocol::OnePhase,
         upsert: datafusion_landfall::xa::Upsert::Blind,
         diff_lock: false,
-        goes_on: false,
         stats: Arc::default(),
     };
     let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), uuid::Uuid::nil());

@@ -4,10 +4,11 @@ use std::path::Path;
 
 /// The modules by layer, lowest first. A module may use those of lower layers, and itself.
 const LAYERS: &[&[&str]] = &[
-    &["error"],
+    &["error", "metrics"],
+    &["buffer"],
     &["xa"],
     &["options"],
-    &["columnar"],
+    &["columnar", "pool"],
     &["sql"],
     &["log"],
     &["sqlite", "postgres", "mysql", "pipeline"],

@@ -143,7 +143,6 @@ impl World {
                     protocol,
                     upsert: datafusion_landfall::xa::Upsert::Blind,
                     diff_lock: false,
-                    goes_on: false,
                     stats: Arc::default(),
                 };
                 let xid = run.xid(bqual);

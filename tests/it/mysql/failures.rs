@@ -101,7 +101,9 @@ async fn a_right_that_is_missing_is_named() {
 async fn a_server_without_room_says_so() {
     let made = MySql::new("CREATE TABLE t (id int)");
     made.rows(&format!("GRANT ALL ON {}.* TO single", made.database));
-    made.register_at(&made.url_as("single"), "t", "", "").await.unwrap();
+    made.register_at(&made.url_as("single"), "t", "", "'pool.idle_timeout' '1ms'").await.unwrap();
+    // The connection that described the table is not used any more.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let taken = Conn::from_url(made.url_as("single")).await.unwrap();
     says(&made.error("INSERT INTO t VALUES (1)").await, &["takes no more connections"]);
     taken.disconnect().await.unwrap();

@@ -56,7 +56,9 @@ async fn a_right_that_is_missing_is_named() {
 async fn a_server_without_room_says_so() {
     let server = Postgres::new("CREATE TABLE t (id int)");
     server.rows(&format!("GRANT USAGE ON SCHEMA {} TO single; GRANT ALL ON t TO single", server.schema));
-    server.register_at(&server.url_as("single"), "t", "", "").await.unwrap();
+    server.register_at(&server.url_as("single"), "t", "", "'pool.idle_timeout' '1ms'").await.unwrap();
+    // The connection that described the table is not used any more.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let taken = PgConnection::connect(&server.url_as("single")).await.unwrap();
     says(&server.error("INSERT INTO t VALUES (1)").await, &["takes no more connections"]);
     taken.close().await.unwrap();

@@ -409,7 +409,6 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
             protocol: Protocol::TwoPhase,
             upsert: datafusion_landfall::xa::Upsert::Blind,
             diff_lock: false,
-            goes_on: false,
             stats: Default::default(),
         };
         let mut branch = postgres.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();

@@ -1,0 +1,222 @@
+//! How much memory a write may hold, and holds.
+
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use ::metrics::Gauge;
+
+use super::waiters::{Waiter, Waiters};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The memory of one write; clones share it. By default there is no limit.
+///
+/// Whoever brings rows is [admitted](Memory::admit) and waits for it; what is made of them on their way, and must be had so
+/// that they go on, is [held](Memory::hold) without waiting, and leaves less for others.
+#[derive(Clone)]
+pub struct Memory(Arc<Inner>);
+
+struct Inner {
+    limit: usize,
+    held: AtomicUsize,
+    /// Of that, what was admitted: it goes on by itself, and its share comes back.
+    admitted: AtomicUsize,
+    most: AtomicUsize,
+    gauge: Gauge,
+    account: OnceLock<Box<dyn Account>>,
+    waiters: Waiters,
+}
+
+/// Somebody who counts the memory of many: the memory pool of a session.
+pub trait Account: Send + Sync {
+    /// Takes more, or says why not.
+    fn try_grow(&self, bytes: usize) -> Result<(), String>;
+    /// Takes more that is there already.
+    fn grow(&self, bytes: usize);
+    /// Gives some back.
+    fn shrink(&self, bytes: usize);
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(usize::MAX, Gauge::noop())
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} of {} bytes)", self.held(), self.0.limit)
+    }
+}
+
+impl Memory {
+    /// A memory of so many bytes; the gauge shows what is held.
+    pub fn new(limit: usize, gauge: Gauge) -> Self {
+        let [held, admitted, most] = Default::default();
+        let (account, waiters) = (OnceLock::new(), Waiters::default());
+        Self(Arc::new(Inner { limit, held, admitted, most, gauge, account, waiters }))
+    }
+
+    /// Counts with somebody else, too; the first one stays.
+    pub fn count_with(&self, account: impl FnOnce() -> Box<dyn Account>) {
+        self.0.account.get_or_init(account);
+    }
+
+    /// The bytes that are held.
+    pub fn held(&self) -> usize {
+        self.0.held.load(Relaxed)
+    }
+
+    /// The most that were held at once.
+    pub fn most(&self) -> usize {
+        self.0.most.load(Relaxed)
+    }
+
+    /// Takes a share when there is room for it. What is larger than all that there is goes alone.
+    ///
+    /// # Errors
+    /// `Full` when the account has no room, and nothing that was admitted could make some.
+    /// Cancel safety: dropping the future takes nothing.
+    pub async fn admit(&self, bytes: usize) -> Result<Share> {
+        if let Some(admitted) = self.try_admit(bytes) {
+            return admitted;
+        }
+        let waiter = Waiter::new();
+        self.0.waiters.until(&waiter, || self.try_admit(bytes), || true).await
+    }
+
+    fn try_admit(&self, bytes: usize) -> Option<Result<Share>> {
+        let inner = &self.0;
+        let is_alone = inner.admitted.load(Acquire) == 0;
+        let take = |held: usize| Some(held.saturating_add(bytes)).filter(|sum| *sum <= inner.limit || is_alone);
+        inner.held.fetch_update(AcqRel, Acquire, take).ok()?;
+        if let Some(Err(why)) = inner.account.get().map(|account| account.try_grow(bytes)) {
+            inner.held.fetch_sub(bytes, AcqRel);
+            return is_alone.then(|| {
+                Err(Error::new(
+                    ErrorKind::Full,
+                    format!(
+                        "the session's memory pool has no room for a batch of {bytes} bytes: give it more, or make batches \
+                         smaller (datafusion.execution.batch_size)"
+                    ),
+                )
+                .with_source(why))
+            });
+        }
+        inner.admitted.fetch_add(bytes, AcqRel);
+        Some(Ok(self.share(bytes, true)))
+    }
+
+    /// Takes a share of what is there already.
+    pub fn hold(&self, bytes: usize) -> Share {
+        self.0.held.fetch_add(bytes, AcqRel);
+        if let Some(account) = self.0.account.get() {
+            account.grow(bytes);
+        }
+        self.share(bytes, false)
+    }
+
+    fn share(&self, bytes: usize, is_admitted: bool) -> Share {
+        self.0.gauge.increment(bytes as f64);
+        self.0.most.fetch_max(self.held(), Relaxed);
+        Share { memory: self.clone(), bytes, is_admitted }
+    }
+}
+
+/// Bytes that are held until it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    memory: Memory,
+    bytes: usize,
+    is_admitted: bool,
+}
+
+impl Share {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What it is a share of.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Inner { held, admitted, gauge, account, waiters, .. } = &*self.memory.0;
+        if self.is_admitted {
+            admitted.fetch_sub(self.bytes, AcqRel);
+        }
+        held.fetch_sub(self.bytes, AcqRel);
+        gauge.decrement(self.bytes as f64);
+        if let Some(account) = account.get() {
+            account.shrink(self.bytes);
+        }
+        waiters.wake_one(|| true);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// An account with so much left.
+    struct Pool(Arc<AtomicUsize>);
+
+    impl Account for Pool {
+        fn try_grow(&self, bytes: usize) -> Result<(), String> {
+            let take = |left: usize| left.checked_sub(bytes);
+            self.0.fetch_update(AcqRel, Acquire, take).map(drop).map_err(|left| format!("{left} bytes are left"))
+        }
+
+        fn grow(&self, bytes: usize) {
+            self.0.fetch_sub(bytes, AcqRel);
+        }
+
+        fn shrink(&self, bytes: usize) {
+            self.0.fetch_add(bytes, AcqRel);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_brings_more_than_there_is_room_for_waits_and_one_always_goes() {
+        let memory = Memory::new(100, Gauge::noop());
+        let first = memory.admit(60).await.unwrap();
+        let buffer = memory.hold(30);
+        assert!(tokio::time::timeout(Duration::from_millis(5), memory.admit(20)).await.is_err());
+        let waiting = tokio::spawn({
+            let memory = memory.clone();
+            async move { memory.admit(20).await.unwrap() }
+        });
+        tokio::task::yield_now().await;
+        drop(buffer);
+        let second = waiting.await.unwrap();
+        assert_eq!((memory.held(), second.bytes()), (80, 20));
+        drop((first, second));
+        let buffer = memory.hold(90);
+        // Waiting for the buffer could be for ever: it may wait for more rows.
+        assert_eq!(memory.admit(1_000).await.unwrap().bytes(), 1_000);
+        drop(buffer);
+        assert_eq!((memory.held(), memory.most()), (0, 1_090));
+    }
+
+    #[tokio::test]
+    async fn the_session_has_a_say() {
+        let (memory, left) = (Memory::new(100, Gauge::noop()), Arc::new(AtomicUsize::new(50)));
+        memory.count_with(|| Box::new(Pool(Arc::clone(&left))));
+        let first = memory.admit(40).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(5), memory.admit(20)).await.is_err());
+        drop(first);
+        drop(memory.admit(20).await.unwrap());
+        let error = memory.admit(60).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full);
+        assert!(error.to_string().ends_with("(datafusion.execution.batch_size): 50 bytes are left"), "{error}");
+        assert_eq!((memory.held(), left.load(Relaxed)), (0, 50));
+    }
+}

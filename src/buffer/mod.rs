@@ -1,0 +1,250 @@
+//! A bounded queue between tasks that takes no lock: what batches and encoded rows wait in.
+//!
+//! Items stand in crossbeam's [`ArrayQueue`]; whoever finds it full or empty leaves a waker in a queue of the same kind.
+//! It is bounded in items, rows and bytes: an item that alone is beyond a bound goes when the queue is empty. Any number
+//! of tasks send and receive; each of them has a handle of its own.
+
+mod memory;
+mod waiters;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use crossbeam_queue::ArrayQueue;
+
+pub use memory::{Account, Memory, Share};
+use waiters::{Waiter, Waiters};
+
+/// What a queue holds at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Items.
+    pub items: usize,
+    /// What they weigh together.
+    pub weight: Weight,
+}
+
+/// How much an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Weight {
+    /// Its rows.
+    pub rows: usize,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// So many items, of any weight.
+    pub const fn items(items: usize) -> Self {
+        Self { items, weight: Weight { rows: usize::MAX, bytes: usize::MAX } }
+    }
+}
+
+/// A queue with these limits.
+pub fn buffer<T>(limits: Limits) -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared {
+        items: ArrayQueue::new(limits.items.max(1)),
+        level: AtomicU64::new(0),
+        most: Packed::of(limits.weight),
+        senders: AtomicUsize::new(1),
+        receivers: AtomicUsize::new(1),
+        not_full: Waiters::default(),
+        not_empty: Waiters::default(),
+    });
+    (Sender { shared: Arc::clone(&shared), waiter: Waiter::new() }, Receiver { shared, waiter: Waiter::new() })
+}
+
+struct Shared<T> {
+    items: ArrayQueue<(T, Packed)>,
+    /// What they weigh together, packed.
+    level: AtomicU64,
+    most: Packed,
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
+    not_full: Waiters,
+    not_empty: Waiters,
+}
+
+/// Rows and bytes in one word, so that both are changed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packed(u64);
+
+impl Packed {
+    const BYTES_BITS: u32 = 40;
+    /// Sums of two stay in their bits.
+    const MOST_ROWS: u64 = (1 << (63 - Self::BYTES_BITS)) - 1;
+    const MOST_BYTES: u64 = (1 << (Self::BYTES_BITS - 1)) - 1;
+
+    /// Beyond 8 million rows and half a terabyte all are alike.
+    fn of(weight: Weight) -> Self {
+        let (rows, bytes) = (weight.rows as u64, weight.bytes as u64);
+        Self((rows.min(Self::MOST_ROWS) << Self::BYTES_BITS) | bytes.min(Self::MOST_BYTES))
+    }
+
+    fn rows(self) -> u64 {
+        self.0 >> Self::BYTES_BITS
+    }
+
+    fn bytes(self) -> u64 {
+        self.0 & ((1 << Self::BYTES_BITS) - 1)
+    }
+
+    /// This much more, where that is within `most`, or all that there is.
+    fn plus(self, more: Self, most: Self) -> Option<Self> {
+        let sum = Self(self.0 + more.0);
+        (self.0 == 0 || (sum.rows() <= most.rows() && sum.bytes() <= most.bytes())).then_some(sum)
+    }
+}
+
+impl<T> Shared<T> {
+    /// Puts an item in, or gives it back where there is no room.
+    fn put(&self, item: T, weight: Packed) -> Result<(), T> {
+        let plus = |level| Packed(level).plus(weight, self.most).map(|sum| sum.0);
+        if self.items.is_full() || self.level.fetch_update(AcqRel, Acquire, plus).is_err() {
+            return Err(item);
+        }
+        match self.items.push((item, weight)) {
+            Ok(()) => {
+                self.not_empty.wake_one(|| true);
+                Ok(())
+            }
+            Err((item, _)) => {
+                self.level.fetch_sub(weight.0, AcqRel);
+                // Somebody can have found no room because of this one.
+                self.not_full.wake_one(|| true);
+                Err(item)
+            }
+        }
+    }
+
+    fn take(&self) -> Option<T> {
+        let (item, weight) = self.items.pop()?;
+        self.level.fetch_sub(weight.0, AcqRel);
+        // Whoever is woken then finds room for several.
+        self.not_full.wake_one(|| self.items.len() * 2 <= self.items.capacity());
+        Some(item)
+    }
+}
+
+/// Puts items in. The queue is closed when the last sender is gone.
+pub struct Sender<T> {
+    shared: Arc<Shared<T>>,
+    waiter: Arc<Waiter>,
+}
+
+/// Takes items out. Senders are told when the last receiver is gone.
+pub struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    waiter: Arc<Waiter>,
+}
+
+/// Nobody receives any more; the item comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed<T>(pub T);
+
+impl<T> Sender<T> {
+    /// Puts an item in, when there is room for it.
+    ///
+    /// # Errors
+    /// `Closed` when nobody receives any more.
+    /// Cancel safety: what is dropped before it is put in is gone.
+    pub async fn send(&mut self, item: T, weight: Weight) -> Result<(), Closed<T>> {
+        let (mut item, weight) = (Some(item), Packed::of(weight));
+        let Self { shared, waiter } = self;
+        let put = || match item.take() {
+            Some(left) if shared.receivers.load(Acquire) == 0 => Some(Err(Closed(left))),
+            Some(left) => match shared.put(left, weight) {
+                Ok(()) => Some(Ok(())),
+                Err(left) => {
+                    item = Some(left);
+                    None
+                }
+            },
+            None => Some(Ok(())),
+        };
+        shared.not_full.until(waiter, put, || !shared.items.is_full()).await
+    }
+
+    /// Whether an item could find room, as far as that can be said at this moment.
+    pub fn has_room(&self) -> bool {
+        let Shared { items, level, most, .. } = &*self.shared;
+        !items.is_full() && Packed(level.load(Relaxed)).plus(Packed(0), *most).is_some()
+    }
+
+    /// Puts an item in where there is room for it, or gives it back.
+    pub fn try_send(&self, item: T, weight: Weight) -> Result<(), T> {
+        match self.shared.receivers.load(Acquire) {
+            0 => Err(item),
+            _ => self.shared.put(item, Packed::of(weight)),
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next item; `None` when there are no more and no senders.
+    /// Cancel safe.
+    pub async fn recv(&mut self) -> Option<T> {
+        let Self { shared, waiter } = self;
+        let take = || match shared.take() {
+            Some(item) => Some(Some(item)),
+            // What was put in before the last sender went is still to come.
+            None if shared.senders.load(Acquire) == 0 => Some(shared.take()),
+            None => None,
+        };
+        shared.not_empty.until(waiter, take, || !shared.items.is_empty()).await
+    }
+
+    /// The next item, where there is one.
+    pub fn try_recv(&self) -> Option<T> {
+        self.shared.take()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.shared.senders.fetch_add(1, Relaxed);
+        Self { shared: Arc::clone(&self.shared), waiter: Waiter::new() }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        self.shared.receivers.fetch_add(1, Relaxed);
+        Self { shared: Arc::clone(&self.shared), waiter: Waiter::new() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.shared.senders.fetch_sub(1, AcqRel) == 1 {
+            self.shared.not_empty.wake_all();
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if self.shared.receivers.fetch_sub(1, AcqRel) == 1 {
+            self.shared.not_full.wake_all();
+            // What nobody will take is not kept until the senders go.
+            while self.shared.items.pop().is_some() {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sender({} items)", self.shared.items.len())
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receiver({} items)", self.shared.items.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! What the program shows of itself to others: metrics by HTTP, and spans on stderr.
+
+use std::net::{SocketAddr, TcpListener};
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::message::Failure;
+use crate::metrics::{Kind, METRICS, describe};
+
+/// The upper bounds of a histogram's buckets, in seconds.
+const BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Serves metrics as Prometheus reads them, as long as the program runs. Must be called in its runtime, before tables are
+/// registered.
+pub(super) fn serve_metrics(address: SocketAddr) -> Result<(), Failure> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("metrics cannot be served at {address}: {why}; give another one with --metrics"))
+    };
+    // Says why not, and which port the system chose where it may.
+    let bound = TcpListener::bind(address).and_then(|listener| listener.local_addr()).map_err(|why| cannot(&why))?;
+    let mut exporter = PrometheusBuilder::new().with_http_listener(bound);
+    for metric in METRICS.iter().filter(|metric| metric.kind == Kind::Histogram) {
+        let name = Matcher::Full(metric.name.to_owned());
+        exporter = exporter.set_buckets_for_metric(name, BUCKETS).map_err(|why| cannot(&why))?;
+    }
+    exporter.install().map_err(|why| cannot(&why))?;
+    describe();
+    eprintln!("metrics at http://{bound}/metrics");
+    Ok(())
+}
+
+/// Writes each step of a write on stderr when it is over, and how long it took.
+pub(super) fn show_spans() {
+    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::DEBUG);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
+    // Fails only where the process has a subscriber already, which then has the spans.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+}

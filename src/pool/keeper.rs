@@ -1,0 +1,88 @@
+//! The task that looks after the connections that nobody uses.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use log::debug;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Connect, Idle, Shared};
+
+/// Looks after idle connections, in a task that ends when there are none and none are to be.
+pub(super) fn keep<C: Connect>(shared: &Arc<Shared<C>>) {
+    if shared.is_kept.load(Acquire) || shared.is_kept.swap(true, AcqRel) {
+        return;
+    }
+    let keeping = Keeping(Arc::downgrade(shared));
+    let Ok(runtime) = Handle::try_current() else { return };
+    // Nobody stays for more than half as long again as the options say.
+    let pause = shared.options.idle_timeout.min(shared.options.max_lifetime) / 2;
+    let pause = pause.clamp(Duration::from_millis(10), Duration::from_secs(30));
+    runtime.spawn(async move {
+        loop {
+            match keeping.0.upgrade() {
+                Some(shared) if shared.look_after().await => {}
+                _ => break,
+            }
+            sleep(pause).await;
+        }
+        let shared = keeping.0.upgrade();
+        drop(keeping);
+        // One that came back before this ended.
+        if let Some(shared) = shared.filter(|shared| !shared.idle.is_empty()) {
+            keep(&shared);
+        }
+    });
+}
+
+/// Says that nobody looks after them any more, also where the runtime ends.
+struct Keeping<C: Connect>(Weak<Shared<C>>);
+
+impl<C: Connect> Drop for Keeping<C> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.is_kept.store(false, Release);
+        }
+    }
+}
+
+impl<C: Connect> Shared<C> {
+    /// Closes idle connections that are over, opens those that are to be there; gives whether there are any to look after.
+    async fn look_after(self: &Arc<Self>) -> bool {
+        let min_idle = self.options.min_idle;
+        // Each is looked at once; whoever asks for a connection meanwhile must find its place taken.
+        for _ in 0..self.idle.len() {
+            let Ok(_permit) = self.permits.try_acquire() else { break };
+            let Some(idle) = self.take_idle() else { break };
+            let now = Instant::now();
+            let is_too_old = now - idle.opened >= self.options.max_lifetime;
+            match is_too_old || (self.is_over(&idle, now) && self.idle.len() >= min_idle) {
+                true => self.retire(idle.connection),
+                false => self.put_idle(idle),
+            }
+        }
+        while self.idle.len() < min_idle {
+            let Ok(_permit) = self.permits.try_acquire() else { break };
+            if self.idle.len() > self.permits.available_permits() {
+                // The other places are for those that are lent and those that are idle.
+                break;
+            }
+            match timeout(self.options.acquire_timeout, self.connect.connect()).await {
+                Ok(Ok(connection)) => {
+                    self.metrics.opened.increment(1);
+                    let (now, runtime) = (Instant::now(), Handle::try_current().ok().map(|handle| handle.id()));
+                    self.put_idle(Idle { connection, opened: now, since: now, runtime });
+                }
+                failed => {
+                    // Whoever needs one is told why; until then there is the next round.
+                    let failed = failed.map(|failed| failed.err());
+                    debug!("no connection to {} is kept warm: {failed:?}", self.connect.location());
+                    break;
+                }
+            }
+        }
+        min_idle > 0 || !self.idle.is_empty()
+    }
+}

@@ -1,0 +1,319 @@
+//! Connections that are kept, lent and bounded: what all backends connect by.
+//!
+//! A [`Lease`] is a connection that somebody has. It goes back by [`Lease::give_back`] only, which says that nothing is
+//! open in it; one that is dropped is closed: a transaction that broke, or that nobody drove to its end, never comes back
+//! to another. Idle connections stand in a queue without locks, leases are listed with the branch that they serve, and a
+//! fair semaphore bounds both together.
+
+mod keeper;
+mod lease;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crossbeam_queue::SegQueue;
+use dashmap::DashMap;
+use tokio::runtime::{self, Handle};
+use tokio::sync::{Notify, Semaphore, TryAcquireError};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, debug_span};
+
+pub use lease::{Lease, Loan};
+
+pub use crate::options::PoolOptions;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::PoolMetrics;
+
+/// How long a check of an idle connection may take: one that does not answer is not better than a new one.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a goodbye may take before the connection is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens, checks and closes connections.
+#[async_trait]
+pub trait Connect: Send + Sync + 'static {
+    /// What is lent.
+    type Connection: Send + 'static;
+
+    /// A new connection, with its session set up.
+    async fn connect(&self) -> Result<Self::Connection>;
+
+    /// Whether a connection that was idle can be used.
+    async fn is_usable(&self, connection: &mut Self::Connection) -> bool;
+
+    /// Ends a connection that has nothing open.
+    async fn close(&self, connection: Self::Connection);
+
+    /// The server, without a password.
+    fn location(&self) -> String;
+}
+
+/// Connections of one server; clones share them. What nobody uses is closed with the last clone.
+pub struct Pool<C: Connect>(Arc<Shared<C>>);
+
+struct Shared<C: Connect> {
+    connect: C,
+    options: PoolOptions,
+    idle: SegQueue<Idle<C::Connection>>,
+    borrowed: DashMap<u64, Loan, foldhash::fast::RandomState>,
+    /// One for each connection that is lent, or about to be.
+    permits: Semaphore,
+    next_loan: AtomicU64,
+    is_closed: AtomicBool,
+    /// Whether a task looks after idle connections.
+    is_kept: AtomicBool,
+    /// Told when a lease ends after the pool was closed.
+    drained: Notify,
+    metrics: PoolMetrics,
+}
+
+/// A connection that nobody has.
+struct Idle<T> {
+    connection: T,
+    opened: Instant,
+    since: Instant,
+    /// A connection cannot be used when the runtime that opened it is gone.
+    runtime: Option<runtime::Id>,
+}
+
+impl<C: Connect> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Connect> fmt::Debug for Pool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (idle, busy) = (self.idle(), self.busy());
+        write!(f, "Pool({}, {idle} idle and {busy} busy of {})", self.0.connect.location(), self.0.options.max)
+    }
+}
+
+impl<C: Connect> Pool<C> {
+    /// A pool without a connection.
+    pub fn new(connect: C, options: PoolOptions) -> Self {
+        let metrics = PoolMetrics::of(&connect.location());
+        metrics.max.increment(options.max as f64);
+        Self(Arc::new(Shared {
+            connect,
+            options,
+            idle: SegQueue::new(),
+            borrowed: DashMap::default(),
+            permits: Semaphore::new(options.max),
+            next_loan: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
+            drained: Notify::new(),
+            metrics,
+        }))
+    }
+
+    /// What opens its connections.
+    pub fn connector(&self) -> &C {
+        &self.0.connect
+    }
+
+    /// How many connections wait to be used.
+    pub fn idle(&self) -> usize {
+        self.0.idle.len()
+    }
+
+    /// How many are lent.
+    pub fn busy(&self) -> usize {
+        self.0.borrowed.len()
+    }
+
+    /// Who has connections, the longest first.
+    pub fn loans(&self) -> Vec<Loan> {
+        let mut loans: Vec<_> = self.0.borrowed.iter().map(|loan| *loan.value()).collect();
+        loans.sort_by_key(|loan| loan.since);
+        loans
+    }
+
+    /// A connection: one that is idle, or a new one where there are fewer than the options say. Whoever asked first gets
+    /// the next one that is free.
+    ///
+    /// # Errors
+    /// `Unavailable` when none becomes free, or the server does not answer, within `acquire_timeout`, and when the pool
+    /// is closed; what connecting says.
+    /// Cancel safety: dropping the future takes nothing.
+    pub async fn acquire(&self) -> Result<Lease<C>> {
+        let shared = &self.0;
+        let permit = match shared.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(TryAcquireError::Closed) => return Err(shared.closed()),
+            Err(TryAcquireError::NoPermits) => {
+                shared.metrics.waits.increment(1);
+                let began = Instant::now();
+                let free = timeout(shared.options.acquire_timeout, shared.permits.acquire()).await;
+                shared.metrics.acquire.record(began.elapsed());
+                free.map_err(|_| self.exhausted())?.map_err(|_| shared.closed())?
+            }
+        };
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        while let Some(mut idle) = shared.take_idle() {
+            let now = Instant::now();
+            if idle.runtime != runtime {
+                continue;
+            }
+            if shared.is_over(&idle, now) {
+                shared.retire(idle.connection);
+                continue;
+            }
+            if now - idle.since >= shared.options.idle_check {
+                let check = timeout(CHECK_TIMEOUT, shared.connect.is_usable(&mut idle.connection));
+                if !matches!(check.await, Ok(true)) {
+                    continue;
+                }
+            }
+            permit.forget();
+            return self.lend(idle.connection, idle.opened, now, runtime);
+        }
+        let began = Instant::now();
+        let connection = self.connect(began).await?;
+        let now = Instant::now();
+        shared.metrics.acquire.record(now - began);
+        permit.forget();
+        self.lend(connection, now, now, runtime)
+    }
+
+    /// A connection beside the pool, that it does not count: for what cannot wait, as telling the server to cancel what a
+    /// lease does.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`].
+    pub async fn beside(&self) -> Result<C::Connection> {
+        self.connect(Instant::now()).await
+    }
+
+    async fn connect(&self, began: Instant) -> Result<C::Connection> {
+        let Shared { connect, options, metrics, .. } = &*self.0;
+        let connected = connect.connect().instrument(debug_span!("connect", database = %connect.location()));
+        let connected = timeout_at(began + options.acquire_timeout, connected).await;
+        let connected = connected.map_err(|_| {
+            let (location, waited) = (connect.location(), options.acquire_timeout);
+            let text = format!("{location} does not answer, after {waited:?}: check host and port");
+            Error::new(ErrorKind::Unavailable, text)
+        })??;
+        metrics.opened.increment(1);
+        Ok(connected)
+    }
+
+    /// Must have taken a permit.
+    fn lend(
+        &self,
+        connection: C::Connection,
+        opened: Instant,
+        now: Instant,
+        runtime: Option<runtime::Id>,
+    ) -> Result<Lease<C>> {
+        let shared = &self.0;
+        let id = shared.next_loan.fetch_add(1, Relaxed);
+        shared.borrowed.insert(id, Loan { since: now, xid: None });
+        shared.metrics.busy.increment(1);
+        let lease = Lease::new(connection, opened, runtime, Arc::clone(shared), id);
+        if shared.is_closed.load(Relaxed) {
+            // Whoever closed it does not know of this one.
+            return Err(shared.closed());
+        }
+        if shared.options.min_idle > 0 {
+            keeper::keep(shared);
+        }
+        Ok(lease)
+    }
+
+    /// Closes the connections that nobody uses. Those that are lent go on.
+    pub async fn clear(&self) {
+        let over: Vec<_> = std::iter::from_fn(|| self.0.take_idle()).collect();
+        let close = over.into_iter().map(|idle| timeout(CLOSE_TIMEOUT, self.0.connect.close(idle.connection)));
+        futures::future::join_all(close).await;
+    }
+
+    /// Lends no more, and waits until all are back and closed.
+    pub async fn close(&self) {
+        let shared = &self.0;
+        shared.is_closed.store(true, Relaxed);
+        shared.permits.close();
+        loop {
+            let mut drained = std::pin::pin!(shared.drained.notified());
+            drained.as_mut().enable();
+            if shared.borrowed.is_empty() {
+                break;
+            }
+            drained.await;
+        }
+        self.clear().await;
+    }
+
+    fn exhausted(&self) -> Error {
+        let Shared { connect, options, metrics, .. } = &*self.0;
+        metrics.timeouts.increment(1);
+        let longest = match self.loans().first() {
+            Some(Loan { since, xid: Some(xid) }) => {
+                format!(" (the longest by branch {xid}, for {:?})", since.elapsed())
+            }
+            Some(Loan { since, xid: None }) => format!(" (the longest for {:?})", since.elapsed()),
+            None => String::new(),
+        };
+        Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "all {} connections to {} were in use for {:?}{longest}: let fewer statements run at once, or raise the \
+                 option 'pool.max'",
+                options.max,
+                connect.location(),
+                options.acquire_timeout
+            ),
+        )
+    }
+}
+
+impl<C: Connect> Shared<C> {
+    fn take_idle(&self) -> Option<Idle<C::Connection>> {
+        let idle = self.idle.pop()?;
+        self.metrics.idle.decrement(1);
+        Some(idle)
+    }
+
+    fn put_idle(&self, idle: Idle<C::Connection>) {
+        self.metrics.idle.increment(1);
+        self.idle.push(idle);
+    }
+
+    /// Whether a connection is too old, or was idle for too long.
+    fn is_over(&self, idle: &Idle<C::Connection>, now: Instant) -> bool {
+        now - idle.opened >= self.options.max_lifetime || now - idle.since >= self.options.idle_timeout
+    }
+
+    /// Closes a connection that has nothing open, while others go on.
+    fn retire(self: &Arc<Self>, connection: C::Connection) {
+        let shared = Arc::clone(self);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                // Whether the server hears it does not matter.
+                let _ = timeout(CLOSE_TIMEOUT, shared.connect.close(connection)).await;
+            })),
+            // Without a goodbye.
+            Err(_) => drop(connection),
+        }
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("the pool of connections to {} is closed", self.connect.location()))
+    }
+}
+
+impl<C: Connect> Drop for Shared<C> {
+    fn drop(&mut self) {
+        self.metrics.max.decrement(self.options.max as f64);
+        self.metrics.idle.decrement(self.idle.len() as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests;

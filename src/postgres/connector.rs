@@ -1,0 +1,78 @@
+//! Opens connections, and sets their sessions up.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use super::{Options, location};
+use crate::error::Result;
+use crate::pool::Connect;
+
+/// How connections are opened.
+#[derive(Debug)]
+pub(super) struct Connector {
+    options: Options,
+    pub(super) lock_timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(options: Options, lock_timeout: Duration) -> Self {
+        Self { options, lock_timeout }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn location_text(&self) -> String {
+        location(&self.options.0)
+    }
+
+    /// Runs statements that bring no rows.
+    pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
+        done.map(|done| done.rows_affected()).map_err(|error| self.error(error))
+    }
+}
+
+#[async_trait]
+impl Connect for Connector {
+    type Connection = PgConnection;
+
+    async fn connect(&self) -> Result<PgConnection> {
+        let connected = PgConnection::connect_with(&self.options.0).await;
+        let mut connection = connected.map_err(|error| self.connect_error(error))?;
+        // A write waits for its query as long as that takes, whatever the role's settings are.
+        let mut settings = format!(
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+             SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
+            // 0 would be for ever.
+            self.lock_timeout.as_millis().max(1)
+        );
+        let version = connection.server_version_num().unwrap_or_default();
+        if version >= 140_000 {
+            // Whoever is gone shall not keep a statement running.
+            settings += "; SET client_connection_check_interval = '2s'; SET idle_session_timeout = 0";
+        }
+        if version >= 170_000 {
+            settings += "; SET transaction_timeout = 0";
+        }
+        self.execute(&mut connection, settings).await?;
+        Ok(connection)
+    }
+
+    async fn is_usable(&self, connection: &mut PgConnection) -> bool {
+        connection.ping().await.is_ok()
+    }
+
+    async fn close(&self, connection: PgConnection) {
+        // What was to be done is done; how the goodbye goes does not matter.
+        let _ = connection.close().await;
+    }
+
+    fn location(&self) -> String {
+        self.location_text()
+    }
+}

@@ -1,0 +1,121 @@
+//! Opens connections.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Missing, blocking};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::Connect;
+
+/// SQLite's cache for a writing connection, in KiB.
+const CACHE_KIB: u32 = 16 * 1024;
+
+/// How connections are opened.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    pub(super) path: PathBuf,
+    pub(super) lock_timeout: Duration,
+    pragmas: Vec<(String, String)>,
+}
+
+/// A connection that writes, and the file that it opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    file: Option<File>,
+}
+
+/// What a file is, whatever its name: the device and the number of the node.
+type File = (u64, u64);
+
+/// The file that stands at a path; `None` where the system does not say.
+fn file(path: &Path) -> Option<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|data| (data.dev(), data.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+impl Connector {
+    pub(super) fn new(path: PathBuf, lock_timeout: Duration, pragmas: Vec<(String, String)>) -> Self {
+        Self { path, lock_timeout, pragmas }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a connection.
+    pub(super) fn open(&self, missing: Missing) -> Result<Connection> {
+        let shown = self.path.display();
+        if self.path.is_dir() {
+            return Err(Error::new(
+                ErrorKind::Access,
+                format!("{shown} is a directory: LOCATION must name a SQLite database file"),
+            ));
+        }
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if missing == Missing::Create {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        } else if !self.path.exists() {
+            return Err(Error::new(ErrorKind::Access, format!("{shown} does not exist: check LOCATION")));
+        }
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.error(error))?;
+        connection.busy_timeout(self.lock_timeout).map_err(|error| self.error(error))?;
+        // The first read finds out whether the file is a database.
+        connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(|error| self.error(error))?;
+        Ok(connection)
+    }
+
+    /// Opens a connection with the settings that a write has.
+    fn open_for_writing(&self) -> Result<Opened> {
+        let file = file(&self.path);
+        let connection = self.open(Missing::Refuse)?;
+        let cache = ("cache_size".to_owned(), format!("-{CACHE_KIB}"));
+        for (name, value) in [&cache].into_iter().chain(&self.pragmas) {
+            connection
+                .pragma_update(None, name, value)
+                .map_err(|error| self.error(error).with_context(format!("setting pragma {name} = {value}")))?;
+        }
+        Ok(Opened { connection, file })
+    }
+}
+
+#[async_trait]
+impl Connect for Connector {
+    type Connection = Opened;
+
+    async fn connect(&self) -> Result<Opened> {
+        let connector = self.clone();
+        blocking(move || connector.open_for_writing()).await
+    }
+
+    /// Not where its file was removed or replaced: what it would write nobody would find.
+    async fn is_usable(&self, opened: &mut Opened) -> bool {
+        opened.file.is_some() && opened.file == file(&self.path)
+    }
+
+    async fn close(&self, opened: Opened) {
+        // The last connection may have a journal to put into the file.
+        let _ = blocking(move || {
+            drop(opened);
+            Ok(())
+        })
+        .await;
+    }
+
+    fn location(&self) -> String {
+        format!("sqlite:{}", self.path.display())
+    }
+}
