@@ -46,7 +46,12 @@ impl Present {
     /// `Schema` where the user asked for it and it cannot be.
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
         let relation = relation(table)?;
-        diff(table, spec, relation.watched, || {
+        // A row that another of the stream comes after is not written, and what it would have freed stays taken.
+        let against = relation.watched.or(relation.has_other_keys.then_some("it has several unique keys"));
+        diff(table, spec, against, || {
+            if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
+                return Err(format!("column \"{}\" has '' both as a value and for what was none", column.name));
+            }
             let index = |name: &String| {
                 let found = table.columns.iter().position(|column| column.name == *name);
                 found.ok_or_else(|| format!("column \"{name}\" is not there"))
@@ -106,6 +111,12 @@ impl Present {
         };
         Some(Question { new, key: self.key.iter().map(|(position, _)| *position).collect(), statements })
     }
+}
+
+/// Whether a type is an ENUM with an empty text among its values: it looks like the value of an error.
+fn has_empty_member(sql_type: &str) -> bool {
+    let is_enum = sql_type.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case("enum("));
+    is_enum && ["('',", ",'',", ",'')", "('')"].iter().any(|member| sql_type.contains(member))
 }
 
 /// The rows that statements bring.

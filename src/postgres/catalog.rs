@@ -17,6 +17,8 @@ use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName,
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub(super) name: TableName,
+    /// It is a table that is not partitioned; others can inherit from it.
+    pub(super) has_own_rows: bool,
     /// COPY writes it.
     pub(super) takes_copy: bool,
     /// TRUNCATE can empty it, and nobody misses a DELETE.
@@ -90,6 +92,10 @@ const KEYS: &str = "
             SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) position
                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
             ORDER BY position
+        ), ARRAY(
+            SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) position
+                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
+            WHERE i.indcollation[position] <> a.attcollation
         )
     FROM pg_index i
     WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
@@ -176,15 +182,21 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
     let types = types.iter().map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
     let rows = sqlx::query(COLUMNS).bind(oid).fetch_all(&mut *connection).await?;
-    let columns = rows.iter().map(|row| read_column(row, &types, is_view)).collect::<sqlx::Result<Vec<_>>>()?;
+    let mut columns = rows.iter().map(|row| read_column(row, &types, is_view)).collect::<sqlx::Result<Vec<_>>>()?;
 
     let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
     for row in sqlx::query(KEYS).bind(oid).fetch_all(&mut *connection).await? {
         let key: Vec<String> = row.try_get(1)?;
+        let folded: Vec<String> = row.try_get(2)?;
+        for column in columns.iter_mut().filter(|column| folded.contains(&column.name)) {
+            // What the index finds equal, the column need not.
+            column.comparison = Comparison::Differs;
+        }
         if row.try_get(0)? { primary_key = key } else { unique_keys.push(key) }
     }
     let relation = Relation {
         name: name.clone(),
+        has_own_rows: relkind == "r",
         takes_copy: !is_view && !has_row_security && !has_rules,
         can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
         one_writer: one_writer.into_iter().flatten().next(),

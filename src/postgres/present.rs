@@ -19,7 +19,7 @@ use super::rows::{Rows, Values};
 use super::types::Kind;
 use crate::columnar::{plain, recode, to_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Found, Question, Table, Targets, diff, in_range, quote};
+use crate::sql::{Column, Found, Question, Table, Targets, diff, in_range, quote};
 use crate::xa::WriteSpec;
 
 /// Bytes of rows that are read for one comparison, at most: what comes behind them is written as if it were new.
@@ -41,13 +41,67 @@ struct KeyColumn {
     index: usize,
     name: String,
     sql_type: String,
+    spelling: Spelling,
+}
+
+/// How the values of a key are spelled for the server: as it would store them, whatever they came as.
+#[derive(Debug, Clone, Copy)]
+enum Spelling {
+    Integer,
+    Uuid,
+    Date,
+    /// A text is one, and of the other types there is one spelling.
+    Text,
+}
+
+impl Spelling {
+    /// Of a column, whose values come as an Arrow type; or why they have none.
+    fn of(kind: &Kind, from: &DataType, column: &Column) -> Result<Self, String> {
+        match kind {
+            Kind::Int2 | Kind::Int4 | Kind::Int8 => Ok(Self::Integer),
+            Kind::Uuid => Ok(Self::Uuid),
+            Kind::Date | Kind::Timestamp(_) | Kind::TimestampTz(_) => Ok(Self::Date),
+            // A number has as many digits as it came with.
+            Kind::Numeric(_) if *plain(from) != column.data_type => Err(format!(
+                "values of column \"{}\" come as {from}, and are read as {}",
+                column.name, column.data_type
+            )),
+            _ => Ok(Self::Text),
+        }
+    }
 }
 
 impl KeyColumn {
-    /// Its values in rows, as an array; `None` where they have no text.
-    fn list(&self, rows: &RecordBatch) -> Option<String> {
-        Some(format!("{}::{}[]", list(rows.column(self.index))?, self.sql_type))
+    /// Its values in rows, as an array; `None` where they have no text. `new` has them as the server would store them.
+    fn list(&self, rows: &RecordBatch, new: &RecordBatch) -> Option<String> {
+        let new = new.column(self.index);
+        let texts: Vec<Option<String>> = match self.spelling {
+            Spelling::Integer => match new.data_type() {
+                DataType::UInt16 => signed(new.as_primitive::<UInt16Type>(), |value| i64::from(value as i16)),
+                DataType::UInt32 => signed(new.as_primitive::<UInt32Type>(), |value| i64::from(value as i32)),
+                _ => signed(new.as_primitive_opt::<UInt64Type>()?, |value| value as i64),
+            },
+            Spelling::Uuid => {
+                let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+                new.as_binary_view_opt()?.iter().map(|bytes| bytes.map(hex)).collect()
+            }
+            Spelling::Date => {
+                let texts = texts(rows.column(self.index))?;
+                // The server spells a year before the first in another way.
+                let is_before = |text: &String| text.starts_with('-') || text.starts_with("0000");
+                if texts.iter().flatten().any(is_before) {
+                    return None;
+                }
+                texts
+            }
+            Spelling::Text => texts(rows.column(self.index))?,
+        };
+        Some(format!("{}::{}[]", list(&texts)?, self.sql_type))
     }
+}
+
+fn signed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, value: impl Fn(T::Native) -> i64) -> Vec<Option<String>> {
+    array.iter().map(|native| native.map(|native| value(native).to_string())).collect()
 }
 
 impl Present {
@@ -72,14 +126,19 @@ impl Present {
             let key = spec.key.iter().map(|name| {
                 let column = described(name)?;
                 let index = schema.index_of(name).map_err(|error| error.to_string())?;
-                Ok(KeyColumn { index, name: name.clone(), sql_type: column.sql_type.clone() })
+                let server = server_type(column).map_err(|error| error.to_string())?;
+                let spelling = Spelling::of(&server.kind, spec.columns.field(index).data_type(), column)?;
+                Ok(KeyColumn { index, name: name.clone(), sql_type: column.sql_type.clone(), spelling })
             });
             let key = key.collect::<Result<Vec<_>, String>>()?;
             let is_integer = |name: &String| {
                 let server = table.column(name).and_then(|column| server_type(column).ok());
                 server.is_some_and(|server| matches!(server.kind, Kind::Int2 | Kind::Int4 | Kind::Int8))
             };
-            let table = relation(table).map_err(|error| error.to_string())?.name.quoted();
+            let relation = relation(table).map_err(|error| error.to_string())?;
+            // Rows of tables that inherit from it are not its own.
+            let only = if relation.has_own_rows { "ONLY " } else { "" };
+            let table = format!("{only}{}", relation.name.quoted());
             let columns = names.iter().map(|name| format!("t.{}", quote(name))).collect::<Vec<_>>().join(", ");
             let is_integer = spec.key.iter().all(is_integer);
             Ok(Self { schema, columns, table, key, is_integer, lock: spec.diff_lock })
@@ -102,9 +161,9 @@ impl Present {
         let quoted: Vec<_> = self.key.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
         let condition = match (range, self.key.as_slice()) {
             (Some(range), _) => range,
-            (None, [only]) => format!("{} = ANY ({})", quoted[0], only.list(rows)?),
+            (None, [only]) => format!("{} = ANY ({})", quoted[0], only.list(rows, &new)?),
             (None, several) => {
-                let lists = several.iter().map(|column| column.list(rows)).collect::<Option<Vec<_>>>()?;
+                let lists = several.iter().map(|column| column.list(rows, &new)).collect::<Option<Vec<_>>>()?;
                 format!("({}) IN (SELECT * FROM unnest({}))", quoted.join(", "), lists.join(", "))
             }
         };
@@ -205,18 +264,17 @@ fn views(values: Values<'_>, bytes: &Buffer) -> Result<ArrayRef> {
     Ok(Arc::new(views.finish()))
 }
 
-/// Values as the literal of an array; `None` where they have no text.
-fn list(column: &ArrayRef) -> Option<String> {
+/// Values as texts; `None` where they have none.
+fn texts(column: &ArrayRef) -> Option<Vec<Option<String>>> {
     let column = recode(column, plain(column.data_type())).ok()?;
-    let texts = match column.data_type() {
-        // The bytes of a UUID.
-        DataType::FixedSizeBinary(_) => {
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            column.as_fixed_size_binary().iter().map(|bytes| bytes.map(hex)).collect()
-        }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => return None,
-        _ => to_text(&column).ok()?,
-    };
+    match column.data_type() {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => None,
+        _ => Some(to_text(&column).ok()?.iter().map(|text| text.map(str::to_owned)).collect()),
+    }
+}
+
+/// The literal of an array; `None` where a value is NULL.
+fn list(texts: &[Option<String>]) -> Option<String> {
     let mut list = String::with_capacity(texts.len() * 12);
     list.push('{');
     for (row, text) in texts.iter().enumerate() {
@@ -224,7 +282,7 @@ fn list(column: &ArrayRef) -> Option<String> {
             list.push(',');
         }
         list.push('"');
-        for character in text?.chars() {
+        for character in text.as_ref()?.chars() {
             if matches!(character, '"' | '\\') {
                 list.push('\\');
             }

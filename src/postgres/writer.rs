@@ -197,7 +197,8 @@ impl RowSender for Writer {
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
-        if self.rows == 0 && self.spec.existing == Existing::Keep {
+        // What was found equal stays locked until the commit, where that was asked for.
+        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }

@@ -57,6 +57,10 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         (column.nullable, column.filled) = (false, Filled::ByDefault);
     }
     let unique_keys = unique_keys(connection, &name)?;
+    let folded = folded(connection, &name)?;
+    for column in columns.iter_mut().filter(|column| folded.contains(&column.name)) {
+        column.comparison = Comparison::Differs;
+    }
     Ok(Some(Table { name, columns, primary_key, unique_keys, detail: Detail::default() }))
 }
 
@@ -97,6 +101,16 @@ pub(super) fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Re
         [table],
         |row| row.get(0),
     )
+}
+
+/// The columns of unique indexes that have another collation there than BINARY: what the index finds equal, the column
+/// need not.
+fn folded(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut folded = connection.prepare(
+        "SELECT c.name FROM pragma_index_list(?1) i JOIN pragma_index_xinfo(i.name) c \
+         WHERE i.\"unique\" AND c.key AND c.name IS NOT NULL AND c.coll <> 'BINARY' COLLATE NOCASE",
+    )?;
+    folded.query_map([table], |row| row.get(0))?.collect()
 }
 
 fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<String>>> {
