@@ -107,10 +107,14 @@
 //!   or with padding, floats), REPLACE INTO that leaves columns out, PostgreSQL's types that are sent as text, and by
 //!   itself views.
 //! * Beside other writers: a row that was found equal is left to whoever changes it later, even while this write goes on,
-//!   as if this write had come first; a blind upsert would wait for him and have the last word. With the option
+//!   as if this write had come first for that row; a blind upsert would wait for him and have the last word. That holds row
+//!   by row: of a transaction that changes several rows meanwhile some can stay and others be overwritten. With the option
 //!   `diff.lock` the rows that are compared are read FOR UPDATE and stay locked until the commit. SQLite has one writer at
 //!   a time, so that nobody comes in between.
-//! * Of rows with one key in the stream the last one counts. Checkpoints wait for each other: what is compared is
+//! * Of rows with one key in the stream the last one counts, and the others may not be written at all: nobody checks them,
+//!   and a value of another unique key that they would have freed stays taken. A row that is equal is not checked again
+//!   either (NOT VALID constraints), gets no history (system versioning) and takes no number of a sequence. MySQL's
+//!   tables with several unique keys are written blindly by themselves. Checkpoints wait for each other: what is compared is
 //!   what the epoch before has committed.
 //!
 //! # Exactly once
@@ -193,7 +197,7 @@
 //!
 //! # Connections and memory
 //!
-//! Connections come from a [pool](crate::pool) for each registered table and stay open for a minute (`pool.idle_timeout`) after
+//! Connections come from a [pool] for each registered table and stay open for a minute (`pool.idle_timeout`) after
 //! they were used; one in which something may be open is closed, never lent again. `pool.max` bounds them: a write needs two
 //! for each writer and two beside them. Who finds all in use waits for `pool.acquire_timeout`, in turn, and is told then who
 //! has them.
@@ -263,10 +267,11 @@
 //!             mysql
 //! log                     decision logs: the ledger of a database, an object store
 //! sql                     tables and statements of SQL databases
-//! columnar                work on arrays that needs no database: comparison, keys, conversion
+//! columnar    pool        work on arrays that needs no database: comparison, keys, conversion │ connections
 //! options
 //! xa                      the protocol: names, decision records, traits, state, manager, recovery, conformance suite
-//! error
+//! buffer                  the queue without locks that rows wait in, and the memory that they take
+//! error       metrics
 //! ```
 
 // What one database alone needs has nobody to call it where that is left out.

@@ -1,6 +1,6 @@
 //! What can be watched while it runs: the names of all metrics, and handles to them.
 //!
-//! They go through the facade of the crate [`metrics`](::metrics): the process decides who records them, with any
+//! They go through the facade of the crate [`metrics`](https://docs.rs/metrics): the process decides who records them, with any
 //! exporter, before tables are registered. Without a recorder they cost nothing. The program serves them with
 //! `landfall sql --metrics 127.0.0.1:9187`; `examples/monitoring` has alert rules and a dashboard.
 

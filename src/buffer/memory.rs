@@ -63,6 +63,11 @@ impl Memory {
         self.0.account.get_or_init(account);
     }
 
+    /// The bytes that may be held.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// The bytes that are held.
     pub fn held(&self) -> usize {
         self.0.held.load(Relaxed)

@@ -3,6 +3,11 @@
 //! Items stand in crossbeam's [`ArrayQueue`]; whoever finds it full or empty leaves a waker in a queue of the same kind.
 //! It is bounded in items, rows and bytes: an item that alone is beyond a bound goes when the queue is empty. Any number
 //! of tasks send and receive; each of them has a handle of its own.
+//!
+//! A batch meets three of them at most on its way from the stream to the socket: read ahead, its writer's, and as encoded
+//! bytes the sender's. On this way it takes no lock, of Landfall or of tokio, as long as nobody waits; a task that does
+//! waits by a waker alone. What is left are those of whoever is called: the allocator, DataFusion's memory pool (atomic
+//! counters, unless it is a fair one), and tokio's for a socket that is not ready or a timer that is waited for.
 
 mod memory;
 mod waiters;
@@ -102,7 +107,7 @@ impl<T> Shared<T> {
     /// Puts an item in, or gives it back where there is no room.
     fn put(&self, item: T, weight: Packed) -> Result<(), T> {
         let plus = |level| Packed(level).plus(weight, self.most).map(|sum| sum.0);
-        if self.items.is_full() || self.level.fetch_update(AcqRel, Acquire, plus).is_err() {
+        if self.level.fetch_update(AcqRel, Acquire, plus).is_err() {
             return Err(item);
         }
         match self.items.push((item, weight)) {
@@ -112,8 +117,8 @@ impl<T> Shared<T> {
             }
             Err((item, _)) => {
                 self.level.fetch_sub(weight.0, AcqRel);
-                // Somebody can have found no room because of this one.
-                self.not_full.wake_one(|| true);
+                // Somebody can have found no room because of this one. While it is full, those who take wake him.
+                self.not_full.wake_one(|| self.is_half_empty());
                 Err(item)
             }
         }
@@ -123,8 +128,12 @@ impl<T> Shared<T> {
         let (item, weight) = self.items.pop()?;
         self.level.fetch_sub(weight.0, AcqRel);
         // Whoever is woken then finds room for several.
-        self.not_full.wake_one(|| self.items.len() * 2 <= self.items.capacity());
+        self.not_full.wake_one(|| self.is_half_empty());
         Some(item)
+    }
+
+    fn is_half_empty(&self) -> bool {
+        self.items.len() * 2 <= self.items.capacity()
     }
 }
 

@@ -28,38 +28,41 @@ pub(super) struct Waiters {
     queue: SegQueue<Arc<Waiter>>,
     /// How many stand in it; fewer than there are for an instant.
     count: AtomicIsize,
+    /// How many were woken and have not run yet. Each of them wakes another when there is more than it takes.
+    woken: AtomicIsize,
 }
 
 impl Waiter {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { state: AtomicU8::new(IDLE), waker: AtomicWaker::new() })
     }
-
-    /// Whether it was waiting.
-    fn wake(&self) -> bool {
-        let waits = self.state.compare_exchange(WAITING, WOKEN, AcqRel, Acquire).is_ok();
-        if waits {
-            self.waker.wake();
-        }
-        waits
-    }
 }
 
 impl Waiters {
-    /// Wakes the first that waits, where there is a reason to.
+    /// Wakes the first that waits, where there is a reason to, and none is on its way.
     pub(super) fn wake_one(&self, has_reason: impl Fn() -> bool) {
         // What changed is seen by whoever comes after those that are looked for here.
         fence(SeqCst);
-        if self.count.load(Relaxed) > 0 && has_reason() {
-            while self.next().is_some_and(|waiter| !waiter.wake()) {}
+        if self.count.load(Relaxed) > 0 && self.woken.load(Relaxed) <= 0 && has_reason() {
+            while self.next().is_some_and(|waiter| !self.wake(&waiter)) {}
         }
     }
 
     pub(super) fn wake_all(&self) {
         fence(SeqCst);
         while let Some(waiter) = self.next() {
-            waiter.wake();
+            self.wake(&waiter);
         }
+    }
+
+    /// Whether it was waiting.
+    fn wake(&self, waiter: &Waiter) -> bool {
+        let waits = waiter.state.compare_exchange(WAITING, WOKEN, AcqRel, Acquire).is_ok();
+        if waits {
+            self.woken.fetch_add(1, AcqRel);
+            waiter.waker.wake();
+        }
+        waits
     }
 
     fn next(&self) -> Option<Arc<Waiter>> {
@@ -98,7 +101,11 @@ impl Waiting<'_> {
             return Poll::Ready(done);
         }
         self.waiter.waker.register(context.waker());
-        if state.swap(WAITING, AcqRel) != WAITING {
+        let before = state.swap(WAITING, AcqRel);
+        if before == WOKEN {
+            self.waiters.woken.fetch_sub(1, AcqRel);
+        }
+        if before != WAITING {
             self.waiters.queue.push(Arc::clone(self.waiter));
             self.waiters.count.fetch_add(1, AcqRel);
         }
@@ -110,7 +117,11 @@ impl Waiting<'_> {
     /// Waits no more; whether it was woken.
     fn end(&self) -> bool {
         let state = &self.waiter.state;
-        state.load(Acquire) != IDLE && state.swap(IDLE, SeqCst) == WOKEN
+        let was_woken = state.load(Acquire) != IDLE && state.swap(IDLE, SeqCst) == WOKEN;
+        if was_woken {
+            self.waiters.woken.fetch_sub(1, AcqRel);
+        }
+        was_woken
     }
 }
 

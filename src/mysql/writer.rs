@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use log::warn;
 use mysql_async::prelude::Queryable;
-use tokio::sync::mpsc;
 
 use super::catalog::server_type;
 use super::encode::Encoder;
@@ -21,7 +20,7 @@ use super::present::{self, Present};
 use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
 use super::types::ServerType;
 use super::{Connection, MySql, Prepared, catalog};
-use crate::buffer::Receiver;
+use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
 use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
@@ -163,7 +162,7 @@ impl Writer {
                 (sent, None)
             }
             Way::Load(load) => {
-                let (file, parts) = mpsc::channel::<Bytes>(1);
+                let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
                 let packet_bytes = PIECE_BYTES.min(self.connection.server.max_allowed_packet / 2);
                 let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
                 self.connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
@@ -174,7 +173,7 @@ impl Writer {
                         while !lent.is_empty() {
                             let packet = lent.split_to(lent.len().min(packet_bytes));
                             // Nobody takes it where the statement has failed already.
-                            if file.send(packet).await.is_err() {
+                            if file.send(packet, Weight::default()).await.is_err() {
                                 drop(file);
                                 return None;
                             }
@@ -338,7 +337,8 @@ impl RowSender for Writer {
         let Some(name) = self.name.clone() else {
             return Err(Error::internal("a branch that commits in one phase was to prepare"));
         };
-        if self.rows == 0 && self.spec.existing == Existing::Keep {
+        // What was found equal stays locked until the commit, where that was asked for.
+        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }

@@ -21,7 +21,7 @@ pub struct OptionKey {
     pub(super) set: fn(&mut SinkOptions, &str) -> Result<(), String>,
 }
 
-/// Every option, in the order of the documentation. `pragma.<name>` stands for the names in [`PRAGMAS`].
+/// Every option, in the order of the documentation. `pragma.<name>` stands for the names in [`PRAGMAS`](super::PRAGMAS).
 pub const OPTIONS: &[OptionKey] = &[
     OptionKey {
         key: "table",

@@ -3,30 +3,40 @@
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use super::Interrupt;
 use super::input::Read;
-use crate::buffer::{Limits, Receiver, Weight, buffer};
+use crate::buffer::{Limits, Memory, Receiver, Share, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, Result};
 
-/// What is read ahead, at most.
-const AHEAD: Limits = Limits { items: 64, weight: Weight { rows: usize::MAX, bytes: 8 * 1024 * 1024 } };
+/// Batches that are read ahead, at most.
+const ITEMS: usize = 64;
+
+/// Bytes of them, at most, and no more than a quarter of the write's memory.
+const BYTES: usize = 8 * 1024 * 1024;
 
 /// A stream, read as it is asked for or ahead.
 pub(super) enum Reader {
     AsAsked(BoxStream<'static, Result<Read>>),
-    Ahead { reads: Receiver<Result<Read>>, task: JoinSet<()>, stop: CancellationToken },
+    Ahead { reads: Receiver<(Result<Read>, Share)>, task: JoinSet<()>, stop: Interrupt },
 }
 
 impl Reader {
-    /// Reads ahead, in a task of its own.
-    pub(super) fn ahead(mut stream: BoxStream<'static, Result<Read>>) -> Self {
-        let (mut sender, reads) = buffer(AHEAD);
-        let (mut task, stop) = (JoinSet::new(), CancellationToken::new());
+    /// Reads ahead, in a task of its own; what it has read is held in a memory.
+    pub(super) fn ahead(mut stream: BoxStream<'static, Result<Read>>, memory: Memory) -> Self {
+        let weight = Weight { rows: usize::MAX, bytes: BYTES.min(memory.limit() / 4) };
+        let (mut sender, reads) = buffer(Limits { items: ITEMS, weight });
+        let (mut task, stop) = (JoinSet::new(), Interrupt::new());
         let is_stopped = stop.clone();
         task.spawn(async move {
-            while let Some(Some(read)) = is_stopped.run_until_cancelled(stream.next()).await {
+            while !is_stopped.is_asked() {
+                let read = tokio::select! {
+                    biased;
+                    read = stream.next() => read,
+                    () = is_stopped.asked() => None,
+                };
+                let Some(read) = read else { return };
                 let weight = match &read {
                     Ok(Read::Rows { batch, .. }) => {
                         let bytes = usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX);
@@ -34,8 +44,8 @@ impl Reader {
                     }
                     _ => Weight::default(),
                 };
-                let is_over = read.is_err();
-                if sender.send(read, weight).await.is_err() || is_over {
+                let (is_over, share) = (read.is_err(), memory.hold(weight.bytes));
+                if sender.send((read, share), weight).await.is_err() || is_over {
                     return;
                 }
             }
@@ -48,7 +58,7 @@ impl Reader {
         match self {
             Self::AsAsked(stream) => stream.next().await,
             Self::Ahead { reads, task, .. } => match reads.recv().await {
-                Some(read) => Some(read),
+                Some((read, _share)) => Some(read),
                 // One that ended early has not read everything.
                 None => match task.join_next().await {
                     Some(Err(error)) => Some(Err(Error::internal(format!("the task that reads ended: {error}")))),
@@ -62,7 +72,7 @@ impl Reader {
     pub(super) fn stop(&mut self) {
         match self {
             Self::AsAsked(stream) => *stream = futures::stream::empty().boxed(),
-            Self::Ahead { stop, .. } => stop.cancel(),
+            Self::Ahead { stop, .. } => stop.stop(),
         }
     }
 }
@@ -102,7 +112,7 @@ mod tests {
             counted.fetch_add(1, Relaxed);
             read(0..100_000)
         });
-        let mut reader = Reader::ahead(stream.boxed());
+        let mut reader = Reader::ahead(stream.boxed(), Memory::default());
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!((2..12).contains(&polled.load(Relaxed)), "{} batches were read ahead", polled.load(Relaxed));
         assert_eq!(count(&mut reader).await, 2_000_000);
@@ -111,18 +121,18 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_comes_after_a_stop() {
         // The queue is full, and one more waits for room in it.
-        let reads = (0..AHEAD.items as i64 + 1).map(|id| read(id..id + 1));
+        let reads = (0..ITEMS as i64 + 1).map(|id| read(id..id + 1));
         let stream = stream::iter(reads.collect::<Vec<_>>()).chain(stream::pending());
-        let mut reader = Reader::ahead(stream.boxed());
+        let mut reader = Reader::ahead(stream.boxed(), Memory::default());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         reader.stop();
-        assert_eq!(count(&mut reader).await, AHEAD.items + 1);
+        assert_eq!(count(&mut reader).await, ITEMS + 1);
     }
 
     #[tokio::test]
     async fn a_task_that_panics_is_not_the_end() {
         let stream = stream::iter([read(0..3)]).chain(stream::once(async { panic!("here") }));
-        let mut reader = Reader::ahead(stream.boxed());
+        let mut reader = Reader::ahead(stream.boxed(), Memory::default());
         assert!(reader.next().await.unwrap().is_ok());
         assert!(reader.next().await.unwrap().unwrap_err().to_string().contains("the task that reads ended"));
         assert!(reader.next().await.is_none());

@@ -102,12 +102,13 @@ impl<'a> Landing<'a> {
             Some(_) if goes_on => Some(input.fingerprint()?),
             _ => input.fingerprint().ok().filter(|_| goes_on),
         };
+        let memory = write.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default();
         Ok(Self {
             write,
             interrupt,
             run,
             input: match write.checkpoints.any() {
-                true => Reader::ahead(input.read(&standing.position)?),
+                true => Reader::ahead(input.read(&standing.position)?, memory),
                 false => Reader::AsAsked(input.read(&standing.position)?),
             },
             is_unbounded: input.is_unbounded(),
@@ -224,14 +225,21 @@ impl<'a> Landing<'a> {
             let flush_at = self.epoch.as_ref().and_then(|epoch| epoch.flush_at(write.flush_interval));
             let due =
                 self.epoch.as_ref().filter(|_| self.can_end()).and_then(|epoch| epoch.deadline(&write.checkpoints));
+            let is_past = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+            if is_past(due) {
+                return Ok(Event::Due);
+            }
+            if is_past(flush_at) {
+                return Ok(Event::Flush);
+            }
             tokio::select! {
                 biased;
                 closed = closed(&mut self.closing) => self.note_closed(closed)?,
                 error = failure(&mut self.epoch) => return Err(Failed::Writing(error)),
+                read = self.input.next() => return Ok(Event::Read(read.transpose()?)),
+                // These take locks to be waited for: only where no batch is there.
                 () = reached(due) => return Ok(Event::Due),
                 () = reached(flush_at) => return Ok(Event::Flush),
-                read = self.input.next() => return Ok(Event::Read(read.transpose()?)),
-                // Last, as it takes a lock to wait for it.
                 () = self.interrupt.asked(), if can_stop => return Ok(Event::Stop),
             }
         }

@@ -57,9 +57,9 @@ impl<C: Connect> Shared<C> {
             let Ok(_permit) = self.permits.try_acquire() else { break };
             let Some(idle) = self.take_idle() else { break };
             let now = Instant::now();
-            let is_too_old = now - idle.opened >= self.options.max_lifetime;
+            let is_too_old = now - idle.facts.opened >= self.options.max_lifetime;
             match is_too_old || (self.is_over(&idle, now) && self.idle.len() >= min_idle) {
-                true => self.retire(idle.connection),
+                true => self.retire(idle),
                 false => self.put_idle(idle),
             }
         }
@@ -72,8 +72,8 @@ impl<C: Connect> Shared<C> {
             match timeout(self.options.acquire_timeout, self.connect.connect()).await {
                 Ok(Ok(connection)) => {
                     self.metrics.opened.increment(1);
-                    let (now, runtime) = (Instant::now(), Handle::try_current().ok().map(|handle| handle.id()));
-                    self.put_idle(Idle { connection, opened: now, since: now, runtime });
+                    let now = Instant::now();
+                    self.put_idle(Idle { connection, facts: self.enter(now), since: now });
                 }
                 failed => {
                     // Whoever needs one is told why; until then there is the next round.

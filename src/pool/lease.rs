@@ -2,22 +2,21 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::runtime;
 use tokio::time::Instant;
 
 use super::keeper::keep;
-use super::{Connect, Idle, Shared};
+use super::{Connect, Facts, Idle, Shared};
 use crate::xa::Xid;
 
 /// A connection that somebody has. Dropping it closes it.
 pub struct Lease<C: Connect> {
     // Before the place, so that it is closed before the next one may be opened.
     connection: C::Connection,
-    opened: Instant,
-    runtime: Option<runtime::Id>,
     place: Place<C>,
 }
 
@@ -30,16 +29,48 @@ pub struct Loan {
     pub xid: Option<Xid>,
 }
 
+/// A connection in the list of all.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) number: u64,
+    /// Nanoseconds of the pool's life when it was lent, and 1; 0 when it is idle.
+    lent: AtomicU64,
+    has_xid: AtomicBool,
+    /// Of this loan, or of one before. Locked once a branch, and when somebody asks.
+    xid: Mutex<Option<Xid>>,
+}
+
+impl Entry {
+    pub(super) fn new(number: u64) -> Self {
+        Self { number, lent: AtomicU64::new(0), has_xid: AtomicBool::new(false), xid: Mutex::new(None) }
+    }
+
+    pub(super) fn lend(&self, at: Duration) {
+        self.has_xid.store(false, Relaxed);
+        self.lent.store(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
+    }
+
+    /// Where it is lent, to whom, in a pool that began then.
+    pub(super) fn loan(&self, began: Instant) -> Option<Loan> {
+        let since = began + Duration::from_nanos(self.lent.load(Relaxed).checked_sub(1)?);
+        let xid = self.has_xid.load(Relaxed).then(|| *self.xid.lock().unwrap_or_else(PoisonError::into_inner));
+        Some(Loan { since, xid: xid.flatten() })
+    }
+}
+
 /// A lease's place among those that there can be at once.
 struct Place<C: Connect> {
     shared: Arc<Shared<C>>,
-    id: u64,
+    /// Of a connection that is not given back.
+    facts: Option<Facts>,
 }
 
 impl<C: Connect> Drop for Place<C> {
     fn drop(&mut self) {
         let shared = &self.shared;
-        shared.borrowed.remove(&self.id);
+        if let Some(facts) = &self.facts {
+            shared.forget(facts);
+        }
         shared.metrics.busy.decrement(1);
         shared.permits.add_permits(1);
         if shared.is_closed.load(Relaxed) {
@@ -49,35 +80,31 @@ impl<C: Connect> Drop for Place<C> {
 }
 
 impl<C: Connect> Lease<C> {
-    pub(super) fn new(
-        connection: C::Connection,
-        opened: Instant,
-        runtime: Option<runtime::Id>,
-        shared: Arc<Shared<C>>,
-        id: u64,
-    ) -> Self {
-        Self { connection, opened, runtime, place: Place { shared, id } }
+    pub(super) fn new(connection: C::Connection, facts: Facts, shared: Arc<Shared<C>>) -> Self {
+        Self { connection, place: Place { shared, facts: Some(facts) } }
     }
 
     /// Notes the branch that it serves from now on.
     pub fn serve(&self, xid: &Xid) {
-        if let Some(mut loan) = self.place.shared.borrowed.get_mut(&self.place.id) {
-            loan.xid = Some(*xid);
+        if let Some(Facts { entry, .. }) = &self.place.facts {
+            *entry.xid.lock().unwrap_or_else(PoisonError::into_inner) = Some(*xid);
+            entry.has_xid.store(true, Relaxed);
         }
     }
 
     /// Gives the connection back, for others to use: nothing is open in it, and its session is as it was.
     pub fn give_back(self) {
-        let Self { connection, opened, runtime, place } = self;
+        let Self { connection, mut place } = self;
+        let Some(facts) = place.facts.take() else { return };
         let (shared, now) = (&place.shared, Instant::now());
-        let idle = Idle { connection, opened, since: now, runtime };
+        facts.entry.lent.store(0, Relaxed);
+        let idle = Idle { connection, facts, since: now };
         if shared.is_closed.load(Relaxed) || shared.is_over(&idle, now) {
-            shared.retire(idle.connection);
+            shared.retire(idle);
         } else {
             shared.put_idle(idle);
             keep(shared);
         }
-        drop(place);
     }
 }
 
@@ -98,6 +125,6 @@ impl<C: Connect> DerefMut for Lease<C> {
 impl<C: Connect> fmt::Debug for Lease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A connection may remember its password.
-        write!(f, "Lease({} of {})", self.place.id, self.place.shared.connect.location())
+        write!(f, "Lease({})", self.place.shared.connect.location())
     }
 }

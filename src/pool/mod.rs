@@ -2,8 +2,8 @@
 //!
 //! A [`Lease`] is a connection that somebody has. It goes back by [`Lease::give_back`] only, which says that nothing is
 //! open in it; one that is dropped is closed: a transaction that broke, or that nobody drove to its end, never comes back
-//! to another. Idle connections stand in a queue without locks, leases are listed with the branch that they serve, and a
-//! fair semaphore bounds both together.
+//! to another. Idle connections stand in a queue without locks, all of them in a list with the branch that they serve, and a
+//! fair semaphore bounds them.
 
 mod keeper;
 mod lease;
@@ -17,10 +17,11 @@ use async_trait::async_trait;
 use crossbeam_queue::SegQueue;
 use dashmap::DashMap;
 use tokio::runtime::{self, Handle};
-use tokio::sync::{Notify, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, debug_span};
 
+use lease::Entry;
 pub use lease::{Lease, Loan};
 
 pub use crate::options::PoolOptions;
@@ -60,10 +61,13 @@ struct Shared<C: Connect> {
     connect: C,
     options: PoolOptions,
     idle: SegQueue<Idle<C::Connection>>,
-    borrowed: DashMap<u64, Loan, foldhash::fast::RandomState>,
+    /// All connections, idle ones too: lending one changes its entry, and not the map.
+    entries: DashMap<u64, Arc<Entry>, foldhash::fast::RandomState>,
     /// One for each connection that is lent, or about to be.
     permits: Semaphore,
-    next_loan: AtomicU64,
+    next_number: AtomicU64,
+    /// What the times of entries are counted from.
+    began: Instant,
     is_closed: AtomicBool,
     /// Whether a task looks after idle connections.
     is_kept: AtomicBool,
@@ -75,8 +79,14 @@ struct Shared<C: Connect> {
 /// A connection that nobody has.
 struct Idle<T> {
     connection: T,
-    opened: Instant,
+    facts: Facts,
     since: Instant,
+}
+
+/// What is known of a connection.
+struct Facts {
+    entry: Arc<Entry>,
+    opened: Instant,
     /// A connection cannot be used when the runtime that opened it is gone.
     runtime: Option<runtime::Id>,
 }
@@ -103,9 +113,10 @@ impl<C: Connect> Pool<C> {
             connect,
             options,
             idle: SegQueue::new(),
-            borrowed: DashMap::default(),
+            entries: DashMap::default(),
             permits: Semaphore::new(options.max),
-            next_loan: AtomicU64::new(0),
+            next_number: AtomicU64::new(0),
+            began: Instant::now(),
             is_closed: AtomicBool::new(false),
             is_kept: AtomicBool::new(false),
             drained: Notify::new(),
@@ -123,14 +134,14 @@ impl<C: Connect> Pool<C> {
         self.0.idle.len()
     }
 
-    /// How many are lent.
+    /// How many are lent, or about to be.
     pub fn busy(&self) -> usize {
-        self.0.borrowed.len()
+        self.0.options.max.saturating_sub(self.0.permits.available_permits())
     }
 
     /// Who has connections, the longest first.
     pub fn loans(&self) -> Vec<Loan> {
-        let mut loans: Vec<_> = self.0.borrowed.iter().map(|loan| *loan.value()).collect();
+        let mut loans: Vec<_> = self.0.entries.iter().filter_map(|entry| entry.loan(self.0.began)).collect();
         loans.sort_by_key(|loan| loan.since);
         loans
     }
@@ -158,28 +169,29 @@ impl<C: Connect> Pool<C> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         while let Some(mut idle) = shared.take_idle() {
             let now = Instant::now();
-            if idle.runtime != runtime {
+            if idle.facts.runtime != runtime {
+                shared.forget(&idle.facts);
                 continue;
             }
             if shared.is_over(&idle, now) {
-                shared.retire(idle.connection);
+                shared.retire(idle);
                 continue;
             }
             if now - idle.since >= shared.options.idle_check {
+                let entry = shared.listed(&idle.facts);
                 let check = timeout(CHECK_TIMEOUT, shared.connect.is_usable(&mut idle.connection));
                 if !matches!(check.await, Ok(true)) {
                     continue;
                 }
+                entry.stays();
             }
-            permit.forget();
-            return self.lend(idle.connection, idle.opened, now, runtime);
+            return self.lend(permit, idle.connection, idle.facts, now);
         }
         let began = Instant::now();
         let connection = self.connect(began).await?;
         let now = Instant::now();
         shared.metrics.acquire.record(now - began);
-        permit.forget();
-        self.lend(connection, now, now, runtime)
+        self.lend(permit, connection, shared.enter(now), now)
     }
 
     /// A connection beside the pool, that it does not count: for what cannot wait, as telling the server to cancel what a
@@ -204,33 +216,34 @@ impl<C: Connect> Pool<C> {
         Ok(connected)
     }
 
-    /// Must have taken a permit.
     fn lend(
         &self,
+        permit: SemaphorePermit<'_>,
         connection: C::Connection,
-        opened: Instant,
+        facts: Facts,
         now: Instant,
-        runtime: Option<runtime::Id>,
     ) -> Result<Lease<C>> {
         let shared = &self.0;
-        let id = shared.next_loan.fetch_add(1, Relaxed);
-        shared.borrowed.insert(id, Loan { since: now, xid: None });
-        shared.metrics.busy.increment(1);
-        let lease = Lease::new(connection, opened, runtime, Arc::clone(shared), id);
         if shared.is_closed.load(Relaxed) {
-            // Whoever closed it does not know of this one.
+            shared.forget(&facts);
             return Err(shared.closed());
         }
+        permit.forget();
+        facts.entry.lend(now - shared.began);
+        shared.metrics.busy.increment(1);
         if shared.options.min_idle > 0 {
             keeper::keep(shared);
         }
-        Ok(lease)
+        Ok(Lease::new(connection, facts, Arc::clone(shared)))
     }
 
     /// Closes the connections that nobody uses. Those that are lent go on.
     pub async fn clear(&self) {
         let over: Vec<_> = std::iter::from_fn(|| self.0.take_idle()).collect();
-        let close = over.into_iter().map(|idle| timeout(CLOSE_TIMEOUT, self.0.connect.close(idle.connection)));
+        let close = over.into_iter().map(|Idle { connection, facts, .. }| {
+            self.0.forget(&facts);
+            timeout(CLOSE_TIMEOUT, self.0.connect.close(connection))
+        });
         futures::future::join_all(close).await;
     }
 
@@ -239,13 +252,9 @@ impl<C: Connect> Pool<C> {
         let shared = &self.0;
         shared.is_closed.store(true, Relaxed);
         shared.permits.close();
-        loop {
-            let mut drained = std::pin::pin!(shared.drained.notified());
-            drained.as_mut().enable();
-            if shared.borrowed.is_empty() {
-                break;
-            }
-            drained.await;
+        while self.busy() > 0 {
+            // Who gives up while he waits for a connection tells nobody.
+            let _ = timeout(Duration::from_millis(50), shared.drained.notified()).await;
         }
         self.clear().await;
     }
@@ -287,19 +296,38 @@ impl<C: Connect> Shared<C> {
 
     /// Whether a connection is too old, or was idle for too long.
     fn is_over(&self, idle: &Idle<C::Connection>, now: Instant) -> bool {
-        now - idle.opened >= self.options.max_lifetime || now - idle.since >= self.options.idle_timeout
+        now - idle.facts.opened >= self.options.max_lifetime || now - idle.since >= self.options.idle_timeout
+    }
+
+    /// Lists a new connection.
+    fn enter(&self, now: Instant) -> Facts {
+        let number = self.next_number.fetch_add(1, Relaxed);
+        let entry = Arc::new(Entry::new(number));
+        self.entries.insert(number, Arc::clone(&entry));
+        Facts { entry, opened: now, runtime: Handle::try_current().ok().map(|handle| handle.id()) }
+    }
+
+    /// Takes a connection off the list.
+    fn forget(&self, facts: &Facts) {
+        self.entries.remove(&facts.entry.number);
+    }
+
+    /// Takes a connection off the list when this is dropped, unless it stays.
+    fn listed(&self, facts: &Facts) -> Listed<'_, C> {
+        Listed { shared: self, number: Some(facts.entry.number) }
     }
 
     /// Closes a connection that has nothing open, while others go on.
-    fn retire(self: &Arc<Self>, connection: C::Connection) {
+    fn retire(self: &Arc<Self>, idle: Idle<C::Connection>) {
+        self.forget(&idle.facts);
         let shared = Arc::clone(self);
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(async move {
                 // Whether the server hears it does not matter.
-                let _ = timeout(CLOSE_TIMEOUT, shared.connect.close(connection)).await;
+                let _ = timeout(CLOSE_TIMEOUT, shared.connect.close(idle.connection)).await;
             })),
             // Without a goodbye.
-            Err(_) => drop(connection),
+            Err(_) => drop(idle),
         }
     }
 
@@ -312,6 +340,26 @@ impl<C: Connect> Drop for Shared<C> {
     fn drop(&mut self) {
         self.metrics.max.decrement(self.options.max as f64);
         self.metrics.idle.decrement(self.idle.len() as f64);
+    }
+}
+
+/// A connection whose check may be given up.
+struct Listed<'a, C: Connect> {
+    shared: &'a Shared<C>,
+    number: Option<u64>,
+}
+
+impl<C: Connect> Listed<'_, C> {
+    fn stays(mut self) {
+        self.number = None;
+    }
+}
+
+impl<C: Connect> Drop for Listed<'_, C> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.shared.entries.remove(&number);
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Progress, Read};
 use crate::provider::pieces::{Kind, Piece, on_top};
@@ -26,25 +26,25 @@ pub(super) fn at_once(
     readers: usize,
     context: Arc<TaskContext>,
 ) -> BoxStream<'static, Result<Read>> {
-    let (sender, receiver) = mpsc::channel(readers);
+    let (sender, receiver) = buffer(Limits::items(readers));
     let (pieces, next) = (Arc::new(pieces), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
     for _ in 0..readers {
-        let (pieces, next, sender, context) =
+        let (pieces, next, mut sender, context) =
             (Arc::clone(&pieces), Arc::clone(&next), sender.clone(), Arc::clone(&context));
         tasks.spawn(async move {
             while let Some((index, piece, progress)) = pieces.get(next.fetch_add(1, Relaxed)) {
                 let mut reads = read_piece(*index, piece, progress.clone(), &context);
                 while let Some(read) = reads.next().await {
                     let is_over = read.is_err();
-                    if sender.send(read).await.is_err() || is_over {
+                    if sender.send(read, Weight::default()).await.is_err() || is_over {
                         return;
                     }
                 }
             }
         });
     }
-    let read = async |(mut receiver, mut tasks): (mpsc::Receiver<_>, JoinSet<()>)| {
+    let read = async |(mut receiver, mut tasks): (Receiver<_>, JoinSet<()>)| {
         if let Some(read) = receiver.recv().await {
             return Some((read, (receiver, tasks)));
         }
