@@ -1,6 +1,6 @@
 //! All benches in one binary, a module a topic; `cargo bench -- <topic>` runs one.
 
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, clippy::disallowed_types)]
 
 mod checkpoint;
 mod columnar_vs_row;

@@ -13,13 +13,15 @@ command -v cargo >/dev/null || missing+=(rustup)
 command -v openssl >/dev/null || missing+=(openssl)
 tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)
 tests/mysql bin >/dev/null 2>&1 || missing+=(mariadb-server)
+# They read the example's rules and scrape a program; promtool comes with it.
+command -v promtool >/dev/null || missing+=(prometheus)
 # Python makes the environment in which tests/s3 keeps its server.
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3 python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust 1.94 or newer (https://rustup.rs)," \
-      "openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib extensions, and the MariaDB" \
-      "server 10.5 or newer with its client." >&2
+      "openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib extensions, the MariaDB" \
+      "server 10.5 or newer with its client, and Prometheus with promtool." >&2
     exit 1
   fi
   as_root=()

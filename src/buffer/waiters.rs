@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicIsize, AtomicU8, fence};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU8, fence};
 use std::task::{Context, Poll};
 
 use crossbeam_queue::SegQueue;
@@ -19,6 +19,8 @@ const WOKEN: u8 = 2;
 /// One that can wait.
 pub(super) struct Waiter {
     state: AtomicU8,
+    /// It stands in the queue, maybe since a wait that was given up: who waits again and again stands there once.
+    is_queued: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct Waiters {
 
 impl Waiter {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: AtomicU8::new(IDLE), waker: AtomicWaker::new() })
+        Arc::new(Self { state: AtomicU8::new(IDLE), is_queued: AtomicBool::new(false), waker: AtomicWaker::new() })
     }
 }
 
@@ -57,7 +59,7 @@ impl Waiters {
 
     /// Whether it was waiting.
     fn wake(&self, waiter: &Waiter) -> bool {
-        let waits = waiter.state.compare_exchange(WAITING, WOKEN, AcqRel, Acquire).is_ok();
+        let waits = waiter.state.compare_exchange(WAITING, WOKEN, SeqCst, Acquire).is_ok();
         if waits {
             self.woken.fetch_add(1, AcqRel);
             waiter.waker.wake();
@@ -68,6 +70,8 @@ impl Waiters {
     fn next(&self) -> Option<Arc<Waiter>> {
         let next = self.queue.pop()?;
         self.count.fetch_sub(1, AcqRel);
+        // Before its state is looked at: who waits anew then stands in the queue again, or is found waiting.
+        next.is_queued.store(false, SeqCst);
         Some(next)
     }
 
@@ -78,10 +82,10 @@ impl Waiters {
         mut attempt: impl FnMut() -> Option<T>,
         is_more: impl Fn() -> bool,
     ) -> T {
-        let mut waiting = Waiting { waiters: self, waiter };
+        let mut waiting = Waiting { waiters: self, waiter, was_woken: false };
         let done = poll_fn(|context| waiting.poll(context, &mut attempt)).await;
         if waiting.end() {
-            // It may have been woken for something else than what it took.
+            // It may have been woken for something else than what it took, and while it was on its way nobody else was.
             self.wake_one(is_more);
         }
         done
@@ -92,6 +96,8 @@ impl Waiters {
 struct Waiting<'a> {
     waiters: &'a Waiters,
     waiter: &'a Arc<Waiter>,
+    /// It was woken, found nothing, and has not waited again since.
+    was_woken: bool,
 }
 
 impl Waiting<'_> {
@@ -101,27 +107,31 @@ impl Waiting<'_> {
             return Poll::Ready(done);
         }
         self.waiter.waker.register(context.waker());
-        let before = state.swap(WAITING, AcqRel);
-        if before == WOKEN {
+        self.was_woken = state.swap(WAITING, SeqCst) == WOKEN;
+        if self.was_woken {
             self.waiters.woken.fetch_sub(1, AcqRel);
         }
-        if before != WAITING {
+        if !self.waiter.is_queued.swap(true, SeqCst) {
             self.waiters.queue.push(Arc::clone(self.waiter));
             self.waiters.count.fetch_add(1, AcqRel);
         }
         // Whoever changed something before this one stood in the queue has not woken it.
         fence(SeqCst);
-        attempt().map_or(Poll::Pending, Poll::Ready)
+        if let Some(done) = attempt() {
+            return Poll::Ready(done);
+        }
+        self.was_woken = false;
+        Poll::Pending
     }
 
-    /// Waits no more; whether it was woken.
-    fn end(&self) -> bool {
+    /// Waits no more; whether somebody woke it who then woke nobody else.
+    fn end(&mut self) -> bool {
         let state = &self.waiter.state;
-        let was_woken = state.load(Acquire) != IDLE && state.swap(IDLE, SeqCst) == WOKEN;
-        if was_woken {
+        let is_woken = state.load(Acquire) != IDLE && state.swap(IDLE, SeqCst) == WOKEN;
+        if is_woken {
             self.waiters.woken.fetch_sub(1, AcqRel);
         }
-        was_woken
+        std::mem::take(&mut self.was_woken) || is_woken
     }
 }
 
@@ -130,5 +140,51 @@ impl Drop for Waiting<'_> {
         if self.end() {
             self.waiters.wake_one(|| true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task that looks at several things at once gives up waiting for all but one of them, each time.
+    #[tokio::test]
+    async fn who_gives_up_again_and_again_stands_in_the_queue_once() {
+        let (waiters, waiter) = (Waiters::default(), Waiter::new());
+        for _ in 0..1_000 {
+            let mut wait = Box::pin(waiters.until(&waiter, || None::<()>, || true));
+            assert!(futures::poll!(wait.as_mut()).is_pending());
+        }
+        assert_eq!((waiters.queue.len(), waiters.count.load(Relaxed)), (1, 1));
+        let mut wait = Box::pin(waiters.until(&waiter, || None::<()>, || true));
+        assert!(futures::poll!(wait.as_mut()).is_pending());
+        waiters.wake_one(|| true);
+        assert_eq!((waiter.state.load(Relaxed), waiters.woken.load(Relaxed)), (WOKEN, 1));
+        drop(wait);
+        assert_eq!((waiter.state.load(Relaxed), waiters.woken.load(Relaxed), waiters.queue.len()), (IDLE, 0, 0));
+    }
+
+    /// What comes while somebody who was woken is on his way wakes nobody: he does, when he has taken his.
+    #[tokio::test]
+    async fn who_was_woken_and_finds_more_wakes_the_next() {
+        let (waiters, [first, second]) = (Waiters::default(), [(); 2].map(|()| Waiter::new()));
+        let items = std::cell::Cell::new(0_u32);
+        let attempts = std::cell::Cell::new(0);
+        let take = || {
+            attempts.set(attempts.get() + 1);
+            // Somebody else took what it was woken for, and two more come before it waits again.
+            if attempts.get() == 3 {
+                items.set(2);
+                return None;
+            }
+            items.get().checked_sub(1).map(|left| items.set(left))
+        };
+        let mut one = Box::pin(waiters.until(&first, take, || items.get() > 0));
+        assert!(futures::poll!(one.as_mut()).is_pending());
+        let mut other = Box::pin(waiters.until(&second, || items.get().checked_sub(1), || items.get() > 0));
+        assert!(futures::poll!(other.as_mut()).is_pending());
+        waiters.wake_one(|| true);
+        assert!(futures::poll!(one.as_mut()).is_ready());
+        assert_eq!(second.state.load(Relaxed), WOKEN);
     }
 }

@@ -261,7 +261,7 @@ pub(super) fn interrupted() -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::disallowed_types, clippy::unwrap_used)]
 mod tests {
     use std::sync::Mutex;
 

@@ -1,5 +1,7 @@
 //! A connection that somebody has.
 
+#![expect(clippy::disallowed_types, reason = "taken once a branch, and by who asks for the list of loans")]
+
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_types, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};

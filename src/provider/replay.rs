@@ -9,6 +9,8 @@
 //!
 //! A write that may be gone on with reads the plan's [pieces](super::pieces) instead.
 
+#![expect(clippy::disallowed_types, reason = "taken when a statement is planned, and when it begins")]
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

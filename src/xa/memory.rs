@@ -1,6 +1,8 @@
 //! A resource manager in memory: the reference that the [`conformance`](crate::xa::conformance) suite is read by,
 //! and a fast partner for tests of the protocol.
 
+#![expect(clippy::disallowed_types, reason = "a resource manager for tests")]
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Everything that a user can see, against real databases, in one binary: a module a topic.
 
-#![allow(unreachable_pub, clippy::unwrap_used)]
+#![allow(unreachable_pub, clippy::disallowed_types, clippy::unwrap_used)]
 
 mod checkpoints;
 mod cluster;
@@ -13,6 +13,7 @@ mod job;
 mod landing;
 mod layers;
 mod memory;
+mod monitoring;
 mod mysql;
 mod object_log;
 mod pool;

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::landing::says;
 
-fn program(folder: &Path) -> Command {
+pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
     command.current_dir(folder).env("LANDFALL_HISTORY", "");
     command
@@ -24,7 +24,7 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -152,7 +152,7 @@ fn long_write(folder: &Path, options: &str) -> std::process::Child {
     child
 }
 
-fn signal(child: &std::process::Child, name: &str) {
+pub fn signal(child: &std::process::Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
@@ -271,7 +271,7 @@ fn a_file_without_write_permission_is_named() {
 }
 
 /// A pipe that somebody writes lines to, and keeps open.
-fn pipe(folder: &Path, name: &str, lines: impl Iterator<Item = String> + Send + 'static) {
+pub fn pipe(folder: &Path, name: &str, lines: impl Iterator<Item = String> + Send + 'static) {
     let path = folder.join(name);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     std::thread::spawn(move || {
