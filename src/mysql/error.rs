@@ -101,9 +101,10 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             (Full, "the server's disk or memory, or a limit set for it, is full: make room and run it again")
         }
         1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise that"),
-        1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 3140 | 4078 | 1441 | 1690 | 1916 => {
+        1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
             (Encode, "the server cannot store a value in its column")
         }
+        3140 | 4035..=4040 => (Encode, "the server cannot read a value as JSON"),
         1317 | 1969 | 3024 => (Database, "the server was told to cancel the statement"),
         1146 | 1054 => (Schema, "the table has changed: register it again"),
         1148 | 3948 | 4166 => {

@@ -50,7 +50,7 @@
 //! as `?`, cannot be written; a `tinyint(1)` other than 0 and 1, zero dates (`0000-00-00`), and a `time` that is
 //! no time of day are errors when they are read. NaN and infinity are errors when they are written. Of a `set` the
 //! server keeps the members, not their order nor how often they come; a `uuid` comes back in lower case, an address in its
-//! shortest form. `float(10,2)` and `double(10,2)` round without a word, and are not written. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
+//! shortest form; MariaDB stores -0.0 as 0.0 from 10.11.19 on, whoever sends it. `float(10,2)` and `double(10,2)` round without a word, and are not written. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
 //! sorts keys. MariaDB calls its JSON `longtext` with a CHECK on `json_valid`, and is known by that.
 //!
 //! By SQL, DataFusion casts what an INSERT brings to the type that the column is read as, before Landfall sees it: 1.7

@@ -240,9 +240,11 @@ async fn json_that_is_none_is_refused_by_the_server() {
     for (name, option) in [("l", ""), ("i", ", 'on_conflict' 'update'")] {
         server.register(name, "", &format!("'table' 't'{option}")).await.unwrap();
         for bad in ["{", "", "{''a'': 1}"] {
-            // Its CHECK does not say which row it was.
+            // Its CHECK does not say which row it was. From MariaDB 10.11.19 on the CHECK's own warning comes first.
             let error = server.error(&format!("INSERT INTO {name} VALUES (1, '{{}}'), (2, '{bad}')")).await;
-            says(&error, &["rows 1 to 2", "a constraint of the table refuses the row", "t.v"]);
+            let is_check = error.contains("a constraint of the table refuses the row") && error.contains("t.v");
+            assert!(is_check || error.contains("the server cannot read a value as JSON"), "{error}");
+            says(&error, &["rows 1 to 2"]);
         }
     }
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);

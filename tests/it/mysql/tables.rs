@@ -412,5 +412,6 @@ async fn a_session_does_not_rely_on_what_the_server_has_for_others() {
     assert_eq!(client(&url, "landfall", all).unwrap(), ["5000|C3A4F09F98802031|2020-01-01 00:00:00.500000"]);
     context.sql(&format!("CREATE EXTERNAL TABLE checked STORED AS MYSQL LOCATION '{url}'")).await.unwrap();
     says(&error(&context, "INSERT INTO checked VALUES (-5, '{}')").await, &["a constraint of the table"]);
-    says(&error(&context, "INSERT INTO checked VALUES (5, 'no json')").await, &["a constraint of the table"]);
+    let error = error(&context, "INSERT INTO checked VALUES (5, 'no json')").await;
+    assert!(["a constraint of the table", "as JSON"].iter().any(|said| error.contains(said)), "{error}");
 }
