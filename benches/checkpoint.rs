@@ -5,7 +5,6 @@
 //! time.
 
 use std::cell::LazyCell;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::datasource::MemTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -23,71 +21,82 @@ use datafusion_landfall::Interrupt;
 use futures::stream;
 use tokio::runtime::Runtime;
 
-use crate::columnar_vs_row::{ROWS, mysql, postgres, sqlite};
+use crate::columnar_vs_row::{mysql, postgres, rows, sqlite};
 use crate::events;
+use crate::figure::{Bar, Figure, is_quick};
+use crate::landing::Landing;
 use crate::mysql::LazyMySql;
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, repeat};
 use crate::server::LazyServer;
 
-/// What a checkpoint every so many rows is asked for by.
-const CHECKPOINTS: &str = "'checkpoint.rows' '100000', ";
+/// Rows between two checkpoints, where the bar is.
+const EVERY: usize = 100_000;
 
 /// How much of the throughput must be left.
 const BAR: f64 = 0.97;
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql_server: &LazyMySql) {
-    let batches = LazyCell::new(|| events::batches(ROWS));
+    let rows = rows();
+    let batches = LazyCell::new(|| events::batches(rows));
     let (key, one) = ("PRIMARY KEY (id)", "'writers' '1', ");
-    for (name, key, writers) in [
-        ("checkpoint/postgres", key, one),
-        ("checkpoint/postgres_without_key", "", one),
-        ("checkpoint/postgres_two_writers", key, "'writers' '2', "),
+    for (name, key, writers, every) in [
+        ("checkpoint/postgres", key, one, EVERY),
+        ("checkpoint/postgres_without_key", "", one, EVERY),
+        ("checkpoint/postgres_two_writers", key, "'writers' '2', ", EVERY),
+        ("checkpoint/postgres, every 1000 rows", key, one, 1_000),
+        ("checkpoint/postgres, every 10000 rows", key, one, 10_000),
+        ("checkpoint/postgres, every 1000000 rows", key, one, 1_000_000),
     ] {
         let write = |checkpoints: &str| {
-            let create = create("bench_events", "POSTGRES", &server.url, &format!("{writers}{checkpoints}"));
-            postgres::on_fresh_table(server, key, ROWS, || server.runtime.block_on(write(&create, &batches)))
+            let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ({writers}{checkpoints}'job' 'JOB')", server.url);
+            let landing = Landing::insert("bench_events", stored_as);
+            // Batches of a thousand rows, where checkpoints are to come as often.
+            let batches = if every < events::BATCH_ROWS { &events::cut(&batches, every) } else { &*batches };
+            postgres::on_fresh_table(server, key, rows, || server.runtime.block_on(landing.land(batches)))
         };
-        let pairs = Pairs { name, beside: "one epoch", rows: ROWS, bar: Some(BAR) };
-        pairs.measure(criterion, || write(""), || write(CHECKPOINTS));
+        let pairs = Pairs { name, beside: "one epoch", rows, bar: (every == EVERY).then_some(BAR) };
+        pairs.measure(criterion, || write(""), || write(&checkpoints(every)));
     }
     let in_mysql = |checkpoints: &str| {
-        let create = create("bench_events", "MYSQL", &mysql_server.url, &format!("{one}{checkpoints}"));
-        let write =
-            || mysql_server.runtime.block_on(write(&create, &batches[..mysql::ROWS.div_ceil(events::BATCH_ROWS)]));
-        mysql::on_fresh_table(mysql_server, key, mysql::ROWS.next_multiple_of(events::BATCH_ROWS), write)
+        let landing = mysql::landing(mysql_server, &format!("{one}{checkpoints}'job' 'JOB'"));
+        let batches = &batches[..mysql::rows().div_ceil(events::BATCH_ROWS)];
+        let write = || mysql_server.runtime.block_on(landing.land(batches));
+        mysql::on_fresh_table(mysql_server, key, batches.iter().map(RecordBatch::num_rows).sum(), write)
     };
-    let pairs = Pairs { name: "checkpoint/mysql", beside: "one epoch", rows: mysql::ROWS, bar: Some(BAR) };
-    pairs.measure(criterion, || in_mysql(""), || in_mysql(CHECKPOINTS));
+    let pairs = Pairs { name: "checkpoint/mysql", beside: "one epoch", rows: mysql::rows(), bar: Some(BAR) };
+    pairs.measure(criterion, || in_mysql(""), || in_mysql(&checkpoints(EVERY)));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("events.db");
     let runtime = Runtime::new().expect("a runtime");
     let in_sqlite = |checkpoints: &str| {
-        let options = format!("'pragma.synchronous' 'full', {checkpoints}");
-        let create = create("events", "SQLITE", &file.display().to_string(), &options);
-        sqlite::on_fresh_table(&file, || runtime.block_on(write(&create, &batches)))
+        let options = format!("'pragma.synchronous' 'full', {checkpoints}'job' 'JOB'");
+        let landing = Landing::insert("events", format!("SQLITE LOCATION '{}' OPTIONS ({options})", file.display()));
+        sqlite::on_fresh_table(&file, || runtime.block_on(landing.land(&batches)))
     };
-    let pairs = Pairs { name: "checkpoint/sqlite", beside: "one epoch", rows: ROWS, bar: Some(BAR) };
-    pairs.measure(criterion, || in_sqlite(""), || in_sqlite(CHECKPOINTS));
+    let pairs = Pairs { name: "checkpoint/sqlite", beside: "one epoch", rows, bar: Some(BAR) };
+    pairs.measure(criterion, || in_sqlite(""), || in_sqlite(&checkpoints(EVERY)));
+    commits(criterion, server);
     latency(criterion, server);
 }
 
-/// The statement that registers a table, which a job writes.
-fn create(table: &str, stored_as: &str, location: &str, options: &str) -> String {
-    format!("CREATE EXTERNAL TABLE {table} STORED AS {stored_as} LOCATION '{location}' OPTIONS ({options}'job' 'JOB')")
+/// The option that asks for a checkpoint every so many rows.
+fn checkpoints(every: usize) -> String {
+    format!("'checkpoint.rows' '{every}', ")
 }
 
-async fn write(create: &str, batches: &[RecordBatch]) -> Duration {
-    let context = SessionContext::new();
-    datafusion_landfall::register(&context);
-    let source = MemTable::try_new(events::schema(), vec![batches.to_vec()]).expect("a source");
-    context.register_table("source", Arc::new(source)).expect("a source");
-    let create = create.replace("JOB", &uuid::Uuid::new_v4().to_string());
-    context.sql(&create).await.expect("a table");
-    let table = create.split_whitespace().nth(3).expect("its name");
-    let began = Instant::now();
-    let insert = context.sql(&format!("INSERT INTO {table} SELECT * FROM source")).await.expect("a plan");
-    insert.collect().await.expect("all rows");
-    began.elapsed()
+/// What a job takes whose one epoch is empty, or has some rows: the claim, the commit, its record.
+fn commits(criterion: &mut Criterion, server: &LazyServer) {
+    for (name, rows) in [("checkpoint/empty epoch", 0), ("checkpoint/epoch of 1000 rows", 1_000)] {
+        let times = repeat(criterion, name, || {
+            postgres::create(server, "PRIMARY KEY (id)");
+            let batch = events::batches(1_000).swap_remove(0).slice(0, rows);
+            let options = "'writers' '1', 'job' 'JOB', 'checkpoint.rows' '1000000'";
+            let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ({options})", server.url);
+            let took = server.runtime.block_on(Landing::insert("bench_events", stored_as).land(&[batch]));
+            (took, took)
+        });
+        Figure::times(name, times).print();
+    }
 }
 
 /// Rows of a batch of the stream.
@@ -97,7 +106,9 @@ const BATCH: usize = 1_000;
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// Batches of one measurement.
-const BATCHES: usize = 1_000;
+fn stream_batches() -> usize {
+    if is_quick() { 200 } else { 1_000 }
+}
 
 /// Brings batches at their times, and notes how it went.
 #[derive(Debug)]
@@ -149,52 +160,27 @@ impl PartitionStream for Source {
 }
 
 fn latency(criterion: &mut Criterion, server: &LazyServer) {
-    let mut all: Vec<(Vec<Duration>, Vec<Duration>)> = Vec::new();
-    let mut group = criterion.benchmark_group("checkpoint/latency");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
-    group.bench_function("write to visible", |bencher| {
-        bencher.iter_custom(|iterations| {
-            let began = Instant::now();
-            // A run takes ten seconds, and has a thousand latencies in it.
-            while all.len() < 3 {
-                all.push(stream_into(server));
-            }
-            began.elapsed() / 3 * u32::try_from(iterations).unwrap_or(u32::MAX)
-        });
+    // A run takes ten seconds, and has a thousand latencies in it.
+    let all = repeat(criterion, "checkpoint/latency", || {
+        let began = Instant::now();
+        let seen = stream_into(server);
+        (began.elapsed(), seen)
     });
-    group.finish();
-    if all.is_empty() {
-        return;
-    }
     let (latencies, waits): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-    let (mut latencies, mut waits) = (latencies.concat(), waits.concat());
-    latencies.sort();
-    waits.sort();
-    let mut line = String::new();
-    for (of, times, bars) in [
-        ("write to visible", &latencies, "bars P50 150 ms, P99 300 ms"),
-        ("the stream waits for the sink", &waits, "bar 10 ms at most"),
-    ] {
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        let _ = writeln!(
-            line,
-            "checkpoint/latency: {of}: P50 {:.1} ms, P95 {:.1} ms, P99 {:.1} ms, longest {:.1} ms of {} ({bars})",
-            at(0.5),
-            at(0.95),
-            at(0.99),
-            at(1.0),
-            times.len()
-        );
-    }
-    print!("{line}");
+    Figure::times("checkpoint/latency/write to visible", latencies.concat())
+        .bar([Bar::Median(0.150), Bar::P99(0.300)])
+        .note(format!("a batch of {BATCH} rows every {PERIOD:?}, ten checkpoints a second"))
+        .print();
+    Figure::times("checkpoint/latency/the stream waits for the sink", waits.concat()).bar([Bar::P99(0.010)]).print();
 }
 
 /// Writes the stream; gives how long each batch took until it was seen, and the stream until it was asked again.
 fn stream_into(server: &LazyServer) -> (Vec<Duration>, Vec<Duration>) {
+    let batch_count = stream_batches();
     postgres::create(server, "PRIMARY KEY (id)");
     server.execute("CHECKPOINT");
-    let rows = compute::concat_batches(&events::schema(), &events::batches(BATCH * BATCHES)).expect("the events");
-    let batches = (0..BATCHES).map(|number| rows.slice(number * BATCH, BATCH)).collect();
+    let rows = compute::concat_batches(&events::schema(), &events::batches(BATCH * batch_count)).expect("the events");
+    let batches = (0..batch_count).map(|number| rows.slice(number * BATCH, BATCH)).collect();
     let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Interrupt::new());
     let source = Source { schema: events::schema(), batches, seen: Arc::clone(&seen), stop: stop.clone() };
     let url = server.url.clone();
@@ -205,26 +191,29 @@ fn stream_into(server: &LazyServer) -> (Vec<Duration>, Vec<Duration>) {
             datafusion_landfall::register(&context);
             let table = StreamingTable::try_new(events::schema(), vec![Arc::new(source)]).expect("a stream");
             context.register_table("source", Arc::new(table.with_infinite_table(true))).expect("a stream");
-            let create = create("bench_events", "POSTGRES", &url, "'checkpoint.interval' '100ms', ");
             // A stream is no job.
-            context.sql(&create.replace(", 'job' 'JOB'", "")).await.expect("a table");
+            let create = format!(
+                "CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{url}' \
+                 OPTIONS ('checkpoint.interval' '100ms')"
+            );
+            context.sql(&create).await.expect("a table");
             let insert = context.sql("INSERT INTO bench_events SELECT * FROM source").await.expect("a plan");
             insert.collect().await.expect("all rows");
         });
         let mut connection = server.connect().await;
-        let mut visible = Vec::with_capacity(BATCHES);
-        while visible.len() < BATCHES {
+        let mut visible = Vec::with_capacity(batch_count);
+        while visible.len() < batch_count {
             let is_over = writing.is_finished();
             let last = sqlx::query_scalar("SELECT coalesce(max(id), -1) FROM bench_events").fetch_one(&mut connection);
             let last: i64 = last.await.expect("the last row");
             visible.resize((last + 1) as usize / BATCH, Instant::now());
-            assert!(!is_over || visible.len() == BATCHES, "the stream ended after {} batches", visible.len());
+            assert!(!is_over || visible.len() == batch_count, "the stream ended after {} batches", visible.len());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         writing.await.expect("the stream ends");
         visible
     });
-    assert_eq!(server.number("SELECT count(*) FROM bench_events"), (BATCH * BATCHES) as i64);
+    assert_eq!(server.number("SELECT count(*) FROM bench_events"), (BATCH * batch_count) as i64);
     server.execute("DROP TABLE bench_events");
     let seen = lock(&seen);
     let latencies = visible.iter().zip(&seen.brought).map(|(visible, brought)| *visible - *brought).collect();

@@ -1,12 +1,12 @@
 //! Which rows of two batches differ: Landfall's kernels against arrow's `distinct` or-ed together, and against rows of
 //! arrow's row format compared one by one. In memory, on batches of 8,192 rows; one row of a hundred differs.
 
-use std::cell::{Cell, LazyCell};
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::Criterion;
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
     UInt32Array,
@@ -20,7 +20,8 @@ use datafusion_landfall::columnar::compare::{Zeros, changed_rows};
 use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
-use crate::pairs::Pairs;
+use crate::figure::{Bar, Figure, Unit};
+use crate::pairs::{Pairs, repeat};
 
 const ROWS: usize = 8_192;
 
@@ -43,6 +44,12 @@ pub fn benches(criterion: &mut Criterion) {
     for column in ["Int32", "Int64", "Float64", "Date32", "Decimal128"] {
         speed(criterion, column);
     }
+}
+
+/// Compares the batches again and again, and says how long that took.
+pub fn changed() -> impl FnMut() -> Duration {
+    let batches = LazyCell::new(|| lineitem(&DataType::Utf8View));
+    move || timed(|| changed_rows(&batches.0, &batches.1, Zeros::Differ).expect("two alike"))
 }
 
 fn timed<T>(compare: impl Fn() -> T) -> Duration {
@@ -99,7 +106,7 @@ fn row_by_row((new, old): &Batches) -> BooleanBuffer {
 
 /// Bytes a second of one column, those of both sides.
 fn speed(criterion: &mut Criterion, name: &str) {
-    const BAR: f64 = 8.0;
+    const BAR: f64 = 8e9;
     let column = |shift: usize| -> ArrayRef {
         let values = (0..ROWS).map(|row| row + usize::from(row.is_multiple_of(100)) * shift);
         match name {
@@ -115,20 +122,13 @@ fn speed(criterion: &mut Criterion, name: &str) {
     let batch = |shift| RecordBatch::try_from_iter([("c", column(shift))]).expect("a column");
     let (new, old) = (batch(1), batch(0));
     let bytes = 2 * new.column(0).data_type().primitive_width().expect("a width") * ROWS;
-    let best = Cell::new(f64::MAX);
-    let mut group = criterion.benchmark_group("compare/speed");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-    group.throughput(Throughput::Bytes((bytes * TIMES) as u64));
-    group.bench_function(name, |bencher| {
-        bencher.iter_custom(|iterations| {
-            let times = (0..iterations).map(|_| timed(|| changed_rows(&new, &old, Zeros::Differ).expect("two alike")));
-            times.inspect(|time| best.set(best.get().min(time.as_secs_f64()))).sum()
-        });
+    let name = format!("compare/speed/{name}");
+    let ours = || timed(|| changed_rows(&new, &old, Zeros::Differ).expect("two alike"));
+    let speeds = repeat(criterion, &name, || {
+        let time = ours();
+        (time, (bytes * TIMES) as f64 / time.as_secs_f64())
     });
-    group.finish();
-    if best.get() < f64::MAX {
-        let nulls = if new.column(0).null_count() > 0 { " with NULLs" } else { "" };
-        let speed = (bytes * TIMES) as f64 / best.get() / 1e9;
-        println!("compare/speed/{name}: {speed:.1} GB/s{nulls}, in cache (bar {BAR:.0})");
-    }
+    let nulls = if new.column(0).null_count() > 0 { ", with NULLs" } else { "" };
+    let note = format!("bytes of both sides, in cache{nulls}");
+    Figure::new(name, Unit::Bandwidth, speeds).bar([Bar::Median(BAR)]).note(note).print();
 }

@@ -1,16 +1,22 @@
-//! The queue between those that deal batches out and those that write them, beside a locked one and a channel.
+//! The queue between those that deal batches out and those that write them, beside a locked one and a channel; and how
+//! throughput scales with writers.
 
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::Criterion;
 use datafusion_landfall::buffer::{Limits, Weight, buffer};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::columnar_vs_row::{postgres, rows};
 use crate::events;
+use crate::figure::{Bar, Figure, Unit};
+use crate::pairs::{Pairs, repeat};
+use crate::server::LazyServer;
 
 /// Batches of one measurement.
 const BATCHES: usize = 200_000;
@@ -21,32 +27,31 @@ const ROOM: usize = 64;
 /// Batches a second, and times as fast as the locked queue, with 8 on each side.
 const BARS: (f64, f64) = (1e6, 1.4);
 
-pub fn benches(criterion: &mut Criterion) {
+pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
+    buffers(criterion);
+    writers(criterion, server);
+}
+
+fn buffers(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     for tasks in [1, 8] {
-        let mut rounds: Vec<[Duration; 3]> = Vec::new();
-        let mut group = criterion.benchmark_group(format!("concurrency/buffer, {tasks} senders and {tasks} receivers"));
-        group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-        group.throughput(Throughput::Elements(BATCHES as u64));
-        group.bench_function("landfall", |bencher| {
-            let mut round = || {
-                let mut times = [Duration::ZERO; 3];
-                for step in 0..3 {
-                    let side = (rounds.len() + step) % 3;
-                    times[side] = runtime.block_on(async {
-                        match side {
-                            0 => landfall(tasks).await,
-                            1 => locked(tasks).await,
-                            _ => channel(tasks).await,
-                        }
-                    });
-                }
-                rounds.push(times);
-                times[0]
-            };
-            bencher.iter_custom(|iterations| (0..iterations).map(|_| round()).sum());
+        let mut turn = 0;
+        let name = format!("concurrency/buffer, {tasks} senders and {tasks} receivers");
+        let rounds = repeat(criterion, &name, || {
+            let mut times = [Duration::ZERO; 3];
+            for step in 0..3 {
+                let side = (turn + step) % 3;
+                times[side] = runtime.block_on(async {
+                    match side {
+                        0 => buffered(tasks).await,
+                        1 => locked(tasks).await,
+                        _ => channel(tasks).await,
+                    }
+                });
+            }
+            turn += 1;
+            (times[0], times)
         });
-        group.finish();
         print(tasks, &rounds);
     }
 }
@@ -81,7 +86,7 @@ where
     took
 }
 
-async fn landfall(tasks: usize) -> Duration {
+pub async fn buffered(tasks: usize) -> Duration {
     let weight = Weight { rows: 1 << 20, bytes: 1 << 30 };
     let (sender, receiver) = buffer::<RecordBatch>(Limits { items: ROOM, weight });
     let send = move |batches: Vec<RecordBatch>| {
@@ -190,19 +195,29 @@ async fn locked(tasks: usize) -> Duration {
 }
 
 fn print(tasks: usize, rounds: &[[Duration; 3]]) {
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let rate = |side: usize| median(rounds.iter().map(|round| BATCHES as f64 / round[side].as_secs_f64()).collect());
-    let ratio = median(rounds.iter().map(|round| round[1].as_secs_f64() / round[0].as_secs_f64()).collect());
-    let (Some(landfall), Some(locked), Some(channel), Some(ratio)) = (rate(0), rate(1), rate(2), ratio) else { return };
-    let bars = if tasks == 8 { format!(" (bars {:.0} M and {:.2})", BARS.0 / 1e6, BARS.1) } else { String::new() };
-    println!(
-        "concurrency/buffer, {tasks} senders and {tasks} receivers: landfall {:.2} M batches/s, Mutex<VecDeque> with \
-         Notify {:.2} M, async-channel {:.2} M; ratio to the first {ratio:.2}{bars}",
-        landfall / 1e6,
-        locked / 1e6,
-        channel / 1e6,
-    );
+    let rate = |side: usize| rounds.iter().map(|round| BATCHES as f64 / round[side].as_secs_f64()).collect::<Vec<_>>();
+    let name = format!("concurrency/buffer, {tasks} senders and {tasks} receivers");
+    let (rate_bar, ratio_bar) = BARS;
+    let bars = [Bar::Median(rate_bar), Bar::Ratio(ratio_bar)].into_iter().filter(|_| tasks == 8);
+    Figure::new(format!("{name}/beside a lock"), Unit::Batches, rate(0))
+        .beside("Mutex<VecDeque> with Notify", rate(1))
+        .bar(bars)
+        .print();
+    Figure::new(format!("{name}/beside async-channel"), Unit::Batches, rate(0))
+        .beside("async-channel", rate(2))
+        .print();
+}
+
+/// How throughput scales with the writers of one table.
+fn writers(criterion: &mut Criterion, server: &LazyServer) {
+    let rows = rows();
+    let batches = LazyCell::new(|| events::batches(rows));
+    for (of, key) in [("with key", "PRIMARY KEY (id)"), ("without key", "")] {
+        for count in [2, 4, 8, 16] {
+            let land = |writers: usize| postgres::land(server, key, rows, &format!("'writers' '{writers}'"), &batches);
+            let name = format!("concurrency/postgres {of}, {count} writers");
+            let pairs = Pairs { name: &name, beside: "one writer", rows, bar: None };
+            pairs.measure(criterion, || land(1), || land(count));
+        }
+    }
 }

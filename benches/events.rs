@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
 };
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub const BATCH_ROWS: usize = 8_192;
@@ -47,4 +48,11 @@ pub fn batches(rows: usize) -> Vec<RecordBatch> {
             RecordBatch::try_new(schema(), columns).expect("columns of one length")
         })
         .collect()
+}
+
+/// The same rows in batches of so many.
+pub fn cut(batches: &[RecordBatch], rows: usize) -> Vec<RecordBatch> {
+    let all = concat_batches(&schema(), batches).expect("batches of one schema");
+    let starts = (0..all.num_rows()).step_by(rows);
+    starts.map(|start| all.slice(start, rows.min(all.num_rows() - start))).collect()
 }

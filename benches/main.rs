@@ -2,20 +2,27 @@
 
 #![allow(unreachable_pub, clippy::disallowed_types)]
 
+mod batching;
 mod checkpoint;
 mod columnar_vs_row;
 mod compare;
 mod concurrency;
 mod encode;
 mod events;
+mod figure;
+mod gate;
+mod landing;
+mod latency;
 mod memory;
 mod mysql;
 mod pairs;
 mod pool;
 mod scan;
 mod server;
+mod throughput;
 mod transaction;
 mod upsert;
+mod watched;
 
 use std::cell::LazyCell;
 
@@ -28,16 +35,22 @@ fn main() {
     // Stopped at the end of this function, whatever happens.
     let server = LazyCell::new(server::Server::start as fn() -> _);
     let mysql = LazyCell::new(mysql::MySql::start as fn() -> _);
+    if let Some(asked) = gate::asked() {
+        return gate::run(&asked, &server, &mysql);
+    }
     let mut criterion = Criterion::default().configure_from_args();
     compare::benches(&mut criterion);
     encode::benches(&mut criterion, &server, &mysql);
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
+    throughput::benches(&mut criterion, &server);
+    latency::benches(&mut criterion, &server);
+    batching::benches(&mut criterion, &server);
     upsert::benches(&mut criterion, &server, &mysql);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);
     pool::benches(&mut criterion, &server);
-    concurrency::benches(&mut criterion);
+    concurrency::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server);
     criterion.final_summary();
 }

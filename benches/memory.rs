@@ -5,19 +5,24 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::Criterion;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
+use crate::encode::landfall_encoder;
 use crate::events;
+use crate::figure::{self, Bar, Figure, Unit};
+use crate::pairs::repeat;
 use crate::server::LazyServer;
 
-const ROWS: u64 = 10_000_000;
+fn rows() -> u64 {
+    figure::rows(10_000_000) as u64
+}
 
 /// Above the idle program, at the server's full speed.
-const BAR_MIB: f64 = 32.0;
+const BAR_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
 
 /// Allocations for a batch of 8,192 rows, on its way from the stream to the socket.
 const BAR_ALLOCATIONS: f64 = 400.0;
@@ -59,37 +64,60 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     measure(criterion, "postgres", &|| {
         server.execute("DROP TABLE IF EXISTS bench_landing");
         let peak = land(&format!("POSTGRES LOCATION '{}' OPTIONS ('table' 'bench_landing')", server.url));
-        assert_eq!(server.number("SELECT count(*) FROM bench_landing"), ROWS as i64);
+        assert_eq!(server.number("SELECT count(*) FROM bench_landing"), rows() as i64);
         server.execute("DROP TABLE bench_landing");
         peak
     });
     allocations(criterion, server);
+    encoding(criterion, server);
 }
 
 /// What one more batch allocates: twice as many batches, less as many.
 fn allocations(criterion: &mut Criterion, server: &LazyServer) {
     const BATCHES: usize = 200;
-    let mut per_batch = Vec::new();
-    let mut group = criterion.benchmark_group("memory");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-    group.bench_function("allocations", |bencher| {
-        bencher.iter_custom(|iterations| {
-            let began = Instant::now();
-            for _ in 0..iterations {
-                let [some, twice] = [BATCHES, 2 * BATCHES].map(|batches| allocated(server, batches));
-                per_batch.push((twice as f64 - some as f64) / BATCHES as f64);
-            }
-            began.elapsed()
-        });
+    let per_batch = repeat(criterion, "memory/allocations", || {
+        let began = Instant::now();
+        let [some, twice] = [BATCHES, 2 * BATCHES].map(|batches| allocated(server, batches));
+        (began.elapsed(), (twice as f64 - some as f64) / BATCHES as f64)
     });
-    group.finish();
-    per_batch.sort_by(f64::total_cmp);
-    if let Some(median) = per_batch.get(per_batch.len() / 2) {
-        println!(
-            "memory/allocations: a batch of 8192 rows into PostgreSQL allocates {median:.0} times, with what DataFusion and the \
-             client allocate for it (bar {BAR_ALLOCATIONS:.0})"
-        );
-    }
+    Figure::new("memory/allocations of a batch", Unit::Number, per_batch)
+        .bar([Bar::Median(BAR_ALLOCATIONS)])
+        .note("8,192 rows into PostgreSQL, with what DataFusion and the client allocate for them")
+        .print();
+}
+
+/// What encoding one more batch allocates, once the buffers have grown.
+fn encoding(criterion: &mut Criterion, server: &LazyServer) {
+    const BATCHES: usize = 100;
+    let batch = events::batches(8_192).swap_remove(0);
+    let mut encoder = None;
+    let per_batch = repeat(criterion, "memory/allocations of encoding", || {
+        let encoder = encoder.get_or_insert_with(|| landfall_encoder(server, "bench_encode", events::schema()));
+        let mut encode = || {
+            encoder
+                .encode(&batch, |piece| {
+                    std::hint::black_box(piece);
+                })
+                .expect("a batch")
+        };
+        encode();
+        let began = Instant::now();
+        let counted = counted(|| (0..BATCHES).for_each(|_| encode()));
+        (began.elapsed(), counted as f64 / BATCHES as f64)
+    });
+    Figure::new("memory/allocations of encoding a batch", Unit::Number, per_batch)
+        .bar([Bar::Median(2.0)])
+        .note("8,192 rows for COPY; the buffer is used again")
+        .print();
+}
+
+/// How often memory is allocated meanwhile, by whomever.
+fn counted(work: impl FnOnce()) -> u64 {
+    ALLOCATIONS.store(0, Relaxed);
+    IS_COUNTING.store(true, Relaxed);
+    work();
+    IS_COUNTING.store(false, Relaxed);
+    ALLOCATIONS.load(Relaxed)
 }
 
 /// Allocations of landing so many batches.
@@ -118,41 +146,40 @@ fn allocated(server: &LazyServer, batches: usize) -> u64 {
 }
 
 fn measure(criterion: &mut Criterion, name: &str, land: &dyn Fn() -> f64) {
-    let mut group = criterion.benchmark_group("memory");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-    group.throughput(Throughput::Elements(ROWS));
-    let mut peaks = Vec::new();
-    group.bench_function(name, |bencher| {
-        bencher.iter_custom(|iterations| {
-            let began = Instant::now();
-            peaks.extend((0..iterations).map(|_| land()));
-            began.elapsed()
-        });
+    let name = format!("memory/{name}");
+    let peaks = repeat(criterion, &name, || {
+        let began = Instant::now();
+        let peak = land();
+        (began.elapsed(), peak)
     });
-    group.finish();
-    if let Some(landing) = peaks.into_iter().reduce(f64::max) {
-        let idle = peak_mib("SELECT 1");
-        println!(
-            "memory/{name}: landing {ROWS} rows takes {landing:.0} MiB at its highest peak, the idle program \
-             {idle:.0} MiB, difference {:.0} MiB (bar {BAR_MIB:.0} MiB)",
-            landing - idle
-        );
+    if peaks.is_empty() {
+        return;
     }
+    let idle = peak_bytes("SELECT 1");
+    Figure::new(
+        format!("{name}/peak above the idle program"),
+        Unit::Memory,
+        peaks.iter().map(|peak| peak - idle).collect(),
+    )
+    .bar([Bar::Median(BAR_BYTES)])
+    .note(format!("{} rows; the idle program takes {:.1} MiB", rows(), idle / 1024.0 / 1024.0))
+    .print();
 }
 
 /// Lands generated rows in a table that is stored so, and says what memory it took.
 fn land(stored_as: &str) -> f64 {
-    peak_mib(&format!(
+    peak_bytes(&format!(
         "CREATE EXTERNAL TABLE events (id BIGINT, user_id BIGINT, kind VARCHAR, amount DOUBLE, ts TIMESTAMP, \
          PRIMARY KEY (id)) STORED AS {stored_as}; \
          INSERT INTO events SELECT value, value * 7919 % 100000, 'kind of event ' || (value % 5), \
          CASE WHEN value % 8 = 0 THEN NULL ELSE value / 100.0 END, \
-         to_timestamp_seconds(1704067200 + value) FROM generate_series(1, {ROWS})"
+         to_timestamp_seconds(1704067200 + value) FROM generate_series(1, {})",
+        rows()
     ))
 }
 
 /// The largest resident set of a run of the program.
-fn peak_mib(sql: &str) -> f64 {
+fn peak_bytes(sql: &str) -> f64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
         .args(["sql", "-c", sql])
         .stdout(std::process::Stdio::null())
@@ -167,7 +194,7 @@ fn peak_mib(sql: &str) -> f64 {
         peak_kib = peak_kib.max(peak.unwrap_or(0));
         if let Some(status) = child.try_wait().expect("a child") {
             assert!(status.success(), "the program failed");
-            return peak_kib as f64 / 1024.0;
+            return peak_kib as f64 * 1024.0;
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
+
+use crate::figure::{Bar, Figure, Unit};
 
 /// A comparison of Landfall with something else that does the same.
 pub struct Pairs<'a> {
@@ -20,8 +23,7 @@ impl Pairs<'_> {
     /// Measures, unless another bench was asked for, and prints the pair whose ratio is the median.
     pub fn measure(&self, criterion: &mut Criterion, beside: impl Fn() -> Duration, landfall: impl Fn() -> Duration) {
         let mut pairs = Vec::new();
-        let mut group = criterion.benchmark_group(self.name);
-        group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
+        let mut group = group(criterion, self.name);
         group.throughput(Throughput::Elements(self.rows as u64));
         group.bench_function("landfall", |bencher| {
             let mut pair = || {
@@ -39,26 +41,34 @@ impl Pairs<'_> {
             bencher.iter_custom(|iterations| (0..iterations).map(|_| pair()).sum());
         });
         group.finish();
-        self.print(pairs);
+        let rate = |time: Duration| self.rows as f64 / time.as_secs_f64();
+        let (beside, landfall) = pairs.into_iter().map(|(beside, landfall)| (rate(beside), rate(landfall))).unzip();
+        Figure::new(self.name, Unit::Rows, landfall).beside(self.beside, beside).bar(self.bar.map(Bar::Ratio)).print();
     }
+}
 
-    fn print(&self, mut pairs: Vec<(Duration, Duration)>) {
-        let ratio = |(beside, landfall): &(Duration, Duration)| beside.as_secs_f64() / landfall.as_secs_f64();
-        pairs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-        let Some(median) = pairs.get(pairs.len() / 2) else { return };
-        let rate = |time: Duration| self.rows as f64 / time.as_secs_f64() / 1e6;
-        let bar = self.bar.map(|bar| format!("; bar {bar:.2}")).unwrap_or_default();
-        println!(
-            "{}: the median of {} pairs is landfall {:.2} M rows/s, {} {:.2} M rows/s, ratio {:.2} \
-             (quartiles {:.2} and {:.2}{bar})",
-            self.name,
-            pairs.len(),
-            rate(median.1),
-            self.beside,
-            rate(median.0),
-            ratio(median),
-            ratio(&pairs[pairs.len() / 4]),
-            ratio(&pairs[pairs.len() * 3 / 4]),
-        );
-    }
+/// A group of benches that take long each: as few runs as criterion makes.
+pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(1));
+    group
+}
+
+/// Measures something again and again, unless another bench was asked for; gives what each run brought.
+pub fn repeat<T>(criterion: &mut Criterion, name: &str, mut run: impl FnMut() -> (Duration, T)) -> Vec<T> {
+    let mut brought = Vec::new();
+    let mut group = group(criterion, name);
+    group.bench_function("landfall", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let run = |_| {
+                let (time, more) = run();
+                brought.push(more);
+                time
+            };
+            (0..iterations).map(run).sum()
+        });
+    });
+    group.finish();
+    brought
 }

@@ -1,15 +1,19 @@
-//! What a connection costs that is there already: Landfall's pool beside sqlx's and deadpool's, on the same server.
+//! What a connection costs: one that is there already, from Landfall's pool beside sqlx's and deadpool's, on the same
+//! server; one that is not; one that is looked at first.
 
+use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 use datafusion_landfall::Result;
 use datafusion_landfall::pool::{Connect, Pool, PoolOptions};
 use deadpool::managed;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
+use crate::figure::{Bar, Figure, Unit};
+use crate::pairs::repeat;
 use crate::server::LazyServer;
 
 /// Connections of each pool.
@@ -18,8 +22,8 @@ const CONNECTIONS: usize = 20;
 /// Times that a connection is taken and given back in one measurement, by all borrowers together.
 const CYCLES: usize = 20_000;
 
-/// Not more than this much of sqlx's time, and of deadpool's.
-const BARS: [f64; 2] = [0.5, 1.0];
+/// So many times as fast as sqlx's, and as deadpool's, at least.
+const BARS: [f64; 2] = [2.0, 1.0];
 
 /// How long half of the borrowers wait at most.
 const MEDIAN_BAR: Duration = Duration::from_micros(100);
@@ -82,30 +86,25 @@ const SIDES: [Side; 3] = [Side::Landfall, Side::Sqlx, Side::Deadpool];
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     for borrowers in [1, 10, 50, 100] {
-        let mut rounds: Vec<[(Duration, Duration); 3]> = Vec::new();
         let mut pools = None;
-        let mut group = criterion.benchmark_group(format!("pool/warm acquire, {borrowers} borrowers"));
-        group.sample_size(10).sampling_mode(SamplingMode::Flat).warm_up_time(Duration::from_millis(1));
-        group.bench_function("landfall", |bencher| {
-            let pools = pools.get_or_insert_with(|| server.runtime.block_on(Pools::open(&server.url))).clone();
-            let mut round = || {
-                let mut times = [(Duration::ZERO, Duration::ZERO); 3];
-                // They take turns in being the first.
-                for step in 0..3 {
-                    let side = (rounds.len() + step) % 3;
-                    times[side] = server.runtime.block_on(pools.borrow(SIDES[side], borrowers));
-                }
-                rounds.push(times);
-                times[0].0
-            };
-            bencher.iter_custom(|iterations| (0..iterations).map(|_| round()).sum());
+        let mut turn = 0;
+        let rounds = repeat(criterion, &format!("pool/warm acquire, {borrowers} borrowers"), || {
+            let pools = pools.get_or_insert_with(|| server.runtime.block_on(Pools::open(&server.url)));
+            let mut times = [(Duration::ZERO, Duration::ZERO); 3];
+            // They take turns in being the first.
+            for step in 0..3 {
+                let side = (turn + step) % 3;
+                times[side] = server.runtime.block_on(pools.borrow(SIDES[side], borrowers));
+            }
+            turn += 1;
+            (times[0].0, times)
         });
-        group.finish();
         print(borrowers, &rounds);
         if let Some(pools) = pools {
             server.runtime.block_on(pools.close());
         }
     }
+    cold(criterion, server);
 }
 
 impl Pools {
@@ -178,30 +177,61 @@ impl Pools {
 }
 
 fn print(borrowers: usize, rounds: &[[(Duration, Duration); 3]]) {
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let of = |side: usize| median(rounds.iter().map(|round| round[side].0.as_secs_f64()).collect());
-    let ratio = |side: usize| {
-        median(rounds.iter().map(|round| round[0].0.as_secs_f64() / round[side].0.as_secs_f64()).collect())
-    };
-    let wait = median(rounds.iter().map(|round| round[0].1.as_secs_f64()).collect());
-    let (Some(landfall), Some(sqlx), Some(deadpool), Some(to_sqlx), Some(to_deadpool), Some(wait)) =
-        (of(0), of(1), of(2), ratio(1), ratio(2), wait)
-    else {
-        return;
-    };
-    println!(
-        "pool/warm acquire, {borrowers} borrowers of {CONNECTIONS} connections: a connection taken and given back takes \
-         landfall {:.0} ns, sqlx (without its ping) {:.0} ns, deadpool {:.0} ns; of sqlx {to_sqlx:.2} (bar {:.2}), of \
-         deadpool {to_deadpool:.2} (bar {:.2}); half wait at most {:.4} ms (bar {:.1} ms)",
-        landfall * 1e9,
-        sqlx * 1e9,
-        deadpool * 1e9,
-        BARS[0],
-        BARS[1],
-        wait * 1e3,
-        MEDIAN_BAR.as_secs_f64() * 1e3,
-    );
+    let of = |side: usize| rounds.iter().map(|round| round[side].0.as_secs_f64()).collect::<Vec<_>>();
+    let name = format!("pool/warm acquire, {borrowers} borrowers");
+    for (side, beside) in [(1, "sqlx, without its ping"), (2, "deadpool")] {
+        Figure::new(format!("{name}/beside {beside}"), Unit::Time, of(0))
+            .beside(beside, of(side))
+            .bar([Bar::Ratio(BARS[side - 1])])
+            .note(format!("taken and given back, {CONNECTIONS} connections"))
+            .print();
+    }
+    let waits = rounds.iter().map(|round| round[0].1);
+    Figure::times(format!("{name}/half wait at most"), waits).bar([Bar::Median(MEDIAN_BAR.as_secs_f64())]).print();
+}
+
+/// A connection that is not there yet, and one that is looked at before it is used.
+fn cold(criterion: &mut Criterion, server: &LazyServer) {
+    let options = PoolOptions { max: CONNECTIONS, ..PoolOptions::default() };
+    let open = |options| Pool::new(Connector(server.url.clone()), options);
+    for borrowers in [1, 10, 50, 100] {
+        let name = format!("pool/cold acquire, {borrowers} at once");
+        let times = repeat(criterion, &name, || {
+            let pool = open(options);
+            let began = Instant::now();
+            let waits = server.runtime.block_on(async {
+                let borrowing = (0..borrowers).map(|_| {
+                    let pool = pool.clone();
+                    tokio::spawn(async move {
+                        let began = Instant::now();
+                        let lease = pool.acquire().await.expect("a connection");
+                        lease.give_back();
+                        began.elapsed()
+                    })
+                });
+                let mut waits = Vec::with_capacity(borrowers);
+                for task in borrowing.collect::<Vec<_>>() {
+                    waits.push(task.await.expect("a borrower"));
+                }
+                pool.close().await;
+                waits
+            });
+            (began.elapsed(), waits)
+        });
+        Figure::times(name, times.concat()).note(format!("{CONNECTIONS} connections at most")).print();
+    }
+    let checked = LazyCell::new(|| open(PoolOptions { idle_check: Duration::ZERO, ..options }));
+    let times = repeat(criterion, "pool/acquire with a health check", || {
+        let mut times = Vec::with_capacity(200);
+        server.runtime.block_on(async {
+            for _ in 0..200 {
+                let began = Instant::now();
+                let lease = checked.acquire().await.expect("a connection");
+                times.push(began.elapsed());
+                lease.give_back();
+            }
+        });
+        (times.iter().sum(), times)
+    });
+    Figure::times("pool/acquire with a health check", times.concat()).note("a round trip to the server").print();
 }

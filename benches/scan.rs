@@ -9,25 +9,24 @@ use futures::TryStreamExt;
 use sqlx::Connection;
 
 use crate::columnar_vs_row::postgres::{copy, create, encoded};
+use crate::columnar_vs_row::rows;
 use crate::events;
 use crate::pairs::Pairs;
 use crate::server::{LazyServer, Server};
 
-const ROWS: usize = 1_000_000;
-
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     let filled = LazyCell::new(|| {
         create(server, "PRIMARY KEY (id)");
-        server.runtime.block_on(copy(server, &encoded(server, &events::batches(ROWS))));
+        server.runtime.block_on(copy(server, &encoded(server, &events::batches(rows()))));
         // The first reader of a row would note that it is committed.
         server.execute("VACUUM (FREEZE, ANALYZE) bench_events");
         &**server
     });
-    let pairs = Pairs { name: "scan/postgres", beside: "COPY of bytes, dropped", rows: ROWS, bar: Some(0.80) };
+    let pairs = Pairs { name: "scan/postgres", beside: "COPY of bytes, dropped", rows: rows(), bar: Some(0.80) };
     pairs.measure(
         criterion,
         || filled.runtime.block_on(dropped_messages(&filled)),
-        || filled.runtime.block_on(landfall(&filled)),
+        || filled.runtime.block_on(landfall(&filled, rows())),
     );
 }
 
@@ -43,11 +42,12 @@ async fn dropped_messages(server: &Server) -> Duration {
     drop(messages);
     connection.close().await.expect("a goodbye");
     // The server sends a row a message, and the trailer.
-    assert!(count > ROWS);
+    assert!(count > rows());
     began.elapsed()
 }
 
-async fn landfall(server: &Server) -> Duration {
+/// Reads the table, which has so many rows.
+pub async fn landfall(server: &Server, rows: usize) -> Duration {
     let context = SessionContext::new();
     datafusion_landfall::register(&context);
     let create = format!("CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{}'", server.url);
@@ -59,6 +59,6 @@ async fn landfall(server: &Server) -> Duration {
     while let Some(batch) = batches.try_next().await.expect("a batch") {
         count += batch.num_rows();
     }
-    assert_eq!(count, ROWS);
+    assert_eq!(count, rows);
     began.elapsed()
 }

@@ -1,14 +1,11 @@
-//! What a transaction of several branches costs and gains: two phases beside one, two writers beside one, and the
-//! recovery of many branches beside that of one.
+//! What a transaction of several branches costs and gains: two phases beside one, two writers beside one, each phase, and
+//! the recovery of many branches beside that of one.
 
 use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
 use datafusion_landfall::SinkOptions;
 use datafusion_landfall::postgres::Postgres;
 use datafusion_landfall::xa::conformance::{columns, rows};
@@ -18,16 +15,19 @@ use datafusion_landfall::xa::{
 };
 use uuid::Uuid;
 
-use crate::columnar_vs_row::ROWS;
-use crate::columnar_vs_row::postgres::on_fresh_table;
+use crate::columnar_vs_row::postgres::{create, on_fresh_table};
+use crate::columnar_vs_row::rows as bench_rows;
 use crate::events;
-use crate::pairs::Pairs;
+use crate::figure::{Bar, Figure, Unit, median};
+use crate::landing::Landing;
+use crate::pairs::{Pairs, repeat};
 use crate::server::{LazyServer, Server};
+use crate::watched::Watched;
 
-/// Branches that are recovered beside one; the server of the benches prepares as many.
-const BRANCHES: u16 = 100;
+/// Branches that are recovered, each beside one; the server of the benches prepares as many.
+const BRANCHES: [u16; 2] = [10, 100];
 
-/// How many times as long as for one it may take.
+/// What the recovery of a hundred may take of the time of one.
 const BAR: f64 = 20.0;
 
 /// Two ways to write the same rows.
@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
     Case {
         name: "transaction/two_phase",
         key: "PRIMARY KEY (id)",
-        verb: "INSERT",
+        verb: "INSERT INTO",
         landfall: "'writers' '1', 'commit' 'two_phase'",
         beside: ONE_PHASE,
         bar: Some(0.97),
@@ -55,7 +55,7 @@ const CASES: &[Case] = &[
     Case {
         name: "transaction/two_phase_without_key",
         key: "",
-        verb: "INSERT",
+        verb: "INSERT INTO",
         landfall: "'writers' '1', 'commit' 'two_phase'",
         beside: ONE_PHASE,
         bar: Some(0.97),
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
     Case {
         name: "transaction/two_writers_without_key",
         key: "",
-        verb: "INSERT",
+        verb: "INSERT INTO",
         landfall: "'writers' '2'",
         beside: ONE_WRITER,
         bar: Some(1.10),
@@ -71,7 +71,7 @@ const CASES: &[Case] = &[
     Case {
         name: "transaction/two_writers",
         key: "PRIMARY KEY (id)",
-        verb: "INSERT",
+        verb: "INSERT INTO",
         landfall: "'writers' '2'",
         beside: ONE_WRITER,
         bar: None,
@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
     Case {
         name: "transaction/two_writers_replace",
         key: "PRIMARY KEY (id)",
-        verb: "REPLACE",
+        verb: "REPLACE INTO",
         landfall: "'writers' '2'",
         beside: ONE_WRITER,
         bar: None,
@@ -87,66 +87,58 @@ const CASES: &[Case] = &[
 ];
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
-    let batches = LazyCell::new(|| events::batches(ROWS));
+    let rows = bench_rows();
+    let batches = LazyCell::new(|| events::batches(rows));
     for case in CASES {
         let measure = |options: &str| {
-            on_fresh_table(server, case.key, ROWS, || {
-                let took = server.runtime.block_on(write(server, &batches, case, options));
+            on_fresh_table(server, case.key, rows, || {
+                let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ({options})", server.url);
+                let landing = Landing { table: "bench_events", stored_as, verb: case.verb };
+                let took = server.runtime.block_on(landing.land(&batches));
                 assert_eq!(server.number("SELECT count(*) FROM pg_prepared_xacts"), 0);
                 took
             })
         };
         let (beside, options) = case.beside;
-        let pairs = Pairs { name: case.name, beside, rows: ROWS, bar: case.bar };
+        let pairs = Pairs { name: case.name, beside, rows, bar: case.bar };
         pairs.measure(criterion, || measure(options), || measure(case.landfall));
     }
+    phases(criterion, server);
     recovery(criterion, server);
-}
-
-/// Writes the rows into the table, which is empty.
-async fn write(server: &Server, batches: &[RecordBatch], case: &Case, options: &str) -> Duration {
-    let context = SessionContext::new();
-    datafusion_landfall::register(&context);
-    let events = MemTable::try_new(events::schema(), vec![batches.to_vec()]).expect("the events");
-    context.register_table("events", Arc::new(events)).expect("the events");
-    let create =
-        format!("CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{}' OPTIONS ({options})", server.url);
-    context.sql(&create).await.expect("the table");
-    let insert = format!("{} INTO bench_events SELECT * FROM events", case.verb);
-    let began = Instant::now();
-    context.sql(&insert).await.expect("a plan").collect().await.expect("the rows land");
-    began.elapsed()
 }
 
 /// Recovers branches that a dead run left, half of them decided, the others not.
 fn recovery(criterion: &mut Criterion, server: &LazyServer) {
-    let mut pairs = Vec::new();
-    let mut group = criterion.benchmark_group("transaction/recovery");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1));
-    group.bench_function(format!("{BRANCHES} branches"), |bencher| {
-        bencher.iter_custom(|iterations| {
-            let pair = |_| {
-                let (one, many) = (recover_all(server, 1), recover_all(server, BRANCHES));
-                pairs.push((one, many));
-                many
-            };
-            (0..iterations).map(pair).sum()
+    for branches in BRANCHES {
+        let name = format!("transaction/recovery of {branches} branches");
+        let pairs = repeat(criterion, &name, || {
+            let (one, many) = (recover_all(server, 1), recover_all(server, branches));
+            (many, (one, many))
         });
+        let (one, many): (Vec<_>, Vec<_>) =
+            pairs.iter().map(|(one, many)| (one.as_secs_f64(), many.as_secs_f64())).unzip();
+        Figure::times(name, pairs.into_iter().map(|(_, many)| many))
+            .beside("of one", one.clone())
+            .bar((branches == 100).then_some(Bar::Ratio(1.0 / BAR)))
+            .note(format!("{:.1} times as long", median(&many) / median(&one)))
+            .print();
+    }
+}
+
+/// What each phase of a small write in two phases, by two writers, takes.
+fn phases(criterion: &mut Criterion, server: &LazyServer) {
+    let batches = LazyCell::new(|| events::batches(2 * events::BATCH_ROWS));
+    let watched = Watched::default();
+    repeat(criterion, "transaction/phases", || {
+        create(server, "PRIMARY KEY (id)");
+        let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ('writers' '2', 'commit' 'two_phase')", server.url);
+        let landing = Landing::insert("bench_events", stored_as);
+        let took = watched.during(|| server.runtime.block_on(landing.land(&batches)));
+        (took, ())
     });
-    group.finish();
-    let ratio = |(one, many): &(Duration, Duration)| many.as_secs_f64() / one.as_secs_f64();
-    pairs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-    if let Some(median) = pairs.get(pairs.len() / 2) {
-        println!(
-            "transaction/recovery: the median of {} pairs is {:?} for {BRANCHES} branches, {:?} for one: {:.1} times as \
-             long (quartiles {:.1} and {:.1}; at most {BAR})",
-            pairs.len(),
-            median.1,
-            median.0,
-            ratio(median),
-            ratio(&pairs[pairs.len() / 4]),
-            ratio(&pairs[pairs.len() * 3 / 4]),
-        );
+    for phase in ["prepare", "decide", "commit"] {
+        let name = format!("transaction/phases/{phase}");
+        Figure::new(name, Unit::Time, watched.values("landfall_phase_seconds", phase)).print();
     }
 }
 

@@ -4,7 +4,7 @@
 //! that each changes as many. Whether a run did so is counted after it. Before each, PostgreSQL is vacuumed and makes a
 //! checkpoint, so that both write their first pages to the log anew.
 
-use std::cell::{Cell, LazyCell, RefCell};
+use std::cell::{Cell, LazyCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,20 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 
 use crate::events;
+use crate::figure::{self, Bar, Figure, Unit};
 use crate::mysql::LazyMySql;
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, repeat};
 use crate::server::LazyServer;
 
-const TABLE_ROWS: usize = 500_000;
-const ROWS: usize = 200_000;
+/// Rows of the table.
+fn table_rows() -> usize {
+    figure::rows(500_000)
+}
 
-/// The first id of those that are upserted where they lie together.
-const FIRST: usize = 100_000;
+/// Rows that are upserted.
+fn rows() -> usize {
+    figure::rows(200_000)
+}
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql: &LazyMySql) {
     let postgres = Store {
@@ -125,7 +130,7 @@ impl Store<'_> {
         let mode = landfall.rsplit('\'').nth(1).unwrap_or_default();
         let keys = if keys == Keys::Scattered { "/scattered keys" } else { "" };
         let name = format!("upsert/{name}/{mode}/{percent} percent changed{keys}");
-        let pairs = Pairs { name: &name, beside: "blind", rows: ROWS, bar };
+        let pairs = Pairs { name: &name, beside: "blind", rows: rows(), bar };
         pairs.measure(criterion, || upserts.run(beside), || upserts.run(landfall));
     }
 }
@@ -133,43 +138,28 @@ impl Store<'_> {
 /// The bytes of PostgreSQL's log that one row of a hundred takes.
 fn wal(criterion: &mut Criterion, store: &Store<'_>, server: &LazyServer) {
     let upserts = LazyCell::new(|| Upserts::new(store, Keys::Together, 1));
-    let bytes = RefCell::new(Vec::new());
     let run = |options: &str| {
         let before = Cell::new(0);
         let position = || server.number("SELECT (pg_current_wal_lsn() - '0/0')::bigint");
         let time = upserts.run_with(options, &|| before.set(position()));
         (time, position() - before.get())
     };
-    let mut group = criterion.benchmark_group("upsert/postgres/wal");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1));
-    group.bench_function("1 percent changed", |bencher| {
-        bencher.iter_custom(|iterations| {
-            let mut total = Duration::ZERO;
-            for _ in 0..iterations {
-                let (_, blind) = run("'upsert' 'blind'");
-                let (time, diff) = run("'upsert' 'diff'");
-                bytes.borrow_mut().push((blind, diff));
-                total += time;
-            }
-            total
-        });
+    let pairs = repeat(criterion, "upsert/postgres/wal", || {
+        let (_, blind) = run("'upsert' 'blind'");
+        let (time, diff) = run("'upsert' 'diff'");
+        (time, (blind as f64, diff as f64))
     });
-    group.finish();
-    let mut bytes = bytes.into_inner();
-    bytes.sort_by(|a, b| (a.1 * b.0).cmp(&(b.1 * a.0)));
-    if let Some((blind, diff)) = bytes.get(bytes.len() / 2) {
-        println!(
-            "upsert/postgres/wal: blind writes {:.1} MB of log, by difference {:.1} MB, ratio {:.2} (bar 0.40 at most)",
-            *blind as f64 / 1e6,
-            *diff as f64 / 1e6,
-            *diff as f64 / *blind as f64
-        );
-    }
+    let (blind, diff) = pairs.into_iter().unzip();
+    Figure::new("upsert/postgres/wal, 1 percent changed", Unit::Memory, diff)
+        .beside("blind", blind)
+        .bar([Bar::Ratio(2.5)])
+        .note("bytes of the server's log")
+        .print();
 }
 
 impl<'a> Upserts<'a> {
     fn new(store: &'a Store<'a>, keys: Keys, percent: usize) -> Self {
-        let table = events::batches(TABLE_ROWS);
+        let table = events::batches(table_rows());
         (store.begin)();
         store.runtime.block_on(async {
             let columns = "(id BIGINT, user_id BIGINT NOT NULL, kind VARCHAR NOT NULL, amount DOUBLE, ts TIMESTAMP NOT \
@@ -178,24 +168,21 @@ impl<'a> Upserts<'a> {
         });
         let all = concat_batches(&events::schema(), &table).expect("the events");
         let ids = match keys {
-            Keys::Together => (FIRST..FIRST + ROWS).collect::<Vec<_>>(),
+            Keys::Together => (table_rows() / 5..table_rows() / 5 + rows()).collect::<Vec<_>>(),
             // As many as there are, in an order that nobody sees through.
-            Keys::Scattered => (0..ROWS).map(|row| row * 7_919 % TABLE_ROWS).collect(),
+            Keys::Scattered => (0..rows()).map(|row| row * 7_919 % table_rows()).collect(),
         };
         let taken = Int64Array::from_iter_values(ids.iter().map(|id| *id as i64));
         let old = take_record_batch(&all, &taken).expect("its rows");
         let is_changed = |row: usize| percent > 0 && row.is_multiple_of(100 / percent);
         let kinds = old.column(2).as_string_view();
-        let changed = (0..ROWS).map(|row| if is_changed(row) { "changed" } else { kinds.value(row) });
+        let changed = (0..rows()).map(|row| if is_changed(row) { "changed" } else { kinds.value(row) });
         let changed: ArrayRef = Arc::new(StringViewArray::from_iter_values(changed));
         let mut columns = old.columns().to_vec();
         columns[2] = changed;
         let new = RecordBatch::try_new(old.schema(), columns).expect("columns of one length");
-        let cut = |rows: &RecordBatch| -> Vec<RecordBatch> {
-            let starts = (0..ROWS).step_by(events::BATCH_ROWS);
-            starts.map(|start| rows.slice(start, events::BATCH_ROWS.min(ROWS - start))).collect()
-        };
-        let changes = (0..ROWS).filter(|row| is_changed(*row)).count();
+        let cut = |batch: &RecordBatch| events::cut(std::slice::from_ref(batch), events::BATCH_ROWS);
+        let changes = (0..rows()).filter(|row| is_changed(*row)).count();
         Self { store, versions: [cut(&new), cut(&old)], next: Cell::new(0), changes }
     }
 

@@ -7,11 +7,14 @@ pub mod sqlite;
 
 use criterion::Criterion;
 
+use crate::figure;
 use crate::mysql::LazyMySql;
 use crate::server::LazyServer;
 
 /// Rows of one measurement.
-pub const ROWS: usize = 1_000_000;
+pub fn rows() -> usize {
+    figure::rows(1_000_000)
+}
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql: &LazyMySql) {
     sqlite::benches(criterion);

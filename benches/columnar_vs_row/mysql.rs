@@ -7,15 +7,14 @@
 use std::cell::LazyCell;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::dataframe::DataFrameWriteOptions;
-use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
@@ -24,17 +23,28 @@ use tokio_util::bytes::Bytes;
 
 use crate::encode::formatted;
 use crate::events;
+use crate::figure;
+use crate::landing::Landing;
 use crate::mysql::{LazyMySql, MySql};
 use crate::pairs::Pairs;
 
 /// Rows of one measurement: the server takes them at half a million a second.
-pub const ROWS: usize = 500_000;
+pub fn rows() -> usize {
+    figure::rows(500_000)
+}
 
 /// Rows that the loop inserts; its time for more is extrapolated.
 const LOOP_ROWS: usize = 20_000;
 
+/// Rows that are inserted a thousand at once; the time for more is extrapolated.
+const MANY_ROWS: usize = 100_000;
+
+/// Rows of one such INSERT.
+const BATCH: usize = 1_000;
+
 pub fn benches(criterion: &mut Criterion, server: &LazyMySql) {
-    let batches = LazyCell::new(|| events::batches(ROWS));
+    let rows = rows();
+    let batches = LazyCell::new(|| events::batches(rows));
     let pieces = LazyCell::new(|| -> Vec<Bytes> {
         let mut pieces = Vec::new();
         for batch in &*batches {
@@ -42,15 +52,15 @@ pub fn benches(criterion: &mut Criterion, server: &LazyMySql) {
         }
         pieces
     });
-    let load = |key: &str| on_fresh_table(server, key, ROWS, || server.runtime.block_on(load(server, &pieces)));
+    let load = |key: &str| on_fresh_table(server, key, rows, || server.runtime.block_on(load(server, &pieces)));
     let landfall = |key: &str, options: &str| {
-        on_fresh_table(server, key, ROWS, || server.runtime.block_on(landfall(server, &batches, options)))
+        on_fresh_table(server, key, rows, || server.runtime.block_on(landing(server, options).land(&batches)))
     };
     let row_loop = |key: &str| {
         let time = on_fresh_table(server, key, LOOP_ROWS, || server.runtime.block_on(row_loop(server, &batches)));
-        time * (ROWS / LOOP_ROWS) as u32
+        time * (rows / LOOP_ROWS) as u32
     };
-    let pairs = |name, beside, bar| Pairs { name, beside, rows: ROWS, bar };
+    let pairs = |name, beside, bar| Pairs { name, beside, rows, bar };
     let (key, one) = ("PRIMARY KEY (id)", "'writers' '1'");
     let primary_key = pairs("columnar_vs_row/mysql/primary_key", "LOAD DATA of a ready file", Some(0.95));
     primary_key.measure(criterion, || load(key), || landfall(key, one));
@@ -58,11 +68,17 @@ pub fn benches(criterion: &mut Criterion, server: &LazyMySql) {
     no_key.measure(criterion, || load(""), || landfall("", one));
     let by_row = pairs("columnar_vs_row/mysql/row_loop", "prepared INSERT, row by row", None);
     by_row.measure(criterion, || row_loop(key), || landfall(key, one));
+    let many = pairs("columnar_vs_row/mysql/values", "INSERTs of 1,000 rows each", None);
+    let values = |key: &str| {
+        let time = on_fresh_table(server, key, MANY_ROWS, || server.runtime.block_on(values(server, &batches)));
+        time * (rows / MANY_ROWS) as u32
+    };
+    many.measure(criterion, || values(key), || landfall(key, one));
     let parquet = LazyCell::new(|| server.runtime.block_on(parquet(&batches)));
     let by_duckdb = pairs("columnar_vs_row/mysql/duckdb", "DuckDB 1.5.5", Some(2.5));
     by_duckdb.measure(
         criterion,
-        || on_fresh_table(server, key, ROWS, || duckdb(server, parquet.path())),
+        || on_fresh_table(server, key, rows, || duckdb(server, parquet.path())),
         || landfall(key, one),
     );
     let writers = pairs("columnar_vs_row/mysql/two_writers", "one writer", None);
@@ -106,45 +122,46 @@ async fn load(server: &MySql, pieces: &[Bytes]) -> Duration {
     began.elapsed()
 }
 
-async fn landfall(server: &MySql, batches: &[RecordBatch], options: &str) -> Duration {
-    let context = SessionContext::new();
-    datafusion_landfall::register(&context);
-    let source = MemTable::try_new(events::schema(), vec![batches.to_vec()]).expect("a source");
-    context.register_table("source", Arc::new(source)).expect("a source");
-    let create =
-        format!("CREATE EXTERNAL TABLE bench_events STORED AS MYSQL LOCATION '{}' OPTIONS ({options})", server.url);
-    context.sql(&create).await.expect("a table");
-    let began = Instant::now();
-    let insert = context.sql("INSERT INTO bench_events SELECT * FROM source").await.expect("a plan");
-    insert.collect().await.expect("all rows");
-    began.elapsed()
+/// An INSERT INTO the table.
+pub fn landing(server: &MySql, options: &str) -> Landing {
+    Landing::insert("bench_events", format!("MYSQL LOCATION '{}' OPTIONS ({options})", server.url))
 }
 
 /// The first rows, each in a statement of its own, which is prepared once.
 async fn row_loop(server: &MySql, batches: &[RecordBatch]) -> Duration {
+    inserted(server, batches, LOOP_ROWS, 1).await
+}
+
+/// The first rows, a thousand in a statement, which is prepared once.
+async fn values(server: &MySql, batches: &[RecordBatch]) -> Duration {
+    inserted(server, batches, MANY_ROWS, BATCH).await
+}
+
+async fn inserted(server: &MySql, batches: &[RecordBatch], rows: usize, at_once: usize) -> Duration {
+    let all = concat_batches(&events::schema(), batches).expect("the events");
     let began = Instant::now();
     let mut connection = server.connect().await;
     connection.query_drop("START TRANSACTION").await.expect("a transaction");
-    let insert = connection.prep("INSERT INTO bench_events VALUES (?, ?, ?, ?, ?)").await.expect("a statement");
-    let mut left = LOOP_ROWS;
-    for batch in batches {
-        let ids = batch.column(0).as_primitive::<Int64Type>();
-        let users = batch.column(1).as_primitive::<Int64Type>();
-        let kinds = batch.column(2).as_string_view();
-        let amounts = batch.column(3).as_primitive::<Float64Type>();
-        let timestamps = batch.column(4).as_primitive::<TimestampMicrosecondType>();
-        for row in 0..batch.num_rows().min(left) {
+    let places = vec!["(?, ?, ?, ?, ?)"; at_once].join(", ");
+    let insert = connection.prep(format!("INSERT INTO bench_events VALUES {places}")).await.expect("a statement");
+    let ids = all.column(0).as_primitive::<Int64Type>();
+    let users = all.column(1).as_primitive::<Int64Type>();
+    let kinds = all.column(2).as_string_view();
+    let amounts = all.column(3).as_primitive::<Float64Type>();
+    let timestamps = all.column(4).as_primitive::<TimestampMicrosecondType>();
+    for start in (0..rows).step_by(at_once) {
+        let mut values: Vec<Value> = Vec::with_capacity(5 * at_once);
+        for row in start..start + at_once {
             let at = timestamp_us_to_datetime(timestamps.value(row)).expect("a time");
-            let values: Vec<Value> = vec![
+            values.extend([
                 ids.value(row).into(),
                 users.value(row).into(),
                 kinds.value(row).into(),
                 amounts.is_valid(row).then(|| amounts.value(row)).into(),
                 at.format("%Y-%m-%d %H:%M:%S%.6f").to_string().into(),
-            ];
-            connection.exec_drop(&insert, Params::Positional(values)).await.expect("a row");
+            ]);
         }
-        left -= batch.num_rows().min(left);
+        connection.exec_drop(&insert, Params::Positional(values)).await.expect("rows");
     }
     connection.query_drop("COMMIT").await.expect("a commit");
     connection.disconnect().await.expect("a goodbye");

@@ -1,42 +1,54 @@
-//! PostgreSQL: against a COPY of bytes that were encoded before the clock starts, and against a loop that inserts row
-//! by row.
+//! PostgreSQL: against a COPY of bytes that were encoded before the clock starts, against a loop that inserts row by row,
+//! and against INSERTs of many rows: as a list of VALUES, and as arrays that are unnested.
 //!
 //! All sides connect inside the clock, write in one transaction, and end with its COMMIT. Each has a new table, whose
 //! rows nobody vacuums meanwhile, and a checkpoint just behind it.
 
 use std::cell::LazyCell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
 use datafusion_landfall::postgres::CopyEncoder;
-use sqlx::{Connection, Executor};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use super::ROWS;
+use super::rows;
 use crate::encode::landfall_encoder;
 use crate::events;
+use crate::landing::Landing;
 use crate::pairs::Pairs;
 use crate::server::{LazyServer, Server, execute};
 
 /// Rows that the loop inserts; its time for more is extrapolated.
 const LOOP_ROWS: usize = 20_000;
 
+/// Rows that are inserted many at once; the time for more is extrapolated.
+const MANY_ROWS: usize = 100_000;
+
+/// Rows of a batch whose INSERT is written by hand.
+const BATCH: usize = 1_000;
+
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
-    let batches = LazyCell::new(|| events::batches(ROWS));
+    let rows = rows();
+    let batches = LazyCell::new(|| events::batches(rows));
     let pieces = LazyCell::new(|| encoded(server, &batches));
-    let copy = |key: &str| on_fresh_table(server, key, ROWS, || server.runtime.block_on(copy(server, &pieces)));
-    let landfall =
-        |key: &str| on_fresh_table(server, key, ROWS, || server.runtime.block_on(landfall(server, &batches)));
+    let copy = |key: &str| on_fresh_table(server, key, rows, || server.runtime.block_on(copy(server, &pieces)));
+    // One connection, as the other sides have.
+    let landfall = |key: &str| land(server, key, rows, "'writers' '1'", &batches);
     let row_loop = |key: &str| {
         let time = on_fresh_table(server, key, LOOP_ROWS, || server.runtime.block_on(row_loop(server, &batches)));
-        time * (ROWS / LOOP_ROWS) as u32
+        time * (rows / LOOP_ROWS) as u32
+    };
+    let many = |key: &str, how: Many| {
+        let time = on_fresh_table(server, key, MANY_ROWS, || server.runtime.block_on(how.insert(server, &batches)));
+        time * (rows / MANY_ROWS) as u32
     };
 
-    let pairs = |name, beside, bar| Pairs { name, beside, rows: ROWS, bar };
+    let pairs = |name, beside, bar| Pairs { name, beside, rows, bar };
     let key = "PRIMARY KEY (id)";
     let primary_key = pairs("columnar_vs_row/postgres/primary_key", "COPY of ready bytes", Some(0.97));
     primary_key.measure(criterion, || copy(key), || landfall(key));
@@ -44,6 +56,10 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     no_key.measure(criterion, || copy(""), || landfall(""));
     let by_row = pairs("columnar_vs_row/postgres/row_loop", "prepared INSERT, row by row", None);
     by_row.measure(criterion, || row_loop(key), || landfall(key));
+    let values = pairs("columnar_vs_row/postgres/values", "INSERTs of 1,000 rows each", None);
+    values.measure(criterion, || many(key, Many::Values), || landfall(key));
+    let unnest = pairs("columnar_vs_row/postgres/unnest", "INSERTs of arrays, unnested", None);
+    unnest.measure(criterion, || many(key, Many::Unnest), || landfall(key));
 }
 
 /// Makes the table `bench_events`; `key` can be empty.
@@ -90,21 +106,11 @@ pub async fn copy(server: &Server, pieces: &[Vec<u8>]) -> Duration {
     began.elapsed()
 }
 
-async fn landfall(server: &Server, batches: &[RecordBatch]) -> Duration {
-    let context = SessionContext::new();
-    datafusion_landfall::register(&context);
-    let source = MemTable::try_new(events::schema(), vec![batches.to_vec()]).expect("a source");
-    context.register_table("source", Arc::new(source)).expect("a source");
-    // One connection, as the other side has.
-    let create = format!(
-        "CREATE EXTERNAL TABLE bench_events STORED AS POSTGRES LOCATION '{}' OPTIONS ('writers' '1')",
-        server.url
-    );
-    context.sql(&create).await.expect("a table");
-    let began = Instant::now();
-    let insert = context.sql("INSERT INTO bench_events SELECT * FROM source").await.expect("a plan");
-    insert.collect().await.expect("all rows");
-    began.elapsed()
+/// What landing the batches in a fresh table takes.
+pub fn land(server: &Server, key: &str, rows: usize, options: &str, batches: &[RecordBatch]) -> Duration {
+    let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ({options})", server.url);
+    let landing = Landing::insert("bench_events", stored_as);
+    on_fresh_table(server, key, rows, || server.runtime.block_on(landing.land(batches)))
 }
 
 /// The first rows, each in a statement of its own, which is prepared once.
@@ -138,4 +144,63 @@ async fn row_loop(server: &Server, batches: &[RecordBatch]) -> Duration {
     execute(&mut connection, "COMMIT").await;
     connection.close().await.expect("a goodbye");
     began.elapsed()
+}
+
+/// Ways to insert many rows by one statement.
+#[derive(Debug, Clone, Copy)]
+enum Many {
+    Values,
+    Unnest,
+}
+
+impl Many {
+    /// The first rows, a thousand in a statement, which is prepared once.
+    async fn insert(self, server: &Server, batches: &[RecordBatch]) -> Duration {
+        let all = concat_batches(&events::schema(), batches).expect("the events");
+        let began = Instant::now();
+        let mut connection = server.connect().await;
+        execute(&mut connection, "BEGIN").await;
+        for start in (0..MANY_ROWS).step_by(BATCH) {
+            self.statement(&all.slice(start, BATCH)).execute(&mut connection).await.expect("rows");
+        }
+        execute(&mut connection, "COMMIT").await;
+        connection.close().await.expect("a goodbye");
+        began.elapsed()
+    }
+
+    fn statement(self, batch: &RecordBatch) -> Query<'static, sqlx::Postgres, PgArguments> {
+        let ids = batch.column(0).as_primitive::<Int64Type>();
+        let users = batch.column(1).as_primitive::<Int64Type>();
+        let kinds = batch.column(2).as_string_view();
+        let amounts = batch.column(3).as_primitive::<Float64Type>();
+        let timestamps = batch.column(4).as_primitive::<TimestampMicrosecondType>();
+        match self {
+            Self::Values => {
+                let row = |row: usize| {
+                    let first = row * 5 + 1;
+                    let time = format!("timestamp '1970-01-01' + ${} * interval '1 microsecond'", first + 4);
+                    format!("(${}, ${}, ${}, ${}, {time})", first, first + 1, first + 2, first + 3)
+                };
+                let values = (0..batch.num_rows()).map(row).collect::<Vec<_>>().join(", ");
+                let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO bench_events VALUES {values}")));
+                for row in 0..batch.num_rows() {
+                    query = query.bind(ids.value(row)).bind(users.value(row)).bind(kinds.value(row).to_owned());
+                    let amount = amounts.is_valid(row).then(|| amounts.value(row));
+                    query = query.bind(amount).bind(timestamps.value(row));
+                }
+                query
+            }
+            Self::Unnest => sqlx::query(
+                "INSERT INTO bench_events SELECT id, user_id, kind, amount, \
+                 timestamp '1970-01-01' + us * interval '1 microsecond' \
+                 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::bigint[]) \
+                 AS t (id, user_id, kind, amount, us)",
+            )
+            .bind(ids.values().to_vec())
+            .bind(users.values().to_vec())
+            .bind(kinds.iter().flatten().map(str::to_owned).collect::<Vec<_>>())
+            .bind(amounts.iter().collect::<Vec<_>>())
+            .bind(timestamps.values().to_vec()),
+        }
+    }
 }

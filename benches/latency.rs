@@ -1,0 +1,93 @@
+//! How long a small INSERT takes, from the statement to its commit, and what it spends the time with; alone and beside
+//! others.
+
+use std::cell::LazyCell;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+
+use crate::columnar_vs_row::postgres::create;
+use crate::events;
+use crate::figure::{Bar, Figure, Unit, is_quick};
+use crate::landing::Landing;
+use crate::pairs::repeat;
+use crate::server::LazyServer;
+use crate::watched::Watched;
+
+/// Rows of a statement.
+const ROWS: usize = 1_000;
+
+/// 99 of 100 statements take no longer.
+const BAR: Duration = Duration::from_millis(100);
+
+/// Statements of each sink in one run.
+fn statements() -> usize {
+    if is_quick() { 20 } else { 100 }
+}
+
+pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
+    for sinks in [1, 5, 10, 20] {
+        let name = format!("latency/postgres, {ROWS} rows, {sinks} sinks");
+        let times = repeat(criterion, &name, || {
+            let began = Instant::now();
+            let times = small_inserts(server, sinks, None);
+            (began.elapsed(), times)
+        });
+        Figure::times(name, times.concat()).bar([Bar::P99(BAR.as_secs_f64())]).print();
+    }
+    let watched = Watched::default();
+    repeat(criterion, "latency/parts", || {
+        let began = Instant::now();
+        small_inserts(server, 1, Some(&watched));
+        (began.elapsed(), ())
+    });
+    for phase in ["buffer", "encode", "send", "commit"] {
+        let values = watched.values("landfall_phase_seconds", phase);
+        Figure::new(format!("latency/parts/{phase}"), Unit::Time, values).print();
+    }
+    let acquired = watched.values("landfall_pool_acquire_seconds", "");
+    let note = "connections that were not there at once: the first one";
+    Figure::new("latency/parts/acquire", Unit::Time, acquired).note(note).print();
+}
+
+/// Writes by some sinks at once, each with statements of its own; gives how long each statement took.
+pub fn small_inserts(server: &LazyServer, sinks: usize, watched: Option<&Watched>) -> Vec<Duration> {
+    create(server, "PRIMARY KEY (id)");
+    let all = LazyCell::new(|| events::cut(&events::batches(sinks * statements() * ROWS), ROWS));
+    let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ('writers' '1')", server.url);
+    let landing = Landing::insert("bench_events", stored_as);
+    let write = || {
+        server.runtime.block_on(async {
+            let mut sessions = Vec::new();
+            for own in all.chunks(statements()) {
+                sessions.push((landing.session(&own[..1]).await, own.to_vec()));
+            }
+            let one = async |(session, batches): (crate::landing::Session, Vec<_>)| {
+                let mut times = Vec::with_capacity(batches.len());
+                for batch in batches {
+                    session.bring(batch);
+                    times.push(session.write().await);
+                }
+                times
+            };
+            // A single one stays on this thread, where it is watched.
+            match sessions.len() {
+                1 => one(sessions.remove(0)).await,
+                _ => {
+                    let tasks: Vec<_> = sessions.into_iter().map(|session| tokio::spawn(one(session))).collect();
+                    let mut times = Vec::new();
+                    for task in tasks {
+                        times.extend(task.await.expect("a sink"));
+                    }
+                    times
+                }
+            }
+        })
+    };
+    let times = match watched {
+        Some(watched) => watched.during(write),
+        None => write(),
+    };
+    assert_eq!(server.number("SELECT count(*) FROM bench_events"), (sinks * statements() * ROWS) as i64);
+    times
+}
