@@ -24,6 +24,9 @@ Examples:
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       the same in a PostgreSQL table that is there
 
+  landfall bench postgres://me@localhost/my_database --html figures.html
+      how fast rows land there, beside INSERTs; in a table of its own that it drops again
+
   landfall status postgres://me@localhost/my_database
       what has become of jobs, and whether a crash left something to be recovered
 
@@ -56,6 +59,42 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// Ends the branches that a crash left in doubt, as the decision log says
     Recover(RecoverArguments),
+    /// Measures writes into a database of yours, in a table of its own that it drops again
+    Bench(BenchArguments),
+}
+
+/// Measures how many rows a second land in a database: Landfall beside INSERTs row by row and many at once, upserts,
+/// transactions in one and in two phases, several writers. It makes a table, and a ledger, of its own, with names that
+/// nobody has, and drops them at the end, also after an error or Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub(super) struct BenchArguments {
+    /// The database, such as postgres://me@host/my_database; a SQLite file that is removed again where none is given
+    #[arg(value_name = "URL")]
+    pub(super) url: Option<String>,
+
+    /// The environment variable that has the password
+    #[arg(long, value_name = "NAME")]
+    pub(super) password_env: Option<String>,
+
+    /// Rows of one measurement; of INSERTs row by row it takes fewer
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
+    pub(super) rows: u32,
+
+    /// Writers at once, at most
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) writers: u16,
+
+    /// How often each is measured; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) runs: u8,
+
+    /// Writes the figures, with plots, to a page too, which opens without a network
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<std::path::PathBuf>,
+
+    /// How they are printed
+    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    pub(super) report: Report,
 }
 
 /// A database, and where its transactions are decided.

@@ -1,6 +1,7 @@
 //! The `landfall` program: SQL in, rows out, errors as one message each; and what became of transactions.
 
 mod arguments;
+mod bench;
 mod message;
 mod notice;
 mod output;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         }
         Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
         Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
+        Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
     };
     is_stopped |= done.as_ref().is_err_and(|failure| failure.status() == Failure::interrupted().status());
     match is_stopped {

@@ -44,6 +44,7 @@ pub mod flavor;
 mod ledger;
 mod present;
 mod resource;
+mod run;
 mod scan;
 mod statements;
 pub mod types;

@@ -12,9 +12,10 @@ use super::connector::Session;
 use super::error::XAER_NOTA;
 use super::fields::Style;
 use super::present::Present;
+use super::run::run;
 use super::{MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Parameter, Query, Table};
 use crate::xa::{
     Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
@@ -225,6 +226,10 @@ impl Database for MySql {
     /// Each keeps a core of the server busy: on two cores, two were 0.8 times as fast as one.
     fn writers_that_pay(&self, cores: u16) -> u16 {
         (cores / 2).clamp(1, 4)
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

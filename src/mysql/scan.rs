@@ -2,15 +2,16 @@
 
 use arrow::array::ArrayRef;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row, Value};
+use mysql_async::{Row, Value};
 
 use super::MySql;
 use super::catalog::server_type;
 use super::decode::decode;
+use super::run::bound;
 use super::statements::select;
 use crate::error::Result;
 use crate::pool::Connect;
-use crate::sql::{BatchStream, Batches, Dialect, Parameter, Query, read_ahead};
+use crate::sql::{BatchStream, Batches, Dialect, Query, read_ahead};
 
 /// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -24,13 +25,7 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let select = select(&query.table, &query.projection, &query.suffix(Dialect::MySql))?;
-    let parameters = query.parameters.iter().map(|parameter| match parameter {
-        Parameter::Integer(value) => Value::Int(*value),
-        Parameter::Real(value) => Value::Double(*value),
-        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
-    });
-    let parameters: Vec<_> = parameters.collect();
-    let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
+    let parameters = bound(&query.parameters);
     let mut connection = database.connect().await?;
     let id = connection.conn.id();
     let mut result = connection.conn.exec_iter(select, parameters).await.map_err(|error| database.error(error))?;

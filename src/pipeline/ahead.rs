@@ -53,10 +53,17 @@ impl Reader {
         Self::Ahead { reads, task, stop }
     }
 
-    /// What comes next. Cancel safe.
+    /// What comes next; the end comes again. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Result<Read>> {
         match self {
-            Self::AsAsked(stream) => stream.next().await,
+            Self::AsAsked(stream) => {
+                let next = stream.next().await;
+                if next.is_none() {
+                    // A stream must not be asked again behind its end.
+                    self.stop();
+                }
+                next
+            }
             Self::Ahead { reads, task, .. } => match reads.recv().await {
                 Some((read, _share)) => Some(read),
                 // One that ended early has not read everything.
@@ -127,6 +134,17 @@ mod tests {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         reader.stop();
         assert_eq!(count(&mut reader).await, ITEMS + 1);
+    }
+
+    /// Who looks at the first rows of a short stream sees its end, and so does who writes them.
+    #[tokio::test]
+    async fn the_end_can_be_asked_for_again() {
+        let stream = || stream::unfold(0, async |number| (number < 2).then(|| (read(0..3), number + 1))).boxed();
+        for mut reader in [Reader::AsAsked(stream()), Reader::ahead(stream(), Memory::default())] {
+            assert_eq!(count(&mut reader).await, 6);
+            assert!(reader.next().await.is_none());
+            assert!(reader.next().await.is_none());
+        }
     }
 
     #[tokio::test]

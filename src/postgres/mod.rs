@@ -43,6 +43,7 @@ mod numeric;
 mod present;
 mod resource;
 mod rows;
+mod run;
 mod scan;
 mod statements;
 mod temporal;

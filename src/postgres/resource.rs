@@ -9,9 +9,10 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
 use super::present::Present;
+use super::run::run;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Parameter, Query, Table};
 use crate::xa::{
     Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
@@ -131,6 +132,10 @@ impl Database for Postgres {
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
         statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

@@ -244,6 +244,10 @@ pub trait Database: ResourceManager {
         cores.min(4)
     }
 
+    /// Runs a statement once for each list of parameters, in one transaction: what writing row by row is. The dialect's
+    /// own placeholders stand for them.
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()>;
+
     /// Starts a query and streams its rows. The read begins with this call, not with the first poll.
     fn query(&self, query: Query) -> Result<BatchStream>;
 }

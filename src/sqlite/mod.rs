@@ -12,6 +12,7 @@ mod error;
 mod ledger;
 mod present;
 mod resource;
+mod run;
 mod scan;
 mod statement;
 pub mod types;

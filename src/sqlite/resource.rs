@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use super::branch::SqliteBranch;
 use super::encode::Encoder;
 use super::present::Present;
+use super::run::run;
 use super::{Sqlite, blocking, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
+use crate::sql::{BatchStream, Database, Dialect, NewTable, Parameter, Query, Table, Targets};
 use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid};
 
 #[async_trait]
@@ -70,6 +71,10 @@ impl Database for Sqlite {
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         Targets::try_new(table, spec, Encoder::try_new)?;
         Present::of(table, spec).map(drop)
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

@@ -2,13 +2,13 @@
 
 use arrow::array::RecordBatch;
 use futures::stream;
-use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
 use super::decode::Decoder;
+use super::run::bound;
 use super::{Missing, Sqlite};
 use crate::error::Result;
-use crate::sql::{BatchStream, Dialect, Parameter, Query, quote};
+use crate::sql::{BatchStream, Dialect, Query, quote};
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -38,11 +38,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     };
     let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(Dialect::Sqlite));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
-    let parameters = rusqlite::params_from_iter(query.parameters.iter().map(|parameter| match parameter {
-        Parameter::Integer(value) => Value::Integer(*value),
-        Parameter::Real(value) => Value::Real(*value),
-        Parameter::Text(value) => Value::Text(value.clone()),
-    }));
+    let parameters = rusqlite::params_from_iter(query.parameters.iter().map(bound));
     let mut rows = statement.query(parameters).map_err(|error| database.error(error))?;
     let mut count = 0;
     loop {

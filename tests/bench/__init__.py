@@ -2,8 +2,8 @@
 
 from .command_line import TheCommandLine
 from .gate import TheGate
-from .numbers import Numbers, TheInterval
+from .numbers import AVerdict, Numbers, TheInterval
 from .runs import ARun
 from .servers import Servers
 
-__all__ = ["ARun", "Numbers", "Servers", "TheCommandLine", "TheGate", "TheInterval"]
+__all__ = ["ARun", "AVerdict", "Numbers", "Servers", "TheCommandLine", "TheGate", "TheInterval"]

@@ -60,6 +60,13 @@ class TheGate(InACheckout):
         self.assertIn("encode/new: only the new build has it", said)
         self.assertNotIn("scan/all", said)
 
+    def test_an_unknown_group_is_an_error_that_lists_those_that_are_compared(self):
+        self.checkout.run("--save", "main")
+        status, said = self.checkout.run("--compare", "main", "--group", "slow")
+        self.assertEqual(status, 1)
+        self.assertIn("no such group: slow. There are: encode, upsert, latency, scan", said)
+        self.assert_servers_were_stopped()
+
     def test_reports_what_it_found(self):
         self.checkout.run("--save", "main")
         status, _ = self.checkout.run("--compare", "main", "--plant", "encode/events=2")
@@ -76,7 +83,7 @@ class TheGate(InACheckout):
 
     def test_interrupted_it_says_what_it_found_so_far(self):
         self.checkout.run("--save", "main")
-        self.checkout.write("stop after 20", "")
+        self.checkout.write("stop after 24", "")
         process = self.checkout.start("--compare", "main", "--plant", "scan/all=2")
         self.checkout.wait_for("sleeping")
         process.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
-"""Numbers: how sure they are, and how they are written."""
+"""Numbers: how sure they are, what is decided from them, and how they are written."""
 
 import math
+import random
 import unittest
 
 from runner import units
@@ -22,18 +23,40 @@ class TheInterval(unittest.TestCase):
         self.assertEqual(estimate([1.0] * 7, 1 / 256)[::2], (0.0, float("inf")))
         self.assertEqual(estimate([1.0] * 8, 1 / 256), (1.0, 1.0, 1.0))
 
-    def test_a_likely_regression_that_is_not_shown_is_one_still(self):
-        scenario = Scenario("encode/events", "throughput")
-        for number in range(max(LOOKS)):
-            scenario.add([1.0], [1.06 if number % 2 else 1.18])
-        verdict = scenario.verdict()
+
+class AVerdict(unittest.TestCase):
+    def after(self, rounds, kind, times):
+        """The verdict after some rounds; `times` makes the repetitions of both builds of the number of the round."""
+        scenario = Scenario("encode/events", kind)
+        for number in range(rounds):
+            scenario.add(*times(number))
+        return scenario.verdict()
+
+    def test_of_a_likely_regression_that_is_not_shown_is_that_it_is_one(self):
+        verdict = self.after(max(LOOKS), "throughput", lambda number: ([1.0], [1.06 if number % 2 else 1.18]))
         self.assertEqual((verdict.text, verdict.regression), ("REGRESSION, likely", True))
 
-    def test_less_than_the_threshold_is_none(self):
-        scenario = Scenario("latency/one row", "latency")
-        for number in range(min(LOOKS)):
-            scenario.add([1.0], [1.12 + number / 1000])
-        self.assertEqual(scenario.verdict().text, "no regression")
+    def test_of_what_got_slower_by_less_than_the_threshold_is_that_it_is_none(self):
+        verdict = self.after(min(LOOKS), "latency", lambda number: ([1.0], [1.12 + number / 1000]))
+        self.assertEqual(verdict.text, "no regression")
+
+    def test_of_too_few_rounds_is_none(self):
+        verdict = self.after(min(LOOKS) - 1, "latency", lambda _: ([1.0], [2.0]))
+        self.assertEqual((verdict.settled, verdict.regression), (False, False))
+
+    def test_is_found_where_many_repetitions_had_to_wait_for_the_processor(self):
+        rng = random.Random(5)
+
+        def times(factor):
+            # The median is the one or the other, by chance.
+            return [factor * rng.uniform(0.98, 1.02) * (2 if rng.random() < 0.5 else 1) for _ in range(5)]
+
+        self.assertTrue(self.after(max(LOOKS), "throughput", lambda _: (times(1), times(1.25))).regression)
+        self.assertFalse(self.after(max(LOOKS), "throughput", lambda _: (times(1), times(1))).regression)
+
+    def test_is_against_what_only_most_repetitions_pay_for(self):
+        verdict = self.after(max(LOOKS), "throughput", lambda _: ([1.0] * 5, [1.0, 1.0, 1.5, 1.5, 1.5]))
+        self.assertEqual((verdict.text, verdict.estimate.measure), ("REGRESSION", "median"))
 
 
 class Numbers(unittest.TestCase):

@@ -1,0 +1,1 @@
+"""The parts of `benches/run`: what runs the benchmarks, judges two builds, and writes the reports."""

@@ -1,0 +1,205 @@
+//! The database that is measured, and the table that is made in it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use uuid::Uuid;
+
+use crate::cli::message::Failure;
+use crate::error::{Error, Result};
+use crate::options::SinkOptions;
+use crate::provider::{LandfallTable, database};
+use crate::sql::{Database, Dialect, NewTable, Parameter};
+
+/// A database, and rows for a table that nobody else has.
+pub(super) struct Subject {
+    url: String,
+    pub(super) database: Arc<dyn Database>,
+    base: SinkOptions,
+    table: String,
+    ledger: String,
+    /// The file of a database that is removed with it.
+    own_file: Option<std::path::PathBuf>,
+    context: SessionContext,
+    schema: SchemaRef,
+    /// The rows, and the same with one of a hundred changed.
+    versions: [Vec<RecordBatch>; 2],
+}
+
+/// Rows of a batch, and of one INSERT that has many.
+const BATCH: usize = 8_192;
+const MANY: usize = 1_000;
+
+impl Subject {
+    pub(super) async fn open(url: Option<String>, password_env: Option<&str>, rows: u32) -> Result<Self, Failure> {
+        let tag = Uuid::new_v4().simple().to_string();
+        let (url, own_file) = match url {
+            Some(url) => (url, None),
+            None => {
+                let file = std::env::temp_dir().join(format!("landfall_bench_{tag}.db"));
+                (format!("sqlite:{}", file.display()), Some(file))
+            }
+        };
+        let (table, ledger) = (format!("landfall_bench_{}", &tag[..12]), format!("landfall_bench_{}_log", &tag[..12]));
+        let mut base = SinkOptions::new().with_ledger_table(&ledger);
+        if let Some(variable) = password_env {
+            base = base.with_password_env(variable);
+        }
+        let database = database(&url, &base)?;
+        let context = SessionContext::new();
+        let rows_of = |kind: &str| {
+            format!(
+                "SELECT value AS id, value * 7919 % 100000 AS user_id, {kind} AS kind, value / 100.0 AS amount, \
+                 to_timestamp_micros(1704067200000000 + value * 1000003) AS ts FROM generate_series(1, {rows})"
+            )
+        };
+        let kind = "'kind of event ' || (value % 5)";
+        let changed = format!("CASE WHEN value % 100 = 0 THEN 'another kind' ELSE {kind} END");
+        let mut versions = Vec::with_capacity(2);
+        for kind in [kind, &changed] {
+            versions.push(context.sql(&rows_of(kind)).await?.collect().await?);
+        }
+        let schema = versions.first().and_then(|batches| batches.first()).map(RecordBatch::schema);
+        let schema = schema.ok_or_else(|| Error::internal("there are no rows to measure with"))?;
+        let versions = versions.try_into().map_err(|_| Error::internal("there are two versions of the rows"))?;
+        Ok(Self { url, database, base, table, ledger, own_file, context, schema, versions })
+    }
+
+    pub(super) fn location(&self) -> String {
+        self.database.location()
+    }
+
+    /// What a write has for options, where nothing else is asked for.
+    pub(super) fn options(&self) -> SinkOptions {
+        self.base.clone()
+    }
+
+    /// Makes the table anew.
+    pub(super) async fn fresh(&self) -> Result<()> {
+        self.drop_table(&self.table).await?;
+        let table = NewTable {
+            name: self.table.clone(),
+            schema: Arc::clone(&self.schema),
+            primary_key: vec!["id".into()],
+            unique_keys: vec![],
+            defaults: Default::default(),
+        };
+        self.database.create_table(&table).await
+    }
+
+    /// Drops what was made; a SQLite file of its own too.
+    pub(super) async fn clean_up(&self) -> Result<()> {
+        let done = match self.drop_table(&self.table).await {
+            Ok(()) => self.drop_table(&self.ledger).await,
+            failed => failed,
+        };
+        if let Some(file) = &self.own_file {
+            for end in ["", "-wal", "-shm", "-journal"] {
+                // Not all of them are there.
+                let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+            }
+            return Ok(());
+        }
+        done.map_err(|error| {
+            error.with_context(format!("dropping {} and {}: drop them by hand", self.table, self.ledger))
+        })
+    }
+
+    async fn drop_table(&self, name: &str) -> Result<()> {
+        self.database.run(format!("DROP TABLE IF EXISTS {name}"), vec![vec![]]).await
+    }
+
+    /// How long an INSERT INTO takes that lands a version of the rows, or the first ones of it.
+    pub(super) async fn land(&self, options: SinkOptions, version: usize, rows: usize) -> Result<Duration, Failure> {
+        let mut left = rows;
+        let mut batches = Vec::new();
+        for batch in &self.versions[version] {
+            batches.push(batch.slice(0, batch.num_rows().min(left)));
+            left -= batch.num_rows().min(left);
+        }
+        let source = MemTable::try_new(Arc::clone(&self.schema), vec![batches])?;
+        let table = LandfallTable::connect(&self.url, &self.table, options).await?;
+        self.context.register_table("source", Arc::new(source))?;
+        self.context.register_table("target", Arc::new(table))?;
+        let began = Instant::now();
+        let landed = async { self.context.sql("INSERT INTO target SELECT * FROM source").await?.collect().await }.await;
+        let took = began.elapsed();
+        self.context.deregister_table("source")?;
+        self.context.deregister_table("target")?;
+        landed?;
+        Ok(took)
+    }
+
+    /// How long INSERTs take, each of some rows, prepared once, in one transaction.
+    pub(super) async fn insert(&self, rows: usize, each: Each) -> Result<Duration> {
+        let at_once = match each {
+            Each::Row => 1,
+            Each::Many => MANY,
+        };
+        let statement = self.insert_statement(at_once);
+        let mut parameters = Vec::with_capacity(rows / at_once);
+        for batch in self.versions[0].iter().take(rows.div_ceil(BATCH)) {
+            let mut values = values(batch)?;
+            while values.len() >= at_once && parameters.len() < rows / at_once {
+                parameters.push(values.drain(..at_once).flatten().collect());
+            }
+        }
+        let began = Instant::now();
+        self.database.run(statement, parameters).await?;
+        Ok(began.elapsed())
+    }
+
+    fn insert_statement(&self, rows: usize) -> String {
+        let place = |row: usize, column: usize| match self.database.dialect() {
+            // It is sent as text: the server would take its parameter for a time, and the client for none.
+            Dialect::Postgres if column == 5 => format!("${}::text::timestamp", row * 5 + column),
+            Dialect::Postgres => format!("${}", row * 5 + column),
+            Dialect::MySql | Dialect::Sqlite => "?".into(),
+        };
+        let row = |row| format!("({})", (1..=5).map(|column| place(row, column)).collect::<Vec<_>>().join(", "));
+        let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {} (id, user_id, kind, amount, ts) VALUES {rows}", self.table)
+    }
+}
+
+/// How many rows an INSERT has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Each {
+    Row,
+    Many,
+}
+
+/// How many rows those are that are inserted so, of as many.
+impl Each {
+    pub(super) fn rows_of(self, rows: usize) -> usize {
+        match self {
+            Self::Row => (rows / 20).max(1_000),
+            Self::Many => (rows / 4).max(MANY) / MANY * MANY,
+        }
+    }
+}
+
+/// The values of each row.
+fn values(batch: &RecordBatch) -> Result<Vec<Vec<Parameter>>> {
+    let text =
+        |index: usize| cast(batch.column(index), &DataType::Utf8).map_err(|error| Error::internal(error.to_string()));
+    let (kinds, times) = (text(2)?, text(4)?);
+    let (kinds, times) = (kinds.as_string::<i32>(), times.as_string::<i32>());
+    let (ids, users) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
+    let amounts = batch.column(3).as_primitive::<Float64Type>();
+    let row = |row: usize| {
+        vec![
+            Parameter::Integer(ids.value(row)),
+            Parameter::Integer(users.value(row)),
+            Parameter::Text(kinds.value(row).to_owned()),
+            Parameter::Real(amounts.value(row)),
+            Parameter::Text(times.value(row).replace('T', " ")),
+        ]
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
+}

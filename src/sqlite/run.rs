@@ -1,0 +1,35 @@
+//! A statement, run once for each list of parameters.
+
+use rusqlite::params_from_iter;
+use rusqlite::types::Value;
+
+use super::{Missing, Sqlite, blocking};
+use crate::error::Result;
+use crate::sql::Parameter;
+
+pub(super) async fn run(database: &Sqlite, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+    let database = database.clone();
+    blocking(move || {
+        let mut connection = database.open(Missing::Create)?;
+        let done = (|| {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let mut prepared = transaction.prepare(&statement)?;
+            for values in &parameters {
+                prepared.execute(params_from_iter(values.iter().map(bound)))?;
+            }
+            drop(prepared);
+            transaction.commit()
+        })();
+        done.map_err(|error| database.error(error))
+    })
+    .await
+}
+
+/// A value as the client binds it.
+pub(super) fn bound(value: &Parameter) -> Value {
+    match value {
+        Parameter::Integer(value) => Value::Integer(*value),
+        Parameter::Real(value) => Value::Real(*value),
+        Parameter::Text(value) => Value::Text(value.clone()),
+    }
+}
