@@ -9,7 +9,9 @@ use ::metrics::{
 
 /// The values of histograms, by name and the label `phase`.
 #[derive(Debug, Default, Clone)]
-pub struct Watched(Arc<Mutex<HashMap<(String, String), Arc<Values>>>>);
+pub struct Watched(Arc<Mutex<Histograms>>);
+
+type Histograms = HashMap<(String, String), Arc<Values>>;
 
 #[derive(Debug, Default)]
 struct Values(Mutex<Vec<f64>>);
