@@ -195,6 +195,9 @@
 //! Each step is also a span of the crate `tracing`, at the level debug: write, open, start, connect, branch, prepare,
 //! decide, complete, commit. `landfall sql --trace` shows how long each took.
 //!
+//! How fast rows land in a database of yours, beside INSERTs, says `landfall bench URL`, with plots under `--html FILE`: in a
+//! table of its own that it drops again. `benches/README.md` has the figures of this crate, and the command for each.
+//!
 //! # Connections and memory
 //!
 //! Connections come from a [pool] for each registered table and stay open for a minute (`pool.idle_timeout`) after
