@@ -21,7 +21,7 @@ use super::progress::Progress;
 use crate::pipeline::Interrupt;
 use crate::provider::{LandfallSink, register};
 use crate::sql::without_passwords;
-use crate::xa::Compared;
+use crate::xa::{Changed, Compared};
 
 /// The session of one run of the program.
 pub(super) struct Session {
@@ -139,9 +139,13 @@ impl Session {
             None => {
                 let noun = if rows == 1 { "row" } else { "rows" };
                 let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
-                let found = sink(&plan).map(|sink| found(rows, sink.compared())).unwrap_or_default();
                 let seconds = began.elapsed().as_secs_f64();
-                status(self.format, &format!("{rows} {noun} written in {seconds:.3} s{found}{how}"))
+                let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared())) {
+                    Some((Some(changed), _)) => ("changed", became(changed)),
+                    Some((None, compared)) => ("written", found(rows, compared)),
+                    None => ("written", String::new()),
+                };
+                status(self.format, &format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}"))
             }
         }
     }
@@ -198,6 +202,15 @@ fn found(rows: u64, compared: Compared) -> String {
         found += &format!(", {} not compared", rows - compared.rows());
     }
     found + ")"
+}
+
+/// What became of rows that a statement changed.
+fn became(changed: Changed) -> String {
+    let Changed { inserted, updated, deleted, other } = changed;
+    let parts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted"), (other, "in one of these ways")];
+    let parts = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, how)| format!("{rows} {how}"));
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

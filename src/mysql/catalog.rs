@@ -64,6 +64,20 @@ pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
     column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
 }
 
+/// A column of numbers that is not of a table.
+pub(super) fn number_column() -> Column {
+    let server = ServerType { kind: kind("bigint"), is_converted: false };
+    Column {
+        name: "number".into(),
+        sql_type: "bigint".into(),
+        data_type: server.arrow_type(),
+        nullable: true,
+        filled: Filled::Null,
+        comparison: Comparison::Exact,
+        detail: Detail::new(server),
+    }
+}
+
 /// What a table was described with.
 pub(super) fn relation(table: &Table) -> Result<&Relation> {
     table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by MySQL", table.name)))

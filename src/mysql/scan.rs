@@ -20,16 +20,21 @@ pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
     read_ahead(table, async move |batches| read(&database, &query, &batches).await)
 }
 
+/// Values as the driver has them.
+pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
+    let value = |parameter: &Parameter| match parameter {
+        Parameter::Integer(value) => Value::Int(*value),
+        Parameter::Real(value) => Value::Double(*value),
+        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
+    };
+    values.iter().map(value).collect()
+}
+
 async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let select = select(&query.table, &query.projection, &query.suffix(Dialect::MySql))?;
-    let parameters = query.parameters.iter().map(|parameter| match parameter {
-        Parameter::Integer(value) => Value::Int(*value),
-        Parameter::Real(value) => Value::Double(*value),
-        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
-    });
-    let parameters: Vec<_> = parameters.collect();
+    let parameters = parameters(&query.parameters);
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let mut connection = database.connect().await?;
     let id = connection.conn.id();

@@ -17,6 +17,8 @@ use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName,
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub(super) name: TableName,
+    /// It is a table, partitioned or not.
+    pub(super) is_table: bool,
     /// It is a table that is not partitioned; others can inherit from it.
     pub(super) has_own_rows: bool,
     /// COPY writes it.
@@ -145,6 +147,37 @@ pub(super) fn staging(column: &Column) -> Result<&Staging> {
     described(column).map(|described| &described.staging)
 }
 
+/// A column of numbers that is not of a table.
+pub(super) fn number_column() -> Column {
+    const INT8: u32 = 20;
+    let server = ServerType { oid: INT8, kind: Kind::Int8 };
+    let staging = Staging { collate: String::new(), cast: "bigint".into() };
+    Column {
+        name: "number".into(),
+        sql_type: "bigint".into(),
+        data_type: server.arrow_type(),
+        nullable: true,
+        filled: Filled::Null,
+        comparison: Comparison::Exact,
+        detail: Detail::new(Described { server, staging }),
+    }
+}
+
+impl Relation {
+    /// That of a table that a branch has made to stage rows in.
+    pub(super) fn of_stage(name: TableName) -> Self {
+        Self {
+            name,
+            is_table: true,
+            has_own_rows: true,
+            takes_copy: true,
+            can_be_truncated: false,
+            one_writer: None,
+            watched: None,
+        }
+    }
+}
+
 fn described(column: &Column) -> Result<&Described> {
     column
         .detail
@@ -196,6 +229,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     }
     let relation = Relation {
         name: name.clone(),
+        is_table: matches!(relkind.as_str(), "r" | "p") && !has_rules,
         has_own_rows: relkind == "r",
         takes_copy: !is_view && !has_row_security && !has_rules,
         can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,

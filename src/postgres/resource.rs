@@ -13,7 +13,7 @@ use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
 use crate::xa::{
-    Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
+    Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
 };
 
@@ -33,7 +33,11 @@ impl ResourceManager for Postgres {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(branch::start(self.clone(), xid, spec.clone()).await?))
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), Some(change)).await?))
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
@@ -127,6 +131,10 @@ impl Database for Postgres {
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         let targets = self.targets(table, spec)?;
         Present::of(table, spec, &targets).map(drop)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        Postgres::check_change(self, table, spec, change)
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {

@@ -3,8 +3,10 @@
 mod agreement;
 mod checkpoints;
 mod defaults;
+mod dml;
 mod factory;
 mod fanout;
+mod merge;
 mod pieces;
 mod pushdown;
 mod readers;

@@ -19,7 +19,7 @@ use crate::sql::{Column, NewTable, Table, quote};
 use crate::sql::{Comparison, Filled};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::xa::Existing;
-use crate::xa::{ResourceManager, WriteSpec};
+use crate::xa::{Change, Parameter, ResourceManager, WriteSpec};
 
 /// Batches on their way out of a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
@@ -93,17 +93,6 @@ impl Dispatch {
             false => Self::OneWriter("the server may find values of its key equal that are not spelled alike"),
         }
     }
-}
-
-/// A value in a query.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Parameter {
-    /// An integer.
-    Integer(i64),
-    /// A finite number.
-    Real(f64),
-    /// A text.
-    Text(String),
 }
 
 /// A column that rows are sorted by.
@@ -232,6 +221,12 @@ pub trait Database: ResourceManager {
     /// # Errors
     /// `Schema`, naming the column and both types.
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()>;
+
+    /// Checks when the plan is made that a change can be made, and each column of `spec` be staged for it.
+    ///
+    /// # Errors
+    /// `Schema`, naming the column and both types; `Unsupported` for a table that cannot be written.
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()>;
 
     /// How rows of a write can be dealt out to several writers.
     fn dispatch(&self, _: &Table, _: &WriteSpec) -> Dispatch {

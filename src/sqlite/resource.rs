@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use super::branch::SqliteBranch;
 use super::encode::Encoder;
 use super::present::Present;
-use super::{Sqlite, blocking, scan};
+use super::{Sqlite, blocking, change, scan};
 use crate::error::Result;
 use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
-use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid};
+use crate::xa::{
+    Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid,
+};
 
 #[async_trait]
 impl ResourceManager for Sqlite {
@@ -23,7 +25,11 @@ impl ResourceManager for Sqlite {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone()).await?))
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
     }
 
     // Nothing is ever prepared; a file that is not there is told.
@@ -70,6 +76,10 @@ impl Database for Sqlite {
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         Targets::try_new(table, spec, Encoder::try_new)?;
         Present::of(table, spec).map(drop)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        change::check(table, spec, change)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

@@ -7,6 +7,7 @@ mod cluster;
 mod conformance;
 mod crash;
 mod defaults;
+mod dml;
 mod failures;
 mod insert;
 mod job;
