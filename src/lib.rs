@@ -303,5 +303,5 @@ pub mod xa;
 pub use error::{Error, ErrorKind, Result};
 pub use options::SinkOptions;
 pub use pipeline::Interrupt;
-pub use provider::{FanoutTable, LandfallTable, register};
+pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_catalog};
 pub use xa::{OnConflict, Upsert};

@@ -19,7 +19,7 @@ use super::message::Failure;
 use super::output::{Printer, status};
 use super::progress::Progress;
 use crate::pipeline::Interrupt;
-use crate::provider::{LandfallSink, register};
+use crate::provider::{LandfallSink, register, register_catalog};
 use crate::sql::without_passwords;
 use crate::xa::{Changed, Compared};
 
@@ -46,8 +46,19 @@ impl Session {
         self.stopped
     }
 
-    /// Runs statements; all of them are parsed before the first one runs, and the first error ends it.
-    pub(super) async fn run_script(&mut self, script: &str) -> Result<(), Failure> {
+    /// Runs statements; all of them are parsed before the first one runs, and the first error ends it. Lines before them
+    /// can be `\attach name url`.
+    pub(super) async fn run_script(&mut self, mut script: &str) -> Result<(), Failure> {
+        loop {
+            script = script.trim_start();
+            let (line, more) = script.split_once('\n').unwrap_or((script, ""));
+            match line.strip_prefix("\\attach") {
+                Some(words) => self.attach(words).await?,
+                None if line.starts_with("--") => {}
+                None => break,
+            }
+            script = more;
+        }
         let dialect = self.context.state().config_options().sql_parser.dialect;
         let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("the SQL dialect is not known"))?;
         let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
@@ -64,6 +75,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Registers the tables of a database: `name url`.
+    async fn attach(&mut self, line: &str) -> Result<(), Failure> {
+        let words: Vec<_> = line.trim().trim_end_matches(';').split_whitespace().collect();
+        let [name, url] = words.as_slice() else {
+            return Err(Failure::new("\\attach takes a name and a URL: \\attach pg postgres://me@host/my_database"));
+        };
+        register_catalog(&self.context, name, url).await?;
+        let catalog = self.context.catalog(name);
+        let schemas = catalog.map(|catalog| catalog.schema_names()).unwrap_or_default();
+        let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
+        status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
     async fn run(&mut self, statement: Statement) -> Result<(), Failure> {

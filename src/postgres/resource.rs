@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 use super::present::Present;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Query, Table};
+use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Query, Table};
 use crate::xa::{
     Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
@@ -117,6 +117,10 @@ impl Database for Postgres {
 
     async fn table(&self, name: &str) -> Result<Option<Table>> {
         self.describe(name).await
+    }
+
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        self.list().await
     }
 
     async fn create_table(&self, table: &NewTable) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
 mod agreement;
+mod catalog;
 mod checkpoints;
 mod defaults;
 mod dml;
@@ -23,6 +24,7 @@ use crate::error::Error;
 
 #[cfg(feature = "cli")]
 pub(crate) use agreement::decision_log;
+pub use catalog::{LandfallCatalog, register_catalog};
 #[cfg(feature = "cli")]
 pub(crate) use factory::database;
 pub use factory::register;

@@ -105,7 +105,12 @@ impl LandfallTable {
         Self::new(database, there, schema, options)
     }
 
-    fn new(database: Arc<dyn Database>, mut table: Table, schema: SchemaRef, options: SinkOptions) -> Result<Self> {
+    pub(super) fn new(
+        database: Arc<dyn Database>,
+        mut table: Table,
+        schema: SchemaRef,
+        options: SinkOptions,
+    ) -> Result<Self> {
         // A key that does not exist is told now, not at the first write.
         table.conflict_key(&options.conflict_key, options.on_conflict)?;
         for (column, field) in table.columns.iter_mut().zip(schema.fields()) {

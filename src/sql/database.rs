@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
-use crate::sql::{Column, NewTable, Table, quote};
+use crate::sql::{Column, NewTable, Table, TableName, quote};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::{Comparison, Filled};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -93,6 +93,17 @@ impl Dispatch {
             false => Self::OneWriter("the server may find values of its key equal that are not spelled alike"),
         }
     }
+}
+
+/// A table in the list of a database, or a schema without any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its schema.
+    pub schema: String,
+    /// Its name there.
+    pub table: Option<String>,
+    /// What [`Database::table`] calls it.
+    pub name: String,
 }
 
 /// A column that rows are sorted by.
@@ -206,6 +217,14 @@ pub trait Database: ResourceManager {
 
     /// Describes a table; `None` where it is not there.
     async fn table(&self, name: &str) -> Result<Option<Table>>;
+
+    /// The schemas and tables that the user can see, but for the database's own.
+    async fn tables(&self) -> Result<Vec<Listed>>;
+
+    /// What [`Database::table`] calls a table of a schema.
+    fn spelled(&self, schema: &str, table: &str) -> String {
+        TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
+    }
 
     /// Creates a table.
     async fn create_table(&self, table: &NewTable) -> Result<()>;

@@ -20,7 +20,7 @@ pub(crate) use bulk::{
 pub(crate) use change::{
     Native, Stage, Step, Tally, Tells, check_change, script, shown_names, stage_columns, stage_spec, stage_table,
 };
-pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Query};
+pub use database::{BatchStream, Database, Dialect, Dispatch, Listed, OrderKey, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use database::{Batches, read_ahead};
 pub(crate) use diff::{diff, in_range};

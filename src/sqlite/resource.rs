@@ -9,7 +9,7 @@ use super::encode::Encoder;
 use super::present::Present;
 use super::{Sqlite, blocking, change, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Database, Dialect, NewTable, Query, Table, Targets};
+use crate::sql::{BatchStream, Database, Dialect, Listed, NewTable, Query, Table, Targets};
 use crate::xa::{
     Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid,
 };
@@ -66,6 +66,15 @@ impl Database for Sqlite {
     async fn table(&self, name: &str) -> Result<Option<Table>> {
         let (database, name) = (self.clone(), name.to_owned());
         blocking(move || database.describe(&name)).await
+    }
+
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        let database = self.clone();
+        blocking(move || database.list()).await
+    }
+
+    fn spelled(&self, _: &str, table: &str) -> String {
+        table.to_owned()
     }
 
     async fn create_table(&self, table: &NewTable) -> Result<()> {

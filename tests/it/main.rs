@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod catalog;
 mod checkpoints;
 mod cluster;
 mod conformance;
