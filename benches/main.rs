@@ -9,6 +9,7 @@ mod concurrency;
 mod encode;
 mod events;
 mod memory;
+mod merge;
 mod mysql;
 mod pairs;
 mod pool;
@@ -33,6 +34,7 @@ fn main() {
     encode::benches(&mut criterion, &server, &mysql);
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
     upsert::benches(&mut criterion, &server, &mysql);
+    merge::benches(&mut criterion, &server);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);

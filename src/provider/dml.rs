@@ -174,7 +174,8 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         staged: staged.collect(),
         actions: vec![RowChange::Update(assignments)],
         join: Join::InQuery,
-        repeats: if has_one_table(&values.input) { Repeats::Never } else { Repeats::Refused },
+        // Another table could bring a row twice; and PostgreSQL's tables that inherit have keys of their own.
+        repeats: Repeats::Refused,
     };
     Ok((request, query))
 }
@@ -188,17 +189,6 @@ fn name_of_target(plan: &LogicalPlan) -> Option<TableReference> {
         LogicalPlan::Filter(filter) => name_of_target(&filter.input),
         LogicalPlan::Limit(limit) => name_of_target(&limit.input),
         _ => None,
-    }
-}
-
-/// Whether every row of a plan is another one of the target.
-fn has_one_table(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::TableScan(_) => true,
-        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Limit(_) => {
-            plan.inputs().into_iter().all(has_one_table)
-        }
-        _ => false,
     }
 }
 

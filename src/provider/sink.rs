@@ -284,12 +284,16 @@ impl DataSink for LandfallSink {
         match landed.map_err(doing)? {
             Landed::Rows(rows) => Ok(self.changed().map_or(rows, |changed| changed.rows())),
             Landed::Before(record) => {
-                warn!(
-                    "job '{}' is finished: its {} rows are in table {} already, nothing was written",
-                    record.job,
-                    record.total(),
-                    self.tables()
-                );
+                let (job, tables) = (&record.job, self.tables());
+                match verb {
+                    Some(verb) => warn!("job '{job}' is finished: its {verb} {tables} is done, nothing was written"),
+                    None => {
+                        let rows = record.total();
+                        warn!(
+                            "job '{job}' is finished: its {rows} rows are in table {tables} already, nothing was written"
+                        );
+                    }
+                }
                 Ok(0)
             }
         }

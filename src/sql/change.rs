@@ -90,6 +90,7 @@ pub(crate) struct Tally {
     all: Option<u64>,
     expected: Option<u64>,
     before: u64,
+    added: Option<u64>,
 }
 
 impl Tally {
@@ -117,7 +118,7 @@ impl Tally {
             Tells::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
             Tells::Changed => self.all = Some(number),
             Tells::Before => self.before = number,
-            Tells::After => self.changed.inserted = number.saturating_sub(self.before),
+            Tells::After => self.added = Some(number.saturating_sub(self.before)),
         }
         if matches!(tells, Tells::Inserted | Tells::Updated | Tells::Deleted)
             && let Some(expected) = self.expected.take()
@@ -137,12 +138,12 @@ impl Tally {
     /// What was done.
     pub(crate) fn changed(self) -> Changed {
         let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
-        match self.all {
-            // An upsert counts what it added, and all.
-            Some(all) if self.changed.updated == 0 && self.changed.deleted == 0 && said <= all => {
-                Changed { updated: all - said, ..self.changed }
+        match (self.all, self.added) {
+            // Of an upsert: what was not added was there.
+            (Some(all), Some(inserted)) => {
+                Changed { inserted, updated: all.saturating_sub(inserted), ..Changed::default() }
             }
-            Some(all) if said != all => Changed { other: all, ..Changed::default() },
+            (Some(all), None) if said != all => Changed { other: all, ..Changed::default() },
             _ => self.changed,
         }
     }
@@ -245,7 +246,8 @@ pub(crate) fn script(
             // Without its row every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
             let lost = Tells::Refuses("the new values were lost on their way: run the statement again".into());
-            vec![writer.step(rows, lost), plain(format!("UPDATE {target} SET {set}"), condition, Tells::Updated)]
+            let update = format!("{} {target} SET {set}", writer.verb("UPDATE"));
+            vec![writer.step(rows, lost), plain(update, condition, Tells::Updated)]
         }
         Operation::ByKey { actions, join: Join::InQuery, repeats } => writer.one_by_one(actions, *repeats),
         Operation::ByKey { actions, join: Join::AtServer, .. } => match (native, actions.as_slice()) {
@@ -301,6 +303,14 @@ impl Writer<'_> {
         self.change.staged.iter().position(|staged| staged == wanted)
     }
 
+    /// UPDATE or INSERT, where a conflict is an error: in SQLite, whatever a constraint says of it.
+    fn verb(&self, verb: &str) -> String {
+        match self.dialect {
+            Dialect::Sqlite => format!("{verb} OR ABORT"),
+            Dialect::Postgres | Dialect::MySql => verb.to_owned(),
+        }
+    }
+
     fn step(&self, sql: String, tells: Tells) -> Step {
         Step { sql, parameters: Vec::new(), tells }
     }
@@ -311,8 +321,8 @@ impl Writer<'_> {
         self.step(
             sql,
             Tells::Refuses(format!(
-                "{verb} would change a row of table {} twice: several rows of the source match one with the same ({}); \
-                 nothing was changed. Make them one in the query, by GROUP BY or a window",
+                "{verb} would change a row of table {} twice, as several rows that it goes by have the same ({}); nothing \
+                 was changed. Make them one in the source, by GROUP BY or a window",
                 self.table.name,
                 key.join(", ")
             )),
@@ -418,7 +428,8 @@ impl Writer<'_> {
                     };
                     let sql = match self.dialect {
                         Dialect::Postgres | Dialect::Sqlite => format!(
-                            "UPDATE {target} AS t SET {} FROM {stage} AS s WHERE {same}{}",
+                            "{} {target} AS t SET {} FROM {stage} AS s WHERE {same}{}",
+                            self.verb("UPDATE"),
                             set(""),
                             only("AND")
                         ),
@@ -432,7 +443,8 @@ impl Writer<'_> {
                 }
                 RowChange::Insert(values) => {
                     let rows = format!("SELECT {} FROM {stage} AS s{}", self.values(values), only("WHERE"));
-                    self.step(format!("INSERT INTO {target} {}{rows}", self.columns(values)), Tells::Inserted)
+                    let insert = format!("{} INTO {target} {}{rows}", self.verb("INSERT"), self.columns(values));
+                    self.step(insert, Tells::Inserted)
                 }
             });
         }
@@ -508,7 +520,8 @@ impl Writer<'_> {
         let set = set.collect::<Vec<_>>().join(", ");
         let key: Vec<_> = self.change.key().map(|(_, name)| quote(name)).collect();
         let sql = format!(
-            "INSERT INTO {target} {}SELECT {} FROM {stage} AS s WHERE true ON CONFLICT ({}) DO UPDATE SET {set}",
+            "{} INTO {target} {}SELECT {} FROM {stage} AS s WHERE true ON CONFLICT ({}) DO UPDATE SET {set}",
+            self.verb("INSERT"),
             self.columns(values),
             self.values(values),
             key.join(", ")
@@ -526,4 +539,117 @@ fn is_insert(action: &RowChange) -> bool {
 fn numbers(actions: &[RowChange], wanted: impl Fn(&RowChange) -> bool) -> String {
     let of = (1..).zip(actions).filter(|(_, action)| wanted(action)).map(|(number, _): (u32, _)| number.to_string());
     of.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::DataType;
+
+    fn table(columns: &[&str]) -> Table {
+        let column = |name: &&str| Column {
+            name: (*name).to_owned(),
+            sql_type: "bigint".into(),
+            data_type: DataType::Int64,
+            nullable: true,
+            filled: Filled::Null,
+            comparison: crate::sql::Comparison::Exact,
+            detail: Detail::default(),
+        };
+        Table {
+            name: "t".into(),
+            columns: columns.iter().map(column).collect(),
+            primary_key: vec!["k".into()],
+            unique_keys: vec![],
+            detail: Detail::default(),
+        }
+    }
+
+    fn change(operation: Operation) -> Change {
+        let staged = vec![Staged::Key("k".into()), Staged::Action, Staged::Value("v".into())];
+        Change { verb: "MERGE", staged, operation, lock: None, done: Arc::default() }
+    }
+
+    fn statements(dialect: Dialect, native: Native, join: Join) -> Vec<String> {
+        let values = vec![("k".to_owned(), 0), ("v".to_owned(), 2)];
+        let actions =
+            vec![RowChange::Insert(values.clone()), RowChange::Update(values[1..].to_vec()), RowChange::Delete];
+        let change = change(Operation::ByKey { actions, join, repeats: Repeats::Refused });
+        let (columns, done) = stage_columns(&table(&["k", "v"]), &change);
+        let casts = vec![None, None, Some("point".into())];
+        let stage = Stage { name: "stage".into(), columns, casts, done };
+        let steps = script(dialect, native, "\"t\"", &table(&["k", "v"]), &change, &stage).unwrap();
+        steps.into_iter().map(|step| step.sql).collect()
+    }
+
+    #[test]
+    fn what_is_deleted_goes_first_and_what_is_added_comes_last() {
+        let count = |number: i32| format!("SELECT COUNT(*) FROM stage AS s WHERE s.\"landfall_1\" = {number}");
+        assert_eq!(
+            statements(Dialect::MySql, Native::Nothing, Join::InQuery),
+            [
+                "SELECT 1 FROM stage AS s WHERE s.\"landfall_1\" IN (2, 3) GROUP BY s.\"landfall_0\" HAVING COUNT(*) > 1 \
+                 LIMIT 1",
+                &count(3),
+                "DELETE t FROM \"t\" AS t JOIN stage AS s ON t.\"k\" = s.\"landfall_0\" WHERE s.\"landfall_1\" = 3",
+                &count(2),
+                "UPDATE \"t\" AS t JOIN stage AS s ON t.\"k\" = s.\"landfall_0\" SET t.\"v\" = CAST(s.\"landfall_2\" AS \
+                 point) WHERE s.\"landfall_1\" = 2",
+                &count(1),
+                "INSERT INTO \"t\" (\"k\", \"v\") SELECT s.\"landfall_0\", CAST(s.\"landfall_2\" AS point) FROM stage AS s \
+                 WHERE s.\"landfall_1\" = 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_server_with_merge_gets_one() {
+        let merge = statements(Dialect::Postgres, Native::Merge, Join::AtServer).remove(3);
+        assert_eq!(
+            merge,
+            "MERGE INTO \"t\" AS t USING stage AS s ON t.\"k\" = s.\"landfall_0\" WHEN NOT MATCHED THEN INSERT (\"k\", \
+             \"v\") VALUES (s.\"landfall_0\", CAST(s.\"landfall_2\" AS point)) WHEN MATCHED AND s.\"landfall_1\" = 2 THEN \
+             UPDATE SET \"v\" = CAST(s.\"landfall_2\" AS point) WHEN MATCHED AND s.\"landfall_1\" = 3 THEN DELETE"
+        );
+        let first = statements(Dialect::Sqlite, Native::Nothing, Join::AtServer).remove(0);
+        assert_eq!(
+            first,
+            "UPDATE stage AS s SET \"landfall_done\" = CASE WHEN EXISTS (SELECT 1 FROM \"t\" AS t WHERE t.\"k\" = \
+             s.\"landfall_0\") THEN s.\"landfall_1\" ELSE 1 END"
+        );
+    }
+
+    #[test]
+    fn staged_columns_have_names_that_the_table_has_not() {
+        let (columns, done) =
+            stage_columns(&table(&["k", "v", "Landfall_0", "landfallx_y"]), &change(Operation::Truncate));
+        assert_eq!((columns[0].as_str(), done.as_str()), ("landfallxx_0", "landfallxx_done"));
+    }
+
+    #[test]
+    fn counts_add_up_or_are_an_error() {
+        let mut tally = Tally::default();
+        tally.note(&Tells::Expects, Some(3)).unwrap();
+        tally.note(&Tells::Deleted, Some(3)).unwrap();
+        tally.note(&Tells::Expects, Some(2)).unwrap();
+        assert_eq!(tally.note(&Tells::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
+
+        let mut upsert = Tally::default();
+        for (tells, number) in [(Tells::Before, 10), (Tells::Changed, 5), (Tells::After, 12)] {
+            upsert.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
+
+        // A server that does not count says so much only.
+        let mut merge = Tally::default();
+        for (tells, number) in [(Tells::HadInserted, 7), (Tells::Changed, 5), (Tells::SaysInserted, 7)] {
+            merge.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(merge.changed(), Changed { other: 5, ..Changed::default() });
+
+        let mut refused = Tally::default();
+        refused.note(&Tells::Refuses("twice".into()), None).unwrap();
+        assert!(refused.note(&Tells::Refuses("twice".into()), Some(1)).is_err());
+    }
 }

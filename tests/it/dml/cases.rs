@@ -150,6 +150,12 @@ async fn merges_agree() {
             2,
         ),
         ("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND t.id < 0 THEN DELETE", 0),
+        // The table is its own source.
+        (
+            "MERGE INTO t USING (SELECT id + 1 AS id, qty FROM t) AS q ON t.id = q.id
+             WHEN MATCHED THEN UPDATE SET qty = q.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (q.id, q.qty)",
+            5,
+        ),
     ])
     .await;
 }

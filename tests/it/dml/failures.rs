@@ -96,6 +96,32 @@ async fn constraints_defaults_and_generated_columns_of_sqlite() {
     assert_eq!(landing.rows("SELECT * FROM t"), ["1|one|1|2|2", "2|two|5|10|3", "3|fresh|3|6|NULL"]);
 }
 
+#[tokio::test]
+async fn what_sqlite_would_do_with_a_conflict_it_does_not() {
+    let landing = Landing::new(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, code TEXT UNIQUE ON CONFLICT REPLACE, n INTEGER);
+         INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)",
+    );
+    landing.register("t", "", "").await.unwrap();
+    for sql in [
+        "UPDATE t SET code = 'a' WHERE k = 2",
+        "UPDATE t SET code = lower('A') WHERE k = 2 AND code LIKE 'b'",
+        "MERGE INTO t USING (SELECT 3 AS k) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET code = 'a'
+         WHEN NOT MATCHED THEN INSERT (k, code) VALUES (s.k, 'a')",
+        "MERGE INTO t USING (SELECT 3 AS k) AS s ON t.k = s.k WHEN NOT MATCHED THEN INSERT (k, code) VALUES (s.k, 'a')",
+    ] {
+        says(&landing.error(sql).await, &["UNIQUE constraint failed: t.code"]);
+        assert_eq!(landing.rows("SELECT * FROM t"), ["1|a|1", "2|b|2"], "{sql}");
+    }
+    // Rows that the database left out are missed.
+    landing
+        .db()
+        .execute_batch("CREATE TRIGGER tr BEFORE UPDATE ON t WHEN NEW.n > 5 BEGIN SELECT RAISE(IGNORE); END")
+        .unwrap();
+    says(&landing.error("UPDATE t SET n = n * 4").await, &["changed 1 rows where 2 were meant", "trigger"]);
+    assert_eq!(landing.rows("SELECT * FROM t"), ["1|a|1", "2|b|2"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn constraints_defaults_identities_and_types_of_postgres() {
     let server = Postgres::new(
