@@ -526,7 +526,16 @@ impl Writer<'_> {
             self.values(values),
             key.join(", ")
         );
-        let count = |tells| self.step(format!("SELECT COUNT(*) FROM {target}"), tells);
+        // Of the rows among which those are that are added.
+        let among = self.change.key().next().map(|(index, name)| {
+            let (key, staged) = (quote(name), self.column(index));
+            format!(
+                " WHERE {key} BETWEEN (SELECT MIN(s.{staged}) FROM {stage} AS s) AND (SELECT MAX(s.{staged}) FROM {stage} AS \
+                 s)"
+            )
+        });
+        let among = among.unwrap_or_default();
+        let count = |tells| self.step(format!("SELECT COUNT(*) FROM {target}{among}"), tells);
         vec![count(Tells::Before), self.step(sql, Tells::Changed), count(Tells::After)]
     }
 }

@@ -33,7 +33,7 @@ impl Plan {
     pub(super) fn of(table: &Table, spec: &WriteSpec, change: &Arc<Change>) -> Result<(Self, Table, WriteSpec)> {
         let target = format!("main.{}", quote(&table.name));
         let (columns, done) = stage_columns(table, change);
-        let staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
+        let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
         let is_null = |(_, name): (usize, &str)| table.column(name).is_none_or(|column| column.nullable);
         let native = match upserts(change) && !change.key().any(is_null) {
             true => Native::Upsert,
@@ -41,18 +41,23 @@ impl Plan {
         };
         let mut declared: Vec<_> =
             staged.columns.iter().map(|column| format!("{} {}", quote(&column.name), column.sql_type)).collect();
+        let mut suffix = "";
+        if native == Native::Upsert {
+            // Rows that mean the same are found at once, and go into the table in the order of its key.
+            let key: Vec<_> = change.key().map(|(index, _)| index).collect();
+            let names: Vec<_> = key.iter().map(|index| quote(&columns[*index])).collect();
+            declared.push(format!("PRIMARY KEY ({})", names.join(", ")));
+            let is_rowid = |index: &usize| staged.columns[*index].sql_type.eq_ignore_ascii_case("INTEGER");
+            suffix = if key.len() == 1 && key.iter().all(is_rowid) { "" } else { " WITHOUT ROWID" };
+            // SQLite would make a number of a NULL there.
+            key.into_iter().for_each(|index| staged.columns[index].nullable = false);
+        }
         let is_joined = change.is_joined_at_server();
         if is_joined && native == Native::Nothing {
             declared.push(format!("{} INTEGER", quote(&done)));
         }
-        if native == Native::Upsert {
-            // Rows that mean the same are found at once, and go into the table in the order of its key.
-            let key: Vec<_> = change.key().map(|(index, _)| quote(&columns[index])).collect();
-            declared.push(format!("PRIMARY KEY ({})", key.join(", ")));
-        }
         let has_stage = !change.staged.is_empty();
         let first = has_stage.then(|| {
-            let suffix = if native == Native::Upsert { " WITHOUT ROWID" } else { "" };
             format!(
                 "DROP TABLE IF EXISTS temp.{STAGE}; CREATE TEMPORARY TABLE {STAGE} ({}){suffix}",
                 declared.join(", ")
@@ -78,8 +83,8 @@ impl Plan {
     pub(super) fn refused(&self, error: rusqlite::Error) -> Error {
         let (verb, key) = (self.change.verb, self.change.key().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
         let text = format!(
-            "{verb} takes one row of the source for each ({key}), and this one is NULL there or comes again; nothing was \
-             changed. Leave it out of the query, or make them one by GROUP BY or a window"
+            "{verb} takes one row of the source for each ({key}), and this one comes again; nothing was changed. Make them \
+             one in the source, by GROUP BY or a window"
         );
         Error::new(ErrorKind::Constraint, text).with_source(error)
     }

@@ -18,6 +18,16 @@ async fn what_fails_changes_nothing() {
                 vec!["MERGE"],
             ),
             (
+                "MERGE INTO t USING (VALUES (1, 5), (8, 7), (1, 6)) AS v (id, qty) ON t.id = v.id
+                 WHEN MATCHED THEN UPDATE SET qty = v.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (v.id, v.qty)",
+                vec!["MERGE"],
+            ),
+            (
+                "MERGE INTO t USING (VALUES (1, 5), (NULL, 7)) AS v (id, qty) ON t.id = v.id
+                 WHEN MATCHED THEN UPDATE SET qty = v.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (v.id, v.qty)",
+                vec!["id"],
+            ),
+            (
                 "MERGE INTO t USING (VALUES (1, 5), (1, 6)) AS v (id, qty) ON t.id = v.id AND t.qty = 10
                  WHEN MATCHED THEN UPDATE SET qty = v.qty",
                 vec!["twice", "(id)"],
