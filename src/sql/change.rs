@@ -363,7 +363,12 @@ impl Writer<'_> {
         let exists = format!("EXISTS (SELECT 1 FROM {target} AS t WHERE {same})");
         let decides = match self.dialect {
             Dialect::MySql => {
-                format!("UPDATE {stage} AS s SET s.{done} = CASE WHEN {exists} THEN {there} ELSE {missing} END")
+                // What is not set may be ON UPDATE CURRENT_TIMESTAMP, as the column that it is for.
+                let kept = (0..self.change.staged.len()).map(|index| format!(", s.{0} = s.{0}", self.column(index)));
+                format!(
+                    "UPDATE {stage} AS s SET s.{done} = CASE WHEN {exists} THEN {there} ELSE {missing} END{}",
+                    kept.collect::<String>()
+                )
             }
             Dialect::Postgres | Dialect::Sqlite => {
                 format!("UPDATE {stage} AS s SET {done} = CASE WHEN {exists} THEN {there} ELSE {missing} END")

@@ -227,3 +227,31 @@ async fn constraints_defaults_and_types_of_mysql() {
     server.sql("DELETE FROM t WHERE code = 'A'").await.unwrap();
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["3"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_mysql_sets_itself_are_those_of_the_source() {
+    let server = MySql::new(
+        "CREATE TABLE t (k bigint PRIMARY KEY, at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+            b timestamp NULL);
+         INSERT INTO t VALUES (1, '2001-01-01', '2001-01-01'), (2, '2002-02-02', '2002-02-02')",
+    );
+    server.register("t", "", "").await.unwrap();
+    let source = "(VALUES (2, TIMESTAMP '2022-02-02 02:02:02'), (3, TIMESTAMP '2023-03-03 03:03:03')) AS s (k, at)";
+    for merge in [
+        format!(
+            "MERGE INTO t USING {source} ON t.k = s.k WHEN MATCHED THEN UPDATE SET at = s.at, b = NULL
+             WHEN NOT MATCHED THEN INSERT (k, at) VALUES (s.k, s.at)"
+        ),
+        format!("MERGE INTO t USING {source} ON t.k = s.k AND t.k > 0 WHEN MATCHED THEN UPDATE SET at = s.at"),
+    ] {
+        server.sql(&merge).await.unwrap();
+        assert_eq!(
+            server.rows("SELECT * FROM t ORDER BY k"),
+            [
+                "1|2001-01-01 00:00:00.000000|2001-01-01 00:00:00",
+                "2|2022-02-02 02:02:02.000000|NULL",
+                "3|2023-03-03 03:03:03.000000|NULL",
+            ]
+        );
+    }
+}

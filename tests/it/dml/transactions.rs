@@ -133,3 +133,62 @@ async fn who_holds_a_row_is_waited_for() {
         assert_eq!(place.read("SELECT qty FROM t WHERE id = 1").await, ["12"], "{}", place.name());
     }
 }
+
+/// Wherever the program dies, and however often: the next run of the job makes it whole.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_run_dies_is_done_once() {
+    const COMMITS: &[&str] = &["branch.started", "branch.written", "commit.before", "commit.after"];
+    const TWO_PHASES: &[&str] = &["prepare.before", "prepare.after", "decide.before", "decide.after", "complete.all"];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db").display().to_string();
+    let (postgres, mysql) = (Postgres::with_database(""), MySql::new(""));
+    for (stored_as, backend, commit, points) in [
+        (format!("SQLITE LOCATION '{file}'"), "sqlite", "", COMMITS),
+        (format!("POSTGRES LOCATION '{}'", postgres.url()), "postgres", "", COMMITS),
+        (format!("POSTGRES LOCATION '{}'", postgres.url()), "postgres", ", 'commit' 'two_phase'", TWO_PHASES),
+        (format!("MYSQL LOCATION '{}'", mysql.url()), "mysql", "", COMMITS),
+        (format!("MYSQL LOCATION '{}'", mysql.url()), "mysql", ", 'commit' 'two_phase'", TWO_PHASES),
+    ] {
+        let table = |options: &str| {
+            format!(
+                "CREATE EXTERNAL TABLE t (k BIGINT PRIMARY KEY, n BIGINT) STORED AS {stored_as} OPTIONS ({options})"
+            )
+        };
+        let run = |point: Option<&str>, sql: &str| {
+            let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"));
+            program.args(["sql", "--format", "csv", "-c", sql]).env("LANDFALL_HISTORY", "");
+            if let Some(point) = point {
+                program.env("FAILPOINTS", format!("{point}=return"));
+            }
+            let output = program.output().unwrap();
+            (
+                output.status.success(),
+                String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+            )
+        };
+        let fill = format!("{}; INSERT OVERWRITE t VALUES (1, 0), (2, 0), (3, 0)", table("'lock_timeout' '30s'"));
+        for point in points {
+            assert!(run(None, &fill).0);
+            let point = match *point {
+                "commit.before" | "commit.after" | "prepare.before" | "prepare.after" => format!("{backend}.{point}"),
+                point => point.to_owned(),
+            };
+            let job = format!("'lock_timeout' '30s', 'job' 'dies at {point}{}'{commit}", commit.len());
+            // What was done before must not be done again: n + 1 would show it.
+            let merge = format!(
+                "{}; MERGE INTO t USING (VALUES (1, 1), (2, 1), (4, 1)) AS s (k, n) ON t.k = s.k
+                 WHEN MATCHED THEN UPDATE SET n = t.n + s.n WHEN NOT MATCHED THEN INSERT (k, n) VALUES (s.k, s.n)
+                 WHEN NOT MATCHED BY SOURCE THEN DELETE",
+                table(&job)
+            );
+            let (is_well, said) = run(Some(&point), &merge);
+            assert!(!is_well, "{backend}{commit}: it did not die at {point}: {said}");
+            let (is_well, said) = run(None, &merge);
+            assert!(is_well, "{backend}{commit}, {point}: {said}");
+            let read = format!("{}; SELECT k, n FROM t ORDER BY k", table("'lock_timeout' '30s'"));
+            let (_, said) = run(None, &read);
+            says(&format!("{backend}{commit}, {point}: {said}"), &["k,n\n1,1\n2,1\n4,1\n"]);
+        }
+    }
+}
