@@ -14,6 +14,7 @@ mod gate;
 mod landing;
 mod latency;
 mod memory;
+mod merge;
 mod mysql;
 mod pairs;
 mod pool;
@@ -46,6 +47,7 @@ fn main() {
     latency::benches(&mut criterion, &server);
     batching::benches(&mut criterion, &server);
     upsert::benches(&mut criterion, &server, &mysql);
+    merge::benches(&mut criterion, &server);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);

@@ -36,9 +36,13 @@ What can be written in SQL:
       Without columns they are taken from the table in the database. With them it is created where it is not there.
   CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
       What is inserted into it goes to the tables a and b, in one transaction.
+  \\attach pg postgres://user@host/database
+      On the first lines of a script, or in the shell: every table of the database is pg.schema.table.
   INSERT INTO t …            appends; what a key does that is there already, the option on_conflict says
   INSERT OVERWRITE t …       deletes the old rows in the same transaction
   REPLACE INTO t …           replaces rows that have the same key
+  UPDATE t SET … WHERE …     changes rows, DELETE FROM t WHERE … deletes them, TRUNCATE TABLE t all of them
+  MERGE INTO t USING … ON …  updates, deletes and inserts what a query's rows match or do not
   EXPLAIN ANALYZE INSERT …   shows rows, bytes, and the time of encoding, sending and committing
 ";
 

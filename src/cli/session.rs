@@ -19,9 +19,9 @@ use super::message::Failure;
 use super::output::{Printer, status};
 use super::progress::Progress;
 use crate::pipeline::Interrupt;
-use crate::provider::{LandfallSink, register};
+use crate::provider::{LandfallSink, register, register_catalog};
 use crate::sql::without_passwords;
-use crate::xa::Compared;
+use crate::xa::{Changed, Compared};
 
 /// The session of one run of the program.
 pub(super) struct Session {
@@ -46,8 +46,19 @@ impl Session {
         self.stopped
     }
 
-    /// Runs statements; all of them are parsed before the first one runs, and the first error ends it.
-    pub(super) async fn run_script(&mut self, script: &str) -> Result<(), Failure> {
+    /// Runs statements; all of them are parsed before the first one runs, and the first error ends it. Lines before them
+    /// can be `\attach name url`.
+    pub(super) async fn run_script(&mut self, mut script: &str) -> Result<(), Failure> {
+        loop {
+            script = script.trim_start();
+            let (line, more) = script.split_once('\n').unwrap_or((script, ""));
+            match line.strip_prefix("\\attach") {
+                Some(words) => self.attach(words).await?,
+                None if line.starts_with("--") => {}
+                None => break,
+            }
+            script = more;
+        }
         let dialect = self.context.state().config_options().sql_parser.dialect;
         let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("the SQL dialect is not known"))?;
         let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
@@ -64,6 +75,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Registers the tables of a database: `name url`.
+    async fn attach(&mut self, line: &str) -> Result<(), Failure> {
+        let words: Vec<_> = line.trim().trim_end_matches(';').split_whitespace().collect();
+        let [name, url] = words.as_slice() else {
+            return Err(Failure::new("\\attach takes a name and a URL: \\attach pg postgres://me@host/my_database"));
+        };
+        register_catalog(&self.context, name, url).await?;
+        let catalog = self.context.catalog(name);
+        let schemas = catalog.map(|catalog| catalog.schema_names()).unwrap_or_default();
+        let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
+        status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
     async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
@@ -139,9 +163,13 @@ impl Session {
             None => {
                 let noun = if rows == 1 { "row" } else { "rows" };
                 let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
-                let found = sink(&plan).map(|sink| found(rows, sink.compared())).unwrap_or_default();
                 let seconds = began.elapsed().as_secs_f64();
-                status(self.format, &format!("{rows} {noun} written in {seconds:.3} s{found}{how}"))
+                let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared())) {
+                    Some((Some(changed), _)) => ("changed", became(changed)),
+                    Some((None, compared)) => ("written", found(rows, compared)),
+                    None => ("written", String::new()),
+                };
+                status(self.format, &format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}"))
             }
         }
     }
@@ -198,6 +226,15 @@ fn found(rows: u64, compared: Compared) -> String {
         found += &format!(", {} not compared", rows - compared.rows());
     }
     found + ")"
+}
+
+/// What became of rows that a statement changed.
+fn became(changed: Changed) -> String {
+    let Changed { inserted, updated, deleted, other } = changed;
+    let parts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted"), (other, "in one of these ways")];
+    let parts = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, how)| format!("{rows} {how}"));
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

@@ -19,6 +19,8 @@ use crate::sql::without_passwords;
 const HELP: &str = "\
 A statement ends with ; and can have several lines.
   \\d      lists the tables
+  \\attach pg postgres://me@host/db
+          registers every table of a database as pg.schema.table
   \\?      this help
   \\q      leaves, as Ctrl-D does
 Ctrl-C stops a running statement, or drops the line. landfall sql --help has examples.";

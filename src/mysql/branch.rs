@@ -11,7 +11,7 @@ use super::present::Present;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::sql::{BulkBranch, Question, RowEncoder, Targets};
-use crate::xa::{WriteSpec, Xid};
+use crate::xa::{Change, WriteSpec, Xid};
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 
@@ -23,9 +23,14 @@ pub(super) struct TextRows {
     present: Option<(Present, Targets<Encoder>)>,
 }
 
-pub(super) async fn start(database: MySql, xid: &Xid, spec: WriteSpec) -> Result<MySqlBranch> {
+pub(super) async fn start(
+    database: MySql,
+    xid: &Xid,
+    spec: WriteSpec,
+    change: Option<&Arc<Change>>,
+) -> Result<MySqlBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
+    let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
     let encoder = TextRows { targets, frame: writer.frame(), present };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
 }

@@ -11,7 +11,7 @@ use super::fields::Style;
 use super::types::{Kind, ServerType, declare, kind, rounds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Nanoseconds;
-use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName, quote};
+use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, TableName, quote};
 
 /// What a write has to know of a table beside its columns.
 #[derive(Debug, Clone)]
@@ -52,6 +52,13 @@ const KEYS: &str = "
     SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
+/// Every database with its tables; NULL in one that has none.
+const TABLES: &str = "
+    SELECT s.SCHEMA_NAME, t.TABLE_NAME
+    FROM information_schema.SCHEMATA s LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = s.SCHEMA_NAME
+    WHERE s.SCHEMA_NAME NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')
+    ORDER BY s.SCHEMA_NAME, t.TABLE_NAME";
+
 /// MariaDB's `json` is a text with such a constraint.
 const JSON_CHECKS: &str = "
     SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
@@ -62,6 +69,20 @@ const JSON_CHECKS: &str = "
 /// `Internal` for a column of another database.
 pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
     column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
+}
+
+/// A column of numbers that is not of a table.
+pub(super) fn number_column() -> Column {
+    let server = ServerType { kind: kind("bigint"), is_converted: false };
+    Column {
+        name: "number".into(),
+        sql_type: "bigint".into(),
+        data_type: server.arrow_type(),
+        nullable: true,
+        filled: Filled::Null,
+        comparison: Comparison::Exact,
+        detail: Detail::new(server),
+    }
 }
 
 /// What a table was described with.
@@ -166,6 +187,19 @@ impl MySql {
         let own = self.options().database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
+    }
+
+    /// The databases that the user can see, and what is in them.
+    pub(super) async fn list(&self) -> Result<Vec<Listed>> {
+        let mut connection = self.connect().await?;
+        let rows = self.rows(&mut connection, TABLES, Vec::new()).await?;
+        connection.give_back();
+        let listed = rows.iter().map(|row| {
+            let (schema, table) = (text(row, 0)?, text(row, 1)?);
+            let name = TableName { schema: Some(schema.clone()), table: table.clone() }.to_string();
+            Ok(Listed { schema, table: Some(table).filter(|table| !table.is_empty()), name })
+        });
+        listed.collect()
     }
 
     pub(super) async fn create(&self, table: &NewTable) -> Result<()> {

@@ -34,6 +34,7 @@
 
 mod branch;
 mod catalog;
+mod change;
 mod connector;
 mod decode;
 mod encode;
@@ -190,6 +191,8 @@ impl Options {
             .ssl_opts(tls.filter(|_| socket.is_none()))
             .socket(socket.clone())
             .prefer_socket(false)
+            // A row that an UPDATE finds counts, also where it has its values already.
+            .client_found_rows(true)
             // A server that is gone without a word is noticed.
             .tcp_keepalive(Some(Duration::from_secs(30)))
             // What the server takes is asked by ourselves.

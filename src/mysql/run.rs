@@ -1,9 +1,9 @@
 //! A statement, run once for each list of parameters.
 
+use mysql_async::Params;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Value};
 
-use super::MySql;
+use super::{MySql, scan};
 use crate::error::Result;
 use crate::sql::Parameter;
 
@@ -13,21 +13,11 @@ pub(super) async fn run(database: &MySql, statement: String, parameters: Vec<Vec
     let conn = &mut connection.conn;
     let prepared = conn.prep(statement).await.map_err(|error| database.error(error))?;
     for values in parameters {
-        conn.exec_drop(&prepared, bound(&values)).await.map_err(|error| database.error(error))?;
+        let values = if values.is_empty() { Params::Empty } else { Params::Positional(scan::parameters(&values)) };
+        conn.exec_drop(&prepared, values).await.map_err(|error| database.error(error))?;
     }
     conn.close(prepared).await.map_err(|error| database.error(error))?;
     database.execute(&mut connection, "COMMIT").await?;
     connection.give_back();
     Ok(())
-}
-
-/// Values as the client sends them.
-pub(super) fn bound(values: &[Parameter]) -> Params {
-    let values = values.iter().map(|value| match value {
-        Parameter::Integer(value) => Value::Int(*value),
-        Parameter::Real(value) => Value::Double(*value),
-        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
-    });
-    let values: Vec<_> = values.collect();
-    if values.is_empty() { Params::Empty } else { Params::Positional(values) }
 }

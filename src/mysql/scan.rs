@@ -2,16 +2,15 @@
 
 use arrow::array::ArrayRef;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Row, Value};
+use mysql_async::{Params, Row, Value};
 
 use super::MySql;
 use super::catalog::server_type;
 use super::decode::decode;
-use super::run::bound;
 use super::statements::select;
 use crate::error::Result;
 use crate::pool::Connect;
-use crate::sql::{BatchStream, Batches, Dialect, Query, read_ahead};
+use crate::sql::{BatchStream, Batches, Dialect, Parameter, Query, read_ahead};
 
 /// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -21,11 +20,22 @@ pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
     read_ahead(table, async move |batches| read(&database, &query, &batches).await)
 }
 
+/// Values as the driver has them.
+pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
+    let value = |parameter: &Parameter| match parameter {
+        Parameter::Integer(value) => Value::Int(*value),
+        Parameter::Real(value) => Value::Double(*value),
+        Parameter::Text(value) => Value::Bytes(value.clone().into_bytes()),
+    };
+    values.iter().map(value).collect()
+}
+
 async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let select = select(&query.table, &query.projection, &query.suffix(Dialect::MySql))?;
-    let parameters = bound(&query.parameters);
+    let parameters = parameters(&query.parameters);
+    let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let mut connection = database.connect().await?;
     let id = connection.conn.id();
     let mut result = connection.conn.exec_iter(select, parameters).await.map_err(|error| database.error(error))?;

@@ -13,6 +13,7 @@ use log::warn;
 use mysql_async::prelude::Queryable;
 
 use super::catalog::server_type;
+use super::change::{self, Plan};
 use super::encode::Encoder;
 use super::error::row_in;
 use super::fields::Frame;
@@ -23,8 +24,10 @@ use super::{Connection, MySql, Prepared, catalog};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
-use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
-use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint};
+use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, Table, TableName, Targets, lost_commit};
+use crate::xa::{
+    Change, DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint,
+};
 
 /// The server's side of a connection, as another one knows it.
 #[derive(Debug, Clone)]
@@ -64,9 +67,21 @@ pub(super) struct Writer {
     columns: Arc<[ServerType]>,
     /// Whether a row that conflicts by another key than the one that was asked for is refused.
     has_guard: bool,
+    /// What is done when all rows are staged.
+    change: Option<Plan>,
     /// Its name as a branch; none commits in one phase.
     name: Option<String>,
     rows: u64,
+}
+
+impl MySql {
+    /// Describes a table that is to be written.
+    async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
+        let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {name} is not there any more")))?;
+        catalog::relation(&table)?.check_writable()?;
+        Ok(table)
+    }
 }
 
 /// A buffer that is on its way to the server, and then used again.
@@ -97,6 +112,7 @@ impl Writer {
         database: MySql,
         xid: &Xid,
         spec: WriteSpec,
+        change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<(Present, Targets<Encoder>)>)> {
         let mut connection = database.connect().await?;
         connection.serve(xid);
@@ -104,6 +120,10 @@ impl Writer {
             Protocol::OnePhase => None,
             Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
         };
+        if let Some(change) = change {
+            let table = database.describe_writable(&mut connection, &spec.table).await?;
+            change::before(&database, &mut connection, &table, change).await?;
+        }
         let begin = match &name {
             None => "START TRANSACTION READ WRITE".to_owned(),
             Some(name) => format!("XA START {name}"),
@@ -112,12 +132,18 @@ impl Writer {
             .execute(&mut connection, &begin)
             .await
             .map_err(|error| error.with_context("beginning a transaction"))?;
-        let table = database.describe_on(&mut connection, &TableName::try_parse(&spec.table)?).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
-        catalog::relation(&table)?.check_writable()?;
+        let table = database.describe_writable(&mut connection, &spec.table).await?;
+        let (change, table, spec, names) = match change {
+            Some(change) => {
+                let (plan, stage, stage_spec) = Plan::of(&table, &spec, change)?;
+                plan.lock(&database, &mut connection).await?;
+                (Some(plan), stage, stage_spec, sql::shown_names(change).collect())
+            }
+            None => (None, table, spec, Vec::new()),
+        };
         let (way, frame) = way(&table, &spec)?;
         let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, catalog::relation(&table)?);
-        let targets = database.targets(&table, &spec, style(connection.server, &spec))?;
+        let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.into_iter());
         let present = match Present::of(&table, &spec)? {
             Some(present) => Some((present, database.key_targets(&table, &spec)?)),
             None => None,
@@ -137,7 +163,11 @@ impl Writer {
             let deleted = database.execute(&mut connection, &delete).await;
             deleted.map_err(|error| error.with_context("deleting the old rows"))?;
         }
-        Ok((Self { database, connection, spec, way, frame, columns, has_guard, name, rows: 0 }, targets, present))
+        Ok((
+            Self { database, connection, spec, way, frame, columns, has_guard, change, name, rows: 0 },
+            targets,
+            present,
+        ))
     }
 
     pub(super) fn frame(&self) -> Arc<Frame> {
@@ -333,12 +363,25 @@ impl RowSender for Writer {
         present::read(&self.database, &mut self.connection, self.columns.clone(), statements, schema).await
     }
 
+    fn changes(&self) -> bool {
+        self.change.is_some()
+    }
+
+    async fn apply(&mut self) -> Result<()> {
+        let Some(change) = &self.change else { return Ok(()) };
+        let applied = change.apply(&self.database, &mut self.connection).await;
+        if applied.is_err() {
+            self.undo().await;
+        }
+        applied
+    }
+
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         let Some(name) = self.name.clone() else {
             return Err(Error::internal("a branch that commits in one phase was to prepare"));
         };
         // What was found equal stays locked until the commit, where that was asked for.
-        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock {
+        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }

@@ -15,7 +15,7 @@ use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
 use crate::xa::{
-    Capability, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, Told,
+    Capability, Change, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, Told,
     TransactionManager, Undertaking, WriteSpec,
 };
 
@@ -37,6 +37,8 @@ pub struct Target {
     pub capability: Capability,
     /// What is written.
     pub spec: WriteSpec,
+    /// What is done to rows that are there, in place of inserting those of the stream.
+    pub change: Option<Arc<Change>>,
     /// How rows are dealt out to its writers.
     pub dispatch: Dispatch,
     /// How many these are.
@@ -292,6 +294,7 @@ mod tests {
             resource: Arc::new(memory.clone()),
             capability: Capability::TwoPhase { branches: 9 },
             spec,
+            change: None,
             dispatch: Dispatch::RoundRobin,
             writers,
         };

@@ -78,7 +78,10 @@ async fn branches(write: &Write, transaction: &Transaction, is_many: bool) -> Re
             _ => Protocol::OnePhase,
         };
         let (xid, spec) = (transaction.xid(bqual), WriteSpec { protocol, ..target.spec.clone() });
-        let branch = target.resource.start(&xid, &spec).await?;
+        let branch = match &target.change {
+            Some(change) => target.resource.start_change(&xid, &spec, change).await?,
+            None => target.resource.start(&xid, &spec).await?,
+        };
         Ok((number, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }))
     });
     let announce = async { if has_several { transaction.announce().await } else { Ok(()) } };

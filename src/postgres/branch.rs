@@ -1,5 +1,7 @@
 //! A branch: batches to the rows of a COPY.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 
 use super::Postgres;
@@ -9,7 +11,7 @@ use super::present::Present;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::sql::{BulkBranch, EncodedRows, Question, RowEncoder, Targets};
-use crate::xa::{WriteSpec, Xid};
+use crate::xa::{Change, WriteSpec, Xid};
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
 
@@ -21,9 +23,14 @@ pub(super) struct CopyRows {
     rows: u64,
 }
 
-pub(super) async fn start(database: Postgres, xid: &Xid, spec: WriteSpec) -> Result<PostgresBranch> {
+pub(super) async fn start(
+    database: Postgres,
+    xid: &Xid,
+    spec: WriteSpec,
+    change: Option<&Arc<Change>>,
+) -> Result<PostgresBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, present) = Writer::begin(database, xid, spec).await?;
+    let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
     let encoder = CopyRows { targets, present, numbers_rows: writer.numbers_rows(), rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
 }

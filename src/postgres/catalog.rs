@@ -11,12 +11,14 @@ use super::types::{Collation, Kind, ServerType, declare, kind};
 use super::{MAX_IDENTIFIER, Postgres};
 use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, TableName, quote};
+use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, TableName, quote};
 
 /// What a write has to know of a table beside its columns.
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub(super) name: TableName,
+    /// It is a table, partitioned or not.
+    pub(super) is_table: bool,
     /// It is a table that is not partitioned; others can inherit from it.
     pub(super) has_own_rows: bool,
     /// COPY writes it.
@@ -71,6 +73,13 @@ const COLUMNS: &str = "
         LEFT JOIN pg_namespace m ON m.oid = l.collnamespace AND l.collname <> 'default'
         JOIN pg_database d ON d.datname = current_database()
     WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// Every schema with its tables; NULL in one that has none.
+const TABLES: &str = "
+    SELECT n.nspname::text, c.relname::text
+    FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
+    ORDER BY n.nspname, c.relname";
 
 /// The types of a table's columns, and the types that these are made of.
 const TYPES: &str = "
@@ -145,6 +154,37 @@ pub(super) fn staging(column: &Column) -> Result<&Staging> {
     described(column).map(|described| &described.staging)
 }
 
+/// A column of numbers that is not of a table.
+pub(super) fn number_column() -> Column {
+    const INT8: u32 = 20;
+    let server = ServerType { oid: INT8, kind: Kind::Int8 };
+    let staging = Staging { collate: String::new(), cast: "bigint".into() };
+    Column {
+        name: "number".into(),
+        sql_type: "bigint".into(),
+        data_type: server.arrow_type(),
+        nullable: true,
+        filled: Filled::Null,
+        comparison: Comparison::Exact,
+        detail: Detail::new(Described { server, staging }),
+    }
+}
+
+impl Relation {
+    /// That of a table that a branch has made to stage rows in.
+    pub(super) fn of_stage(name: TableName) -> Self {
+        Self {
+            name,
+            is_table: true,
+            has_own_rows: true,
+            takes_copy: true,
+            can_be_truncated: false,
+            one_writer: None,
+            watched: None,
+        }
+    }
+}
+
 fn described(column: &Column) -> Result<&Described> {
     column
         .detail
@@ -196,6 +236,7 @@ pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) ->
     }
     let relation = Relation {
         name: name.clone(),
+        is_table: matches!(relkind.as_str(), "r" | "p") && !has_rules,
         has_own_rows: relkind == "r",
         takes_copy: !is_view && !has_row_security && !has_rules,
         can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
@@ -290,6 +331,20 @@ impl Postgres {
         self.ask_max_prepared(&mut connection).await?;
         connection.give_back();
         Ok(described)
+    }
+
+    /// The schemas that the user may use, and what is in them.
+    pub(super) async fn list(&self) -> Result<Vec<Listed>> {
+        let mut connection = self.connect().await?;
+        let rows = sqlx::query(TABLES).fetch_all(&mut *connection).await.map_err(|error| self.error(error))?;
+        let listed = rows.iter().map(|row| {
+            let (schema, table): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+            let name = TableName { schema: Some(schema.clone()), table: table.clone().unwrap_or_default() };
+            Ok(Listed { schema, table, name: name.to_string() })
+        });
+        let listed = listed.collect::<sqlx::Result<_>>().map_err(|error| self.error(error))?;
+        connection.give_back();
+        Ok(listed)
     }
 
     pub(super) async fn create(&self, table: &NewTable) -> Result<()> {

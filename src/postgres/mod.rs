@@ -31,6 +31,7 @@ mod branch;
 mod bytes;
 mod catalog;
 mod cells;
+mod change;
 mod connector;
 mod copy;
 mod decode;

@@ -12,9 +12,9 @@ use super::present::Present;
 use super::run::run;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, NewTable, Parameter, Query, Table};
+use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table};
 use crate::xa::{
-    Branch, Capability, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
+    Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
 };
 
@@ -34,7 +34,11 @@ impl ResourceManager for Postgres {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(branch::start(self.clone(), xid, spec.clone()).await?))
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), Some(change)).await?))
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
@@ -116,6 +120,10 @@ impl Database for Postgres {
         self.describe(name).await
     }
 
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        self.list().await
+    }
+
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         self.create(table).await
     }
@@ -128,6 +136,10 @@ impl Database for Postgres {
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         let targets = self.targets(table, spec)?;
         Present::of(table, spec, &targets).map(drop)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        Postgres::check_change(self, table, spec, change)
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {

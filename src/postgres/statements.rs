@@ -9,15 +9,15 @@ use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
 
 /// The table that rows go through where COPY cannot write them to their own.
 #[derive(Debug)]
-struct Stage {
-    name: String,
-    create: &'static str,
-    on_commit: &'static str,
-    drop: Option<String>,
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) create: &'static str,
+    pub(super) on_commit: &'static str,
+    pub(super) drop: Option<String>,
 }
 
 impl Stage {
-    fn of(xid: &Xid, protocol: Protocol) -> Self {
+    pub(super) fn of(xid: &Xid, protocol: Protocol) -> Self {
         match protocol {
             Protocol::OnePhase => Self {
                 name: "pg_temp.landfall_stage".into(),
@@ -51,13 +51,18 @@ impl Way {
     pub(super) fn of(xid: &Xid, table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
         let relation = relation(table)?;
         let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
-        let quoted = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         let as_texts: Vec<bool> = targets.encoders().map(|encoder| encoder.form() == Form::Text).collect();
         if relation.takes_copy && spec.on_conflict == OnConflict::Error && !as_texts.contains(&true) {
-            let copy = format!("COPY {} ({quoted}) FROM STDIN (FORMAT BINARY)", relation.name.quoted());
-            return Ok(Self::Direct { copy });
+            return Self::direct(table, spec);
         }
         Self::staged(Stage::of(xid, spec.protocol), table, relation, spec, &names, &as_texts)
+    }
+
+    /// Straight into a table that takes what is sent.
+    pub(super) fn direct(table: &Table, spec: &WriteSpec) -> Result<Self> {
+        let names = spec.columns.fields().iter().map(|field| quote(field.name())).collect::<Vec<_>>().join(", ");
+        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT BINARY)", relation(table)?.name.quoted());
+        Ok(Self::Direct { copy })
     }
 
     fn staged(

@@ -1,5 +1,6 @@
 //! One connection's open transaction: sends encoded rows.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use log::warn;
 
 use super::cells::{HEADER, TRAILER};
+use super::change::Plan;
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::present::{self, Present};
@@ -17,7 +19,7 @@ use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
 use crate::sql::{self, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
-use crate::xa::{DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
+use crate::xa::{Change, DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
 
 /// The server's side of a connection, as another one knows it.
 #[derive(Debug, Clone)]
@@ -53,6 +55,7 @@ pub(super) struct Writer {
     connection: Connection,
     spec: WriteSpec,
     way: Way,
+    change: Option<Plan>,
     pid: i32,
     rows: u64,
     stored: u64,
@@ -64,14 +67,28 @@ impl Writer {
         database: Postgres,
         xid: &Xid,
         spec: WriteSpec,
+        change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
         let mut connection = database.begin(BEGIN).await?;
         connection.serve(xid);
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
-        let targets = database.targets(&table, &spec)?;
-        let way = Way::of(xid, &table, &spec, &targets)?;
+        let version = connection.server_version_num().unwrap_or_default();
+        let (change, table, spec, targets) = match change {
+            Some(change) => {
+                let (plan, stage, spec, targets) = Plan::of(&database, version, xid, &table, &spec, change)?;
+                (Some(plan), stage, spec, targets)
+            }
+            None => {
+                let targets = database.targets(&table, &spec)?;
+                (None, table, spec, targets)
+            }
+        };
+        let way = match &change {
+            Some(_) => Way::direct(&table, &spec)?,
+            None => Way::of(xid, &table, &spec, &targets)?,
+        };
         let present = Present::of(&table, &spec, &targets)?;
 
         let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();
@@ -89,9 +106,12 @@ impl Writer {
             let created = database.execute(&mut connection, create.clone()).await;
             created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
         }
+        for first in change.iter().flat_map(|change| &change.first) {
+            database.execute(&mut connection, first.clone()).await?;
+        }
         let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
         let pid = pid.map_err(|error| database.error(error))?;
-        Ok((Self { database, connection, spec, way, pid, rows: 0, stored: 0 }, targets, present))
+        Ok((Self { database, connection, spec, way, change, pid, rows: 0, stored: 0 }, targets, present))
     }
 
     /// Whether rows carry their number as a last column.
@@ -196,13 +216,32 @@ impl RowSender for Writer {
         present::read(&self.database, &mut self.connection, statements, schema).await
     }
 
+    fn changes(&self) -> bool {
+        self.change.is_some()
+    }
+
+    async fn apply(&mut self) -> Result<()> {
+        let Some(change) = &self.change else { return Ok(()) };
+        let applied = change.apply(&self.database, &mut self.connection).await;
+        if applied.is_err() {
+            // A connection that was lost has rolled back by itself.
+            let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
+        }
+        applied
+    }
+
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         // What was found equal stays locked until the commit, where that was asked for.
-        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock {
+        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }
-        if let Way::Staged { drop: Some(drop), .. } = &self.way {
+        let drop = match (&self.way, &self.change) {
+            (Way::Staged { drop, .. }, _) => drop,
+            (Way::Direct { .. }, Some(change)) => &change.drop,
+            (Way::Direct { .. }, None) => &None,
+        };
+        if let Some(drop) = drop {
             self.database.execute(&mut self.connection, drop.clone()).await?;
         }
         failpoint("postgres.prepare.before");

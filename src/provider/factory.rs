@@ -14,13 +14,14 @@ use datafusion::prelude::SessionContext;
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
+use crate::provider::dml::TakeOver;
 use crate::provider::fanout::FanoutFactory;
 use crate::provider::{LandfallTable, checkpoints};
 use crate::sql::{Database, NewTable, without_passwords};
 use crate::xa::TransactionManager;
 
-/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`, and the table function
-/// `landfall_checkpoints('t')`: how far the jobs that write a table have come.
+/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`, DELETE, UPDATE and MERGE INTO
+/// such a table, and the table function `landfall_checkpoints('t')`: how far the jobs that write a table have come.
 ///
 /// The columns can be left out; they are then taken from the table in the database. Given, the table is created
 /// where it is not there, and must have these columns where it is.
@@ -29,6 +30,9 @@ pub fn register(context: &SessionContext) {
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
+    if !state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME) {
+        state.add_analyzer_rule(Arc::new(TakeOver));
+    }
     state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.

@@ -3,20 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
-use datafusion::common::{Result as DfResult, TableReference};
+use datafusion::common::{DFSchemaRef, Result as DfResult, TableReference};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
 use crate::pipeline::Write;
 use crate::provider::LandfallTable;
 use crate::provider::agreement::{Wishes, decides};
+use crate::provider::dml::truncation;
 use crate::provider::sink::LandfallSink;
 use crate::sql::without_passwords;
 use crate::xa::DecisionLog;
@@ -106,6 +108,18 @@ impl FanoutTable {
         Ok((names.join(", "), log))
     }
 
+    /// The error of a statement that would have to read it.
+    fn is_only_written(&self, verb: &str) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
+        let text = format!(
+            "{verb} {}: a FANOUT table is only written, and cannot find rows: run the statement on each of {}, or use \
+             INSERT INTO with their option 'on_conflict' = 'update'",
+            self.name,
+            members.join(", ")
+        );
+        Err(Error::new(ErrorKind::Unsupported, text).into())
+    }
+
     async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<Write> {
         let mut targets = Vec::new();
         let mut names = Vec::new();
@@ -160,6 +174,40 @@ impl TableProvider for FanoutTable {
         let input = first.written(input)?;
         let plan = self.write(&input, op).await.and_then(|write| LandfallSink::plan(input, write));
         plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
+    }
+
+    async fn delete_from(&self, _: &dyn Session, _: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.is_only_written("DELETE FROM")
+    }
+
+    async fn update(&self, _: &dyn Session, _: Vec<(String, Expr)>, _: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.is_only_written("UPDATE")
+    }
+
+    async fn merge_into(
+        &self,
+        _: &dyn Session,
+        _: Arc<dyn ExecutionPlan>,
+        _: DFSchemaRef,
+        _: Expr,
+        _: Vec<MergeIntoClause>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.is_only_written("MERGE INTO")
+    }
+
+    /// Empties all members, or none.
+    async fn truncate(&self, _: &dyn Session) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let plan = async {
+            let (mut targets, mut names) = (Vec::new(), Vec::new());
+            for table in self.tables() {
+                let target = table.change_target(truncation(), Arc::new(Schema::empty())).await?;
+                names.push(format!("{} in {}", target.spec.table, target.resource.location()));
+                targets.push(target);
+            }
+            let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+            LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), targets)?)
+        };
+        plan.await.map_err(|error| error.with_context(format!("TRUNCATE TABLE {}", self.name)).into())
     }
 }
 

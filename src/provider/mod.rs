@@ -1,10 +1,13 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
 mod agreement;
+mod catalog;
 mod checkpoints;
 mod defaults;
+mod dml;
 mod factory;
 mod fanout;
+mod merge;
 mod pieces;
 mod pushdown;
 mod readers;
@@ -21,6 +24,7 @@ use crate::error::Error;
 
 #[cfg(feature = "cli")]
 pub(crate) use agreement::decision_log;
+pub use catalog::{LandfallCatalog, register_catalog};
 #[cfg(feature = "cli")]
 pub(crate) use factory::database;
 pub use factory::register;

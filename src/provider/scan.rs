@@ -17,7 +17,8 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use crate::sql::{Comparison, Database, OrderKey, Query};
+use crate::sql::{Comparison, Database, OrderKey, Query, Table};
+use crate::xa::Condition;
 
 /// A leaf that streams a query's rows out of a database, in one partition.
 #[derive(Debug)]
@@ -50,6 +51,21 @@ impl ScanExec {
         let is_exact = self.query.table.columns[column].comparison == Comparison::Exact;
         let SortOptions { descending, nulls_first } = key.options;
         is_exact.then_some(OrderKey { column, descending, nulls_first })
+    }
+
+    /// Whether it reads this table.
+    pub(super) fn is_of(&self, table: &Arc<Table>) -> bool {
+        Arc::ptr_eq(&self.query.table, table)
+    }
+
+    /// Whether it may leave rows out that its condition has.
+    pub(super) fn is_limited(&self) -> bool {
+        self.query.limit.is_some()
+    }
+
+    /// The rows that it reads.
+    pub(super) fn condition(&self) -> Condition {
+        Condition { text: self.query.condition.clone(), parameters: self.query.parameters.clone() }
     }
 
     /// Where it reads.

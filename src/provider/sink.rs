@@ -23,7 +23,7 @@ use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
 use crate::provider::pieces::Pieces;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::table::reads;
-use crate::xa::{Compared, Existing, OnConflict, Protocol, TransactionManager, WriteStats};
+use crate::xa::{Changed, Compared, Existing, OnConflict, Protocol, TransactionManager, WriteStats};
 
 /// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
 /// checkpoints epoch after epoch.
@@ -87,6 +87,34 @@ impl LandfallSink {
         Ok(Arc::new(DataSinkExec::new(Arc::new(input), Arc::new(sink), order)))
     }
 
+    /// A plan that changes rows, as what another plan brings says: one transaction, whatever checkpoints the table has.
+    ///
+    /// # Errors
+    /// `Config` where the input never ends.
+    pub(super) fn plan_change(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
+        if input.boundedness().is_unbounded() {
+            return Err(Error::config("its source never ends, and all of it is one transaction: use INSERT INTO"));
+        }
+        write.checkpoints = Checkpoints::default();
+        let sink = Self::new(write);
+        let reading = Reading { at_once: false, resumes: false };
+        let input = ReplayExec::new(input, reading, sink.input.clone());
+        let order = input.order().cloned().map(LexRequirement::from);
+        Ok(Arc::new(DataSinkExec::new(Arc::new(input), Arc::new(sink), order)))
+    }
+
+    /// What became of rows; `None` of an INSERT.
+    pub fn changed(&self) -> Option<Changed> {
+        let changes = self.write.targets.iter().filter_map(|target| target.change.as_ref());
+        let sum = |sum: Changed, of: Changed| Changed {
+            inserted: sum.inserted + of.inserted,
+            updated: sum.updated + of.updated,
+            deleted: sum.deleted + of.deleted,
+            other: sum.other + of.other,
+        };
+        changes.map(|change| change.done.get()).reduce(sum)
+    }
+
     /// Whether it commits at checkpoints.
     pub fn has_checkpoints(&self) -> bool {
         self.write.checkpoints.any()
@@ -121,11 +149,14 @@ impl LandfallSink {
 impl DisplayAs for LandfallSink {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LandfallSink(")?;
-        for (index, Target { resource, spec, writers, .. }) in self.write.targets.iter().enumerate() {
+        for (index, Target { resource, spec, change, writers, .. }) in self.write.targets.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
             }
             write!(f, "{}, table={}", resource.location(), spec.table)?;
+            if let Some(change) = change {
+                write!(f, ", {change}")?;
+            }
             if spec.existing != Existing::Keep {
                 f.write_str(", overwrite")?;
             }
@@ -201,13 +232,15 @@ impl DataSink for LandfallSink {
             time.add_duration(value);
             MetricValue::Time { name: Cow::Borrowed(name), time }
         };
-        let compared = self.compared();
+        let (compared, changed) = (self.compared(), self.changed());
         let mut metrics = MetricsSet::new();
+        let deleted = changed.map(|changed| count("deleted", changed.deleted));
+        let changed = changed.unwrap_or_default();
         for value in [
             count("rows", sum(WriteStats::rows)),
             count("bytes", sum(WriteStats::bytes)),
-            count("inserted", compared.inserted),
-            count("updated", compared.updated),
+            count("inserted", compared.inserted + changed.inserted),
+            count("updated", compared.updated + changed.updated),
             count("unchanged", compared.unchanged),
             count("superseded", compared.superseded),
             count("resumed", self.write.counts.resumed()),
@@ -218,7 +251,10 @@ impl DataSink for LandfallSink {
             time("encode_time", total(WriteStats::encode_time)),
             time("send_time", total(WriteStats::send_time)),
             time("commit_time", total(WriteStats::commit_time)),
-        ] {
+        ]
+        .into_iter()
+        .chain(deleted)
+        {
             metrics.push(Arc::new(Metric::new(value, None)));
         }
         Some(metrics)
@@ -240,16 +276,24 @@ impl DataSink for LandfallSink {
             });
         }
         let landed = run(&manager, &self.write, &input, &interrupt).await;
-        let doing = |error: Error| error.with_context(format!("writing table {}", self.tables()));
+        let verb = self.write.targets.iter().find_map(|target| target.change.as_ref()).map(|change| change.verb);
+        let doing = |error: Error| match verb {
+            Some(verb) => error.with_context(format!("{verb} {}", self.tables())),
+            None => error.with_context(format!("writing table {}", self.tables())),
+        };
         match landed.map_err(doing)? {
-            Landed::Rows(rows) => Ok(rows),
+            Landed::Rows(rows) => Ok(self.changed().map_or(rows, |changed| changed.rows())),
             Landed::Before(record) => {
-                warn!(
-                    "job '{}' is finished: its {} rows are in table {} already, nothing was written",
-                    record.job,
-                    record.total(),
-                    self.tables()
-                );
+                let (job, tables) = (&record.job, self.tables());
+                match verb {
+                    Some(verb) => warn!("job '{job}' is finished: its {verb} {tables} is done, nothing was written"),
+                    None => {
+                        let rows = record.total();
+                        warn!(
+                            "job '{job}' is finished: its {rows} rows are in table {tables} already, nothing was written"
+                        );
+                    }
+                }
                 Ok(0)
             }
         }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints, Result as DfResult};
-use datafusion::logical_expr::dml::InsertOp;
+use datafusion::common::{Constraint, Constraints, DFSchemaRef, Result as DfResult};
+use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -20,12 +20,13 @@ use crate::options::{Commit, SinkOptions};
 use crate::pipeline::{Target, WriterCount};
 use crate::provider::agreement::{PREPARES, Wishes};
 use crate::provider::defaults::{server_default, without_server_defaults};
+use crate::provider::dml::{is_taken_over, truncation};
 use crate::provider::factory::database;
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, DecisionLog, Existing, OnConflict, Protocol, WriteSpec, WriteStats};
+use crate::xa::{Capability, Change, DecisionLog, Existing, OnConflict, Protocol, Upsert, WriteSpec, WriteStats};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -104,7 +105,12 @@ impl LandfallTable {
         Self::new(database, there, schema, options)
     }
 
-    fn new(database: Arc<dyn Database>, mut table: Table, schema: SchemaRef, options: SinkOptions) -> Result<Self> {
+    pub(super) fn new(
+        database: Arc<dyn Database>,
+        mut table: Table,
+        schema: SchemaRef,
+        options: SinkOptions,
+    ) -> Result<Self> {
         // A key that does not exist is told now, not at the first write.
         table.conflict_key(&options.conflict_key, options.on_conflict)?;
         for (column, field) in table.columns.iter_mut().zip(schema.fields()) {
@@ -225,7 +231,68 @@ impl LandfallTable {
             None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
             None => WriterCount::UpTo(writers.min(most)),
         };
-        Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, dispatch, writers })
+        Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, change: None, dispatch, writers })
+    }
+
+    /// This table as what a change is made to, of columns that the change knows.
+    pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
+        let spec = WriteSpec {
+            table: self.table.name.clone(),
+            columns,
+            existing: Existing::Keep,
+            on_conflict: OnConflict::Error,
+            key: Vec::new(),
+            upsert: Upsert::Blind,
+            diff_lock: false,
+            protocol: Protocol::OnePhase,
+            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
+        };
+        self.database.check_change(&self.table, &spec, &change)?;
+        Ok(Target {
+            resource: Arc::clone(&self.database) as _,
+            capability: self.database.capability().await?,
+            spec,
+            change: Some(Arc::new(change)),
+            dispatch: Dispatch::OneWriter("a statement changes rows at once"),
+            writers: WriterCount::Exactly(1),
+        })
+    }
+
+    /// The table, as it was described.
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Where its database is.
+    pub(super) fn location(&self) -> String {
+        self.database.location()
+    }
+
+    /// The same table once more.
+    fn another(&self) -> Self {
+        Self {
+            database: Arc::clone(&self.database),
+            table: Arc::clone(&self.table),
+            schema: Arc::clone(&self.schema),
+            constraints: self.constraints.clone(),
+            defaults: self.defaults.clone(),
+            options: self.options.clone(),
+            definition: self.definition.clone(),
+            noted: AtomicBool::new(false),
+        }
+    }
+
+    /// Refuses a statement whose conditions may be lost on the way.
+    fn check_session(&self, verb: &str, session: &dyn Session) -> DfResult<()> {
+        if is_taken_over(session) {
+            return Ok(());
+        }
+        let text = format!(
+            "{verb} {}: this session does not hand over all conditions of a statement: call \
+             datafusion_landfall::register(&context) before it is run",
+            self.table.name
+        );
+        Err(Error::new(ErrorKind::Unsupported, text).into())
     }
 
     /// Whether one writer does what several would not, unless the user asks for them: rows in the order of the query,
@@ -388,5 +455,40 @@ impl TableProvider for LandfallTable {
         let wishes = Wishes::try_new(&self.options).map_err(doing)?;
         let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
         LandfallSink::plan(input, write).map_err(|error| doing(error).into())
+    }
+
+    /// Statements of SQL do not come here, but by [`dml`](crate::provider::dml).
+    async fn delete_from(&self, session: &dyn Session, filters: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.check_session("DELETE FROM", session)?;
+        self.another().changed_where(session, None, filters).await
+    }
+
+    async fn update(
+        &self,
+        session: &dyn Session,
+        assignments: Vec<(String, Expr)>,
+        filters: Vec<Expr>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.check_session("UPDATE", session)?;
+        self.another().changed_where(session, Some(assignments), filters).await
+    }
+
+    async fn truncate(&self, _: &dyn Session) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let doing = |error: Error| error.with_context(format!("TRUNCATE TABLE {}", self.table.name));
+        let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        self.change(truncation(), nothing).await.map_err(|error| doing(error).into())
+    }
+
+    async fn merge_into(
+        &self,
+        session: &dyn Session,
+        _: Arc<dyn ExecutionPlan>,
+        _: DFSchemaRef,
+        _: Expr,
+        _: Vec<MergeIntoClause>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.check_session("MERGE INTO", session)?;
+        let text = format!("MERGE INTO {}: plan it as a statement, by SessionContext::sql", self.table.name);
+        Err(Error::new(ErrorKind::Unsupported, text).into())
     }
 }

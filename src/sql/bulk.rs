@@ -120,6 +120,12 @@ pub(crate) trait RowSender: Send + Sized + 'static {
     /// Reads the rows that statements bring; they become columns of that schema while the next ones are read.
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found>;
 
+    /// Whether something is to be done with the rows that were sent.
+    fn changes(&self) -> bool;
+
+    /// Does it. What was sent is undone after an error.
+    async fn apply(&mut self) -> Result<()>;
+
     /// Prepares the transaction under a name; its connection waits for the outcome.
     async fn prepare(self, xid: &Xid) -> Result<Vote>;
 
@@ -306,6 +312,16 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
     }
 
     async fn flush(&mut self) -> Result<()> {
+        self.finish().await?;
+        if !self.sender.as_ref().is_some_and(S::changes) || self.abandoned.load(Relaxed) {
+            return Ok(());
+        }
+        // In a task, as what sends: whoever stops waiting can cancel what the connection does.
+        let mut sender = self.take_sender().await?;
+        self.task = Some(tokio::spawn(async move {
+            sender.apply().await?;
+            Ok(sender)
+        }));
         self.finish().await
     }
 

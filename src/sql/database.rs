@@ -14,12 +14,12 @@ use tokio::sync::mpsc;
 
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
-use crate::sql::{Column, NewTable, Table, quote};
+use crate::sql::{Column, NewTable, Table, TableName, quote};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::{Comparison, Filled};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::xa::Existing;
-use crate::xa::{ResourceManager, WriteSpec};
+use crate::xa::{Change, Parameter, ResourceManager, WriteSpec};
 
 /// Batches on their way out of a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
@@ -95,15 +95,15 @@ impl Dispatch {
     }
 }
 
-/// A value in a query.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Parameter {
-    /// An integer.
-    Integer(i64),
-    /// A finite number.
-    Real(f64),
-    /// A text.
-    Text(String),
+/// A table in the list of a database, or a schema without any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its schema.
+    pub schema: String,
+    /// Its name there.
+    pub table: Option<String>,
+    /// What [`Database::table`] calls it.
+    pub name: String,
 }
 
 /// A column that rows are sorted by.
@@ -218,6 +218,14 @@ pub trait Database: ResourceManager {
     /// Describes a table; `None` where it is not there.
     async fn table(&self, name: &str) -> Result<Option<Table>>;
 
+    /// The schemas and tables that the user can see, but for the database's own.
+    async fn tables(&self) -> Result<Vec<Listed>>;
+
+    /// What [`Database::table`] calls a table of a schema.
+    fn spelled(&self, schema: &str, table: &str) -> String {
+        TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
+    }
+
     /// Creates a table.
     async fn create_table(&self, table: &NewTable) -> Result<()>;
 
@@ -232,6 +240,12 @@ pub trait Database: ResourceManager {
     /// # Errors
     /// `Schema`, naming the column and both types.
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()>;
+
+    /// Checks when the plan is made that a change can be made, and each column of `spec` be staged for it.
+    ///
+    /// # Errors
+    /// `Schema`, naming the column and both types; `Unsupported` for a table that cannot be written.
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()>;
 
     /// How rows of a write can be dealt out to several writers.
     fn dispatch(&self, _: &Table, _: &WriteSpec) -> Dispatch {

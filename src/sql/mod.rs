@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod bulk;
+mod change;
 mod database;
 mod diff;
 mod ident;
@@ -10,12 +11,16 @@ mod secrets;
 mod table;
 mod targets;
 
+pub use crate::xa::Parameter;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use bulk::{
     Buffer, BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
     lost_connection,
 };
-pub use database::{BatchStream, Database, Dialect, Dispatch, OrderKey, Parameter, Query};
+pub(crate) use change::{
+    Native, Stage, Step, Tally, Tells, check_change, script, shown_names, stage_columns, stage_spec, stage_table,
+};
+pub use database::{BatchStream, Database, Dialect, Dispatch, Listed, OrderKey, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use database::{Batches, read_ahead};
 pub(crate) use diff::{diff, in_range};

@@ -80,6 +80,14 @@ impl<E> Targets<E> {
         Ok(Self { columns: columns.collect::<Result<_>>()?, stats: Arc::clone(&spec.stats), rows: 0 })
     }
 
+    /// The same, where errors call the columns so.
+    pub(crate) fn named(mut self, names: impl Iterator<Item = String>) -> Self {
+        for (column, name) in self.columns.iter_mut().zip(names) {
+            column.name = name;
+        }
+        self
+    }
+
     /// Encodes the next rows of the stream, column by column, with `encode`.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::{Sqlite, blocking};
 use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
-use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, WriteSpec, Xid};
+use crate::xa::{Answer, Branch, Change, DecisionRecord, Outcome, Versions, Vote, WriteSpec, Xid};
 
 /// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -42,10 +42,15 @@ struct Slice {
 }
 
 impl SqliteBranch {
-    pub(super) async fn start(database: Sqlite, xid: &Xid, spec: WriteSpec) -> Result<Self> {
+    pub(super) async fn start(
+        database: Sqlite,
+        xid: &Xid,
+        spec: WriteSpec,
+        change: Option<Arc<Change>>,
+    ) -> Result<Self> {
         let (lease, memory) = (database.pool.acquire().await?, spec.stats.memory().clone());
         lease.serve(xid);
-        let (writer, targets) = blocking(move || Writer::begin(database, lease, spec)).await?;
+        let (writer, targets) = blocking(move || Writer::begin(database, lease, spec, change.as_ref())).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
         Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
     }
@@ -142,7 +147,14 @@ impl Branch for SqliteBranch {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        self.finish().await
+        self.finish().await?;
+        if self.writer.as_ref().is_some_and(Writer::changes) && !self.abandoned.load(Relaxed) {
+            let mut writer = self.take_writer().await?;
+            // An error has dropped the writer, and rolled back.
+            self.thread = Some(tokio::task::spawn_blocking(move || writer.apply().map(|()| writer)));
+            self.finish().await?;
+        }
+        Ok(())
     }
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {

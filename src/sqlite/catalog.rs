@@ -6,7 +6,7 @@ use super::encode::{Stored, store};
 use super::types::{Affinity, Form, arrow_type, declare};
 use super::{Missing, Sqlite};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Detail, Filled, NewTable, Table, quote};
+use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, quote};
 
 /// Reads the description of a table or view; `None` where there is none of that name.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
@@ -137,6 +137,23 @@ impl Sqlite {
             return Ok(None);
         }
         describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))
+    }
+
+    /// Its tables and views.
+    pub(super) fn list(&self) -> Result<Vec<Listed>> {
+        const SCHEMA: &str = "main";
+        let connection = self.open(Missing::Refuse)?;
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut tables = connection.prepare(
+                "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+                 ORDER BY name",
+            )?;
+            tables.query_map([], |row| row.get(0))?.collect()
+        };
+        let tables = read().map_err(|error| self.error(error))?;
+        let listed = |table: String| Listed { schema: SCHEMA.into(), table: Some(table.clone()), name: table };
+        let none = Listed { schema: SCHEMA.into(), table: None, name: String::new() };
+        Ok(tables.into_iter().map(listed).chain([none]).collect())
     }
 
     /// Creates a table, and the file where that is not there.

@@ -5,6 +5,7 @@
 
 mod branch;
 mod catalog;
+mod change;
 mod connector;
 mod decode;
 mod encode;

@@ -8,10 +8,12 @@ use super::branch::SqliteBranch;
 use super::encode::Encoder;
 use super::present::Present;
 use super::run::run;
-use super::{Sqlite, blocking, scan};
+use super::{Sqlite, blocking, change, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Database, Dialect, NewTable, Parameter, Query, Table, Targets};
-use crate::xa::{Branch, Capability, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid};
+use crate::sql::{BatchStream, Database, Dialect, Listed, NewTable, Parameter, Query, Table, Targets};
+use crate::xa::{
+    Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid,
+};
 
 #[async_trait]
 impl ResourceManager for Sqlite {
@@ -24,7 +26,11 @@ impl ResourceManager for Sqlite {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone()).await?))
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
     }
 
     // Nothing is ever prepared; a file that is not there is told.
@@ -63,6 +69,15 @@ impl Database for Sqlite {
         blocking(move || database.describe(&name)).await
     }
 
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        let database = self.clone();
+        blocking(move || database.list()).await
+    }
+
+    fn spelled(&self, _: &str, table: &str) -> String {
+        table.to_owned()
+    }
+
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         let (database, table) = (self.clone(), table.clone());
         blocking(move || database.create(&table)).await
@@ -75,6 +90,10 @@ impl Database for Sqlite {
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
         run(self, statement, parameters).await
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        change::check(table, spec, change)
     }
 
     fn query(&self, query: Query) -> Result<BatchStream> {

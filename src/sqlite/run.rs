@@ -1,8 +1,8 @@
 //! A statement, run once for each list of parameters.
 
 use rusqlite::params_from_iter;
-use rusqlite::types::Value;
 
+use super::scan::value;
 use super::{Missing, Sqlite, blocking};
 use crate::error::Result;
 use crate::sql::Parameter;
@@ -15,7 +15,7 @@ pub(super) async fn run(database: &Sqlite, statement: String, parameters: Vec<Ve
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let mut prepared = transaction.prepare(&statement)?;
             for values in &parameters {
-                prepared.execute(params_from_iter(values.iter().map(bound)))?;
+                prepared.execute(params_from_iter(values.iter().map(value)))?;
             }
             drop(prepared);
             transaction.commit()
@@ -23,13 +23,4 @@ pub(super) async fn run(database: &Sqlite, statement: String, parameters: Vec<Ve
         done.map_err(|error| database.error(error))
     })
     .await
-}
-
-/// A value as the client binds it.
-pub(super) fn bound(value: &Parameter) -> Value {
-    match value {
-        Parameter::Integer(value) => Value::Integer(*value),
-        Parameter::Real(value) => Value::Real(*value),
-        Parameter::Text(value) => Value::Text(value.clone()),
-    }
 }

@@ -2,13 +2,13 @@
 
 use arrow::array::RecordBatch;
 use futures::stream;
+use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
 use super::decode::Decoder;
-use super::run::bound;
 use super::{Missing, Sqlite};
 use crate::error::Result;
-use crate::sql::{BatchStream, Dialect, Query, quote};
+use crate::sql::{BatchStream, Dialect, Parameter, Query, quote};
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -26,6 +26,15 @@ pub(super) fn stream(database: Sqlite, query: Query) -> BatchStream {
     Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
 }
 
+/// A value as the driver has it.
+pub(super) fn value(parameter: &Parameter) -> Value {
+    match parameter {
+        Parameter::Integer(value) => Value::Integer(*value),
+        Parameter::Real(value) => Value::Real(*value),
+        Parameter::Text(value) => Value::Text(value.clone()),
+    }
+}
+
 fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
     let connection = database.open(Missing::Refuse)?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
@@ -38,7 +47,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     };
     let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(Dialect::Sqlite));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
-    let parameters = rusqlite::params_from_iter(query.parameters.iter().map(bound));
+    let parameters = rusqlite::params_from_iter(query.parameters.iter().map(value));
     let mut rows = statement.query(parameters).map_err(|error| database.error(error))?;
     let mut count = 0;
     loop {

@@ -1,18 +1,20 @@
 //! One connection's open transaction: inserts encoded rows. It blocks; see [`branch`](super::branch).
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use rusqlite::{ffi, limits::Limit};
 
+use super::change::Plan;
 use super::encode::{Encoder, Rows};
 use super::present::{Present, Wanted};
 use super::statement::Statement;
 use super::{Connection, Sqlite, catalog};
 use crate::error::{Error, Result};
-use crate::sql::{Targets, insert_into, quote};
-use crate::xa::{DecisionRecord, Existing, Outcome, WriteSpec, failpoint::failpoint};
+use crate::sql::{Targets, insert_into, quote, shown_names};
+use crate::xa::{Change, DecisionRecord, Existing, Outcome, WriteSpec, failpoint::failpoint};
 
 /// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -30,6 +32,7 @@ pub(super) struct Writer {
     statements: Vec<(usize, String)>,
     counting: Counting,
     present: Option<Present>,
+    change: Option<Plan>,
     rows: u64,
 }
 
@@ -50,7 +53,12 @@ impl Counting {
 
 impl Writer {
     /// Begins the transaction, and gives the encoders for the table as it is inside of it.
-    pub(super) fn begin(database: Sqlite, lease: Connection, spec: WriteSpec) -> Result<(Self, Targets<Encoder>)> {
+    pub(super) fn begin(
+        database: Sqlite,
+        lease: Connection,
+        spec: WriteSpec,
+        change: Option<&Arc<Change>>,
+    ) -> Result<(Self, Targets<Encoder>)> {
         let connection = &lease.connection;
         connection
             .execute_batch("BEGIN IMMEDIATE")
@@ -61,7 +69,14 @@ impl Writer {
 
         let table = catalog::describe(connection, &spec.table).map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
-        let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?;
+        let (change, table, spec, names) = match change {
+            Some(change) => {
+                let (plan, stage, spec) = Plan::of(&table, &spec, change)?;
+                (Some(plan), stage, spec, shown_names(change).collect())
+            }
+            None => (None, table, spec, Vec::new()),
+        };
+        let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?.named(names.into_iter());
         let has_triggers = catalog::has_triggers(connection, &table.name).map_err(|error| database.error(error))?;
         let present = Present::of(&table, &spec)?;
         let parameters =
@@ -77,13 +92,30 @@ impl Writer {
                 .execute_batch(&format!("DELETE FROM {}", quote(&table.name)))
                 .map_err(|error| database.error(error).with_context("deleting the old rows"))?;
         }
+        if let Some(first) = change.as_ref().and_then(|change| change.first.as_deref()) {
+            let made = connection.execute_batch(first).map_err(|error| database.error(error));
+            made.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
+        }
         let counting = Counting::of(has_triggers, &statements);
-        Ok((Self { database, lease, spec, statements, counting, present, rows: 0 }, encoder))
+        Ok((Self { database, lease, spec, statements, counting, present, change, rows: 0 }, encoder))
     }
 
     /// How the rows that are there are asked for, where they are compared.
     pub(super) fn present(&self) -> Option<&Present> {
         self.present.as_ref()
+    }
+
+    /// Whether something is to be done with the rows that were inserted.
+    pub(super) fn changes(&self) -> bool {
+        self.change.is_some()
+    }
+
+    /// Does it. After an error the transaction must be rolled back.
+    pub(super) fn apply(&mut self) -> Result<()> {
+        match &self.change {
+            Some(change) => change.apply(&self.database, &self.lease.connection),
+            None => Ok(()),
+        }
     }
 
     /// Reads rows that are there; `None` where none are compared.
@@ -137,6 +169,9 @@ impl Writer {
             }
             _ => (first, first + size as u64 - 1),
         };
+        if of_a_row && let Some(change) = self.change.as_ref().filter(|change| change.has_key()) {
+            return change.refused(error).in_rows(first, last, "");
+        }
         self.database.error(error).in_rows(first, last, "")
     }
 

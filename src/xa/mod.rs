@@ -48,6 +48,7 @@
 //! A global transaction is atomic in outcome, not in instant: between the first branch's commit and the last one's a
 //! reader may see some of it.
 
+mod change;
 pub mod conformance;
 mod decision;
 pub(crate) mod failpoint;
@@ -61,6 +62,9 @@ mod state;
 mod transaction;
 mod xid;
 
+pub use change::{
+    Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
+};
 pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Positions};
 pub use failpoint::POINTS;
 pub use manager::{Opened, TransactionManager, Undertaking};

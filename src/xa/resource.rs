@@ -11,9 +11,9 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
 use crate::buffer::Memory;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Phase, SinkMetrics};
-use crate::xa::{DecisionLog, DecisionRecord, JobNumber, Xid};
+use crate::xa::{Change, DecisionLog, DecisionRecord, JobNumber, Xid};
 
 /// What a resource manager can promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,6 +346,13 @@ pub trait ResourceManager: Debug + Send + Sync {
 
     /// Begins a branch that writes as `spec` says.
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>>;
+
+    /// Begins a branch that changes rows that are there. The batches that it takes have the columns of `spec`, and are
+    /// what `change` says; what is to be done is done at [`Branch::flush`].
+    async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        let text = format!("{} is not known in {}: use INSERT INTO", change.verb, self.location());
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
 
     /// Commits a prepared branch; idempotent.
     async fn commit(&self, xid: &Xid) -> Result<Resolution>;

@@ -3,11 +3,13 @@
 #![allow(unreachable_pub, clippy::disallowed_types, clippy::unwrap_used)]
 
 mod bench;
+mod catalog;
 mod checkpoints;
 mod cluster;
 mod conformance;
 mod crash;
 mod defaults;
+mod dml;
 mod failures;
 mod insert;
 mod job;

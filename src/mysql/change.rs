@@ -1,0 +1,161 @@
+//! What a change is in MySQL: a table to stage rows in, and the statements that apply them.
+
+use std::sync::Arc;
+
+use mysql_async::Value;
+use mysql_async::prelude::Queryable;
+
+use super::MySql;
+use super::catalog::{Relation, number_column, relation, text};
+use super::connector::Session;
+use super::encode::Encoder;
+use super::fields::Style;
+use super::scan::parameters;
+use crate::error::{Error, Result};
+use crate::sql::{
+    self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Tells, quote, script, stage_columns,
+};
+use crate::xa::{Change, Condition, Protocol, WriteSpec};
+
+/// The table that rows are staged in.
+const STAGE: &str = "landfall_stage";
+
+/// How a branch changes rows.
+#[derive(Debug)]
+pub(super) struct Plan {
+    change: Arc<Change>,
+    /// Before rows come: what is locked.
+    lock: Option<Step>,
+    /// When all of them are there.
+    steps: Vec<Step>,
+}
+
+/// What is locked: where statements that follow each other must find the same rows, all of them.
+fn lock(change: &Change) -> Option<Condition> {
+    change.lock.clone().or_else(|| change.is_joined_at_server().then(Condition::default))
+}
+
+/// What is done before the transaction begins: statements that name the table could commit it, or not be allowed in it.
+pub(super) async fn before(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
+    if lock(change).is_some() {
+        // Of the next transaction only: what a condition has found, and that there is nothing else, stays so.
+        database.execute(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
+    }
+    if change.staged.is_empty() {
+        return Ok(());
+    }
+    let (columns, done) = stage_columns(table, change);
+    // A failed branch may have left it.
+    database.execute(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {STAGE}")).await?;
+    let (mut declared, mut selected) = (Vec::new(), Vec::new());
+    for (index, name) in columns.iter().enumerate() {
+        match change.column_of(index) {
+            Some(of) => selected.push(format!("t.{} AS {}", quote(of), quote(name))),
+            None => declared.push(format!("{} bigint NULL", quote(name))),
+        }
+    }
+    if change.is_joined_at_server() {
+        declared.push(format!("{} bigint NULL", quote(&done)));
+    }
+    let declared = if declared.is_empty() { String::new() } else { format!(" ({})", declared.join(", ")) };
+    if selected.is_empty() {
+        selected.push("1 AS landfall_none".into());
+    }
+    // Types, character sets and collations are those of the table; every column takes NULL, as it is joined so.
+    let create = format!(
+        "CREATE TEMPORARY TABLE {STAGE}{declared} ENGINE = InnoDB SELECT {} FROM (SELECT 1 AS landfall_one) AS o LEFT \
+         JOIN {} AS t ON FALSE WHERE FALSE",
+        selected.join(", "),
+        relation(table)?.name.quoted()
+    );
+    let created = database.execute(connection, &create).await;
+    created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
+    Ok(())
+}
+
+impl Plan {
+    /// How a table's rows are changed; and the table that rows go to first, and what is written there.
+    pub(super) fn of(table: &Table, spec: &WriteSpec, change: &Arc<Change>) -> Result<(Self, Table, WriteSpec)> {
+        let relation = relation(table)?;
+        let target = relation.name.quoted();
+        let (columns, done) = stage_columns(table, change);
+        let detail = Detail::new(Relation {
+            name: TableName { schema: None, table: STAGE.into() },
+            read_only: None,
+            one_writer: None,
+            watched: None,
+            has_other_keys: false,
+            server: relation.server,
+        });
+        let staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), detail)?;
+        let casts = columns.iter().map(|_| None).collect();
+        let stage = Stage { name: quote(STAGE), columns, casts, done };
+        let mut steps = script(Dialect::MySql, Native::Nothing, &target, table, change, &stage)?;
+        if !change.staged.is_empty() && spec.protocol == Protocol::OnePhase {
+            let sql = format!("DROP TEMPORARY TABLE {STAGE}");
+            steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });
+        }
+        let lock = lock(change).map(|lock| Step {
+            sql: format!("SELECT COUNT(*) FROM {target}{} FOR UPDATE", lock.text),
+            parameters: lock.parameters,
+            tells: Tells::Nothing,
+        });
+        let spec = sql::stage_spec(spec, &staged);
+        Ok((Self { change: Arc::clone(change), lock, steps }, staged, spec))
+    }
+
+    /// Locks what is to be locked.
+    pub(super) async fn lock(&self, database: &MySql, connection: &mut Session) -> Result<()> {
+        if let Some(Step { sql, parameters: values, .. }) = &self.lock {
+            database.rows(connection, sql, parameters(values)).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what was staged.
+    pub(super) async fn apply(&self, database: &MySql, connection: &mut Session) -> Result<()> {
+        let mut tally = Tally::default();
+        for step in &self.steps {
+            let values = parameters(&step.parameters);
+            let number = match step.tells.asks() {
+                true => match database.rows(connection, &step.sql, values).await?.first() {
+                    Some(_) if matches!(step.tells, Tells::Refuses(_)) => Some(0),
+                    Some(row) => {
+                        let number = text(row, 0)?;
+                        Some(number.parse().map_err(|_| Error::internal(format!("{number} is no count")))?)
+                    }
+                    None => None,
+                },
+                false => {
+                    run(database, connection, &step.sql, values).await?;
+                    Some(connection.conn.affected_rows())
+                }
+            };
+            tally.note(&step.tells, number)?;
+        }
+        self.change.done.set(tally.changed());
+        Ok(())
+    }
+}
+
+async fn run(database: &MySql, connection: &mut Session, sql: &str, values: Vec<Value>) -> Result<()> {
+    let done = match values.is_empty() {
+        true => connection.conn.query_drop(sql).await,
+        false => connection.conn.exec_drop(sql, values).await,
+    };
+    done.map_err(|error| database.error(error))
+}
+
+impl MySql {
+    /// Checks when the plan is made that a change can be made.
+    pub(super) fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        relation(table)?.check_writable()?;
+        sql::check_change(table, change)?;
+        for (index, field) in spec.columns.fields().iter().enumerate() {
+            let number = number_column();
+            let column = change.column_of(index).and_then(|name| table.column(name)).unwrap_or(&number);
+            Encoder::try_new(field.data_type(), column, self.nanoseconds, Style::Literal)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! What a change is in PostgreSQL: a table to stage rows in, and the statements that apply them.
+
+use std::sync::Arc;
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::Postgres;
+use super::catalog::{Relation, number_column, relation, staging};
+use super::encode::{Encoder, Form};
+use super::statements::Stage as Place;
+use crate::error::Result;
+use crate::sql::{
+    self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Targets, Tells, quote, script, stage_columns,
+};
+use crate::xa::{Change, Operation, WriteSpec, Xid};
+
+/// The first version that has MERGE.
+const MERGES: u32 = 150_000;
+
+/// How a branch changes rows.
+#[derive(Debug)]
+pub(super) struct Plan {
+    change: Arc<Change>,
+    /// Before rows come.
+    pub(super) first: Vec<String>,
+    /// When all of them are there.
+    steps: Vec<Step>,
+    /// Before the branch is prepared.
+    pub(super) drop: Option<String>,
+}
+
+impl Plan {
+    /// How a table's rows are changed by a server of that version; and the table that rows go to first, what is written
+    /// there, and its encoders.
+    pub(super) fn of(
+        database: &Postgres,
+        version: u32,
+        xid: &Xid,
+        table: &Table,
+        spec: &WriteSpec,
+        change: &Arc<Change>,
+    ) -> Result<(Self, Table, WriteSpec, Targets<Encoder>)> {
+        let relation = relation(table)?;
+        let target = relation.name.quoted();
+        let Place { name, create, on_commit, drop } = Place::of(xid, spec.protocol);
+        let (columns, done) = stage_columns(table, change);
+        let place = TableName::try_parse(&name)?;
+        let detail = Detail::new(Relation::of_stage(place.clone()));
+        let staged = sql::stage_table(table, change, &columns, name, &number_column(), detail)?;
+        let spec = sql::stage_spec(spec, &staged);
+        let targets = database.targets(&staged, &spec)?.named(sql::shown_names(change));
+        let (mut declared, mut casts) = (Vec::new(), Vec::new());
+        for (column, encoder) in staged.columns.iter().zip(targets.encoders()) {
+            let (name, staging) = (quote(&column.name), staging(column)?);
+            match encoder.form() {
+                Form::Text => declared.push(format!("{name} text")),
+                Form::Binary => declared.push(format!("{name} {}{}", staging.cast, staging.collate)),
+            }
+            casts.push((encoder.form() == Form::Text).then(|| staging.cast.clone()));
+        }
+        let is_joined = change.is_joined_at_server();
+        let native = match is_joined && relation.is_table && version >= MERGES {
+            true => Native::Merge,
+            false => Native::Nothing,
+        };
+        let mut first = Vec::new();
+        // Statements that follow each other must find the same rows.
+        if change.lock.is_some() || is_joined && native == Native::Nothing {
+            first.push(format!("LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE"));
+        }
+        let has_stage = !change.staged.is_empty();
+        if has_stage {
+            if is_joined && native == Native::Nothing {
+                declared.push(format!("{} bigint", quote(&done)));
+            }
+            first.push(format!("{create} {} ({}){on_commit}", place.quoted(), declared.join(", ")));
+        }
+        let stage = Stage { name: place.quoted(), columns, casts, done };
+        let steps = match change.operation {
+            Operation::Truncate => truncate(relation),
+            _ => script(Dialect::Postgres, native, &target, table, change, &stage)?,
+        };
+        let plan = Self { change: Arc::clone(change), first, steps, drop: drop.filter(|_| has_stage) };
+        Ok((plan, staged, spec, targets))
+    }
+
+    /// Does what was staged.
+    pub(super) async fn apply(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
+        let mut tally = Tally::default();
+        for step in &self.steps {
+            let number = match step.tells.asks() {
+                true => {
+                    let query = sqlx::raw_sql(sqlx::AssertSqlSafe(step.sql.clone()));
+                    let rows = query.fetch_all(&mut *connection).await.map_err(|error| database.error(error))?;
+                    match rows.first() {
+                        Some(_) if matches!(step.tells, Tells::Refuses(_)) => Some(0),
+                        Some(row) => Some(number(row).map_err(|error| database.error(error))?),
+                        None => None,
+                    }
+                }
+                false => Some(database.execute(connection, step.sql.clone()).await?),
+            };
+            tally.note(&step.tells, number)?;
+        }
+        self.change.done.set(tally.changed());
+        Ok(())
+    }
+}
+
+/// The number in a row of a simple query, where it is a text.
+fn number(row: &PgRow) -> sqlx::Result<u64> {
+    let value = row.try_get_raw(0)?;
+    let text = value.as_str().map_err(sqlx::Error::Decode)?;
+    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// TRUNCATE, where it can be. It does not count: the rows are counted while nobody can add some.
+fn truncate(relation: &Relation) -> Vec<Step> {
+    let name = relation.name.quoted();
+    let step = |sql: String, tells| Step { sql, parameters: Vec::new(), tells };
+    match relation.can_be_truncated {
+        true => vec![
+            step(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"), Tells::Nothing),
+            step(format!("SELECT COUNT(*) FROM {name}"), Tells::SaysDeleted),
+            step(format!("TRUNCATE {name}"), Tells::Nothing),
+        ],
+        false => vec![step(format!("DELETE FROM {name}"), Tells::Deleted)],
+    }
+}
+
+impl Postgres {
+    /// Checks when the plan is made that a change can be made.
+    pub(super) fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        sql::check_change(table, change)?;
+        for (index, field) in spec.columns.fields().iter().enumerate() {
+            match change.column_of(index).and_then(|name| table.column(name)) {
+                Some(column) => Encoder::try_new(field.data_type(), column, self.nanoseconds)?,
+                None => Encoder::try_new(field.data_type(), &number_column(), self.nanoseconds)?,
+            };
+        }
+        Ok(())
+    }
+}

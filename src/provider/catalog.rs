@@ -1,0 +1,136 @@
+//! All tables of a database at once, as a catalog of DataFusion.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::TableType;
+use datafusion::prelude::SessionContext;
+
+use crate::error::{Error, Result};
+use crate::options::SinkOptions;
+use crate::provider::LandfallTable;
+use crate::provider::factory::{database, register};
+use crate::sql::{Database, Listed};
+
+/// Registers every table of the database at `url` as `name.schema.table`: schemas are those of PostgreSQL, the databases
+/// of a MySQL server, and `main` of SQLite. Teaches the session what [`register`](crate::register) does, too.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("people.db");
+/// # rusqlite::Connection::open(&file)?.execute_batch("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)")?;
+/// # let url = format!("sqlite:{}", file.display());
+/// use datafusion::prelude::SessionContext;
+///
+/// let context = SessionContext::new();
+/// datafusion_landfall::register_catalog(&context, "lite", &url).await?;
+/// context.sql("INSERT INTO lite.main.people VALUES (1, 'Ada')").await?.collect().await?;
+/// context.sql("UPDATE lite.main.people SET name = 'Grace' WHERE id = 1").await?.collect().await?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+/// As for [`LandfallCatalog::connect`].
+pub async fn register_catalog(context: &SessionContext, name: &str, url: &str) -> Result<()> {
+    let catalog = LandfallCatalog::connect(url, SinkOptions::new()).await?;
+    register(context);
+    context.register_catalog(name, Arc::new(catalog));
+    Ok(())
+}
+
+/// The tables of a database. Their names are read once; each is described when a statement names it, also one that was
+/// created since. They share a pool of connections.
+#[derive(Debug)]
+pub struct LandfallCatalog {
+    schemas: BTreeMap<String, Arc<Schema>>,
+}
+
+impl LandfallCatalog {
+    /// The database at `url`; its tables are written as the options say.
+    ///
+    /// # Errors
+    /// `Config` for the URL, and for options that are one table's; `Access` or `Unavailable` where the database cannot be
+    /// read.
+    pub async fn connect(url: &str, options: SinkOptions) -> Result<Self> {
+        let own = [
+            ("table", options.table.is_some()),
+            ("job", options.job.is_some()),
+            ("conflict_key", !options.conflict_key.is_empty()),
+        ];
+        if let Some((option, _)) = own.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(Error::config(format!(
+                "the option '{option}' is one table's, and a catalog has many: register that table by itself, with \
+                 CREATE EXTERNAL TABLE or LandfallTable::connect"
+            )));
+        }
+        let database = database(url, &options)?;
+        let listed = database.tables().await;
+        let listed =
+            listed.map_err(|error| error.with_context(format!("listing the tables of {}", database.location())))?;
+        let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for Listed { schema, table, name } in listed {
+            let tables = schemas.entry(schema).or_default();
+            if let Some(table) = table {
+                tables.insert(table, name);
+            }
+        }
+        let schema = |(name, tables): (String, _)| {
+            let (database, options) = (Arc::clone(&database), options.clone());
+            (name.clone(), Arc::new(Schema { name, tables, database, options }))
+        };
+        Ok(Self { schemas: schemas.into_iter().map(schema).collect() })
+    }
+}
+
+impl CatalogProvider for LandfallCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.schemas.keys().cloned().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        self.schemas.get(name).map(|schema| Arc::clone(schema) as _)
+    }
+}
+
+/// A schema of a database: its tables, and what each is called there.
+#[derive(Debug)]
+struct Schema {
+    name: String,
+    tables: BTreeMap<String, String>,
+    database: Arc<dyn Database>,
+    options: SinkOptions,
+}
+
+#[async_trait]
+impl SchemaProvider for Schema {
+    fn table_names(&self) -> Vec<String> {
+        self.tables.keys().cloned().collect()
+    }
+
+    async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
+        let known = self.tables.get(name).cloned();
+        let spelled = known.unwrap_or_else(|| self.database.spelled(&self.name, name));
+        let doing = |error: Error| error.with_context(format!("reading the description of {}.{name}", self.name));
+        let Some(table) = self.database.table(&spelled).await.map_err(doing)? else { return Ok(None) };
+        let schema = table.schema();
+        let table = LandfallTable::new(Arc::clone(&self.database), table, schema, self.options.clone());
+        Ok(Some(Arc::new(table.map_err(doing)?)))
+    }
+
+    async fn table_type(&self, name: &str) -> DfResult<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.contains_key(name)
+    }
+}

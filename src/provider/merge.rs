@@ -1,0 +1,336 @@
+//! MERGE INTO as a query whose rows say what is done with them.
+//!
+//! In general the query joins the table with the source, and a CASE finds for each pair the first clause that it takes; the
+//! database only applies what was found. Where the join is by a unique key that the database compares as DataFusion does,
+//! and clauses ask for nothing of the table's rows, the source alone is staged, and the database joins it.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{Column, Result as DfResult, plan_err};
+use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind, MergeIntoOp};
+use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    BinaryExpr, DmlStatement, Expr, ExprSchemable, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
+};
+
+use crate::provider::LandfallTable;
+use crate::provider::dml::{Request, key_of, no_key, numbered};
+use crate::sql::{Comparison, Table};
+use crate::xa::{Assignment, Join, Repeats, RowChange, Staged};
+
+/// Says that a row of the join has one of the table, or of the source.
+const TARGET: &str = "landfall_target";
+const SOURCE: &str = "landfall_source";
+
+/// The number of the clause that a row of the join takes.
+const ACTION: &str = "landfall_action";
+
+pub(super) fn merge(
+    table: &LandfallTable,
+    statement: &DmlStatement,
+    merging: &MergeIntoOp,
+) -> DfResult<(Request, LogicalPlan)> {
+    let clauses = clauses(table, statement, merging)?;
+    match at_server(table.table(), statement, merging, &clauses)? {
+        Some(planned) => Ok(planned),
+        None => in_query(table.table(), statement, merging, &clauses),
+    }
+}
+
+/// A clause, as it was checked.
+struct Clause {
+    kind: MergeIntoClauseKind,
+    predicate: Option<Expr>,
+    /// The columns that it writes, and their values; `None` deletes.
+    values: Option<Vec<(String, Expr)>>,
+}
+
+impl Clause {
+    fn of_missing(&self) -> bool {
+        self.kind == MergeIntoClauseKind::NotMatchedByTarget
+    }
+}
+
+/// The clauses of a statement.
+fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoOp) -> DfResult<Vec<Clause>> {
+    let mut clauses: Vec<Clause> = Vec::new();
+    for MergeIntoClause { kind, predicate, action } in &merging.clauses {
+        let kind = kind.canonical();
+        let shown = match kind {
+            MergeIntoClauseKind::NotMatchedByTarget => "WHEN NOT MATCHED",
+            MergeIntoClauseKind::NotMatchedBySource => "WHEN NOT MATCHED BY SOURCE",
+            _ => "WHEN MATCHED",
+        };
+        if clauses.iter().any(|before| before.kind == kind && before.predicate.is_none()) {
+            return plan_err!("a second {shown} is never reached, as the one before it has no condition: leave it out");
+        }
+        let values = match (kind, action) {
+            (MergeIntoClauseKind::NotMatchedByTarget, MergeIntoAction::Insert { columns, values }) => {
+                let schema = table.schema();
+                let all = || schema.fields().iter().map(|field| field.name().clone()).collect();
+                let columns: Vec<String> = if columns.is_empty() { all() } else { columns.clone() };
+                Some(columns.into_iter().zip(values.iter().cloned()).collect())
+            }
+            (MergeIntoClauseKind::NotMatchedByTarget, _) => {
+                return plan_err!("{shown} has no row of the table to change: only INSERT can follow");
+            }
+            (_, MergeIntoAction::Insert { .. }) => {
+                return plan_err!("{shown} has a row of the table already: only UPDATE and DELETE can follow");
+            }
+            (_, MergeIntoAction::Update(set)) => Some(set.clone()),
+            (_, MergeIntoAction::Delete) => None,
+        };
+        let values = values.map(|values| {
+            let typed = |(name, value): (String, Expr)| {
+                let data_type = table.schema().field_with_name(&name)?.data_type().clone();
+                Ok((name, cast(value, data_type)))
+            };
+            values.into_iter().map(typed).collect::<DfResult<Vec<_>>>()
+        });
+        let values = values.transpose()?;
+        let used = || predicate.iter().chain(values.iter().flatten().map(|(_, value)| value));
+        let is_of_target = |column: &Column| is_target(statement, column);
+        match kind {
+            MergeIntoClauseKind::NotMatchedByTarget if used().any(|expr| mentions(expr, is_of_target)) => {
+                return plan_err!("{shown} names a column of the table, which has no row there: use the source's");
+            }
+            MergeIntoClauseKind::NotMatchedBySource
+                if used().any(|expr| mentions(expr, |column| !is_target(statement, column))) =>
+            {
+                return plan_err!("{shown} names a column of the source, which has no row there: use the table's");
+            }
+            _ => {}
+        }
+        clauses.push(Clause { kind, predicate: predicate.clone(), values });
+    }
+    Ok(clauses)
+}
+
+fn is_target(statement: &DmlStatement, column: &Column) -> bool {
+    column.relation.as_ref().is_some_and(|relation| relation.resolved_eq(&statement.table_name))
+}
+
+fn mentions(expr: &Expr, is_meant: impl Fn(&Column) -> bool) -> bool {
+    expr.column_refs().into_iter().any(is_meant)
+}
+
+/// `CASE WHEN … THEN …`, the first that is true.
+fn first(arms: Vec<(Expr, Expr)>) -> Expr {
+    let arms = arms.into_iter().map(|(when, then)| (Box::new(when), Box::new(then))).collect();
+    Expr::Case(Case::new(None, arms, None))
+}
+
+fn number(index: usize) -> Expr {
+    lit(index as i64 + 1)
+}
+
+/// What is done by the clauses, with the staged columns that `index` gives for a clause and a column.
+fn actions(clauses: &[Clause], index: impl Fn(usize, &str) -> usize) -> Vec<RowChange> {
+    let action = |(at, clause): (usize, &Clause)| {
+        let assignments = |values: &[(String, Expr)]| -> Vec<Assignment> {
+            values.iter().map(|(name, _)| (name.clone(), index(at, name))).collect()
+        };
+        match &clause.values {
+            None => RowChange::Delete,
+            Some(values) if clause.of_missing() => RowChange::Insert(assignments(values)),
+            Some(values) => RowChange::Update(assignments(values)),
+        }
+    };
+    clauses.iter().enumerate().map(action).collect()
+}
+
+/// The join of the table with the source, and what is done with each of its rows.
+fn in_query(
+    table: &Table,
+    statement: &DmlStatement,
+    merging: &MergeIntoOp,
+    clauses: &[Clause],
+) -> DfResult<(Request, LogicalPlan)> {
+    let key = key_of(table);
+    if key.is_empty() && clauses.iter().any(|clause| !clause.of_missing()) {
+        return Err(no_key(table).into());
+    }
+    let marked = |plan: LogicalPlan, mark: &str| {
+        let columns: Vec<_> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        LogicalPlanBuilder::from(plan).project(columns.into_iter().chain([lit(true).alias(mark)]))
+    };
+    let scan = LogicalPlanBuilder::scan(statement.table_name.clone(), Arc::clone(&statement.target), None)?.build()?;
+    let source = marked(statement.input.as_ref().clone(), SOURCE)?.build()?;
+    let has = |kind| clauses.iter().any(|clause| clause.kind == kind);
+    let (of_missing, of_others) =
+        (has(MergeIntoClauseKind::NotMatchedByTarget), has(MergeIntoClauseKind::NotMatchedBySource));
+    let join = match (of_others, of_missing) {
+        (true, true) => JoinType::Full,
+        (true, false) => JoinType::Left,
+        (false, true) => JoinType::Right,
+        (false, false) => JoinType::Inner,
+    };
+    let joined = marked(scan, TARGET)?.join_on(source, join, [merging.on.clone()])?.build()?;
+    let there = |mark: &str| Expr::Column(Column::new_unqualified(mark)).is_not_null();
+    let missing = |mark: &str| Expr::Column(Column::new_unqualified(mark)).is_null();
+    let arm = |(index, clause): (usize, &Clause)| {
+        let when = match clause.kind {
+            MergeIntoClauseKind::NotMatchedByTarget => missing(TARGET).and(there(SOURCE)),
+            MergeIntoClauseKind::NotMatchedBySource => there(TARGET).and(missing(SOURCE)),
+            _ => there(TARGET).and(there(SOURCE)),
+        };
+        let when = clause.predicate.iter().fold(when, |when, predicate| when.and(predicate.clone()));
+        (when, number(index))
+    };
+    let action = first(clauses.iter().enumerate().map(arm).collect()).alias(ACTION);
+    let columns: Vec<_> = joined.schema().columns().into_iter().map(Expr::Column).chain([action]).collect();
+    let action = Expr::Column(Column::new_unqualified(ACTION));
+    let chosen = LogicalPlanBuilder::from(joined).project(columns)?.filter(action.clone().is_not_null())?;
+
+    let mut staged = vec![Staged::Action];
+    let mut query = vec![action.clone()];
+    for name in key {
+        staged.push(Staged::Key(name.clone()));
+        query.push(Expr::Column(Column::new(Some(statement.table_name.clone()), name)));
+    }
+    let before = staged.len();
+    let written =
+        |name: &String| clauses.iter().flat_map(|clause| clause.values.iter().flatten()).any(|(of, _)| of == name);
+    let written: Vec<_> = table.columns.iter().map(|column| &column.name).filter(|name| written(name)).collect();
+    for name in &written {
+        let arms = clauses.iter().enumerate().filter_map(|(index, clause)| {
+            let (_, value) = clause.values.iter().flatten().find(|(of, _)| of == *name)?;
+            Some((action.clone().eq(number(index)), value.clone()))
+        });
+        staged.push(Staged::Value((*name).clone()));
+        query.push(first(arms.collect()));
+    }
+    let place = |_: usize, name: &str| before + written.iter().position(|of| *of == name).unwrap_or_default();
+    let request = Request {
+        verb: "MERGE",
+        staged,
+        actions: actions(clauses, place),
+        join: Join::InQuery,
+        repeats: Repeats::Refused,
+    };
+    Ok((request, chosen.project(numbered(query))?.build()?))
+}
+
+/// The source alone, for a join at the server; `None` where that could be another one than DataFusion's.
+fn at_server(
+    table: &Table,
+    statement: &DmlStatement,
+    merging: &MergeIntoOp,
+    clauses: &[Clause],
+) -> DfResult<Option<(Request, LogicalPlan)>> {
+    let source = &statement.input;
+    let is_of_source = |expr: &Expr| {
+        !mentions(expr, |column| is_target(statement, column))
+            && !expr
+                .exists(|expr| {
+                    Ok(matches!(
+                        expr,
+                        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+                    ))
+                })
+                .unwrap_or(true)
+    };
+    let is_simple = |clause: &Clause| {
+        let values = clause.values.iter().flatten().map(|(_, value)| value);
+        clause.kind != MergeIntoClauseKind::NotMatchedBySource
+            && clause.predicate.iter().chain(values).all(is_of_source)
+    };
+    if !clauses.iter().all(is_simple) {
+        return Ok(None);
+    }
+    let mut keys: Vec<(String, Expr)> = Vec::new();
+    for equation in split_conjunction(&merging.on) {
+        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = equation else { return Ok(None) };
+        let sides = match (target_key(statement, table, left), target_key(statement, table, right)) {
+            (Some(name), None) => (name, right),
+            (None, Some(name)) => (name, left),
+            _ => return Ok(None),
+        };
+        let (name, value) = sides;
+        let Some(column) = table.column(&name).filter(|_| is_of_source(value) && !value.is_volatile()) else {
+            return Ok(None);
+        };
+        let is_alike = |data_type: &arrow::datatypes::DataType| {
+            *data_type == column.data_type || data_type.is_string() && column.data_type.is_string()
+        };
+        if !is_alike(&value.get_type(source.schema().as_ref())?) || keys.iter().any(|(of, _)| *of == name) {
+            return Ok(None);
+        }
+        keys.push((name, cast(value.as_ref().clone(), column.data_type.clone())));
+    }
+    let mut unique = std::iter::once(&table.primary_key).chain(&table.unique_keys);
+    if !unique.any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name))) {
+        return Ok(None);
+    }
+
+    let (mut staged, mut query): (Vec<Staged>, Vec<Expr>) = (Vec::new(), Vec::new());
+    for (name, value) in &keys {
+        staged.push(Staged::Key(name.clone()));
+        query.push(value.clone());
+    }
+    // Which clause it would be in either case: where there is one only, and always, rows need not say it.
+    for (of_missing, says) in [(false, Staged::Action), (true, Staged::ActionOfMissing)] {
+        let of_kind = || clauses.iter().enumerate().filter(move |(_, clause)| clause.of_missing() == of_missing);
+        if of_kind().count() > 1 || of_kind().any(|(_, clause)| clause.predicate.is_some()) {
+            let arm = |(index, clause): (usize, &Clause)| {
+                (clause.predicate.clone().unwrap_or_else(|| lit(true)), number(index))
+            };
+            staged.push(says);
+            query.push(first(of_kind().map(arm).collect()));
+        }
+    }
+    // Values that are the same expression are staged once.
+    let mut places = Vec::new();
+    for (index, clause) in clauses.iter().enumerate() {
+        for (name, value) in clause.values.iter().flatten() {
+            let is_same = |(staged, of): (&Staged, &Expr)| {
+                let is_of_column = matches!(staged, Staged::Key(key) | Staged::Value(key) if key == name);
+                is_of_column && of == value && !value.is_volatile()
+            };
+            let known = staged.iter().zip(&query).position(is_same);
+            let guarded = match &clause.predicate {
+                Some(predicate) if known.is_none() => first(vec![(predicate.clone(), value.clone())]),
+                _ => value.clone(),
+            };
+            let place = known.unwrap_or_else(|| {
+                staged.push(Staged::Value(name.clone()));
+                query.push(guarded);
+                staged.len() - 1
+            });
+            places.push((index, name.clone(), place));
+        }
+    }
+    let place = |clause: usize, name: &str| {
+        let found = places.iter().find(|(index, of, _)| *index == clause && of == name);
+        found.map_or(0, |(.., place)| *place)
+    };
+    let request = Request {
+        verb: "MERGE",
+        staged,
+        actions: actions(clauses, place),
+        join: Join::AtServer,
+        repeats: Repeats::Refused,
+    };
+    let query = LogicalPlanBuilder::from(source.as_ref().clone()).project(numbered(query))?.build()?;
+    Ok(Some((request, query)))
+}
+
+/// The column of the table that an expression is, where it is one that the database compares as DataFusion does. Texts are
+/// compared as such, whatever layout DataFusion gives them.
+fn target_key(statement: &DmlStatement, table: &Table, expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Column(column) if is_target(statement, column) => {
+            let known = table.column(&column.name)?;
+            let is_exact = matches!(known.comparison, Comparison::Exact | Comparison::Equality);
+            (is_exact && !known.data_type.is_floating()).then(|| column.name.clone())
+        }
+        Expr::Cast(cast) if cast.field.data_type().is_string() => {
+            let name = target_key(statement, table, &cast.expr)?;
+            table.column(&name)?.data_type.is_string().then_some(name)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,669 @@
+//! The statements that change rows that are there, from rows that were staged in a table beside them.
+//!
+//! They name columns, and compare keys of the same type for equality; nothing else is asked of the server. What a
+//! condition or a new value is was found out by DataFusion, or is one of the comparisons that
+//! [`Condition`] holds.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Column, Detail, Dialect, Filled, Table, quote};
+use crate::xa::{
+    Assignment, Change, Changed, Condition, Join, Operation, Parameter, Repeats, RowChange, Staged, WriteSpec,
+};
+
+/// The table that rows are staged in.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    /// Its name, as it stands in a statement.
+    pub(crate) name: String,
+    /// Its columns by number, as they are.
+    pub(crate) columns: Vec<String>,
+    /// What a staged column is cast to on its way into its own, where it is staged as text.
+    pub(crate) casts: Vec<Option<String>>,
+    /// The column that the server says in what is done, where it joins the rows in several statements.
+    pub(crate) done: String,
+}
+
+/// What a server can do by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// It has MERGE.
+    Merge,
+    /// It has `INSERT … ON CONFLICT DO UPDATE`, and the stage has the key for its own.
+    Upsert,
+    /// Neither is of use here.
+    Nothing,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) tells: Tells,
+}
+
+/// What the number of a statement says: of the rows that it changed, or the one that it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Nothing.
+    Nothing,
+    /// It brings how many rows the next statement has to change.
+    Expects,
+    /// It has added so many.
+    Inserted,
+    Updated,
+    Deleted,
+    /// It has changed so many, and others say how.
+    Changed,
+    /// It brings how many were changed so before.
+    HadInserted,
+    HadUpdated,
+    HadDeleted,
+    /// It brings how many were changed so, with those before.
+    SaysInserted,
+    SaysUpdated,
+    SaysDeleted,
+    /// It brings how many rows there are, before and after.
+    Before,
+    After,
+    /// A row that it brings is the error that this says.
+    Refuses(String),
+}
+
+impl Tells {
+    /// Whether the statement is a query.
+    pub(crate) fn asks(&self) -> bool {
+        use Tells::*;
+        !matches!(self, Nothing | Inserted | Updated | Deleted | Changed)
+    }
+}
+
+/// Adds up what statements tell.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    changed: Changed,
+    had: Changed,
+    all: Option<u64>,
+    expected: Option<u64>,
+    before: u64,
+    added: Option<u64>,
+}
+
+impl Tally {
+    /// Takes the number of a step; `None` where its query brought no row.
+    ///
+    /// # Errors
+    /// `Constraint` where a row means none of the table's, or two mean the same.
+    pub(crate) fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
+        let number = match (tells, number) {
+            (Tells::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
+            (Tells::Refuses(_), None) => return Ok(()),
+            (_, number) => number.unwrap_or_default(),
+        };
+        match tells {
+            Tells::Nothing | Tells::Refuses(_) => {}
+            Tells::Expects => self.expected = Some(number),
+            Tells::Inserted => self.changed.inserted += number,
+            Tells::Updated => self.changed.updated += number,
+            Tells::Deleted => self.changed.deleted += number,
+            Tells::HadInserted => self.had.inserted = number,
+            Tells::HadUpdated => self.had.updated = number,
+            Tells::HadDeleted => self.had.deleted = number,
+            Tells::SaysInserted => self.changed.inserted = number.saturating_sub(self.had.inserted),
+            Tells::SaysUpdated => self.changed.updated = number.saturating_sub(self.had.updated),
+            Tells::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
+            Tells::Changed => self.all = Some(number),
+            Tells::Before => self.before = number,
+            Tells::After => self.added = Some(number.saturating_sub(self.before)),
+        }
+        if matches!(tells, Tells::Inserted | Tells::Updated | Tells::Deleted)
+            && let Some(expected) = self.expected.take()
+            && expected != number
+        {
+            return Err(Error::new(
+                ErrorKind::Constraint,
+                format!(
+                    "the database changed {number} rows where {expected} were meant: a trigger or a rule of the table \
+                     left some out, or one change undid another (ON DELETE CASCADE)"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was done.
+    pub(crate) fn changed(self) -> Changed {
+        let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
+        match (self.all, self.added) {
+            // Of an upsert: what was not added was there.
+            (Some(all), Some(inserted)) => {
+                Changed { inserted, updated: all.saturating_sub(inserted), ..Changed::default() }
+            }
+            (Some(all), None) if said != all => Changed { other: all, ..Changed::default() },
+            _ => self.changed,
+        }
+    }
+}
+
+/// Names for the columns of a stage that no column of the table has, with those of what the server says.
+pub(crate) fn stage_columns(table: &Table, change: &Change) -> (Vec<String>, String) {
+    let mut prefix = String::from("landfall");
+    while table.columns.iter().any(|column| column.name.to_lowercase().starts_with(&format!("{prefix}_"))) {
+        prefix.push('x');
+    }
+    ((0..change.staged.len()).map(|index| format!("{prefix}_{index}")).collect(), format!("{prefix}_done"))
+}
+
+/// The description of the table that rows are staged in: its columns are as those that they are for, and numbers.
+///
+/// # Errors
+/// `Schema` where the table has lost a column.
+pub(crate) fn stage_table(
+    table: &Table,
+    change: &Change,
+    names: &[String],
+    name: String,
+    number: &Column,
+    detail: Detail,
+) -> Result<Table> {
+    let columns = names.iter().enumerate().map(|(index, name)| {
+        let column = match change.column_of(index) {
+            Some(of) => table.column(of).ok_or_else(|| no_column(table, of))?,
+            None => number,
+        };
+        Ok(Column { name: name.clone(), nullable: true, filled: Filled::Null, ..column.clone() })
+    });
+    let columns = columns.collect::<Result<_>>()?;
+    Ok(Table { name, columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail })
+}
+
+fn no_column(table: &Table, name: &str) -> Error {
+    Error::schema(format!("table {} has no column \"{name}\": it has {table}", table.name))
+}
+
+/// What is written to the stage, for what a change is to write.
+pub(crate) fn stage_spec(spec: &WriteSpec, stage: &Table) -> WriteSpec {
+    let fields = spec.columns.fields().iter().zip(&stage.columns);
+    let fields = fields.map(|(field, column)| field.as_ref().clone().with_name(&column.name));
+    let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    WriteSpec { table: stage.name.clone(), columns, ..spec.clone() }
+}
+
+/// What errors call the columns of a stage.
+pub(crate) fn shown_names(change: &Change) -> impl Iterator<Item = String> {
+    (0..change.staged.len()).map(|index| change.column_of(index).unwrap_or("the action").to_owned())
+}
+
+/// Checks that a table has the columns of a change, and that they can be written.
+///
+/// # Errors
+/// `Schema` where one is not there, or is the database's own to write.
+pub(crate) fn check_change(table: &Table, change: &Change) -> Result<()> {
+    for name in change.written() {
+        let column = table.column(name).ok_or_else(|| no_column(table, name))?;
+        if column.filled == Filled::Generated {
+            return Err(Error::schema(format!(
+                "column \"{name}\" of table {} is generated by the database and cannot be written: leave it out",
+                table.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The statements of a change of the table `target`, when all rows are staged.
+///
+/// # Errors
+/// `Internal` for a change that does not fit its rows.
+pub(crate) fn script(
+    dialect: Dialect,
+    native: Native,
+    target: &str,
+    table: &Table,
+    change: &Change,
+    stage: &Stage,
+) -> Result<Vec<Step>> {
+    let writer = Writer { dialect, target, table, change, stage };
+    let plain = |sql: String, condition: &Condition, tells| Step {
+        sql: format!("{sql}{}", condition.text),
+        parameters: condition.parameters.clone(),
+        tells,
+    };
+    Ok(match &change.operation {
+        Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, Tells::Deleted)],
+        Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), Tells::Deleted)],
+        Operation::Update(set, condition) => {
+            // In a query of its own, as the condition has bare names.
+            let value = |(column, staged): &Assignment| {
+                let value = writer.bare(*staged);
+                format!("{} = (SELECT {value} FROM {})", quote(column), stage.name)
+            };
+            let set = set.iter().map(value).collect::<Vec<_>>().join(", ");
+            // Without its row every value would be NULL.
+            let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
+            let lost = Tells::Refuses("the new values were lost on their way: run the statement again".into());
+            let update = format!("{} {target} SET {set}", writer.verb("UPDATE"));
+            vec![writer.step(rows, lost), plain(update, condition, Tells::Updated)]
+        }
+        Operation::ByKey { actions, join: Join::InQuery, repeats } => writer.one_by_one(actions, *repeats),
+        Operation::ByKey { actions, join: Join::AtServer, .. } => match (native, actions.as_slice()) {
+            (Native::Merge, actions) => writer.merge(actions),
+            (Native::Upsert, [RowChange::Update(set), RowChange::Insert(values)])
+            | (Native::Upsert, [RowChange::Insert(values), RowChange::Update(set)]) => writer.upsert(set, values),
+            (_, actions) => writer.joined(actions),
+        },
+    })
+}
+
+struct Writer<'a> {
+    dialect: Dialect,
+    target: &'a str,
+    table: &'a Table,
+    change: &'a Change,
+    stage: &'a Stage,
+}
+
+impl Writer<'_> {
+    fn column(&self, index: usize) -> String {
+        quote(&self.stage.columns[index])
+    }
+
+    /// A staged value.
+    fn bare(&self, index: usize) -> String {
+        self.cast(self.column(index), index)
+    }
+
+    /// The same, of the stage called `s`.
+    fn value(&self, index: usize) -> String {
+        self.cast(format!("s.{}", self.column(index)), index)
+    }
+
+    fn cast(&self, column: String, index: usize) -> String {
+        match &self.stage.casts[index] {
+            Some(cast) => format!("CAST({column} AS {cast})"),
+            None => column,
+        }
+    }
+
+    /// That a row of the table is the one that a staged row means.
+    fn same_key(&self) -> String {
+        let same = |(index, name): (usize, &str)| format!("t.{} = {}", quote(name), self.value(index));
+        self.change.key().map(same).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn keys(&self) -> String {
+        self.change.key().map(|(index, _)| self.value(index)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn staged(&self, wanted: &Staged) -> Option<usize> {
+        self.change.staged.iter().position(|staged| staged == wanted)
+    }
+
+    /// UPDATE or INSERT, where a conflict is an error: in SQLite, whatever a constraint says of it.
+    fn verb(&self, verb: &str) -> String {
+        match self.dialect {
+            Dialect::Sqlite => format!("{verb} OR ABORT"),
+            Dialect::Postgres | Dialect::MySql => verb.to_owned(),
+        }
+    }
+
+    fn step(&self, sql: String, tells: Tells) -> Step {
+        Step { sql, parameters: Vec::new(), tells }
+    }
+
+    fn refuses_repeats(&self, sql: String) -> Step {
+        let verb = self.change.verb;
+        let key: Vec<_> = self.change.key().map(|(_, name)| name).collect();
+        self.step(
+            sql,
+            Tells::Refuses(format!(
+                "{verb} would change a row of table {} twice, as several rows that it goes by have the same ({}); nothing \
+                 was changed. Make them one in the source, by GROUP BY or a window",
+                self.table.name,
+                key.join(", ")
+            )),
+        )
+    }
+
+    /// Each action as a statement: rows say which is theirs.
+    fn one_by_one(&self, actions: &[RowChange], repeats: Repeats) -> Vec<Step> {
+        let said = self.staged(&Staged::Action).map(|index| format!("s.{}", self.column(index)));
+        let mut steps = Vec::new();
+        let changing = numbers(actions, |action| !is_insert(action));
+        if repeats == Repeats::Refused && !changing.is_empty() {
+            let which = said.as_ref().map(|said| format!(" WHERE {said} IN ({changing})")).unwrap_or_default();
+            let (stage, keys) = (&self.stage.name, self.keys());
+            steps.push(self.refuses_repeats(format!(
+                "SELECT 1 FROM {stage} AS s{which} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
+            )));
+        }
+        steps.extend(self.actions(actions, said.as_deref()));
+        steps
+    }
+
+    /// As `one_by_one`, after the server has found which action is each row's.
+    fn joined(&self, actions: &[RowChange]) -> Vec<Step> {
+        let (stage, same) = (&self.stage.name, self.same_key());
+        let said = |staged: &Staged, of: fn(&RowChange) -> bool| {
+            let only = || (1..).zip(actions).find_map(|(number, action): (u32, _)| of(action).then_some(number));
+            match (self.staged(staged), only()) {
+                (Some(index), _) => format!("s.{}", self.column(index)),
+                (None, Some(number)) => number.to_string(),
+                (None, None) => "NULL".to_owned(),
+            }
+        };
+        let there = said(&Staged::Action, |action| !is_insert(action));
+        let missing = said(&Staged::ActionOfMissing, is_insert);
+        let done = quote(&self.stage.done);
+        let target = self.target;
+        let exists = format!("EXISTS (SELECT 1 FROM {target} AS t WHERE {same})");
+        let decides = match self.dialect {
+            Dialect::MySql => {
+                // What is not set may be ON UPDATE CURRENT_TIMESTAMP, as the column that it is for.
+                let kept = (0..self.change.staged.len()).map(|index| format!(", s.{0} = s.{0}", self.column(index)));
+                format!(
+                    "UPDATE {stage} AS s SET s.{done} = CASE WHEN {exists} THEN {there} ELSE {missing} END{}",
+                    kept.collect::<String>()
+                )
+            }
+            Dialect::Postgres | Dialect::Sqlite => {
+                format!("UPDATE {stage} AS s SET {done} = CASE WHEN {exists} THEN {there} ELSE {missing} END")
+            }
+        };
+        let done = format!("s.{done}");
+        let changing = numbers(actions, |action| !is_insert(action));
+        let mut steps = vec![self.step(decides, Tells::Nothing)];
+        if !changing.is_empty() {
+            steps.push(self.refuses_repeats(format!(
+                "SELECT 1 FROM {stage} AS s WHERE {done} IN ({changing}) GROUP BY {} HAVING COUNT(*) > 1 LIMIT 1",
+                self.keys()
+            )));
+        }
+        steps.extend(self.actions(actions, Some(&done)));
+        steps
+    }
+
+    /// What is deleted goes first, what is added comes last: keys become free.
+    fn actions(&self, actions: &[RowChange], said: Option<&str>) -> Vec<Step> {
+        let rank = |action: &RowChange| match action {
+            RowChange::Delete => 0,
+            RowChange::Update(_) => 1,
+            RowChange::Insert(_) => 2,
+        };
+        let mut numbered: Vec<_> = (1..).zip(actions).collect();
+        numbered.sort_by_key(|(_, action)| rank(action));
+        let (target, stage, same) = (self.target, &self.stage.name, self.same_key());
+        let mut steps = Vec::new();
+        for (number, action) in numbered {
+            let is_this = said.map(|said| format!("{said} = {number}"));
+            let only = |before: &str| is_this.as_ref().map(|this| format!(" {before} {this}")).unwrap_or_default();
+            let count = format!("SELECT COUNT(*) FROM {stage} AS s{}", only("WHERE"));
+            steps.push(self.step(count, Tells::Expects));
+            steps.push(match action {
+                RowChange::Delete => {
+                    let sql = match self.dialect {
+                        Dialect::Postgres => {
+                            format!("DELETE FROM {target} AS t USING {stage} AS s WHERE {same}{}", only("AND"))
+                        }
+                        Dialect::MySql => {
+                            format!("DELETE t FROM {target} AS t JOIN {stage} AS s ON {same}{}", only("WHERE"))
+                        }
+                        Dialect::Sqlite => {
+                            let key: Vec<_> = self.change.key().map(|(_, name)| quote(name)).collect();
+                            format!(
+                                "DELETE FROM {target} WHERE ({}) IN (SELECT {} FROM {stage} AS s{})",
+                                key.join(", "),
+                                self.keys(),
+                                only("WHERE")
+                            )
+                        }
+                    };
+                    self.step(sql, Tells::Deleted)
+                }
+                RowChange::Update(set) => {
+                    let set = |prefix: &str| {
+                        let one = |(column, staged): &Assignment| {
+                            format!("{prefix}{} = {}", quote(column), self.value(*staged))
+                        };
+                        set.iter().map(one).collect::<Vec<_>>().join(", ")
+                    };
+                    let sql = match self.dialect {
+                        Dialect::Postgres | Dialect::Sqlite => format!(
+                            "{} {target} AS t SET {} FROM {stage} AS s WHERE {same}{}",
+                            self.verb("UPDATE"),
+                            set(""),
+                            only("AND")
+                        ),
+                        Dialect::MySql => format!(
+                            "UPDATE {target} AS t JOIN {stage} AS s ON {same} SET {}{}",
+                            set("t."),
+                            only("WHERE")
+                        ),
+                    };
+                    self.step(sql, Tells::Updated)
+                }
+                RowChange::Insert(values) => {
+                    let rows = format!("SELECT {} FROM {stage} AS s{}", self.values(values), only("WHERE"));
+                    let insert = format!("{} INTO {target} {}{rows}", self.verb("INSERT"), self.columns(values));
+                    self.step(insert, Tells::Inserted)
+                }
+            });
+        }
+        steps
+    }
+
+    fn values(&self, values: &[Assignment]) -> String {
+        values.iter().map(|(_, staged)| self.value(*staged)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// `(a, b) `, and what makes numbers of identities that are given stay.
+    fn columns(&self, values: &[Assignment]) -> String {
+        let names: Vec<_> = values.iter().map(|(column, _)| quote(column)).collect();
+        let is_numbered = |(column, _): &Assignment| {
+            self.table.column(column).is_some_and(|column| column.filled == Filled::Numbered)
+        };
+        let overrides = self.dialect == Dialect::Postgres && values.iter().any(is_numbered);
+        format!("({}) {}", names.join(", "), if overrides { "OVERRIDING SYSTEM VALUE " } else { "" })
+    }
+
+    /// The server's own MERGE.
+    fn merge(&self, actions: &[RowChange]) -> Vec<Step> {
+        let (target, stage, same) = (self.target, &self.stage.name, self.same_key());
+        let mut sql = format!("MERGE INTO {target} AS t USING {stage} AS s ON {same}");
+        for (number, action) in (1..).zip(actions) {
+            // Where rows do not say it there is one action of the kind.
+            let says = |staged| match self.staged(staged) {
+                Some(index) => format!(" AND s.{} = {number}", self.column(index)),
+                None => String::new(),
+            };
+            let set = |set: &[Assignment]| {
+                let one = |(column, staged): &Assignment| format!("{} = {}", quote(column), self.value(*staged));
+                set.iter().map(one).collect::<Vec<_>>().join(", ")
+            };
+            sql += &match action {
+                RowChange::Delete => format!(" WHEN MATCHED{} THEN DELETE", says(&Staged::Action)),
+                RowChange::Update(values) => {
+                    format!(" WHEN MATCHED{} THEN UPDATE SET {}", says(&Staged::Action), set(values))
+                }
+                RowChange::Insert(values) => format!(
+                    " WHEN NOT MATCHED{} THEN INSERT {}VALUES ({})",
+                    says(&Staged::ActionOfMissing),
+                    self.columns(values),
+                    self.values(values)
+                ),
+            };
+        }
+        let counted = |what: &str, tells| {
+            let name = target.replace('\'', "''");
+            // In the table and its partitions: those of this transaction, and of others in the session that the server
+            // has not added up yet.
+            let sql = format!(
+                "SELECT COALESCE(SUM(pg_stat_get_xact_tuples_{what}(relid)), 0)::bigint FROM (SELECT \
+                 '{name}'::regclass::oid AS relid UNION SELECT relid FROM pg_partition_tree('{name}'::regclass)) AS r"
+            );
+            self.step(sql, tells)
+        };
+        vec![
+            counted("inserted", Tells::HadInserted),
+            counted("updated", Tells::HadUpdated),
+            counted("deleted", Tells::HadDeleted),
+            self.step(sql, Tells::Changed),
+            counted("inserted", Tells::SaysInserted),
+            counted("updated", Tells::SaysUpdated),
+            counted("deleted", Tells::SaysDeleted),
+        ]
+    }
+
+    /// Every staged row is added, or updates the one that is there; each key comes once.
+    fn upsert(&self, set: &[Assignment], values: &[Assignment]) -> Vec<Step> {
+        let (target, stage) = (self.target, &self.stage.name);
+        let set = set.iter().map(|(column, _)| format!("{0} = excluded.{0}", quote(column)));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let key: Vec<_> = self.change.key().map(|(_, name)| quote(name)).collect();
+        let sql = format!(
+            "{} INTO {target} {}SELECT {} FROM {stage} AS s WHERE true ON CONFLICT ({}) DO UPDATE SET {set}",
+            self.verb("INSERT"),
+            self.columns(values),
+            self.values(values),
+            key.join(", ")
+        );
+        // Of the rows among which those are that are added.
+        let among = self.change.key().next().map(|(index, name)| {
+            let (key, staged) = (quote(name), self.column(index));
+            format!(
+                " WHERE {key} BETWEEN (SELECT MIN(s.{staged}) FROM {stage} AS s) AND (SELECT MAX(s.{staged}) FROM {stage} AS \
+                 s)"
+            )
+        });
+        let among = among.unwrap_or_default();
+        let count = |tells| self.step(format!("SELECT COUNT(*) FROM {target}{among}"), tells);
+        vec![count(Tells::Before), self.step(sql, Tells::Changed), count(Tells::After)]
+    }
+}
+
+fn is_insert(action: &RowChange) -> bool {
+    matches!(action, RowChange::Insert(_))
+}
+
+/// The numbers of some actions.
+fn numbers(actions: &[RowChange], wanted: impl Fn(&RowChange) -> bool) -> String {
+    let of = (1..).zip(actions).filter(|(_, action)| wanted(action)).map(|(number, _): (u32, _)| number.to_string());
+    of.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::DataType;
+
+    fn table(columns: &[&str]) -> Table {
+        let column = |name: &&str| Column {
+            name: (*name).to_owned(),
+            sql_type: "bigint".into(),
+            data_type: DataType::Int64,
+            nullable: true,
+            filled: Filled::Null,
+            comparison: crate::sql::Comparison::Exact,
+            detail: Detail::default(),
+        };
+        Table {
+            name: "t".into(),
+            columns: columns.iter().map(column).collect(),
+            primary_key: vec!["k".into()],
+            unique_keys: vec![],
+            detail: Detail::default(),
+        }
+    }
+
+    fn change(operation: Operation) -> Change {
+        let staged = vec![Staged::Key("k".into()), Staged::Action, Staged::Value("v".into())];
+        Change { verb: "MERGE", staged, operation, lock: None, done: Arc::default() }
+    }
+
+    fn statements(dialect: Dialect, native: Native, join: Join) -> Vec<String> {
+        let values = vec![("k".to_owned(), 0), ("v".to_owned(), 2)];
+        let actions =
+            vec![RowChange::Insert(values.clone()), RowChange::Update(values[1..].to_vec()), RowChange::Delete];
+        let change = change(Operation::ByKey { actions, join, repeats: Repeats::Refused });
+        let (columns, done) = stage_columns(&table(&["k", "v"]), &change);
+        let casts = vec![None, None, Some("point".into())];
+        let stage = Stage { name: "stage".into(), columns, casts, done };
+        let steps = script(dialect, native, "\"t\"", &table(&["k", "v"]), &change, &stage).unwrap();
+        steps.into_iter().map(|step| step.sql).collect()
+    }
+
+    #[test]
+    fn what_is_deleted_goes_first_and_what_is_added_comes_last() {
+        let count = |number: i32| format!("SELECT COUNT(*) FROM stage AS s WHERE s.\"landfall_1\" = {number}");
+        assert_eq!(
+            statements(Dialect::MySql, Native::Nothing, Join::InQuery),
+            [
+                "SELECT 1 FROM stage AS s WHERE s.\"landfall_1\" IN (2, 3) GROUP BY s.\"landfall_0\" HAVING COUNT(*) > 1 \
+                 LIMIT 1",
+                &count(3),
+                "DELETE t FROM \"t\" AS t JOIN stage AS s ON t.\"k\" = s.\"landfall_0\" WHERE s.\"landfall_1\" = 3",
+                &count(2),
+                "UPDATE \"t\" AS t JOIN stage AS s ON t.\"k\" = s.\"landfall_0\" SET t.\"v\" = CAST(s.\"landfall_2\" AS \
+                 point) WHERE s.\"landfall_1\" = 2",
+                &count(1),
+                "INSERT INTO \"t\" (\"k\", \"v\") SELECT s.\"landfall_0\", CAST(s.\"landfall_2\" AS point) FROM stage AS s \
+                 WHERE s.\"landfall_1\" = 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_server_with_merge_gets_one() {
+        let merge = statements(Dialect::Postgres, Native::Merge, Join::AtServer).remove(3);
+        assert_eq!(
+            merge,
+            "MERGE INTO \"t\" AS t USING stage AS s ON t.\"k\" = s.\"landfall_0\" WHEN NOT MATCHED THEN INSERT (\"k\", \
+             \"v\") VALUES (s.\"landfall_0\", CAST(s.\"landfall_2\" AS point)) WHEN MATCHED AND s.\"landfall_1\" = 2 THEN \
+             UPDATE SET \"v\" = CAST(s.\"landfall_2\" AS point) WHEN MATCHED AND s.\"landfall_1\" = 3 THEN DELETE"
+        );
+        let first = statements(Dialect::Sqlite, Native::Nothing, Join::AtServer).remove(0);
+        assert_eq!(
+            first,
+            "UPDATE stage AS s SET \"landfall_done\" = CASE WHEN EXISTS (SELECT 1 FROM \"t\" AS t WHERE t.\"k\" = \
+             s.\"landfall_0\") THEN s.\"landfall_1\" ELSE 1 END"
+        );
+    }
+
+    #[test]
+    fn staged_columns_have_names_that_the_table_has_not() {
+        let (columns, done) =
+            stage_columns(&table(&["k", "v", "Landfall_0", "landfallx_y"]), &change(Operation::Truncate));
+        assert_eq!((columns[0].as_str(), done.as_str()), ("landfallxx_0", "landfallxx_done"));
+    }
+
+    #[test]
+    fn counts_add_up_or_are_an_error() {
+        let mut tally = Tally::default();
+        tally.note(&Tells::Expects, Some(3)).unwrap();
+        tally.note(&Tells::Deleted, Some(3)).unwrap();
+        tally.note(&Tells::Expects, Some(2)).unwrap();
+        assert_eq!(tally.note(&Tells::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
+
+        let mut upsert = Tally::default();
+        for (tells, number) in [(Tells::Before, 10), (Tells::Changed, 5), (Tells::After, 12)] {
+            upsert.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
+
+        // A server that does not count says so much only.
+        let mut merge = Tally::default();
+        for (tells, number) in [(Tells::HadInserted, 7), (Tells::Changed, 5), (Tells::SaysInserted, 7)] {
+            merge.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(merge.changed(), Changed { other: 5, ..Changed::default() });
+
+        let mut refused = Tally::default();
+        refused.note(&Tells::Refuses("twice".into()), None).unwrap();
+        assert!(refused.note(&Tells::Refuses("twice".into()), Some(1)).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! What a change is in SQLite: a temporary table to stage rows in, and the statements that apply them.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Sqlite;
+use super::encode::Encoder;
+use super::scan::value;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{
+    self, Column, Comparison, Detail, Dialect, Filled, Native, Stage, Step, Table, Tally, Tells, quote, script,
+    stage_columns,
+};
+use crate::xa::{Change, Join, Operation, RowChange, Staged, WriteSpec};
+
+/// The table that rows are staged in, of the connection alone.
+const STAGE: &str = "landfall_stage";
+
+/// How a branch changes rows.
+#[derive(Debug)]
+pub(super) struct Plan {
+    change: Arc<Change>,
+    /// Before rows come.
+    pub(super) first: Option<String>,
+    /// When all of them are there.
+    steps: Vec<Step>,
+    native: Native,
+}
+
+impl Plan {
+    /// How a table's rows are changed; and the table that rows go to first, and what is written there.
+    pub(super) fn of(table: &Table, spec: &WriteSpec, change: &Arc<Change>) -> Result<(Self, Table, WriteSpec)> {
+        let target = format!("main.{}", quote(&table.name));
+        let (columns, done) = stage_columns(table, change);
+        let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
+        let is_null = |(_, name): (usize, &str)| table.column(name).is_none_or(|column| column.nullable);
+        let native = match upserts(change) && !change.key().any(is_null) {
+            true => Native::Upsert,
+            false => Native::Nothing,
+        };
+        let mut declared: Vec<_> =
+            staged.columns.iter().map(|column| format!("{} {}", quote(&column.name), column.sql_type)).collect();
+        let mut suffix = "";
+        if native == Native::Upsert {
+            // Rows that mean the same are found at once, and go into the table in the order of its key.
+            let key: Vec<_> = change.key().map(|(index, _)| index).collect();
+            let names: Vec<_> = key.iter().map(|index| quote(&columns[*index])).collect();
+            declared.push(format!("PRIMARY KEY ({})", names.join(", ")));
+            let is_rowid = |index: &usize| staged.columns[*index].sql_type.eq_ignore_ascii_case("INTEGER");
+            suffix = if key.len() == 1 && key.iter().all(is_rowid) { "" } else { " WITHOUT ROWID" };
+            // SQLite would make a number of a NULL there.
+            key.into_iter().for_each(|index| staged.columns[index].nullable = false);
+        }
+        let is_joined = change.is_joined_at_server();
+        if is_joined && native == Native::Nothing {
+            declared.push(format!("{} INTEGER", quote(&done)));
+        }
+        let has_stage = !change.staged.is_empty();
+        let first = has_stage.then(|| {
+            format!(
+                "DROP TABLE IF EXISTS temp.{STAGE}; CREATE TEMPORARY TABLE {STAGE} ({}){suffix}",
+                declared.join(", ")
+            )
+        });
+        let casts = columns.iter().map(|_| None).collect();
+        let stage = Stage { name: format!("temp.{STAGE}"), columns, casts, done };
+        let mut steps = script(Dialect::Sqlite, native, &target, table, change, &stage)?;
+        if has_stage {
+            let sql = format!("DROP TABLE temp.{STAGE}");
+            steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });
+        }
+        let spec = sql::stage_spec(spec, &staged);
+        Ok((Self { change: Arc::clone(change), first, steps, native }, staged, spec))
+    }
+
+    /// Whether a row that the stage refuses is one that means the same as another.
+    pub(super) fn has_key(&self) -> bool {
+        self.native == Native::Upsert
+    }
+
+    /// What is said of a row that the stage refused for its key.
+    pub(super) fn refused(&self, error: rusqlite::Error) -> Error {
+        let (verb, key) = (self.change.verb, self.change.key().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
+        let text = format!(
+            "{verb} takes one row of the source for each ({key}), and this one comes again; nothing was changed. Make them \
+             one in the source, by GROUP BY or a window"
+        );
+        Error::new(ErrorKind::Constraint, text).with_source(error)
+    }
+
+    /// Does what was staged.
+    pub(super) fn apply(&self, database: &Sqlite, connection: &Connection) -> Result<()> {
+        let mut tally = Tally::default();
+        for step in &self.steps {
+            let run = || -> rusqlite::Result<Option<u64>> {
+                let mut statement = connection.prepare(&step.sql)?;
+                let parameters = rusqlite::params_from_iter(step.parameters.iter().map(value));
+                match step.tells.asks() {
+                    true => {
+                        let number = statement.query_row(parameters, |row| row.get::<_, i64>(0)).optional()?;
+                        Ok(number.map(|number| number.try_into().unwrap_or_default()))
+                    }
+                    false => Ok(Some(statement.execute(parameters)? as u64)),
+                }
+            };
+            tally.note(&step.tells, run().map_err(|error| database.error(error))?)?;
+        }
+        self.change.done.set(tally.changed());
+        Ok(())
+    }
+}
+
+/// Whether every staged row is added or updates the one that is there, with the values that it would be added with.
+fn upserts(change: &Change) -> bool {
+    let Operation::ByKey { actions, join: Join::AtServer, .. } = &change.operation else { return false };
+    let says = |staged: &Staged| change.staged.contains(staged);
+    let (set, values) = match actions.as_slice() {
+        [RowChange::Update(set), RowChange::Insert(values)] | [RowChange::Insert(values), RowChange::Update(set)] => {
+            (set, values)
+        }
+        _ => return false,
+    };
+    // Which action is taken depends on nothing but whether the row is there.
+    !says(&Staged::Action)
+        && !says(&Staged::ActionOfMissing)
+        && set.iter().all(|assignment| values.contains(assignment))
+        && change.key().all(|(index, name)| values.iter().any(|(of, staged)| of == name && *staged == index))
+}
+
+/// A column of numbers that is not of a table.
+fn number_column() -> Column {
+    Column {
+        name: "number".into(),
+        sql_type: "INTEGER".into(),
+        data_type: super::types::arrow_type("INTEGER"),
+        nullable: true,
+        filled: Filled::Null,
+        comparison: Comparison::Exact,
+        detail: Detail::default(),
+    }
+}
+
+/// Checks when the plan is made that a change can be made.
+pub(super) fn check(table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+    sql::check_change(table, change)?;
+    for (index, field) in spec.columns.fields().iter().enumerate() {
+        match change.column_of(index).and_then(|name| table.column(name)) {
+            Some(column) => Encoder::try_new(field.data_type(), column)?,
+            None => Encoder::try_new(field.data_type(), &number_column())?,
+        };
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Which way a statement goes: as one of the database's own, or by the keys that its query finds.
+
+use std::sync::Arc;
+
+use datafusion::prelude::{SessionContext, col, lit};
+use datafusion_landfall::{LandfallTable, SinkOptions};
+
+use super::{ALL, Place, fill};
+use crate::landing::{Landing, says};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_answers_as_datafusion_would_is_its_own_statement() {
+    for place in Place::all() {
+        fill(&place).await;
+        for (sql, parts) in [
+            ("DELETE FROM t WHERE id > 3 AND qty IS NULL", vec!["DELETE WHERE", "qty", "IS NULL"]),
+            ("DELETE FROM t WHERE CAST(id AS INT) + 0 > 3", vec!["DELETE of the rows that the query finds, by (id)"]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s)", vec!["DELETE of the rows", "Join"]),
+            ("DELETE FROM t WHERE id = 1 AND name LIKE 'o%'", vec!["DELETE of the rows", "FilterExec", "LIKE"]),
+            ("UPDATE t SET qty = 1 + 1, name = NULL WHERE id = 3", vec!["UPDATE WHERE"]),
+            ("UPDATE t SET qty = qty + 1 WHERE id = 3", vec!["UPDATE of the rows that the query finds, by (id)"]),
+            (
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = s.qty",
+                vec!["MERGE joined at the server, by (id)"],
+            ),
+            (
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = t.qty",
+                vec!["MERGE of the rows that the query finds, by (id)", "Join"],
+            ),
+        ] {
+            says(&format!("{}: {}", place.name(), place.plan(sql).await), &parts);
+        }
+        // Nothing was done.
+        assert_eq!(place.read("SELECT count(*) FROM t").await, ["5"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_kept() {
+    for place in Place::all() {
+        fill(&place).await;
+        assert_eq!(place.run("DELETE FROM t WHERE id > 1 LIMIT 2").await.unwrap(), 2, "{}", place.name());
+        assert_eq!(place.read("SELECT count(*) FROM t WHERE id > 1").await, ["2"], "{}", place.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_a_key_takes_statements_of_the_database() {
+    for place in Place::all() {
+        place.register("k", "(a INT, b VARCHAR)", "").await;
+        place.run("INSERT INTO k VALUES (1, 'x'), (1, 'x'), (2, 'y')").await.unwrap();
+        assert_eq!(place.run("UPDATE k SET b = 'z' WHERE a = 1").await.unwrap(), 2);
+        assert_eq!(place.run("DELETE FROM k WHERE a > 1").await.unwrap(), 1);
+        let parts = ["table", "neither a primary key nor a unique index", "create one"];
+        says(&place.error("UPDATE k SET a = a + 1").await, &parts);
+        says(&place.error("DELETE FROM k WHERE b LIKE 'z%'").await, &parts);
+        let merge = "MERGE INTO k USING (SELECT 1 AS a) AS s ON k.a = s.a WHEN MATCHED THEN DELETE";
+        says(&place.error(merge).await, &parts);
+        let merge =
+            "MERGE INTO k USING (SELECT 9 AS a) AS s ON k.a = s.a WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a)";
+        assert_eq!(place.run(merge).await.unwrap(), 1);
+        assert_eq!(place.read("SELECT * FROM k ORDER BY a").await, ["1|z", "1|z", "9|NULL"], "{}", place.name());
+    }
+}
+
+#[tokio::test]
+async fn statements_from_code_take_their_filters() {
+    let landing =
+        Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+    let url = format!("sqlite:{}", landing.file().display());
+    let table = Arc::new(LandfallTable::connect(&url, "t", SinkOptions::new()).await.unwrap());
+    let state = landing.context.state();
+    let run = async |plan| datafusion::physical_plan::collect(plan, landing.context.task_ctx()).await.unwrap();
+    use datafusion::catalog::TableProvider;
+    let set = vec![("v".to_owned(), lit("neu"))];
+    run(table.update(&state, set, vec![col("k").eq(lit(2i64))]).await.unwrap()).await;
+    assert_eq!(landing.rows("SELECT * FROM t"), ["1|a", "2|neu"]);
+    run(table.delete_from(&state, vec![col("k").lt(lit(2i64)), col("v").eq(lit("a"))]).await.unwrap()).await;
+    assert_eq!(landing.rows("SELECT * FROM t"), ["2|neu"]);
+    let error = table.update(&state, vec![("w".to_owned(), lit(1))], vec![]).await.unwrap_err().to_string();
+    says(&error, &["\"w\""]);
+
+    // DataFusion alone would hand over none of this condition.
+    let bare = SessionContext::new();
+    bare.register_table("t", table).unwrap();
+    let error = crate::landing::error(&bare, "DELETE FROM t WHERE k IN (SELECT 7)").await;
+    says(&error, &["does not hand over all conditions", "datafusion_landfall::register"]);
+    assert_eq!(landing.rows("SELECT count(*) FROM t"), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_analyze_counts_what_became_of_rows() {
+    for place in Place::all() {
+        fill(&place).await;
+        let merge = "EXPLAIN ANALYZE MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.qty > 30 THEN DELETE
+             WHEN MATCHED THEN UPDATE SET qty = s.qty WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)";
+        let plan = place.read(merge).await.join("\n");
+        says(&format!("{}: {plan}", place.name()), &["inserted=2", "updated=1", "deleted=1"]);
+        let merge = "EXPLAIN ANALYZE MERGE INTO t USING s ON t.id = s.id
+             WHEN MATCHED THEN UPDATE SET qty = s.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (s.id, s.qty)";
+        place.run("DELETE FROM t WHERE id = 6").await.unwrap();
+        let plan = place.read(merge).await.join("\n");
+        says(&format!("{}: {plan}", place.name()), &["inserted=2", "updated=2", "deleted=0"]);
+        assert_eq!(place.read(ALL).await.len(), 7, "{}", place.name());
+    }
+}
