@@ -109,8 +109,8 @@
 //! * Functions such as `random()` are computed once for each row. A row that a trigger keeps from being changed is an error
 //!   where rows were staged. The options `on_conflict`, `writers` and `checkpoint.…` are of INSERT; `commit`, `log` and `job`
 //!   hold for all: a `job` is one statement.
-//! * TRUNCATE is PostgreSQL's where nothing refers to the table, watches it or hides rows of it, else a DELETE of all rows, as MySQL's would
-//!   commit. A FANOUT table can be truncated; it finds no rows for the other statements, which are run on its members.
+//! * TRUNCATE is PostgreSQL's own, which refuses tables that foreign keys refer to, where nobody watches or hides rows of the table; else it is a
+//!   DELETE of all rows, as MySQL's would commit. A FANOUT table can be truncated; it finds no rows for the other statements, which are run on its members.
 //! * The statements are taken over by a rule of the session's analyzer, which [`register`] puts there: DataFusion hands a
 //!   table what the optimizer has left of a condition, and without the rule they are refused. DataFusion plans no `UPDATE …
 //!   FROM` and no `DELETE … USING`: write MERGE INTO.
