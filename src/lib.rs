@@ -54,8 +54,8 @@
 //!
 //! # Changing rows
 //!
-//! DELETE, UPDATE, TRUNCATE and MERGE INTO do on every database what PostgreSQL does, in one transaction, and as a job once;
-//! `sql/merge.sql` is an example. A MERGE takes any query for its source:
+//! DELETE, UPDATE, TRUNCATE and MERGE INTO do on every database what PostgreSQL does, in one transaction, and as a job
+//! once; `sql/merge.sql` is an example. A MERGE takes any query for its source:
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -89,38 +89,40 @@
 //! ```
 //!
 //! * `DELETE FROM t [WHERE …] [LIMIT n]` and `UPDATE t SET … [WHERE …]` take any condition, and subqueries over other
-//!   tables; a column that is set to itself keeps its value. `MERGE INTO t USING … ON …` has WHEN MATCHED, WHEN NOT MATCHED [BY TARGET]
-//!   and WHEN NOT MATCHED BY SOURCE, each with a condition or without: the first clause that fits is taken, and NULL fits
-//!   nothing. Two rows of the source that would change one row of the table are an error before anything is changed.
-//!   An INSERT of some columns leaves the others to the database: defaults, numbers, generated columns.
+//!   tables; a column that is set to itself keeps its value. `MERGE INTO t USING … ON …` has WHEN MATCHED, WHEN NOT
+//!   MATCHED [BY TARGET] and WHEN NOT MATCHED BY SOURCE, each with a condition or without: the first clause that fits
+//!   is taken, and NULL fits nothing. Two rows of the source that would change one row of the table are an error before
+//!   anything is changed. An INSERT of some columns leaves the others to the database: defaults, numbers, generated
+//!   columns.
 //! * Nothing of a condition is dropped. Where a statement is comparisons of columns with constants that the database
-//!   answers as DataFusion would, and sets constants, it becomes one statement of the database. Else DataFusion finds the
-//!   rows and their new values, they are staged, and applied by their key: what LIKE, arithmetic, casts and functions mean is
-//!   what they mean in a query, on every database. EXPLAIN shows which it is: `UPDATE WHERE …`, or `UPDATE of the rows that
-//!   the query finds, by (key)`. That needs a primary key or a unique index.
-//! * A MERGE whose ON says that a unique key is equal to values of the source, and whose clauses ask for no column of the
-//!   table, is `joined at the server`: the source is staged as an INSERT would write it, and PostgreSQL 15 and newer runs
-//!   its own MERGE, SQLite an upsert, or statements of the same transaction find what is there. Others are joined by
-//!   DataFusion, which reads the table (PostgreSQL before 17 knows no BY SOURCE).
-//! * What a statement has read of its table nobody changes until it commits: PostgreSQL locks the table against other writers
-//!   (SHARE ROW EXCLUSIVE), MySQL the rows and gaps that the condition looks at, or all of them; SQLite has one writer. Who waits
-//!   longer than `lock_timeout` is told. Statements of the database itself lock what they change, as MERGE in PostgreSQL does. A scalar
-//!   subquery is computed before, as at READ COMMITTED.
-//! * Functions such as `random()` are computed once for each row. A row that a trigger keeps from being changed is an error
-//!   where rows were staged. The options `on_conflict`, `writers` and `checkpoint.…` are of INSERT; `commit`, `log` and `job`
-//!   hold for all: a `job` is one statement.
-//! * TRUNCATE is PostgreSQL's where nothing refers to the table, watches it or hides rows of it, else a DELETE of all rows, as MySQL's would
-//!   commit. A FANOUT table can be truncated; it finds no rows for the other statements, which are run on its members.
-//! * The statements are taken over by a rule of the session's analyzer, which [`register`] puts there: DataFusion hands a
-//!   table what the optimizer has left of a condition, and without the rule they are refused. DataFusion plans no `UPDATE …
-//!   FROM` and no `DELETE … USING`: write MERGE INTO.
+//!   answers as DataFusion would, and sets constants, it becomes one statement of the database. Else DataFusion finds
+//!   the rows and their new values, they are staged, and applied by their key: what LIKE, arithmetic, casts and
+//!   functions mean is what they mean in a query, on every database. EXPLAIN shows which it is: `UPDATE WHERE …`, or
+//!   `UPDATE of the rows that the query finds, by (key)`. That needs a primary key or a unique index.
+//! * A MERGE whose ON says that a unique key is equal to values of the source, and whose clauses ask for no column of
+//!   the table, is `joined at the server`: the source is staged as an INSERT would write it, and PostgreSQL 15 and
+//!   newer runs its own MERGE, SQLite an upsert, or statements of the same transaction find what is there. Others are
+//!   joined by DataFusion, which reads the table (PostgreSQL before 17 knows no BY SOURCE).
+//! * What a statement has read of its table nobody changes until it commits: PostgreSQL locks the table against other
+//!   writers (SHARE ROW EXCLUSIVE), MySQL the rows and gaps that the condition looks at, or all of them; SQLite has one
+//!   writer. Who waits longer than `lock_timeout` is told. Statements of the database itself lock what they change, as
+//!   MERGE in PostgreSQL does. A scalar subquery is computed before, as at READ COMMITTED.
+//! * Functions such as `random()` are computed once for each row. A row that a trigger keeps from being changed is an
+//!   error where rows were staged. The options `on_conflict`, `writers` and `checkpoint.…` are of INSERT; `commit`,
+//!   `log` and `job` hold for all: a `job` is one statement.
+//! * TRUNCATE is PostgreSQL's own, which refuses tables that foreign keys refer to, where nobody watches or hides rows
+//!   of the table; else it is a DELETE of all rows, as MySQL's would commit. A FANOUT table can be truncated; it finds
+//!   no rows for the other statements, which are run on its members.
+//! * The statements are taken over by a rule of the session's analyzer, which [`register`] puts there: DataFusion hands
+//!   a table what the optimizer has left of a condition, and without the rule they are refused. DataFusion plans no
+//!   `UPDATE … FROM` and no `DELETE … USING`: write MERGE INTO.
 //! * The program says how many rows were inserted, updated and deleted, and so do EXPLAIN ANALYZE and
 //!   [`LandfallSink::changed`](provider::LandfallSink::changed).
 //!
 //! # Catalogs
 //!
-//! [`register_catalog`]`(&context, "pg", "postgres://…")` registers every table of a database as `pg.schema.table` (of SQLite
-//! as `name.main.table`), and so does `\attach pg postgres://…` in the shell and on the first lines of a script.
+//! [`register_catalog`]`(&context, "pg", "postgres://…")` registers every table of a database as `pg.schema.table` (of
+//! SQLite as `name.main.table`), and so does `\attach pg postgres://…` in the shell and on the first lines of a script.
 //! [`LandfallCatalog`] takes options for all of them.
 //!
 //! # Options

@@ -9,7 +9,7 @@ use super::Postgres;
 use super::catalog::{Relation, number_column, relation, staging};
 use super::encode::{Encoder, Form};
 use super::statements::Stage as Place;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{
     self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Targets, Tells, quote, script, stage_columns,
 };
@@ -99,12 +99,27 @@ impl Plan {
                         None => None,
                     }
                 }
-                false => Some(database.execute(connection, step.sql.clone()).await?),
+                false => {
+                    let done = database.execute(connection, step.sql.clone()).await;
+                    Some(done.map_err(|error| self.refused(error))?)
+                }
             };
             tally.note(&step.tells, number)?;
         }
         self.change.done.set(tally.changed());
         Ok(())
+    }
+}
+
+impl Plan {
+    /// What a statement was refused with, and what to do.
+    fn refused(&self, error: Error) -> Error {
+        match (&self.change.operation, error.kind()) {
+            (Operation::Truncate, ErrorKind::Unsupported) => {
+                Error::new(ErrorKind::Unsupported, "use DELETE FROM, as PostgreSQL says").with_source(error)
+            }
+            _ => error,
+        }
     }
 }
 

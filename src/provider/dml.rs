@@ -248,11 +248,16 @@ impl Request {
             lock,
             done: Arc::default(),
         };
+        let nothing = || Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        if query.is::<EmptyExec>() {
+            // What has no rows needs no key, and locks nobody out.
+            let never = Condition { text: " WHERE 1 = 0".into(), parameters: Vec::new() };
+            return Ok((change(Vec::new(), Operation::Delete(never), None), nothing()));
+        }
         if let Some(condition) = whole_condition(&query, table.table()) {
             match self.actions.as_slice() {
                 [RowChange::Delete] if self.join == Join::InQuery => {
-                    let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-                    return Ok((change(Vec::new(), Operation::Delete(condition), None), nothing));
+                    return Ok((change(Vec::new(), Operation::Delete(condition), None), nothing()));
                 }
                 [RowChange::Update(set)] if self.join == Join::InQuery && self.verb == "UPDATE" => {
                     if let Some(values) = constants(&query, set.len())? {

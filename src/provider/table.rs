@@ -457,7 +457,7 @@ impl TableProvider for LandfallTable {
         LandfallSink::plan(input, write).map_err(|error| doing(error).into())
     }
 
-    /// Statements of SQL do not come here, but by [`dml`](crate::provider::dml).
+    /// From code: a statement of SQL is taken over before it comes here.
     async fn delete_from(&self, session: &dyn Session, filters: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
         self.check_session("DELETE FROM", session)?;
         self.another().changed_where(session, None, filters).await

@@ -4,28 +4,9 @@
 //! condition or a new value is was found out by DataFusion, or is one of the comparisons that
 //! [`Condition`] holds.
 
-use std::sync::Arc;
-
-use arrow::datatypes::Schema;
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Column, Detail, Dialect, Filled, Table, quote};
-use crate::xa::{
-    Assignment, Change, Changed, Condition, Join, Operation, Parameter, Repeats, RowChange, Staged, WriteSpec,
-};
-
-/// The table that rows are staged in.
-#[derive(Debug, Clone)]
-pub(crate) struct Stage {
-    /// Its name, as it stands in a statement.
-    pub(crate) name: String,
-    /// Its columns by number, as they are.
-    pub(crate) columns: Vec<String>,
-    /// What a staged column is cast to on its way into its own, where it is staged as text.
-    pub(crate) casts: Vec<Option<String>>,
-    /// The column that the server says in what is done, where it joins the rows in several statements.
-    pub(crate) done: String,
-}
+use crate::error::Result;
+use crate::sql::{Dialect, Filled, Stage, Step, Table, Tells, quote};
+use crate::xa::{Assignment, Change, Condition, Join, Operation, Repeats, RowChange, Staged};
 
 /// What a server can do by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,183 +17,6 @@ pub(crate) enum Native {
     Upsert,
     /// Neither is of use here.
     Nothing,
-}
-
-/// One statement.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
-    pub(crate) sql: String,
-    pub(crate) parameters: Vec<Parameter>,
-    pub(crate) tells: Tells,
-}
-
-/// What the number of a statement says: of the rows that it changed, or the one that it brings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tells {
-    /// Nothing.
-    Nothing,
-    /// It brings how many rows the next statement has to change.
-    Expects,
-    /// It has added so many.
-    Inserted,
-    Updated,
-    Deleted,
-    /// It has changed so many, and others say how.
-    Changed,
-    /// It brings how many were changed so before.
-    HadInserted,
-    HadUpdated,
-    HadDeleted,
-    /// It brings how many were changed so, with those before.
-    SaysInserted,
-    SaysUpdated,
-    SaysDeleted,
-    /// It brings how many rows there are, before and after.
-    Before,
-    After,
-    /// A row that it brings is the error that this says.
-    Refuses(String),
-}
-
-impl Tells {
-    /// Whether the statement is a query.
-    pub(crate) fn asks(&self) -> bool {
-        use Tells::*;
-        !matches!(self, Nothing | Inserted | Updated | Deleted | Changed)
-    }
-}
-
-/// Adds up what statements tell.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    changed: Changed,
-    had: Changed,
-    all: Option<u64>,
-    expected: Option<u64>,
-    before: u64,
-    added: Option<u64>,
-}
-
-impl Tally {
-    /// Takes the number of a step; `None` where its query brought no row.
-    ///
-    /// # Errors
-    /// `Constraint` where a row means none of the table's, or two mean the same.
-    pub(crate) fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
-        let number = match (tells, number) {
-            (Tells::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
-            (Tells::Refuses(_), None) => return Ok(()),
-            (_, number) => number.unwrap_or_default(),
-        };
-        match tells {
-            Tells::Nothing | Tells::Refuses(_) => {}
-            Tells::Expects => self.expected = Some(number),
-            Tells::Inserted => self.changed.inserted += number,
-            Tells::Updated => self.changed.updated += number,
-            Tells::Deleted => self.changed.deleted += number,
-            Tells::HadInserted => self.had.inserted = number,
-            Tells::HadUpdated => self.had.updated = number,
-            Tells::HadDeleted => self.had.deleted = number,
-            Tells::SaysInserted => self.changed.inserted = number.saturating_sub(self.had.inserted),
-            Tells::SaysUpdated => self.changed.updated = number.saturating_sub(self.had.updated),
-            Tells::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
-            Tells::Changed => self.all = Some(number),
-            Tells::Before => self.before = number,
-            Tells::After => self.added = Some(number.saturating_sub(self.before)),
-        }
-        if matches!(tells, Tells::Inserted | Tells::Updated | Tells::Deleted)
-            && let Some(expected) = self.expected.take()
-            && expected != number
-        {
-            return Err(Error::new(
-                ErrorKind::Constraint,
-                format!(
-                    "the database changed {number} rows where {expected} were meant: a trigger or a rule of the table \
-                     left some out, or one change undid another (ON DELETE CASCADE)"
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// What was done.
-    pub(crate) fn changed(self) -> Changed {
-        let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
-        match (self.all, self.added) {
-            // Of an upsert: what was not added was there.
-            (Some(all), Some(inserted)) => {
-                Changed { inserted, updated: all.saturating_sub(inserted), ..Changed::default() }
-            }
-            (Some(all), None) if said != all => Changed { other: all, ..Changed::default() },
-            _ => self.changed,
-        }
-    }
-}
-
-/// Names for the columns of a stage that no column of the table has, with those of what the server says.
-pub(crate) fn stage_columns(table: &Table, change: &Change) -> (Vec<String>, String) {
-    let mut prefix = String::from("landfall");
-    while table.columns.iter().any(|column| column.name.to_lowercase().starts_with(&format!("{prefix}_"))) {
-        prefix.push('x');
-    }
-    ((0..change.staged.len()).map(|index| format!("{prefix}_{index}")).collect(), format!("{prefix}_done"))
-}
-
-/// The description of the table that rows are staged in: its columns are as those that they are for, and numbers.
-///
-/// # Errors
-/// `Schema` where the table has lost a column.
-pub(crate) fn stage_table(
-    table: &Table,
-    change: &Change,
-    names: &[String],
-    name: String,
-    number: &Column,
-    detail: Detail,
-) -> Result<Table> {
-    let columns = names.iter().enumerate().map(|(index, name)| {
-        let column = match change.column_of(index) {
-            Some(of) => table.column(of).ok_or_else(|| no_column(table, of))?,
-            None => number,
-        };
-        Ok(Column { name: name.clone(), nullable: true, filled: Filled::Null, ..column.clone() })
-    });
-    let columns = columns.collect::<Result<_>>()?;
-    Ok(Table { name, columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail })
-}
-
-fn no_column(table: &Table, name: &str) -> Error {
-    Error::schema(format!("table {} has no column \"{name}\": it has {table}", table.name))
-}
-
-/// What is written to the stage, for what a change is to write.
-pub(crate) fn stage_spec(spec: &WriteSpec, stage: &Table) -> WriteSpec {
-    let fields = spec.columns.fields().iter().zip(&stage.columns);
-    let fields = fields.map(|(field, column)| field.as_ref().clone().with_name(&column.name));
-    let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    WriteSpec { table: stage.name.clone(), columns, ..spec.clone() }
-}
-
-/// What errors call the columns of a stage.
-pub(crate) fn shown_names(change: &Change) -> impl Iterator<Item = String> {
-    (0..change.staged.len()).map(|index| change.column_of(index).unwrap_or("the action").to_owned())
-}
-
-/// Checks that a table has the columns of a change, and that they can be written.
-///
-/// # Errors
-/// `Schema` where one is not there, or is the database's own to write.
-pub(crate) fn check_change(table: &Table, change: &Change) -> Result<()> {
-    for name in change.written() {
-        let column = table.column(name).ok_or_else(|| no_column(table, name))?;
-        if column.filled == Filled::Generated {
-            return Err(Error::schema(format!(
-                "column \"{name}\" of table {} is generated by the database and cannot be written: leave it out",
-                table.name
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The statements of a change of the table `target`, when all rows are staged.
@@ -558,8 +362,12 @@ fn numbers(actions: &[RowChange], wanted: impl Fn(&RowChange) -> bool) -> String
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
     use arrow::datatypes::DataType;
+
+    use super::*;
+    use crate::sql::{Column, Detail, stage_columns};
 
     fn table(columns: &[&str]) -> Table {
         let column = |name: &&str| Column {
@@ -639,31 +447,5 @@ mod tests {
         let (columns, done) =
             stage_columns(&table(&["k", "v", "Landfall_0", "landfallx_y"]), &change(Operation::Truncate));
         assert_eq!((columns[0].as_str(), done.as_str()), ("landfallxx_0", "landfallxx_done"));
-    }
-
-    #[test]
-    fn counts_add_up_or_are_an_error() {
-        let mut tally = Tally::default();
-        tally.note(&Tells::Expects, Some(3)).unwrap();
-        tally.note(&Tells::Deleted, Some(3)).unwrap();
-        tally.note(&Tells::Expects, Some(2)).unwrap();
-        assert_eq!(tally.note(&Tells::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
-
-        let mut upsert = Tally::default();
-        for (tells, number) in [(Tells::Before, 10), (Tells::Changed, 5), (Tells::After, 12)] {
-            upsert.note(&tells, Some(number)).unwrap();
-        }
-        assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
-
-        // A server that does not count says so much only.
-        let mut merge = Tally::default();
-        for (tells, number) in [(Tells::HadInserted, 7), (Tells::Changed, 5), (Tells::SaysInserted, 7)] {
-            merge.note(&tells, Some(number)).unwrap();
-        }
-        assert_eq!(merge.changed(), Changed { other: 5, ..Changed::default() });
-
-        let mut refused = Tally::default();
-        refused.note(&Tells::Refuses("twice".into()), None).unwrap();
-        assert!(refused.note(&Tells::Refuses("twice".into()), Some(1)).is_err());
     }
 }

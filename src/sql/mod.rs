@@ -8,7 +8,9 @@ mod diff;
 mod ident;
 mod insert;
 mod secrets;
+mod stage;
 mod table;
+mod tally;
 mod targets;
 
 pub use crate::xa::Parameter;
@@ -17,9 +19,7 @@ pub(crate) use bulk::{
     Buffer, BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
     lost_connection,
 };
-pub(crate) use change::{
-    Native, Stage, Step, Tally, Tells, check_change, script, shown_names, stage_columns, stage_spec, stage_table,
-};
+pub(crate) use change::{Native, script};
 pub use database::{BatchStream, Database, Dialect, Dispatch, Listed, OrderKey, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use database::{Batches, read_ahead};
@@ -33,5 +33,7 @@ pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;
 pub(crate) use secrets::without_passwords;
+pub(crate) use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
+pub(crate) use tally::{Step, Tally, Tells};
 pub(crate) use targets::Targets;

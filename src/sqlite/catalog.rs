@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::change::Upserts;
 use super::encode::{Stored, store};
 use super::types::{Affinity, Form, arrow_type, declare};
 use super::{Missing, Sqlite};
@@ -101,6 +102,26 @@ pub(super) fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Re
         [table],
         |row| row.get(0),
     )
+}
+
+/// What an upsert of a table does.
+pub(super) fn upserts(connection: &Connection, table: &Table) -> rusqlite::Result<Upserts> {
+    let (indexes, of_primary): (i64, i64) = connection.query_row(
+        "SELECT count(*) FILTER (WHERE \"unique\"), count(*) FILTER (WHERE origin = 'pk') FROM pragma_index_list(?1)",
+        [&table.name],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let is_rowid = !table.primary_key.is_empty() && of_primary == 0;
+    let has_checks: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE AND type <> 'index' \
+         AND (type <> 'table' OR sql LIKE '%check%'))",
+        [&table.name],
+        |row| row.get(0),
+    )?;
+    Ok(match indexes + i64::from(is_rowid) == 1 && !has_checks {
+        true => Upserts::Plain,
+        false => Upserts::Watched,
+    })
 }
 
 /// The columns of unique indexes that have another collation there than BINARY: what the index finds equal, the column

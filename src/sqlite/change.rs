@@ -12,7 +12,7 @@ use crate::sql::{
     self, Column, Comparison, Detail, Dialect, Filled, Native, Stage, Step, Table, Tally, Tells, quote, script,
     stage_columns,
 };
-use crate::xa::{Change, Join, Operation, RowChange, Staged, WriteSpec};
+use crate::xa::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
 
 /// The table that rows are staged in, of the connection alone.
 const STAGE: &str = "landfall_stage";
@@ -30,14 +30,18 @@ pub(super) struct Plan {
 
 impl Plan {
     /// How a table's rows are changed; and the table that rows go to first, and what is written there.
-    pub(super) fn of(table: &Table, spec: &WriteSpec, change: &Arc<Change>) -> Result<(Self, Table, WriteSpec)> {
+    pub(super) fn of(
+        table: &Table,
+        spec: &WriteSpec,
+        change: &Arc<Change>,
+        upserts: Upserts,
+    ) -> Result<(Self, Table, WriteSpec)> {
         let target = format!("main.{}", quote(&table.name));
         let (columns, done) = stage_columns(table, change);
         let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
-        let is_null = |(_, name): (usize, &str)| table.column(name).is_none_or(|column| column.nullable);
-        let native = match upserts(change) && !change.key().any(is_null) {
-            true => Native::Upsert,
-            false => Native::Nothing,
+        let native = match upserts {
+            Upserts::Plain if is_upsert(table, change) => Native::Upsert,
+            _ => Native::Nothing,
         };
         let mut declared: Vec<_> =
             staged.columns.iter().map(|column| format!("{} {}", quote(&column.name), column.sql_type)).collect();
@@ -111,8 +115,18 @@ impl Plan {
     }
 }
 
-/// Whether every staged row is added or updates the one that is there, with the values that it would be added with.
-fn upserts(change: &Change) -> bool {
+/// What an upsert of a table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upserts {
+    /// Nothing but finding a row by the only key.
+    Plain,
+    /// For a row that is there, too, SQLite looks at the CHECKs, other keys and triggers of an INSERT.
+    Watched,
+}
+
+/// Whether every staged row is added or updates the one that is there, with the values that it would be added with; and
+/// none could be refused for values that it does not get.
+fn is_upsert(table: &Table, change: &Change) -> bool {
     let Operation::ByKey { actions, join: Join::AtServer, .. } = &change.operation else { return false };
     let says = |staged: &Staged| change.staged.contains(staged);
     let (set, values) = match actions.as_slice() {
@@ -126,6 +140,16 @@ fn upserts(change: &Change) -> bool {
         && !says(&Staged::ActionOfMissing)
         && set.iter().all(|assignment| values.contains(assignment))
         && change.key().all(|(index, name)| values.iter().any(|(of, staged)| of == name && *staged == index))
+        && table.columns.iter().all(|column| {
+            let is_key = change.key().any(|(_, name)| name == column.name);
+            let is_of = |values: &[Assignment]| values.iter().any(|(of, _)| *of == column.name);
+            match (is_key, is_of(set), is_of(values)) {
+                (true, ..) => !column.nullable,
+                (false, true, _) => true,
+                (false, false, true) => column.nullable,
+                (false, false, false) => column.nullable || column.filled != Filled::Null,
+            }
+        })
 }
 
 /// A column of numbers that is not of a table.

@@ -71,7 +71,10 @@ impl Writer {
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let (change, table, spec, names) = match change {
             Some(change) => {
-                let (plan, stage, spec) = Plan::of(&table, &spec, change)?;
+                let (plan, stage, spec) = {
+                    let upserts = catalog::upserts(connection, &table).map_err(|error| database.error(error))?;
+                    Plan::of(&table, &spec, change, upserts)?
+                };
                 (Some(plan), stage, spec, shown_names(change).collect())
             }
             None => (None, table, spec, Vec::new()),

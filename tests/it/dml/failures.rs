@@ -132,6 +132,29 @@ async fn what_sqlite_would_do_with_a_conflict_it_does_not() {
     assert_eq!(landing.rows("SELECT * FROM t"), ["1|a|1", "2|b|2"]);
 }
 
+/// SQLite looks at what an INSERT may not do before it sees that the row is there, and only an UPDATE is meant.
+#[tokio::test]
+async fn a_row_that_is_there_is_not_refused_for_what_is_not_set() {
+    let landing = Landing::new(
+        "CREATE TABLE plain (k INTEGER PRIMARY KEY, a TEXT NOT NULL, n INTEGER); INSERT INTO plain VALUES (1, 'a', 1);
+         CREATE TABLE checked (k INTEGER PRIMARY KEY, a TEXT CHECK (a = 'a'), n INTEGER); INSERT INTO checked VALUES (1, 'a', 1);
+         CREATE TABLE keyed (k INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER); INSERT INTO keyed VALUES (1, 'b', 1), (2, 'x', 1);
+         CREATE TABLE watched (k INTEGER PRIMARY KEY, a TEXT, n INTEGER); INSERT INTO watched VALUES (1, 'a', 1);
+         CREATE TRIGGER tr BEFORE INSERT ON watched BEGIN SELECT RAISE(ABORT, 'an INSERT'); END",
+    );
+    for table in ["plain", "checked", "keyed", "watched"] {
+        landing.register(table, "", "").await.unwrap();
+        for (values, columns) in [("'x', s.n", "a, n"), ("s.n", "n")] {
+            let merge = format!(
+                "MERGE INTO {table} AS t USING (SELECT 1 AS k, 7 AS n) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET n = s.n
+                 WHEN NOT MATCHED THEN INSERT (k, {columns}) VALUES (s.k, {values})"
+            );
+            assert_eq!(crate::landing::count(&landing.sql(&merge).await.unwrap()), 1, "{table}: {merge}");
+            assert_eq!(landing.rows(&format!("SELECT n FROM {table} WHERE k = 1")), ["7"]);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn constraints_defaults_identities_and_types_of_postgres() {
     let server = Postgres::new(
@@ -187,6 +210,9 @@ async fn views_and_partitions_of_postgres() {
     server.sql("UPDATE v SET v = 'seen' WHERE k = 1").await.unwrap();
     server.sql("DELETE FROM v WHERE k > 11").await.unwrap();
     assert_eq!(server.rows("SELECT * FROM parts ORDER BY k"), ["1|seen", "11|b"]);
+    server.rows("CREATE TABLE refers (k int REFERENCES parts)");
+    says(&server.error("TRUNCATE TABLE parts").await, &["TRUNCATE", "use DELETE FROM", "foreign key"]);
+    server.rows("DROP TABLE refers");
     server.sql("TRUNCATE TABLE parts").await.unwrap();
     assert_eq!(server.rows("SELECT count(*) FROM parts"), ["0"]);
 }

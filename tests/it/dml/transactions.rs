@@ -95,11 +95,18 @@ async fn nobodys_change_is_lost() {
         place.register("c", "(k INT PRIMARY KEY, n INT)", "'lock_timeout' '60s'").await;
         place.run("INSERT INTO c VALUES (1, 0), (2, 0)").await.unwrap();
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..WRITERS {
+        for writer in 0..WRITERS {
             let place = Arc::clone(&place);
             tasks.spawn(async move {
+                let sql = match writer % 2 {
+                    0 => "UPDATE c SET n = n + 1 WHERE k = 1",
+                    _ => {
+                        "MERGE INTO c USING (SELECT 1 AS k) AS s ON c.k = s.k WHEN MATCHED THEN UPDATE SET n = c.n + 1
+                         WHEN NOT MATCHED THEN INSERT (k, n) VALUES (s.k, 0)"
+                    }
+                };
                 for _ in 0..TIMES {
-                    place.run("UPDATE c SET n = n + 1 WHERE k = 1").await.unwrap();
+                    place.run(sql).await.unwrap();
                 }
             });
         }

@@ -51,6 +51,8 @@ async fn a_table_without_a_key_takes_statements_of_the_database() {
         place.run("INSERT INTO k VALUES (1, 'x'), (1, 'x'), (2, 'y')").await.unwrap();
         assert_eq!(place.run("UPDATE k SET b = 'z' WHERE a = 1").await.unwrap(), 2);
         assert_eq!(place.run("DELETE FROM k WHERE a > 1").await.unwrap(), 1);
+        assert_eq!(place.run("DELETE FROM k WHERE a = 1 AND a = 2").await.unwrap(), 0);
+        assert_eq!(place.run("UPDATE k SET a = a + 1 WHERE false").await.unwrap(), 0);
         let parts = ["table", "neither a primary key nor a unique index", "create one"];
         says(&place.error("UPDATE k SET a = a + 1").await, &parts);
         says(&place.error("DELETE FROM k WHERE b LIKE 'z%'").await, &parts);

@@ -1,0 +1,147 @@
+//! The statements of a change, and what their numbers say.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::xa::{Changed, Parameter};
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) tells: Tells,
+}
+
+/// What the number of a statement says: of the rows that it changed, or the one that it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Nothing.
+    Nothing,
+    /// It brings how many rows the next statement has to change.
+    Expects,
+    /// It has added so many.
+    Inserted,
+    Updated,
+    Deleted,
+    /// It has changed so many, and others say how.
+    Changed,
+    /// It brings how many were changed so before.
+    HadInserted,
+    HadUpdated,
+    HadDeleted,
+    /// It brings how many were changed so, with those before.
+    SaysInserted,
+    SaysUpdated,
+    SaysDeleted,
+    /// It brings how many rows there are, before and after.
+    Before,
+    After,
+    /// A row that it brings is the error that this says.
+    Refuses(String),
+}
+
+impl Tells {
+    /// Whether the statement is a query.
+    pub(crate) fn asks(&self) -> bool {
+        use Tells::*;
+        !matches!(self, Nothing | Inserted | Updated | Deleted | Changed)
+    }
+}
+
+/// Adds up what statements tell.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    changed: Changed,
+    had: Changed,
+    all: Option<u64>,
+    expected: Option<u64>,
+    before: u64,
+    added: Option<u64>,
+}
+
+impl Tally {
+    /// Takes the number of a step; `None` where its query brought no row.
+    ///
+    /// # Errors
+    /// `Constraint` where a row means none of the table's, or two mean the same.
+    pub(crate) fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
+        let number = match (tells, number) {
+            (Tells::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
+            (Tells::Refuses(_), None) => return Ok(()),
+            (_, number) => number.unwrap_or_default(),
+        };
+        match tells {
+            Tells::Nothing | Tells::Refuses(_) => {}
+            Tells::Expects => self.expected = Some(number),
+            Tells::Inserted => self.changed.inserted += number,
+            Tells::Updated => self.changed.updated += number,
+            Tells::Deleted => self.changed.deleted += number,
+            Tells::HadInserted => self.had.inserted = number,
+            Tells::HadUpdated => self.had.updated = number,
+            Tells::HadDeleted => self.had.deleted = number,
+            Tells::SaysInserted => self.changed.inserted = number.saturating_sub(self.had.inserted),
+            Tells::SaysUpdated => self.changed.updated = number.saturating_sub(self.had.updated),
+            Tells::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
+            Tells::Changed => self.all = Some(number),
+            Tells::Before => self.before = number,
+            Tells::After => self.added = Some(number.saturating_sub(self.before)),
+        }
+        if matches!(tells, Tells::Inserted | Tells::Updated | Tells::Deleted)
+            && let Some(expected) = self.expected.take()
+            && expected != number
+        {
+            return Err(Error::new(
+                ErrorKind::Constraint,
+                format!(
+                    "the database changed {number} rows where {expected} were meant: a trigger or a rule of the table \
+                     left some out, or one change undid another (ON DELETE CASCADE)"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was done.
+    pub(crate) fn changed(self) -> Changed {
+        let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
+        match (self.all, self.added) {
+            // Of an upsert: what was not added was there.
+            (Some(all), Some(inserted)) => {
+                Changed { inserted, updated: all.saturating_sub(inserted), ..Changed::default() }
+            }
+            (Some(all), None) if said != all => Changed { other: all, ..Changed::default() },
+            _ => self.changed,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_or_are_an_error() {
+        let mut tally = Tally::default();
+        tally.note(&Tells::Expects, Some(3)).unwrap();
+        tally.note(&Tells::Deleted, Some(3)).unwrap();
+        tally.note(&Tells::Expects, Some(2)).unwrap();
+        assert_eq!(tally.note(&Tells::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
+
+        let mut upsert = Tally::default();
+        for (tells, number) in [(Tells::Before, 10), (Tells::Changed, 5), (Tells::After, 12)] {
+            upsert.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
+
+        // A server that does not count says so much only.
+        let mut merge = Tally::default();
+        for (tells, number) in [(Tells::HadInserted, 7), (Tells::Changed, 5), (Tells::SaysInserted, 7)] {
+            merge.note(&tells, Some(number)).unwrap();
+        }
+        assert_eq!(merge.changed(), Changed { other: 5, ..Changed::default() });
+
+        let mut refused = Tally::default();
+        refused.note(&Tells::Refuses("twice".into()), None).unwrap();
+        assert!(refused.note(&Tells::Refuses("twice".into()), Some(1)).is_err());
+    }
+}
