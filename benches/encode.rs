@@ -22,19 +22,22 @@ use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
 use crate::events;
+use crate::figure;
 use crate::mysql::LazyMySql;
 use crate::pairs::Pairs;
 use crate::server::{LazyServer, Server};
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql: &LazyMySql) {
-    table(criterion, server, "events", 3.0, 1_000_000, &|| events::batches(1_000_000));
+    let rows = figure::rows(1_000_000);
+    table(criterion, server, "events", 3.0, rows, &|| events::batches(rows));
     table(criterion, server, "lineitem", 2.0, 600_572, &lineitem);
     file(criterion, mysql);
 }
 
 /// Lines for LOAD DATA, against `format!` and chrono.
 fn file(criterion: &mut Criterion, mysql: &LazyMySql) {
-    let batches = LazyCell::new(|| events::batches(1_000_000));
+    let rows = figure::rows(1_000_000);
+    let batches = LazyCell::new(|| events::batches(rows));
     let landfall = LazyCell::new(|| {
         mysql.execute(&[
             "DROP TABLE IF EXISTS bench_encode",
@@ -52,7 +55,7 @@ fn file(criterion: &mut Criterion, mysql: &LazyMySql) {
         }
         RefCell::new(encoder)
     });
-    Pairs { name: "encode/mysql", beside: "format! and chrono", rows: 1_000_000, bar: Some(3.0) }.measure(
+    Pairs { name: "encode/mysql", beside: "format! and chrono", rows, bar: Some(3.0) }.measure(
         criterion,
         || {
             timed(&batches, |batch| {

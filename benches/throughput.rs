@@ -42,7 +42,7 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         let run = || {
             create(server, KEY);
             let filling = events::cut(&batches, half).swap_remove(0);
-            server.runtime.block_on(landing("INSERT INTO", "").land(&[filling]));
+            server.runtime.block_on(landing("INSERT INTO", "'writers' '1'").land(&[filling]));
             server.execute("CHECKPOINT");
             let took = server.runtime.block_on(landing(verb, options).land(&batches));
             assert_eq!(server.number("SELECT count(*) FROM bench_events"), rows as i64);

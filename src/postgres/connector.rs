@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use super::nodelay::Before;
 use super::{Options, location};
 use crate::error::Result;
 use crate::pool::Connect;
@@ -42,7 +43,10 @@ impl Connect for Connector {
     type Connection = PgConnection;
 
     async fn connect(&self) -> Result<PgConnection> {
+        let port = self.options.0.get_port();
+        let before = Before::now(port);
         let connected = PgConnection::connect_with(&self.options.0).await;
+        before.set_since(port);
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         // A write waits for its query as long as that takes, whatever the role's settings are.
         let mut settings = format!(

@@ -40,6 +40,7 @@ mod error;
 mod ledger;
 mod lists;
 mod network;
+mod nodelay;
 mod numeric;
 mod present;
 mod resource;

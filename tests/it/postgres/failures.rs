@@ -228,3 +228,32 @@ async fn ctrl_c_stops_a_statement_that_the_server_works_on() {
         assert_eq!(server.rows("SELECT count(*) FROM slow"), ["0"]);
     }
 }
+
+/// A COPY ends with a few bytes, which TCP would hold back for 40 ms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_insert_is_not_held_back() {
+    let server = Postgres::new("CREATE TABLE t (id int)");
+    server.register("t", "", "'writers' '1'").await.unwrap();
+    let mut times = Vec::new();
+    for id in 0..30 {
+        server.sql(&format!("INSERT INTO t VALUES ({id})")).await.unwrap();
+        let plan = server.sql(&format!("EXPLAIN ANALYZE INSERT INTO t VALUES ({})", id + 100)).await.unwrap();
+        let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
+        let sent = plan.split("send_time=").nth(1).unwrap().split([',', ']']).next().unwrap();
+        let unit = sent.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let number: f64 = sent.trim_end_matches(unit).parse().unwrap();
+        times.push(
+            number
+                * if unit == "ms" {
+                    1.0
+                } else if unit == "s" {
+                    1e3
+                } else {
+                    1e-3
+                },
+        );
+    }
+    // The machine may be busy, but not each time.
+    times.sort_by(f64::total_cmp);
+    assert!(times[3] < 30.0, "sending a row takes {times:?} ms");
+}

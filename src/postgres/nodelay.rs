@@ -1,0 +1,75 @@
+//! Small messages that are sent at once.
+//!
+//! A COPY ends with a message of five bytes. TCP holds it back until the server has acknowledged the rows before it (Nagle's
+//! algorithm), and the server's kernel takes 40 ms to do that: each small INSERT and each checkpoint would wait as long.
+//! `TCP_NODELAY` is for that, and the client neither sets it nor lends its socket to anybody who would: it is looked for
+//! among the descriptors that are new since before it was opened. Where it is not found, small writes take their 40 ms.
+
+use std::collections::HashSet;
+
+/// The descriptors of connections that were open at a moment.
+#[derive(Debug)]
+pub(super) struct Before(HashSet<i32>);
+
+impl Before {
+    /// Those that are open now, to a port.
+    pub(super) fn now(port: u16) -> Self {
+        let mut connections = HashSet::new();
+        each_to(port, |descriptor, _| drop(connections.insert(descriptor)));
+        Self(connections)
+    }
+
+    /// Sets it for the connections to the port that were opened since then. Whoever in this process opened another one to
+    /// it at the same moment gets it, too.
+    pub(super) fn set_since(&self, port: u16) {
+        each_to(port, |descriptor, socket| {
+            if !self.0.contains(&descriptor) {
+                // As it was before, where this fails.
+                let _ = socket.set_tcp_nodelay(true);
+            }
+        });
+    }
+}
+
+/// Looks at each connection of this process to a port; at none where the system does not list its descriptors.
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn each_to(port: u16, mut look: impl FnMut(i32, &socket2::Socket)) {
+    use std::os::fd::BorrowedFd;
+
+    let listed = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let open: Vec<i32> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor >= 0) {
+        // SAFETY: it was open a moment ago, and is not -1. Another thread may have closed it meanwhile, and even opened
+        // something else under its number: what is asked of it then fails, or tells another port, or it is a connection to
+        // the same port, which the option does no harm. Nothing is read, written or closed by it.
+        let descriptor_of = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let socket = socket2::SockRef::from(&descriptor_of);
+        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        if peer.is_some_and(|peer| peer.port() == port) {
+            look(descriptor, &socket);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn each_to(_: u16, _: impl FnMut(i32, &socket2::Socket)) {}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_was_opened_since_to_the_port_sends_at_once_and_nothing_else() {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [asked, other] = [0, 1].map(|index: usize| listeners[index].local_addr().unwrap());
+        let old = TcpStream::connect(asked).unwrap();
+        let before = Before::now(asked.port());
+        let [new, elsewhere] = [asked, other].map(|address| TcpStream::connect(address).unwrap());
+        before.set_since(asked.port());
+        assert_eq!([&old, &new, &elsewhere].map(|stream| stream.nodelay().unwrap()), [false, true, false]);
+    }
+}
