@@ -15,7 +15,9 @@ impl Before {
     /// Those that are open now, to a port.
     pub(super) fn now(port: u16) -> Self {
         let mut connections = HashSet::new();
-        each_to(port, |descriptor, _| drop(connections.insert(descriptor)));
+        each_to(port, |descriptor, _| {
+            connections.insert(descriptor);
+        });
         Self(connections)
     }
 
