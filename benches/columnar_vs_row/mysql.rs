@@ -15,7 +15,7 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::dataframe::DataFrameWriteOptions;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Value, params::Params};
@@ -171,7 +171,9 @@ async fn inserted(server: &MySql, batches: &[RecordBatch], rows: usize, at_once:
 /// The events as a file that DuckDB reads.
 async fn parquet(batches: &[RecordBatch]) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".parquet").tempfile().expect("a temporary file");
-    let frame = SessionContext::new().read_batches(batches.to_vec()).expect("a source");
+    // In the order of the key, as the other side has them.
+    let config = SessionConfig::new().with_target_partitions(1);
+    let frame = SessionContext::new_with_config(config).read_batches(batches.to_vec()).expect("a source");
     let path = file.path().to_str().expect("a path");
     frame.write_parquet(path, DataFrameWriteOptions::new().with_single_file_output(true), None).await.expect("a file");
     file
