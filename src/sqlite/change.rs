@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Sqlite;
 use super::encode::Encoder;
 use super::scan::value;
+use super::types::Affinity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{
     self, Column, Comparison, Detail, Dialect, Filled, Native, Stage, Step, Table, Tally, Tells, quote, script,
@@ -43,8 +44,9 @@ impl Plan {
             Upserts::Plain if is_upsert(table, change) => Native::Upsert,
             _ => Native::Nothing,
         };
-        let mut declared: Vec<_> =
-            staged.columns.iter().map(|column| format!("{} {}", quote(&column.name), column.sql_type)).collect();
+        // What a declared type does to a value, and not its words: those can be anything.
+        let declare = |column: &Column| format!("{} {}", quote(&column.name), Affinity::of(&column.sql_type).word());
+        let mut declared: Vec<_> = staged.columns.iter().map(declare).collect();
         let mut suffix = "";
         if native == Native::Upsert {
             // Rows that mean the same are found at once, and go into the table in the order of its key.

@@ -72,6 +72,17 @@ impl Affinity {
         }
     }
 
+    /// A declared type that has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Integer => "INTEGER",
+            Self::Text => "TEXT",
+            Self::Blob => "BLOB",
+            Self::Real => "REAL",
+            Self::Numeric => "NUMERIC",
+        }
+    }
+
     /// Whether text that looks like a number is stored as one.
     pub(super) fn makes_numbers(self) -> bool {
         !matches!(self, Self::Text | Self::Blob)

@@ -6,7 +6,7 @@ use datafusion::prelude::{SessionContext, col, lit};
 use datafusion_landfall::{LandfallTable, SinkOptions};
 
 use super::{ALL, Place, fill};
-use crate::landing::{Landing, says};
+use crate::landing::{Landing, read, says};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_answers_as_datafusion_would_is_its_own_statement() {
@@ -105,4 +105,43 @@ async fn explain_analyze_counts_what_became_of_rows() {
         says(&format!("{}: {plan}", place.name()), &["inserted=2", "updated=2", "deleted=0"]);
         assert_eq!(place.read(ALL).await.len(), 7, "{}", place.name());
     }
+}
+
+/// A type that SQLite has no word for is declared by Arrow's, which are no words of its language.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_any_declared_type_are_staged_in_sqlite() {
+    let landing = Landing::new("");
+    let columns = "(id BIGINT PRIMARY KEY, at TIMESTAMP, zone TIMESTAMP WITH TIME ZONE, price DECIMAL(10, 2), \
+                   small SMALLINT UNSIGNED, raw BYTEA, day DATE, list BIGINT[])";
+    landing.register("t", columns, "").await.unwrap();
+    let row = |id: u32, at: &str| {
+        format!(
+            "SELECT {id} AS id, TIMESTAMP '{at}' AS at, TIMESTAMP '{at}Z' AS zone, 1.50 AS price, 7 AS small, \
+             X'00ff' AS raw, DATE '2024-02-29' AS day, [1, NULL, {id}] AS list"
+        )
+    };
+    let (old, new) = ("2024-01-01 00:00:00.000000001", "2024-02-02 12:00:00.5");
+    landing.sql(&format!("INSERT INTO t {} UNION ALL {}", row(1, old), row(2, old))).await.unwrap();
+    let merge = format!(
+        "MERGE INTO t USING ({} UNION ALL {}) AS s ON t.id = s.id \
+         WHEN MATCHED THEN UPDATE SET at = s.at, zone = s.zone, price = s.price, small = s.small, raw = s.raw, \
+             day = s.day, list = s.list \
+         WHEN NOT MATCHED THEN INSERT (id, at, zone, price, small, raw, day, list) \
+             VALUES (s.id, s.at, s.zone, s.price, s.small, s.raw, s.day, s.list)",
+        row(2, new),
+        row(3, new)
+    );
+    landing.sql(&merge).await.unwrap();
+    landing.sql("UPDATE t SET price = price * 2, small = small + 1 WHERE id = 3").await.unwrap();
+    let (rest, changed) = ("1.50|7|00ff|2024-02-29|", "3.00|8|00ff|2024-02-29|");
+    assert_eq!(
+        read(&landing.context, "SELECT * FROM t ORDER BY id").await,
+        [
+            format!("1|2024-01-01T00:00:00.000000001|2024-01-01T00:00:00.000000001|{rest}[1, NULL, 1]"),
+            format!("2|2024-02-02T12:00:00.500|2024-02-02T12:00:00.500|{rest}[1, NULL, 2]"),
+            format!("3|2024-02-02T12:00:00.500|2024-02-02T12:00:00.500|{changed}[1, NULL, 3]"),
+        ]
+    );
+    let same = "SELECT count(DISTINCT typeof(at)), count(DISTINCT typeof(price)), count(DISTINCT typeof(list)) FROM t";
+    assert_eq!(landing.rows(same), ["1|1|1"], "what is staged is stored as what is inserted");
 }
