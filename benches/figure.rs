@@ -102,9 +102,10 @@ impl Figure {
         self
     }
 
+    /// Bounds that it is to keep; not of a quick run, as what a transaction costs by itself is more of fewer rows.
     #[must_use]
     pub fn bar(mut self, bar: impl IntoIterator<Item = Bar>) -> Self {
-        self.bars.extend(bar);
+        self.bars.extend(bar.into_iter().filter(|_| !is_quick()));
         self
     }
 

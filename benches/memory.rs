@@ -56,12 +56,12 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
-    measure(criterion, "sqlite", &|| {
+    measure(criterion, "sqlite", None, &|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("events.db");
         land(&format!("SQLITE LOCATION '{}'", file.display()))
     });
-    measure(criterion, "postgres", &|| {
+    measure(criterion, "postgres", Some(Bar::Median(BAR_BYTES)), &|| {
         server.execute("DROP TABLE IF EXISTS bench_landing");
         let peak = land(&format!("POSTGRES LOCATION '{}' OPTIONS ('table' 'bench_landing')", server.url));
         assert_eq!(server.number("SELECT count(*) FROM bench_landing"), rows() as i64);
@@ -106,7 +106,7 @@ fn encoding(criterion: &mut Criterion, server: &LazyServer) {
         (began.elapsed(), counted as f64 / BATCHES as f64)
     });
     Figure::new("memory/allocations of encoding a batch", Unit::Number, per_batch)
-        .bar([Bar::Median(2.0)])
+        .bar([Bar::Median(16.0)])
         .note("8,192 rows for COPY; the buffer is used again")
         .print();
 }
@@ -145,7 +145,7 @@ fn allocated(server: &LazyServer, batches: usize) -> u64 {
     counted
 }
 
-fn measure(criterion: &mut Criterion, name: &str, land: &dyn Fn() -> f64) {
+fn measure(criterion: &mut Criterion, name: &str, bar: Option<Bar>, land: &dyn Fn() -> f64) {
     let name = format!("memory/{name}");
     let peaks = repeat(criterion, &name, || {
         let began = Instant::now();
@@ -161,7 +161,7 @@ fn measure(criterion: &mut Criterion, name: &str, land: &dyn Fn() -> f64) {
         Unit::Memory,
         peaks.iter().map(|peak| peak - idle).collect(),
     )
-    .bar([Bar::Median(BAR_BYTES)])
+    .bar(bar)
     .note(format!("{} rows; the idle program takes {:.1} MiB", rows(), idle / 1024.0 / 1024.0))
     .print();
 }
