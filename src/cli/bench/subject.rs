@@ -31,8 +31,7 @@ pub(super) struct Subject {
     versions: [Vec<RecordBatch>; 2],
 }
 
-/// Rows of a batch, and of one INSERT that has many.
-const BATCH: usize = 8_192;
+/// Rows of one INSERT that has many.
 const MANY: usize = 1_000;
 
 impl Subject {
@@ -142,13 +141,18 @@ impl Subject {
             Each::Many => MANY,
         };
         let statement = self.insert_statement(at_once);
-        let mut parameters = Vec::with_capacity(rows / at_once);
-        for batch in self.versions[0].iter().take(rows.div_ceil(BATCH)) {
-            let mut values = values(batch)?;
-            while values.len() >= at_once && parameters.len() < rows / at_once {
-                parameters.push(values.drain(..at_once).flatten().collect());
-            }
+        let mut first = Vec::with_capacity(rows);
+        for batch in &self.versions[0] {
+            let left = batch.num_rows().min(rows - first.len());
+            first.extend(values(&batch.slice(0, left))?);
         }
+        if first.len() < rows || !rows.is_multiple_of(at_once) {
+            return Err(Error::internal(format!(
+                "{rows} rows in INSERTs of {at_once} were asked for, of {}",
+                first.len()
+            )));
+        }
+        let parameters = first.chunks(at_once).map(<[_]>::concat).collect();
         let began = Instant::now();
         self.database.run(statement, parameters).await?;
         Ok(began.elapsed())
