@@ -34,20 +34,16 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql: &LazyMySql
     file(criterion, mysql);
 }
 
+/// The events in MariaDB.
+pub const FILE_COLUMNS: &str =
+    "id bigint NOT NULL, user_id bigint NOT NULL, kind varchar(40) NOT NULL, amount double, ts datetime(6) NOT NULL";
+
 /// Lines for LOAD DATA, against `format!` and chrono.
 fn file(criterion: &mut Criterion, mysql: &LazyMySql) {
     let rows = figure::rows(1_000_000);
     let batches = LazyCell::new(|| events::batches(rows));
     let landfall = LazyCell::new(|| {
-        mysql.execute(&[
-            "DROP TABLE IF EXISTS bench_encode",
-            "CREATE TABLE bench_encode (id bigint NOT NULL, user_id bigint NOT NULL, kind varchar(40) NOT NULL, \
-             amount double, ts datetime(6) NOT NULL)",
-        ]);
-        let database = MySql::try_new(&mysql.url, &SinkOptions::new()).expect("a database");
-        let encoder = FileEncoder::connect(&database, "bench_encode", events::schema());
-        let mut encoder = mysql.runtime.block_on(encoder).expect("an encoder");
-        mysql.execute(&["DROP TABLE bench_encode"]);
+        let mut encoder = file_encoder(mysql, FILE_COLUMNS, events::schema());
         for batch in &*batches {
             let mut ours = Vec::new();
             encoder.encode(batch, |piece| ours.extend_from_slice(piece)).expect("a batch");
@@ -174,11 +170,25 @@ pub fn landfall_encoder(server: &Server, table: &str, schema: SchemaRef) -> Copy
         };
         format!("{} {sql_type}{}", field.name(), if field.is_nullable() { "" } else { " NOT NULL" })
     });
-    let columns = columns.collect::<Vec<_>>().join(", ");
+    copy_encoder(server, table, &columns.collect::<Vec<_>>().join(", "), schema)
+}
+
+/// An encoder for a table that has these columns.
+pub fn copy_encoder(server: &Server, table: &str, columns: &str, schema: SchemaRef) -> CopyEncoder {
     server.execute(&format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({columns})"));
     let database = Postgres::try_new(&server.url, &SinkOptions::new()).expect("a database");
     let encoder = server.runtime.block_on(CopyEncoder::connect(&database, table, schema)).expect("an encoder");
     server.execute(&format!("DROP TABLE {table}"));
+    encoder
+}
+
+/// An encoder for a table of MariaDB that has these columns.
+pub fn file_encoder(mysql: &LazyMySql, columns: &str, schema: SchemaRef) -> FileEncoder {
+    mysql.execute(&["DROP TABLE IF EXISTS bench_encode", &format!("CREATE TABLE bench_encode ({columns})")]);
+    let database = MySql::try_new(&mysql.url, &SinkOptions::new()).expect("a database");
+    let encoder = FileEncoder::connect(&database, "bench_encode", schema);
+    let encoder = mysql.runtime.block_on(encoder).expect("an encoder");
+    mysql.execute(&["DROP TABLE bench_encode"]);
     encoder
 }
 

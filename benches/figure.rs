@@ -22,6 +22,8 @@ pub enum Unit {
     Memory,
     /// How many.
     Number,
+    /// Hundredths.
+    Percent,
 }
 
 impl Unit {
@@ -33,12 +35,13 @@ impl Unit {
             Self::Time => "s",
             Self::Memory => "bytes",
             Self::Number => "count",
+            Self::Percent => "%",
         }
     }
 
     /// Whether more of it is better.
     fn grows(self) -> bool {
-        matches!(self, Self::Rows | Self::Batches | Self::Bandwidth)
+        matches!(self, Self::Rows | Self::Batches | Self::Bandwidth | Self::Percent)
     }
 }
 
@@ -59,6 +62,7 @@ impl fmt::Display for Shown {
             Unit::Time => write!(f, "{value:.2} s"),
             Unit::Memory => write!(f, "{:.1} MiB", value / 1024.0 / 1024.0),
             Unit::Number => write!(f, "{value:.1}"),
+            Unit::Percent => write!(f, "{value:.0} %"),
         }
     }
 }

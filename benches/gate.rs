@@ -16,7 +16,7 @@ use crate::concurrency::buffered;
 use crate::encode::landfall_encoder;
 use crate::figure::append;
 use crate::landing::Landing;
-use crate::latency::small_inserts;
+use crate::latency::{small_inserts, statements};
 use crate::mysql::LazyMySql;
 use crate::server::LazyServer;
 use crate::{events, scan};
@@ -97,7 +97,7 @@ pub fn run(asked: &str, server: &LazyServer, mysql_server: &LazyMySql) {
         server.runtime.block_on(sqlite::landing(&file).land(&batches))
     });
     gate.measure("latency/INSERT of 1000 rows", Kind::Latency, &mut || {
-        let mut times = small_inserts(server, 1, None);
+        let mut times = small_inserts(server, 1, statements(), None);
         times.sort();
         times[times.len() / 2]
     });

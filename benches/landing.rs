@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
@@ -21,6 +22,7 @@ pub struct Landing {
 /// A session that has the table, and the batches as `source`.
 pub struct Session {
     context: SessionContext,
+    table: &'static str,
     statement: String,
 }
 
@@ -32,15 +34,11 @@ impl Landing {
 
     /// Registers the table, outside of what is measured.
     pub async fn session(&self, batches: &[RecordBatch]) -> Session {
-        let context = SessionContext::new();
-        datafusion_landfall::register(&context);
-        let schema = batches.first().expect("a batch").schema();
-        let source = MemTable::try_new(schema, vec![batches.to_vec()]).expect("a source");
-        context.register_table("source", Arc::new(source)).expect("a source");
+        let context = context(batches);
         let stored_as = self.stored_as.replace("JOB", &uuid::Uuid::new_v4().to_string());
         let create = format!("CREATE EXTERNAL TABLE {} STORED AS {stored_as}", self.table);
         context.sql(&create).await.expect("a table");
-        Session { context, statement: format!("{} {} SELECT * FROM source", self.verb, self.table) }
+        Session { context, table: self.table, statement: format!("{} {} SELECT * FROM source", self.verb, self.table) }
     }
 
     /// How long it takes to plan and to write all of them.
@@ -49,7 +47,25 @@ impl Landing {
     }
 }
 
+/// A session that has batches as `source`.
+fn context(batches: &[RecordBatch]) -> SessionContext {
+    let context = SessionContext::new();
+    datafusion_landfall::register(&context);
+    let schema = batches.first().expect("a batch").schema();
+    let source = MemTable::try_new(schema, vec![batches.to_vec()]).expect("a source");
+    context.register_table("source", Arc::new(source)).expect("a source");
+    context
+}
+
 impl Session {
+    /// Another session that has the same table, and so its connections, but other batches.
+    pub async fn another(&self, batches: &[RecordBatch]) -> Self {
+        let context = context(batches);
+        let table: Arc<dyn TableProvider> = self.context.table_provider(self.table).await.expect("a table");
+        context.register_table(self.table, table).expect("a table");
+        Self { context, table: self.table, statement: self.statement.clone() }
+    }
+
     /// Writes other rows from now on.
     pub fn bring(&self, batch: RecordBatch) {
         let source = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a source");

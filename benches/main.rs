@@ -53,6 +53,6 @@ fn main() {
     checkpoint::benches(&mut criterion, &server, &mysql);
     pool::benches(&mut criterion, &server);
     concurrency::benches(&mut criterion, &server);
-    memory::benches(&mut criterion, &server);
+    memory::benches(&mut criterion, &server, &mysql);
     criterion.final_summary();
 }

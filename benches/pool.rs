@@ -1,5 +1,5 @@
 //! What a connection costs: one that is there already, from Landfall's pool beside sqlx's and deadpool's, on the same
-//! server; one that is not; one that is looked at first.
+//! server; one that is not; one that is looked at first; and how many of them a load needs.
 
 use std::cell::LazyCell;
 use std::time::{Duration, Instant};
@@ -12,9 +12,13 @@ use deadpool::managed;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
-use crate::figure::{Bar, Figure, Unit};
+use crate::columnar_vs_row::postgres::create;
+use crate::events;
+use crate::figure::{Bar, Figure, Unit, rows};
+use crate::landing::Landing;
 use crate::pairs::repeat;
 use crate::server::LazyServer;
+use crate::watched::Watched;
 
 /// Connections of each pool.
 const CONNECTIONS: usize = 20;
@@ -105,6 +109,7 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         }
     }
     cold(criterion, server);
+    utilisation(criterion, server);
 }
 
 impl Pools {
@@ -196,10 +201,11 @@ fn cold(criterion: &mut Criterion, server: &LazyServer) {
     let open = |options| Pool::new(Connector(server.url.clone()), options);
     for borrowers in [1, 10, 50, 100] {
         let name = format!("pool/cold acquire, {borrowers} at once");
-        let times = repeat(criterion, &name, || {
+        // Enough of them to tell what one of a hundred takes.
+        let rounds = 10_usize.div_ceil(borrowers);
+        let round = || {
             let pool = open(options);
-            let began = Instant::now();
-            let waits = server.runtime.block_on(async {
+            server.runtime.block_on(async {
                 let borrowing = (0..borrowers).map(|_| {
                     let pool = pool.clone();
                     tokio::spawn(async move {
@@ -215,7 +221,11 @@ fn cold(criterion: &mut Criterion, server: &LazyServer) {
                 }
                 pool.close().await;
                 waits
-            });
+            })
+        };
+        let times = repeat(criterion, &name, || {
+            let began = Instant::now();
+            let waits = (0..rounds).flat_map(|_| round()).collect::<Vec<_>>();
             (began.elapsed(), waits)
         });
         Figure::times(name, times.concat()).note(format!("{CONNECTIONS} connections at most")).print();
@@ -234,4 +244,46 @@ fn cold(criterion: &mut Criterion, server: &LazyServer) {
         (times.iter().sum(), times)
     });
     Figure::times("pool/acquire with a health check", times.concat()).note("a round trip to the server").print();
+}
+
+/// How much of the connections that there can be is in use, on average over a while, as statements of a table write at once.
+fn utilisation(criterion: &mut Criterion, server: &LazyServer) {
+    const ROWS: usize = 1_000;
+    let statements = rows(100);
+    for sinks in [1, 4, 8, 16, 24, 32] {
+        let batches = LazyCell::new(|| events::cut(&events::batches(sinks * ROWS), ROWS));
+        let name = format!("pool/utilisation, {sinks} statements at once");
+        let shares = repeat(criterion, &name, || {
+            create(server, "");
+            let watched = Watched::default();
+            let landing =
+                Landing::insert("bench_events", format!("POSTGRES LOCATION '{}' OPTIONS ('writers' '1')", server.url));
+            let first = watched.during(|| server.runtime.block_on(landing.session(&batches[..1])));
+            server.runtime.block_on(async {
+                let mut sessions = Vec::new();
+                for batch in &*batches {
+                    sessions.push(first.another(std::slice::from_ref(batch)).await);
+                }
+                let began = Instant::now();
+                let [busy, max] = ["landfall_pool_busy", "landfall_pool_max"].map(|gauge| watched.area(gauge));
+                let writing = sessions.into_iter().map(|session| {
+                    tokio::spawn(async move {
+                        for _ in 0..statements {
+                            session.write().await;
+                        }
+                    })
+                });
+                for task in writing.collect::<Vec<_>>() {
+                    task.await.expect("a sink");
+                }
+                let busy = watched.area("landfall_pool_busy") - busy;
+                let max = watched.area("landfall_pool_max") - max;
+                assert!(busy > 0.0, "the pool tells nothing");
+                (began.elapsed(), 100.0 * busy / max)
+            })
+        });
+        Figure::new(name, Unit::Percent, shares)
+            .note(format!("INSERTs of {ROWS} rows by one writer, pool.max as it is by itself: 32"))
+            .print();
+    }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::columnar_vs_row::postgres::{create, on_fresh_table};
 use crate::columnar_vs_row::rows as bench_rows;
 use crate::events;
-use crate::figure::{Bar, Figure, Unit, median};
+use crate::figure::{Bar, Figure, Unit, is_quick, median};
 use crate::landing::Landing;
 use crate::pairs::{Pairs, repeat};
 use crate::server::{LazyServer, Server};
@@ -109,12 +109,17 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
 
 /// Recovers branches that a dead run left, half of them decided, the others not.
 fn recovery(criterion: &mut Criterion, server: &LazyServer) {
+    let rounds = if is_quick() { 1 } else { 10 };
+    let mut ones = Vec::new();
     for branches in BRANCHES {
         let name = format!("transaction/recovery of {branches} branches");
         let pairs = repeat(criterion, &name, || {
-            let (one, many) = (recover_all(server, 1), recover_all(server, branches));
-            (many, (one, many))
-        });
+            let pair = |_| (recover_all(server, 1), recover_all(server, branches));
+            let pairs: Vec<_> = (0..rounds).map(pair).collect();
+            (pairs.iter().map(|(_, many)| *many).sum(), pairs)
+        })
+        .concat();
+        ones.extend(pairs.iter().map(|(one, _)| *one));
         let (one, many): (Vec<_>, Vec<_>) =
             pairs.iter().map(|(one, many)| (one.as_secs_f64(), many.as_secs_f64())).unzip();
         Figure::times(name, pairs.into_iter().map(|(_, many)| many))
@@ -123,19 +128,20 @@ fn recovery(criterion: &mut Criterion, server: &LazyServer) {
             .note(format!("{:.1} times as long", median(&many) / median(&one)))
             .print();
     }
+    Figure::times("transaction/recovery of one branch", ones).print();
 }
 
 /// What each phase of a small write in two phases, by two writers, takes.
 fn phases(criterion: &mut Criterion, server: &LazyServer) {
     let batches = LazyCell::new(|| events::batches(2 * events::BATCH_ROWS));
     let watched = Watched::default();
-    repeat(criterion, "transaction/phases", || {
+    let write = |_| {
         create(server, "PRIMARY KEY (id)");
         let stored_as = format!("POSTGRES LOCATION '{}' OPTIONS ('writers' '2', 'commit' 'two_phase')", server.url);
         let landing = Landing::insert("bench_events", stored_as);
-        let took = watched.during(|| server.runtime.block_on(landing.land(&batches)));
-        (took, ())
-    });
+        watched.during(|| server.runtime.block_on(landing.land(&batches)))
+    };
+    repeat(criterion, "transaction/phases", || ((0..10).map(write).sum(), ()));
     for phase in ["prepare", "decide", "commit"] {
         let name = format!("transaction/phases/{phase}");
         Figure::new(name, Unit::Time, watched.values("landfall_phase_seconds", phase)).print();

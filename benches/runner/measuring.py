@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -56,10 +57,14 @@ def _measure_group(root, run, group, executable, environment):
             sys.stdout.buffer.flush()
 
         sink(f"== {group}\n".encode())
-        command = [executable, "--bench", f"^{re.escape(group)}/"]
+        command, stderr = [executable, "--bench", "--quiet", f"^{re.escape(group)}/"], output
         if group == PEERS:
-            command = [root / "benches" / "peers" / "run"]
-        status = process.listen(command, sink, cwd=root, env=environment)
+            # They are built first, which is to be seen; criterion's chatter is not.
+            command, stderr = [root / "benches" / "peers" / "run"], subprocess.STDOUT
+        status = process.listen(command, sink, cwd=root, env=environment, stderr=stderr)
+    if status:
+        said = (run.folder / "output.txt").read_text(errors="replace").splitlines()[-10:]
+        print("\n".join(said), file=sys.stderr, flush=True)
     run.mark(group, "failed" if status else "ended", time.monotonic() - began)
 
 

@@ -31,14 +31,15 @@ pub(super) struct Relation {
 /// Characters of an identifier.
 const MAX_IDENTIFIER: usize = 64;
 
-/// Schema or nothing, and table.
+/// Schema or nothing, and table; three times, as MariaDB opens every table that there is where it is to compare with
+/// anything but constants.
 const RELATION: &str = "
     SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS,
         EXISTS (SELECT 1 FROM information_schema.TRIGGERS g
-            WHERE g.EVENT_OBJECT_SCHEMA = t.TABLE_SCHEMA AND g.EVENT_OBJECT_TABLE = t.TABLE_NAME),
+            WHERE g.EVENT_OBJECT_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND g.EVENT_OBJECT_TABLE = ?),
         EXISTS (SELECT 1 FROM information_schema.KEY_COLUMN_USAGE k
-            WHERE k.TABLE_SCHEMA = t.TABLE_SCHEMA AND k.TABLE_NAME = t.TABLE_NAME
-                AND k.REFERENCED_TABLE_SCHEMA = t.TABLE_SCHEMA AND k.REFERENCED_TABLE_NAME = t.TABLE_NAME),
+            WHERE k.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND k.TABLE_NAME = ?
+                AND k.REFERENCED_TABLE_SCHEMA = k.TABLE_SCHEMA AND k.REFERENCED_TABLE_NAME = k.TABLE_NAME),
         e.XA
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?
@@ -123,7 +124,8 @@ impl MySql {
 
     pub(super) async fn describe_on(&self, connection: &mut Session, name: &TableName) -> Result<Option<Table>> {
         let schema = name.schema.as_deref().unwrap_or_default();
-        let wanted = vec![schema.into(), name.table.as_str().into(), name.table.as_str().into()];
+        let mut wanted: Vec<Value> = [schema, &name.table].repeat(3).into_iter().map(Value::from).collect();
+        wanted.push(name.table.as_str().into());
         let Some(found) = self.rows(connection, RELATION, wanted).await?.into_iter().next() else { return Ok(None) };
         let schema = text(&found, 0)?;
         let name = TableName { schema: Some(schema.clone()), table: text(&found, 1)? };

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
+use serde_json::Value;
 use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 
 use super::types::{Collation, Kind, ServerType, declare, kind};
 use super::{MAX_IDENTIFIER, Postgres};
@@ -31,48 +32,109 @@ pub(super) struct Relation {
     pub(super) watched: Option<&'static str>,
 }
 
-/// A table by its name; without a schema, the first of that name in the search path.
-const RELATION: &str = "
-    SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
-        row_security_active(c.oid) AS has_row_security,
-        c.relhasrules AND c.relkind <> 'v' AS has_rules,
-        EXISTS (
-            WITH RECURSIVE below (oid) AS (
-                SELECT c.oid UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
-            )
-            SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
-        ) AS watches_delete,
-        EXISTS (
-            SELECT FROM pg_partition_tree(c.oid) p JOIN pg_trigger g ON g.tgrelid = p.relid WHERE NOT g.tgisinternal
-        ) OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
-        EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confrelid = c.oid)
-            AS refers_to_itself,
-        EXISTS (
-            SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
-                i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
-        ) AS has_other_keys
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-        AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
-
-const COLUMNS: &str = "
-    SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated::text,
-        a.attidentity::text, a.atthasdef, a.atttypid::int8, a.atttypmod,
-        CASE
-            WHEN a.attcollation = 0 THEN ''
-            WHEN NOT l.collisdeterministic THEN 'nondeterministic'
-            WHEN l.collname IN ('C', 'POSIX', 'ucs_basic') THEN 'bytes'
-            -- The column is there from PostgreSQL 15 on.
-            WHEN l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
-                AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes'
-            ELSE 'deterministic'
-        END,
-        quote_ident(m.nspname) || '.' || quote_ident(l.collname)
-    FROM pg_attribute a
-        LEFT JOIN pg_collation l ON l.oid = a.attcollation
-        LEFT JOIN pg_namespace m ON m.oid = l.collnamespace AND l.collname <> 'default'
-        JOIN pg_database d ON d.datname = current_database()
-    WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+/// A table by its name, and all that is to be known of it, as JSON: one round trip, and one snapshot. Without a schema it
+/// is the first of that name in the search path. Its types are those of its columns, and those that these are made of;
+/// its keys the unique indexes that conflicts can be found by: no partial ones, none on expressions, none deferrable.
+const TABLE: &str = "
+    SELECT row_to_json(found)::text FROM (
+        SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+            row_security_active(c.oid) AS has_row_security,
+            c.relhasrules AND c.relkind <> 'v' AS has_rules,
+            EXISTS (
+                WITH RECURSIVE below (oid) AS (
+                    SELECT c.oid UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
+                )
+                SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid
+                WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
+            ) AS watches_delete,
+            EXISTS (
+                SELECT FROM pg_partition_tree(c.oid) p JOIN pg_trigger g ON g.tgrelid = p.relid
+                WHERE NOT g.tgisinternal
+            ) OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
+            EXISTS (
+                SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confrelid = c.oid
+            ) AS refers_to_itself,
+            EXISTS (
+                SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
+                    i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+            ) AS has_other_keys,
+            ARRAY(
+                SELECT json_build_object(
+                    'name', a.attname,
+                    'sql_type', format_type(a.atttypid, a.atttypmod),
+                    'type', a.atttypid::int8,
+                    'typmod', a.atttypmod,
+                    'is_not_null', a.attnotnull,
+                    'is_generated', a.attgenerated <> '',
+                    'identity', a.attidentity,
+                    'has_default', a.atthasdef,
+                    'collation', CASE
+                        WHEN a.attcollation = 0 THEN ''
+                        WHEN NOT l.collisdeterministic THEN 'nondeterministic'
+                        WHEN l.collname IN ('C', 'POSIX', 'ucs_basic') THEN 'bytes'
+                        -- The column is there from PostgreSQL 15 on.
+                        WHEN l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
+                            AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes'
+                        ELSE 'deterministic'
+                    END,
+                    'collate', coalesce(' COLLATE ' || quote_ident(m.nspname) || '.' || quote_ident(l.collname), '')
+                )
+                FROM pg_attribute a
+                    LEFT JOIN pg_collation l ON l.oid = a.attcollation
+                    LEFT JOIN pg_namespace m ON m.oid = l.collnamespace AND l.collname <> 'default'
+                    JOIN pg_database d ON d.datname = current_database()
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                ORDER BY a.attnum
+            ) AS columns,
+            ARRAY(
+                WITH RECURSIVE used (oid) AS (
+                    SELECT atttypid FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+                    UNION
+                    SELECT below
+                    FROM used, LATERAL (SELECT * FROM pg_type t WHERE t.oid = used.oid LIMIT 1) t,
+                        unnest(ARRAY[t.typbasetype, t.typelem]) below
+                    WHERE below <> 0
+                )
+                SELECT json_build_object(
+                    'oid', t.oid::int8,
+                    'name', t.typname,
+                    'kind', t.typtype,
+                    'is_array', t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1
+                        AND t.typname NOT IN ('int2vector', 'oidvector'),
+                    'item', t.typelem::int8,
+                    'base', t.typbasetype::int8,
+                    'base_typmod', t.typtypmod,
+                    'is_not_null', t.typnotnull,
+                    'is_known_by_name', s.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore'),
+                    'without_typmod', format_type(t.oid, -1)
+                )
+                -- The few rows are looked up by the index: the server expects hundreds.
+                FROM used, LATERAL (SELECT * FROM pg_type t WHERE t.oid = used.oid LIMIT 1) t
+                    JOIN pg_namespace s ON s.oid = t.typnamespace
+            ) AS types,
+            ARRAY(
+                SELECT json_build_object(
+                    'is_primary', i.indisprimary,
+                    'columns', ARRAY(
+                        SELECT a.attname FROM generate_series(0, i.indnkeyatts - 1) position
+                            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
+                        ORDER BY position
+                    ),
+                    'folded', ARRAY(
+                        SELECT a.attname FROM generate_series(0, i.indnkeyatts - 1) position
+                            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
+                        WHERE i.indcollation[position] <> a.attcollation
+                    )
+                )
+                FROM pg_index i
+                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+                    AND i.indpred IS NULL AND i.indexprs IS NULL
+                ORDER BY i.indexrelid
+            ) AS keys
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+            AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END
+    ) found";
 
 /// Every schema with its tables; NULL in one that has none.
 const TABLES: &str = "
@@ -81,40 +143,40 @@ const TABLES: &str = "
     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
     ORDER BY n.nspname, c.relname";
 
-/// The types of a table's columns, and the types that these are made of.
-const TYPES: &str = "
-    WITH RECURSIVE used (oid) AS (
-        SELECT atttypid FROM pg_attribute WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped
-        UNION
-        SELECT below FROM used JOIN pg_type t USING (oid), unnest(ARRAY[t.typbasetype, t.typelem]) below
-        WHERE below <> 0
-    )
-    SELECT t.oid::int8, t.typname::text, t.typtype::text, t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1
-            AND t.typname NOT IN ('int2vector', 'oidvector'),
-        t.typelem::int8, t.typbasetype::int8, t.typtypmod, t.typnotnull,
-        n.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore'), format_type(t.oid, -1)
-    FROM used JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace";
+/// An object of what [`TABLE`] finds.
+#[derive(Clone, Copy)]
+struct Facts<'a>(&'a Value);
 
-/// Unique indexes that conflicts can be found by: no partial ones, none on expressions, none that is deferrable.
-const KEYS: &str = "
-    SELECT i.indisprimary, ARRAY(
-            SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) position
-                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
-            ORDER BY position
-        ), ARRAY(
-            SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) position
-                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
-            WHERE i.indcollation[position] <> a.attcollation
-        )
-    FROM pg_index i
-    WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-        AND i.indpred IS NULL AND i.indexprs IS NULL
-    ORDER BY i.indexrelid";
+impl<'a> Facts<'a> {
+    fn get<T>(self, name: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> sqlx::Result<T> {
+        self.0.get(name).and_then(read).ok_or_else(|| sqlx::Error::ColumnNotFound(name.into()))
+    }
 
-/// A row of [`TYPES`].
+    fn text(self, name: &str) -> sqlx::Result<&'a str> {
+        self.get(name, Value::as_str)
+    }
+
+    fn is(self, name: &str) -> sqlx::Result<bool> {
+        self.get(name, Value::as_bool)
+    }
+
+    fn number<T: TryFrom<i64>>(self, name: &str) -> sqlx::Result<T> {
+        self.get(name, |number| number.as_i64()?.try_into().ok())
+    }
+
+    fn names(self, name: &str) -> sqlx::Result<Vec<String>> {
+        self.get(name, |names| names.as_array()?.iter().map(|name| Some(name.as_str()?.to_owned())).collect())
+    }
+
+    fn list(self, name: &str) -> sqlx::Result<impl Iterator<Item = Self>> {
+        Ok(self.get(name, Value::as_array)?.iter().map(Facts))
+    }
+}
+
+/// A type of a table's columns, or below them.
 struct CatalogType {
     name: String,
-    type_type: String,
+    kind: String,
     is_array: bool,
     item: i64,
     base: i64,
@@ -200,72 +262,73 @@ pub(super) fn relation(table: &Table) -> Result<&Relation> {
 /// Reads the description of a table or view; `None` where there is none of that name.
 pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Result<Option<Table>> {
     let schema = name.schema.as_deref().unwrap_or_default();
-    let found = sqlx::query(RELATION).bind(&name.table).bind(schema).fetch_optional(&mut *connection).await?;
-    let Some(found) = found else { return Ok(None) };
-    let oid: i64 = found.try_get(0)?;
-    let name = TableName { schema: Some(found.try_get(1)?), table: found.try_get(2)? };
-    let (relkind, has_row_security): (String, bool) = (found.try_get(3)?, found.try_get(4)?);
-    let (has_rules, watches_delete): (bool, bool) = (found.try_get(5)?, found.try_get(6)?);
-    let one_writer =
-        [(7, "it has triggers"), (8, "its rows refer to each other"), (9, "it has a unique key that is not plain")]
-            .into_iter()
-            .map(|(index, reason)| Ok(found.try_get::<bool, _>(index)?.then_some(reason)))
-            .chain([Ok((relkind != "r").then_some("it is not a plain table"))])
-            .collect::<sqlx::Result<Vec<_>>>()?;
-    let is_view = relkind == "v";
-    let watched = match (found.try_get(7)?, relkind.as_str()) {
-        (true, _) => Some("it has triggers"),
-        (false, "r" | "p") => None,
-        (false, _) => Some("it is not a plain table"),
+    let found = sqlx::query_scalar(TABLE).bind(&name.table).bind(schema).fetch_optional(&mut *connection).await?;
+    let read = |found: String| {
+        let found = serde_json::from_str(&found).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        read_table(Facts(&found))
     };
+    found.map(read).transpose()
+}
 
-    let types = sqlx::query(TYPES).bind(oid).fetch_all(&mut *connection).await?;
-    let types = types.iter().map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
-    let rows = sqlx::query(COLUMNS).bind(oid).fetch_all(&mut *connection).await?;
-    let mut columns = rows.iter().map(|row| read_column(row, &types, is_view)).collect::<sqlx::Result<Vec<_>>>()?;
-
+fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
+    let types = found.list("types")?.map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
+    let kind = found.text("kind")?;
+    let (is_view, has_own_rows, is_table) = (kind == "v", kind == "r", matches!(kind, "r" | "p"));
+    let columns = found.list("columns")?.map(|column| read_column(column, &types, is_view));
+    let mut columns = columns.collect::<sqlx::Result<Vec<_>>>()?;
     let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
-    for row in sqlx::query(KEYS).bind(oid).fetch_all(&mut *connection).await? {
-        let key: Vec<String> = row.try_get(1)?;
-        let folded: Vec<String> = row.try_get(2)?;
+    for key in found.list("keys")? {
+        let folded = key.names("folded")?;
         for column in columns.iter_mut().filter(|column| folded.contains(&column.name)) {
             // What the index finds equal, the column need not.
             column.comparison = Comparison::Differs;
         }
-        if row.try_get(0)? { primary_key = key } else { unique_keys.push(key) }
+        let columns = key.names("columns")?;
+        if key.is("is_primary")? { primary_key = columns } else { unique_keys.push(columns) }
     }
+    let (has_triggers, has_rules) = (found.is("has_triggers")?, found.is("has_rules")?);
+    let is_direct = !found.is("has_row_security")? && !has_rules;
+    let one_writer = [
+        (has_triggers, "it has triggers"),
+        (found.is("refers_to_itself")?, "its rows refer to each other"),
+        (found.is("has_other_keys")?, "it has a unique key that is not plain"),
+        (!has_own_rows, "it is not a plain table"),
+    ];
+    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not a plain table")];
+    let first = |reasons: &[(bool, &'static str)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, reason)| *reason);
+    let name = TableName { schema: Some(found.text("schema")?.into()), table: found.text("name")?.into() };
     let relation = Relation {
         name: name.clone(),
-        is_table: matches!(relkind.as_str(), "r" | "p") && !has_rules,
-        has_own_rows: relkind == "r",
-        takes_copy: !is_view && !has_row_security && !has_rules,
-        can_be_truncated: matches!(relkind.as_str(), "r" | "p") && !has_row_security && !has_rules && !watches_delete,
-        one_writer: one_writer.into_iter().flatten().next(),
-        watched,
+        is_table: is_table && !has_rules,
+        has_own_rows,
+        takes_copy: !is_view && is_direct,
+        can_be_truncated: is_table && is_direct && !found.is("watches_delete")?,
+        one_writer: first(&one_writer),
+        watched: first(&watched),
     };
-    Ok(Some(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
+    Ok(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) })
 }
 
-fn read_type(row: &PgRow) -> sqlx::Result<(i64, CatalogType)> {
+fn read_type(found: Facts<'_>) -> sqlx::Result<(i64, CatalogType)> {
     let read = CatalogType {
-        name: row.try_get(1)?,
-        type_type: row.try_get(2)?,
-        is_array: row.try_get(3)?,
-        item: row.try_get(4)?,
-        base: row.try_get(5)?,
-        base_typmod: row.try_get(6)?,
-        is_not_null: row.try_get(7)?,
-        is_known_by_name: row.try_get(8)?,
-        without_typmod: row.try_get(9)?,
+        name: found.text("name")?.into(),
+        kind: found.text("kind")?.into(),
+        is_array: found.is("is_array")?,
+        item: found.number("item")?,
+        base: found.number("base")?,
+        base_typmod: found.number("base_typmod")?,
+        is_not_null: found.is("is_not_null")?,
+        is_known_by_name: found.is("is_known_by_name")?,
+        without_typmod: found.text("without_typmod")?.into(),
     };
-    Ok((row.try_get(0)?, read))
+    Ok((found.number("oid")?, read))
 }
 
 /// The type behind an oid, domains resolved.
 fn resolve(oid: i64, typmod: i32, types: &HashMap<i64, CatalogType>) -> ServerType {
     let other = ServerType { oid: u32::try_from(oid).unwrap_or_default(), kind: Kind::Other };
     let Some(found) = types.get(&oid) else { return other };
-    let kind = match found.type_type.as_str() {
+    let kind = match found.kind.as_str() {
         // The oid stays the domain's: an array of it says so.
         "d" => resolve(found.base, found.base_typmod, types).kind,
         "e" => Kind::Enum,
@@ -279,32 +342,31 @@ fn resolve(oid: i64, typmod: i32, types: &HashMap<i64, CatalogType>) -> ServerTy
     ServerType { kind, ..other }
 }
 
-fn read_column(row: &PgRow, types: &HashMap<i64, CatalogType>, is_view: bool) -> sqlx::Result<Column> {
-    let (generated, identity, has_default): (String, String, bool) =
-        (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-    let oid: i64 = row.try_get(6)?;
-    let server = resolve(oid, row.try_get(7)?, types);
-    let domain = types.get(&oid).filter(|found| found.type_type == "d");
-    let filled = match (generated.is_empty(), identity.as_str()) {
-        (false, _) => Filled::Generated,
-        (true, "a") => Filled::Numbered,
+fn read_column(found: Facts<'_>, types: &HashMap<i64, CatalogType>, is_view: bool) -> sqlx::Result<Column> {
+    let oid = found.number("type")?;
+    let own_type = types.get(&oid);
+    let domain = own_type.filter(|found| found.kind == "d");
+    let server = resolve(oid, found.number("typmod")?, types);
+    let filled = match (found.is("is_generated")?, found.text("identity")?) {
+        (true, _) => Filled::Generated,
+        (false, "a") => Filled::Numbered,
         // A view's columns have the defaults of the table behind, and a domain can have one of its own.
-        (true, "") if !has_default && !is_view && domain.is_none() => Filled::Null,
+        (false, "") if !found.is("has_default")? && !is_view && domain.is_none() => Filled::Null,
         _ => Filled::ByDefault,
     };
-    let has_padding = types.get(&oid).is_none_or(|found| matches!(found.name.as_str(), "bpchar" | "citext"));
-    let collation = match row.try_get(8)? {
+    let has_padding = own_type.is_none_or(|found| matches!(found.name.as_str(), "bpchar" | "citext"));
+    let collation = match found.text("collation")? {
         "bytes" if !has_padding && domain.is_none() => Collation::Bytes,
         "bytes" | "deterministic" if !has_padding && domain.is_none() => Collation::Deterministic,
         _ => Collation::Other,
     };
-    let mut base = oid;
-    while let Some(below) = types.get(&base).filter(|found| found.type_type == "d") {
-        base = below.base;
+    let mut base = own_type;
+    while let Some(below) = base.filter(|found| found.kind == "d") {
+        base = types.get(&below.base);
     }
     let staging = Staging {
-        collate: row.try_get::<Option<String>, _>(9)?.map(|name| format!(" COLLATE {name}")).unwrap_or_default(),
-        cast: types.get(&base).map(|found| found.without_typmod.clone()).unwrap_or_default(),
+        collate: found.text("collate")?.into(),
+        cast: base.map(|found| found.without_typmod.clone()).unwrap_or_default(),
     };
     let comparison = match server.comparison(collation) {
         // The literal would have to be of the domain.
@@ -312,10 +374,10 @@ fn read_column(row: &PgRow, types: &HashMap<i64, CatalogType>, is_view: bool) ->
         comparison => comparison,
     };
     Ok(Column {
-        name: row.try_get(0)?,
-        sql_type: row.try_get(1)?,
+        name: found.text("name")?.into(),
+        sql_type: found.text("sql_type")?.into(),
         data_type: server.arrow_type(),
-        nullable: !(row.try_get::<bool, _>(2)? || domain.is_some_and(|domain| domain.is_not_null)),
+        nullable: !(found.is("is_not_null")? || domain.is_some_and(|domain| domain.is_not_null)),
         filled,
         comparison,
         detail: Detail::new(Described { server, staging }),

@@ -102,7 +102,11 @@ impl Postgres {
         Ok(resolution)
     }
 
+    /// Asks for it, where that was not done.
     pub(super) async fn ask_max_prepared(&self, connection: &mut PgConnection) -> Result<()> {
+        if self.max_prepared.get().is_some() {
+            return Ok(());
+        }
         let asked = sqlx::query_scalar("SELECT current_setting('max_prepared_transactions')::int");
         let asked: i32 = asked.fetch_one(connection).await.map_err(|error| self.error(error))?;
         let _ = self.max_prepared.set(asked.try_into().unwrap_or_default());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use log::warn;
+use sqlx::Row as _;
 
 use super::cells::{HEADER, TRAILER};
 use super::change::Plan;
@@ -69,7 +70,10 @@ impl Writer {
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
-        let mut connection = database.begin(BEGIN).await?;
+        let mut connection = database.connect().await?;
+        let begin = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{BEGIN}; SELECT pg_backend_pid()")));
+        let begun = begin.fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
+        let pid = begun.map_err(|error| database.error(error))?;
         connection.serve(xid);
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
@@ -109,8 +113,6 @@ impl Writer {
         for first in change.iter().flat_map(|change| &change.first) {
             database.execute(&mut connection, first.clone()).await?;
         }
-        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
-        let pid = pid.map_err(|error| database.error(error))?;
         Ok((Self { database, connection, spec, way, change, pid, rows: 0, stored: 0 }, targets, present))
     }
 

@@ -12,9 +12,12 @@ class ARun(InACheckout):
         status, said = self.checkout.run("--quick", "--group", "latency", "--group", "encode")
         self.assertEqual(status, 0, said)
         self.assertIn("measuring encode quick", said)
+        # What criterion says of its work is for the file alone.
+        self.assertNotIn("Benchmarking", said)
         self.assert_servers_were_stopped()
         folder = self.checkout.the_run()
-        self.assertIn("measuring latency quick", (folder / "output.txt").read_text())
+        for line in ("measuring latency quick", "Benchmarking latency"):
+            self.assertIn(line, (folder / "output.txt").read_text())
         about = json.loads((folder / "run.json").read_text())
         self.assertTrue(about["finished"])
         self.assertEqual(about["mode"], "quick")
@@ -67,6 +70,7 @@ class ARun(InACheckout):
     def test_a_group_that_fails_does_not_keep_others_from_being_measured(self):
         status, said = self.checkout.run("--quick", "--group", "broken", "--group", "encode")
         self.assertEqual(status, 1)
+        self.assertIn("panicked at a bad moment", said)
         self.assertIn("these groups failed", said)
         self.assert_servers_were_stopped()
         summary = (self.checkout.the_run() / "summary.md").read_text()
