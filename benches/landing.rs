@@ -80,4 +80,14 @@ impl Session {
         write.collect().await.expect("all rows");
         began.elapsed()
     }
+
+    /// Writes batch after batch, each in a statement of its own; gives how long each took.
+    pub async fn write_each(&self, batches: &[RecordBatch]) -> Vec<Duration> {
+        let mut times = Vec::with_capacity(batches.len());
+        for batch in batches {
+            self.bring(batch.clone());
+            times.push(self.write().await);
+        }
+        times
+    }
 }

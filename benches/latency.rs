@@ -5,11 +5,14 @@ use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use tokio::runtime::Runtime;
 
 use crate::columnar_vs_row::postgres::create;
+use crate::columnar_vs_row::{mysql, sqlite};
 use crate::events;
 use crate::figure::{Bar, Figure, Unit, is_quick};
-use crate::landing::Landing;
+use crate::landing::{Landing, Session};
+use crate::mysql::LazyMySql;
 use crate::pairs::repeat;
 use crate::server::LazyServer;
 use crate::watched::Watched;
@@ -25,9 +28,9 @@ pub fn statements() -> usize {
     if is_quick() { 20 } else { 100 }
 }
 
-pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
+pub fn benches(criterion: &mut Criterion, server: &LazyServer, mysql_server: &LazyMySql) {
     for sinks in [1, 5, 10, 20] {
-        let name = format!("latency/postgres, {ROWS} rows, {sinks} sinks");
+        let name = format!("latency/postgres, {ROWS} rows, {sinks} sink{}", if sinks == 1 { "" } else { "s" });
         let times = repeat(criterion, &name, || {
             let began = Instant::now();
             let times = small_inserts(server, sinks, statements(), None);
@@ -35,6 +38,7 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         });
         Figure::times(name, times.concat()).bar([Bar::P99(BAR.as_secs_f64())]).print();
     }
+    others(criterion, mysql_server);
     let watched = Watched::default();
     repeat(criterion, "latency/parts", || {
         let began = Instant::now();
@@ -53,6 +57,37 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
     Figure::new("latency/parts/acquire", Unit::Time, acquired).note(note).print();
 }
 
+/// The same by one sink into the other databases.
+fn others(criterion: &mut Criterion, mysql_server: &LazyMySql) {
+    let rows = statements() * ROWS;
+    let batches = LazyCell::new(|| events::cut(&events::batches(rows), ROWS));
+    let runtime = Runtime::new().expect("a runtime");
+    let write =
+        |landing: &Landing| runtime.block_on(async { landing.session(&batches[..1]).await.write_each(&batches).await });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("events.db");
+    let into_sqlite = || {
+        sqlite::fresh(&file);
+        let times = write(&sqlite::landing(&file));
+        assert_eq!(sqlite::count(&file), rows);
+        times
+    };
+    let into_mysql = || {
+        mysql::create(mysql_server, "PRIMARY KEY (id)");
+        let times = write(&mysql::landing(mysql_server, "'writers' '1'"));
+        assert_eq!(mysql_server.number("SELECT count(*) FROM bench_events"), rows as u64);
+        times
+    };
+    for (database, into) in [("mysql", &into_mysql as &dyn Fn() -> Vec<Duration>), ("sqlite", &into_sqlite)] {
+        let name = format!("latency/{database}, {ROWS} rows, 1 sink");
+        let times = repeat(criterion, &name, || {
+            let times = into();
+            (times.iter().sum(), times)
+        });
+        Figure::times(name, times.concat()).bar([Bar::P99(BAR.as_secs_f64())]).print();
+    }
+}
+
 /// Writes by some sinks at once, each with statements of its own; gives how long each statement took.
 pub fn small_inserts(server: &LazyServer, sinks: usize, statements: usize, watched: Option<&Watched>) -> Vec<Duration> {
     create(server, "PRIMARY KEY (id)");
@@ -65,26 +100,17 @@ pub fn small_inserts(server: &LazyServer, sinks: usize, statements: usize, watch
             for own in all.chunks(statements) {
                 sessions.push((landing.session(&own[..1]).await, own.to_vec()));
             }
-            let one = async |(session, batches): (crate::landing::Session, Vec<_>)| {
-                let mut times = Vec::with_capacity(batches.len());
-                for batch in batches {
-                    session.bring(batch);
-                    times.push(session.write().await);
-                }
-                times
-            };
             // A single one stays on this thread, where it is watched.
-            match sessions.len() {
-                1 => one(sessions.remove(0)).await,
-                _ => {
-                    let tasks: Vec<_> = sessions.into_iter().map(|session| tokio::spawn(one(session))).collect();
-                    let mut times = Vec::new();
-                    for task in tasks {
-                        times.extend(task.await.expect("a sink"));
-                    }
-                    times
-                }
+            if let [(session, batches)] = &*sessions {
+                return session.write_each(batches).await;
             }
+            let write = |(session, batches): (Session, Vec<_>)| async move { session.write_each(&batches).await };
+            let tasks: Vec<_> = sessions.into_iter().map(|sink| tokio::spawn(write(sink))).collect();
+            let mut times = Vec::new();
+            for task in tasks {
+                times.extend(task.await.expect("a sink"));
+            }
+            times
         })
     };
     let times = match watched {

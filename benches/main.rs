@@ -44,7 +44,7 @@ fn main() {
     encode::benches(&mut criterion, &server, &mysql);
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
     throughput::benches(&mut criterion, &server);
-    latency::benches(&mut criterion, &server);
+    latency::benches(&mut criterion, &server, &mysql);
     batching::benches(&mut criterion, &server);
     upsert::benches(&mut criterion, &server, &mysql);
     merge::benches(&mut criterion, &server);

@@ -88,7 +88,7 @@ pub fn benches(criterion: &mut Criterion, server: &LazyMySql) {
 }
 
 /// Makes the table `bench_events`; `key` can be empty.
-fn create(server: &MySql, key: &str) {
+pub fn create(server: &MySql, key: &str) {
     let key = if key.is_empty() { String::new() } else { format!(", {key}") };
     server.execute(&[
         "DROP TABLE IF EXISTS bench_events",

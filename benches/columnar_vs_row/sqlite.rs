@@ -38,11 +38,14 @@ pub fn benches(criterion: &mut Criterion) {
 pub fn on_fresh_table(file: &Path, work: impl Fn() -> Duration) -> Duration {
     fresh(file);
     let time = work();
-    let found: usize = Connection::open(file)
-        .and_then(|db| db.query_row("SELECT count(*) FROM events", [], |row| row.get(0)))
-        .expect("a table");
-    assert_eq!(found, rows());
+    assert_eq!(count(file), rows());
     time
+}
+
+/// How many rows are there.
+pub fn count(file: &Path) -> usize {
+    let counted = |db: Connection| db.query_row("SELECT count(*) FROM events", [], |row| row.get(0));
+    Connection::open(file).and_then(counted).expect("a table")
 }
 
 /// Makes the table in a new file.
