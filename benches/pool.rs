@@ -252,7 +252,7 @@ fn utilisation(criterion: &mut Criterion, server: &LazyServer) {
     let statements = rows(100);
     for sinks in [1, 4, 8, 16, 24, 32] {
         let batches = LazyCell::new(|| events::cut(&events::batches(sinks * ROWS), ROWS));
-        let name = format!("pool/utilisation, {sinks} statements at once");
+        let name = format!("pool/utilisation, {sinks} statement{} at once", if sinks == 1 { "" } else { "s" });
         let shares = repeat(criterion, &name, || {
             create(server, "");
             let watched = Watched::default();

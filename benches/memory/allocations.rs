@@ -66,7 +66,7 @@ const CONVERSIONS: &[Conversion] = &[
     },
     Conversion {
         name: "Timestamp",
-        from: |numbers| to(numbers, &DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        from: |numbers| to(numbers, &DataType::Timestamp(TimeUnit::Millisecond, None)),
         postgres: "timestamp",
         mysql: "datetime(6)",
     },

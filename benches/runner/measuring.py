@@ -63,7 +63,7 @@ def _measure_group(root, run, group, executable, environment):
             command, stderr = [root / "benches" / "peers" / "run"], subprocess.STDOUT
         status = process.listen(command, sink, cwd=root, env=environment, stderr=stderr)
     if status:
-        said = (run.folder / "output.txt").read_text(errors="replace").splitlines()[-10:]
+        said = (run.folder / "output.txt").read_text(errors="replace").splitlines()[-20:]
         print("\n".join(said), file=sys.stderr, flush=True)
     run.mark(group, "failed" if status else "ended", time.monotonic() - began)
 
