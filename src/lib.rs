@@ -150,7 +150,7 @@
 //! | `retry.max` | 0 to 1000 | 3 | how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between |
 //! | `retry.backoff` | a time: 200ms, 1s | 1s | the pause before the first of them; it doubles with each, up to a minute |
 //! | `memory.limit` | a size: 16MB, 1GiB | 64MB | bytes of rows that a write holds at most, in whatever form; who brings more waits |
-//! | `pool.max` | 4 to 10000 | 32, more for more than 14 writers | connections to the database at most; a write takes two for each writer and two beside them |
+//! | `pool.max` | 4 to 10000 | 32, more for more than 14 writers | connections to the database at most, of which writes leave two to what they read; a write takes two for each writer |
 //! | `pool.min_idle` | 0 to 10000 | 0 | connections that are kept open while nobody uses them, from the first use on |
 //! | `pool.acquire_timeout` | a time: 500ms, 30s | 30s | how long to wait for a connection that is free, and for the server to answer a new one |
 //! | `pool.idle_timeout` | a time: 10s, 5m | 1m | how long a connection stays open that nobody uses |
@@ -275,8 +275,9 @@
 //!
 //! Connections come from a [pool] for each registered table and stay open for a minute (`pool.idle_timeout`) after
 //! they were used; one in which something may be open is closed, never lent again. `pool.max` bounds them: a write needs two
-//! for each writer and two beside them. Who finds all in use waits for `pool.acquire_timeout`, in turn, and is told then who
-//! has them.
+//! for each writer, and writes together leave two to what they read there. Who finds all in use waits for
+//! `pool.acquire_timeout`, in turn, and is told then who has them. What is prepared is ended at once, by one connection more
+//! where there is none.
 //!
 //! A write holds at most `memory.limit` bytes of rows, batches that wait and what is encoded together, each measured as
 //! it is, a slice as a slice: whoever brings more waits. What is needed to go on goes all the same: a batch that is larger

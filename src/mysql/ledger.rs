@@ -33,7 +33,7 @@ const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = ? AND epoch < ? \
 #[async_trait]
 impl DecisionLog for MySql {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let mut connection = self.connect().await?;
+        let mut connection = self.pool.acquire_to_end().await?;
         self.execute(&mut connection, "START TRANSACTION READ WRITE").await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
@@ -88,7 +88,7 @@ impl MySql {
         let of_ledger = |error: Error| error.with_context(WRITING);
         if !self.has_ledger(connection).await? {
             // DDL would commit what is open.
-            let mut other = self.connect().await?;
+            let mut other = self.pool.acquire_to_end().await?;
             self.create_ledger(&mut other).await?;
             other.give_back();
         }

@@ -44,6 +44,11 @@ impl ResourceManager for MySql {
         Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), Some(change)).await?))
     }
 
+    fn leave(&self, xid: &Xid) {
+        // The server keeps what is prepared; no other session could end it as long as this one is there.
+        self.prepared.remove(xid);
+    }
+
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
         self.complete("XA COMMIT", xid).await
     }
@@ -150,7 +155,7 @@ impl MySql {
         let Prepared { mut connection, name } = match parked {
             Some(parked) => parked,
             None => {
-                let mut connection = self.connect().await?;
+                let mut connection = self.pool.acquire_to_end().await?;
                 let mut found = self.recoverable(&mut connection).await?.into_iter();
                 let Some(branch) = found.find(|branch| branch.xid == *xid) else {
                     connection.give_back();

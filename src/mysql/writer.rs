@@ -114,7 +114,7 @@ impl Writer {
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<(Present, Targets<Encoder>)>)> {
-        let mut connection = database.connect().await?;
+        let mut connection = database.pool.acquire_to_write().await?;
         connection.serve(xid);
         let name = match spec.protocol {
             Protocol::OnePhase => None,

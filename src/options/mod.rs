@@ -317,6 +317,12 @@ impl SinkOptions {
         Ok(PoolOptions { max, ..self.pool })
     }
 
+    /// How many writers the pool has connections for.
+    pub(crate) fn pool_writers(&self) -> Result<u16> {
+        let writers = self.pool()?.max.saturating_sub(2) / 2;
+        Ok(u16::try_from(writers).unwrap_or(u16::MAX).max(1))
+    }
+
     /// The password that the option `password_env` leads to.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn password(&self) -> Result<Option<String>> {

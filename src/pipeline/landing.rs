@@ -18,6 +18,7 @@ use super::input::{Boundary, Fingerprint, Input, Read};
 use super::run::{Landed, Standing, Target, Write, interrupted};
 use super::start::{start, take_head};
 use super::writer::Writers;
+use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
@@ -33,7 +34,7 @@ pub(super) struct Landing<'a> {
     /// Of an input that can be gone on with, by another run of its job or by this one.
     fingerprint: Option<Fingerprint>,
     /// What was read before it is written.
-    head: VecDeque<Read>,
+    head: VecDeque<(Read, Share)>,
     is_many: bool,
     /// What is committed.
     standing: &'a mut Standing,
@@ -213,7 +214,7 @@ impl<'a> Landing<'a> {
     }
 
     async fn next(&mut self) -> Result<Event, Failed> {
-        if let Some(read) = self.head.pop_front() {
+        if let Some((read, _)) = self.head.pop_front() {
             return Ok(Event::Read(Some(read)));
         }
         loop {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ahead::Reader;
 use super::{Read, Write, WriterCount};
+use crate::buffer::Share;
 use crate::columnar::batch_bytes;
 use crate::error::Result;
 use crate::xa::{Member, Protocol, Transaction, WriteSpec};
@@ -25,12 +26,15 @@ const MANY_WITHIN: Duration = Duration::from_millis(250);
 
 /// Reads the first rows of a stream, where the number of writers depends on them; gives whether they pay for more than
 /// one.
-pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecDeque<Read>) -> Result<bool> {
+pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecDeque<(Read, Share)>) -> Result<bool> {
+    let memory = write.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default();
+    // What waits for the writers, and what they hold, comes to it.
+    let most = MANY_BYTES.min(memory.limit() as u64 / 4);
     if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
         return Ok(false);
     }
     let (mut rows, mut bytes, mut until) = (0, 0, None);
-    while rows < MANY_ROWS && bytes < MANY_BYTES {
+    while rows < MANY_ROWS && bytes < most {
         let next = match until {
             None => input.next().await,
             Some(until) => match timeout_at(until, input.next()).await {
@@ -39,12 +43,15 @@ pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecD
             },
         };
         let Some(read) = next.transpose()? else { return Ok(false) };
+        let mut held = 0;
         if let Read::Rows { batch, .. } = &read {
             rows += batch.num_rows();
-            bytes += batch_bytes(batch);
+            held = batch_bytes(batch);
+            bytes += held;
             until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
         }
-        head.push_back(read);
+        let share = memory.hold(usize::try_from(held).unwrap_or(usize::MAX));
+        head.push_back((read, share));
     }
     Ok(true)
 }

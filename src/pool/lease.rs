@@ -65,6 +65,16 @@ struct Place<C: Connect> {
     shared: Arc<Shared<C>>,
     /// Of a connection that is not given back.
     facts: Option<Facts>,
+    held: Held,
+}
+
+/// The permits that a lease has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Among all; without it, the connection is one more than there should be.
+    pub(super) one: bool,
+    /// Among those that write.
+    pub(super) writing: bool,
 }
 
 impl<C: Connect> Drop for Place<C> {
@@ -74,7 +84,8 @@ impl<C: Connect> Drop for Place<C> {
             shared.forget(facts);
         }
         shared.metrics.busy.decrement(1);
-        shared.permits.add_permits(1);
+        shared.permits.add_permits(self.held.one.into());
+        shared.writing.add_permits(self.held.writing.into());
         if shared.is_closed.load(Relaxed) {
             shared.drained.notify_waiters();
         }
@@ -82,8 +93,8 @@ impl<C: Connect> Drop for Place<C> {
 }
 
 impl<C: Connect> Lease<C> {
-    pub(super) fn new(connection: C::Connection, facts: Facts, shared: Arc<Shared<C>>) -> Self {
-        Self { connection, place: Place { shared, facts: Some(facts) } }
+    pub(super) fn new(connection: C::Connection, facts: Facts, held: Held, shared: Arc<Shared<C>>) -> Self {
+        Self { connection, place: Place { shared, facts: Some(facts), held } }
     }
 
     /// Notes the branch that it serves from now on.
@@ -101,7 +112,7 @@ impl<C: Connect> Lease<C> {
         let (shared, now) = (&place.shared, Instant::now());
         facts.entry.lent.store(0, Relaxed);
         let idle = Idle { connection, facts, since: now };
-        if shared.is_closed.load(Relaxed) || shared.is_over(&idle, now) {
+        if !place.held.one || shared.is_closed.load(Relaxed) || shared.is_over(&idle, now) {
             shared.retire(idle);
         } else {
             shared.put_idle(idle);

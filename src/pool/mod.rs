@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, debug_span};
 
-use lease::Entry;
+use lease::{Entry, Held};
 pub use lease::{Lease, Loan};
 
 pub use crate::options::PoolOptions;
@@ -34,6 +34,10 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a goodbye may take before the connection is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that are not lent to write: what a write reads of the same database must not wait for other writes, which
+/// wait for their own.
+const RESERVED: usize = 2;
 
 /// Opens, checks and closes connections.
 #[async_trait]
@@ -65,6 +69,8 @@ struct Shared<C: Connect> {
     entries: DashMap<u64, Arc<Entry>, foldhash::fast::RandomState>,
     /// One for each connection that is lent, or about to be.
     permits: Semaphore,
+    /// One more for each of those that write.
+    writing: Semaphore,
     next_number: AtomicU64,
     /// What the times of entries are counted from.
     began: Instant,
@@ -115,6 +121,7 @@ impl<C: Connect> Pool<C> {
             idle: SegQueue::new(),
             entries: DashMap::default(),
             permits: Semaphore::new(options.max),
+            writing: Semaphore::new(most_writing(options.max)),
             next_number: AtomicU64::new(0),
             began: Instant::now(),
             is_closed: AtomicBool::new(false),
@@ -154,18 +161,53 @@ impl<C: Connect> Pool<C> {
     /// is closed; what connecting says.
     /// Cancel safety: dropping the future takes nothing.
     pub async fn acquire(&self) -> Result<Lease<C>> {
+        let permit = self.permit(&self.0.permits, "").await?;
+        self.take(Permits { one: Some(permit), writing: None }).await
+    }
+
+    /// A connection to write by, which is held until the write is over. Of these there are two fewer, so that a write can
+    /// read as well.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`].
+    pub async fn acquire_to_write(&self) -> Result<Lease<C>> {
+        let writing = self.permit(&self.0.writing, " that may write").await?;
+        let permit = self.permit(&self.0.permits, "").await?;
+        self.take(Permits { one: Some(permit), writing: Some(writing) }).await
+    }
+
+    /// A connection to end what others wait for, as a transaction whose branches are prepared: it does not wait for one.
+    /// Where all are lent it is one more, and closed when it is given back.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`], but that none is waited for.
+    pub async fn acquire_to_end(&self) -> Result<Lease<C>> {
+        let one = match self.0.permits.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(TryAcquireError::Closed) => return Err(self.0.closed()),
+            Err(TryAcquireError::NoPermits) => None,
+        };
+        self.take(Permits { one, writing: None }).await
+    }
+
+    /// One of the permits, when it is there; all of them are for connections `which`.
+    async fn permit<'s>(&'s self, permits: &'s Semaphore, which: &str) -> Result<SemaphorePermit<'s>> {
         let shared = &self.0;
-        let permit = match shared.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(TryAcquireError::Closed) => return Err(shared.closed()),
+        match permits.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(TryAcquireError::Closed) => Err(shared.closed()),
             Err(TryAcquireError::NoPermits) => {
                 shared.metrics.waits.increment(1);
                 let began = Instant::now();
-                let free = timeout(shared.options.acquire_timeout, shared.permits.acquire()).await;
+                let free = timeout(shared.options.acquire_timeout, permits.acquire()).await;
                 shared.metrics.acquire.record(began.elapsed());
-                free.map_err(|_| self.exhausted())?.map_err(|_| shared.closed())?
+                free.map_err(|_| self.exhausted(which))?.map_err(|_| shared.closed())
             }
-        };
+        }
+    }
+
+    async fn take(&self, permits: Permits<'_>) -> Result<Lease<C>> {
+        let shared = &self.0;
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         while let Some(mut idle) = shared.take_idle() {
             let now = Instant::now();
@@ -185,13 +227,13 @@ impl<C: Connect> Pool<C> {
                 }
                 entry.stays();
             }
-            return self.lend(permit, idle.connection, idle.facts, now);
+            return self.lend(permits, idle.connection, idle.facts, now);
         }
         let began = Instant::now();
         let connection = self.connect(began).await?;
         let now = Instant::now();
         shared.metrics.acquire.record(now - began);
-        self.lend(permit, connection, shared.enter(now), now)
+        self.lend(permits, connection, shared.enter(now), now)
     }
 
     /// A connection beside the pool, that it does not count: for what cannot wait, as telling the server to cancel what a
@@ -216,25 +258,19 @@ impl<C: Connect> Pool<C> {
         Ok(connected)
     }
 
-    fn lend(
-        &self,
-        permit: SemaphorePermit<'_>,
-        connection: C::Connection,
-        facts: Facts,
-        now: Instant,
-    ) -> Result<Lease<C>> {
+    fn lend(&self, permits: Permits<'_>, connection: C::Connection, facts: Facts, now: Instant) -> Result<Lease<C>> {
         let shared = &self.0;
         if shared.is_closed.load(Relaxed) {
             shared.forget(&facts);
             return Err(shared.closed());
         }
-        permit.forget();
+        let held = permits.hold();
         facts.entry.lend(now - shared.began);
         shared.metrics.busy.increment(1);
         if shared.options.min_idle > 0 {
             keeper::keep(shared);
         }
-        Ok(Lease::new(connection, facts, Arc::clone(shared)))
+        Ok(Lease::new(connection, facts, held, Arc::clone(shared)))
     }
 
     /// Closes the connections that nobody uses. Those that are lent go on.
@@ -252,6 +288,7 @@ impl<C: Connect> Pool<C> {
         let shared = &self.0;
         shared.is_closed.store(true, Relaxed);
         shared.permits.close();
+        shared.writing.close();
         while self.busy() > 0 {
             // Who gives up while he waits for a connection tells nobody.
             let _ = timeout(Duration::from_millis(50), shared.drained.notified()).await;
@@ -259,7 +296,7 @@ impl<C: Connect> Pool<C> {
         self.clear().await;
     }
 
-    fn exhausted(&self) -> Error {
+    fn exhausted(&self, which: &str) -> Error {
         let Shared { connect, options, metrics, .. } = &*self.0;
         metrics.timeouts.increment(1);
         let longest = match self.loans().first() {
@@ -272,13 +309,33 @@ impl<C: Connect> Pool<C> {
         Error::new(
             ErrorKind::Unavailable,
             format!(
-                "all {} connections to {} were in use for {:?}{longest}: let fewer statements run at once, or raise the \
-                 option 'pool.max'",
-                options.max,
+                "all {} connections to {}{which} were in use for {:?}{longest}: let fewer statements run at once, or \
+                 raise the option 'pool.max'",
+                if which.is_empty() { options.max } else { most_writing(options.max) },
                 connect.location(),
                 options.acquire_timeout
             ),
         )
+    }
+}
+
+/// How many of so many connections can be lent to write.
+fn most_writing(max: usize) -> usize {
+    max.saturating_sub(RESERVED).max(1)
+}
+
+/// What a connection is lent for.
+struct Permits<'s> {
+    one: Option<SemaphorePermit<'s>>,
+    writing: Option<SemaphorePermit<'s>>,
+}
+
+impl Permits<'_> {
+    /// The lease has them from now on, and gives them back.
+    fn hold(self) -> Held {
+        let held = Held { one: self.one.is_some(), writing: self.writing.is_some() };
+        self.one.into_iter().chain(self.writing).for_each(SemaphorePermit::forget);
+        held
     }
 }
 

@@ -171,6 +171,26 @@ async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_writes_leaves_two_and_who_ends_something_does_not_wait() {
+    let (server, pool) = pool(quick(4));
+    let writing = [pool.acquire_to_write().await.unwrap(), pool.acquire_to_write().await.unwrap()];
+    assert_eq!(pool.acquire_to_write().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let reading = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    assert_eq!(pool.acquire().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let ending = pool.acquire_to_end().await.unwrap();
+    assert_eq!((pool.busy(), server.open.load(Relaxed)), (4, 5));
+    ending.give_back();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!((pool.busy(), pool.idle(), server.open.load(Relaxed)), (4, 0, 4));
+    writing.into_iter().chain(reading).for_each(Lease::give_back);
+    assert_eq!((pool.busy(), pool.idle()), (0, 4));
+    let writing = [pool.acquire_to_write().await.unwrap(), pool.acquire_to_write().await.unwrap()];
+    pool.acquire_to_end().await.unwrap().give_back();
+    assert_eq!((pool.busy(), pool.idle(), server.open.load(Relaxed)), (2, 2, 4));
+    drop(writing);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_is_told() {
     let (server, pool) = pool(quick(1));
     *server.connect.lock().unwrap() = Some(Does::Never);

@@ -21,7 +21,7 @@ const DURABLE: &str =
 #[async_trait]
 impl DecisionLog for Postgres {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let mut connection = self.begin(BEGIN).await?;
+        let mut connection = self.begin(self.pool.acquire_to_end().await?, BEGIN).await?;
         let stands = self.decide_in(&mut connection, &proposal).await?;
         failpoint("ledger.decide.before");
         self.execute(&mut connection, "COMMIT".into()).await.map_err(|error| error.with_context(WRITING))?;
@@ -136,7 +136,7 @@ impl Postgres {
 
     async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
         // Nobody acts on what is not there any more: this one need not wait for the disk.
-        let mut connection = self.begin("BEGIN; SET LOCAL synchronous_commit = off").await?;
+        let mut connection = self.begin(self.connect().await?, "BEGIN; SET LOCAL synchronous_commit = off").await?;
         if self.has_ledger(&mut connection).await? {
             let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
             if let Some(before) = before {

@@ -156,8 +156,7 @@ impl Postgres {
     }
 
     /// A connection with this open.
-    async fn begin(&self, begin: &str) -> Result<Connection> {
-        let mut connection = self.connect().await?;
+    async fn begin(&self, mut connection: Connection, begin: &str) -> Result<Connection> {
         self.execute(&mut connection, begin.into()).await?;
         Ok(connection)
     }

@@ -85,7 +85,7 @@ const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
-        let mut connection = self.connect().await?;
+        let mut connection = self.pool.acquire_to_end().await?;
         failpoint("postgres.complete.before");
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut *connection).await;
         failpoint("postgres.complete.after");

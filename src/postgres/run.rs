@@ -9,7 +9,7 @@ use crate::sql::Parameter;
 pub(super) async fn run(database: &Postgres, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
     use sqlx::Executor;
 
-    let mut connection = database.begin(BEGIN).await?;
+    let mut connection = database.begin(database.connect().await?, BEGIN).await?;
     let prepared = connection.prepare(AssertSqlSafe(statement).into_sql_str()).await;
     let prepared = prepared.map_err(|error| database.error(error))?;
     for values in parameters {

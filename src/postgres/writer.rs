@@ -60,6 +60,8 @@ pub(super) struct Writer {
     pid: i32,
     rows: u64,
     stored: u64,
+    /// Its answers are not those of what was asked last: it cannot be used again.
+    is_out_of_step: bool,
 }
 
 impl Writer {
@@ -70,7 +72,7 @@ impl Writer {
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
-        let mut connection = database.connect().await?;
+        let mut connection = database.pool.acquire_to_write().await?;
         let begin = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{BEGIN}; SELECT pg_backend_pid()")));
         let begun = begin.fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
         let pid = begun.map_err(|error| database.error(error))?;
@@ -113,7 +115,11 @@ impl Writer {
         for first in change.iter().flat_map(|change| &change.first) {
             database.execute(&mut connection, first.clone()).await?;
         }
-        Ok((Self { database, connection, spec, way, change, pid, rows: 0, stored: 0 }, targets, present))
+        Ok((
+            Self { database, connection, spec, way, change, pid, rows: 0, stored: 0, is_out_of_step: false },
+            targets,
+            present,
+        ))
     }
 
     /// Whether rows carry their number as a last column.
@@ -215,7 +221,10 @@ impl RowSender for Writer {
     }
 
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found> {
-        present::read(&self.database, &mut self.connection, statements, schema).await
+        let read = present::read(&self.database, &mut self.connection, statements, schema).await;
+        // sqlx leaves the end of a COPY TO STDOUT that the server refused to whoever asks next.
+        self.is_out_of_step |= read.is_err();
+        read
     }
 
     fn changes(&self) -> bool {
@@ -295,8 +304,8 @@ impl RowSender for Writer {
     }
 
     async fn rollback(mut self) {
-        // A connection that fails at this rolls back by itself.
-        if self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok() {
+        // A connection that fails at this, or is closed, rolls back by itself.
+        if !self.is_out_of_step && self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok() {
             self.connection.give_back();
         }
     }

@@ -229,7 +229,8 @@ impl LandfallTable {
                 WriterCount::Exactly(asked.min(most))
             }
             None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
-            None => WriterCount::UpTo(writers.min(most)),
+            // Of two epochs, as one is written while the other commits.
+            None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
         };
         Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, change: None, dispatch, writers })
     }

@@ -48,7 +48,7 @@ impl SqliteBranch {
         spec: WriteSpec,
         change: Option<Arc<Change>>,
     ) -> Result<Self> {
-        let (lease, memory) = (database.pool.acquire().await?, spec.stats.memory().clone());
+        let (lease, memory) = (database.pool.acquire_to_write().await?, spec.stats.memory().clone());
         lease.serve(xid);
         let (writer, targets) = blocking(move || Writer::begin(database, lease, spec, change.as_ref())).await?;
         let abandoned = Arc::new(AtomicBool::new(false));

@@ -13,7 +13,7 @@ const DDL: &str = include_str!("../../sql/ledger/sqlite.sql");
 #[async_trait]
 impl DecisionLog for Sqlite {
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord> {
-        let (database, mut lease) = (self.clone(), self.pool.acquire().await?);
+        let (database, mut lease) = (self.clone(), self.pool.acquire_to_end().await?);
         blocking(move || {
             let error = |error| database.error(error).with_context("writing the ledger");
             let transaction =

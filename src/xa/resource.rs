@@ -363,6 +363,9 @@ pub trait ResourceManager: Debug + Send + Sync {
     /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>>;
 
+    /// Gives up what this process holds of a prepared branch whose end it does not know: somebody else is to end it.
+    fn leave(&self, _: &Xid) {}
+
     /// Closes the connections that nobody uses: after a failure that can have taken them all.
     async fn release(&self) {}
 

@@ -193,7 +193,10 @@ impl Transaction {
                     all_told &= self.timed(Phase::Commit, telling).await?;
                     Event::Completed
                 }
-                (Action::Leave, _) => return Err(self.in_doubt(&told, failed)),
+                (Action::Leave, _) => {
+                    told.iter().for_each(|(resource, xid)| resource.leave(xid));
+                    return Err(self.in_doubt(&told, failed));
+                }
                 (Action::End, _) => break matches!(state, State::Ended(Decision::Commit)),
                 (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
             };
