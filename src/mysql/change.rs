@@ -37,13 +37,18 @@ fn lock(change: &Change) -> Option<Condition> {
 
 /// What is done before the transaction begins: statements that name the table could commit it, or not be allowed in it.
 pub(super) async fn before(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
+    if !change.staged.is_empty() {
+        create_stage(database, connection, table, change).await?;
+    }
     if lock(change).is_some() {
-        // Of the next transaction only: what a condition has found, and that there is nothing else, stays so.
+        // Of the next transaction only, as a statement by itself is one: what a condition has found, and that there is
+        // nothing else, stays so.
         database.execute(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
     }
-    if change.staged.is_empty() {
-        return Ok(());
-    }
+    Ok(())
+}
+
+async fn create_stage(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
     let (columns, done) = stage_columns(table, change);
     // A failed branch may have left it.
     database.execute(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {STAGE}")).await?;

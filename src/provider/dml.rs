@@ -18,8 +18,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result as DfResult, TableReference, internal_err, not_impl_err};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, Result as DfResult, TableReference, internal_err, not_impl_err, plan_err};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp, cast, lit};
@@ -73,6 +73,9 @@ pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPla
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     let doing = |verb: &str| format!("{verb} {}", table.table().name);
+    if matches!(statement.op, WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) {
+        check_names(statement)?;
+    }
     let (request, query) = match &statement.op {
         WriteOp::Delete => delete(table, statement)?,
         WriteOp::Update => update(table, statement).map_err(|error| error.context(doing("UPDATE")))?,
@@ -86,6 +89,32 @@ pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPla
     let target = provider_as_source(Arc::new(changes));
     let insert = WriteOp::Insert(InsertOp::Append);
     Ok(Some(LogicalPlan::Dml(DmlStatement::new(statement.table_name.clone(), target, insert, Arc::new(query)))))
+}
+
+/// Refuses a statement in which a name means both its table and another: DataFusion takes `orders.id` for a column of
+/// whichever of `db.main.orders` and `orders` comes first.
+fn check_names(statement: &DmlStatement) -> DfResult<()> {
+    let own = &statement.table_name;
+    let is_alike = |name: &TableReference| name != own && name.resolved_eq(own);
+    statement
+        .input
+        .apply_with_subqueries(|node| {
+            let (name, below) = match node {
+                LogicalPlan::TableScan(scan) => (&scan.table_name, TreeNodeRecursion::Continue),
+                LogicalPlan::SubqueryAlias(alias) if matches!(&*alias.input, LogicalPlan::TableScan(_)) => {
+                    (&alias.alias, TreeNodeRecursion::Jump)
+                }
+                LogicalPlan::SubqueryAlias(alias) => (&alias.alias, TreeNodeRecursion::Continue),
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            match is_alike(name) {
+                true => plan_err!(
+                    "{name} and {own} are two tables of one name: give {name} an alias, as in {name} AS other"
+                ),
+                false => Ok(below),
+            }
+        })
+        .map(drop)
 }
 
 /// The change that leaves no row.
@@ -289,11 +318,17 @@ impl Request {
 
 /// The error of a statement that cannot find its rows again.
 pub(super) fn no_key(table: &Table) -> Error {
+    let (has, create) = match table.unique_keys.first() {
+        None => ("neither a primary key nor a unique index".to_owned(), "create one"),
+        Some(key) => {
+            (format!("no unique index but on columns that take NULL ({})", key.join(", ")), "declare them NOT NULL")
+        }
+    };
     Error::new(
         ErrorKind::Schema,
         format!(
-            "table {} has neither a primary key nor a unique index, by which the rows that the statement means could be \
-             found again: create one, or use a condition of comparisons with constants, and constant values",
+            "table {} has {has}, by which the rows that the statement means could be found again: {create}, or use a \
+             condition of comparisons with constants, and constant values",
             table.name
         ),
     )

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, Result as DfResult, plan_err};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as DfResult, plan_err};
 use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind, MergeIntoOp};
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::utils::split_conjunction;
@@ -222,17 +222,8 @@ fn at_server(
     clauses: &[Clause],
 ) -> DfResult<Option<(Request, LogicalPlan)>> {
     let source = &statement.input;
-    let is_of_source = |expr: &Expr| {
-        !mentions(expr, |column| is_target(statement, column))
-            && !expr
-                .exists(|expr| {
-                    Ok(matches!(
-                        expr,
-                        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-                    ))
-                })
-                .unwrap_or(true)
-    };
+    let is_of_source =
+        |expr: &Expr| !mentions(expr, |column| is_target(statement, column)) && is_total(expr, source.schema());
     let is_simple = |clause: &Clause| {
         let values = clause.values.iter().flatten().map(|(_, value)| value);
         clause.kind != MergeIntoClauseKind::NotMatchedBySource
@@ -250,10 +241,8 @@ fn at_server(
             _ => return Ok(None),
         };
         let (name, value) = sides;
-        let Some(column) = table.column(&name).filter(|_| is_of_source(value) && !value.is_volatile()) else {
-            return Ok(None);
-        };
-        let is_alike = |data_type: &arrow::datatypes::DataType| {
+        let Some(column) = table.column(&name).filter(|_| is_of_source(value)) else { return Ok(None) };
+        let is_alike = |data_type: &DataType| {
             *data_type == column.data_type || data_type.is_string() && column.data_type.is_string()
         };
         if !is_alike(&value.get_type(source.schema().as_ref())?) || keys.iter().any(|(of, _)| *of == name) {
@@ -272,14 +261,17 @@ fn at_server(
         query.push(value.clone());
     }
     // Which clause it would be in either case: where there is one only, and always, rows need not say it.
+    let mut chosen = [None, None];
     for (of_missing, says) in [(false, Staged::Action), (true, Staged::ActionOfMissing)] {
         let of_kind = || clauses.iter().enumerate().filter(move |(_, clause)| clause.of_missing() == of_missing);
         if of_kind().count() > 1 || of_kind().any(|(_, clause)| clause.predicate.is_some()) {
             let arm = |(index, clause): (usize, &Clause)| {
                 (clause.predicate.clone().unwrap_or_else(|| lit(true)), number(index))
             };
+            let action = first(of_kind().map(arm).collect());
             staged.push(says);
-            query.push(first(of_kind().map(arm).collect()));
+            query.push(action.clone());
+            chosen[usize::from(of_missing)] = Some(action);
         }
     }
     // Values that are the same expression are staged once.
@@ -288,16 +280,16 @@ fn at_server(
         for (name, value) in clause.values.iter().flatten() {
             let is_same = |(staged, of): (&Staged, &Expr)| {
                 let is_of_column = matches!(staged, Staged::Key(key) | Staged::Value(key) if key == name);
-                is_of_column && of == value && !value.is_volatile()
+                is_of_column && of == value
             };
             let known = staged.iter().zip(&query).position(is_same);
-            let guarded = match &clause.predicate {
-                Some(predicate) if known.is_none() => first(vec![(predicate.clone(), value.clone())]),
-                _ => value.clone(),
-            };
             let place = known.unwrap_or_else(|| {
                 staged.push(Staged::Value(name.clone()));
-                query.push(guarded);
+                // What another clause takes need not fit.
+                query.push(match &chosen[usize::from(clause.of_missing())] {
+                    Some(action) => first(vec![(action.clone().eq(number(index)), value.clone())]),
+                    None => value.clone(),
+                });
                 staged.len() - 1
             });
             places.push((index, name.clone(), place));
@@ -316,6 +308,59 @@ fn at_server(
     };
     let query = LogicalPlanBuilder::from(source.as_ref().clone()).project(numbered(query))?.build()?;
     Ok(Some((request, query)))
+}
+
+/// Whether an expression has a value for whatever row, the same each time: it is asked for rows that do not take its
+/// clause as well. A division, a narrowing cast, `random()` or a subquery has not.
+fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
+    let is_total = |expr: &Expr| is_total(expr, schema);
+    match expr {
+        Expr::Column(_) | Expr::Literal(..) => true,
+        Expr::Alias(alias) => is_total(&alias.expr),
+        Expr::Not(of) | Expr::IsNull(of) | Expr::IsNotNull(of) | Expr::IsTrue(of) | Expr::IsFalse(of) => is_total(of),
+        Expr::Cast(cast) => {
+            let to = cast.field.data_type();
+            matches!(&*cast.expr, Expr::Literal(..))
+                || is_total(&cast.expr) && cast.expr.get_type(schema).is_ok_and(|from| widens(&from, to))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let types = || Ok::<_, DataFusionError>((left.get_type(schema)?, right.get_type(schema)?));
+            let is_literal = || [left, right].into_iter().any(|side| matches!(**side, Expr::Literal(..)));
+            let is_known = match op {
+                Operator::And | Operator::Or => true,
+                Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
+                    is_literal() || types().is_ok_and(|(left, right)| widens(&left, &right) || widens(&right, &left))
+                }
+                // Integers wrap.
+                Operator::Plus | Operator::Minus | Operator::Multiply => types()
+                    .is_ok_and(|(left, right)| [left, right].iter().all(|of| of.is_integer() || of.is_floating())),
+                _ => false,
+            };
+            is_known && is_total(left) && is_total(right)
+        }
+        Expr::Case(case) => {
+            let arms = case.when_then_expr.iter().flat_map(|(when, then)| [when, then]);
+            case.expr.iter().chain(arms).chain(&case.else_expr).all(|expr| is_total(expr))
+        }
+        // `coalesce(…)`, `now()`.
+        Expr::ScalarFunction(function) => {
+            let is_known = function.args.is_empty() || function.name() == "coalesce";
+            is_known && !expr.is_volatile() && function.args.iter().all(is_total)
+        }
+        _ => false,
+    }
+}
+
+/// Whether every value of a type has one in another.
+fn widens(from: &DataType, to: &DataType) -> bool {
+    let bits = |of: &DataType| of.primitive_width().unwrap_or_default();
+    let keeps = match (from.is_signed_integer(), to.is_signed_integer()) {
+        (true, true) => bits(from) <= bits(to),
+        (false, true) => from.is_unsigned_integer() && bits(from) < bits(to),
+        (false, false) => from.is_unsigned_integer() && to.is_unsigned_integer() && bits(from) <= bits(to),
+        (true, false) => false,
+    };
+    from == to || keeps || to.is_string() || to.is_floating() && (from.is_integer() || from.is_floating())
 }
 
 /// The column of the table that an expression is, where it is one that the database compares as DataFusion does. Texts are

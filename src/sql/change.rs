@@ -41,16 +41,24 @@ pub(crate) fn script(
         Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, Tells::Deleted)],
         Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), Tells::Deleted)],
         Operation::Update(set, condition) => {
-            // In a query of its own, as the condition has bare names.
-            let value = |(column, staged): &Assignment| {
-                let value = writer.bare(*staged);
-                format!("{} = (SELECT {value} FROM {})", quote(column), stage.name)
+            let value = |(column, staged): &Assignment| match dialect {
+                // It opens a temporary table once in a statement.
+                Dialect::MySql => format!("t.{} = {}", quote(column), writer.value(*staged)),
+                // In a query of its own, as the condition has bare names.
+                Dialect::Postgres | Dialect::Sqlite => {
+                    format!("{} = (SELECT {} FROM {})", quote(column), writer.bare(*staged), stage.name)
+                }
             };
             let set = set.iter().map(value).collect::<Vec<_>>().join(", ");
             // Without its row every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
             let lost = Tells::Refuses("the new values were lost on their way: run the statement again".into());
-            let update = format!("{} {target} SET {set}", writer.verb("UPDATE"));
+            let joined = match dialect {
+                // Its columns have names that the table's have not.
+                Dialect::MySql => format!(" AS t CROSS JOIN {} AS s", stage.name),
+                Dialect::Postgres | Dialect::Sqlite => String::new(),
+            };
+            let update = format!("{} {target}{joined} SET {set}", writer.verb("UPDATE"));
             vec![writer.step(rows, lost), plain(update, condition, Tells::Updated)]
         }
         Operation::ByKey { actions, join: Join::InQuery, repeats } => writer.one_by_one(actions, *repeats),
@@ -133,11 +141,32 @@ impl Writer<'_> {
         )
     }
 
+    /// Where a row that was read is not found again: what a key is read as is not always how it is stored.
+    fn refuses_lost(&self, which: Option<String>) -> Step {
+        let (stage, target, same, which) = (&self.stage.name, self.target, self.same_key(), which.unwrap_or_default());
+        let key: Vec<_> = self.change.key().map(|(_, name)| name).collect();
+        self.step(
+            format!(
+                "SELECT 1 FROM {stage} AS s WHERE {which}NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) LIMIT 1"
+            ),
+            Tells::Refuses(format!(
+                "{} means a row of table {} that cannot be found again by its key ({}): that is NULL, or not stored as \
+                 Landfall stores it (a timestamp as 2024-01-31 12:00:00.000000, for instance); nothing was changed",
+                self.change.verb,
+                self.table.name,
+                key.join(", ")
+            )),
+        )
+    }
+
     /// Each action as a statement: rows say which is theirs.
     fn one_by_one(&self, actions: &[RowChange], repeats: Repeats) -> Vec<Step> {
         let said = self.staged(&Staged::Action).map(|index| format!("s.{}", self.column(index)));
         let mut steps = Vec::new();
         let changing = numbers(actions, |action| !is_insert(action));
+        if self.dialect == Dialect::Sqlite && !changing.is_empty() {
+            steps.push(self.refuses_lost(said.as_ref().map(|said| format!("{said} IN ({changing}) AND "))));
+        }
         if repeats == Repeats::Refused && !changing.is_empty() {
             let which = said.as_ref().map(|said| format!(" WHERE {said} IN ({changing})")).unwrap_or_default();
             let (stage, keys) = (&self.stage.name, self.keys());
@@ -205,6 +234,9 @@ impl Writer<'_> {
         for (number, action) in numbered {
             let is_this = said.map(|said| format!("{said} = {number}"));
             let only = |before: &str| is_this.as_ref().map(|this| format!(" {before} {this}")).unwrap_or_default();
+            if let RowChange::Insert(values) = action {
+                steps.extend(self.refuses_null(values, is_this.as_deref()));
+            }
             let count = format!("SELECT COUNT(*) FROM {stage} AS s{}", only("WHERE"));
             steps.push(self.step(count, Tells::Expects));
             steps.push(match action {
@@ -258,6 +290,25 @@ impl Writer<'_> {
             });
         }
         steps
+    }
+
+    /// Where the server would make a number of a NULL, in a column that takes none.
+    fn refuses_null(&self, values: &[Assignment], is_this: Option<&str>) -> Vec<Step> {
+        let takes_none = |(column, _): &&Assignment| {
+            self.dialect != Dialect::Postgres && self.table.column(column).is_some_and(|column| !column.nullable)
+        };
+        let step = |(column, staged): &Assignment| {
+            let which = is_this.map(|this| format!(" AND {this}")).unwrap_or_default();
+            let (stage, value) = (&self.stage.name, self.value(*staged));
+            let sql = format!("SELECT 1 FROM {stage} AS s WHERE {value} IS NULL{which} LIMIT 1");
+            let (verb, table) = (self.change.verb, &self.table.name);
+            let text = format!(
+                "{verb} would add a row to table {table} with NULL in column \"{column}\", which takes none; nothing was \
+                 changed"
+            );
+            self.step(sql, Tells::Refuses(text))
+        };
+        values.iter().filter(takes_none).map(step).collect()
     }
 
     fn values(&self, values: &[Assignment]) -> String {

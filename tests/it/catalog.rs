@@ -39,6 +39,17 @@ async fn every_table_of_a_database_has_its_name() {
     for table in &people {
         assert_eq!(read(&context, &all(table)).await, ["1|Ada", "2|GRACE", "4|Mary"], "{table}");
     }
+    // DataFusion would take the one's column for the other's.
+    run("CREATE TABLE people AS SELECT 1 AS id".into()).await;
+    for statement in [
+        "DELETE FROM lite.main.people WHERE EXISTS (SELECT 1 FROM people WHERE people.id = lite.main.people.id)",
+        "MERGE INTO lite.main.people USING people ON lite.main.people.id = people.id WHEN MATCHED THEN DELETE",
+    ] {
+        says(&crate::landing::error(&context, statement).await, &["people AS other"]);
+    }
+    run("DELETE FROM lite.main.people WHERE EXISTS (SELECT 1 FROM people AS o WHERE o.id = lite.main.people.id)".into())
+        .await;
+    assert_eq!(sqlite.rows("SELECT id FROM people ORDER BY id"), ["2", "4"]);
     run("INSERT INTO pg.\"Other.One\".\"Order Lines\" VALUES (1, 'x')".into()).await;
     assert_eq!(
         read(&context, "SELECT \"K\" + seven FROM pg.\"Other.One\".\"Order Lines\", pg.public.seen").await,

@@ -125,6 +125,17 @@ async fn merges_agree() {
              WHEN MATCHED THEN UPDATE SET qty = q.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (q.id, q.qty)",
             4,
         ),
+        // What a row does not take is not computed for it.
+        (
+            "MERGE INTO t USING (VALUES (1, 0), (3, 5)) AS v (id, n) ON t.id = v.id WHEN MATCHED AND v.n = 0 THEN DELETE
+             WHEN MATCHED THEN UPDATE SET qty = 100 / v.n",
+            2,
+        ),
+        (
+            "MERGE INTO t USING (VALUES (1, 5), (9, 0)) AS v (id, n) ON t.id = v.id
+             WHEN MATCHED THEN UPDATE SET qty = 100 / v.n",
+            1,
+        ),
         // These need the table's rows.
         (
             "MERGE INTO t AS a USING s ON a.id = s.id WHEN MATCHED AND a.qty IS NULL THEN UPDATE SET qty = s.qty

@@ -27,6 +27,12 @@ async fn what_fails_changes_nothing() {
                  WHEN MATCHED THEN UPDATE SET qty = v.qty WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (v.id, v.qty)",
                 vec!["id"],
             ),
+            // The server would make a number of it.
+            (
+                "MERGE INTO t USING (SELECT CAST(NULL AS BIGINT) AS id, 7 AS qty) AS v ON t.id = v.id
+                 WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (v.id, v.qty)",
+                vec!["MERGE", "\"id\""],
+            ),
             (
                 "MERGE INTO t USING (VALUES (1, 5), (1, 6)) AS v (id, qty) ON t.id = v.id AND t.qty = 10
                  WHEN MATCHED THEN UPDATE SET qty = v.qty",
@@ -81,7 +87,34 @@ async fn a_volatile_value_is_computed_once_for_each_row() {
         assert_eq!(place.read("SELECT count(DISTINCT x), min(x) >= 0, max(x) < 1 FROM t").await, ["5|true|true"]);
         place.run("DELETE FROM t WHERE random() < 0").await.unwrap();
         assert_eq!(place.read("SELECT count(*) FROM t").await, ["5"], "{}", place.name());
+        // So is a condition, though an action and a value depend on it.
+        place.run("INSERT INTO t (id, qty) SELECT value, 1 FROM generate_series(100, 1099)").await.unwrap();
+        place
+            .run(
+                "MERGE INTO t USING (SELECT value AS id, 2 AS qty FROM generate_series(100, 1099)) AS s ON t.id = s.id
+                 WHEN MATCHED AND random() < 0.5 THEN UPDATE SET qty = s.qty",
+            )
+            .await
+            .unwrap();
+        let values = "SELECT DISTINCT qty FROM t WHERE id >= 100 ORDER BY qty NULLS FIRST";
+        assert_eq!(place.read(values).await, ["1", "2"], "{}", place.name());
     }
+}
+
+#[tokio::test]
+async fn keys_that_are_not_found_again_are_named() {
+    let landing = Landing::new(
+        "CREATE TABLE m (at TIMESTAMP PRIMARY KEY, v INTEGER);
+         INSERT INTO m VALUES (datetime('2024-01-01'), 1), ('2024-01-02 00:00:00.000000', 2);
+         CREATE TABLE u (email TEXT UNIQUE, n INTEGER); INSERT INTO u VALUES ('a', 1)",
+    );
+    landing.register("m", "", "").await.unwrap();
+    landing.register("u", "", "").await.unwrap();
+    says(&landing.error("UPDATE m SET v = v + 1").await, &["UPDATE", "(at)", "2024-01-31 12:00:00.000000"]);
+    assert_eq!(landing.rows("SELECT v FROM m ORDER BY v"), ["1", "2"]);
+    landing.sql("UPDATE m SET v = v + 1 WHERE v = 2").await.unwrap();
+    assert_eq!(landing.rows("SELECT v FROM m ORDER BY v"), ["1", "3"]);
+    says(&landing.error("UPDATE u SET n = n + 1").await, &["columns that take NULL (email)", "declare them NOT NULL"]);
 }
 
 #[tokio::test]

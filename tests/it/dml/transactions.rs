@@ -88,11 +88,12 @@ async fn a_fanout_is_emptied_at_once_and_finds_no_rows() {
 /// What was read is what is there when it is written: whoever changes it meanwhile waits, or was first.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobodys_change_is_lost() {
-    const WRITERS: usize = 4;
+    const WRITERS: usize = 6;
     const TIMES: usize = 10;
     for place in Place::all() {
         let place = Arc::new(place);
-        place.register("c", "(k INT PRIMARY KEY, n INT)", "'lock_timeout' '60s'").await;
+        // Of four connections each statement needs two.
+        place.register("c", "(k INT PRIMARY KEY, n INT)", "'lock_timeout' '60s', 'pool.max' '4'").await;
         place.run("INSERT INTO c VALUES (1, 0), (2, 0)").await.unwrap();
         let mut tasks = tokio::task::JoinSet::new();
         for writer in 0..WRITERS {
@@ -114,6 +115,57 @@ async fn nobodys_change_is_lost() {
             ended.unwrap();
         }
         assert_eq!(place.read("SELECT n FROM c ORDER BY k").await, [(WRITERS * TIMES).to_string().as_str(), "0"]);
+    }
+}
+
+/// What a condition found, and that there is nothing else, stays so until the rows are changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_statement_reads_of_mysql_is_serializable() {
+    let place = Arc::new(Place::MySql(MySql::new("")));
+    fill(&place).await;
+    let holds = tokio::task::spawn_blocking({
+        let place = Arc::clone(&place);
+        move || place.client("START TRANSACTION; UPDATE t SET qty = 11 WHERE id = 1; SELECT SLEEP(3); COMMIT")
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let waits = tokio::spawn({
+        let place = Arc::clone(&place);
+        async move { place.run("UPDATE t SET qty = qty + 1 WHERE id = 1").await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let levels = place.client(
+        "SELECT trx_isolation_level FROM information_schema.INNODB_TRX WHERE trx_query LIKE '%FOR UPDATE' AND
+         trx_query LIKE CONCAT('%', DATABASE(), '%')",
+    );
+    holds.await.unwrap();
+    assert_eq!(waits.await.unwrap().unwrap(), 1);
+    assert_eq!(levels, ["SERIALIZABLE"]);
+    assert_eq!(place.read("SELECT qty FROM t WHERE id = 1").await, ["12"]);
+}
+
+/// What is prepared is ended before what has not begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_statements_than_connections_commit_in_two_phases() {
+    for place in [Place::Postgres(Postgres::new("")), Place::MySql(MySql::new(""))] {
+        let options = "'commit' 'two_phase', 'pool.max' '4', 'pool.acquire_timeout' '10s'";
+        place.register("c", "(k INT PRIMARY KEY, n INT)", options).await;
+        // The ledger is there.
+        place.run("INSERT INTO c VALUES (-1, 0)").await.unwrap();
+        let place = Arc::new(place);
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..8 {
+            let place = Arc::clone(&place);
+            tasks.spawn(async move {
+                for round in 0..5 {
+                    let rows = format!("SELECT value + {}, 0 FROM generate_series(1, 100)", (writer * 5 + round) * 100);
+                    place.run(&format!("INSERT INTO c {rows}")).await.unwrap();
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        assert_eq!(place.read("SELECT count(*) FROM c").await, ["4001"], "{}", place.name());
     }
 }
 
