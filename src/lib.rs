@@ -98,11 +98,13 @@
 //!   answers as DataFusion would, and sets constants, it becomes one statement of the database. Else DataFusion finds
 //!   the rows and their new values, they are staged, and applied by their key: what LIKE, arithmetic, casts and
 //!   functions mean is what they mean in a query, on every database. EXPLAIN shows which it is: `UPDATE WHERE …`, or
-//!   `UPDATE of the rows that the query finds, by (key)`. That needs a primary key or a unique index.
+//!   `UPDATE of the rows that the query finds, by (key)`. That needs a primary key or a unique index without NULL, of values
+//!   that are stored as Landfall stores them: in SQLite a timestamp can be spelled otherwise, and is refused.
 //! * A MERGE whose ON says that a unique key is equal to values of the source, and whose clauses ask for no column of
-//!   the table, is `joined at the server`: the source is staged as an INSERT would write it, and PostgreSQL 15 and
-//!   newer runs its own MERGE, SQLite an upsert, or statements of the same transaction find what is there. Others are
-//!   joined by DataFusion, which reads the table (PostgreSQL before 17 knows no BY SOURCE).
+//!   the table and compute nothing that can fail or differ (a division, a narrowing cast, `random()`), is `joined at the
+//!   server`: the source is staged as an INSERT would write it, and PostgreSQL 15 and newer runs its own MERGE, SQLite
+//!   an upsert, or statements of the same transaction find what is there. Others are joined by DataFusion, which reads
+//!   the table (PostgreSQL before 17 knows no BY SOURCE).
 //! * What a statement has read of its table nobody changes until it commits: PostgreSQL locks the table against other
 //!   writers (SHARE ROW EXCLUSIVE), MySQL the rows and gaps that the condition looks at, or all of them; SQLite has one
 //!   writer. Who waits longer than `lock_timeout` is told. Statements of the database itself lock what they change, as

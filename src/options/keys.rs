@@ -274,7 +274,7 @@ pub const OPTIONS: &[OptionKey] = &[
         key: "pool.max",
         values: "4 to 10000",
         default: "32, more for more than 14 writers",
-        meaning: "connections to the database at most; a write takes two for each writer and two beside them",
+        meaning: "connections to the database at most, of which writes leave two to what they read; a write takes two for each writer",
         set: |options, value| {
             let max = value.trim().parse().ok().filter(|max| (4..=10_000).contains(max));
             options.pool_max = Some(max.ok_or("it takes a number from 4 to 10000")?);
