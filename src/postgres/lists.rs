@@ -18,9 +18,8 @@ struct Lists {
     nulls: Option<NullBuffer>,
     /// From a row to its items in the innermost list.
     offsets: OffsetBuffer<i64>,
-    /// The length of each row's every dimension, `dimensions` of them a row.
-    lengths: Vec<i32>,
-    dimensions: usize,
+    /// The length of each row, of every dimension.
+    lengths: Vec<Vec<i32>>,
     item_oid: u32,
     item_nulls: Option<NullBuffer>,
     items: Box<dyn Cells>,
@@ -40,7 +39,7 @@ impl Lists {
         if items.is_empty() {
             return Self::HEADER;
         }
-        Self::HEADER + Self::DIMENSION * self.dimensions + self.item_sizes[items].iter().sum::<usize>()
+        Self::HEADER + Self::DIMENSION * self.lengths.len() + self.item_sizes[items].iter().sum::<usize>()
     }
 }
 
@@ -53,7 +52,8 @@ impl Cells for Lists {
     }
 
     fn scatter(&self, first: usize, at: &mut [usize], _: usize, out: &mut [u8]) {
-        let mut item_at = Vec::new();
+        let items = self.offsets[first + at.len()] - self.offsets[first];
+        let mut item_at = Vec::with_capacity(items as usize);
         for (row, at) in (first..).zip(at.iter_mut()) {
             if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 put_null(at, out);
@@ -63,13 +63,13 @@ impl Cells for Lists {
             }
             put_length(at, self.length(row), out);
             let items = self.items_of(row);
-            let dimensions = if items.is_empty() { 0 } else { self.dimensions };
+            let dimensions = if items.is_empty() { 0 } else { self.lengths.len() };
             put(at, &(dimensions as i32).to_be_bytes(), out);
             let has_nulls = self.item_nulls.as_ref().is_some_and(|nulls| items.clone().any(|item| nulls.is_null(item)));
             put(at, &i32::from(has_nulls).to_be_bytes(), out);
             put(at, &self.item_oid.to_be_bytes(), out);
-            for length in &self.lengths[row * self.dimensions..][..dimensions] {
-                put(at, &length.to_be_bytes(), out);
+            for lengths in &self.lengths[..dimensions] {
+                put(at, &lengths[row].to_be_bytes(), out);
                 put(at, &1_i32.to_be_bytes(), out);
             }
             for item in items {
@@ -92,16 +92,17 @@ impl Cells for Lists {
 pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
     let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
-    let mut lengths: Vec<Vec<i32>> = list.offsets().windows(2).map(|pair| vec![pair[1] - pair[0]]).collect();
+    let mut lengths: Vec<Vec<i32>> = vec![list.offsets().windows(2).map(|pair| pair[1] - pair[0]).collect()];
     let nulls = list.nulls().cloned();
     let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls: &NullBuffer| nulls.is_null(row));
     let is_json = matches!(item.kind, Kind::Json | Kind::Jsonb);
     while list_item(plain(list.values().data_type())).is_some() && !is_json {
         let inner = as_list(list.values())?;
+        let mut inner_lengths = Vec::with_capacity(array.len());
         for row in 0..array.len() {
             let items = offsets[row] as usize..offsets[row + 1] as usize;
             if is_null(row) || items.is_empty() {
-                lengths[row].push(0);
+                inner_lengths.push(0);
                 continue;
             }
             let length = inner.value_length(items.start);
@@ -112,16 +113,16 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells
             } else if length == 0 {
                 "has an empty list in a list, which PostgreSQL's arrays cannot hold"
             } else {
-                lengths[row].push(length);
+                inner_lengths.push(length);
                 continue;
             };
             return Err(misfit(array, row, why));
         }
+        lengths.push(inner_lengths);
         offsets = offsets.iter().map(|offset| i64::from(inner.offsets()[*offset as usize])).collect();
         list = inner;
     }
-    let dimensions = lengths.first().map_or(1, Vec::len);
-    if dimensions > MAX_DIMENSIONS {
+    if lengths.len() > MAX_DIMENSIONS {
         return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
     }
     // A slice of a list has the items of the whole list behind it.
@@ -143,8 +144,7 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells
     Ok(Box::new(Lists {
         nulls,
         offsets: OffsetBuffer::new(offsets.into()),
-        lengths: lengths.into_iter().flatten().collect(),
-        dimensions,
+        lengths,
         item_oid: item.oid,
         item_nulls,
         items,

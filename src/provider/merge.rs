@@ -225,7 +225,11 @@ fn at_server(
     let is_of_source =
         |expr: &Expr| !mentions(expr, |column| is_target(statement, column)) && is_total(expr, source.schema());
     let is_simple = |clause: &Clause| {
-        let values = clause.values.iter().flatten().map(|(_, value)| value);
+        // What makes it the column's type can refuse any row of the source, as it would in an INSERT of it.
+        let values = clause.values.iter().flatten().map(|(_, value)| match value {
+            Expr::Cast(cast) => &*cast.expr,
+            value => value,
+        });
         clause.kind != MergeIntoClauseKind::NotMatchedBySource
             && clause.predicate.iter().chain(values).all(is_of_source)
     };

@@ -24,6 +24,20 @@ async fn what_the_database_answers_as_datafusion_would_is_its_own_statement() {
                 vec!["MERGE joined at the server, by (id)"],
             ),
             (
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.qty > 3 THEN UPDATE
+                 SET qty = s.qty + 1, name = coalesce(s.name, 'none'), x = s.qty * 2, price = s.qty
+                 WHEN NOT MATCHED THEN INSERT (id, day) VALUES (s.id, now())",
+                vec!["MERGE joined at the server, by (id)"],
+            ),
+            (
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = 1 / s.qty",
+                vec!["MERGE of the rows that the query finds, by (id)", "Join"],
+            ),
+            (
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND random() < 2 THEN UPDATE SET qty = s.qty",
+                vec!["MERGE of the rows that the query finds, by (id)", "Join"],
+            ),
+            (
                 "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = t.qty",
                 vec!["MERGE of the rows that the query finds, by (id)", "Join"],
             ),
