@@ -101,10 +101,10 @@
 //!   `UPDATE of the rows that the query finds, by (key)`. That needs a primary key or a unique index without NULL, of values
 //!   that are stored as Landfall stores them: in SQLite a timestamp can be spelled otherwise, and is refused.
 //! * A MERGE whose ON says that a unique key is equal to values of the source, and whose clauses ask for no column of
-//!   the table and compute nothing that can fail or differ (a division, a narrowing cast, `random()`), is `joined at the
-//!   server`: the source is staged as an INSERT would write it, and PostgreSQL 15 and newer runs its own MERGE, SQLite
-//!   an upsert, or statements of the same transaction find what is there. Others are joined by DataFusion, which reads
-//!   the table (PostgreSQL before 17 knows no BY SOURCE).
+//!   the table and compute nothing that can fail or differ (a division, `random()`), is `joined at the server`: the
+//!   source is staged as an INSERT would write it, and PostgreSQL 15 and newer runs its own MERGE, SQLite an upsert, or
+//!   statements of the same transaction find what is there. Others are joined by DataFusion, which reads the table
+//!   (PostgreSQL before 17 knows no BY SOURCE).
 //! * What a statement has read of its table nobody changes until it commits: PostgreSQL locks the table against other
 //!   writers (SHARE ROW EXCLUSIVE), MySQL the rows and gaps that the condition looks at, or all of them; SQLite has one
 //!   writer. Who waits longer than `lock_timeout` is told. Statements of the database itself lock what they change, as

@@ -225,11 +225,7 @@ fn at_server(
     let is_of_source =
         |expr: &Expr| !mentions(expr, |column| is_target(statement, column)) && is_total(expr, source.schema());
     let is_simple = |clause: &Clause| {
-        // What makes it the column's type can refuse any row of the source, as it would in an INSERT of it.
-        let values = clause.values.iter().flatten().map(|(_, value)| match value {
-            Expr::Cast(cast) => &*cast.expr,
-            value => value,
-        });
+        let values = clause.values.iter().flatten().map(|(_, value)| before_its_casts(value));
         clause.kind != MergeIntoClauseKind::NotMatchedBySource
             && clause.predicate.iter().chain(values).all(is_of_source)
     };
@@ -312,6 +308,14 @@ fn at_server(
     };
     let query = LogicalPlanBuilder::from(source.as_ref().clone()).project(numbered(query))?.build()?;
     Ok(Some((request, query)))
+}
+
+/// A value as it is before it is made one of its column: that can refuse any row of the source, as in an INSERT of it.
+fn before_its_casts(value: &Expr) -> &Expr {
+    match value {
+        Expr::Cast(cast) => before_its_casts(&cast.expr),
+        value => value,
+    }
 }
 
 /// Whether an expression has a value for whatever row, the same each time: it is asked for rows that do not take its

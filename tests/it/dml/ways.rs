@@ -30,6 +30,11 @@ async fn what_the_database_answers_as_datafusion_would_is_its_own_statement() {
                 vec!["MERGE joined at the server, by (id)"],
             ),
             (
+                "MERGE INTO t USING (SELECT 1 AS id, TIMESTAMP '2024-01-01' AS at, 1.5 AS d) AS v ON t.id = v.id
+                 WHEN MATCHED THEN UPDATE SET day = v.at, price = v.d WHEN NOT MATCHED THEN INSERT (id, day) VALUES (v.id, v.at)",
+                vec!["MERGE joined at the server, by (id)"],
+            ),
+            (
                 "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = 1 / s.qty",
                 vec!["MERGE of the rows that the query finds, by (id)", "Join"],
             ),
