@@ -201,7 +201,7 @@ fn allocated(server: &LazyServer, batches: usize) -> u64 {
     server.execute(&format!("DROP TABLE IF EXISTS bench_landing; CREATE TABLE bench_landing ({COPY_COLUMNS})"));
     let batch = events::batches(ROWS).swap_remove(0);
     let table = MemTable::try_new(batch.schema(), vec![vec![batch; batches]]).expect("a table in memory");
-    let counted = server.runtime.block_on(async {
+    let plan = server.runtime.block_on(async {
         let context = SessionContext::new();
         datafusion_landfall::register(&context);
         context.register_table("batches", Arc::new(table)).expect("a name");
@@ -210,13 +210,9 @@ fn allocated(server: &LazyServer, batches: usize) -> u64 {
             server.url
         );
         context.sql(&stored).await.expect("a table");
-        let plan = context.sql("INSERT INTO events SELECT * FROM batches").await.expect("a plan");
-        ALLOCATIONS.store(0, Relaxed);
-        IS_COUNTING.store(true, Relaxed);
-        plan.collect().await.expect("rows that land");
-        IS_COUNTING.store(false, Relaxed);
-        ALLOCATIONS.load(Relaxed)
+        context.sql("INSERT INTO events SELECT * FROM batches").await.expect("a plan")
     });
+    let counted = counted(|| drop(server.runtime.block_on(plan.collect()).expect("rows that land")));
     server.execute("DROP TABLE bench_landing");
     counted
 }

@@ -105,6 +105,10 @@ impl Default for Retry {
     }
 }
 
+/// Connections that are not lent to write: what a write reads of the same database must not wait for other writes, which
+/// wait for their own.
+const RESERVED: usize = 2;
+
 /// How many connections there are to a database, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PoolOptions {
@@ -120,6 +124,13 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// A connection that was idle for longer is looked at before it is lent.
     pub idle_check: Duration,
+}
+
+impl PoolOptions {
+    /// How many connections can be lent to write.
+    pub(crate) fn most_writing(&self) -> usize {
+        self.max.saturating_sub(RESERVED).max(1)
+    }
 }
 
 impl Default for PoolOptions {
@@ -301,8 +312,8 @@ impl SinkOptions {
 
     /// The pool that is to be.
     pub(crate) fn pool(&self) -> Result<PoolOptions> {
-        // An epoch is written while the one before commits; a decision, and what describes the table, beside them.
-        let needed = 2 * usize::from(self.writers.unwrap_or(1)) + 2;
+        // An epoch is written while the one before commits.
+        let needed = 2 * usize::from(self.writers.unwrap_or(1)) + RESERVED;
         let max = self.pool_max.unwrap_or(PoolOptions::default().max.max(needed));
         if max < needed {
             let writers = self.writers.unwrap_or(1);
@@ -319,7 +330,7 @@ impl SinkOptions {
 
     /// How many writers the pool has connections for.
     pub(crate) fn pool_writers(&self) -> Result<u16> {
-        let writers = self.pool()?.max.saturating_sub(2) / 2;
+        let writers = self.pool()?.most_writing() / 2;
         Ok(u16::try_from(writers).unwrap_or(u16::MAX).max(1))
     }
 

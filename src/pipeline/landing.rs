@@ -103,13 +103,12 @@ impl<'a> Landing<'a> {
             Some(_) if goes_on => Some(input.fingerprint()?),
             _ => input.fingerprint().ok().filter(|_| goes_on),
         };
-        let memory = write.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default();
         Ok(Self {
             write,
             interrupt,
             run,
             input: match write.checkpoints.any() {
-                true => Reader::ahead(input.read(&standing.position)?, memory),
+                true => Reader::ahead(input.read(&standing.position)?, write.memory()),
                 false => Reader::AsAsked(input.read(&standing.position)?),
             },
             is_unbounded: input.is_unbounded(),

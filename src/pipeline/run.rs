@@ -10,6 +10,7 @@ use tracing::{Instrument, debug_span};
 
 use super::input::{Input, Position};
 use super::landing::Landing;
+use crate::buffer::Memory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
@@ -66,6 +67,13 @@ pub struct Write {
     pub retry: Retry,
     /// What was done.
     pub counts: Arc<Counts>,
+}
+
+impl Write {
+    /// What its rows take their share of before they are dealt out.
+    pub(super) fn memory(&self) -> Memory {
+        self.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default()
+    }
 }
 
 /// Counters of one write.

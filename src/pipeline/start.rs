@@ -27,12 +27,12 @@ const MANY_WITHIN: Duration = Duration::from_millis(250);
 /// Reads the first rows of a stream, where the number of writers depends on them; gives whether they pay for more than
 /// one.
 pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecDeque<(Read, Share)>) -> Result<bool> {
-    let memory = write.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default();
-    // What waits for the writers, and what they hold, comes to it.
-    let most = MANY_BYTES.min(memory.limit() as u64 / 4);
     if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
         return Ok(false);
     }
+    let memory = write.memory();
+    // What waits for the writers, and what they hold, comes to it.
+    let most = MANY_BYTES.min(memory.limit() as u64 / 4);
     let (mut rows, mut bytes, mut until) = (0, 0, None);
     while rows < MANY_ROWS && bytes < most {
         let next = match until {

@@ -35,10 +35,6 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a goodbye may take before the connection is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections that are not lent to write: what a write reads of the same database must not wait for other writes, which
-/// wait for their own.
-const RESERVED: usize = 2;
-
 /// Opens, checks and closes connections.
 #[async_trait]
 pub trait Connect: Send + Sync + 'static {
@@ -121,7 +117,7 @@ impl<C: Connect> Pool<C> {
             idle: SegQueue::new(),
             entries: DashMap::default(),
             permits: Semaphore::new(options.max),
-            writing: Semaphore::new(most_writing(options.max)),
+            writing: Semaphore::new(options.most_writing()),
             next_number: AtomicU64::new(0),
             began: Instant::now(),
             is_closed: AtomicBool::new(false),
@@ -311,17 +307,12 @@ impl<C: Connect> Pool<C> {
             format!(
                 "all {} connections to {}{which} were in use for {:?}{longest}: let fewer statements run at once, or \
                  raise the option 'pool.max'",
-                if which.is_empty() { options.max } else { most_writing(options.max) },
+                if which.is_empty() { options.max } else { options.most_writing() },
                 connect.location(),
                 options.acquire_timeout
             ),
         )
     }
-}
-
-/// How many of so many connections can be lent to write.
-fn most_writing(max: usize) -> usize {
-    max.saturating_sub(RESERVED).max(1)
 }
 
 /// What a connection is lent for.

@@ -41,23 +41,20 @@ pub(crate) fn script(
         Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, Tells::Deleted)],
         Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), Tells::Deleted)],
         Operation::Update(set, condition) => {
-            let value = |(column, staged): &Assignment| match dialect {
-                // It opens a temporary table once in a statement.
-                Dialect::MySql => format!("t.{} = {}", quote(column), writer.value(*staged)),
+            let (joined, set) = match dialect {
+                // It opens a temporary table once in a statement; whose columns have names that the table's have not.
+                Dialect::MySql => (format!(" AS t CROSS JOIN {} AS s", stage.name), writer.set("t.", set)),
                 // In a query of its own, as the condition has bare names.
                 Dialect::Postgres | Dialect::Sqlite => {
-                    format!("{} = (SELECT {} FROM {})", quote(column), writer.bare(*staged), stage.name)
+                    let value = |(column, staged): &Assignment| {
+                        format!("{} = (SELECT {} FROM {})", quote(column), writer.bare(*staged), stage.name)
+                    };
+                    (String::new(), set.iter().map(value).collect::<Vec<_>>().join(", "))
                 }
             };
-            let set = set.iter().map(value).collect::<Vec<_>>().join(", ");
             // Without its row every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
             let lost = Tells::Refuses("the new values were lost on their way: run the statement again".into());
-            let joined = match dialect {
-                // Its columns have names that the table's have not.
-                Dialect::MySql => format!(" AS t CROSS JOIN {} AS s", stage.name),
-                Dialect::Postgres | Dialect::Sqlite => String::new(),
-            };
             let update = format!("{} {target}{joined} SET {set}", writer.verb("UPDATE"));
             vec![writer.step(rows, lost), plain(update, condition, Tells::Updated)]
         }
@@ -261,22 +258,16 @@ impl Writer<'_> {
                     self.step(sql, Tells::Deleted)
                 }
                 RowChange::Update(set) => {
-                    let set = |prefix: &str| {
-                        let one = |(column, staged): &Assignment| {
-                            format!("{prefix}{} = {}", quote(column), self.value(*staged))
-                        };
-                        set.iter().map(one).collect::<Vec<_>>().join(", ")
-                    };
                     let sql = match self.dialect {
                         Dialect::Postgres | Dialect::Sqlite => format!(
                             "{} {target} AS t SET {} FROM {stage} AS s WHERE {same}{}",
                             self.verb("UPDATE"),
-                            set(""),
+                            self.set("", set),
                             only("AND")
                         ),
                         Dialect::MySql => format!(
                             "UPDATE {target} AS t JOIN {stage} AS s ON {same} SET {}{}",
-                            set("t."),
+                            self.set("t.", set),
                             only("WHERE")
                         ),
                     };
@@ -311,6 +302,12 @@ impl Writer<'_> {
         values.iter().filter(takes_none).map(step).collect()
     }
 
+    /// `a = s.x, b = s.y`, with something before each column.
+    fn set(&self, prefix: &str, values: &[Assignment]) -> String {
+        let one = |(column, staged): &Assignment| format!("{prefix}{} = {}", quote(column), self.value(*staged));
+        values.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
     fn values(&self, values: &[Assignment]) -> String {
         values.iter().map(|(_, staged)| self.value(*staged)).collect::<Vec<_>>().join(", ")
     }
@@ -335,14 +332,10 @@ impl Writer<'_> {
                 Some(index) => format!(" AND s.{} = {number}", self.column(index)),
                 None => String::new(),
             };
-            let set = |set: &[Assignment]| {
-                let one = |(column, staged): &Assignment| format!("{} = {}", quote(column), self.value(*staged));
-                set.iter().map(one).collect::<Vec<_>>().join(", ")
-            };
             sql += &match action {
                 RowChange::Delete => format!(" WHEN MATCHED{} THEN DELETE", says(&Staged::Action)),
                 RowChange::Update(values) => {
-                    format!(" WHEN MATCHED{} THEN UPDATE SET {}", says(&Staged::Action), set(values))
+                    format!(" WHEN MATCHED{} THEN UPDATE SET {}", says(&Staged::Action), self.set("", values))
                 }
                 RowChange::Insert(values) => format!(
                     " WHEN NOT MATCHED{} THEN INSERT {}VALUES ({})",

@@ -27,9 +27,12 @@ async fn go_wrong(context: &SessionContext, is_undone: impl Fn() -> bool) {
         error(context, "INSERT INTO t SELECT 1000 / (value - 90000), 'x' FROM generate_series(1, 100000)").await;
         let long = "INSERT INTO t SELECT value + 1000000, 'x' FROM generate_series(1, 10000000)";
         assert!(timeout(Duration::from_millis(round * 9), run(context, long)).await.is_err(), "nobody waited");
-        while !is_undone() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let undone = async {
+            while !is_undone() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), undone).await.expect("what was given up is undone");
         run(context, "SELECT * FROM t LIMIT 1").await.unwrap();
         let mut stream = context.sql("SELECT * FROM t").await.unwrap().execute_stream().await.unwrap();
         drop(futures::StreamExt::next(&mut stream).await);
