@@ -78,9 +78,14 @@ pub async fn execute(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.expect(sql);
 }
 
+/// The folder that has tests/ and benches/.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
 /// Runs a script of tests/ that starts and stops a server.
 pub fn script(server: &str, verb: &str, folder: &Path) -> bool {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(server);
+    let script = repository().join("tests").join(server);
     let run = Command::new(script).arg(verb).arg(folder).stdout(std::process::Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }

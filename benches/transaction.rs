@@ -167,17 +167,7 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
             };
             log.decide(record(1, Decision::Abort)).await.expect("the claim");
             let xid = Xid { gtrid: Gtrid::new(tag, Epoch(2), run), bqual: 0 };
-            let spec = WriteSpec {
-                table: "landing".into(),
-                columns: columns(),
-                existing: Existing::Keep,
-                on_conflict: OnConflict::Error,
-                key: vec![],
-                protocol: Protocol::TwoPhase,
-                upsert: datafusion_landfall::xa::Upsert::Blind,
-                diff_lock: false,
-                stats: Arc::default(),
-            };
+            let spec = WriteSpec { protocol: Protocol::TwoPhase, ..WriteSpec::new("landing", columns()) };
             let mut branch = postgres.start(&xid, &spec).await.expect("a branch");
             branch.write(rows(0..1)).await.expect("a row");
             branch.prepare().await.expect("prepared");

@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
 
     // In code: a data frame is written by its column names; rows whose key is there are updated.
     let url = format!("sqlite:{}", file.display());
-    let options = SinkOptions::new().with_on_conflict(OnConflict::Update).with_job("celsius")?;
+    let options = SinkOptions::new().with_on_conflict(OnConflict::Update)?.with_job("celsius")?;
     let table = LandfallTable::connect(&url, "weather", options).await?;
     context.register_table("celsius", Arc::new(table))?;
     for _run in 1..=2 {

@@ -1,7 +1,7 @@
 -- One INSERT into two databases, as one transaction: a PostgreSQL server and a SQLite file have the same rows, or
 -- neither has them. Run it from the top of the repository, as often as you like:
 --
---     PGHOST=localhost PGUSER=me PGDATABASE=mine PGPASSWORD=… cargo run --release -- sql sql/fanout.sql
+--     PGHOST=localhost PGUSER=me PGDATABASE=mine PGPASSWORD=… cargo run -- sql sql/fanout.sql
 --
 -- The server's max_prepared_transactions must not be 0, as it is unless somebody set it. Without a server at hand,
 -- tests/postgres starts one in an empty folder and prints its URL.

@@ -1,5 +1,5 @@
 -- Changes rows that are there: MERGE INTO, UPDATE, DELETE and TRUNCATE, each all or nothing, in a SQLite file.
--- Run it from the top of the repository, as often as you like:   cargo run --release -- sql sql/merge.sql
+-- Run it from the top of the repository, as often as you like:   cargo run -- sql sql/merge.sql
 -- STORED AS POSTGRES and STORED AS MYSQL take the same statements.
 
 CREATE EXTERNAL TABLE stock (

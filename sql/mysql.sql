@@ -2,7 +2,7 @@
 -- Run it from the top of the repository, as often as you like. The location below names only a database: host, port and
 -- user are those of the environment.
 --
---     MYSQL_HOST=localhost MYSQL_TCP_PORT=3306 USER=me MYSQL_PWD=… cargo run --release -- sql sql/mysql.sql
+--     MYSQL_HOST=localhost MYSQL_TCP_PORT=3306 USER=me MYSQL_PWD=… cargo run -- sql sql/mysql.sql
 --
 -- Without a server at hand, tests/mysql starts one in an empty folder and prints its URL.
 

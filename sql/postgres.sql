@@ -2,7 +2,7 @@
 -- Run it from the top of the repository, as often as you like. The location below names nothing, so that the server
 -- is the one that psql would take: set what differs from its defaults.
 --
---     PGHOST=localhost PGUSER=me PGDATABASE=mine PGPASSWORD=… cargo run --release -- sql sql/postgres.sql
+--     PGHOST=localhost PGUSER=me PGDATABASE=mine PGPASSWORD=… cargo run -- sql sql/postgres.sql
 --
 -- Without a server at hand, tests/postgres starts one in an empty folder and prints its URL.
 

@@ -1,5 +1,5 @@
 -- Lands 26,115 hourly weather observations of New York's airports (2013; nycflights13, CC0) in a SQLite file.
--- Run it from the top of the repository, as often as you like:   cargo run --release -- sql sql/quickstart.sql
+-- Run it from the top of the repository, as often as you like:   cargo run -- sql sql/quickstart.sql
 -- Afterwards look at it with SQLite itself:                      sqlite3 quickstart.db 'SELECT * FROM weather LIMIT 5'
 
 -- The table is created where it is not there. Its key is what REPLACE INTO goes by.

@@ -3,7 +3,7 @@
 --
 --     mkfifo observations.csv
 --     while sleep 0.001; do echo "$RANDOM,$(date +%s)"; done > observations.csv &
---     cargo run --release -- sql sql/stream.sql
+--     cargo run -- sql sql/stream.sql
 --
 -- Ctrl-C, or SIGTERM, commits what was read and ends it. From another terminal, meanwhile:
 --

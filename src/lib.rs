@@ -129,37 +129,8 @@
 //!
 //! # Options
 //!
-//! | option | values | default | meaning |
-//! | --- | --- | --- | --- |
-//! | `table` | a table's name | the external table's name | the table in the database, spelled as the database spells it; in PostgreSQL and MySQL also schema.table |
-//! | `job` | a name | none | makes the write happen once: a second run of a finished job writes nothing and says so |
-//! | `on_conflict` | error, update, ignore | error | what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there |
-//! | `conflict_key` | column names, comma-separated | the primary key | the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns |
-//! | `upsert` | auto, blind, diff | auto | how rows that are there are updated: blind whatever is there, diff reads them first and leaves those alone that are equal, auto does that where few change |
-//! | `diff.lock` | true, false | false | whether rows that are compared are locked until the commit, so that nobody changes meanwhile what was found equal |
-//! | `lock_timeout` | a time: 500ms, 5s, 1m | 5s | how long to wait for another writer's lock |
-//! | `uint64` | error, text | error | SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text |
-//! | `nanoseconds` | error, truncate | error | PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off |
-//! | `password_env` | a variable's name | none | PostgreSQL, MySQL: the environment variable that has the password |
-//! | `writers` | 1 to 64 | as many as pay | PostgreSQL, MySQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows |
-//! | `commit` | auto, one_phase, two_phase | auto | whether a write prepares before it commits: auto does with several branches; one_phase has one writer |
-//! | `log` | a URL: file:///…, s3://…, gs://…, az://… | the database's ledger table | where two-phase commits are decided: a folder, or a prefix of an object store |
-//! | `ledger_table` | a table's name | landfall_ledger | the ledger table in the database; in PostgreSQL and MySQL also schema.table |
-//! | `checkpoint.rows` | a number of rows | none | commits after so many rows, and goes on: what is committed is visible, and a job goes on behind it |
-//! | `checkpoint.bytes` | a size: 500KB, 64MB, 1GiB | none | commits after so many bytes of rows, as they are in memory |
-//! | `checkpoint.interval` | a time: 500ms, 10s, 1m | none; 10s for a stream that never ends | commits so long after the first row that is not committed |
-//! | `flush.interval` | a time: 20ms, 1s | 100ms | how long a few rows wait for more, so that they are written together |
-//! | `retry.max` | 0 to 1000 | 3 | how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between |
-//! | `retry.backoff` | a time: 200ms, 1s | 1s | the pause before the first of them; it doubles with each, up to a minute |
-//! | `memory.limit` | a size: 16MB, 1GiB | 64MB | bytes of rows that a write holds at most, in whatever form; who brings more waits |
-//! | `pool.max` | 4 to 10000 | 32, more for more than 14 writers | connections to the database at most, of which writes leave two to what they read; a write takes two for each writer |
-//! | `pool.min_idle` | 0 to 10000 | 0 | connections that are kept open while nobody uses them, from the first use on |
-//! | `pool.acquire_timeout` | a time: 500ms, 30s | 30s | how long to wait for a connection that is free, and for the server to answer a new one |
-//! | `pool.idle_timeout` | a time: 10s, 5m | 1m | how long a connection stays open that nobody uses |
-//! | `pool.idle_check` | a time: 0s, 1s, 30s | 1s | a connection that nobody used for longer is looked at before it is used again |
-//! | `pool.max_lifetime` | a time: 5m, 1h | 30m | the age at which a connection is not used again |
-//!
-//! `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`options::PRAGMAS`].
+//! `CREATE EXTERNAL TABLE … OPTIONS ('key' 'value')` and the methods of [`SinkOptions`] take the same options, with the same
+//! checks; the page of [`SinkOptions`] lists them all, and so does `landfall sql --help`.
 //!
 //! # Upserts by difference
 //!
@@ -270,7 +241,7 @@
 //! Each step is also a span of the crate `tracing`, at the level debug: write, open, start, connect, branch, prepare,
 //! decide, complete, commit. `landfall sql --trace` shows how long each took.
 //!
-//! How fast rows land in a database of yours, beside INSERTs, says `landfall bench URL`, with plots under `--html FILE`: in a
+//! How fast rows land in a database of yours, beside INSERTs, says `landfall bench URL`; in a
 //! table of its own that it drops again. `benches/README.md` has the figures of this crate, and the command for each.
 //!
 //! # Connections and memory
@@ -330,16 +301,23 @@
 //!
 //! # Features
 //!
-//! `sqlite`, `postgres` and `mysql` are databases; `cloud` is decision logs in `s3://`, `gs://` and `az://`; `cli` is the program
-//! `landfall`, with `cloud` and DataFusion's functions and file formats for it. All are on by default. `failpoints` lets
-//! a test end the process at a step of the protocol ([`xa::POINTS`]).
+//! | feature | what it adds | default |
+//! | --- | --- | --- |
+//! | `sqlite` | `STORED AS SQLITE` | on |
+//! | `postgres` | `STORED AS POSTGRES` | |
+//! | `mysql` | `STORED AS MYSQL`, also for MariaDB | |
+//! | `cloud` | decision logs in `s3://`, `gs://` and `az://` | |
+//! | `testing` | the conformance suite, and databases in memory and with faults | |
+//! | `failpoints` | lets a test end the process at a step of the protocol ([`xa::POINTS`]) | |
+//!
+//! The program `landfall` is a package of its own, with all databases, `cloud`, and DataFusion's functions and file
+//! formats. Of DataFusion the library itself needs only the feature `sql`.
 //!
 //! # Layout
 //!
 //! Dependencies point down only, and a test keeps it so.
 //!
 //! ```text
-//! cli                     the program
 //! provider                the DataFusion face: factory, catalog, table, fanout, dml, merge, agreement, sink, replay, scan,
 //!                         pushdown, defaults
 //! pipeline    sqlite      from a stream to commits: run, landing, epoch, writer │ databases: types, encode, decode, branch,
@@ -354,15 +332,7 @@
 //! error       metrics
 //! ```
 
-// What one database alone needs has nobody to call it where that is left out.
-#![cfg_attr(
-    not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    allow(dead_code, unused_imports, unused_variables)
-)]
-
 pub mod buffer;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod columnar;
 pub mod error;
 pub mod log;

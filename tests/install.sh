@@ -1,15 +1,9 @@
+# shellcheck shell=bash
 # Sourced by tests/run and .ci/run: installs what is missing on Debian and Ubuntu, says what to install elsewhere.
 
-# Cargo may be installed, but not on the path of this shell.
-if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
-  . "$HOME/.cargo/env"
-fi
-
-missing=()
-command -v cc >/dev/null || missing+=(gcc libc6-dev)
+. tests/toolchain.sh
 # The shell has one of its own, which the tests cannot start.
 type -P kill >/dev/null || missing+=(procps)
-command -v cargo >/dev/null || missing+=(rustup)
 command -v openssl >/dev/null || missing+=(openssl)
 tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)
 tests/mysql bin >/dev/null 2>&1 || missing+=(mariadb-server)
@@ -19,14 +13,11 @@ command -v promtool >/dev/null || missing+=(prometheus)
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3 python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
-    echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust 1.94 or newer (https://rustup.rs)," \
-      "openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib extensions, the MariaDB" \
-      "server 10.5 or newer with its client, and Prometheus with promtool." >&2
+    echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust $rust_version or newer" \
+      "(https://rustup.rs), openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib" \
+      "extensions, the MariaDB server 10.5 or newer with its client, and Prometheus with promtool." >&2
     exit 1
   fi
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-  "${as_root[@]}" apt-get update
   # The tests start servers of their own: the packages shall not leave one on port 5432 or 3306. In a subshell, for its
   # trap: what prevents them must not stay, even after a failure.
   (
@@ -35,12 +26,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     new=("$no_cluster")
     # In a container it may be there already.
     [ -e "$no_start" ] || new+=("$no_start")
-    trap '"${as_root[@]}" rm -f "${new[@]}"' EXIT
-    "${as_root[@]}" sh -c "mkdir -p ${no_cluster%/*} && echo 'create_main_cluster = false' >$no_cluster"
-    [ -e "$no_start" ] || "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$no_start && chmod 755 $no_start"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+    trap 'as_root rm -f "${new[@]}"' EXIT
+    as_root sh -c "mkdir -p ${no_cluster%/*} && echo 'create_main_cluster = false' >$no_cluster"
+    [ -e "$no_start" ] || as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$no_start && chmod 755 $no_start"
+    install_missing
   )
 fi
-if ! cargo --version >/dev/null 2>&1; then
-  rustup default stable
-fi
+check_cargo

@@ -180,7 +180,7 @@ async fn parquet(batches: &[RecordBatch]) -> tempfile::NamedTempFile {
 }
 
 fn duckdb(server: &MySql, file: &Path) -> Duration {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/duckdb");
+    let script = crate::server::repository().join("benches/duckdb");
     let port = server.url.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()).expect("a port");
     let run = Command::new(script).arg(port).arg(file).stderr(Stdio::inherit()).output().expect("benches/duckdb");
     let seconds = String::from_utf8_lossy(&run.stdout).trim().parse().expect("seconds");

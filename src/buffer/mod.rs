@@ -181,14 +181,6 @@ impl<T> Sender<T> {
         let Shared { items, level, most, .. } = &*self.shared;
         !items.is_full() && Packed(level.load(Relaxed)).plus(Packed(0), *most).is_some()
     }
-
-    /// Puts an item in where there is room for it, or gives it back.
-    pub fn try_send(&self, item: T, weight: Weight) -> Result<(), T> {
-        match self.shared.receivers.load(Acquire) {
-            0 => Err(item),
-            _ => self.shared.put(item, Packed::of(weight)),
-        }
-    }
 }
 
 impl<T> Receiver<T> {
@@ -203,11 +195,6 @@ impl<T> Receiver<T> {
             None => None,
         };
         shared.not_empty.until(waiter, take, || !shared.items.is_empty()).await
-    }
-
-    /// The next item, where there is one.
-    pub fn try_recv(&self) -> Option<T> {
-        self.shared.take()
     }
 }
 

@@ -18,9 +18,9 @@ pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 /// Encodes the rows of one branch.
 #[derive(Debug)]
 pub(super) struct TextRows {
-    targets: Targets<Encoder>,
-    frame: Arc<Frame>,
-    present: Option<(Present, Targets<Encoder>)>,
+    pub(super) targets: Targets<Encoder>,
+    pub(super) frame: Arc<Frame>,
+    pub(super) present: Option<(Present, Targets<Encoder>)>,
 }
 
 pub(super) async fn start(
@@ -33,12 +33,6 @@ pub(super) async fn start(
     let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
     let encoder = TextRows { targets, frame: writer.frame(), present };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
-}
-
-impl TextRows {
-    pub(super) fn new(targets: Targets<Encoder>, frame: Arc<Frame>) -> Self {
-        Self { targets, frame, present: None }
-    }
 }
 
 impl RowEncoder for TextRows {

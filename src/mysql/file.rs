@@ -29,12 +29,12 @@ impl FileEncoder {
         let Some(table) = database.describe(table).await? else {
             return Err(Error::schema(format!("there is no table {table}")));
         };
-        let spec = crate::sql::insertion(&table, columns);
+        let spec = crate::xa::WriteSpec::new(&table.name, columns);
         let targets = database.targets(&table, &spec, Style::File)?;
         let (Way::Load(statement), frame) = load(&table, &spec)? else {
             return Err(Error::internal("a file is no statement"));
         };
-        Ok(Self { statement, rows: TextRows::new(targets, Arc::clone(&frame)), buffer: Vec::new() })
+        Ok(Self { statement, rows: TextRows { targets, frame: Arc::clone(&frame), present: None }, buffer: Vec::new() })
     }
 
     /// The statement that the file is for, in a session whose `sql_mode` has ANSI_QUOTES and NO_BACKSLASH_ESCAPES.

@@ -40,6 +40,7 @@ mod decode;
 mod encode;
 mod error;
 mod fields;
+#[cfg(feature = "testing")]
 mod file;
 pub mod flavor;
 mod ledger;
@@ -62,6 +63,7 @@ use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+#[cfg(feature = "testing")]
 pub use file::FileEncoder;
 
 use self::connector::{Connector, Session};

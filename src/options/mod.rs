@@ -2,15 +2,15 @@
 //! the documentation.
 
 mod keys;
+mod values;
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::xa::{JobId, OnConflict, Upsert};
+use crate::xa::JobId;
 
-pub(crate) use keys::duration;
-pub use keys::{OPTIONS, OptionKey};
+pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
+pub use values::duration;
 
 /// What to do with an unsigned 64-bit integer where the database has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,34 +44,6 @@ pub enum Commit {
     TwoPhase,
 }
 
-/// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
-/// [`SinkOptions::set`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkOptions {
-    pub(crate) table: Option<String>,
-    pub(crate) job: Option<JobId>,
-    pub(crate) on_conflict: OnConflict,
-    pub(crate) conflict_key: Vec<String>,
-    pub(crate) upsert: Upsert,
-    pub(crate) diff_lock: bool,
-    pub(crate) lock_timeout: Duration,
-    pub(crate) uint64: Uint64,
-    pub(crate) nanoseconds: Nanoseconds,
-    pub(crate) password_env: Option<String>,
-    pub(crate) writers: Option<u16>,
-    pub(crate) commit: Commit,
-    pub(crate) log: Option<String>,
-    pub(crate) ledger_table: Option<String>,
-    pub(crate) checkpoints: Checkpoints,
-    pub(crate) flush_interval: Duration,
-    pub(crate) retry: Retry,
-    pub(crate) memory_limit: usize,
-    /// Without `max`, which [`SinkOptions::pool`] finds.
-    pub(crate) pool: PoolOptions,
-    pub(crate) pool_max: Option<usize>,
-    pub(crate) pragmas: Vec<(String, String)>,
-}
-
 /// When a checkpoint is made: at whichever comes first. Without any of them a write is one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checkpoints {
@@ -97,12 +69,6 @@ pub struct Retry {
     pub max: u32,
     /// The pause after the first one; it doubles with each, up to a minute.
     pub backoff: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { max: 3, backoff: Duration::from_secs(1) }
-    }
 }
 
 /// Connections that are not lent to write: what a write reads of the same database must not wait for other writes, which
@@ -146,37 +112,6 @@ impl Default for PoolOptions {
     }
 }
 
-/// The least that `memory.limit` can be.
-const MIN_MEMORY: usize = 1_000_000;
-
-impl Default for SinkOptions {
-    fn default() -> Self {
-        Self {
-            table: None,
-            job: None,
-            on_conflict: OnConflict::Error,
-            conflict_key: Vec::new(),
-            upsert: Upsert::Auto,
-            diff_lock: false,
-            lock_timeout: Duration::from_secs(5),
-            uint64: Uint64::Error,
-            nanoseconds: Nanoseconds::Error,
-            password_env: None,
-            writers: None,
-            commit: Commit::Auto,
-            log: None,
-            ledger_table: None,
-            checkpoints: Checkpoints::default(),
-            flush_interval: Duration::from_millis(100),
-            retry: Retry::default(),
-            memory_limit: 64_000_000,
-            pool: PoolOptions::default(),
-            pool_max: None,
-            pragmas: Vec::new(),
-        }
-    }
-}
-
 /// The SQLite settings that `pragma.<name>` sets on the writing connection.
 pub const PRAGMAS: &[&str] = &[
     "cache_size",
@@ -199,115 +134,27 @@ impl SinkOptions {
         Self::default()
     }
 
-    /// Names the job; see [`OPTIONS`].
+    /// Sets the option `job`, by its name.
     ///
     /// # Errors
     /// `Config` when the name is empty or longer than [`JobId::MAX_BYTES`].
-    pub fn with_job(mut self, job: &str) -> Result<Self> {
-        self.job = Some(JobId::try_new(job)?);
-        Ok(self)
-    }
-
-    /// What INSERT INTO does with a row whose key is in the table already.
-    pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
-        self.on_conflict = on_conflict;
-        self
-    }
-
-    /// The columns of the key that conflicts are found by, where it is not the primary key.
-    pub fn with_conflict_key<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.conflict_key = columns.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How rows that are there are updated.
-    pub fn with_upsert(mut self, upsert: Upsert) -> Self {
-        self.upsert = upsert;
-        self
-    }
-
-    /// Whether rows that are compared are locked until the commit.
-    pub fn with_diff_lock(mut self, locks: bool) -> Self {
-        self.diff_lock = locks;
-        self
-    }
-
-    /// How long to wait for another writer's lock.
-    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = timeout;
-        self
-    }
-
-    /// What to do with UInt64 values where the database has no such type.
-    pub fn with_uint64(mut self, uint64: Uint64) -> Self {
-        self.uint64 = uint64;
-        self
-    }
-
-    /// What to do with nanoseconds where the database counts microseconds.
-    pub fn with_nanoseconds(mut self, nanoseconds: Nanoseconds) -> Self {
-        self.nanoseconds = nanoseconds;
-        self
-    }
-
-    /// The environment variable that has the password of a server.
-    pub fn with_password_env(mut self, variable: impl Into<String>) -> Self {
-        self.password_env = Some(variable.into());
-        self
-    }
-
-    /// How many connections write at once.
-    pub fn with_writers(mut self, writers: NonZeroU16) -> Self {
-        self.writers = Some(writers.get());
-        self
-    }
-
-    /// In how many phases a write commits.
-    pub fn with_commit(mut self, commit: Commit) -> Self {
-        self.commit = commit;
-        self
-    }
-
-    /// The URL of the decision log for two-phase commits.
-    pub fn with_log(mut self, url: impl Into<String>) -> Self {
-        self.log = Some(url.into());
-        self
-    }
-
-    /// The ledger table in the database.
-    pub fn with_ledger_table(mut self, table: impl Into<String>) -> Self {
-        self.ledger_table = Some(table.into());
-        self
+    pub fn with_job(self, name: &str) -> Result<Self> {
+        self.with_job_id(JobId::try_new(name)?)
     }
 
     /// When a checkpoint is made.
-    pub fn with_checkpoints(mut self, checkpoints: Checkpoints) -> Self {
-        self.checkpoints = checkpoints;
-        self
+    pub(crate) fn checkpoints(&self) -> Checkpoints {
+        Checkpoints { rows: self.checkpoint_rows, bytes: self.checkpoint_bytes, interval: self.checkpoint_interval }
     }
 
-    /// How long a few rows wait for more.
-    pub fn with_flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = interval;
-        self
+    /// How often a write is tried again.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry { max: self.retry_max, backoff: self.retry_backoff }
     }
 
-    /// How often a write is tried again by itself.
-    pub fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// How many bytes of rows a write holds at most; one megabyte is the least.
-    pub fn with_memory_limit(mut self, bytes: usize) -> Self {
-        self.memory_limit = bytes.max(MIN_MEMORY);
-        self
-    }
-
-    /// How many connections there are to the database, and how long.
-    pub fn with_pool(mut self, pool: PoolOptions) -> Self {
-        (self.pool, self.pool_max) = (pool, Some(pool.max));
-        self
+    /// Bytes of rows that a write holds at most.
+    pub(crate) fn memory_limit(&self) -> usize {
+        usize::try_from(self.memory_limit).unwrap_or(usize::MAX)
     }
 
     /// The pool that is to be.
@@ -321,11 +168,18 @@ impl SinkOptions {
                 "option 'pool.max' = {max} is too small for 'writers' = {writers}: give {needed} or more"
             )));
         }
-        if self.pool.min_idle > max {
-            let idle = self.pool.min_idle;
+        let idle = self.pool_min_idle;
+        if idle > max {
             return Err(Error::config(format!("option 'pool.min_idle' = {idle} is more than 'pool.max' = {max}")));
         }
-        Ok(PoolOptions { max, ..self.pool })
+        Ok(PoolOptions {
+            min_idle: idle,
+            max,
+            acquire_timeout: self.pool_acquire_timeout,
+            max_lifetime: self.pool_max_lifetime,
+            idle_timeout: self.pool_idle_timeout,
+            idle_check: self.pool_idle_check,
+        })
     }
 
     /// How many writers the pool has connections for.
@@ -437,12 +291,37 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_lists_every_option_as_it_is() {
-        let guide = include_str!("../lib.rs");
-        for option in OPTIONS {
-            let OptionKey { key, values, default, meaning, .. } = option;
-            let row = format!("//! | `{key}` | {values} | {default} | {meaning} |");
-            assert!(guide.contains(&row), "lib.rs lacks: {row}");
+    fn a_builder_refuses_what_sql_refuses() {
+        let new = SinkOptions::new;
+        let refused = [
+            new().with_writers(65_u16),
+            new().with_memory_limit(999_999_u64),
+            new().with_pool_max(3_usize),
+            new().with_flush_interval(Duration::ZERO),
+            new().with_conflict_key(vec![String::new()]),
+            new().with_log(" "),
+            new().with_job(""),
+        ];
+        for refused in refused {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), crate::error::ErrorKind::Config, "{refused}");
+        }
+        let told = new().with_writers(65_u16).unwrap_err().to_string();
+        assert_eq!(told, "option 'writers' cannot be 65: it takes a number from 1 to 64");
+        assert_eq!(new().with_writers(8_u16).unwrap(), set("writers", "8").unwrap());
+    }
+
+    #[test]
+    fn defaults_are_what_the_documentation_says() {
+        // The others have none, or one that is computed.
+        let told = |option: &&OptionKey| {
+            option.default.starts_with(|c: char| c.is_ascii_digit()) && option.key != "pool.max"
+                || ["error", "auto", "false"].contains(&option.default)
+        };
+        let told: Vec<_> = OPTIONS.iter().filter(told).collect();
+        assert_eq!(told.len(), 16, "{told:?}");
+        for OptionKey { key, default, .. } in told {
+            assert_eq!(set(key, default).unwrap(), SinkOptions::new(), "'{key}' is not {default} by itself");
         }
     }
 
@@ -459,7 +338,7 @@ mod tests {
     #[test]
     fn sizes_have_a_unit_or_are_bytes() {
         for (text, bytes) in [("5", 5), ("500KB", 500_000), ("64 MB", 64_000_000), ("1GiB", 1 << 30)] {
-            assert_eq!(set("checkpoint.bytes", text).unwrap().checkpoints.bytes, Some(bytes));
+            assert_eq!(set("checkpoint.bytes", text).unwrap().checkpoints().bytes, Some(bytes));
         }
         for bad in ["", "0", "-1", "1XB", "MB", "99999999999999GB"] {
             let error = set("checkpoint.bytes", bad).unwrap_err().to_string();

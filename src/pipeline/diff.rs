@@ -13,7 +13,7 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 
 use crate::buffer::Share;
-use crate::columnar::compare::{Zeros, changed};
+use crate::columnar::compare::{Zeros, changed_rows};
 use crate::columnar::{Alignment, KeyForm, Keys, LastRows, Seen, batch_bytes};
 use crate::error::{Error, Result};
 use crate::xa::{Answer, Branch, Compared, OnConflict, Upsert, Versions, WriteSpec, WriteStats};
@@ -325,7 +325,7 @@ impl Differ {
         let (last, superseded) = LastRows::of(&new_keys);
         let there = Alignment::of(&last, new.num_rows(), &old_keys);
         let old = old.columns().iter().map(|column| there.apply(column)).collect::<Result<Vec<_>>>()?;
-        let differ = changed(new.columns(), &old, new.num_rows(), Zeros::Differ)?;
+        let differ = changed_rows(new.columns(), &old, new.num_rows(), Zeros::Differ)?;
         let is_last = superseded.map_or_else(|| BooleanBuffer::new_set(new.num_rows()), |bits| !&bits);
         let found = there.found();
         let is_new = &!&found & &is_last;

@@ -287,17 +287,7 @@ mod tests {
     use crate::xa::memory::MemoryResource;
 
     fn write(memory: &MemoryResource, job: Option<JobId>, writers: WriterCount) -> Write {
-        let spec = WriteSpec {
-            table: "landing".into(),
-            columns: columns(),
-            existing: Existing::Keep,
-            on_conflict: OnConflict::Error,
-            key: vec![],
-            protocol: Protocol::OnePhase,
-            upsert: crate::xa::Upsert::Blind,
-            diff_lock: false,
-            stats: Arc::default(),
-        };
+        let spec = WriteSpec::new("landing", columns());
         let target = Target {
             resource: Arc::new(memory.clone()),
             capability: Capability::TwoPhase { branches: 9 },

@@ -7,7 +7,8 @@ use super::Postgres;
 use super::cells::{HEADER, Rows, TRAILER};
 use super::encode::{Encoder, Form};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Targets, insertion};
+use crate::sql::Targets;
+use crate::xa::WriteSpec;
 
 /// Encodes batches for `COPY … FROM STDIN (FORMAT BINARY)` into one table. The data of a statement are
 /// [`CopyEncoder::HEADER`], any number of encoded batches, and [`CopyEncoder::TRAILER`].
@@ -32,7 +33,7 @@ impl CopyEncoder {
         let Some(table) = database.describe(table).await? else {
             return Err(Error::schema(format!("there is no table {table}")));
         };
-        let targets = database.targets(&table, &insertion(&table, columns))?;
+        let targets = database.targets(&table, &WriteSpec::new(&table.name, columns))?;
         if targets.encoders().any(|encoder| encoder.form() == Form::Text) {
             return Err(Error::new(ErrorKind::Unsupported, "a column's type has no binary form that Landfall knows"));
         }

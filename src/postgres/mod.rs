@@ -33,6 +33,7 @@ mod catalog;
 mod cells;
 mod change;
 mod connector;
+#[cfg(feature = "testing")]
 mod copy;
 mod decode;
 mod encode;
@@ -58,6 +59,7 @@ use std::sync::{Arc, OnceLock};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
+#[cfg(feature = "testing")]
 pub use copy::CopyEncoder;
 
 use self::connector::Connector;

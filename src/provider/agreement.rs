@@ -25,8 +25,14 @@ pub(super) struct Wishes {
 impl Wishes {
     pub(super) fn try_new(options: &SinkOptions) -> Result<Self> {
         let log = options.log.as_deref().map(|url| decision_log(url, options)).transpose()?;
-        let SinkOptions { checkpoints, flush_interval, retry, .. } = *options;
-        Ok(Self { job: options.job.clone(), commit: options.commit, log, checkpoints, flush_interval, retry })
+        Ok(Self {
+            job: options.job.clone(),
+            commit: options.commit,
+            log,
+            checkpoints: options.checkpoints(),
+            flush_interval: options.flush_interval,
+            retry: options.retry(),
+        })
     }
 
     /// A write to these tables, one transaction.
@@ -135,7 +141,10 @@ fn most(writers: WriterCount) -> u16 {
 }
 
 /// The decision log that a URL means: an object store, or the ledger of a database.
-pub(crate) fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
+///
+/// # Errors
+/// `Config` for a URL that is neither, or whose parts are wrong.
+pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
     if ObjectStoreLog::knows(url) {
         return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
     }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result as DfResult, ScalarValue, TableReference};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Position;
+use crate::provider::planning::Planning;
 use crate::provider::{FanoutTable, LandfallTable};
 use crate::xa::{DecisionLog, JobEntry};
 
@@ -99,7 +98,15 @@ impl CheckpointsOf {
     }
 }
 
-#[async_trait]
+impl CheckpointsOf {
+    fn scanned<'a>(&'a self, session: &'a dyn Session, projection: Option<Vec<usize>>) -> Planning<'a> {
+        Box::pin(async move {
+            let batch = self.read(session).await.map_err(|error| error.with_context(NAME))?;
+            Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], Arc::clone(&self.schema), projection)? as _)
+        })
+    }
+}
+
 impl TableProvider for CheckpointsOf {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -109,14 +116,20 @@ impl TableProvider for CheckpointsOf {
         TableType::Temporary
     }
 
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        _: &'life3 [Expr],
         _: Option<usize>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let batch = self.read(session).await.map_err(|error| error.with_context(NAME))?;
-        Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], Arc::clone(&self.schema), projection.cloned())?)
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.scanned(session, projection.cloned())
     }
 }

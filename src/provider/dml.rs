@@ -15,7 +15,6 @@ use std::any::type_name;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -32,6 +31,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::merge::merge;
+use crate::provider::planning::{Planning, planned};
 use crate::provider::scan::ScanExec;
 use crate::provider::{LandfallSink, LandfallTable};
 use crate::sql::Table;
@@ -229,7 +229,6 @@ pub(super) struct Changes {
     schema: SchemaRef,
 }
 
-#[async_trait]
 impl TableProvider for Changes {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -239,31 +238,51 @@ impl TableProvider for Changes {
         TableType::Base
     }
 
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        _: Option<&Vec<usize>>,
-        _: &[Expr],
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        _: Option<&'life2 Vec<usize>>,
+        _: &'life3 [Expr],
         _: Option<usize>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        internal_err!("{} is not read", type_name::<Self>())
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        planned(internal_err!("{} is not read", type_name::<Self>()))
     }
 
-    async fn insert_into(
-        &self,
-        _: &dyn Session,
+    fn insert_into<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
         query: Arc<dyn ExecutionPlan>,
         _: InsertOp,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let Some(table) = self.table.downcast_ref::<LandfallTable>() else {
-            return internal_err!("a table was taken over that is not of Landfall");
-        };
-        let doing = |error: Error| error.with_context(format!("{} {}", self.request.verb, table.table().name));
-        let planned = async {
-            let (change, input) = self.request.plan(table, query)?;
-            table.change(change, input).await
-        };
-        planned.await.map_err(|error| doing(error).into())
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.changed(query)
+    }
+}
+
+impl Changes {
+    fn changed(&self, query: Arc<dyn ExecutionPlan>) -> Planning<'_> {
+        Box::pin(async move {
+            let Some(table) = self.table.downcast_ref::<LandfallTable>() else {
+                return internal_err!("a table was taken over that is not of Landfall");
+            };
+            let doing = |error: Error| error.with_context(format!("{} {}", self.request.verb, table.table().name));
+            let planned = async {
+                let (change, input) = self.request.plan(table, query)?;
+                table.change(change, input).await
+            };
+            planned.await.map_err(|error| doing(error).into())
+        })
     }
 }
 
@@ -371,12 +390,19 @@ impl LandfallTable {
     }
 
     /// The rows of a table that conditions leave, as a plan; for DELETE and UPDATE from code.
-    pub(super) async fn changed_where(
+    pub(super) fn changed_where(
         self,
         session: &dyn Session,
         set: Option<Vec<(String, Expr)>>,
         filters: Vec<Expr>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+    ) -> Planning<'_> {
+        match self.change_where(set, filters) {
+            Ok(plan) => Box::pin(async move { session.create_physical_plan(&plan).await }),
+            Err(error) => planned(Err(error)),
+        }
+    }
+
+    fn change_where(self, set: Option<Vec<(String, Expr)>>, filters: Vec<Expr>) -> DfResult<LogicalPlan> {
         let name = TableReference::bare(self.table().name.clone());
         let schema = self.schema();
         let source = provider_as_source(Arc::new(self));
@@ -405,7 +431,7 @@ impl LandfallTable {
         };
         let statement = DmlStatement::new(name, source, op, Arc::new(rows.build()?));
         match taken_over(&statement)? {
-            Some(plan) => session.create_physical_plan(&plan).await,
+            Some(plan) => Ok(plan),
             None => internal_err!("a statement was not taken over"),
         }
     }

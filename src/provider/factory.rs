@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::catalog::{Session, TableProviderFactory};
 use datafusion::common::{Constraint, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{CreateExternalTable, Expr};
 use datafusion::prelude::SessionContext;
@@ -16,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::dml::TakeOver;
 use crate::provider::fanout::FanoutFactory;
+use crate::provider::planning::Creating;
 use crate::provider::{LandfallTable, checkpoints};
 use crate::sql::{Database, NewTable, without_passwords};
 use crate::xa::TransactionManager;
@@ -36,67 +36,81 @@ pub fn register(context: &SessionContext) {
     state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.
-        for name in backend.schemes().0 {
-            state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(*backend)));
+        for name in backend.schemes() {
+            state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(backend)));
         }
     }
 }
 
-/// The databases that this build knows.
+/// The databases that Landfall knows; each is a feature of the crate.
 #[derive(Debug, Clone, Copy)]
 enum Backend {
-    #[cfg(feature = "sqlite")]
     Sqlite,
-    #[cfg(feature = "postgres")]
     Postgres,
-    #[cfg(feature = "mysql")]
     MySql,
 }
 
-impl Backend {
-    const ALL: &[Self] = &[
-        #[cfg(feature = "sqlite")]
-        Self::Sqlite,
-        #[cfg(feature = "postgres")]
-        Self::Postgres,
-        #[cfg(feature = "mysql")]
-        Self::MySql,
-    ];
+type Open = fn(&str, &SinkOptions) -> Result<Arc<dyn Database>>;
 
-    /// What its URLs begin with, and STORED AS says; and an example of a URL.
-    fn schemes(self) -> (&'static [&'static str], &'static str) {
+impl Backend {
+    const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
+
+    /// What its URLs begin with, and STORED AS says; the first is also the name of the feature.
+    fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["sqlite"],
+            Self::Postgres => &["postgres", "postgresql"],
+            Self::MySql => &["mysql", "mariadb"],
+        }
+    }
+
+    /// An example of a URL.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite:my.db",
+            Self::Postgres => "postgres://me@host/my_database",
+            Self::MySql => "mysql://me@host/my_database",
+        }
+    }
+
+    /// How it is opened, where this build has it.
+    fn opener(self) -> Option<Open> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => (&["sqlite"], "sqlite:my.db"),
+            Self::Sqlite => Some(|location, options| Ok(Arc::new(crate::sqlite::Sqlite::try_new(location, options)?))),
             #[cfg(feature = "postgres")]
-            Self::Postgres => (&["postgres", "postgresql"], "postgres://me@host/my_database"),
+            Self::Postgres => {
+                Some(|location, options| Ok(Arc::new(crate::postgres::Postgres::try_new(location, options)?)))
+            }
             #[cfg(feature = "mysql")]
-            Self::MySql => (&["mysql", "mariadb"], "mysql://me@host/my_database"),
+            Self::MySql => Some(|location, options| Ok(Arc::new(crate::mysql::MySql::try_new(location, options)?))),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+            _ => None,
         }
     }
 
     fn open(self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => Ok(Arc::new(crate::sqlite::Sqlite::try_new(location, options)?)),
-            #[cfg(feature = "postgres")]
-            Self::Postgres => Ok(Arc::new(crate::postgres::Postgres::try_new(location, options)?)),
-            #[cfg(feature = "mysql")]
-            Self::MySql => Ok(Arc::new(crate::mysql::MySql::try_new(location, options)?)),
-        }
+        let name = self.schemes()[0];
+        let opener = self.opener().ok_or_else(|| {
+            Error::config(format!(
+                "this build of datafusion-landfall has no {}: add the feature \"{name}\" to it in Cargo.toml",
+                name.to_uppercase()
+            ))
+        })?;
+        opener(location, options)
     }
 }
 
 /// The database that a URL means.
 ///
 /// # Errors
-/// `Config` for a scheme that this build does not know.
-pub(crate) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
+/// `Config` for a scheme that Landfall does not know, or whose feature this build lacks.
+pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    match Backend::ALL.iter().find(|backend| backend.schemes().0.contains(&scheme)) {
+    match Backend::ALL.iter().find(|backend| backend.schemes().contains(&scheme)) {
         Some(backend) => backend.open(url, options),
         None => {
-            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.schemes().1).collect();
+            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.example()).collect();
             Err(Error::config(format!("a URL must be one such as {}", known.join(" or "))))
         }
     }
@@ -105,16 +119,31 @@ pub(crate) fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Datab
 #[derive(Debug)]
 struct Factory(Backend);
 
-#[async_trait]
 impl TableProviderFactory for Factory {
-    async fn create(&self, _: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
-        let doing = |error: Error| error.with_context(format!("creating external table {}", command.name));
-        let table = self.table(command).await.map_err(doing)?;
-        Ok(Arc::new(table.with_definition(command.definition.as_deref().map(without_passwords))))
+    fn create<'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        command: &'life2 CreateExternalTable,
+    ) -> Creating<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.created(command)
     }
 }
 
 impl Factory {
+    fn created<'a>(&'a self, command: &'a CreateExternalTable) -> Creating<'a> {
+        Box::pin(async move {
+            let doing = |error: Error| error.with_context(format!("creating external table {}", command.name));
+            let table = self.table(command).await.map_err(doing)?;
+            Ok(Arc::new(table.with_definition(command.definition.as_deref().map(without_passwords))) as _)
+        })
+    }
+
     async fn table(&self, command: &CreateExternalTable) -> Result<LandfallTable> {
         let pairs = command.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let options = SinkOptions::try_from_pairs(pairs)?;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
 use datafusion::common::{DFSchemaRef, Result as DfResult, TableReference};
 use datafusion::execution::SessionState;
@@ -14,11 +13,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::SinkOptions;
+use crate::options::{OPTIONS, Scope, SinkOptions};
 use crate::pipeline::Write;
 use crate::provider::LandfallTable;
 use crate::provider::agreement::{Wishes, decides};
 use crate::provider::dml::truncation;
+use crate::provider::planning::{Creating, Planning, planned};
 use crate::provider::sink::LandfallSink;
 use crate::sql::without_passwords;
 use crate::xa::DecisionLog;
@@ -34,8 +34,7 @@ pub struct FanoutTable {
 
 impl FanoutTable {
     /// A table over these, which must be [`LandfallTable`]s with the same column names; its columns have the types of
-    /// the first. The options `job`, `commit`, `log`, `checkpoint.…`, `flush.interval` and `retry.…` are its own; how rows are
-    /// written, their tables' options say.
+    /// the first. Its own options are those of [`Scope::Transaction`]; how rows are written, the options of its members say.
     ///
     /// # Errors
     /// `Config` for fewer than two members, others than Landfall's, or such with a job of their own; `Schema` where a
@@ -65,7 +64,7 @@ impl FanoutTable {
                 )));
             }
             let of_member = table.options();
-            if of_member.job.is_some() || of_member.log.is_some() || of_member.checkpoints.any() {
+            if of_member.job.is_some() || of_member.log.is_some() || of_member.checkpoints().any() {
                 return Err(Error::config(format!(
                     "table {name} has a 'job', a 'log' or checkpoints of its own: give it to the FANOUT table instead"
                 )));
@@ -133,7 +132,35 @@ impl FanoutTable {
     }
 }
 
-#[async_trait]
+impl FanoutTable {
+    /// The plan of an INSERT.
+    fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+        Box::pin(async move {
+            let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
+            let input = first.written(input)?;
+            let plan = self.write(&input, op).await.and_then(|write| LandfallSink::plan(input, write));
+            plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
+        })
+    }
+
+    /// The plan of a TRUNCATE.
+    fn emptied(&self) -> Planning<'_> {
+        Box::pin(async move {
+            let plan = async {
+                let (mut targets, mut names) = (Vec::new(), Vec::new());
+                for table in self.tables() {
+                    let target = table.change_target(truncation(), Arc::new(Schema::empty())).await?;
+                    names.push(format!("{} in {}", target.spec.table, target.resource.location()));
+                    targets.push(target);
+                }
+                let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+                LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), targets)?)
+            };
+            plan.await.map_err(|error| error.with_context(format!("TRUNCATE TABLE {}", self.name)).into())
+        })
+    }
+}
+
 impl TableProvider for FanoutTable {
     fn schema(&self) -> SchemaRef {
         self.members[0].1.schema()
@@ -152,62 +179,90 @@ impl TableProvider for FanoutTable {
         self.members.iter().find_map(|(_, provider)| provider.get_column_default(column))
     }
 
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        _: Option<&Vec<usize>>,
-        _: &[Expr],
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        _: Option<&'life2 Vec<usize>>,
+        _: &'life3 [Expr],
         _: Option<usize>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!("FANOUT table {} is only written: read {}", self.name, members.join(" or "));
-        Err(Error::new(ErrorKind::Unsupported, text).into())
+        planned(Err(Error::new(ErrorKind::Unsupported, text).into()))
     }
 
-    async fn insert_into(
-        &self,
-        _: &dyn Session,
+    fn insert_into<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
         input: Arc<dyn ExecutionPlan>,
         op: InsertOp,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
-        let input = first.written(input)?;
-        let plan = self.write(&input, op).await.and_then(|write| LandfallSink::plan(input, write));
-        plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.inserted(input, op)
     }
 
-    async fn delete_from(&self, _: &dyn Session, _: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.is_only_written("DELETE FROM")
+    fn delete_from<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        _: Vec<Expr>,
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        planned(self.is_only_written("DELETE FROM"))
     }
 
-    async fn update(&self, _: &dyn Session, _: Vec<(String, Expr)>, _: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.is_only_written("UPDATE")
+    fn update<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        _: Vec<(String, Expr)>,
+        _: Vec<Expr>,
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        planned(self.is_only_written("UPDATE"))
     }
 
-    async fn merge_into(
-        &self,
-        _: &dyn Session,
+    fn merge_into<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
         _: Arc<dyn ExecutionPlan>,
         _: DFSchemaRef,
         _: Expr,
         _: Vec<MergeIntoClause>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.is_only_written("MERGE INTO")
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        planned(self.is_only_written("MERGE INTO"))
     }
 
     /// Empties all members, or none.
-    async fn truncate(&self, _: &dyn Session) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let plan = async {
-            let (mut targets, mut names) = (Vec::new(), Vec::new());
-            for table in self.tables() {
-                let target = table.change_target(truncation(), Arc::new(Schema::empty())).await?;
-                names.push(format!("{} in {}", target.spec.table, target.resource.location()));
-                targets.push(target);
-            }
-            let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-            LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), targets)?)
-        };
-        plan.await.map_err(|error| error.with_context(format!("TRUNCATE TABLE {}", self.name)).into())
+    fn truncate<'life0, 'life1, 'async_trait>(&'life0 self, _: &'life1 dyn Session) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.emptied()
     }
 }
 
@@ -215,24 +270,41 @@ impl TableProvider for FanoutTable {
 #[derive(Debug)]
 pub(super) struct FanoutFactory;
 
-#[async_trait]
 impl TableProviderFactory for FanoutFactory {
-    async fn create(&self, session: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
-        let mut members = Vec::new();
-        for name in command.locations.iter().flat_map(|location| location.split(',')).map(str::trim) {
-            let found = match session.as_any().downcast_ref::<SessionState>() {
-                Some(state) => {
-                    let reference = TableReference::parse_str(name);
-                    let table = reference.table().to_owned();
-                    state.schema_for_ref(reference)?.table(&table).await?
-                }
-                None => None,
-            };
-            let missing = || Error::config(format!("there is no table {name}: create it first"));
-            members.push((name.to_owned(), found.ok_or_else(missing).map_err(|error| doing(error, command))?));
-        }
-        let table = table(command, members).map_err(|error| doing(error, command))?;
-        Ok(Arc::new(table))
+    fn create<'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
+        command: &'life2 CreateExternalTable,
+    ) -> Creating<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.created(session, command)
+    }
+}
+
+impl FanoutFactory {
+    fn created<'a>(&'a self, session: &'a dyn Session, command: &'a CreateExternalTable) -> Creating<'a> {
+        Box::pin(async move {
+            let mut members = Vec::new();
+            for name in command.locations.iter().flat_map(|location| location.split(',')).map(str::trim) {
+                let found = match session.as_any().downcast_ref::<SessionState>() {
+                    Some(state) => {
+                        let reference = TableReference::parse_str(name);
+                        let table = reference.table().to_owned();
+                        state.schema_for_ref(reference)?.table(&table).await?
+                    }
+                    None => None,
+                };
+                let missing = || Error::config(format!("there is no table {name}: create it first"));
+                members.push((name.to_owned(), found.ok_or_else(missing).map_err(|error| doing(error, command))?));
+            }
+            let table = table(command, members).map_err(|error| doing(error, command))?;
+            Ok(Arc::new(table) as _)
+        })
     }
 }
 
@@ -244,18 +316,8 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
     if !command.schema.fields().is_empty() || command.unbounded || !command.table_partition_cols.is_empty() {
         return Err(Error::config("a FANOUT table has the columns of its members: give only LOCATION and OPTIONS"));
     }
-    let known = [
-        "job",
-        "commit",
-        "log",
-        "ledger_table",
-        "checkpoint.rows",
-        "checkpoint.bytes",
-        "checkpoint.interval",
-        "flush.interval",
-        "retry.max",
-        "retry.backoff",
-    ];
+    let own = OPTIONS.iter().filter(|option| option.scope == Scope::Transaction).map(|option| option.key);
+    let known: Vec<_> = own.collect();
     let plain: HashMap<_, _> = command
         .options
         .iter()

@@ -9,6 +9,7 @@ mod factory;
 mod fanout;
 mod merge;
 mod pieces;
+mod planning;
 mod pushdown;
 mod readers;
 mod replay;
@@ -22,12 +23,9 @@ use datafusion::common::DataFusionError;
 
 use crate::error::Error;
 
-#[cfg(feature = "cli")]
-pub(crate) use agreement::decision_log;
+pub use agreement::decision_log;
 pub use catalog::{LandfallCatalog, register_catalog};
-#[cfg(feature = "cli")]
-pub(crate) use factory::database;
-pub use factory::register;
+pub use factory::{database, register};
 pub use fanout::FanoutTable;
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};

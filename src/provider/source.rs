@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as DfResult, internal_err};
@@ -17,6 +16,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+
+use crate::provider::planning::{Planning, planned};
 
 /// Batches, each with the position behind its last row.
 pub type PositionedStream = BoxStream<'static, DfResult<(RecordBatch, String)>>;
@@ -72,7 +73,6 @@ impl ReplayableTable {
     }
 }
 
-#[async_trait]
 impl TableProvider for ReplayableTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -82,15 +82,22 @@ impl TableProvider for ReplayableTable {
         TableType::Base
     }
 
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        _: &'life3 [Expr],
         _: Option<usize>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let projection = projection.cloned();
-        Ok(Arc::new(ReplayableExec::try_new(self.sources.clone(), &self.schema, projection, self.boundedness)?))
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        let exec = ReplayableExec::try_new(self.sources.clone(), &self.schema, projection.cloned(), self.boundedness);
+        planned(exec.map(|exec| Arc::new(exec) as _))
     }
 }
 

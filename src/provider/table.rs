@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraint, Constraints, DFSchemaRef, Result as DfResult};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
@@ -22,11 +21,12 @@ use crate::provider::agreement::{PREPARES, Wishes};
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::dml::{is_taken_over, truncation};
 use crate::provider::factory::database;
+use crate::provider::planning::{Planning, planned};
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, Change, DecisionLog, Existing, OnConflict, Protocol, Upsert, WriteSpec, WriteStats};
+use crate::xa::{Capability, Change, DecisionLog, Existing, OnConflict, WriteSpec, WriteStats};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct LandfallTable {
     table: Arc<Table>,
     schema: SchemaRef,
     constraints: Constraints,
-    defaults: HashMap<String, Expr>,
+    defaults: Arc<dyn Defaults>,
     options: SinkOptions,
     definition: Option<String>,
     noted: AtomicBool,
@@ -45,8 +45,10 @@ impl LandfallTable {
     /// The table `table` in the database at `url`, for instance `sqlite:my.db`.
     ///
     /// # Errors
-    /// `Config` for the URL, `Access` where the database cannot be opened, `Schema` where the table is not there.
+    /// `Config` for the URL, and for the option `table`, whose place the argument takes; `Access` where the database
+    /// cannot be opened, `Schema` where the table is not there.
     pub async fn connect(url: &str, table: &str, options: SinkOptions) -> Result<Self> {
+        check_unnamed(table, &options)?;
         Self::open(database(url, &options)?, table, options).await
     }
 
@@ -55,6 +57,7 @@ impl LandfallTable {
     /// # Errors
     /// As for `connect`, and `Schema` where the table has other columns.
     pub async fn connect_or_create(url: &str, table: NewTable, options: SinkOptions) -> Result<Self> {
+        check_unnamed(&table.name, &options)?;
         Self::open_or_create(database(url, &options)?, table, options).await
     }
 
@@ -133,7 +136,7 @@ impl LandfallTable {
             .into_iter()
             .chain(table.unique_keys.iter().filter_map(key).map(Constraint::Unique))
             .collect();
-        let defaults = table
+        let defaults: HashMap<_, _> = table
             .columns
             .iter()
             .zip(schema.fields())
@@ -145,7 +148,7 @@ impl LandfallTable {
             table: Arc::new(table),
             schema,
             constraints: Constraints::new_unverified(constraints),
-            defaults,
+            defaults: Arc::new(defaults),
             options,
             definition: None,
             noted: AtomicBool::new(false),
@@ -237,17 +240,8 @@ impl LandfallTable {
 
     /// This table as what a change is made to, of columns that the change knows.
     pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
-        let spec = WriteSpec {
-            table: self.table.name.clone(),
-            columns,
-            existing: Existing::Keep,
-            on_conflict: OnConflict::Error,
-            key: Vec::new(),
-            upsert: Upsert::Blind,
-            diff_lock: false,
-            protocol: Protocol::OnePhase,
-            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
-        };
+        let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit()));
+        let spec = WriteSpec { stats, ..WriteSpec::new(&self.table.name, columns) };
         self.database.check_change(&self.table, &spec, &change)?;
         Ok(Target {
             resource: Arc::clone(&self.database) as _,
@@ -276,7 +270,7 @@ impl LandfallTable {
             table: Arc::clone(&self.table),
             schema: Arc::clone(&self.schema),
             constraints: self.constraints.clone(),
-            defaults: self.defaults.clone(),
+            defaults: Arc::clone(&self.defaults),
             options: self.options.clone(),
             definition: self.definition.clone(),
             noted: AtomicBool::new(false),
@@ -335,18 +329,26 @@ impl LandfallTable {
             )));
         }
         let spec = WriteSpec {
-            table: self.table.name.clone(),
-            columns,
             existing,
             on_conflict,
             key,
             upsert: self.options.upsert,
             diff_lock: self.options.diff_lock,
-            protocol: Protocol::OnePhase,
-            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
+            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit())),
+            ..WriteSpec::new(&self.table.name, columns)
         };
         self.database.check(&self.table, &spec)?;
         Ok(spec)
+    }
+}
+
+/// Refuses a second name for a table.
+fn check_unnamed(name: &str, options: &SinkOptions) -> Result<()> {
+    match &options.table {
+        None => Ok(()),
+        Some(other) => Err(Error::config(format!(
+            "the table is \"{name}\", and the option 'table' says \"{other}\": leave the option out, which is for SQL"
+        ))),
     }
 }
 
@@ -385,29 +387,20 @@ fn check_names(table: &Table, columns: &Schema) -> Result<()> {
     Ok(())
 }
 
-#[async_trait]
-impl TableProvider for LandfallTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
+/// Values that columns have by default. A trait, as an `Expr` reaches every type of a plan: see [`Planning`].
+trait Defaults: std::fmt::Debug + Send + Sync {
+    fn of(&self, column: &str) -> Option<&Expr>;
+}
 
-    fn constraints(&self) -> Option<&Constraints> {
-        Some(&self.constraints)
+impl Defaults for HashMap<String, Expr> {
+    fn of(&self, column: &str) -> Option<&Expr> {
+        self.get(column)
     }
+}
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn get_table_definition(&self) -> Option<&str> {
-        self.definition.as_deref()
-    }
-
-    fn get_column_default(&self, column: &str) -> Option<&Expr> {
-        self.defaults.get(column)
-    }
-
-    async fn scan(
+impl LandfallTable {
+    /// The plan of a query.
+    fn scanned(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -432,6 +425,68 @@ impl TableProvider for LandfallTable {
         Ok(Arc::new(ScanExec::new(Arc::clone(&self.database), query)))
     }
 
+    /// The plan of an INSERT.
+    fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+        Box::pin(async move {
+            let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
+            let input = self.written(input)?;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
+            let target = self.target(&input, op, writers).await.map_err(doing)?;
+            let wishes = Wishes::try_new(&self.options).map_err(doing)?;
+            let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
+            LandfallSink::plan(input, write).map_err(|error| doing(error).into())
+        })
+    }
+
+    /// The plan of a TRUNCATE.
+    fn emptied(&self) -> Planning<'_> {
+        Box::pin(async move {
+            let doing = |error: Error| error.with_context(format!("TRUNCATE TABLE {}", self.table.name));
+            let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+            self.change(truncation(), nothing).await.map_err(|error| doing(error).into())
+        })
+    }
+}
+
+impl TableProvider for LandfallTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        self.definition.as_deref()
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.defaults.of(column)
+    }
+
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        state: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        filters: &'life3 [Expr],
+        limit: Option<usize>,
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        planned(self.scanned(state, projection, filters, limit))
+    }
+
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
         let dialect = self.database.dialect();
         let support = filters.iter().map(|filter| match push(filter, &self.table, dialect) {
@@ -442,54 +497,78 @@ impl TableProvider for LandfallTable {
         Ok(support.collect())
     }
 
-    async fn insert_into(
-        &self,
-        _: &dyn Session,
+    fn insert_into<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _: &'life1 dyn Session,
         input: Arc<dyn ExecutionPlan>,
         op: InsertOp,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
-        let input = self.written(input)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
-        let target = self.target(&input, op, writers).await.map_err(doing)?;
-        let wishes = Wishes::try_new(&self.options).map_err(doing)?;
-        let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
-        LandfallSink::plan(input, write).map_err(|error| doing(error).into())
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.inserted(input, op)
     }
 
     /// From code: a statement of SQL is taken over before it comes here.
-    async fn delete_from(&self, session: &dyn Session, filters: Vec<Expr>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.check_session("DELETE FROM", session)?;
-        self.another().changed_where(session, None, filters).await
+    fn delete_from<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
+        filters: Vec<Expr>,
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        match self.check_session("DELETE FROM", session) {
+            Ok(()) => self.another().changed_where(session, None, filters),
+            Err(error) => planned(Err(error)),
+        }
     }
 
-    async fn update(
-        &self,
-        session: &dyn Session,
+    fn update<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
         assignments: Vec<(String, Expr)>,
         filters: Vec<Expr>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.check_session("UPDATE", session)?;
-        self.another().changed_where(session, Some(assignments), filters).await
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        match self.check_session("UPDATE", session) {
+            Ok(()) => self.another().changed_where(session, Some(assignments), filters),
+            Err(error) => planned(Err(error)),
+        }
     }
 
-    async fn truncate(&self, _: &dyn Session) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let doing = |error: Error| error.with_context(format!("TRUNCATE TABLE {}", self.table.name));
-        let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-        self.change(truncation(), nothing).await.map_err(|error| doing(error).into())
+    fn truncate<'life0, 'life1, 'async_trait>(&'life0 self, _: &'life1 dyn Session) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        self.emptied()
     }
 
-    async fn merge_into(
-        &self,
-        session: &dyn Session,
+    fn merge_into<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        session: &'life1 dyn Session,
         _: Arc<dyn ExecutionPlan>,
         _: DFSchemaRef,
         _: Expr,
         _: Vec<MergeIntoClause>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.check_session("MERGE INTO", session)?;
+    ) -> Planning<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
         let text = format!("MERGE INTO {}: plan it as a statement, by SessionContext::sql", self.table.name);
-        Err(Error::new(ErrorKind::Unsupported, text).into())
+        let unsupported = || Err(Error::new(ErrorKind::Unsupported, text).into());
+        planned(self.check_session("MERGE INTO", session).and_then(|()| unsupported()))
     }
 }

@@ -18,22 +18,6 @@ pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usi
     )
 }
 
-/// A plain write of these columns.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) fn insertion(table: &Table, columns: arrow::datatypes::SchemaRef) -> WriteSpec {
-    WriteSpec {
-        table: table.name.clone(),
-        columns,
-        existing: crate::xa::Existing::Keep,
-        on_conflict: OnConflict::Error,
-        key: Vec::new(),
-        protocol: crate::xa::Protocol::OnePhase,
-        upsert: crate::xa::Upsert::Blind,
-        diff_lock: false,
-        stats: std::sync::Arc::default(),
-    }
-}
-
 /// ` ON CONFLICT …` as `spec` says; nothing where a conflict is an error.
 ///
 /// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
@@ -96,17 +80,8 @@ mod tests {
             detail: Detail::default(),
         };
         let field = |name: &str| Field::new(name, DataType::Int64, true);
-        let spec = WriteSpec {
-            table: table.name.clone(),
-            columns: Arc::new(Schema::new(vec![field("k"), field("v")])),
-            existing: Existing::Keep,
-            on_conflict,
-            key: vec!["k".into()],
-            protocol: crate::xa::Protocol::OnePhase,
-            upsert: crate::xa::Upsert::Blind,
-            diff_lock: false,
-            stats: Arc::default(),
-        };
+        let columns = Arc::new(Schema::new(vec![field("k"), field("v")]));
+        let spec = WriteSpec { on_conflict, key: vec!["k".into()], ..WriteSpec::new(&table.name, columns) };
         insert_into("INSERT INTO", &table, &spec, 2)
     }
 

@@ -27,12 +27,10 @@ pub(crate) use diff::{diff, in_range};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use insert::insertion;
 pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;
-pub(crate) use secrets::without_passwords;
+pub use secrets::without_passwords;
 pub(crate) use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
 pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
 pub(crate) use tally::{Step, Tally, Tells};

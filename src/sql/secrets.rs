@@ -22,7 +22,7 @@ pub(crate) fn check_password(location: &str) -> Result<()> {
 }
 
 /// The text with `***` in the place of each password in a URL.
-pub(crate) fn without_passwords(text: &str) -> String {
+pub fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

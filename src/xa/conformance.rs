@@ -375,17 +375,7 @@ fn names(found: &[InDoubt]) -> Vec<Xid> {
 }
 
 fn spec(existing: Existing, protocol: Protocol) -> WriteSpec {
-    WriteSpec {
-        table: "landing".into(),
-        columns: columns(),
-        existing,
-        on_conflict: OnConflict::Error,
-        key: Vec::new(),
-        protocol,
-        upsert: crate::xa::Upsert::Blind,
-        diff_lock: false,
-        stats: Arc::default(),
-    }
+    WriteSpec { existing, protocol, ..WriteSpec::new("landing", columns()) }
 }
 
 fn record(job_name: &str, epoch: u64, run: u128, decision: Decision) -> DecisionRecord {

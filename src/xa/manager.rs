@@ -147,17 +147,7 @@ mod tests {
     use crate::xa::{Covered, Epoch, Member, Protocol, Transaction, WriteSpec};
 
     fn spec(protocol: Protocol) -> WriteSpec {
-        WriteSpec {
-            table: "t".into(),
-            columns: columns(),
-            existing: crate::xa::Existing::Keep,
-            on_conflict: crate::xa::OnConflict::Error,
-            key: vec![],
-            protocol,
-            upsert: crate::xa::Upsert::Blind,
-            diff_lock: false,
-            stats: Arc::default(),
-        }
+        WriteSpec { protocol, ..WriteSpec::new("t", columns()) }
     }
 
     async fn open(rms: &[&MemoryResource], table: &str) -> Result<Opened> {

@@ -49,11 +49,14 @@
 //! reader may see some of it.
 
 mod change;
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod decision;
 pub(crate) mod failpoint;
+#[cfg(any(test, feature = "testing"))]
 pub mod fault;
 mod manager;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod recovery;
 mod resource;

@@ -128,6 +128,23 @@ pub struct WriteSpec {
     pub stats: Arc<WriteStats>,
 }
 
+impl WriteSpec {
+    /// A plain append of these columns, in one phase: what the other fields change is said behind it, by `..`.
+    pub fn new(table: impl Into<String>, columns: SchemaRef) -> Self {
+        Self {
+            table: table.into(),
+            columns,
+            existing: Existing::Keep,
+            on_conflict: OnConflict::Error,
+            key: Vec::new(),
+            upsert: Upsert::Blind,
+            diff_lock: false,
+            protocol: Protocol::OnePhase,
+            stats: Arc::default(),
+        }
+    }
+}
+
 /// Counters of one write; every branch of it adds to them.
 #[derive(Debug, Default)]
 pub struct WriteStats {

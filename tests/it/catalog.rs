@@ -107,7 +107,7 @@ fn the_program_attaches_a_database() {
 #[test]
 fn the_example_of_merges_gives_the_same_each_time() {
     let folder = tempfile::tempdir().unwrap();
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/merge.sql");
+    let script = crate::program::repository().join("sql/merge.sql");
     for _ in 0..2 {
         let (is_well, said) = program(folder.path(), &["sql", "--format", "csv", script.to_str().unwrap()]);
         assert!(is_well, "{said}");

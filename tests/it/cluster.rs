@@ -45,6 +45,6 @@ impl Drop for Cluster {
 }
 
 fn control(script: &str, verb: &str, folder: &Path) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
+    let script = crate::program::repository().join("tests").join(script);
     Command::new(script).arg(verb).arg(folder).output().unwrap()
 }

@@ -52,17 +52,7 @@ async fn sqlite_conforms_with_a_write_ahead_log() {
 async fn a_branch_that_refused_a_row_cannot_be_committed() {
     let landing = Landing::new("CREATE TABLE landing (id INTEGER PRIMARY KEY, name TEXT)");
     let sqlite = Sqlite::try_new(landing.file().to_str().unwrap(), &SinkOptions::new()).unwrap();
-    let spec = WriteSpec {
-        table: "landing".into(),
-        columns: columns(),
-        existing: Existing::Keep,
-        on_conflict: OnConflict::Error,
-        key: vec![],
-        protocol: Protocol::OnePhase,
-        upsert: datafusion_landfall::xa::Upsert::Blind,
-        diff_lock: false,
-        stats: Arc::default(),
-    };
+    let spec = WriteSpec::new("landing", columns());
     let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), uuid::Uuid::nil());
     let mut branch = sqlite.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();
     let batch = |id: Option<i64>| {

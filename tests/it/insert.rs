@@ -192,7 +192,7 @@ fn people(names: [&str; 2]) -> RecordBatch {
 async fn a_data_frame_is_written_by_column_names() {
     let landing = Landing::new(TABLE);
     let url = format!("sqlite:{}", landing.file().display());
-    let options = SinkOptions::new().with_on_conflict(OnConflict::Update);
+    let options = SinkOptions::new().with_on_conflict(OnConflict::Update).unwrap();
     let table = LandfallTable::connect(&url, "t", options).await.unwrap();
     landing.context.register_table("t", Arc::new(table)).unwrap();
     // Another order, a narrower type, and a column left out.

@@ -25,7 +25,7 @@ fn texts(output: &Output) -> (String, String) {
 }
 
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 #[test]

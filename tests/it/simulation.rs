@@ -134,17 +134,7 @@ impl World {
                     Capability::OnePhase => Protocol::OnePhase,
                     Capability::TwoPhase { .. } => Protocol::TwoPhase,
                 };
-                let spec = WriteSpec {
-                    table: "t".into(),
-                    columns: columns(),
-                    existing: Existing::Keep,
-                    on_conflict: OnConflict::Error,
-                    key: vec![],
-                    protocol,
-                    upsert: datafusion_landfall::xa::Upsert::Blind,
-                    diff_lock: false,
-                    stats: Arc::default(),
-                };
+                let spec = WriteSpec { protocol, ..WriteSpec::new("t", columns()) };
                 let xid = run.xid(bqual);
                 let mut branch = resource.start(&xid, &spec).await?;
                 branch.write(rows(id * ROWS..(id + 1) * ROWS)).await?;

@@ -372,7 +372,7 @@ async fn uint64_beyond_the_signed_range_is_text_or_an_error() {
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 
     let landing = Landing::new("");
-    let options = SinkOptions::new().with_uint64(Uint64::Text);
+    let options = SinkOptions::new().with_uint64(Uint64::Text).unwrap();
     land(&landing, &batch(std::slice::from_ref(&values)), options).await.unwrap();
     assert_eq!(landing.rows("SELECT quote(c0) FROM t"), ["'18446744073709551615'", "'0'", "NULL"]);
     landing.register("bare", "", "'table' 't'").await.unwrap();

@@ -11,7 +11,7 @@ mod fixed;
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType::*;
 use arrow::datatypes::{
@@ -38,18 +38,13 @@ pub enum Zeros {
 /// Rows of a word.
 const WORD: usize = 64;
 
-/// One bit for each row: set where the row of `new` is not that of `old`. The batches have the same types, and as many
-/// rows. NULL is equal to NULL, and NaN to NaN (in nested types only to a NaN of the same bits, and `zeros` is not heeded
+/// One bit for each of so many rows: set where the row of `new` is not that of `old`. The columns of both have the same
+/// types, and as many rows. NULL is equal to NULL, and NaN to NaN (in nested types only to a NaN of the same bits, and `zeros` is not heeded
 /// there).
 ///
 /// # Errors
-/// `Schema` for batches of other types or lengths.
-pub fn changed_rows(new: &RecordBatch, old: &RecordBatch, zeros: Zeros) -> Result<BooleanBuffer> {
-    changed(new.columns(), old.columns(), new.num_rows(), zeros)
-}
-
-/// The same, for columns of so many rows.
-pub(crate) fn changed(new: &[ArrayRef], old: &[ArrayRef], rows: usize, zeros: Zeros) -> Result<BooleanBuffer> {
+/// `Schema` for columns of other types or lengths.
+pub fn changed_rows(new: &[ArrayRef], old: &[ArrayRef], rows: usize, zeros: Zeros) -> Result<BooleanBuffer> {
     if new.len() != old.len() {
         return Err(Error::schema(format!("{} columns cannot be compared with {}", new.len(), old.len())));
     }
@@ -315,12 +310,12 @@ mod tests {
             let (rows, skip) = (new.len(), skip.min(new.len()));
             for (new, old) in columns(&new).iter().zip(&columns(&old)) {
                 for (new, old) in [(new.slice(0, rows), old.slice(0, rows)), (new.slice(skip, rows - skip), old.slice(skip, rows - skip))] {
-                    let bits = changed(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
+                    let bits = changed_rows(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
                     prop_assert_eq!(bits.iter().collect::<Vec<_>>(), reference(&new, &old), "{}", new.data_type());
                 }
                 // The other side begins elsewhere in its buffers.
                 let (new, old) = (new.slice(skip, rows - skip), old.slice(0, rows - skip));
-                let bits = changed(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
+                let bits = changed_rows(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
                 prop_assert_eq!(bits.iter().collect::<Vec<_>>(), reference(&new, &old), "{}", new.data_type());
             }
         }
@@ -329,7 +324,7 @@ mod tests {
         fn a_row_differs_where_a_column_does(numbers in numbers()) {
             let (new, old): (Vec<_>, Vec<_>) = numbers.into_iter().unzip();
             let (rows, new, old) = (new.len(), columns(&new), columns(&old));
-            let bits = changed(&new, &old, rows, Zeros::Differ).unwrap();
+            let bits = changed_rows(&new, &old, rows, Zeros::Differ).unwrap();
             let each: Vec<_> = new.iter().zip(&old).map(|(new, old)| reference(new, old)).collect();
             let any = (0..rows).map(|row| each.iter().any(|column| column[row]));
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), any.collect::<Vec<_>>());
@@ -383,7 +378,7 @@ mod tests {
     fn zeros_are_one_value_on_request() {
         let of = |values: [f32; 3]| -> ArrayRef { Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(values)) };
         let (new, old) = (of([-0.0, f32::NAN, 1.0]), of([0.0, -f32::NAN, 2.0]));
-        let bits = |zeros| changed(&[Arc::clone(&new)], &[Arc::clone(&old)], 3, zeros).unwrap();
+        let bits = |zeros| changed_rows(&[Arc::clone(&new)], &[Arc::clone(&old)], 3, zeros).unwrap();
         assert_eq!(bits(Zeros::Differ).iter().collect::<Vec<_>>(), [true, false, true]);
         assert_eq!(bits(Zeros::Equal).iter().collect::<Vec<_>>(), [false, false, true]);
     }
@@ -396,7 +391,10 @@ mod tests {
         let long = batch(vec![("a", Arc::new(Int32Array::from(vec![1, 2])))]);
         for (other, says) in [(wide, "Int32 cannot be compared with Int64"), (long, "1 rows cannot be compared with 2")]
         {
-            assert_eq!(changed_rows(&one, &other, Zeros::Differ).unwrap_err().to_string(), says);
+            assert_eq!(
+                changed_rows(one.columns(), other.columns(), one.num_rows(), Zeros::Differ).unwrap_err().to_string(),
+                says
+            );
         }
     }
 }

@@ -400,17 +400,7 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
         let postgres = postgres.unwrap();
         let (job, run) = (JobId::try_new(&format!("job {number}")).unwrap(), uuid::Uuid::new_v4());
         let gtrid = Gtrid::new(JobNumber::draw(), Epoch(1), run);
-        let spec = WriteSpec {
-            table: "landing".into(),
-            columns: columns(),
-            existing: Existing::Keep,
-            on_conflict: OnConflict::Error,
-            key: vec![],
-            protocol: Protocol::TwoPhase,
-            upsert: datafusion_landfall::xa::Upsert::Blind,
-            diff_lock: false,
-            stats: Default::default(),
-        };
+        let spec = WriteSpec { protocol: Protocol::TwoPhase, ..WriteSpec::new("landing", columns()) };
         let mut branch = postgres.start(&Xid { gtrid, bqual: 0 }, &spec).await.unwrap();
         branch.write(rows(0..3)).await.unwrap();
         branch.prepare().await.unwrap();

@@ -8,15 +8,17 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::util::pretty::pretty_format_batches;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Place, RecoverArguments, Report, StatusArguments};
-use super::message::Failure;
-use crate::error::{Error, Result};
-use crate::log::ObjectStoreLog;
-use crate::options::SinkOptions;
-use crate::pipeline::Position;
-use crate::provider::{database, decision_log};
-use crate::sql::without_passwords;
-use crate::xa::{DecisionLog, Epoch, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover};
+use crate::arguments::{Place, RecoverArguments, Report, StatusArguments};
+use crate::message::Failure;
+use datafusion_landfall::error::{Error, Result};
+use datafusion_landfall::log::ObjectStoreLog;
+use datafusion_landfall::options::SinkOptions;
+use datafusion_landfall::pipeline::Position;
+use datafusion_landfall::provider::{database, decision_log};
+use datafusion_landfall::sql::without_passwords;
+use datafusion_landfall::xa::{
+    DecisionLog, Epoch, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover,
+};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -52,7 +54,7 @@ fn subject(place: &Place) -> Result<Subject> {
 }
 
 /// Prints jobs, their last checkpoints, and the branches that are in doubt.
-pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
+pub(crate) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
     let Subject { resource, log } = subject(&arguments.place)?;
     let jobs = log.jobs().await?;
     let mut branches = Vec::new();
@@ -74,7 +76,7 @@ pub(super) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
 }
 
 /// Ends branches that are in doubt, and prints what became of each.
-pub(super) async fn end_branches(arguments: RecoverArguments) -> Result<(), Failure> {
+pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Failure> {
     let Subject { resource, log } = subject(&arguments.place)?;
     let Some(resource) = resource else {
         let url = &arguments.place.url;
@@ -213,5 +215,5 @@ fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    super::output::written(writeln!(io::stdout().lock(), "{text}"))
+    crate::output::written(writeln!(io::stdout().lock(), "{text}"))
 }

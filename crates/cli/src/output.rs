@@ -9,21 +9,21 @@ use arrow::error::ArrowError;
 use arrow::json;
 use arrow::util::pretty::pretty_format_batches_with_schema;
 
-use super::arguments::Format;
-use super::message::Failure;
+use crate::arguments::Format;
+use crate::message::Failure;
 
 /// Rows of a table that are printed on a terminal.
 const TERMINAL_ROWS: usize = 500;
 
 /// Takes batches and prints them, at once or, where the widths must be known, at the end.
-pub(super) enum Printer {
+pub(crate) enum Printer {
     Table { schema: SchemaRef, batches: Vec<RecordBatch>, kept: usize, rows: usize, limit: usize },
     Csv(Box<csv::Writer<StdoutLock<'static>>>),
     Json(json::ArrayWriter<StdoutLock<'static>>),
 }
 
 impl Printer {
-    pub(super) fn try_new(format: Format, schema: SchemaRef) -> Result<Self, Failure> {
+    pub(crate) fn try_new(format: Format, schema: SchemaRef) -> Result<Self, Failure> {
         let out = io::stdout().lock();
         Ok(match format {
             Format::Table => {
@@ -42,7 +42,7 @@ impl Printer {
         })
     }
 
-    pub(super) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+    pub(crate) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         match self {
             Self::Table { batches, kept, rows, limit, .. } => {
                 *rows += batch.num_rows();
@@ -58,7 +58,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Table { schema, batches, kept, rows, .. } => {
                 let table = pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
@@ -80,7 +80,7 @@ impl Printer {
 }
 
 /// Prints what became of a statement that has no rows: among rows for people, beside rows for programs.
-pub(super) fn status(format: Format, text: &str) -> Result<(), Failure> {
+pub(crate) fn status(format: Format, text: &str) -> Result<(), Failure> {
     match format {
         Format::Table => written(writeln!(io::stdout().lock(), "{text}")),
         Format::Csv | Format::Json => {
@@ -90,7 +90,7 @@ pub(super) fn status(format: Format, text: &str) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn written(result: io::Result<()>) -> Result<(), Failure> {
+pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::closed_output(),
         _ => Failure::new(format!("the output cannot be written: {error}")),

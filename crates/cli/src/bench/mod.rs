@@ -1,6 +1,5 @@
 //! `landfall bench`: how fast rows land in a database of the user's.
 
-mod page;
 mod subject;
 
 use std::io::{self, Write};
@@ -8,12 +7,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::arguments::{BenchArguments, Report};
-use super::message::Failure;
-use crate::error::{Error, ErrorKind};
-use crate::options::{Checkpoints, Commit, SinkOptions};
-use crate::xa::{Capability, OnConflict, Upsert};
-use page::page;
+use crate::arguments::{BenchArguments, Report};
+use crate::message::Failure;
+use datafusion_landfall::error::{Error, ErrorKind};
+use datafusion_landfall::options::{Commit, SinkOptions};
+use datafusion_landfall::xa::{Capability, OnConflict, Upsert};
 use subject::{Each, Subject};
 
 /// Rows of a small statement, whose latency is measured, and how many there are.
@@ -57,7 +55,7 @@ struct Way {
 }
 
 /// Measures, prints, and drops what it made.
-pub(super) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     let subject = Subject::open(arguments.url.clone(), arguments.password_env.as_deref(), arguments.rows).await?;
     let done = tokio::select! {
         measured = measure(&subject, &arguments) => measured,
@@ -74,18 +72,12 @@ pub(super) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     let measured = match (done, cleaned) {
         (Err(failure), Ok(())) => return Err(failure),
         (Err(failure), Err(error)) => {
-            eprintln!("note: {}", crate::sql::without_passwords(&error.to_string()));
+            eprintln!("note: {}", datafusion_landfall::sql::without_passwords(&error.to_string()));
             return Err(failure);
         }
         (Ok(_), Err(error)) => return Err(error.into()),
         (Ok(measured), Ok(())) => measured,
     };
-    if let Some(file) = &arguments.html {
-        let page = page(&subject.location(), &measured);
-        std::fs::write(file, page)
-            .map_err(|error| Failure::new(format!("the page {} cannot be written: {error}", file.display())))?;
-        eprintln!("the page is {}", file.display());
-    }
     match arguments.report {
         Report::Table => Ok(()),
         Report::Json => print(&json(&subject.location(), &measured)),
@@ -155,7 +147,7 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
     let mut times = Vec::new();
     for _ in 0..STATEMENTS {
         subject.fresh().await?;
-        times.push(subject.land(one_writer(subject), 0, SMALL).await?);
+        times.push(subject.land(one_writer(subject)?, 0, SMALL).await?);
     }
     tell(measured(LATENCY, format!("INSERT INTO of {SMALL} rows, with its commit"), SMALL, times), &mut all)?;
     Ok(all)
@@ -167,39 +159,37 @@ const UPSERTS: &str = "Upserts, 1 row of 100 changed";
 const CHECKPOINTS: &str = "Checkpoints";
 const LATENCY: &str = "Latency";
 
-fn one_writer(subject: &Subject) -> SinkOptions {
-    subject.options().with_writers(std::num::NonZeroU16::MIN)
+fn one_writer(subject: &Subject) -> Result<SinkOptions, Error> {
+    subject.options().with_writers(1_u16)
 }
 
 /// What can be measured there.
 async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Way>, Failure> {
     let way = |topic, name: &str, options| Way { topic, name: name.into(), options, is_upsert: false };
-    let mut ways = vec![way(WRITES, "Landfall, INSERT INTO by one writer", one_writer(subject))];
+    let mut ways = vec![way(WRITES, "Landfall, INSERT INTO by one writer", one_writer(subject)?)];
     let branches = match subject.database.capability().await? {
         Capability::TwoPhase { branches } => branches,
         Capability::OnePhase => 0,
     };
     let counts = std::iter::successors(Some(2_u16), |count| count.checked_mul(2));
     for count in counts.take_while(|count| *count <= arguments.writers && u32::from(*count) <= branches) {
-        let Some(writers) = std::num::NonZeroU16::new(count) else { continue };
         let name = format!("Landfall, INSERT INTO by {count} writers, in two phases");
-        ways.push(way(WRITES, &name, subject.options().with_writers(writers)));
+        ways.push(way(WRITES, &name, subject.options().with_writers(count)?));
     }
     if branches > 0 {
-        ways.push(way(PHASES, "one phase", one_writer(subject).with_commit(Commit::OnePhase)));
-        ways.push(way(PHASES, "two phases", one_writer(subject).with_commit(Commit::TwoPhase)));
+        ways.push(way(PHASES, "one phase", one_writer(subject)?.with_commit(Commit::OnePhase)?));
+        ways.push(way(PHASES, "two phases", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
     } else if arguments.report == Report::Table {
         let location = subject.location();
         eprintln!("note: {location} cannot prepare transactions: two phases and several writers are not measured");
     }
     for (name, upsert) in [("blindly", Upsert::Blind), ("by difference", Upsert::Diff)] {
-        let options = one_writer(subject).with_on_conflict(OnConflict::Update).with_upsert(upsert);
+        let options = one_writer(subject)?.with_on_conflict(OnConflict::Update)?.with_upsert(upsert)?;
         ways.push(Way { topic: UPSERTS, name: name.into(), options, is_upsert: true });
     }
     let every = u64::from(arguments.rows / 10);
-    let checkpoints = Checkpoints { rows: Some(every), ..Checkpoints::default() };
-    ways.push(way(CHECKPOINTS, "one epoch", one_writer(subject)));
-    ways.push(way(CHECKPOINTS, "ten epochs", one_writer(subject).with_checkpoints(checkpoints)));
+    ways.push(way(CHECKPOINTS, "one epoch", one_writer(subject)?));
+    ways.push(way(CHECKPOINTS, "ten epochs", one_writer(subject)?.with_checkpoint_rows(every)?));
     Ok(ways)
 }
 
@@ -249,12 +239,12 @@ fn json(location: &str, all: &[Measured]) -> String {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    super::output::written(writeln!(io::stdout().lock(), "{text}"))
+    crate::output::written(writeln!(io::stdout().lock(), "{text}"))
 }
 
 impl From<arrow::error::ArrowError> for Failure {
     fn from(error: arrow::error::ArrowError) -> Self {
-        Error::internal(error.to_string()).into()
+        Error::new(ErrorKind::Internal, error.to_string()).into()
     }
 }
 

@@ -18,7 +18,7 @@ impl Log for Notices {
     fn flush(&self) {}
 }
 
-pub(super) fn install() {
+pub(crate) fn install() {
     // Fails only where the process has a logger already, which then has the notes.
     if log::set_logger(&Notices).is_ok() {
         log::set_max_level(LevelFilter::Warn);

@@ -14,24 +14,24 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
-use super::arguments::Format;
-use super::message::Failure;
-use super::output::{Printer, status};
-use super::progress::Progress;
-use crate::pipeline::Interrupt;
-use crate::provider::{LandfallSink, register, register_catalog};
-use crate::sql::without_passwords;
-use crate::xa::{Changed, Compared};
+use crate::arguments::Format;
+use crate::message::Failure;
+use crate::output::{Printer, status};
+use crate::progress::Progress;
+use datafusion_landfall::pipeline::Interrupt;
+use datafusion_landfall::provider::{LandfallSink, register, register_catalog};
+use datafusion_landfall::sql::without_passwords;
+use datafusion_landfall::xa::{Changed, Compared};
 
 /// The session of one run of the program.
-pub(super) struct Session {
+pub(crate) struct Session {
     context: SessionContext,
     format: Format,
     stopped: bool,
 }
 
 impl Session {
-    pub(super) fn new(format: Format) -> Self {
+    pub(crate) fn new(format: Format) -> Self {
         let mut config = SessionConfig::new().with_information_schema(true);
         // Without a zone DataFusion takes TIMESTAMP WITH TIME ZONE for one without.
         config.options_mut().execution.time_zone = Some("+00:00".into());
@@ -42,13 +42,13 @@ impl Session {
     }
 
     /// Whether a write was stopped by the user, who keeps what it committed: what its input waits for may never come.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped
     }
 
     /// Runs statements; all of them are parsed before the first one runs, and the first error ends it. Lines before them
     /// can be `\attach name url`.
-    pub(super) async fn run_script(&mut self, mut script: &str) -> Result<(), Failure> {
+    pub(crate) async fn run_script(&mut self, mut script: &str) -> Result<(), Failure> {
         loop {
             script = script.trim_start();
             let (line, more) = script.split_once('\n').unwrap_or((script, ""));

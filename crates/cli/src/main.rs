@@ -21,10 +21,8 @@ use arguments::{Arguments, Command, SqlArguments};
 use message::Failure;
 use session::Session;
 
-/// Runs the program with the arguments of the process.
-///
 /// Exit status: 0, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
-pub fn main() -> ExitCode {
+fn main() -> ExitCode {
     // Clap prints usage errors and help itself, and exits with 2 or 0.
     let command = Arguments::parse().command;
     #[cfg(feature = "failpoints")]

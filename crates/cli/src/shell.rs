@@ -12,9 +12,9 @@ use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 
-use super::message::Failure;
-use super::session::Session;
-use crate::sql::without_passwords;
+use crate::message::Failure;
+use crate::session::Session;
+use datafusion_landfall::sql::without_passwords;
 
 const HELP: &str = "\
 A statement ends with ; and can have several lines.
@@ -25,7 +25,7 @@ A statement ends with ; and can have several lines.
   \\q      leaves, as Ctrl-D does
 Ctrl-C stops a running statement, or drops the line. landfall sql --help has examples.";
 
-pub(super) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> Result<(), Failure> {
+pub(crate) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> Result<(), Failure> {
     let failed = |error: ReadlineError| Failure::new(format!("the terminal cannot be read: {error}"));
     let mut editor: Editor<Statements, FileHistory> = Editor::new().map_err(failed)?;
     editor.set_helper(Some(Statements));

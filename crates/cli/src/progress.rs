@@ -12,19 +12,19 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Rows, those that earlier runs of a job wrote among them, rows a second and the time of one write.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     plan: Arc<dyn ExecutionPlan>,
     began: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    pub(super) fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
+    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
         Self { plan, began: Instant::now(), bar: None }
     }
 
     /// Called a few times a second.
-    pub(super) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let elapsed = self.began.elapsed();
         if elapsed < SHOWN_AFTER || !io::stderr().is_terminal() {
             return;

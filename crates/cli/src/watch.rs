@@ -9,8 +9,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::message::Failure;
-use crate::metrics::{Kind, METRICS, describe};
+use crate::message::Failure;
+use datafusion_landfall::metrics::{Kind, METRICS, describe};
 
 /// The upper bounds of a histogram's buckets, in seconds.
 const BUCKETS: &[f64] = &[
@@ -19,7 +19,7 @@ const BUCKETS: &[f64] = &[
 
 /// Serves metrics as Prometheus reads them, as long as the program runs. Must be called in its runtime, before tables are
 /// registered.
-pub(super) fn serve_metrics(address: SocketAddr) -> Result<(), Failure> {
+pub(crate) fn serve_metrics(address: SocketAddr) -> Result<(), Failure> {
     let cannot = |why: &dyn std::fmt::Display| {
         Failure::new(format!("metrics cannot be served at {address}: {why}; give another one with --metrics"))
     };
@@ -37,8 +37,8 @@ pub(super) fn serve_metrics(address: SocketAddr) -> Result<(), Failure> {
 }
 
 /// Writes each step of a write on stderr when it is over, and how long it took.
-pub(super) fn show_spans() {
-    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::DEBUG);
+pub(crate) fn show_spans() {
+    let own = Targets::new().with_target("datafusion_landfall", LevelFilter::DEBUG);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
     // Fails only where the process has a subscriber already, which then has the spans.
     let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();

@@ -10,16 +10,16 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use uuid::Uuid;
 
-use crate::cli::message::Failure;
-use crate::error::{Error, Result};
-use crate::options::SinkOptions;
-use crate::provider::{LandfallTable, database};
-use crate::sql::{Database, Dialect, NewTable, Parameter};
+use crate::message::Failure;
+use datafusion_landfall::error::{Error, ErrorKind, Result};
+use datafusion_landfall::options::SinkOptions;
+use datafusion_landfall::provider::{LandfallTable, database};
+use datafusion_landfall::sql::{Database, Dialect, NewTable, Parameter};
 
 /// A database, and rows for a table that nobody else has.
-pub(super) struct Subject {
+pub(crate) struct Subject {
     url: String,
-    pub(super) database: Arc<dyn Database>,
+    pub(crate) database: Arc<dyn Database>,
     base: SinkOptions,
     table: String,
     ledger: String,
@@ -35,7 +35,7 @@ pub(super) struct Subject {
 const MANY: usize = 1_000;
 
 impl Subject {
-    pub(super) async fn open(url: Option<String>, password_env: Option<&str>, rows: u32) -> Result<Self, Failure> {
+    pub(crate) async fn open(url: Option<String>, password_env: Option<&str>, rows: u32) -> Result<Self, Failure> {
         let tag = Uuid::new_v4().simple().to_string();
         let (url, own_file) = match url {
             Some(url) => (url, None),
@@ -45,9 +45,9 @@ impl Subject {
             }
         };
         let (table, ledger) = (format!("landfall_bench_{}", &tag[..12]), format!("landfall_bench_{}_log", &tag[..12]));
-        let mut base = SinkOptions::new().with_ledger_table(&ledger);
+        let mut base = SinkOptions::new().with_ledger_table(&ledger)?;
         if let Some(variable) = password_env {
-            base = base.with_password_env(variable);
+            base = base.with_password_env(variable)?;
         }
         let database = database(&url, &base)?;
         let context = SessionContext::new();
@@ -64,22 +64,23 @@ impl Subject {
             versions.push(context.sql(&rows_of(kind)).await?.collect().await?);
         }
         let schema = versions.first().and_then(|batches| batches.first()).map(RecordBatch::schema);
-        let schema = schema.ok_or_else(|| Error::internal("there are no rows to measure with"))?;
-        let versions = versions.try_into().map_err(|_| Error::internal("there are two versions of the rows"))?;
+        let schema = schema.ok_or_else(|| Error::new(ErrorKind::Internal, "there are no rows to measure with"))?;
+        let versions =
+            versions.try_into().map_err(|_| Error::new(ErrorKind::Internal, "there are two versions of the rows"))?;
         Ok(Self { url, database, base, table, ledger, own_file, context, schema, versions })
     }
 
-    pub(super) fn location(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         self.database.location()
     }
 
     /// What a write has for options, where nothing else is asked for.
-    pub(super) fn options(&self) -> SinkOptions {
+    pub(crate) fn options(&self) -> SinkOptions {
         self.base.clone()
     }
 
     /// Makes the table anew.
-    pub(super) async fn fresh(&self) -> Result<()> {
+    pub(crate) async fn fresh(&self) -> Result<()> {
         self.drop_table(&self.table).await?;
         let table = NewTable {
             name: self.table.clone(),
@@ -92,7 +93,7 @@ impl Subject {
     }
 
     /// Drops what was made; a SQLite file of its own too.
-    pub(super) async fn clean_up(&self) -> Result<()> {
+    pub(crate) async fn clean_up(&self) -> Result<()> {
         let done = match self.drop_table(&self.table).await {
             Ok(()) => self.drop_table(&self.ledger).await,
             failed => failed,
@@ -114,7 +115,7 @@ impl Subject {
     }
 
     /// How long an INSERT INTO takes that lands a version of the rows, or the first ones of it.
-    pub(super) async fn land(&self, options: SinkOptions, version: usize, rows: usize) -> Result<Duration, Failure> {
+    pub(crate) async fn land(&self, options: SinkOptions, version: usize, rows: usize) -> Result<Duration, Failure> {
         let mut left = rows;
         let mut batches = Vec::new();
         for batch in &self.versions[version] {
@@ -135,7 +136,7 @@ impl Subject {
     }
 
     /// How long INSERTs take, each of some rows, prepared once, in one transaction.
-    pub(super) async fn insert(&self, rows: usize, each: Each) -> Result<Duration> {
+    pub(crate) async fn insert(&self, rows: usize, each: Each) -> Result<Duration> {
         let at_once = match each {
             Each::Row => 1,
             Each::Many => MANY,
@@ -147,10 +148,10 @@ impl Subject {
             first.extend(values(&batch.slice(0, left))?);
         }
         if first.len() < rows || !rows.is_multiple_of(at_once) {
-            return Err(Error::internal(format!(
-                "{rows} rows in INSERTs of {at_once} were asked for, of {}",
-                first.len()
-            )));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("{rows} rows in INSERTs of {at_once} were asked for, of {}", first.len()),
+            ));
         }
         let parameters = first.chunks(at_once).map(<[_]>::concat).collect();
         let began = Instant::now();
@@ -173,14 +174,14 @@ impl Subject {
 
 /// How many rows an INSERT has.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Each {
+pub(crate) enum Each {
     Row,
     Many,
 }
 
 /// How many rows those are that are inserted so, of as many.
 impl Each {
-    pub(super) fn rows_of(self, rows: usize) -> usize {
+    pub(crate) fn rows_of(self, rows: usize) -> usize {
         match self {
             Self::Row => (rows / 20).max(1_000),
             Self::Many => (rows / 4).max(MANY) / MANY * MANY,
@@ -190,8 +191,9 @@ impl Each {
 
 /// The values of each row.
 fn values(batch: &RecordBatch) -> Result<Vec<Vec<Parameter>>> {
-    let text =
-        |index: usize| cast(batch.column(index), &DataType::Utf8).map_err(|error| Error::internal(error.to_string()));
+    let text = |index: usize| {
+        cast(batch.column(index), &DataType::Utf8).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+    };
     let (kinds, times) = (text(2)?, text(4)?);
     let (kinds, times) = (kinds.as_string::<i32>(), times.as_string::<i32>());
     let (ids, users) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());

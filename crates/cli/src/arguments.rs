@@ -24,7 +24,7 @@ Examples:
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       the same in a PostgreSQL table that is there
 
-  landfall bench postgres://me@localhost/my_database --html figures.html
+  landfall bench postgres://me@localhost/my_database
       how fast rows land there, beside INSERTs; in a table of its own that it drops again
 
   landfall status postgres://me@localhost/my_database
@@ -49,13 +49,13 @@ What can be written in SQL:
 /// Lands the rows of SQL queries in databases: all of them or none, and with a job once.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_long_help = help_after())]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Runs SQL: scripts, statements, or what is typed
     #[command(after_long_help = help_after())]
     Sql(SqlArguments),
@@ -71,90 +71,86 @@ pub(super) enum Command {
 /// transactions in one and in two phases, several writers. It makes a table, and a ledger, of its own, with names that
 /// nobody has, and drops them at the end, also after an error or Ctrl-C.
 #[derive(Debug, clap::Args)]
-pub(super) struct BenchArguments {
+pub(crate) struct BenchArguments {
     /// The database, such as postgres://me@host/my_database; a SQLite file that is removed again where none is given
     #[arg(value_name = "URL")]
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
 
     /// The environment variable that has the password
     #[arg(long, value_name = "NAME")]
-    pub(super) password_env: Option<String>,
+    pub(crate) password_env: Option<String>,
 
     /// Rows of one measurement; of INSERTs row by row it takes fewer
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
-    pub(super) rows: u32,
+    pub(crate) rows: u32,
 
     /// Writers at once, at most
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(super) writers: u16,
+    pub(crate) writers: u16,
 
     /// How often each is measured; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(super) runs: u8,
-
-    /// Writes the figures, with plots, to a page too, which opens without a network
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<std::path::PathBuf>,
+    pub(crate) runs: u8,
 
     /// How they are printed
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
-    pub(super) report: Report,
+    pub(crate) report: Report,
 }
 
 /// A database, and where its transactions are decided.
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The database, such as postgres://me@host/my_database; for status also a decision log
     #[arg(value_name = "URL")]
-    pub(super) url: String,
+    pub(crate) url: String,
 
     /// The decision log, where that is not the database's own ledger: file:///folder, s3://bucket/prefix, or a database
     #[arg(long, value_name = "URL")]
-    pub(super) log: Option<String>,
+    pub(crate) log: Option<String>,
 
     /// The ledger table, where the option ledger_table named one
     #[arg(long, value_name = "TABLE")]
-    pub(super) ledger_table: Option<String>,
+    pub(crate) ledger_table: Option<String>,
 
     /// The environment variable that has the password
     #[arg(long, value_name = "NAME")]
-    pub(super) password_env: Option<String>,
+    pub(crate) password_env: Option<String>,
 }
 
 /// Shows the jobs of a decision log, their last checkpoints, and the prepared branches of a database.
 #[derive(Debug, clap::Args)]
-pub(super) struct StatusArguments {
+pub(crate) struct StatusArguments {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(crate) place: Place,
 
     /// How it is printed
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
-    pub(super) report: Report,
+    pub(crate) report: Report,
 }
 
 /// Commits or rolls back prepared branches as the log has decided. Where it has not, the run that prepared them is
 /// gone or still at work: they are left until they are old enough, and then the log is made to decide to roll back.
 /// Only Landfall's own branches are touched. Can be run at any time, and again.
 #[derive(Debug, clap::Args)]
-pub(super) struct RecoverArguments {
+pub(crate) struct RecoverArguments {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(crate) place: Place,
 
     /// Only the branches of this job
     #[arg(long)]
-    pub(super) job: Option<String>,
+    pub(crate) job: Option<String>,
 
     /// How old a branch must be that is not decided
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
-    pub(super) older_than: Duration,
+    pub(crate) older_than: Duration,
 
     /// Only says what would be done
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(crate) dry_run: bool,
 
     /// How it is printed
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
-    pub(super) report: Report,
+    pub(crate) report: Report,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -163,11 +159,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    crate::options::duration(text).ok_or_else(|| "give a time such as 0s, 30s, 5m or 2h".into())
+    datafusion_landfall::options::duration(text).ok_or_else(|| "give a time such as 0s, 30s, 5m or 2h".into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// Tables for people
     Table,
     /// One JSON object
@@ -177,30 +173,30 @@ pub(super) enum Report {
 /// Runs scripts and then statements, in order, in one session; stops at the first error. With nothing to run it
 /// reads standard input, and on a terminal it is an interactive shell.
 #[derive(Debug, clap::Args)]
-pub(super) struct SqlArguments {
+pub(crate) struct SqlArguments {
     /// Scripts to run; - is standard input
     #[arg(value_name = "FILE")]
-    pub(super) files: Vec<String>,
+    pub(crate) files: Vec<String>,
 
     /// Statements to run, after the scripts; can be given more than once
     #[arg(short = 'c', long = "command", value_name = "SQL")]
-    pub(super) commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
 
     /// How the rows of a query are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    pub(crate) format: Format,
 
     /// Serves metrics for Prometheus there while it runs, such as 127.0.0.1:9187; port 0 lets the system choose
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-    pub(super) metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
 
     /// Says on stderr how long each step of a write took: connecting, starting, preparing, deciding, committing
     #[arg(long)]
-    pub(super) trace: bool,
+    pub(crate) trace: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// A table for people
     Table,
     /// Comma-separated values with a header, as they come
@@ -211,7 +207,7 @@ pub(super) enum Format {
 
 fn help_after() -> String {
     let mut text = format!("{EXAMPLES}\nOptions of a table, OPTIONS ('key' 'value'):\n");
-    for option in crate::options::OPTIONS {
+    for option in datafusion_landfall::options::OPTIONS {
         text += &format!(
             "  {:<20} {}\n{:23}{} (default: {})\n",
             option.key, option.meaning, "", option.values, option.default
@@ -221,7 +217,7 @@ fn help_after() -> String {
         "  {:<20} sets a SQLite pragma for the writing connection\n{:23}{}\n",
         "pragma.<name>",
         "",
-        crate::options::PRAGMAS.join(", ")
+        datafusion_landfall::options::PRAGMAS.join(", ")
     );
     text
 }

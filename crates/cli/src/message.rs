@@ -2,42 +2,42 @@
 
 use datafusion::common::DataFusionError;
 
-use crate::error::{Error, ErrorKind};
-use crate::sql::without_passwords;
+use datafusion_landfall::error::{Error, ErrorKind};
+use datafusion_landfall::sql::without_passwords;
 
 /// Why the program ends, or a statement of the shell.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     text: Option<String>,
     status: u8,
 }
 
 impl Failure {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), status: 1 }
     }
 
     /// Nobody reads what is printed any more; that is no error of ours.
-    pub(super) fn closed_output() -> Self {
+    pub(crate) fn closed_output() -> Self {
         Self { text: None, status: 0 }
     }
 
-    pub(super) fn interrupted() -> Self {
+    pub(crate) fn interrupted() -> Self {
         Self { text: Some("interrupted".into()), status: 130 }
     }
 
     /// What to print, if anything.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
     /// The exit status.
-    pub(super) fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         self.status
     }
 
     /// Says which script it was.
-    pub(super) fn within(mut self, script: &str) -> Self {
+    pub(crate) fn within(mut self, script: &str) -> Self {
         self.text = self.text.map(|text| format!("{script}: {text}"));
         self
     }
