@@ -10,8 +10,8 @@ use datafusion_landfall::SinkOptions;
 use datafusion_landfall::postgres::Postgres;
 use datafusion_landfall::xa::conformance::{columns, rows};
 use datafusion_landfall::xa::{
-    Decision, DecisionRecord, Epoch, Existing, Fate, Gtrid, JobId, JobNumber, OnConflict, Positions, Protocol,
-    ResourceManager, Selection, WriteSpec, Xid, recover,
+    Decision, DecisionRecord, Epoch, Fate, Gtrid, JobId, JobNumber, Positions, Protocol, ResourceManager, Selection,
+    WriteSpec, Xid, recover,
 };
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Follows a file that grows, as a stream that is gone on with after a stop: `cargo run --release --example follow_a_file`.
+//! Follows a file that grows, as a stream that is gone on with after a stop: `cargo run --example follow_a_file`.
 //!
 //! A source that can be read from a position on is a [`ReplayableSource`]; here a position is a number of bytes.
 

@@ -1,4 +1,4 @@
-//! Lands a Parquet file in SQLite from code: `cargo run --release --example register_in_session`.
+//! Lands a Parquet file in SQLite from code: `cargo run --example register_in_session`.
 
 use std::sync::Arc;
 

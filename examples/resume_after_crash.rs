@@ -1,5 +1,5 @@
 //! A long load dies in the middle, and the next run goes on from there:
-//! `cargo run --release --example resume_after_crash`.
+//! `cargo run --example resume_after_crash`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -332,6 +332,9 @@
 //! error       metrics
 //! ```
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("datafusion-landfall needs a database: enable one of its features sqlite, postgres, mysql");
+
 pub mod buffer;
 pub mod columnar;
 pub mod error;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tests/postgres and tests/mysql: a CA and a server's certificate for localhost, in the current folder.
 certificates() {
   # Not the system's openssl.cnf: what it adds differs, and rustls refuses an extension that is there twice.

@@ -13,6 +13,7 @@ mod keys;
 mod limit;
 mod size;
 mod text;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod truncate;
 
 pub(crate) use align::Alignment;
@@ -25,5 +26,10 @@ pub(crate) use keys::{KeyForm, Keys, dense_range};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use limit::Limit;
 pub(crate) use size::batch_bytes;
-pub(crate) use text::{each, from_text, to_text, undecodable};
+pub(crate) use text::to_text;
+#[cfg(feature = "sqlite")]
+pub(crate) use text::undecodable;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) use text::{each, from_text};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use truncate::{truncate_nanoseconds, without_nanoseconds};

@@ -10,14 +10,17 @@ const TABLE: &str = "landfall_ledger";
 
 /// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later;
 /// one that another transaction is about to commit is waited for.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
      SELECT $1, $2, $3, $4, $5, $6 \
      WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
 
 /// Job, epoch: whether the job has a later record.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
 
 /// Job, epoch: takes back what the same transaction has put there.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
 
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
@@ -29,10 +32,12 @@ pub(crate) const READ: &str =
     "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger WHERE job = $1 ORDER BY epoch";
 
 /// The records of all jobs.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const JOBS: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS text) \
      FROM landfall_ledger ORDER BY job, epoch";
 
 /// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
      AND epoch < (SELECT max(epoch) FROM landfall_ledger WHERE job = $1) \
      AND epoch NOT IN (SELECT max(epoch) FROM landfall_ledger WHERE job = $1 AND decision = 'commit')";
@@ -59,11 +64,13 @@ impl Ledger {
     }
 
     /// Its name, as SQL has it.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn quoted(&self) -> String {
         if self.is_default { TABLE.to_owned() } else { self.name.quoted() }
     }
 
     /// Its name.
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     pub(crate) fn name(&self) -> &TableName {
         &self.name
     }

@@ -259,6 +259,7 @@ fn unknown(key: &str) -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::xa::OnConflict;
 
     fn set(key: &str, value: &str) -> Result<SinkOptions> {
         SinkOptions::try_from_pairs([(key, value)])

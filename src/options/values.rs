@@ -126,7 +126,7 @@ impl Time {
     /// Longer than none.
     pub(super) const SOME: Self = Self { least: Duration::from_nanos(1) };
     const MOST: Duration = Duration::from_secs(24 * 86_400);
-    const TOLD: &str = "it takes a time such as 500ms, 10s or 1m, of 24 days at most";
+    const TOLD: &str = "it takes a time such as 500ms, 5s or 1m, of 24 days at most";
 }
 
 impl Values<Duration> for Time {

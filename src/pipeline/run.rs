@@ -282,7 +282,6 @@ mod tests {
 
     use super::*;
     use crate::pipeline::{Boundary, Fingerprint, Progress, Read};
-    use crate::xa::OnConflict;
     use crate::xa::conformance::columns;
     use crate::xa::memory::MemoryResource;
 

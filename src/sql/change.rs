@@ -12,8 +12,10 @@ use crate::xa::{Assignment, Change, Condition, Join, Operation, Repeats, RowChan
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Native {
     /// It has MERGE.
+    #[cfg(feature = "postgres")]
     Merge,
     /// It has `INSERT … ON CONFLICT DO UPDATE`, and the stage has the key for its own.
+    #[cfg(feature = "sqlite")]
     Upsert,
     /// Neither is of use here.
     Nothing,
@@ -60,7 +62,9 @@ pub(crate) fn script(
         }
         Operation::ByKey { actions, join: Join::InQuery, repeats } => writer.one_by_one(actions, *repeats),
         Operation::ByKey { actions, join: Join::AtServer, .. } => match (native, actions.as_slice()) {
+            #[cfg(feature = "postgres")]
             (Native::Merge, actions) => writer.merge(actions),
+            #[cfg(feature = "sqlite")]
             (Native::Upsert, [RowChange::Update(set), RowChange::Insert(values)])
             | (Native::Upsert, [RowChange::Insert(values), RowChange::Update(set)]) => writer.upsert(set, values),
             (_, actions) => writer.joined(actions),

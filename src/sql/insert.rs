@@ -55,7 +55,6 @@ mod tests {
 
     use super::*;
     use crate::sql::{Comparison, Detail};
-    use crate::xa::Existing;
 
     fn statement(on_conflict: OnConflict) -> String {
         let column = |name: &str, filled| Column {

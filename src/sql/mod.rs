@@ -6,6 +6,7 @@ mod change;
 mod database;
 mod diff;
 mod ident;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod insert;
 mod secrets;
 mod stage;
@@ -14,9 +15,11 @@ mod tally;
 mod targets;
 
 pub use crate::xa::Parameter;
+#[cfg(feature = "mysql")]
+pub(crate) use bulk::Buffer;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use bulk::{
-    Buffer, BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
+    BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
     lost_connection,
 };
 pub(crate) use change::{Native, script};
@@ -27,6 +30,7 @@ pub(crate) use diff::{diff, in_range};
 pub(crate) use ident::{TableName, quote};
 #[cfg(feature = "sqlite")]
 pub(crate) use insert::insert_into;
+#[cfg(feature = "postgres")]
 pub(crate) use insert::upsert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use secrets::check_password;

@@ -125,6 +125,7 @@ impl<E> Targets<E> {
     }
 
     /// The encoders, in the order of the columns.
+    #[cfg(feature = "postgres")]
     pub(crate) fn encoders(&self) -> impl Iterator<Item = &E> {
         self.columns.iter().map(|target| &target.encoder)
     }

@@ -7,9 +7,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion_landfall::SinkOptions;
 use datafusion_landfall::sqlite::Sqlite;
 use datafusion_landfall::xa::conformance::{Subject, check_all, columns};
-use datafusion_landfall::xa::{
-    Epoch, Existing, Gtrid, JobNumber, OnConflict, Protocol, ResourceManager, WriteSpec, Xid,
-};
+use datafusion_landfall::xa::{Epoch, Gtrid, JobNumber, ResourceManager, WriteSpec, Xid};
 use rusqlite::Connection;
 
 use crate::landing::Landing;

@@ -14,8 +14,8 @@ use datafusion_landfall::xa::conformance::{columns, rows};
 use datafusion_landfall::xa::fault::{Fault, Faulty, FaultyLog, Script, Step};
 use datafusion_landfall::xa::memory::MemoryResource;
 use datafusion_landfall::xa::{
-    Capability, Covered, Decision, DecisionLog, Existing, JobId, Member, OnConflict, Opened, Protocol, ResourceManager,
-    Selection, TransactionManager, Undertaking, WriteSpec, recover,
+    Capability, Covered, Decision, DecisionLog, JobId, Member, Opened, Protocol, ResourceManager, Selection,
+    TransactionManager, Undertaking, WriteSpec, recover,
 };
 use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;

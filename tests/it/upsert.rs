@@ -378,8 +378,9 @@ async fn the_doubled_keys_of_the_weather_are_those_of_their_last_rows() {
              NULL, hour bigint NOT NULL, temp double precision, wind_speed double precision, PRIMARY KEY ({key}))",
             if store.name == "mysql" { " COLLATE utf8mb4_nopad_bin" } else { "" }
         ));
-        let file = "CREATE EXTERNAL TABLE weather STORED AS PARQUET LOCATION 'examples/data/weather.parquet'";
-        store.context.sql(file).await.unwrap();
+        let file = crate::program::repository().join("examples/data/weather.parquet");
+        let file = format!("CREATE EXTERNAL TABLE weather STORED AS PARQUET LOCATION '{}'", file.display());
+        store.context.sql(&file).await.unwrap();
         let select = format!("SELECT {key}, temp, wind_speed FROM weather");
         let doubled = format!("SELECT {key} FROM weather GROUP BY {key} HAVING count(*) > 1");
         assert_eq!(store.context.sql(&doubled).await.unwrap().count().await.unwrap(), 3);

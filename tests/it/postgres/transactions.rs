@@ -387,8 +387,7 @@ async fn a_commit_that_decides_is_durable_whatever_its_role_says() {
 async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
     use datafusion_landfall::xa::conformance::{columns, rows};
     use datafusion_landfall::xa::{
-        Decision, DecisionRecord, Epoch, Existing, Gtrid, JobId, JobNumber, OnConflict, Positions, Protocol,
-        ResourceManager, WriteSpec, Xid,
+        Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Protocol, ResourceManager, WriteSpec, Xid,
     };
     let server = Postgres::with_database(
         "CREATE TABLE landing (id bigint, name text); GRANT ALL ON landing TO secretive, reader; \
