@@ -95,7 +95,7 @@ impl Plan {
         let staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), detail)?;
         let casts = columns.iter().map(|_| None).collect();
         let stage = Stage { name: quote(STAGE), columns, casts, done };
-        let mut steps = script(Dialect::MySql, Native::Nothing, &target, table, change, &stage)?;
+        let mut steps = script(Dialect::MySql, Native(false), &target, table, change, &stage)?;
         if !change.staged.is_empty() && spec.protocol == Protocol::OnePhase {
             let sql = format!("DROP TEMPORARY TABLE {STAGE}");
             steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });

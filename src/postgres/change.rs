@@ -60,18 +60,15 @@ impl Plan {
             casts.push((encoder.form() == Form::Text).then(|| staging.cast.clone()));
         }
         let is_joined = change.is_joined_at_server();
-        let native = match is_joined && relation.is_table && version >= MERGES {
-            true => Native::Merge,
-            false => Native::Nothing,
-        };
+        let native = Native(is_joined && relation.is_table && version >= MERGES);
         let mut first = Vec::new();
         // Statements that follow each other must find the same rows.
-        if change.lock.is_some() || is_joined && native == Native::Nothing {
+        if change.lock.is_some() || is_joined && native == Native(false) {
             first.push(format!("LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE"));
         }
         let has_stage = !change.staged.is_empty();
         if has_stage {
-            if is_joined && native == Native::Nothing {
+            if is_joined && native == Native(false) {
                 declared.push(format!("{} bigint", quote(&done)));
             }
             first.push(format!("{create} {} ({}){on_commit}", place.quoted(), declared.join(", ")));

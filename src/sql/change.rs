@@ -8,18 +8,10 @@ use crate::error::Result;
 use crate::sql::{Dialect, Filled, Stage, Step, Table, Tells, quote};
 use crate::xa::{Assignment, Change, Condition, Join, Operation, Repeats, RowChange, Staged};
 
-/// What a server can do by itself.
+/// Whether the server joins the stage with the table by one statement of its own: PostgreSQL by MERGE, SQLite by
+/// `INSERT … ON CONFLICT DO UPDATE`, for which the stage has the key of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Native {
-    /// It has MERGE.
-    #[cfg(feature = "postgres")]
-    Merge,
-    /// It has `INSERT … ON CONFLICT DO UPDATE`, and the stage has the key for its own.
-    #[cfg(feature = "sqlite")]
-    Upsert,
-    /// Neither is of use here.
-    Nothing,
-}
+pub(crate) struct Native(pub(crate) bool);
 
 /// The statements of a change of the table `target`, when all rows are staged.
 ///
@@ -61,13 +53,13 @@ pub(crate) fn script(
             vec![writer.step(rows, lost), plain(update, condition, Tells::Updated)]
         }
         Operation::ByKey { actions, join: Join::InQuery, repeats } => writer.one_by_one(actions, *repeats),
-        Operation::ByKey { actions, join: Join::AtServer, .. } => match (native, actions.as_slice()) {
-            #[cfg(feature = "postgres")]
-            (Native::Merge, actions) => writer.merge(actions),
-            #[cfg(feature = "sqlite")]
-            (Native::Upsert, [RowChange::Update(set), RowChange::Insert(values)])
-            | (Native::Upsert, [RowChange::Insert(values), RowChange::Update(set)]) => writer.upsert(set, values),
-            (_, actions) => writer.joined(actions),
+        Operation::ByKey { actions, join: Join::AtServer, .. } => match (native, dialect, actions.as_slice()) {
+            (Native(true), Dialect::Postgres, actions) => writer.merge(actions),
+            (Native(true), Dialect::Sqlite, [RowChange::Update(set), RowChange::Insert(values)])
+            | (Native(true), Dialect::Sqlite, [RowChange::Insert(values), RowChange::Update(set)]) => {
+                writer.upsert(set, values)
+            }
+            (_, _, actions) => writer.joined(actions),
         },
     })
 }
@@ -457,7 +449,7 @@ mod tests {
     fn what_is_deleted_goes_first_and_what_is_added_comes_last() {
         let count = |number: i32| format!("SELECT COUNT(*) FROM stage AS s WHERE s.\"landfall_1\" = {number}");
         assert_eq!(
-            statements(Dialect::MySql, Native::Nothing, Join::InQuery),
+            statements(Dialect::MySql, Native(false), Join::InQuery),
             [
                 "SELECT 1 FROM stage AS s WHERE s.\"landfall_1\" IN (2, 3) GROUP BY s.\"landfall_0\" HAVING COUNT(*) > 1 \
                  LIMIT 1",
@@ -475,14 +467,14 @@ mod tests {
 
     #[test]
     fn a_server_with_merge_gets_one() {
-        let merge = statements(Dialect::Postgres, Native::Merge, Join::AtServer).remove(3);
+        let merge = statements(Dialect::Postgres, Native(true), Join::AtServer).remove(3);
         assert_eq!(
             merge,
             "MERGE INTO \"t\" AS t USING stage AS s ON t.\"k\" = s.\"landfall_0\" WHEN NOT MATCHED THEN INSERT (\"k\", \
              \"v\") VALUES (s.\"landfall_0\", CAST(s.\"landfall_2\" AS point)) WHEN MATCHED AND s.\"landfall_1\" = 2 THEN \
              UPDATE SET \"v\" = CAST(s.\"landfall_2\" AS point) WHEN MATCHED AND s.\"landfall_1\" = 3 THEN DELETE"
         );
-        let first = statements(Dialect::Sqlite, Native::Nothing, Join::AtServer).remove(0);
+        let first = statements(Dialect::Sqlite, Native(false), Join::AtServer).remove(0);
         assert_eq!(
             first,
             "UPDATE stage AS s SET \"landfall_done\" = CASE WHEN EXISTS (SELECT 1 FROM \"t\" AS t WHERE t.\"k\" = \

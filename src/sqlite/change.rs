@@ -40,15 +40,12 @@ impl Plan {
         let target = format!("main.{}", quote(&table.name));
         let (columns, done) = stage_columns(table, change);
         let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
-        let native = match upserts {
-            Upserts::Plain if is_upsert(table, change) => Native::Upsert,
-            _ => Native::Nothing,
-        };
+        let native = Native(upserts == Upserts::Plain && is_upsert(table, change));
         // What a declared type does to a value, and not its words: those can be anything.
         let declare = |column: &Column| format!("{} {}", quote(&column.name), Affinity::of(&column.sql_type).word());
         let mut declared: Vec<_> = staged.columns.iter().map(declare).collect();
         let mut suffix = "";
-        if native == Native::Upsert {
+        if native == Native(true) {
             // Rows that mean the same are found at once, and go into the table in the order of its key.
             let key: Vec<_> = change.key().map(|(index, _)| index).collect();
             let names: Vec<_> = key.iter().map(|index| quote(&columns[*index])).collect();
@@ -59,7 +56,7 @@ impl Plan {
             key.into_iter().for_each(|index| staged.columns[index].nullable = false);
         }
         let is_joined = change.is_joined_at_server();
-        if is_joined && native == Native::Nothing {
+        if is_joined && native == Native(false) {
             declared.push(format!("{} INTEGER", quote(&done)));
         }
         let has_stage = !change.staged.is_empty();
@@ -82,7 +79,7 @@ impl Plan {
 
     /// Whether a row that the stage refuses is one that means the same as another.
     pub(super) fn has_key(&self) -> bool {
-        self.native == Native::Upsert
+        self.native == Native(true)
     }
 
     /// What is said of a row that the stage refused for its key.
