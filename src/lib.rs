@@ -241,8 +241,8 @@
 //! Each step is also a span of the crate `tracing`, at the level debug: write, open, start, connect, branch, prepare,
 //! decide, complete, commit. `landfall sql --trace` shows how long each took.
 //!
-//! How fast rows land in a database of yours, beside INSERTs, says `landfall bench URL`; in a
-//! table of its own that it drops again. `benches/README.md` has the figures of this crate, and the command for each.
+//! `landfall bench URL` measures how fast rows land in a database of yours, beside INSERTs, in a table of its own that it
+//! drops again. `benches/README.md` has the figures of this crate, and the command for each.
 //!
 //! # Connections and memory
 //!
@@ -307,7 +307,7 @@
 //! | `postgres` | `STORED AS POSTGRES` | |
 //! | `mysql` | `STORED AS MYSQL`, also for MariaDB | |
 //! | `cloud` | decision logs in `s3://`, `gs://` and `az://` | |
-//! | `testing` | the conformance suite, and databases in memory and with faults | |
+//! | `testing` | the conformance suite, databases in memory and with faults, the encoders of COPY and LOAD DATA by themselves | |
 //! | `failpoints` | lets a test end the process at a step of the protocol ([`xa::POINTS`]) | |
 //!
 //! The program `landfall` is a package of its own, with all databases, `cloud`, and DataFusion's functions and file

@@ -38,7 +38,8 @@ pub struct OptionKey {
 macro_rules! declare_options {
     ($(
         $scope:ident $key:literal: $values:literal, $default:literal, $meaning:literal,
-        $field:ident: $stored:ty = $initial:expr, $with:ident($type:ty), $takes:expr;
+        $field:ident: $stored:ty = $initial:expr, $type:ty: $takes:expr,
+        $with:ident($given:ident: $from:ty => $value:expr);
     )*) => {
         /// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
         /// [`SinkOptions::set`], as SQL's `OPTIONS ('key' 'value')` does:
@@ -65,9 +66,9 @@ macro_rules! declare_options {
                 #[doc = concat!("Sets the option `", $key, "`: ", $meaning, ".")]
                 ///
                 /// # Errors
-                #[doc = concat!("`Config` for a value that it does not take: ", $values, ".")]
-                pub fn $with(mut self, value: impl Into<$type>) -> Result<Self> {
-                    let value: $type = value.into();
+                #[doc = concat!("`Config` for any value but these: ", $values, ".")]
+                pub fn $with(mut self, $given: $from) -> Result<Self> {
+                    let value: $type = $value;
                     $takes.check(&value).map_err(|why| refused($key, &value, &why))?;
                     self.$field = value.into();
                     Ok(self)
@@ -101,136 +102,136 @@ fn refused(key: &str, value: &dyn std::fmt::Debug, why: &str) -> Error {
 declare_options! {
     Table "table": "a table's name", "the external table's name",
         "the table in the database, spelled as the database spells it; in PostgreSQL and MySQL also schema.table",
-        table: Option<String> = None, with_table(String),
-        Text;
+        table: Option<String> = None, String: Text,
+        with_table(table: impl Into<String> => table.into());
 
     Transaction "job": "a name", "none",
         "makes the write happen once: a second run of a finished job writes nothing and says so",
-        job: Option<JobId> = None, with_job_id(JobId),
-        JobName;
+        job: Option<JobId> = None, JobId: JobName,
+        with_job(name: &str => JobId::try_new(name)?);
 
     Table "on_conflict": "error, update, ignore", "error",
         "what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there",
-        on_conflict: OnConflict = OnConflict::Error, with_on_conflict(OnConflict),
-        Words(&[("error", OnConflict::Error), ("update", OnConflict::Update), ("ignore", OnConflict::Ignore)]);
+        on_conflict: OnConflict = OnConflict::Error, OnConflict: Words(&[("error", OnConflict::Error), ("update", OnConflict::Update), ("ignore", OnConflict::Ignore)]),
+        with_on_conflict(on_conflict: OnConflict => on_conflict);
 
     Table "conflict_key": "column names, comma-separated", "the primary key",
         "the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns",
-        conflict_key: Vec<String> = Vec::new(), with_conflict_key(Vec<String>),
-        Names;
+        conflict_key: Vec<String> = Vec::new(), Vec<String>: Names,
+        with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
 
     Table "upsert": "auto, blind, diff", "auto",
         "how rows that are there are updated: blind whatever is there, diff reads them first and leaves those alone that are equal, auto does that where few change",
-        upsert: Upsert = Upsert::Auto, with_upsert(Upsert),
-        Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]);
+        upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
+        with_upsert(upsert: Upsert => upsert);
 
     Table "diff.lock": "true, false", "false",
         "whether rows that are compared are locked until the commit, so that nobody changes meanwhile what was found equal",
-        diff_lock: bool = false, with_diff_lock(bool),
-        BOOLEAN;
+        diff_lock: bool = false, bool: BOOLEAN,
+        with_diff_lock(diff_lock: bool => diff_lock);
 
     Table "lock_timeout": "a time: 500ms, 5s, 1m", "5s",
         "how long to wait for another writer's lock",
-        lock_timeout: Duration = Duration::from_secs(5), with_lock_timeout(Duration),
-        Time::ANY;
+        lock_timeout: Duration = Duration::from_secs(5), Duration: Time::ANY,
+        with_lock_timeout(lock_timeout: Duration => lock_timeout);
 
     Table "uint64": "error, text", "error",
         "SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text",
-        uint64: Uint64 = Uint64::Error, with_uint64(Uint64),
-        Words(&[("error", Uint64::Error), ("text", Uint64::Text)]);
+        uint64: Uint64 = Uint64::Error, Uint64: Words(&[("error", Uint64::Error), ("text", Uint64::Text)]),
+        with_uint64(uint64: Uint64 => uint64);
 
     Table "nanoseconds": "error, truncate", "error",
         "PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off",
-        nanoseconds: Nanoseconds = Nanoseconds::Error, with_nanoseconds(Nanoseconds),
-        Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]);
+        nanoseconds: Nanoseconds = Nanoseconds::Error, Nanoseconds: Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]),
+        with_nanoseconds(nanoseconds: Nanoseconds => nanoseconds);
 
     Table "password_env": "a variable's name", "none",
         "PostgreSQL, MySQL: the environment variable that has the password",
-        password_env: Option<String> = None, with_password_env(String),
-        Text;
+        password_env: Option<String> = None, String: Text,
+        with_password_env(password_env: impl Into<String> => password_env.into());
 
     Table "writers": "1 to 64", "as many as pay",
         "PostgreSQL, MySQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows",
-        writers: Option<u16> = None, with_writers(u16),
-        Number(1..=64);
+        writers: Option<u16> = None, u16: Number(1..=64),
+        with_writers(writers: u16 => writers);
 
     Transaction "commit": "auto, one_phase, two_phase", "auto",
         "whether a write prepares before it commits: auto does with several branches; one_phase has one writer",
-        commit: Commit = Commit::Auto, with_commit(Commit),
-        Words(&[("auto", Commit::Auto), ("one_phase", Commit::OnePhase), ("two_phase", Commit::TwoPhase)]);
+        commit: Commit = Commit::Auto, Commit: Words(&[("auto", Commit::Auto), ("one_phase", Commit::OnePhase), ("two_phase", Commit::TwoPhase)]),
+        with_commit(commit: Commit => commit);
 
     Transaction "log": "a URL: file:///…, s3://…, gs://…, az://…", "the database's ledger table",
         "where two-phase commits are decided: a folder, or a prefix of an object store",
-        log: Option<String> = None, with_log(String),
-        Text;
+        log: Option<String> = None, String: Text,
+        with_log(url: impl Into<String> => url.into());
 
     Transaction "ledger_table": "a table's name", "landfall_ledger",
         "the ledger table in the database; in PostgreSQL and MySQL also schema.table",
-        ledger_table: Option<String> = None, with_ledger_table(String),
-        Text;
+        ledger_table: Option<String> = None, String: Text,
+        with_ledger_table(ledger_table: impl Into<String> => ledger_table.into());
 
     Transaction "checkpoint.rows": "a number of rows", "none",
         "commits after so many rows, and goes on: what is committed is visible, and a job goes on behind it",
-        checkpoint_rows: Option<u64> = None, with_checkpoint_rows(u64),
-        Rows;
+        checkpoint_rows: Option<u64> = None, u64: Rows,
+        with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
     Transaction "checkpoint.bytes": "a size: 500KB, 64MB, 1GiB", "none",
         "commits after so many bytes of rows, as they are in memory",
-        checkpoint_bytes: Option<u64> = None, with_checkpoint_bytes(u64),
-        Size { least: 1, least_told: "1 byte" };
+        checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
+        with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
     Transaction "checkpoint.interval": "a time: 500ms, 10s, 1m", "none; 10s for a stream that never ends",
         "commits so long after the first row that is not committed",
-        checkpoint_interval: Option<Duration> = None, with_checkpoint_interval(Duration),
-        Time::SOME;
+        checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
+        with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
 
     Transaction "flush.interval": "a time: 20ms, 1s", "100ms",
         "how long a few rows wait for more, so that they are written together",
-        flush_interval: Duration = Duration::from_millis(100), with_flush_interval(Duration),
-        Time::SOME;
+        flush_interval: Duration = Duration::from_millis(100), Duration: Time::SOME,
+        with_flush_interval(flush_interval: Duration => flush_interval);
 
     Transaction "retry.max": "0 to 1000", "3",
         "how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between",
-        retry_max: u32 = 3, with_retry_max(u32),
-        Number(0..=1_000);
+        retry_max: u32 = 3, u32: Number(0..=1_000),
+        with_retry_max(retry_max: u32 => retry_max);
 
     Transaction "retry.backoff": "a time: 200ms, 1s", "1s",
         "the pause before the first of them; it doubles with each, up to a minute",
-        retry_backoff: Duration = Duration::from_secs(1), with_retry_backoff(Duration),
-        Time::SOME;
+        retry_backoff: Duration = Duration::from_secs(1), Duration: Time::SOME,
+        with_retry_backoff(retry_backoff: Duration => retry_backoff);
 
     Table "memory.limit": "a size: 16MB, 1GiB", "64MB",
         "bytes of rows that a write holds at most, in whatever form; who brings more waits",
-        memory_limit: u64 = 64_000_000, with_memory_limit(u64),
-        Size { least: 1_000_000, least_told: "1MB" };
+        memory_limit: usize = 64_000_000, usize: Size { least: 1_000_000, least_told: "1MB" },
+        with_memory_limit(memory_limit: usize => memory_limit);
 
     Table "pool.max": "4 to 10000", "32, more for more than 14 writers",
         "connections to the database at most, of which writes leave two to what they read; a write takes two for each writer",
-        pool_max: Option<usize> = None, with_pool_max(usize),
-        Number(4..=10_000);
+        pool_max: Option<usize> = None, usize: Number(4..=10_000),
+        with_pool_max(pool_max: usize => pool_max);
 
     Table "pool.min_idle": "0 to 10000", "0",
         "connections that are kept open while nobody uses them, from the first use on",
-        pool_min_idle: usize = 0, with_pool_min_idle(usize),
-        Number(0..=10_000);
+        pool_min_idle: usize = 0, usize: Number(0..=10_000),
+        with_pool_min_idle(pool_min_idle: usize => pool_min_idle);
 
     Table "pool.acquire_timeout": "a time: 500ms, 30s", "30s",
         "how long to wait for a connection that is free, and for the server to answer a new one",
-        pool_acquire_timeout: Duration = Duration::from_secs(30), with_pool_acquire_timeout(Duration),
-        Time::SOME;
+        pool_acquire_timeout: Duration = Duration::from_secs(30), Duration: Time::SOME,
+        with_pool_acquire_timeout(pool_acquire_timeout: Duration => pool_acquire_timeout);
 
     Table "pool.idle_timeout": "a time: 10s, 5m", "1m",
         "how long a connection stays open that nobody uses",
-        pool_idle_timeout: Duration = Duration::from_secs(60), with_pool_idle_timeout(Duration),
-        Time::SOME;
+        pool_idle_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
+        with_pool_idle_timeout(pool_idle_timeout: Duration => pool_idle_timeout);
 
     Table "pool.idle_check": "a time: 0s, 1s, 30s", "1s",
         "a connection that nobody used for longer is looked at before it is used again",
-        pool_idle_check: Duration = Duration::from_secs(1), with_pool_idle_check(Duration),
-        Time::ANY;
+        pool_idle_check: Duration = Duration::from_secs(1), Duration: Time::UNBOUNDED,
+        with_pool_idle_check(pool_idle_check: Duration => pool_idle_check);
 
     Table "pool.max_lifetime": "a time: 5m, 1h", "30m",
         "the age at which a connection is not used again",
-        pool_max_lifetime: Duration = Duration::from_secs(30 * 60), with_pool_max_lifetime(Duration),
-        Time::SOME;
+        pool_max_lifetime: Duration = Duration::from_secs(30 * 60), Duration: Time::SOME,
+        with_pool_max_lifetime(pool_max_lifetime: Duration => pool_max_lifetime);
 }

@@ -134,14 +134,6 @@ impl SinkOptions {
         Self::default()
     }
 
-    /// Sets the option `job`, by its name.
-    ///
-    /// # Errors
-    /// `Config` when the name is empty or longer than [`JobId::MAX_BYTES`].
-    pub fn with_job(self, name: &str) -> Result<Self> {
-        self.with_job_id(JobId::try_new(name)?)
-    }
-
     /// When a checkpoint is made.
     pub(crate) fn checkpoints(&self) -> Checkpoints {
         Checkpoints { rows: self.checkpoint_rows, bytes: self.checkpoint_bytes, interval: self.checkpoint_interval }
@@ -150,11 +142,6 @@ impl SinkOptions {
     /// How often a write is tried again.
     pub(crate) fn retry(&self) -> Retry {
         Retry { max: self.retry_max, backoff: self.retry_backoff }
-    }
-
-    /// Bytes of rows that a write holds at most.
-    pub(crate) fn memory_limit(&self) -> usize {
-        usize::try_from(self.memory_limit).unwrap_or(usize::MAX)
     }
 
     /// The pool that is to be.
@@ -295,11 +282,11 @@ mod tests {
     fn a_builder_refuses_what_sql_refuses() {
         let new = SinkOptions::new;
         let refused = [
-            new().with_writers(65_u16),
-            new().with_memory_limit(999_999_u64),
-            new().with_pool_max(3_usize),
+            new().with_writers(65),
+            new().with_memory_limit(999_999),
+            new().with_pool_max(3),
             new().with_flush_interval(Duration::ZERO),
-            new().with_conflict_key(vec![String::new()]),
+            new().with_conflict_key([""]),
             new().with_log(" "),
             new().with_job(""),
         ];
@@ -307,9 +294,9 @@ mod tests {
             let refused = refused.unwrap_err();
             assert_eq!(refused.kind(), crate::error::ErrorKind::Config, "{refused}");
         }
-        let told = new().with_writers(65_u16).unwrap_err().to_string();
+        let told = new().with_writers(65).unwrap_err().to_string();
         assert_eq!(told, "option 'writers' cannot be 65: it takes a number from 1 to 64");
-        assert_eq!(new().with_writers(8_u16).unwrap(), set("writers", "8").unwrap());
+        assert_eq!(new().with_writers(8).unwrap(), set("writers", "8").unwrap());
     }
 
     #[test]

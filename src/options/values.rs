@@ -115,18 +115,18 @@ impl Values<u64> for Rows {
     }
 }
 
-/// A time, at least so long.
-pub(super) struct Time {
-    pub(super) least: Duration,
-}
+/// A time within bounds.
+pub(super) struct Time(RangeInclusive<Duration>);
 
 impl Time {
-    /// Any, also none at all.
-    pub(super) const ANY: Self = Self { least: Duration::ZERO };
-    /// Longer than none.
-    pub(super) const SOME: Self = Self { least: Duration::from_nanos(1) };
-    const MOST: Duration = Duration::from_secs(24 * 86_400);
+    const DAYS: Duration = Duration::from_secs(24 * 86_400);
     const TOLD: &str = "it takes a time such as 500ms, 5s or 1m, of 24 days at most";
+    /// Up to 24 days, also none at all.
+    pub(super) const ANY: Self = Self(Duration::ZERO..=Self::DAYS);
+    /// Up to 24 days, and longer than none.
+    pub(super) const SOME: Self = Self(Duration::from_nanos(1)..=Self::DAYS);
+    /// However long, also none at all.
+    pub(super) const UNBOUNDED: Self = Self(Duration::ZERO..=Duration::MAX);
 }
 
 impl Values<Duration> for Time {
@@ -135,7 +135,7 @@ impl Values<Duration> for Time {
     }
 
     fn check(&self, value: &Duration) -> Result<(), String> {
-        if (self.least..=Self::MOST).contains(value) { Ok(()) } else { Err(Self::TOLD.into()) }
+        if self.0.contains(value) { Ok(()) } else { Err(Self::TOLD.into()) }
     }
 }
 
@@ -151,14 +151,14 @@ impl Size {
     }
 }
 
-impl Values<u64> for Size {
-    fn parse(&self, text: &str) -> Result<u64, String> {
-        size(text).ok_or_else(|| self.told())
+impl<T: Copy + TryFrom<u64> + TryInto<u64>> Values<T> for Size {
+    fn parse(&self, text: &str) -> Result<T, String> {
+        size(text).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| self.told())
     }
 
-    fn check(&self, value: &u64) -> Result<(), String> {
-        let is_addressable = usize::try_from(*value).is_ok();
-        if *value >= self.least && is_addressable { Ok(()) } else { Err(self.told()) }
+    fn check(&self, value: &T) -> Result<(), String> {
+        let bytes: Option<u64> = (*value).try_into().ok();
+        if bytes.is_some_and(|bytes| bytes >= self.least) { Ok(()) } else { Err(self.told()) }
     }
 }
 

@@ -37,7 +37,13 @@ pub fn register(context: &SessionContext) {
     for backend in Backend::ALL {
         // SQL and URLs have the same names for a database.
         for name in backend.schemes() {
-            state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(backend)));
+            let factories = state.table_factories_mut();
+            let factory = Arc::new(Factory(backend));
+            match backend.opener() {
+                Some(_) => drop(factories.insert(name.to_uppercase(), factory)),
+                // It only says what is missing, which must not take the place of another crate's.
+                None => drop(factories.entry(name.to_uppercase()).or_insert(factory)),
+            }
         }
     }
 }

@@ -240,7 +240,7 @@ impl LandfallTable {
 
     /// This table as what a change is made to, of columns that the change knows.
     pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
-        let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit()));
+        let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit));
         let spec = WriteSpec { stats, ..WriteSpec::new(&self.table.name, columns) };
         self.database.check_change(&self.table, &spec, &change)?;
         Ok(Target {
@@ -334,7 +334,7 @@ impl LandfallTable {
             key,
             upsert: self.options.upsert,
             diff_lock: self.options.diff_lock,
-            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit())),
+            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
             ..WriteSpec::new(&self.table.name, columns)
         };
         self.database.check(&self.table, &spec)?;

@@ -1,7 +1,7 @@
 //! The program and the server die at every moment, and the next run makes it whole: all rows, each once, and nothing
 //! left behind. The points at which the program dies are those of the feature `failpoints`.
 //!
-//! The long forms: cargo test --features failpoints -- --ignored crash
+//! The long forms: tests/run -- --ignored crash
 
 #[cfg(feature = "failpoints")]
 use std::collections::BTreeSet;

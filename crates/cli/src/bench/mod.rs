@@ -56,6 +56,11 @@ struct Way {
 
 /// Measures, prints, and drops what it made.
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "note: this program was built without optimization, and its figures are low: build it with --release"
+        );
+    }
     let subject = Subject::open(arguments.url.clone(), arguments.password_env.as_deref(), arguments.rows).await?;
     let done = tokio::select! {
         measured = measure(&subject, &arguments) => measured,
@@ -160,7 +165,7 @@ const CHECKPOINTS: &str = "Checkpoints";
 const LATENCY: &str = "Latency";
 
 fn one_writer(subject: &Subject) -> Result<SinkOptions, Error> {
-    subject.options().with_writers(1_u16)
+    subject.options().with_writers(1)
 }
 
 /// What can be measured there.
