@@ -115,27 +115,28 @@ impl Values<u64> for Rows {
     }
 }
 
-/// A time within bounds.
-pub(super) struct Time(RangeInclusive<Duration>);
+/// A time within bounds, and what is said of another.
+pub(super) struct Time(RangeInclusive<Duration>, &'static str);
 
 impl Time {
     const DAYS: Duration = Duration::from_secs(24 * 86_400);
-    const TOLD: &str = "it takes a time such as 500ms, 5s or 1m, of 24 days at most";
     /// Up to 24 days, also none at all.
-    pub(super) const ANY: Self = Self(Duration::ZERO..=Self::DAYS);
+    pub(super) const ANY: Self =
+        Self(Duration::ZERO..=Self::DAYS, "it takes a time such as 500ms, 5s or 1m, of 24 days at most");
     /// Up to 24 days, and longer than none.
-    pub(super) const SOME: Self = Self(Duration::from_nanos(1)..=Self::DAYS);
+    pub(super) const SOME: Self =
+        Self(Duration::from_nanos(1)..=Self::DAYS, "it takes a time such as 500ms, 10s or 1m, of 24 days at most");
     /// However long, also none at all.
-    pub(super) const UNBOUNDED: Self = Self(Duration::ZERO..=Duration::MAX);
+    pub(super) const UNBOUNDED: Self = Self(Duration::ZERO..=Duration::MAX, "it takes a time such as 0s, 500ms or 1m");
 }
 
 impl Values<Duration> for Time {
     fn parse(&self, text: &str) -> Result<Duration, String> {
-        duration(text).ok_or_else(|| Self::TOLD.into())
+        duration(text).ok_or_else(|| self.1.into())
     }
 
     fn check(&self, value: &Duration) -> Result<(), String> {
-        if self.0.contains(value) { Ok(()) } else { Err(Self::TOLD.into()) }
+        if self.0.contains(value) { Ok(()) } else { Err(self.1.into()) }
     }
 }
 

@@ -96,14 +96,17 @@ impl Backend {
     }
 
     fn open(self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
-        let name = self.schemes()[0];
-        let opener = self.opener().ok_or_else(|| {
-            Error::config(format!(
-                "this build of datafusion-landfall has no {}: add the feature \"{name}\" to it in Cargo.toml",
-                name.to_uppercase()
-            ))
-        })?;
+        let opener = self.opener().ok_or_else(|| self.is_missing())?;
         opener(location, options)
+    }
+
+    /// The error of a build without it.
+    fn is_missing(self) -> Error {
+        let name = self.schemes()[0];
+        Error::config(format!(
+            "this build of datafusion-landfall has no {}: add the feature \"{name}\" to it in Cargo.toml",
+            name.to_uppercase()
+        ))
     }
 }
 
@@ -209,5 +212,24 @@ fn default_value(value: &ScalarValue, data_type: &DataType) -> DfResult<ArrayRef
     match Conform::try_new(array.data_type(), data_type) {
         Some(conform) => Ok(conform.apply(&array)?),
         None => value.cast_to(data_type)?.to_array(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_not_built_names_its_feature() {
+        let manifest = include_str!("../../Cargo.toml");
+        for backend in Backend::ALL {
+            let name = backend.schemes()[0];
+            assert!(manifest.contains(&format!("\n{name} = [")), "Cargo.toml has no feature {name}");
+            let error = match backend.opener() {
+                Some(_) => backend.is_missing(),
+                None => database(backend.example(), &SinkOptions::new()).map(drop).expect_err("it is not built"),
+            };
+            assert!(error.to_string().contains(&format!("add the feature \"{name}\"")), "{error}");
+        }
     }
 }
