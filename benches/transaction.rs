@@ -2,7 +2,6 @@
 //! the recovery of many branches beside that of one.
 
 use std::cell::LazyCell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
