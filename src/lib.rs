@@ -318,7 +318,7 @@
 //! Dependencies point down only, and a test keeps it so.
 //!
 //! ```text
-//! provider                the DataFusion face: factory, catalog, table, fanout, dml, merge, agreement, sink, replay, scan,
+//! provider                the DataFusion face: factory, catalog, table, fanout, dml, merge, agreement, planning, sink, replay, scan,
 //!                         pushdown, defaults
 //! pipeline    sqlite      from a stream to commits: run, landing, epoch, writer │ databases: types, encode, decode, branch,
 //!             postgres    resource, …
