@@ -121,12 +121,12 @@ declare_options! {
         with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
 
     Table "upsert": "auto, blind, diff", "auto",
-        "how rows that are there are updated: blind whatever is there, diff reads them first and leaves those alone that are equal, auto does that where few change",
+        "how existing rows are updated: blind overwrites them without reading, diff reads them first and skips those that are equal, auto uses diff where few rows change",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
         with_upsert(upsert: Upsert => upsert);
 
     Table "diff.lock": "true, false", "false",
-        "whether rows that are compared are locked until the commit, so that nobody changes meanwhile what was found equal",
+        "whether diff locks the rows that it reads until the commit, so that no other transaction changes them in between",
         diff_lock: bool = false, bool: BOOLEAN,
         with_diff_lock(diff_lock: bool => diff_lock);
 
@@ -150,8 +150,8 @@ declare_options! {
         password_env: Option<String> = None, String: Text,
         with_password_env(password_env: impl Into<String> => password_env.into());
 
-    Table "writers": "1 to 64", "as many as pay",
-        "PostgreSQL, MySQL: connections that write at once, as branches of one transaction; by itself up to 4, for more than 65536 rows",
+    Table "writers": "1 to 64", "chosen by Landfall",
+        "PostgreSQL, MySQL: number of connections that write in parallel, as branches of one transaction; Landfall chooses up to 4, and only for more than 65536 rows",
         writers: Option<u16> = None, u16: Number(1..=64),
         with_writers(writers: u16 => writers);
 
@@ -201,7 +201,7 @@ declare_options! {
         with_retry_backoff(retry_backoff: Duration => retry_backoff);
 
     Table "memory.limit": "a size: 16MB, 1GiB", "64MB",
-        "bytes of rows that a write holds at most, in whatever form; who brings more waits",
+        "maximum memory for the rows of one write, as batches and encoded; when it is reached, the query waits",
         memory_limit: usize = 64_000_000, usize: Size { least: 1_000_000, least_told: "1MB" },
         with_memory_limit(memory_limit: usize => memory_limit);
 
@@ -211,7 +211,7 @@ declare_options! {
         with_pool_max(pool_max: usize => pool_max);
 
     Table "pool.min_idle": "0 to 10000", "0",
-        "connections that are kept open while nobody uses them, from the first use on",
+        "minimum number of idle connections to keep open, once the pool has been used",
         pool_min_idle: usize = 0, usize: Number(0..=10_000),
         with_pool_min_idle(pool_min_idle: usize => pool_min_idle);
 
@@ -221,12 +221,12 @@ declare_options! {
         with_pool_acquire_timeout(pool_acquire_timeout: Duration => pool_acquire_timeout);
 
     Table "pool.idle_timeout": "a time: 10s, 5m", "1m",
-        "how long a connection stays open that nobody uses",
+        "how long an idle connection stays open",
         pool_idle_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
         with_pool_idle_timeout(pool_idle_timeout: Duration => pool_idle_timeout);
 
     Table "pool.idle_check": "a time: 0s, 1s, 30s", "1s",
-        "a connection that nobody used for longer is looked at before it is used again",
+        "a connection that has been idle for longer is tested before it is used again",
         pool_idle_check: Duration = Duration::from_secs(1), Duration: Time::UNBOUNDED,
         with_pool_idle_check(pool_idle_check: Duration => pool_idle_check);
 
