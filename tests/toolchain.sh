@@ -23,25 +23,32 @@ install_missing() {
   local package packages=()
   as_root apt-get update
   for package in "${missing[@]}"; do
-    # Debian 12 and Ubuntu 22.04 have no rustup: check_cargo says how to install it, with curl.
+    # Debian 12 and Ubuntu 22.04 have no rustup: check_cargo runs its own installer, with curl.
     if [ "$package" = rustup ] && [ -z "$(apt-cache search --names-only '^rustup$')" ]; then package=curl; fi
     packages+=("$package")
   done
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
 }
 
-# Ends the script where Cargo is missing or too old.
+# Installs a toolchain where rustup has none, or where the system has no package rustup; ends the script where Cargo is
+# missing all the same, or too old.
 check_cargo() {
   local version
   # The package has no toolchain in it.
   if command -v rustup >/dev/null && ! cargo --version >/dev/null 2>&1; then
     rustup default stable
   fi
-  if ! version=$(cargo --version 2>/dev/null); then
-    echo "This system has no package rustup. Install Rust as https://rustup.rs says, then start this again:" >&2
-    echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
-    exit 1
+  if ! command -v cargo >/dev/null; then
+    echo "This system has no package rustup: installing Rust by the installer of https://rustup.rs" >&2
+    if ! curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y; then
+      echo "That failed (why is above). Install Rust $rust_version or newer as https://rustup.rs says, then start this" \
+        "again." >&2
+      exit 1
+    fi
+    # shellcheck source=/dev/null
+    . "${CARGO_HOME:-$HOME/.cargo}/env"
   fi
+  version=$(cargo --version)
   version=${version#cargo }
   version=${version%% *}
   if [ "$(printf '%s\n' "$rust_version" "$version" | sort -V | head -n 1)" != "$rust_version" ]; then
