@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 
 use crate::error::{Error, Result};
 use crate::pipeline::Position;
-use crate::provider::planning::Planning;
+use crate::provider::planning::{Planning, boxed};
 use crate::provider::{FanoutTable, LandfallTable};
 use crate::xa::{DecisionLog, JobEntry};
 
@@ -116,20 +116,15 @@ impl TableProvider for CheckpointsOf {
         TableType::Temporary
     }
 
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        session: &'life1 dyn Session,
-        projection: Option<&'life2 Vec<usize>>,
-        _: &'life3 [Expr],
-        _: Option<usize>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.scanned(session, projection.cloned())
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            projection: Option<&'life2 Vec<usize>>,
+            _: &'life3 [Expr],
+            _: Option<usize>,
+        ) -> Planning {
+            self.scanned(session, projection.cloned())
+        }
     }
 }

@@ -31,7 +31,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::merge::merge;
-use crate::provider::planning::{Planning, planned};
+use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::scan::ScanExec;
 use crate::provider::{LandfallSink, LandfallTable};
 use crate::sql::Table;
@@ -238,35 +238,27 @@ impl TableProvider for Changes {
         TableType::Base
     }
 
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        _: Option<&'life2 Vec<usize>>,
-        _: &'life3 [Expr],
-        _: Option<usize>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        planned(internal_err!("{} is not read", type_name::<Self>()))
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            _: Option<&'life2 Vec<usize>>,
+            _: &'life3 [Expr],
+            _: Option<usize>,
+        ) -> Planning {
+            planned(internal_err!("{} is not read", type_name::<Self>()))
+        }
     }
 
-    fn insert_into<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        query: Arc<dyn ExecutionPlan>,
-        _: InsertOp,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.changed(query)
+    boxed! {
+        fn insert_into<'life0, 'life1>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            query: Arc<dyn ExecutionPlan>,
+            _: InsertOp,
+        ) -> Planning {
+            self.changed(query)
+        }
     }
 }
 

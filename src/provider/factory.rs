@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::dml::TakeOver;
 use crate::provider::fanout::FanoutFactory;
-use crate::provider::planning::Creating;
+use crate::provider::planning::{Creating, boxed};
 use crate::provider::{LandfallTable, checkpoints};
 use crate::sql::{Database, NewTable, without_passwords};
 use crate::xa::TransactionManager;
@@ -129,18 +129,14 @@ pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Database>> {
 struct Factory(Backend);
 
 impl TableProviderFactory for Factory {
-    fn create<'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        command: &'life2 CreateExternalTable,
-    ) -> Creating<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.created(command)
+    boxed! {
+        fn create<'life0, 'life1, 'life2>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            command: &'life2 CreateExternalTable,
+        ) -> Creating {
+            self.created(command)
+        }
     }
 }
 

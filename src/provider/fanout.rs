@@ -18,7 +18,7 @@ use crate::pipeline::Write;
 use crate::provider::LandfallTable;
 use crate::provider::agreement::{Wishes, decides};
 use crate::provider::dml::truncation;
-use crate::provider::planning::{Creating, Planning, planned};
+use crate::provider::planning::{Creating, Planning, boxed, planned};
 use crate::provider::sink::LandfallSink;
 use crate::sql::without_passwords;
 use crate::xa::DecisionLog;
@@ -179,90 +179,66 @@ impl TableProvider for FanoutTable {
         self.members.iter().find_map(|(_, provider)| provider.get_column_default(column))
     }
 
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        _: Option<&'life2 Vec<usize>>,
-        _: &'life3 [Expr],
-        _: Option<usize>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
-        let text = format!("FANOUT table {} is only written: read {}", self.name, members.join(" or "));
-        planned(Err(Error::new(ErrorKind::Unsupported, text).into()))
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            _: Option<&'life2 Vec<usize>>,
+            _: &'life3 [Expr],
+            _: Option<usize>,
+        ) -> Planning {
+            let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
+            let text = format!("FANOUT table {} is only written: read {}", self.name, members.join(" or "));
+            planned(Err(Error::new(ErrorKind::Unsupported, text).into()))
+        }
     }
 
-    fn insert_into<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        input: Arc<dyn ExecutionPlan>,
-        op: InsertOp,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.inserted(input, op)
+    boxed! {
+        fn insert_into<'life0, 'life1>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            input: Arc<dyn ExecutionPlan>,
+            op: InsertOp,
+        ) -> Planning {
+            self.inserted(input, op)
+        }
     }
 
-    fn delete_from<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        _: Vec<Expr>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        planned(self.is_only_written("DELETE FROM"))
+    boxed! {
+        fn delete_from<'life0, 'life1>(&'life0 self, _: &'life1 dyn Session, _: Vec<Expr>) -> Planning {
+            planned(self.is_only_written("DELETE FROM"))
+        }
     }
 
-    fn update<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        _: Vec<(String, Expr)>,
-        _: Vec<Expr>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        planned(self.is_only_written("UPDATE"))
+    boxed! {
+        fn update<'life0, 'life1>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            _: Vec<(String, Expr)>,
+            _: Vec<Expr>,
+        ) -> Planning {
+            planned(self.is_only_written("UPDATE"))
+        }
     }
 
-    fn merge_into<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        _: Arc<dyn ExecutionPlan>,
-        _: DFSchemaRef,
-        _: Expr,
-        _: Vec<MergeIntoClause>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        planned(self.is_only_written("MERGE INTO"))
+    boxed! {
+        fn merge_into<'life0, 'life1>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            _: Arc<dyn ExecutionPlan>,
+            _: DFSchemaRef,
+            _: Expr,
+            _: Vec<MergeIntoClause>,
+        ) -> Planning {
+            planned(self.is_only_written("MERGE INTO"))
+        }
     }
 
-    /// Empties all members, or none.
-    fn truncate<'life0, 'life1, 'async_trait>(&'life0 self, _: &'life1 dyn Session) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.emptied()
+    boxed! {
+        /// Empties all members, or none.
+        fn truncate<'life0, 'life1>(&'life0 self, _: &'life1 dyn Session) -> Planning {
+            self.emptied()
+        }
     }
 }
 
@@ -271,18 +247,14 @@ impl TableProvider for FanoutTable {
 pub(super) struct FanoutFactory;
 
 impl TableProviderFactory for FanoutFactory {
-    fn create<'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        session: &'life1 dyn Session,
-        command: &'life2 CreateExternalTable,
-    ) -> Creating<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.created(session, command)
+    boxed! {
+        fn create<'life0, 'life1, 'life2>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            command: &'life2 CreateExternalTable,
+        ) -> Creating {
+            self.created(session, command)
+        }
     }
 }
 

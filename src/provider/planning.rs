@@ -23,3 +23,17 @@ pub(super) type Creating<'a> = BoxFuture<'a, DfResult<Arc<dyn TableProvider>>>;
 pub(super) fn planned<'a>(plan: DfResult<Arc<dyn ExecutionPlan>>) -> Planning<'a> {
     Box::pin(ready(plan))
 }
+
+/// Writes a method of a trait of `async_trait` out: as it is given, with the bounds that `async_trait` puts on the lifetimes of
+/// its arguments, which must all be named.
+macro_rules! boxed {
+    ($(#[$attribute:meta])* fn $name:ident<$($life:lifetime),+>($($arguments:tt)*) -> $future:ident $body:block) => {
+        $(#[$attribute])*
+        fn $name<$($life,)+ 'async_trait>($($arguments)*) -> $future<'async_trait>
+        where
+            $($life: 'async_trait,)+
+            Self: 'async_trait,
+        $body
+    };
+}
+pub(super) use boxed;

@@ -17,7 +17,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::provider::planning::{Planning, planned};
+use crate::provider::planning::{Planning, boxed, planned};
 
 /// Batches, each with the position behind its last row.
 pub type PositionedStream = BoxStream<'static, DfResult<(RecordBatch, String)>>;
@@ -82,22 +82,17 @@ impl TableProvider for ReplayableTable {
         TableType::Base
     }
 
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        projection: Option<&'life2 Vec<usize>>,
-        _: &'life3 [Expr],
-        _: Option<usize>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        let exec = ReplayableExec::try_new(self.sources.clone(), &self.schema, projection.cloned(), self.boundedness);
-        planned(exec.map(|exec| Arc::new(exec) as _))
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            projection: Option<&'life2 Vec<usize>>,
+            _: &'life3 [Expr],
+            _: Option<usize>,
+        ) -> Planning {
+            let exec = ReplayableExec::try_new(self.sources.clone(), &self.schema, projection.cloned(), self.boundedness);
+            planned(exec.map(|exec| Arc::new(exec) as _))
+        }
     }
 }
 

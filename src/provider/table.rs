@@ -21,7 +21,7 @@ use crate::provider::agreement::{PREPARES, Wishes};
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::dml::{is_taken_over, truncation};
 use crate::provider::factory::database;
-use crate::provider::planning::{Planning, planned};
+use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
@@ -470,21 +470,16 @@ impl TableProvider for LandfallTable {
         self.defaults.of(column)
     }
 
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        state: &'life1 dyn Session,
-        projection: Option<&'life2 Vec<usize>>,
-        filters: &'life3 [Expr],
-        limit: Option<usize>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        planned(self.scanned(state, projection, filters, limit))
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            state: &'life1 dyn Session,
+            projection: Option<&'life2 Vec<usize>>,
+            filters: &'life3 [Expr],
+            limit: Option<usize>,
+        ) -> Planning {
+            planned(self.scanned(state, projection, filters, limit))
+        }
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
@@ -497,78 +492,59 @@ impl TableProvider for LandfallTable {
         Ok(support.collect())
     }
 
-    fn insert_into<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _: &'life1 dyn Session,
-        input: Arc<dyn ExecutionPlan>,
-        op: InsertOp,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.inserted(input, op)
-    }
-
-    /// From code: a statement of SQL is taken over before it comes here.
-    fn delete_from<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        session: &'life1 dyn Session,
-        filters: Vec<Expr>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        match self.check_session("DELETE FROM", session) {
-            Ok(()) => self.another().changed_where(session, None, filters),
-            Err(error) => planned(Err(error)),
+    boxed! {
+        fn insert_into<'life0, 'life1>(
+            &'life0 self,
+            _: &'life1 dyn Session,
+            input: Arc<dyn ExecutionPlan>,
+            op: InsertOp,
+        ) -> Planning {
+            self.inserted(input, op)
         }
     }
 
-    fn update<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        session: &'life1 dyn Session,
-        assignments: Vec<(String, Expr)>,
-        filters: Vec<Expr>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        match self.check_session("UPDATE", session) {
-            Ok(()) => self.another().changed_where(session, Some(assignments), filters),
-            Err(error) => planned(Err(error)),
+    boxed! {
+        /// From code: a statement of SQL is taken over before it comes here.
+        fn delete_from<'life0, 'life1>(&'life0 self, session: &'life1 dyn Session, filters: Vec<Expr>) -> Planning {
+            match self.check_session("DELETE FROM", session) {
+                Ok(()) => self.another().changed_where(session, None, filters),
+                Err(error) => planned(Err(error)),
+            }
         }
     }
 
-    fn truncate<'life0, 'life1, 'async_trait>(&'life0 self, _: &'life1 dyn Session) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        self.emptied()
+    boxed! {
+        fn update<'life0, 'life1>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            assignments: Vec<(String, Expr)>,
+            filters: Vec<Expr>,
+        ) -> Planning {
+            match self.check_session("UPDATE", session) {
+                Ok(()) => self.another().changed_where(session, Some(assignments), filters),
+                Err(error) => planned(Err(error)),
+            }
+        }
     }
 
-    fn merge_into<'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        session: &'life1 dyn Session,
-        _: Arc<dyn ExecutionPlan>,
-        _: DFSchemaRef,
-        _: Expr,
-        _: Vec<MergeIntoClause>,
-    ) -> Planning<'async_trait>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        Self: 'async_trait,
-    {
-        let text = format!("MERGE INTO {}: plan it as a statement, by SessionContext::sql", self.table.name);
-        let unsupported = || Err(Error::new(ErrorKind::Unsupported, text).into());
-        planned(self.check_session("MERGE INTO", session).and_then(|()| unsupported()))
+    boxed! {
+        fn truncate<'life0, 'life1>(&'life0 self, _: &'life1 dyn Session) -> Planning {
+            self.emptied()
+        }
+    }
+
+    boxed! {
+        fn merge_into<'life0, 'life1>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            _: Arc<dyn ExecutionPlan>,
+            _: DFSchemaRef,
+            _: Expr,
+            _: Vec<MergeIntoClause>,
+        ) -> Planning {
+            let text = format!("MERGE INTO {}: plan it as a statement, by SessionContext::sql", self.table.name);
+            let unsupported = || Err(Error::new(ErrorKind::Unsupported, text).into());
+            planned(self.check_session("MERGE INTO", session).and_then(|()| unsupported()))
+        }
     }
 }
