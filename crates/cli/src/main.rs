@@ -6,6 +6,7 @@ mod message;
 mod notice;
 mod output;
 mod progress;
+mod readable;
 mod session;
 mod shell;
 mod transactions;

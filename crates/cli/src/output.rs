@@ -11,6 +11,7 @@ use arrow::util::pretty::pretty_format_batches_with_schema;
 
 use crate::arguments::Format;
 use crate::message::Failure;
+use crate::readable::{self, readable};
 
 /// Rows of a table that are printed on a terminal.
 const TERMINAL_ROWS: usize = 500;
@@ -28,12 +29,12 @@ impl Printer {
         Ok(match format {
             Format::Table => {
                 let limit = if out.is_terminal() { TERMINAL_ROWS } else { usize::MAX };
-                Self::Table { schema, batches: Vec::new(), kept: 0, rows: 0, limit }
+                Self::Table { schema: readable::schema(&schema), batches: Vec::new(), kept: 0, rows: 0, limit }
             }
             Format::Csv => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
                 // An empty result has a header too.
-                writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
+                writer.write(&RecordBatch::new_empty(readable::schema(&schema))).map_err(failed)?;
                 Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(
@@ -43,6 +44,12 @@ impl Printer {
     }
 
     pub(crate) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        // JSON has forms of its own.
+        let printed = match self {
+            Self::Json(_) => None,
+            _ => Some(readable(batch).map_err(failed)?),
+        };
+        let batch = printed.as_ref().unwrap_or(batch);
         match self {
             Self::Table { batches, kept, rows, limit, .. } => {
                 *rows += batch.num_rows();
