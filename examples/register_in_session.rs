@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::error::Result;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
-use datafusion_landfall::{LandfallTable, OnConflict, SinkOptions, register};
+use datafusion_landfall::{LandfallTable, OnConflict, SinkOptions, register, sql};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -26,7 +26,7 @@ async fn main() -> Result<()> {
     context.sql(&create).await?;
     let source = "examples/data/weather.parquet";
     context.register_parquet("source", source, ParquetReadOptions::default()).await?;
-    context.sql("INSERT INTO weather SELECT origin, time_hour, temp FROM source").await?.show().await?;
+    sql(&context, "INSERT INTO weather SELECT origin, time_hour, temp FROM source").await?.show().await?;
 
     // In code: a data frame is written by its column names; rows whose key is there are updated.
     let url = format!("sqlite:{}", file.display());

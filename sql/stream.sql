@@ -21,4 +21,5 @@ STORED AS CSV LOCATION 'observations.csv' OPTIONS ('format.has_header' 'false');
 CREATE EXTERNAL TABLE observed (value BIGINT, observed_at TIMESTAMP)
 STORED AS SQLITE LOCATION 'stream.db' OPTIONS ('checkpoint.interval' '1s');
 
-INSERT INTO observed SELECT value, to_timestamp(seconds) FROM observations WHERE value % 2 = 0;
+-- Of a time with a zone its column keeps none: that it is the local one, here UTC, is said.
+INSERT INTO observed SELECT value, to_local_time(to_timestamp(seconds)) FROM observations WHERE value % 2 = 0;

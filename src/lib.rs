@@ -48,9 +48,78 @@
 //!   what joins and aggregates produce has none.
 //! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
 //! * `DataFrame::write_table` writes by column names, in any order.
-//! * A value is stored unchanged or not at all: what does not fit is an error that names row and column, and the
-//!   statement is rolled back. In SQL, DataFusion
-//!   casts the query's columns to the table's types first, as EXPLAIN shows; `write_table` does not. How each type is stored: `sqlite::types`, `postgres::types`, `mysql::types`.
+//! * How each type is stored: `sqlite::types`, `postgres::types`, `mysql::types`.
+//!
+//! # Values
+//!
+//! A value is stored unchanged or not at all. What its column cannot have is an error that names the row and the column, and
+//! the statement is rolled back. The rules are the same for INSERT, upserts, UPDATE, MERGE and `DataFrame::write_table`, on
+//! every database:
+//!
+//! | value | column | what is stored |
+//! | --- | --- | --- |
+//! | integer, decimal | integer, decimal | the same number, or an error: 2.0 is the integer 2, and 1.7 is none; 1.50 has one digit to lose, 1.55 has none |
+//! | integer, decimal | float | the float whose shortest digits are the number, or an error: 16777217 is no `REAL` |
+//! | float | integer | the same number, or an error |
+//! | float | decimal | its shortest digits, *rounded* half away from zero: 1.005 is 1.01; an error where 0 or too many digits would be left |
+//! | product, quotient of decimals | decimal | *rounded* half away from zero |
+//! | double | real | the *nearest* real; an error beyond its range |
+//! | boolean | number | 1 or 0, and back; any other number is an error |
+//! | timestamp | date | the day, of midnight; an error at any other time |
+//! | date | timestamp | midnight |
+//! | timestamp, text without a zone | timestamp with a zone | that time in UTC |
+//! | timestamp with a zone | timestamp, date | refused: say where, `to_local_time(x)`; but see `now()` |
+//! | number | date, timestamp, and back | refused: say what it counts, `to_timestamp_seconds(x)` |
+//! | nanoseconds | microseconds | an error, or *cut off* by the option `nanoseconds` |
+//! | `now()`, `current_date`, `current_time` | date, time, timestamp | the time in the session's zone, with as many digits of a second as the column has |
+//! | text | number, boolean, date, time, timestamp | what it says, by the grammar below, or an error |
+//! | any | text | its text, as a query prints it; of a float the shortest digits |
+//!
+//! The grammar: no blanks around; numbers `-1.5e3`; `true`, `t`, `yes`, `y`, `on`, `1` and their opposites in any case;
+//! `2013-01-31`; `23:59`, `23:59:59.999`; a date and a time with a space or a `T` between them, and `Z`, `+02` or `+02:00`
+//! behind them, only for a column with a zone; years beyond 9999 and before 0 with a sign, `-0044-03-15`.
+//!
+//! By types: *exact* fits whatever the value, *checked* may be refused for a value, and an empty cell is refused when the
+//! statement is planned. The value's type is on the left, the column's above.
+//!
+#![doc = include_str!("assignments.md")]
+//!
+//! EXPLAIN shows of each column which it is: `price: Float64 -> numeric(10,2) rounded`. A cast of the query's own is the
+//! user's, and is done as DataFusion does it: `CAST(1.7 AS INT)` is 1. The option `assignment` = `cast` brings DataFusion's
+//! casts back for a whole table.
+//!
+//! DataFusion reads 12345678901234567890.12 as a float, makes the types of the table those of any VALUES in an INSERT, and its
+//! plan does not tell a cast of the user's from its own. So run statements by [`sql`](fn@sql), as the program `landfall`
+//! does. A number that is written for an integer or decimal column then has the digits that were written, also in what is
+//! computed for it (`price * 1.1`); elsewhere a number of more than 15 digits is a decimal, and a shorter one a float:
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> datafusion::error::Result<()> {
+//! # let context = datafusion::prelude::SessionContext::new();
+//! # datafusion_landfall::register(&context);
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("bank.db").display().to_string();
+//! # context
+//! #     .sql(&format!("CREATE EXTERNAL TABLE accounts (id INT, balance DECIMAL(30, 2)) STORED AS SQLITE LOCATION '{file}'"))
+//! #     .await?;
+//! datafusion_landfall::sql(&context, "INSERT INTO accounts VALUES (CAST(1.7 AS INT), 12345678901234567890.12)")
+//!     .await?
+//!     .collect()
+//!     .await?;
+//! let refused = datafusion_landfall::sql(&context, "INSERT INTO accounts VALUES (1.7, 0)").await?.collect().await;
+//! assert!(refused.is_err());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
+//!
+//! [`SessionContext::sql`](datafusion::prelude::SessionContext::sql) changes nothing silently either. It refuses what it
+//! cannot tell: a number of 16 digits or more for an integer or a decimal, VALUES in a CTE or a UNION; and takes a cast to the
+//! type of the column for the planner's where it is the value of VALUES, UPDATE or MERGE. A session without [`register`]
+//! has DataFusion's casts, and INSERT says so.
 //!
 //! # Changing rows
 //!
@@ -318,14 +387,15 @@
 //! Dependencies point down only, and a test keeps it so.
 //!
 //! ```text
-//! provider                the DataFusion face: factory, catalog, table, fanout, dml, merge, agreement, planning, sink, replay, scan,
-//!                         pushdown, defaults
-//! pipeline    sqlite      from a stream to commits: run, landing, epoch, writer │ databases: types, encode, decode, branch,
+//! provider                the DataFusion face: statements as they were written (statement, values), what they assign
+//!                         (assign, functions, defaults), factory, catalog, table, target, fanout, dml, merge, agreement,
+//!                         planning, sink, replay, scan, pushdown
+//! pipeline    sqlite      from a stream to commits: run, landing, epoch, assignments, writer │ databases: types, encode, decode, branch,
 //!             postgres    resource, …
 //!             mysql
 //! log                     decision logs: the ledger of a database, an object store
 //! sql                     tables and statements of SQL databases
-//! columnar    pool        work on arrays that needs no database: comparison, keys, conversion │ connections
+//! columnar    pool        work on arrays that needs no database: comparison, keys, assignment │ connections
 //! options
 //! xa                      the protocol: names, decision records, traits, state, manager, recovery, conformance suite
 //! buffer                  the queue without locks that rows wait in, and the memory that they take
@@ -356,5 +426,5 @@ pub mod xa;
 pub use error::{Error, ErrorKind, Result};
 pub use options::SinkOptions;
 pub use pipeline::Interrupt;
-pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_catalog};
+pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_catalog, sql};
 pub use xa::{OnConflict, Upsert};

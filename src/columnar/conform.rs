@@ -1,8 +1,10 @@
 //! Brings an array to another type without changing a value: what does not fit is an error that names the row.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct Conform {
     to: DataType,
     way: Way,
+    /// The type of the source, where nothing but NULL is in parts of it, with the types of the target there.
+    filled: Option<DataType>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +75,9 @@ pub(crate) fn plain(data_type: &DataType) -> &DataType {
 impl Conform {
     /// A way from `from` to `to`, where both can mean the same values.
     pub(crate) fn try_new(from: &DataType, to: &DataType) -> Option<Self> {
+        if let Some(filled) = with_types_for_null(from, to).filter(|filled| filled != from) {
+            return Some(Self { filled: Some(filled.clone()), ..Self::try_new(&filled, to)? });
+        }
         let way = if from == to {
             Way::Same
         } else if !can_cast_types(from, to) {
@@ -92,7 +99,23 @@ impl Conform {
                 _ => return None,
             }
         };
-        Some(Self { to: to.clone(), way })
+        Some(Self { to: to.clone(), way, filled: None })
+    }
+
+    /// A way where Arrow has one there and back, whatever values of both types mean.
+    pub(crate) fn checked(from: &DataType, to: &DataType) -> Option<Self> {
+        let is_way = can_cast_types(from, to) && can_cast_types(to, from);
+        is_way.then(|| Self { to: to.clone(), way: Way::Checked, filled: None })
+    }
+
+    /// A way by Arrow's cast, which refuses what it cannot read.
+    pub(crate) fn strict(from: &DataType, to: &DataType) -> Option<Self> {
+        can_cast_types(from, to).then(|| Self { to: to.clone(), way: Way::Recode, filled: None })
+    }
+
+    /// Whether no value can be refused.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.way != Way::Checked
     }
 
     /// The array in the other type.
@@ -100,6 +123,11 @@ impl Conform {
     /// # Errors
     /// `Encode`, with the row in this array and its value, where a value does not fit.
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let filled = self.filled.as_ref().map(|filled| recode(array, filled)).transpose()?;
+        let array = filled.as_ref().unwrap_or(array);
+        // Of integers there is one zero.
+        let unsigned_zeros = if self.to.is_integer() { without_negative_zeros(array) } else { None };
+        let array = unsigned_zeros.as_ref().unwrap_or(array);
         if self.way == Way::Same {
             return Ok(ArrayRef::clone(array));
         }
@@ -117,7 +145,14 @@ impl Conform {
         }
         // Some value does not fit: find which, one by one.
         match (0..array.len()).find(|row| converted(&array.slice(*row, 1)).is_none()) {
-            Some(row) => Err(misfit(array, row, &format!("does not fit {}", self.to))),
+            Some(row) => {
+                let why = format!(
+                    "does not fit {}{}",
+                    self.to,
+                    hint(plain(array.data_type()), plain(&self.to), &shown(array, row))
+                );
+                Err(misfit(array, row, &why))
+            }
             // NULLs may hide different bytes: equal row by row, though not as a whole.
             None => cast_with_options(array, &self.to, &strict).map_err(|error| Error::internal(error.to_string())),
         }
@@ -155,12 +190,80 @@ fn nested_alike(a: &DataType, b: &DataType) -> bool {
                     .zip(b)
                     .all(|(a, b)| a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some())
         }
-        (Map(a, _), Map(b, _)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
+        // Whatever the entries are called.
+        (Map(a, _), Map(b, _)) => match (a.data_type(), b.data_type()) {
+            (Struct(a), Struct(b)) => {
+                a.iter().zip(b).all(|(a, b)| Conform::try_new(a.data_type(), b.data_type()).is_some())
+            }
+            _ => false,
+        },
         _ => match (list_item(a), list_item(b)) {
             (Some(a), Some(b)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
             _ => false,
         },
     }
+}
+
+/// What to write in a query whose value does not fit.
+pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
+    use DataType::*;
+    let (number, exponent) = value.split_once(['e', 'E']).unwrap_or((value, "0"));
+    let fraction = number.split_once('.').map_or("", |(_, fraction)| fraction).trim_end_matches('0');
+    let places = (fraction.len() as i64).saturating_sub(exponent.parse::<i64>().unwrap_or_default());
+    match (from, to) {
+        (from, to) if from.is_numeric() && to.is_integer() && places > 0 => {
+            ": use round(x), trunc(x) or floor(x) where its fraction may go".into()
+        }
+        (from, Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) | Decimal256(_, scale))
+            if from.is_numeric() && places > i64::from(*scale) =>
+        {
+            format!(": use round(x, {scale}) where its last digits may go")
+        }
+        (from, to) if from.is_numeric() && (to.is_integer() || to.is_decimal()) => ", which has no room for it".into(),
+        (from, Boolean) if from.is_numeric() => ": use x <> 0".into(),
+        (from, Float32 | Float64) if from.is_numeric() => format!(
+            " with all its digits: use CAST(x AS {})",
+            match to {
+                Float32 => "REAL",
+                _ => "DOUBLE",
+            }
+        ),
+        (Timestamp(_, _), Date32 | Date64) => ", as it has a time of day: use CAST(x AS DATE)".into(),
+        (Timestamp(TimeUnit::Nanosecond, _), Timestamp(_, _)) | (Time64(TimeUnit::Nanosecond), Time64(_)) => {
+            ", as it has nanoseconds: the option 'nanoseconds' = 'truncate' cuts them off".into()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Floats with one zero.
+fn without_negative_zeros(array: &ArrayRef) -> Option<ArrayRef> {
+    match array.data_type() {
+        DataType::Float64 => Some(Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0))),
+        DataType::Float32 => Some(Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0))),
+        _ => None,
+    }
+}
+
+/// A nested type with the types of another of its shape where it has that of NULL: an empty list knows no better.
+fn with_types_for_null(from: &DataType, to: &DataType) -> Option<DataType> {
+    use DataType::*;
+    let field = |from: &FieldRef, to: &FieldRef| {
+        let data_type = match (from.data_type(), to.data_type()) {
+            (Null, to) => to.clone(),
+            (from, to) => with_types_for_null(from, to).unwrap_or_else(|| from.clone()),
+        };
+        Arc::new(from.as_ref().clone().with_data_type(data_type))
+    };
+    Some(match (from, to) {
+        (List(from), to) => List(field(from, list_item(to)?)),
+        (LargeList(from), to) => LargeList(field(from, list_item(to)?)),
+        (Struct(from), Struct(to)) if from.len() == to.len() => {
+            Struct(from.iter().zip(to).map(|(from, to)| field(from, to)).collect())
+        }
+        (Map(from, sorted), Map(to, _)) => Map(field(from, to), *sorted),
+        _ => return None,
+    })
 }
 
 /// An error about one value: `row 3 (counted from 0 in this array): "value" <why>`; the row is kept apart so that
@@ -196,10 +299,8 @@ fn shown(array: &dyn Array, row: usize) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{DictionaryArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
-    use arrow::datatypes::{Int8Type, TimeUnit};
+    use arrow::array::{DictionaryArray, Float64Array, Int64Array, ListArray, StringArray, TimestampNanosecondArray};
+    use arrow::datatypes::{Field, Int8Type};
 
     use super::*;
 
@@ -223,9 +324,23 @@ mod tests {
         assert_eq!((error.row(), error.kind()), (Some(2), ErrorKind::Encode));
         assert!(error.to_string().contains("value 128 does not fit Int8"), "{error}");
         assert!(conform(Float64Array::from(vec![0.5]), DataType::Int64).is_err());
+        assert!(conform(Float64Array::from(vec![-0.0]), DataType::Int64).is_ok());
         assert!(conform(Int64Array::from(vec![(1 << 53) + 1]), DataType::Float64).is_err());
         let nanos = TimestampNanosecondArray::from(vec![1_001]);
         assert!(conform(nanos, DataType::Timestamp(TimeUnit::Microsecond, None)).is_err());
+    }
+
+    #[test]
+    fn an_empty_list_fits_a_list_of_whatever() {
+        let empty = ListArray::new_null(Arc::new(Field::new("item", DataType::Null, true)), 1);
+        let empty = ListArray::new(
+            Arc::new(Field::new("item", DataType::Null, true)),
+            empty.offsets().clone(),
+            empty.values().clone(),
+            None,
+        );
+        let to = DataType::List(Arc::new(Field::new("item", DataType::Int32, true)));
+        assert_eq!(conform(empty, to.clone()).unwrap().data_type(), &to);
     }
 
     #[test]

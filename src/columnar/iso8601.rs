@@ -205,6 +205,100 @@ pub(crate) fn parse_interval(text: &str) -> Option<(i64, i64, i64)> {
     Some((months, days, nanos))
 }
 
+/// Nanoseconds since midnight of `23:59` or `23:59:59.999`, with up to nine digits behind the point.
+pub(crate) fn parse_time(text: &str) -> Option<i64> {
+    let (clock, fraction) = match text.split_once('.') {
+        Some((clock, fraction)) if clock.len() == "23:59:59".len() && !fraction.is_empty() => (clock, fraction),
+        Some(_) => return None,
+        None => (text, ""),
+    };
+    let [hours, minutes, seconds] = match clock.len() {
+        5 => [clock.get(0..2)?, clock.get(3..5)?, "00"],
+        8 => [clock.get(0..2)?, clock.get(3..5)?, clock.get(6..8)?],
+        _ => return None,
+    }
+    .map(|part| digits(part).filter(|number| *number < 60));
+    let (hours, minutes, seconds) = (hours.filter(|hours| *hours < 24)?, minutes?, seconds?);
+    if clock.bytes().skip(2).step_by(3).any(|byte| byte != b':') || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = if fraction.is_empty() { 0 } else { digits(&format!("{fraction:0<9}"))? };
+    Some((hours * 3_600 + minutes * 60 + seconds) * 1_000_000_000 + nanos)
+}
+
+/// Days since 1970-01-01, nanoseconds since midnight, and the offset in seconds where there is one, of a date that a time
+/// may follow behind a space or a `T`.
+pub(crate) fn parse_timestamp(text: &str) -> Option<(i64, i64, Option<i32>)> {
+    // A sign is for years beyond the four digits.
+    let (sign, unsigned) = match text.as_bytes().first()? {
+        b'-' => (-1, &text[1..]),
+        b'+' => (1, &text[1..]),
+        _ => (1, text),
+    };
+    let (year, rest) = unsigned.split_once('-')?;
+    let is_long = unsigned.len() < text.len();
+    if year.len() < 4 || year.len() > 6 || (year.len() > 4 && !is_long) {
+        return None;
+    }
+    let (month, rest) = rest.split_once('-')?;
+    let (day, rest) = (rest.get(0..2)?, rest.get(2..)?);
+    if month.len() != 2 {
+        return None;
+    }
+    let days = days(sign * digits(year)?, digits(month)?, digits(day)?)?;
+    let Some(time) = rest.strip_prefix(['T', ' ']) else { return rest.is_empty().then_some((days, 0, None)) };
+    let (time, offset) = match time.find(['Z', '+', '-']) {
+        Some(at) => (&time[..at], Some(parse_offset(&time[at..])?)),
+        None => (time, None),
+    };
+    Some((days, parse_time(time)?, offset))
+}
+
+/// Seconds of `Z`, `+02`, `+02:00`, `-0530`.
+fn parse_offset(text: &str) -> Option<i32> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'-' => -1,
+        b'+' => 1,
+        _ => return None,
+    };
+    let clock = text.get(1..)?.replacen(':', "", usize::from(text.len() == 6 && text.as_bytes()[3] == b':'));
+    let (hours, minutes) = match clock.len() {
+        2 => (digits(&clock)?, 0),
+        4 => (digits(clock.get(0..2)?)?, digits(clock.get(2..4)?)?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then(|| sign * (hours * 3_600 + minutes * 60) as i32)
+}
+
+fn digits(text: &str) -> Option<i64> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// Days since 1970-01-01 of a date that there is, Howard Hinnant's `days_from_civil`:
+/// <https://howardhinnant.github.io/date_algorithms.html#days_from_civil>.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=last).contains(&day) {
+        return None;
+    }
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
+}
+
 fn parse_seconds(number: &str) -> Option<i64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -241,6 +335,24 @@ mod tests {
     }
 
     #[test]
+    fn years_of_more_than_four_digits_have_a_sign() {
+        assert_eq!(parse_timestamp("+10000-01-01"), Some((2_932_897, 0, None)));
+        assert_eq!(parse_timestamp("-0001-12-31"), Some((-719_529, 0, None)));
+        for bad in [
+            "10000-01-01",
+            "0000-00-01",
+            "2013-01-31x",
+            "2013-01-31 ",
+            "2013-01-31 1:00",
+            "2013-01-31 01:00:00Z02:00",
+            "2013-01-31 01:00+2",
+            "é013-01-31",
+        ] {
+            assert_eq!(parse_timestamp(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn intervals_are_iso_8601() {
         assert_eq!(interval(1, -2, 3_500_000_000), "P1M-2DT3.5S");
         assert_eq!(interval(0, 0, -1), "PT-0.000000001S");
@@ -256,6 +368,16 @@ mod tests {
         fn an_interval_survives(months: i32, days: i32, nanos: i64) {
             let (months, days) = (i64::from(months), i64::from(days));
             prop_assert_eq!(parse_interval(&interval(months, days, nanos)), Some((months, days, nanos)));
+        }
+
+        #[test]
+        fn a_timestamp_is_parsed_as_it_is_written(days in -719_528..=2_932_896_i64, nanos in 0..86_400_000_000_000_i64) {
+            let mut text = IsoText::new();
+            let date = text.date(days).unwrap().to_owned();
+            prop_assert_eq!(parse_timestamp(&date), Some((days, 0, None)));
+            let time = text.time(nanos, TimeUnit::Nanosecond).unwrap();
+            prop_assert_eq!(parse_timestamp(&format!("{date}T{time}")), Some((days, nanos, None)));
+            prop_assert_eq!(parse_timestamp(&format!("{date} {time}-05:30")), Some((days, nanos, Some(-19_800))));
         }
 
         #[test]

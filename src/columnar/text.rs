@@ -136,7 +136,7 @@ fn decimals(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
 }
 
 /// The digits of a decimal without its point; `None` where it has more of them than the type.
-fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
+pub(super) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
     let (text, exponent) = match text.split_once(['e', 'E']) {
         Some((text, exponent)) => (text, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -154,8 +154,7 @@ fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
     let excess = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?.checked_sub(scale.into())?;
     if excess > 0 {
         let excess = usize::try_from(excess).ok()?;
-        let padded = format!("{digits:0>width$}", width = excess + 1);
-        let (kept, lost) = padded.split_at(padded.len() - excess);
+        let (kept, lost) = digits.split_at(digits.len().saturating_sub(excess));
         if lost.bytes().any(|byte| byte != b'0') {
             return None;
         }
@@ -251,6 +250,8 @@ mod tests {
             ("9999999999999", None),
             ("+7", Some("700000000")),
             ("1e-8", Some("1")),
+            ("1e-70000", None),
+            ("0e-70000", Some("0")),
             ("0", Some("0")),
         ] {
             let parsed = parse_decimal(text, 18, 8).map(|value| value.to_string());

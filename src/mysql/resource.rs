@@ -9,10 +9,12 @@ use mysql_async::prelude::Queryable;
 
 use super::catalog::{relation, server_type, text};
 use super::connector::Session;
+use super::encode::Encoder;
 use super::error::XAER_NOTA;
 use super::fields::Style;
 use super::present::Present;
 use super::run::run;
+use super::types::Kind;
 use super::{MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table};
@@ -224,6 +226,17 @@ impl Database for MySql {
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
         let server = server_type(column).ok()?;
         server.reads_as(wanted).then(|| column.read_as(wanted))
+    }
+
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        Encoder::try_new(from, column, self.nanoseconds, Style::File).is_ok()
+    }
+
+    fn second_digits(&self, column: &Column) -> Option<u32> {
+        match server_type(column).ok()?.kind {
+            Kind::Time(digits) | Kind::DateTime(digits) | Kind::Timestamp(digits) => Some(digits),
+            _ => None,
+        }
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

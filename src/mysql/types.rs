@@ -53,9 +53,8 @@
 //! shortest form; MariaDB stores -0.0 as 0.0 from 10.11.19 on, whoever sends it. `float(10,2)` and `double(10,2)` round without a word, and are not written. MySQL's `json` (not MariaDB's) is what the server makes of the text: it
 //! sorts keys. MariaDB calls its JSON `longtext` with a CHECK on `json_valid`, and is known by that.
 //!
-//! By SQL, DataFusion casts what an INSERT brings to the type that the column is read as, before Landfall sees it: 1.7
-//! becomes 1 for an `int`, and 5 becomes true for a `tinyint(1)`, as EXPLAIN shows. `DataFrame::write_table` casts
-//! nothing.
+//! A `tinyint(1)` takes 0 and 1. For other numbers register the table with its columns: `CREATE EXTERNAL TABLE t (stars
+//! TINYINT) …`.
 //!
 //! A table that Landfall creates is of the engine InnoDB and has these types:
 //!

@@ -71,6 +71,8 @@ pub(super) struct Writer {
     change: Option<Plan>,
     /// Its name as a branch; none commits in one phase.
     name: Option<String>,
+    /// What messages call the columns of a stage.
+    names: Vec<String>,
     rows: u64,
 }
 
@@ -137,13 +139,13 @@ impl Writer {
             Some(change) => {
                 let (plan, stage, stage_spec) = Plan::of(&table, &spec, change)?;
                 plan.lock(&database, &mut connection).await?;
-                (Some(plan), stage, stage_spec, sql::shown_names(change).collect())
+                (Some(plan), stage, stage_spec, sql::shown_names(change).collect::<Vec<_>>())
             }
             None => (None, table, spec, Vec::new()),
         };
         let (way, frame) = way(&table, &spec)?;
         let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, catalog::relation(&table)?);
-        let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.into_iter());
+        let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
         let present = match Present::of(&table, &spec)? {
             Some(present) => Some((present, database.key_targets(&table, &spec)?)),
             None => None,
@@ -164,7 +166,7 @@ impl Writer {
             deleted.map_err(|error| error.with_context("deleting the old rows"))?;
         }
         Ok((
-            Self { database, connection, spec, way, frame, columns, has_guard, change, name, rows: 0 },
+            Self { database, connection, spec, way, frame, columns, has_guard, change, name, names, rows: 0 },
             targets,
             present,
         ))
@@ -252,10 +254,21 @@ impl Writer {
         Ok(next)
     }
 
+    /// A message of the server, which calls the columns of a change as its stage does.
+    fn with_names(&self, message: String) -> String {
+        let renamed = self.spec.columns.fields().iter().zip(&self.names);
+        renamed.fold(message, |message, (field, name)| {
+            message.replace(&format!("'{}'", field.name()), &format!("'{name}'"))
+        })
+    }
+
     /// The error that a statement ended with, at the row of the stream that the server names.
-    fn refused(&self, error: mysql_async::Error, rows_before: u64) -> Error {
-        let row = match &error {
-            mysql_async::Error::Server(error) => row_in(&error.message),
+    fn refused(&self, mut error: mysql_async::Error, rows_before: u64) -> Error {
+        let row = match &mut error {
+            mysql_async::Error::Server(error) => {
+                error.message = self.with_names(std::mem::take(&mut error.message));
+                row_in(&error.message)
+            }
             _ => return self.database.error(error),
         };
         let is_other_key =
@@ -308,6 +321,7 @@ impl Writer {
                 let code = code.parse().unwrap_or(0);
                 // Words that will be gone in later versions, and statements that a binary log cannot repeat.
                 if !matches!(code, 1287 | 1592 | 1681) {
+                    let message = self.with_names(message);
                     let row = row_in(&message);
                     return Err(self.at(self.database.pool.connector().warned(code, message), row, rows_before));
                 }

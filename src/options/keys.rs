@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::values::{BOOLEAN, JobName, Names, Number, Rows, Size, Text, Time, Values, Words};
-use super::{Commit, JobId, Nanoseconds, Uint64};
+use super::{Assignment, Commit, JobId, Nanoseconds, Uint64};
 use crate::error::{Error, Result};
 use crate::xa::{OnConflict, Upsert};
 
@@ -115,6 +115,11 @@ declare_options! {
         on_conflict: OnConflict = OnConflict::Error, OnConflict: Words(&[("error", OnConflict::Error), ("update", OnConflict::Update), ("ignore", OnConflict::Ignore)]),
         with_on_conflict(on_conflict: OnConflict => on_conflict);
 
+    Table "assignment": "exact, cast", "exact",
+        "what SQL does with a value whose type is not its column's: store it unchanged or fail, or cast it as DataFusion does, which cuts 1.7 to 1",
+        assignment: Assignment = Assignment::Exact, Assignment: Words(&[("exact", Assignment::Exact), ("cast", Assignment::Cast)]),
+        with_assignment(assignment: Assignment => assignment);
+
     Table "conflict_key": "column names, comma-separated", "the primary key",
         "the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns",
         conflict_key: Vec<String> = Vec::new(), Vec<String>: Names,
@@ -141,7 +146,7 @@ declare_options! {
         with_uint64(uint64: Uint64 => uint64);
 
     Table "nanoseconds": "error, truncate", "error",
-        "PostgreSQL, MySQL: a time with nanoseconds that its microseconds cannot hold: fail, or cut them off",
+        "a time with nanoseconds for a column of microseconds: fail, or cut them off",
         nanoseconds: Nanoseconds = Nanoseconds::Error, Nanoseconds: Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]),
         with_nanoseconds(nanoseconds: Nanoseconds => nanoseconds);
 

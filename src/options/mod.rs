@@ -22,6 +22,16 @@ pub enum Uint64 {
     Text,
 }
 
+/// What SQL does with a value whose type is not its column's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Assignment {
+    /// It is stored unchanged, or an error.
+    #[default]
+    Exact,
+    /// It is cast as DataFusion casts it.
+    Cast,
+}
+
 /// What to do with nanoseconds where the database counts microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nanoseconds {

@@ -8,6 +8,7 @@ use arrow::compute::BatchCoalescer;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::assignments::Assignments;
 use super::dispatch::Dealer;
 use super::writer::{Origin, Writers};
 use crate::columnar::batch_bytes;
@@ -66,7 +67,7 @@ pub(super) struct Epoch {
     pub(super) writers: Writers,
     /// Cancelled when all of its rows are in the database, committed or not.
     pub(super) written: CancellationToken,
-    dealers: Vec<Dealer>,
+    dealers: Vec<(Arc<Assignments>, Dealer)>,
     began: Instant,
     pub(super) rows: u64,
     bytes: u64,
@@ -90,7 +91,7 @@ impl Epoch {
         watch: Watch,
         transaction: Transaction,
         writers: Writers,
-        dealers: Vec<Dealer>,
+        dealers: Vec<(Arc<Assignments>, Dealer)>,
         before: u64,
     ) -> Self {
         let began = Instant::now();
@@ -192,8 +193,8 @@ impl Epoch {
     async fn deal(&mut self, batch: RecordBatch, after: u64) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let origin = Origin { first: self.before + after - rows, rows };
-        for (group, dealer) in self.dealers.iter_mut().enumerate() {
-            for dealt in dealer.deal(batch.clone())? {
+        for (group, (assignments, dealer)) in self.dealers.iter_mut().enumerate() {
+            for dealt in dealer.deal(assignments.apply(batch.clone(), origin.first)?)? {
                 self.writers.send(group, dealt, origin).await?;
             }
         }

@@ -321,7 +321,8 @@ impl<'a> Landing<'a> {
         let mut dealers = Vec::new();
         for (group, target) in self.write.targets.iter().enumerate() {
             let writers = members.iter().filter(|(of, ..)| *of == group).count();
-            dealers.push(Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?);
+            let dealer = Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?;
+            dealers.push((Arc::clone(&target.assignments), dealer));
         }
         // Rows with the same key are written in the order in which they come: those of the epoch before first.
         let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));

@@ -1,6 +1,7 @@
 //! From a stream of batches to a committed transaction.
 
 mod ahead;
+mod assignments;
 mod diff;
 mod dispatch;
 mod epoch;
@@ -11,6 +12,8 @@ mod run;
 mod start;
 mod writer;
 
+pub use assignments::Assignments;
+pub(crate) use assignments::ColumnAssignment;
 pub(crate) use input::digest;
 pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};
 pub use interrupt::Interrupt;

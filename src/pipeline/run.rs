@@ -8,6 +8,7 @@ use backon::BackoffBuilder;
 use log::warn;
 use tracing::{Instrument, debug_span};
 
+use super::assignments::Assignments;
 use super::input::{Input, Position};
 use super::landing::Landing;
 use crate::buffer::Memory;
@@ -36,6 +37,8 @@ pub struct Target {
     pub resource: Arc<dyn ResourceManager>,
     /// What that can promise.
     pub capability: Capability,
+    /// How the columns of the stream become those that are written.
+    pub assignments: Arc<Assignments>,
     /// What is written.
     pub spec: WriteSpec,
     /// What is done to rows that are there, in place of inserting those of the stream.
@@ -290,6 +293,7 @@ mod tests {
         let target = Target {
             resource: Arc::new(memory.clone()),
             capability: Capability::TwoPhase { branches: 9 },
+            assignments: Arc::new(Assignments::none(columns())),
             spec,
             change: None,
             dispatch: Dispatch::RoundRobin,

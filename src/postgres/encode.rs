@@ -190,7 +190,7 @@ pub(super) fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cel
         Kind::Uuid => match array.data_type() {
             FixedSizeBinary(_) => bytes(array, b""),
             _ => packed(array, "is no UUID", |text, out| {
-                out.extend_from_slice(Uuid::try_parse(text.trim()).ok()?.as_bytes());
+                out.extend_from_slice(Uuid::try_parse(text).ok()?.as_bytes());
                 Some(())
             }),
         },

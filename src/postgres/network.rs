@@ -15,9 +15,9 @@ pub(super) enum Network {
 
 /// The bytes of `192.168.0.1`, `192.168.0.0/16` or an IPv6 address.
 pub(super) fn parse_inet(text: &str, network: Network) -> Option<Vec<u8>> {
-    let (address, bits) = match text.trim().split_once('/') {
+    let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-        None => (text.trim(), None),
+        None => (text, None),
     };
     let (family, address) = match address.parse().ok()? {
         IpAddr::V4(address) => (IPV4, address.octets().to_vec()),
@@ -54,7 +54,6 @@ pub(super) fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
 /// The `length` bytes of a MAC address in one of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`,
 /// `0800.2b01.0203`, `08002b010203`.
 pub(super) fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
-    let text = text.trim();
     let groups: Vec<&str> = match text.find([':', '-', '.']) {
         Some(at) => text.split(text[at..].chars().next()?).collect(),
         None => vec![text],

@@ -192,7 +192,6 @@ fn put_groups(groups: impl ExactSizeIterator<Item = u16>, weight: i64, sign: u16
 /// # Errors
 /// Why it cannot be stored unchanged.
 pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> Result<(), String> {
-    let text = text.trim();
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(unsigned) => (NEGATIVE, unsigned),
         None => (POSITIVE, text.strip_prefix('+').unwrap_or(text)),

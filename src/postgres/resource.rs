@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::encode::Encoder;
 use super::present::Present;
 use super::run::run;
+use super::types::Kind;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table};
@@ -135,6 +137,19 @@ impl Database for Postgres {
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
         let server = catalog::server_type(column).ok()?;
         server.reads_as(wanted).then(|| column.read_as(wanted))
+    }
+
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        Encoder::try_new(from, column, self.nanoseconds).is_ok()
+    }
+
+    fn second_digits(&self, column: &Column) -> Option<u32> {
+        match catalog::server_type(column).ok()?.kind {
+            Kind::Time(digits) | Kind::TimeTz(digits) | Kind::Timestamp(digits) | Kind::TimestampTz(digits) => {
+                Some(digits)
+            }
+            _ => None,
+        }
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

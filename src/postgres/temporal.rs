@@ -80,7 +80,6 @@ fn time_with_zone(micros: i64, seconds_west: i32) -> [u8; 12] {
 
 /// Microseconds since midnight, and seconds west of UTC.
 fn parse_time_with_zone(text: &str) -> Option<(i64, i32)> {
-    let text = text.trim();
     let (time, zone) = match text.find(['+', '-', 'Z', 'z']) {
         Some(at) => text.split_at(at),
         None => return None,

@@ -52,10 +52,8 @@
 //! no `-0.0` either; read as a Struct it gives the fields of that only. What the server converts from text it rounds as
 //! it does in its own literals: `money`, and the fields of composite types.
 //!
-//! By SQL, DataFusion casts what an INSERT brings to the type that the column is read as, before Landfall sees it: 1.7
-//! becomes 1 for an `integer`, as EXPLAIN shows. `DataFrame::write_table` casts nothing. To give a `jsonb` column structs
-//! or maps by SQL, or to calculate with a `numeric` that has no precision, register the table with its columns:
-//! `CREATE EXTERNAL TABLE t (price DECIMAL(20, 4), about STRUCT<a INT>) …`.
+//! To read structs or maps from a `jsonb` column, or to calculate with a `numeric` that has no precision, register the
+//! table with its columns: `CREATE EXTERNAL TABLE t (price DECIMAL(20, 4), about STRUCT<a INT>) …`.
 //!
 //! A table that Landfall creates has these types:
 //!

@@ -21,7 +21,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result as DfResult, TableReference, internal_err, not_impl_err, plan_err};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp, cast, lit};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::ExecutionPlan;
@@ -30,6 +30,7 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::provider::assign::Columns;
 use crate::provider::merge::merge;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::scan::ScanExec;
@@ -71,6 +72,15 @@ pub(super) fn is_taken_over(session: &dyn Session) -> bool {
 /// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
 pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
+    if let WriteOp::Insert(_) = &statement.op {
+        let columns = Columns::of(source.table_provider.as_ref());
+        let Some(query) = columns.map(|columns| columns.insert(statement)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let target = Arc::clone(&statement.target);
+        let insert = DmlStatement::new(statement.table_name.clone(), target, statement.op.clone(), Arc::new(query));
+        return Ok(Some(LogicalPlan::Dml(insert)));
+    }
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     let doing = |verb: &str| format!("{verb} {}", table.table().name);
     if matches!(statement.op, WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) {
@@ -177,6 +187,7 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
     let Some(target) = name_of_target(&values.input) else {
         return internal_err!("the plan of an UPDATE does not begin with its table");
     };
+    let columns = Columns::of_table(table);
     let mut set = Vec::new();
     for value in &values.expr {
         let Expr::Alias(alias) = value else { return internal_err!("an UPDATE sets {value} to no column") };
@@ -185,9 +196,8 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         {
             continue;
         }
-        let field = table.schema();
-        let field = field.field_with_name(&alias.name)?;
-        set.push((alias.name.clone(), cast(alias.expr.as_ref().clone(), field.data_type().clone())));
+        let value = columns.uncast(&alias.name, alias.expr.as_ref().clone(), values.input.schema())?;
+        set.push((alias.name.clone(), value));
     }
     if set.is_empty() {
         return not_impl_err!("it sets columns to themselves only: name a new value");

@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::catalog::{Session, TableProviderFactory};
 use datafusion::common::{Constraint, Result as DfResult, ScalarValue};
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{CreateExternalTable, Expr};
 use datafusion::prelude::SessionContext;
 
@@ -15,7 +16,9 @@ use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::dml::TakeOver;
 use crate::provider::fanout::FanoutFactory;
+use crate::provider::functions::{WRITTEN, local_time, written};
 use crate::provider::planning::{Creating, boxed};
+use crate::provider::values::ValuesPlanner;
 use crate::provider::{LandfallTable, checkpoints};
 use crate::sql::{Database, NewTable, without_passwords};
 use crate::xa::TransactionManager;
@@ -32,6 +35,11 @@ pub fn register(context: &SessionContext) {
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
     if !state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME) {
         state.add_analyzer_rule(Arc::new(TakeOver));
+    }
+    if !state.scalar_functions().contains_key(WRITTEN) {
+        let _ = state.register_udf(Arc::new(written()));
+        let _ = state.register_udf(Arc::new(local_time()));
+        let _ = state.register_relation_planner(Arc::new(ValuesPlanner));
     }
     state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
     for backend in Backend::ALL {

@@ -85,7 +85,11 @@ impl FanoutTable {
         Ok(Self { name: name.into(), members, wishes: Wishes::try_new(options)?, definition: None })
     }
 
-    fn tables(&self) -> impl Iterator<Item = &LandfallTable> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn tables(&self) -> impl Iterator<Item = &LandfallTable> {
         self.members.iter().filter_map(|(_, provider)| provider.downcast_ref())
     }
 

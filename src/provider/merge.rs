@@ -16,8 +16,11 @@ use datafusion::logical_expr::{
     BinaryExpr, DmlStatement, Expr, ExprSchemable, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
 };
 
+use crate::columnar::widens;
 use crate::provider::LandfallTable;
+use crate::provider::assign::Columns;
 use crate::provider::dml::{Request, key_of, no_key, numbered};
+use crate::provider::functions::is_assignment;
 use crate::sql::{Comparison, Table};
 use crate::xa::{Assignment, Join, Repeats, RowChange, Staged};
 
@@ -40,6 +43,36 @@ pub(super) fn merge(
     }
 }
 
+/// Makes each value of a MERGE one of its column, by `make`.
+pub(super) fn assign<'t>(
+    table: &'t LandfallTable,
+    statement: &DmlStatement,
+    merging: &mut MergeIntoOp,
+    make: impl Fn(&Columns<'t>, &str, Expr, &DFSchema) -> DfResult<Expr>,
+) -> DfResult<()> {
+    let columns = Columns::of_table(table);
+    let schema = table.schema();
+    let target = DFSchema::try_from_qualified_schema(statement.table_name.clone(), &schema)?;
+    let both = target.join(statement.input.schema())?;
+    let assign = |name: &str, value: &mut Expr| -> DfResult<()> {
+        *value = make(&columns, name, std::mem::take(value), &both)?;
+        Ok(())
+    };
+    for clause in &mut merging.clauses {
+        match &mut clause.action {
+            MergeIntoAction::Update(set) => set.iter_mut().try_for_each(|(name, value)| assign(name, value))?,
+            MergeIntoAction::Insert { columns, values } if columns.is_empty() => {
+                schema.fields().iter().zip(values).try_for_each(|(field, value)| assign(field.name(), value))?;
+            }
+            MergeIntoAction::Insert { columns, values } => {
+                columns.iter().zip(values).try_for_each(|(name, value)| assign(name, value))?;
+            }
+            MergeIntoAction::Delete => {}
+        }
+    }
+    Ok(())
+}
+
 /// A clause, as it was checked.
 struct Clause {
     kind: MergeIntoClauseKind,
@@ -56,6 +89,8 @@ impl Clause {
 
 /// The clauses of a statement.
 fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoOp) -> DfResult<Vec<Clause>> {
+    let mut merging = merging.clone();
+    assign(table, statement, &mut merging, Columns::assigned)?;
     let mut clauses: Vec<Clause> = Vec::new();
     for MergeIntoClause { kind, predicate, action } in &merging.clauses {
         let kind = kind.canonical();
@@ -83,14 +118,6 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
             (_, MergeIntoAction::Update(set)) => Some(set.clone()),
             (_, MergeIntoAction::Delete) => None,
         };
-        let values = values.map(|values| {
-            let typed = |(name, value): (String, Expr)| {
-                let data_type = table.schema().field_with_name(&name)?.data_type().clone();
-                Ok((name, cast(value, data_type)))
-            };
-            values.into_iter().map(typed).collect::<DfResult<Vec<_>>>()
-        });
-        let values = values.transpose()?;
         let used = || predicate.iter().chain(values.iter().flatten().map(|(_, value)| value));
         let is_of_target = |column: &Column| is_target(statement, column);
         match kind {
@@ -314,6 +341,7 @@ fn at_server(
 fn before_its_casts(value: &Expr) -> &Expr {
     match value {
         Expr::Cast(cast) => before_its_casts(&cast.expr),
+        Expr::ScalarFunction(call) if is_assignment(call.name()) => call.args.first().map_or(value, before_its_casts),
         value => value,
     }
 }
@@ -329,7 +357,7 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::Cast(cast) => {
             let to = cast.field.data_type();
             matches!(&*cast.expr, Expr::Literal(..))
-                || is_total(&cast.expr) && cast.expr.get_type(schema).is_ok_and(|from| widens(&from, to))
+                || is_total(&cast.expr) && cast.expr.get_type(schema).is_ok_and(|from| cannot_fail(&from, to))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let types = || Ok::<_, DataFusionError>((left.get_type(schema)?, right.get_type(schema)?));
@@ -337,7 +365,8 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
             let is_known = match op {
                 Operator::And | Operator::Or => true,
                 Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-                    is_literal() || types().is_ok_and(|(left, right)| widens(&left, &right) || widens(&right, &left))
+                    is_literal()
+                        || types().is_ok_and(|(left, right)| cannot_fail(&left, &right) || cannot_fail(&right, &left))
                 }
                 // Integers wrap.
                 Operator::Plus | Operator::Minus | Operator::Multiply => types()
@@ -359,16 +388,9 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// Whether every value of a type has one in another.
-fn widens(from: &DataType, to: &DataType) -> bool {
-    let bits = |of: &DataType| of.primitive_width().unwrap_or_default();
-    let keeps = match (from.is_signed_integer(), to.is_signed_integer()) {
-        (true, true) => bits(from) <= bits(to),
-        (false, true) => from.is_unsigned_integer() && bits(from) < bits(to),
-        (false, false) => from.is_unsigned_integer() && to.is_unsigned_integer() && bits(from) <= bits(to),
-        (true, false) => false,
-    };
-    from == to || keeps || to.is_string() || to.is_floating() && (from.is_integer() || from.is_floating())
+/// Whether a cast from one type to another cannot fail.
+fn cannot_fail(from: &DataType, to: &DataType) -> bool {
+    widens(from, to) || to.is_string() || to.is_floating() && (from.is_integer() || from.is_floating())
 }
 
 /// The column of the table that an expression is, where it is one that the database compares as DataFusion does. Texts are

@@ -1,12 +1,14 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
 mod agreement;
+mod assign;
 mod catalog;
 mod checkpoints;
 mod defaults;
 mod dml;
 mod factory;
 mod fanout;
+mod functions;
 mod merge;
 mod pieces;
 mod planning;
@@ -17,7 +19,10 @@ mod scan;
 mod sink;
 mod sorted;
 mod source;
+mod statement;
 mod table;
+mod target;
+mod values;
 
 use datafusion::common::DataFusionError;
 
@@ -29,6 +34,7 @@ pub use factory::{database, register};
 pub use fanout::FanoutTable;
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
+pub use statement::{plan_statement, sql};
 pub use table::LandfallTable;
 
 impl From<Error> for DataFusionError {

@@ -191,7 +191,14 @@ impl DisplayAs for LandfallSink {
         if self.write.protocol == Protocol::TwoPhase || self.write.targets.len() > 1 {
             write!(f, ", commit=two_phase, log={}", self.write.log.url())?;
         }
-        f.write_str(")")
+        f.write_str(")")?;
+        for (index, target) in self.write.targets.iter().enumerate() {
+            let of_table = if index > 0 { format!(" of {}", target.spec.table) } else { String::new() };
+            if !target.assignments.schema().fields().is_empty() {
+                write!(f, ", columns{of_table}=[{}]", target.assignments)?;
+            }
+        }
+        Ok(())
     }
 }
 

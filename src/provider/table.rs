@@ -9,15 +9,14 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraint, Constraints, DFSchemaRef, Result as DfResult};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use log::warn;
 
 use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Commit, SinkOptions};
-use crate::pipeline::{Target, WriterCount};
-use crate::provider::agreement::{PREPARES, Wishes};
+use crate::options::SinkOptions;
+use crate::provider::agreement::Wishes;
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::dml::{is_taken_over, truncation};
 use crate::provider::factory::database;
@@ -25,18 +24,18 @@ use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
-use crate::sql::{Column, Comparison, Database, Dispatch, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, Change, DecisionLog, Existing, OnConflict, WriteSpec, WriteStats};
+use crate::sql::{Comparison, Database, Filled, NewTable, Query, Table};
+use crate::xa::{Capability, DecisionLog};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
 pub struct LandfallTable {
-    database: Arc<dyn Database>,
-    table: Arc<Table>,
+    pub(super) database: Arc<dyn Database>,
+    pub(super) table: Arc<Table>,
     schema: SchemaRef,
     constraints: Constraints,
     defaults: Arc<dyn Defaults>,
-    options: SinkOptions,
+    pub(super) options: SinkOptions,
     definition: Option<String>,
     noted: AtomicBool,
 }
@@ -140,7 +139,6 @@ impl LandfallTable {
             .columns
             .iter()
             .zip(schema.fields())
-            .filter(|(column, _)| column.filled != Filled::Null)
             .map(|(column, field)| (column.name.clone(), server_default(field.data_type())))
             .collect();
         Ok(Self {
@@ -193,69 +191,14 @@ impl LandfallTable {
         Ok(self.without_generated(without_server_defaults(input)?))
     }
 
-    /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
-    pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
-        let columns = input.schema();
-        if columns.fields().is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "no column is written: name one at least"));
-        }
-        check_names(&self.table, &columns)?;
-        let mut spec = self.spec(columns, op)?;
-        if spec.existing == Existing::Delete && reads(input, &self.database.location()) {
-            spec.existing = Existing::DeleteWhileRead;
-        }
-        let capability = self.database.capability().await?;
-        let dispatch = self.database.dispatch(&self.table, &spec);
-        let most = match (&dispatch, capability, self.options.commit) {
-            (Dispatch::OneWriter(reason), ..) => {
-                if self.options.writers.is_some_and(|asked| asked > 1) {
-                    self.note(format!("has one writer: {reason}"));
-                }
-                1
-            }
-            // Where that is not enough for what was asked, the plan is refused.
-            (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
-            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
-            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
-                let location = self.database.location();
-                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{PREPARES}"));
-                1
-            }
-            (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
-            (_, Capability::TwoPhase { .. }, Commit::TwoPhase) => u16::MAX,
-        };
-        let writers = match self.options.writers {
-            Some(asked) => {
-                if asked > most && most > 1 {
-                    self.note(format!("has {most} writers, not {asked}: see the server's max_prepared_transactions"));
-                }
-                WriterCount::Exactly(asked.min(most))
-            }
-            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
-            // Of two epochs, as one is written while the other commits.
-            None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
-        };
-        Ok(Target { resource: Arc::clone(&self.database) as _, capability, spec, change: None, dispatch, writers })
-    }
-
-    /// This table as what a change is made to, of columns that the change knows.
-    pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
-        let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit));
-        let spec = WriteSpec { stats, ..WriteSpec::new(&self.table.name, columns) };
-        self.database.check_change(&self.table, &spec, &change)?;
-        Ok(Target {
-            resource: Arc::clone(&self.database) as _,
-            capability: self.database.capability().await?,
-            spec,
-            change: Some(Arc::new(change)),
-            dispatch: Dispatch::OneWriter("a statement changes rows at once"),
-            writers: WriterCount::Exactly(1),
-        })
-    }
-
     /// The table, as it was described.
     pub(super) fn table(&self) -> &Arc<Table> {
         &self.table
+    }
+
+    /// How many digits of a second a column keeps, where that is less than its type does.
+    pub(super) fn second_digits(&self, column: &str) -> Option<u32> {
+        self.database.second_digits(self.table.column(column)?)
     }
 
     /// Where its database is.
@@ -290,55 +233,11 @@ impl LandfallTable {
         Err(Error::new(ErrorKind::Unsupported, text).into())
     }
 
-    /// Whether one writer does what several would not, unless the user asks for them: rows in the order of the query,
-    /// numbers and times that the server gives them in that order, and upserts that wait for each other where the
-    /// server sees it. Two transactions that upsert the same keys by several connections each can wait for ever.
-    fn is_better_written_by_one(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> bool {
-        let is_left_to_the_server = |column: &Column| {
-            matches!(column.filled, Filled::ByDefault | Filled::Numbered)
-                && spec.columns.field_with_name(&column.name).is_err()
-        };
-        spec.on_conflict != OnConflict::Error
-            || input.output_ordering().is_some()
-            || self.table.columns.iter().any(is_left_to_the_server)
-    }
-
     /// Says something about the table, once.
-    fn note(&self, what: String) {
+    pub(super) fn note(&self, what: String) {
         if !self.noted.swap(true, Relaxed) {
             warn!("table {} {what}", self.table.name);
         }
-    }
-
-    /// What a write of these columns is to do.
-    fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
-        let (existing, on_conflict) = match op {
-            InsertOp::Append => (Existing::Keep, self.options.on_conflict),
-            InsertOp::Overwrite => (Existing::Delete, self.options.on_conflict),
-            InsertOp::Replace => (Existing::Keep, OnConflict::Replace),
-        };
-        let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;
-        if let Some(missing) = key.iter().find(|name| columns.field_with_name(name).is_err()) {
-            return Err(Error::schema(format!(
-                "{} goes by the key ({}), and column \"{missing}\" of it is not written: add it to the query",
-                match on_conflict {
-                    OnConflict::Replace => "REPLACE INTO",
-                    _ => "the option 'on_conflict'",
-                },
-                key.join(", ")
-            )));
-        }
-        let spec = WriteSpec {
-            existing,
-            on_conflict,
-            key,
-            upsert: self.options.upsert,
-            diff_lock: self.options.diff_lock,
-            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
-            ..WriteSpec::new(&self.table.name, columns)
-        };
-        self.database.check(&self.table, &spec)?;
-        Ok(spec)
     }
 }
 
@@ -368,23 +267,6 @@ fn same_columns(there: &Table, wanted: &NewTable) -> bool {
                 && Conform::try_new(&column.data_type, field.data_type()).is_some()
                 && Conform::try_new(field.data_type(), &column.data_type).is_some()
         })
-}
-
-/// Every column of a write must be one of the table's, once.
-fn check_names(table: &Table, columns: &Schema) -> Result<()> {
-    for (index, field) in columns.fields().iter().enumerate() {
-        let twice = columns.fields()[..index].iter().any(|other| other.name() == field.name());
-        if twice || table.column(field.name()).is_none() {
-            let written: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(Error::schema(format!(
-                "column \"{}\" of the query is {}: the table has {table}, the query ({}); rename it with AS",
-                field.name(),
-                if twice { "there twice" } else { "not in the table" },
-                written.join(", ")
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Values that columns have by default. A trait, as an `Expr` reaches every type of a plan: see [`Planning`].
@@ -426,7 +308,14 @@ impl LandfallTable {
     }
 
     /// The plan of an INSERT.
-    fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+    fn inserted(&self, session: &dyn Session, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+        if !is_taken_over(session) {
+            self.note(
+                "is written from a session with DataFusion's casts, which cut 1.7 to 1 without a word: call \
+                 datafusion_landfall::register(&context) before"
+                    .into(),
+            );
+        }
         Box::pin(async move {
             let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
             let input = self.written(input)?;
@@ -495,11 +384,11 @@ impl TableProvider for LandfallTable {
     boxed! {
         fn insert_into<'life0, 'life1>(
             &'life0 self,
-            _: &'life1 dyn Session,
+            session: &'life1 dyn Session,
             input: Arc<dyn ExecutionPlan>,
             op: InsertOp,
         ) -> Planning {
-            self.inserted(input, op)
+            self.inserted(session, input, op)
         }
     }
 

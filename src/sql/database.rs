@@ -235,6 +235,16 @@ pub trait Database: ResourceManager {
         (column.data_type == *wanted).then(|| column.clone())
     }
 
+    /// Whether its writers take values of an Arrow type for a column as they are, and store each unchanged or fail.
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        Conform::try_new(from, &column.data_type).is_some()
+    }
+
+    /// How many digits behind the point of a second a column keeps, where that is less than its Arrow type does.
+    fn second_digits(&self, _: &Column) -> Option<u32> {
+        None
+    }
+
     /// Checks when the plan is made that each column of `spec` can be written.
     ///
     /// # Errors

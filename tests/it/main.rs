@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::disallowed_types, clippy::unwrap_used)]
 
+mod assignment;
 mod bench;
 mod catalog;
 mod checkpoints;

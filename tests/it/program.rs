@@ -89,7 +89,24 @@ fn what_became_of_compared_rows_is_said() {
     );
     let (out, _) = texts(&run(folder.path(), &["sql", "-c", &sql]));
     let said = " (1 inserted, 1 updated, 1 unchanged, 1 followed by a later row with the same key)";
-    says(&out, &["4 rows written in", said, "upsert=diff", "unchanged=3", "superseded=1", "updated=0"]);
+    says(&out, &["4 rows read in", said, "upsert=diff", "unchanged=3", "superseded=1", "updated=0"]);
+}
+
+#[test]
+fn a_prepared_statement_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "CREATE EXTERNAL TABLE t (a INT, n DECIMAL(10, 2)) STORED AS SQLITE LOCATION 't.db'; \
+               PREPARE p AS INSERT INTO t VALUES ($1, $2); EXECUTE p(1, 1.5); EXECUTE p('2', 2); SELECT a, n FROM t";
+    let (out, _) = texts(&run(folder.path(), &["sql", "-c", sql]));
+    says(&out, &["1 row written in", "| 1 | 1.50 |", "| 2 | 2.00 |"]);
+    let several = sql.replace("($1, $2)", "($1, $2), (9, 1.0)").replace("a INT", "a BIGINT");
+    let several = several.replace("p(1, 1.5); EXECUTE p('2', 2)", "p(9007199254740993, 2)");
+    says(
+        &texts(&run(folder.path(), &["sql", "-c", &several.replace("'t.db'", "'u.db'")])).0,
+        &["| 9007199254740993 | 2.00 |"],
+    );
+    let wrong = sql.replace("EXECUTE p(1, 1.5)", "EXECUTE p(1.7, 1)");
+    says(&texts(&run(folder.path(), &["sql", "-c", &wrong])).1, &["1.7", "round(x)"]);
 }
 
 #[test]

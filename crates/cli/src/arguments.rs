@@ -43,7 +43,18 @@ What can be written in SQL:
   REPLACE INTO t …           replaces rows that have the same key
   UPDATE t SET … WHERE …     changes rows, DELETE FROM t WHERE … deletes them, TRUNCATE TABLE t all of them
   MERGE INTO t USING … ON …  updates, deletes and inserts what a query's rows match or do not
+  EXPLAIN INSERT …           shows of each column what is assigned to it: price: Float64 -> numeric(10,2) rounded
   EXPLAIN ANALYZE INSERT …   shows rows, bytes, and the time of encoding, sending and committing
+
+What is stored:
+  A value is stored unchanged, or the statement fails, names the row and the column, and changes nothing.
+  12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
+  1.50 fits a DECIMAL(10, 1), and 1.55 does not. A column of doubles in a decimal column is rounded, half away from
+  zero, by its shortest digits; a double in a REAL column is the nearest real.
+  A timestamp fits a DATE at midnight only, and nanoseconds fit microseconds only under 'nanoseconds' = 'truncate'.
+  A timestamp with a zone fits no column without: write to_local_time(x). now() fits either, and a DATE or a TIME.
+  A number is neither a date nor a timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
+  A text is read by one grammar: -1.5e3, true, 2013-01-31, 23:59:59.999, 2013-01-31 23:59:59+02:00.
 ";
 
 /// Lands the rows of SQL queries in databases: all of them or none, and with a job once.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use datafusion::datasource::sink::DataSinkExec;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as Plan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
@@ -19,7 +19,7 @@ use crate::message::Failure;
 use crate::output::{Printer, status};
 use crate::progress::Progress;
 use datafusion_landfall::pipeline::Interrupt;
-use datafusion_landfall::provider::{LandfallSink, register, register_catalog};
+use datafusion_landfall::provider::{LandfallSink, plan_statement, register, register_catalog};
 use datafusion_landfall::sql::without_passwords;
 use datafusion_landfall::xa::{Changed, Compared};
 
@@ -95,9 +95,12 @@ impl Session {
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
         let planned = async {
-            let plan = self.context.state().statement_to_plan(statement).await?;
-            let (done, kind) = (ddl_done(&plan), Kind::of(&plan));
-            let frame = self.context.execute_logical_plan(plan).await?;
+            let plan = plan_statement(&self.context, statement).await?;
+            let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
+            let done = if is_execute { None } else { ddl_done(&plan) };
+            let frame = self.context.execute_logical_plan(plan.clone()).await?;
+            // What it executes is known now.
+            let kind = Kind::of(if is_execute { frame.logical_plan() } else { &plan });
             let task = frame.task_ctx();
             Ok::<_, Failure>((done, kind, task, frame.create_physical_plan().await?))
         };
@@ -166,6 +169,7 @@ impl Session {
                 let seconds = began.elapsed().as_secs_f64();
                 let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared())) {
                     Some((Some(changed), _)) => ("changed", became(changed)),
+                    Some((None, compared)) if compared.rows() > 0 => ("read", found(rows, compared)),
                     Some((None, compared)) => ("written", found(rows, compared)),
                     None => ("written", String::new()),
                 };

@@ -1,0 +1,92 @@
+//! Brings the rows of a stream to the types of a table's columns, before they are dealt out to its writers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+
+use crate::columnar::{Assign, Assigned};
+use crate::error::{Error, Result};
+
+/// How each column of a stream becomes one of a table.
+#[derive(Debug, Clone)]
+pub struct Assignments {
+    schema: SchemaRef,
+    columns: Vec<ColumnAssignment>,
+}
+
+/// How one column does.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnAssignment {
+    /// The column of the table.
+    pub(crate) name: String,
+    /// That of the stream.
+    pub(crate) source: FieldRef,
+    /// The column's type, for people.
+    pub(crate) to: String,
+    /// What the writers do not do themselves.
+    pub(crate) assign: Option<Assign>,
+    pub(crate) how: Assigned,
+}
+
+impl Assignments {
+    /// Columns that are written as they come.
+    pub fn none(schema: SchemaRef) -> Self {
+        Self { schema, columns: Vec::new() }
+    }
+
+    pub(crate) fn new(columns: Vec<ColumnAssignment>) -> Self {
+        let assigned = |column: &ColumnAssignment| match &column.assign {
+            Some(assign) => Arc::new(Field::new(column.source.name(), assign.to().clone(), true)),
+            None => Arc::clone(&column.source),
+        };
+        Self { schema: Arc::new(Schema::new(columns.iter().map(assigned).collect::<Vec<_>>())), columns }
+    }
+
+    /// What the writers get.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Notes that the statement casts a column itself.
+    pub(crate) fn note_cast(&mut self, column: usize) {
+        if let Some(column) = self.columns.get_mut(column) {
+            column.how = Assigned::ByStatement;
+        }
+    }
+
+    /// The rows as the writers get them; `first` is the row of the stream that they begin with, counted from 0.
+    ///
+    /// # Errors
+    /// `Encode`, naming the row and the column, where a column of the table cannot have a value.
+    pub(super) fn apply(&self, batch: RecordBatch, first: u64) -> Result<RecordBatch> {
+        if self.columns.iter().all(|column| column.assign.is_none()) {
+            return Ok(batch);
+        }
+        let assigned = self.columns.iter().zip(batch.columns()).map(|(column, array)| match &column.assign {
+            None => Ok(Arc::clone(array)),
+            Some(assign) => assign.apply(array).map_err(|error| {
+                let name = format!("column \"{}\" (declared {})", column.name, column.to);
+                match error.row().map(|row| first + row as u64 + 1) {
+                    Some(row) => error.in_rows(row, row, format!(", {name}")),
+                    None => error.with_context(name),
+                }
+            }),
+        });
+        let assigned = assigned.collect::<Result<Vec<_>>>()?;
+        RecordBatch::try_new(Arc::clone(&self.schema), assigned).map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
+impl fmt::Display for Assignments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, ColumnAssignment { name, source, to, how, .. }) in self.columns.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{name}: {} -> {to} {}", source.data_type(), how.as_str())?;
+        }
+        Ok(())
+    }
+}

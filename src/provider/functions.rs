@@ -1,0 +1,185 @@
+//! Functions that a plan has where values are assigned.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::timezone::Tz;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampSecondType};
+use arrow::temporal_conversions::as_datetime_with_timezone;
+use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::columnar::{Assign, recode};
+
+/// The function that keeps a cast of the user's apart from the planner's.
+pub(super) const WRITTEN: &str = "landfall_as_written";
+
+/// Assigns a value to a column.
+const ASSIGN: &str = "landfall_assign";
+
+/// The function that brings a time of the session's zone to its local time, in microseconds.
+pub(super) const LOCAL_TIME: &str = "landfall_local_time";
+
+/// The time that a statement began, as a column has it.
+const TIME: &str = "landfall_time";
+
+/// Whether a function brings a value to the type of a column.
+pub(super) fn is_assignment(function: &str) -> bool {
+    [ASSIGN, TIME, WRITTEN].contains(&function)
+}
+
+/// A value assigned; `column` is what errors call its column.
+pub(super) fn assigned(value: Expr, assign: Assign, column: String) -> Expr {
+    let function = Assigning { signature: Signature::any(1, Volatility::Immutable), column, assign };
+    ScalarUDF::new_from_impl(function).call(vec![value])
+}
+
+/// The time that a value tells, as a column of a type and with so many digits of a second has it.
+pub(super) fn time(value: Expr, to: DataType, digits: u32) -> Expr {
+    let function = Clock { name: TIME, signature: Signature::any(1, Volatility::Immutable), to, digits };
+    ScalarUDF::new_from_impl(function).call(vec![value])
+}
+
+/// A function of one value, by its implementation and what it is made with.
+macro_rules! function {
+    ($type:ty, |$owner:ident| $name:expr, |$self:ident, $from:ident| $returns:expr, |$this:ident, $array:ident| $value:expr) => {
+        impl ScalarUDFImpl for $type {
+            fn name(&$owner) -> &str {
+                $name
+            }
+
+            fn signature(&self) -> &Signature {
+                &self.signature
+            }
+
+            fn return_type(&$self, $from: &[DataType]) -> DfResult<DataType> {
+                Ok($returns)
+            }
+
+            fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+                let ([value], $this) = (args.args.as_slice(), self) else {
+                    return exec_err!("{} takes one value", self.name());
+                };
+                let is_scalar = matches!(value, ColumnarValue::Scalar(_));
+                let $array = value.to_array(if is_scalar { 1 } else { args.number_rows })?;
+                let made: ArrayRef = $value;
+                Ok(match is_scalar {
+                    true => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
+                    false => ColumnarValue::Array(made),
+                })
+            }
+        }
+    };
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Written {
+    signature: Signature,
+}
+
+function!(Written, |self| WRITTEN, |self, from| from[0].clone(), |_this, array| array);
+
+/// The function that [`LOCAL_TIME`] names.
+pub(super) fn local_time() -> ScalarUDF {
+    let (signature, to) = (Signature::any(1, Volatility::Immutable), DataType::Timestamp(TimeUnit::Microsecond, None));
+    ScalarUDF::new_from_impl(Clock { name: LOCAL_TIME, signature, to, digits: 6 })
+}
+
+/// The function that [`WRITTEN`] names.
+pub(super) fn written() -> ScalarUDF {
+    ScalarUDF::new_from_impl(Written { signature: Signature::any(1, Volatility::Immutable) })
+}
+
+/// Assigns a value to a column.
+#[derive(Debug)]
+struct Assigning {
+    signature: Signature,
+    column: String,
+    assign: Assign,
+}
+
+impl PartialEq for Assigning {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.column, self.assign.from(), self.assign.to()) == (&other.column, other.assign.from(), other.assign.to())
+    }
+}
+
+impl Eq for Assigning {}
+
+impl Hash for Assigning {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.column, self.assign.from(), self.assign.to()).hash(state);
+    }
+}
+
+function!(Assigning, |self| ASSIGN, |self, _from| self.assign.to().clone(), |this, array| {
+    this.assign.apply(&array).map_err(|error| error.with_context(this.column.clone()))?
+});
+
+/// The time that a statement began as a column has it: without a zone it is that of the session's, and it has no more digits
+/// of a second than the column.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Clock {
+    name: &'static str,
+    signature: Signature,
+    to: DataType,
+    digits: u32,
+}
+
+function!(Clock, |self| self.name, |self, _from| self.to.clone(), |this, array| this.read(&array)?);
+
+impl Clock {
+    fn read(&self, array: &ArrayRef) -> DfResult<ArrayRef> {
+        use DataType::*;
+        use TimeUnit::{Microsecond, Nanosecond};
+        // Microseconds reach further than the years that nanoseconds do.
+        let is_fine = |of: &DataType| matches!(of, Timestamp(Nanosecond, _) | Time64(Nanosecond));
+        let (unit, digits) =
+            if is_fine(array.data_type()) || is_fine(&self.to) { (Nanosecond, 9) } else { (Microsecond, 6) };
+        let per_second = 10_i64.pow(digits);
+        let units = match array.data_type() {
+            Time64(_) | Time32(_) => recode(array, &Time64(unit))?,
+            Timestamp(_, zone) => recode(array, &Timestamp(unit, zone.clone()))?,
+            _ => recode(array, &Timestamp(unit, None))?,
+        };
+        let units = recode(&units, &Int64)?;
+        let zone = match (array.data_type(), &self.to) {
+            (Timestamp(_, Some(zone)), to) if !matches!(to, Timestamp(_, Some(_))) => Some(zone.parse::<Tz>()?),
+            _ => None,
+        };
+        let step = 10_i64.pow(digits - self.digits.min(digits));
+        let offset = |units: i64| match zone {
+            Some(zone) => {
+                let seconds = units.div_euclid(per_second);
+                let time = as_datetime_with_timezone::<TimestampSecondType>(seconds, zone)?;
+                (time.naive_local().and_utc().timestamp() - seconds).checked_mul(per_second)
+            }
+            None => Some(0),
+        };
+        let local = |units: i64| {
+            let local = offset(units).and_then(|offset| units.checked_add(offset));
+            let cut = local.and_then(|local| local.div_euclid(step).checked_mul(step));
+            cut.ok_or_else(|| exec_datafusion_err!("the time is beyond the years of its type"))
+        };
+        let local = units.as_primitive::<Int64Type>().try_unary::<_, Int64Type, DataFusionError>(local)?;
+        let per_day = 86_400 * per_second;
+        Ok(match &self.to {
+            Date32 => {
+                let days: ArrayRef = Arc::new(local.unary::<_, Int64Type>(|units| units.div_euclid(per_day)));
+                recode(&recode(&days, &Int32)?, &Date32)?
+            }
+            Time32(_) | Time64(_) => {
+                let times: ArrayRef = Arc::new(local.unary::<_, Int64Type>(|units| units.rem_euclid(per_day)));
+                recode(&recode(&times, &Time64(unit))?, &self.to)?
+            }
+            Timestamp(_, zone) => {
+                let times: ArrayRef = Arc::new(local);
+                recode(&recode(&times, &Timestamp(unit, zone.clone()))?, &self.to)?
+            }
+            other => return exec_err!("the time as {other}"),
+        })
+    }
+}

@@ -1,0 +1,610 @@
+//! SQL that writes: [`SessionContext::sql`], and what needs the statement as it was written.
+//!
+//! DataFusion's planner brings what a statement assigns to the types of the table's columns by casts, and reads numbers as
+//! 64-bit floats. In its plan a user's own cast looks like the planner's, and digits that a float has not are gone. So
+//! before it is planned, in a statement that writes a table of ours
+//!
+//! * a user's cast that is assigned is marked, and is found again by [`Columns`](super::assign::Columns);
+//! * a number that is assigned to an integer or a decimal is handed over by its digits, as text;
+//! * VALUES in a CTE, a UNION or a condition become a subquery, as the planner would cast them to the types of the table.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::DefaultTableSource;
+use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as Plan, WriteOp};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    Assignment, AssignmentTarget, BinaryOperator, CastKind, DataType as SqlType, ExactNumberInfo, Expr, FromTable,
+    Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, MergeAction, MergeInsertKind,
+    ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TableObject, TableWithJoins,
+    UnaryOperator, Value, Values, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+use crate::columnar::Assign;
+use crate::error::Error;
+use crate::options::Nanoseconds;
+use crate::provider::assign::Columns;
+use crate::provider::functions::{LOCAL_TIME, WRITTEN};
+use crate::provider::{LandfallTable, merge, register};
+
+/// Runs a statement as [`SessionContext::sql`] does, with the rules by which values are assigned to columns: a value is
+/// stored unchanged or not at all, whatever literals and casts the statement has.
+///
+/// In such a statement, numbers that a float has not are decimals wherever they are. The session must know Landfall's tables:
+/// call [`register`] before.
+///
+/// # Errors
+/// What [`SessionContext::sql`] has; a value that its column cannot have, with its row.
+pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
+    let statement = {
+        let state = context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        state.sql_to_statement(text, &dialect)?
+    };
+    let plan = plan_statement(context, statement).await?;
+    context.execute_logical_plan(plan).await
+}
+
+/// Plans a statement as [`sql`] does, and runs nothing. A session that has a table of ours and was not prepared by
+/// [`register`] is.
+///
+/// # Errors
+/// As of [`sql`].
+pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
+    let target = match written_table(&statement) {
+        Some(name) => columns_of(context, name).await,
+        None => None,
+    };
+    let is_ours = target.is_some();
+    if let Some(columns) = &target {
+        if !context.state().scalar_functions().contains_key(WRITTEN) {
+            register(context);
+        }
+        let rewriter = Rewriter::try_new(columns)?;
+        if let Some(statement) = inner_mut(&mut statement) {
+            rewriter.statement(statement);
+        }
+    }
+    if let Some(statement) = inner_mut(&mut statement)
+        && is_ours
+    {
+        let _ = statement.visit(&mut Exact);
+    }
+    let is_untyped = matches!(&statement, Statement::Statement(statement)
+        if matches!(statement.as_ref(), Sql::Prepare { data_types, .. } if data_types.is_empty()));
+    let planned = context.state().statement_to_plan(statement).await.and_then(|plan| match is_ours {
+        true if is_untyped => with_assigned_merge(with_untyped_parameters(plan)),
+        true => with_assigned_merge(plan),
+        false => Ok(plan),
+    });
+    planned.map_err(|error| match &target {
+        Some(columns) => reworded(error, columns),
+        None => error,
+    })
+}
+
+/// A prepared statement whose parameters are not cast to the types of the columns that they are assigned to.
+fn with_untyped_parameters(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Statement(Plan::Prepare(prepare)) => {
+            LogicalPlan::Statement(Plan::Prepare(Prepare { fields: Vec::new(), ..prepare }))
+        }
+        plan => plan,
+    }
+}
+
+/// A MERGE whose values are assigned, before the types of its columns are forced upon them.
+fn with_assigned_merge(plan: LogicalPlan) -> DfResult<LogicalPlan> {
+    let assigned = plan.transform_up(|node| {
+        let LogicalPlan::Dml(statement) = &node else { return Ok(Transformed::no(node)) };
+        let (WriteOp::MergeInto(merging), Some(source)) =
+            (&statement.op, statement.target.downcast_ref::<DefaultTableSource>())
+        else {
+            return Ok(Transformed::no(node));
+        };
+        let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else {
+            return Ok(Transformed::no(node));
+        };
+        let mut merging = merging.as_ref().clone();
+        merge::assign(table, statement, &mut merging, Columns::assigned_early)?;
+        let op = WriteOp::MergeInto(Box::new(merging));
+        let (name, target) = (statement.table_name.clone(), Arc::clone(&statement.target));
+        Ok(Transformed::yes(LogicalPlan::Dml(DmlStatement::new(name, target, op, Arc::clone(&statement.input)))))
+    });
+    Ok(assigned?.data)
+}
+
+/// The statement that another explains.
+fn inner(statement: &Statement) -> Option<&Sql> {
+    match statement {
+        Statement::Statement(statement) => match statement.as_ref() {
+            Sql::Prepare { statement, .. } => Some(statement),
+            statement => Some(statement),
+        },
+        Statement::Explain(explain) => inner(&explain.statement),
+        _ => None,
+    }
+}
+
+fn inner_mut(statement: &mut Statement) -> Option<&mut Sql> {
+    match statement {
+        Statement::Statement(statement) => match statement.as_mut() {
+            Sql::Prepare { statement, .. } => Some(statement),
+            statement => Some(statement),
+        },
+        Statement::Explain(explain) => inner_mut(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// The table that a statement writes.
+fn written_table(statement: &Statement) -> Option<&ObjectName> {
+    match inner(statement)? {
+        Sql::Insert(insert) => match &insert.table {
+            TableObject::TableName(name) => Some(name),
+            _ => None,
+        },
+        Sql::Update(update) => match &update.table.relation {
+            TableFactor::Table { name, .. } => Some(name),
+            _ => None,
+        },
+        Sql::Merge(merge) => match &merge.table {
+            TableFactor::Table { name, .. } => Some(name),
+            _ => None,
+        },
+        Sql::Delete(delete) => {
+            let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+            match tables.as_slice() {
+                [TableWithJoins { relation: TableFactor::Table { name, .. }, .. }] => Some(name),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The columns of a table of ours; `None` for any other, which the planner is to speak of.
+async fn columns_of(context: &SessionContext, name: &ObjectName) -> Option<SchemaRef> {
+    let normalizes = context.state().config_options().sql_parser.enable_ident_normalization;
+    let parts = name.0.iter().map(|part| Some(normalized(part.as_ident()?, normalizes)));
+    let reference = match parts.collect::<Option<Vec<_>>>()?.as_slice() {
+        [table] => TableReference::bare(table.as_str()),
+        [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
+        [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
+        _ => return None,
+    };
+    let provider = context.table_provider(reference).await.ok()?;
+    Columns::of(provider.as_ref())?.are_exact().then(|| provider.schema())
+}
+
+fn normalized(ident: &Ident, normalizes: bool) -> String {
+    match ident.quote_style {
+        None if normalizes => ident.value.to_lowercase(),
+        _ => ident.value.clone(),
+    }
+}
+
+/// A call of [`WRITTEN`].
+const MARK: &str = "landfall_as_written(NULL)";
+
+/// Writes a statement that fills columns so that the planner leaves its values as they are.
+struct Rewriter<'c> {
+    columns: &'c Schema,
+    /// Parts of a statement, to be filled in: a marked value, and VALUES as a subquery.
+    mark: Expr,
+    query: Query,
+}
+
+impl<'c> Rewriter<'c> {
+    fn try_new(columns: &'c Schema) -> DfResult<Self> {
+        let parser = |text: &'static str| Parser::new(&GenericDialect {}).try_with_sql(text);
+        let failed = |error| DataFusionError::SQL(Box::new(error), None);
+        let mark = parser(MARK).and_then(|mut parser| parser.parse_expr()).map_err(failed)?;
+        let query =
+            parser("SELECT * FROM (VALUES (NULL))").and_then(|mut parser| parser.parse_query()).map_err(failed)?;
+        Ok(Self { columns, mark, query: *query })
+    }
+
+    fn statement(&self, statement: &mut Sql) {
+        match statement {
+            Sql::Insert(insert) => {
+                let Some(source) = &mut insert.source else { return };
+                let _ = source.visit(&mut Nested { rewriter: self, depth: 0 });
+                match source.body.as_mut() {
+                    SetExpr::Values(values) => self.rows(&insert.columns, values),
+                    SetExpr::Select(select) => self.items(&insert.columns, select),
+                    body => self.without_values(body),
+                }
+            }
+            Sql::Update(update) => {
+                let _ = update.visit(&mut Nested { rewriter: self, depth: 1 });
+                self.set(&mut update.assignments);
+            }
+            Sql::Merge(merge) => {
+                let _ = merge.visit(&mut Nested { rewriter: self, depth: 1 });
+                for clause in &mut merge.clauses {
+                    match &mut clause.action {
+                        MergeAction::Update(update) => self.set(&mut update.assignments),
+                        MergeAction::Insert(insert) => {
+                            if let MergeInsertKind::Values(values) = &mut insert.kind {
+                                self.rows(&insert.columns, values);
+                            }
+                        }
+                        MergeAction::Delete { .. } => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The values of SET.
+    fn set(&self, assignments: &mut [Assignment]) {
+        for assignment in assignments {
+            if let AssignmentTarget::ColumnName(name) = &assignment.target {
+                self.value(&mut assignment.value, self.type_of(name), true);
+            }
+        }
+    }
+
+    /// The types of the columns of a list, or of all.
+    fn types(&self, names: &[ObjectName]) -> Vec<Option<&DataType>> {
+        match names {
+            [] => self.columns.fields().iter().map(|field| Some(field.data_type())).collect(),
+            names => names.iter().map(|name| self.type_of(name)).collect(),
+        }
+    }
+
+    /// What a query selects for columns. DataFusion wants each to have a name of its own, which nobody sees.
+    fn items(&self, names: &[ObjectName], select: &mut Select) {
+        let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+        // What is selected is named once more there.
+        if is_grouped || select.distinct.is_some() {
+            return;
+        }
+        let items = &mut select.projection;
+        if items.iter().any(|item| !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })) {
+            return;
+        }
+        let types = self.types(names);
+        let mut seen = HashSet::new();
+        for (at, item) in items.iter_mut().enumerate() {
+            let to = types.get(at).copied().flatten();
+            match item {
+                SelectItem::ExprWithAlias { expr, .. } => self.value(expr, to, false),
+                SelectItem::UnnamedExpr(expr) => {
+                    let is_new = seen.insert(expr.to_string());
+                    self.value(expr, to, false);
+                    if !is_new || !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                        let (expr, alias) = (std::mem::replace(expr, nothing()), Ident::new(format!("landfall_{at}")));
+                        *item = SelectItem::ExprWithAlias { expr, alias };
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The values of VALUES, for the columns of a list, or for all.
+    fn rows(&self, names: &[ObjectName], values: &mut Values) {
+        let types = self.types(names);
+        for row in &mut values.rows {
+            for (value, to) in row.content.iter_mut().zip(&types) {
+                self.value(value, *to, true);
+            }
+        }
+    }
+
+    fn type_of(&self, name: &ObjectName) -> Option<&DataType> {
+        let ident = name.0.last()?.as_ident()?;
+        let is_it = |name: &str| {
+            name == ident.value || (ident.quote_style.is_none() && name.eq_ignore_ascii_case(&ident.value))
+        };
+        self.columns.fields().iter().find(|field| is_it(field.name())).map(|field| field.data_type())
+    }
+
+    /// A value that is assigned to a column of a type, where that is known.
+    /// A cast is marked where the planner puts another around it.
+    fn value(&self, value: &mut Expr, to: Option<&DataType>, marks: bool) {
+        if let (Some(number), Some(to)) = (number(value), to) {
+            if is_read_from_text(&number, to) {
+                *value = text(number);
+            }
+            return;
+        }
+        match (&*value, to) {
+            (Expr::Value(literal), Some(to)) if to.is_decimal() => {
+                // DataFusion casts no boolean to a decimal.
+                if let Value::Boolean(truth) = literal.value {
+                    *value = text(i32::from(truth).to_string());
+                }
+                return;
+            }
+            (Expr::Value(_), _) => return,
+            _ => {}
+        }
+        self.operands(
+            value,
+            &Wanted {
+                decimals: to.is_some_and(DataType::is_decimal),
+                local_time: matches!(to, Some(DataType::Timestamp(_, None))) && !is_clock(value),
+            },
+        );
+        let mut inner = &*value;
+        while let Expr::Nested(nested) | Expr::UnaryOp { op: UnaryOperator::Plus, expr: nested } = inner {
+            inner = nested;
+        }
+        if marks && matches!(inner, Expr::Cast { .. } | Expr::TypedString(_) | Expr::Subquery(_)) {
+            *value = self.call(WRITTEN, std::mem::replace(value, nothing()));
+        }
+    }
+
+    /// Brings the operands of a value to its kind, where the value has theirs: of a quotient, which has fewer places as a
+    /// decimal, and of functions and conditions it has not.
+    fn operands(&self, value: &mut Expr, wanted: &Wanted) {
+        match value {
+            Expr::Nested(of) | Expr::UnaryOp { expr: of, .. } => self.operands(of, wanted),
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply,
+                right,
+            } => {
+                self.operands(left, wanted);
+                self.operands(right, wanted);
+            }
+            Expr::Case { conditions, else_result, .. } => {
+                conditions.iter_mut().for_each(|when| self.operands(&mut when.result, wanted));
+                else_result.iter_mut().for_each(|result| self.operands(result, wanted));
+            }
+            Expr::Value(_) if wanted.decimals && number(value).is_some_and(|number| !is_integer(&number)) => {
+                as_decimal(value);
+            }
+            _ if wanted.local_time && is_clock(value) => {
+                *value = self.call(LOCAL_TIME, std::mem::replace(value, nothing()));
+            }
+            Expr::Function(function) if chooses(function) => {
+                let FunctionArguments::List(list) = &mut function.args else { return };
+                for argument in &mut list.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+                        self.operands(argument, wanted);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A call of a function of ours.
+    fn call(&self, name: &str, value: Expr) -> Expr {
+        let mut call = self.mark.clone();
+        if let Expr::Function(function) = &mut call {
+            function.name = ObjectName::from(vec![Ident::new(name)]);
+            if let FunctionArguments::List(list) = &mut function.args {
+                list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(value))];
+            }
+        }
+        call
+    }
+
+    /// VALUES as a subquery: numbers of a column that has integers and others are decimals, as a float has not every integer.
+    fn without_values(&self, body: &mut SetExpr) {
+        match body {
+            SetExpr::Values(values) => {
+                let mut values = values.clone();
+                let width = values.rows.first().map_or(0, |row| row.content.len());
+                for column in 0..width {
+                    let numbers = || values.rows.iter().filter_map(|row| number(row.content.get(column)?));
+                    let is_large = |number: &String| is_integer(number) && number.len() > 15;
+                    if numbers().any(|number| is_large(&number)) && numbers().any(|number| !is_integer(&number)) {
+                        values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)).for_each(as_decimal);
+                    }
+                }
+                let mut query = self.query.clone();
+                if let SetExpr::Select(select) = query.body.as_mut()
+                    && let Some(from) = select.from.first_mut()
+                    && let TableFactor::Derived { subquery, .. } = &mut from.relation
+                {
+                    *subquery.body = SetExpr::Values(values);
+                }
+                *body = *query.body;
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.without_values(left);
+                self.without_values(right);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The digits of a literal number, with its sign.
+fn number(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(expr) => number(expr),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match number(expr)? {
+            number if number.starts_with('-') => None,
+            number => Some(format!("-{number}")),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => number(expr),
+        Expr::Value(value) => match &value.value {
+            Value::Number(number, _) => Some(number.replace('_', "")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether DataFusion reads a number as what it is: as an integer, or as a float whose shortest digits are those that were
+/// written, and which has all integers of its size.
+fn is_float(number: &str) -> bool {
+    if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return true;
+    }
+    let significant = |text: &str| {
+        let digits = text.split(['e', 'E']).next().unwrap_or_default();
+        let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+        digits.trim_matches('0').to_owned()
+    };
+    let is_small = number.contains(['e', 'E']) || number.split('.').next().unwrap_or_default().len() <= 15;
+    is_small && number.parse::<f64>().is_ok_and(|float| significant(&format!("{float:e}")) == significant(number))
+}
+
+/// Whether a number is better read from its text, for a column of that type.
+fn is_read_from_text(number: &str, to: &DataType) -> bool {
+    let float: f64 = number.parse().unwrap_or(f64::NAN);
+    match to {
+        to if to.is_integer() || to.is_decimal() => number.parse::<i64>().is_err(),
+        // A text has the digits that were written.
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            !is_float(number) || number.contains('.') && !number.contains(['e', 'E'])
+        }
+        // Beyond the range of a float, which the parser makes infinite, or 0.
+        to if to.is_floating() => {
+            let has_digits =
+                number.split(['e', 'E']).next().is_some_and(|digits| digits.contains(|c| ('1'..='9').contains(&c)));
+            !is_float(number) || !float.is_finite() || (float == 0.0 && has_digits)
+        }
+        _ => false,
+    }
+}
+
+fn is_integer(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+fn text(number: String) -> Expr {
+    Expr::Value(Value::SingleQuotedString(number).into())
+}
+
+/// What stands in the place of an expression while that is moved.
+fn nothing() -> Expr {
+    Expr::Identifier(Ident::new("_"))
+}
+
+/// Makes a decimal of a number, where it has not more digits than one can.
+fn as_decimal(expr: &mut Expr) {
+    let Some(number) = number(expr).as_deref().and_then(written_out) else { return };
+    let digits = number.trim_start_matches('-');
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (precision, scale) = ((whole.len() + fraction.len()) as u64, fraction.len() as i64);
+    if precision <= 76 {
+        *expr = Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(text(number)),
+            data_type: SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)),
+            array: false,
+            format: None,
+        };
+    }
+}
+
+/// A number without an exponent, where that is small.
+fn written_out(number: &str) -> Option<String> {
+    let Some((digits, exponent)) = number.split_once(['e', 'E']) else { return Some(number.to_owned()) };
+    let exponent = exponent.parse::<i32>().ok().filter(|exponent| exponent.abs() <= 76)?;
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let zeros = "0".repeat(exponent.unsigned_abs() as usize);
+    let all = if exponent < 0 { format!("{zeros}{whole}{fraction}") } else { format!("{whole}{fraction}{zeros}") };
+    let point = if exponent < 0 { whole.len() } else { whole.len() + exponent as usize };
+    let text = format!("{sign}{}.{}", all.get(..point)?, all.get(point..)?);
+    Some(text.trim_end_matches('.').to_owned())
+}
+
+/// Whether an expression is the time that the statement began.
+fn is_clock(expr: &Expr) -> bool {
+    const CLOCKS: [&str; 2] = ["now", "current_timestamp"];
+    let name = match expr {
+        Expr::Function(function) => function.name.to_string(),
+        Expr::Nested(expr) => return is_clock(expr),
+        _ => return false,
+    };
+    CLOCKS.iter().any(|clock| name.eq_ignore_ascii_case(clock))
+}
+
+/// Whether a function gives one of its arguments.
+fn chooses(function: &Function) -> bool {
+    let name = function.name.to_string();
+    ["coalesce", "nullif", "nvl", "ifnull", "greatest", "least"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Makes decimals of the numbers that DataFusion's floats have not, wherever they are.
+struct Exact;
+
+impl VisitorMut for Exact {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if matches!(expr, Expr::Value(_)) && number(expr).is_some_and(|number| !is_float(&number)) {
+            as_decimal(expr);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What the operands of a value are made.
+struct Wanted {
+    /// Numbers are decimals.
+    decimals: bool,
+    /// The time of the statement is that of the session's zone, without a zone.
+    local_time: bool,
+}
+
+/// Goes through the queries of a statement.
+struct Nested<'r> {
+    rewriter: &'r Rewriter<'r>,
+    depth: usize,
+}
+
+impl VisitorMut for Nested<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        // That of an INSERT itself has the table's columns.
+        if self.depth > 0 {
+            self.rewriter.without_values(&mut query.body);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// DataFusion's words for a value that it knows no cast of, with the columns that it can be meant for.
+fn reworded(error: DataFusionError, columns: &SchemaRef) -> DataFusionError {
+    const WORDS: [(&str, &str); 3] = [
+        ("Cannot automatically convert ", " to "),
+        ("received data of type ", " for field of type "),
+        ("Unsupported CAST from ", " to "),
+    ];
+    let text = error.to_string();
+    let types = WORDS.iter().find_map(|(before, between)| text.split_once(before)?.1.split_once(between));
+    let Some((from, to)) = types else { return error };
+    let meant: Vec<_> =
+        columns.fields().iter().filter(|field| to.starts_with(&field.data_type().to_string())).collect();
+    let why = meant.iter().find_map(|field| {
+        let from: DataType = from.trim().parse().ok()?;
+        Assign::try_new(&from, field.data_type(), Nanoseconds::Error).err()
+    });
+    let names: Vec<_> = meant.iter().map(|field| format!("\"{}\"", field.name())).collect();
+    let columns = if names.len() == 1 {
+        format!("column {}", names[0])
+    } else {
+        format!("one of the columns {}", names.join(", "))
+    };
+    let why = why.unwrap_or("use a function that makes one of the other");
+    Error::schema(format!("{columns}: {from} is not assigned to it: {why}")).into()
+}

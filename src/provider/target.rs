@@ -1,0 +1,197 @@
+//! A table as what a stream, or a change, is written to.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, TryCastExpr};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+
+use crate::columnar::{Assign, Assigned};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Commit;
+use crate::pipeline::{Assignments, ColumnAssignment, Target, WriterCount};
+use crate::provider::LandfallTable;
+use crate::provider::agreement::PREPARES;
+use crate::provider::table::reads;
+use crate::sql::{Column, Dispatch, Filled, Table};
+use crate::xa::{Capability, Change, Existing, OnConflict, WriteSpec, WriteStats};
+
+impl LandfallTable {
+    /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
+    pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
+        let columns = input.schema();
+        if columns.fields().is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "no column is written: name one at least"));
+        }
+        check_names(&self.table, &columns)?;
+        let mut assignments = self.assignments(&columns, |index| self.table.column(columns.field(index).name()))?;
+        if let Some(projection) = input.downcast_ref::<ProjectionExec>() {
+            let is_cast = |expr: &Arc<dyn PhysicalExpr>| expr.is::<CastExpr>() || expr.is::<TryCastExpr>();
+            let casts = projection.expr().iter().enumerate().filter(|(_, column)| is_cast(&column.expr));
+            casts.for_each(|(index, _)| assignments.note_cast(index));
+        }
+        let mut spec = self.spec(Arc::clone(assignments.schema()), op)?;
+        let is_missing = |column: &&Column| {
+            !column.nullable && column.filled == Filled::Null && columns.field_with_name(&column.name).is_err()
+        };
+        // An update may leave out what is there already.
+        if spec.on_conflict == OnConflict::Error
+            && let Some(column) = self.table.columns.iter().find(is_missing)
+        {
+            return Err(Error::new(
+                ErrorKind::Constraint,
+                format!("column \"{}\" is NOT NULL and has no default: list it in the INSERT", column.name),
+            ));
+        }
+        if spec.existing == Existing::Delete && reads(input, &self.database.location()) {
+            spec.existing = Existing::DeleteWhileRead;
+        }
+        let capability = self.database.capability().await?;
+        let dispatch = self.database.dispatch(&self.table, &spec);
+        let most = match (&dispatch, capability, self.options.commit) {
+            (Dispatch::OneWriter(reason), ..) => {
+                if self.options.writers.is_some_and(|asked| asked > 1) {
+                    self.note(format!("has one writer: {reason}"));
+                }
+                1
+            }
+            // Where that is not enough for what was asked, the plan is refused.
+            (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
+            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
+            (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
+                let location = self.database.location();
+                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{PREPARES}"));
+                1
+            }
+            (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
+            (_, Capability::TwoPhase { .. }, Commit::TwoPhase) => u16::MAX,
+        };
+        let writers = match self.options.writers {
+            Some(asked) => {
+                if asked > most && most > 1 {
+                    self.note(format!("has {most} writers, not {asked}: see the server's max_prepared_transactions"));
+                }
+                WriterCount::Exactly(asked.min(most))
+            }
+            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
+            // Of two epochs, as one is written while the other commits.
+            None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
+        };
+        let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
+        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers })
+    }
+
+    /// This table as what a change is made to, of columns that the change knows.
+    pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
+        let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit));
+        let column = |index: usize| change.column_of(index).and_then(|name| self.table.column(name));
+        let assignments = self.assignments(&columns, column)?;
+        let spec = WriteSpec { stats, ..WriteSpec::new(&self.table.name, Arc::clone(assignments.schema())) };
+        self.database.check_change(&self.table, &spec, &change)?;
+        Ok(Target {
+            resource: Arc::clone(&self.database) as _,
+            capability: self.database.capability().await?,
+            assignments: Arc::new(assignments),
+            spec,
+            change: Some(Arc::new(change)),
+            dispatch: Dispatch::OneWriter("a statement changes rows at once"),
+            writers: WriterCount::Exactly(1),
+        })
+    }
+
+    /// How columns of a stream become columns of the table, where they do: `column` says which.
+    fn assignments<'t>(
+        &'t self,
+        columns: &SchemaRef,
+        column: impl Fn(usize) -> Option<&'t Column>,
+    ) -> Result<Assignments> {
+        let assigned = |(index, field): (usize, &FieldRef)| {
+            let from = field.data_type();
+            let named = |name: &str, to: String, how| {
+                let (name, source) = (name.to_owned(), Arc::clone(field));
+                ColumnAssignment { name, source, to, assign: None, how }
+            };
+            let Some(column) = column(index) else {
+                return Ok(named(field.name(), from.to_string(), Assigned::Exact));
+            };
+            let assign = Assign::try_new(from, &column.data_type, self.options.nanoseconds);
+            let how = assign.as_ref().map_or(Assigned::Checked, Assign::assigned);
+            let as_it_is = named(&column.name, column.sql_type.clone(), how);
+            match assign {
+                Ok(assign) if assign.is_own_rule() => Ok(ColumnAssignment { assign: Some(assign), ..as_it_is }),
+                _ if self.database.takes(column, from) => Ok(as_it_is),
+                Ok(assign) => Ok(ColumnAssignment { assign: Some(assign), ..as_it_is }),
+                Err(why) => Err(Error::schema(format!(
+                    "column \"{}\" (declared {}): {from} is not assigned to it: {why}",
+                    column.name, column.sql_type
+                ))),
+            }
+        };
+        let assigned = columns.fields().iter().enumerate().map(assigned).collect::<Result<Vec<_>>>()?;
+        Ok(Assignments::new(assigned))
+    }
+
+    /// Whether one writer does what several would not, unless the user asks for them: rows in the order of the query,
+    /// numbers and times that the server gives them in that order, and upserts that wait for each other where the
+    /// server sees it. Two transactions that upsert the same keys by several connections each can wait for ever.
+    fn is_better_written_by_one(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> bool {
+        let is_left_to_the_server = |column: &Column| {
+            matches!(column.filled, Filled::ByDefault | Filled::Numbered)
+                && spec.columns.field_with_name(&column.name).is_err()
+        };
+        spec.on_conflict != OnConflict::Error
+            || input.output_ordering().is_some()
+            || self.table.columns.iter().any(is_left_to_the_server)
+    }
+
+    /// What a write of these columns is to do.
+    fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
+        let (existing, on_conflict) = match op {
+            InsertOp::Append => (Existing::Keep, self.options.on_conflict),
+            InsertOp::Overwrite => (Existing::Delete, self.options.on_conflict),
+            InsertOp::Replace => (Existing::Keep, OnConflict::Replace),
+        };
+        let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;
+        if let Some(missing) = key.iter().find(|name| columns.field_with_name(name).is_err()) {
+            return Err(Error::schema(format!(
+                "{} goes by the key ({}), and column \"{missing}\" of it is not written: add it to the query",
+                match on_conflict {
+                    OnConflict::Replace => "REPLACE INTO",
+                    _ => "the option 'on_conflict'",
+                },
+                key.join(", ")
+            )));
+        }
+        let spec = WriteSpec {
+            existing,
+            on_conflict,
+            key,
+            upsert: self.options.upsert,
+            diff_lock: self.options.diff_lock,
+            stats: Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit)),
+            ..WriteSpec::new(&self.table.name, columns)
+        };
+        self.database.check(&self.table, &spec)?;
+        Ok(spec)
+    }
+}
+
+/// Every column of a write must be one of the table's, once.
+fn check_names(table: &Table, columns: &Schema) -> Result<()> {
+    for (index, field) in columns.fields().iter().enumerate() {
+        let twice = columns.fields()[..index].iter().any(|other| other.name() == field.name());
+        if twice || table.column(field.name()).is_none() {
+            let written: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(Error::schema(format!(
+                "column \"{}\" of the query is {}: the table has {table}, the query ({}); rename it with AS",
+                field.name(),
+                if twice { "there twice" } else { "not in the table" },
+                written.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
