@@ -13,6 +13,13 @@ async fn sql(context: &SessionContext, statement: &str) -> DfResult<()> {
     datafusion_landfall::sql(context, statement).await?.collect().await.map(drop)
 }
 
+/// Runs statements that must not fail.
+async fn run_all(place: &Place, statements: &[&str]) {
+    for statement in statements {
+        sql(place.context(), statement).await.unwrap_or_else(|error| panic!("{}: {statement}: {error}", place.name()));
+    }
+}
+
 async fn refused(context: &SessionContext, statement: &str) -> String {
     match sql(context, statement).await {
         Ok(()) => panic!("{statement} succeeded"),
@@ -25,15 +32,14 @@ async fn a_cast_of_the_users_is_done_and_the_planners_is_not() {
     for place in Place::all() {
         place.register("t", COLUMNS, "").await;
         let context = place.context();
-        for statement in [
+        let statements = [
             "INSERT INTO t (id, a) VALUES (1, CAST(1.7 AS INT)), (2, 2.0), (3, '3'), (4, TRY_CAST('x' AS INT))",
             "INSERT INTO t (id, a) SELECT 5, CAST(v AS INT) FROM (VALUES (5.5)) AS s (v)",
             "UPDATE t SET a = (1.7::INT) + 20 WHERE id = 4",
             "UPDATE t SET a = 2.9::INT WHERE id = 5",
             "MERGE INTO t USING (SELECT 3 AS k, 7.9 AS v) AS s ON t.id = s.k WHEN MATCHED THEN UPDATE SET a = CAST(s.v AS INT)",
-        ] {
-            sql(context, statement).await.unwrap();
-        }
+        ];
+        run_all(&place, &statements).await;
         let stored = place.client("SELECT id, a FROM t ORDER BY id");
         assert_eq!(stored, ["1|1", "2|2", "3|7", "4|21", "5|2"], "{}", place.name());
         for (statement, parts) in [
@@ -55,8 +61,7 @@ async fn a_cast_of_the_users_is_done_and_the_planners_is_not() {
 async fn numbers_have_the_digits_that_were_written() {
     for place in Place::all() {
         place.register("t", "(id BIGINT PRIMARY KEY, w DECIMAL(38, 10), b VARCHAR)", "").await;
-        let context = place.context();
-        for statement in [
+        let statements = [
             "INSERT INTO t VALUES (9007199254740993, 12345678901234567890.12, '1'), (-9223372036854775808, -(0.1), 'x')",
             "INSERT INTO t (id, w) SELECT 3, 12345678901234567890.5",
             "INSERT INTO t (id, w) SELECT * FROM (VALUES (4, 12345678901234567890.25)) AS s",
@@ -64,9 +69,8 @@ async fn numbers_have_the_digits_that_were_written() {
             "INSERT INTO t (id, w) VALUES (7, 0), (8, 0)",
             "UPDATE t SET w = 12345678901234567890.0625 WHERE id = 7",
             "MERGE INTO t USING (SELECT 8 AS k) AS s ON t.id = s.k WHEN MATCHED THEN UPDATE SET w = 10000000000000000.0001",
-        ] {
-            sql(context, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
-        }
+        ];
+        run_all(&place, &statements).await;
         let expected = [
             "-9223372036854775808|-0.1000000000",
             "3|12345678901234567890.5000000000",
@@ -93,7 +97,7 @@ async fn numbers_keep_their_digits_in_what_is_computed() {
     for place in Place::all() {
         place.register("t", "(id BIGINT PRIMARY KEY, w DECIMAL(30, 2), y BIGINT)", "").await;
         let context = place.context();
-        for statement in [
+        let statements = [
             "INSERT INTO t (id, w) VALUES (1, COALESCE(NULL, 12345678901234567890.12)), (2, 12345678901234567890.12 + 0),
                 (3, CASE WHEN true THEN 12345678901234567890.12 ELSE 0 END), (4, 1.50), (5, true)",
             "INSERT INTO t (id, y) VALUES (6, COALESCE(9007199254740993.0, 0)), (7, CAST(9007199254740993.0 AS BIGINT))",
@@ -104,9 +108,8 @@ async fn numbers_keep_their_digits_in_what_is_computed() {
             "UPDATE t SET w = w * 1.105 WHERE id = 4",
             "INSERT INTO t (id, w) WITH x (id, v) AS (VALUES (9, 1.5), (10, 9007199254740993)) SELECT id, v FROM x",
             "INSERT INTO t (id, w) SELECT id + 10, w * 1.005 FROM t WHERE id = 8",
-        ] {
-            sql(context, statement).await.unwrap_or_else(|error| panic!("{}: {statement}: {error}", place.name()));
-        }
+        ];
+        run_all(&place, &statements).await;
         let expected = [
             "1|12345678901234567890.13|NULL",
             "2|13580246791358024679.13|NULL",
@@ -135,7 +138,7 @@ async fn a_rewritten_statement_means_what_it_says() {
         place.register("t", "(id BIGINT PRIMARY KEY, d DOUBLE, n DECIMAL(20, 10), a INT, l TIMESTAMP)", "").await;
         let context = place.context();
         sql(context, "SET datafusion.execution.time_zone = '+00:00'").await.unwrap();
-        for statement in [
+        let statements = [
             "INSERT INTO t (id, d) VALUES (1, 1 / 3.141592653589793)",
             "INSERT INTO t (id, n) SELECT 2, 1 / 3.0",
             "INSERT INTO t (id, n) VALUES (3, CASE WHEN 0.5000000000000001 > 0.5 THEN 0.25 ELSE 0.75 END)",
@@ -146,9 +149,8 @@ async fn a_rewritten_statement_means_what_it_says() {
             "INSERT INTO t (id, a) VALUES (7, +CAST(1.7 AS INT))",
             "INSERT INTO t (id, l) VALUES (8, now() + INTERVAL '200 years')",
             "INSERT INTO t (id, l) VALUES (9, to_local_time(now() AT TIME ZONE '+02:00'))",
-        ] {
-            sql(context, statement).await.unwrap_or_else(|error| panic!("{}: {statement}: {error}", place.name()));
-        }
+        ];
+        run_all(&place, &statements).await;
         let third = place.client("SELECT d FROM t WHERE id = 1").join("");
         assert_eq!(third.parse::<f64>().unwrap(), 1.0 / std::f64::consts::PI, "{}", place.name());
         let stored = place.client("SELECT id, n, a FROM t WHERE id BETWEEN 2 AND 7 ORDER BY id");
@@ -176,15 +178,14 @@ async fn what_a_query_selects_twice_has_a_column_each() {
         place.register("t", "(id BIGINT PRIMARY KEY, a INT, b INT, l TIMESTAMP, d DOUBLE, s VARCHAR)", "").await;
         let context = place.context();
         sql(context, "SET datafusion.execution.time_zone = '+00:00'").await.unwrap();
-        for statement in [
+        let statements = [
             "INSERT INTO t (id, a, b, s) SELECT 1, 1, 1, 1.50",
             "INSERT INTO t (id, a, b) SELECT id + 1, a, a FROM t",
             "INSERT INTO t (id, l, s) VALUES (3, now(), 0.10)",
             "UPDATE t SET l = COALESCE(l, now()), b = 7",
             "UPDATE t SET l = CASE WHEN id = 3 THEN now() ELSE l END",
-        ] {
-            sql(context, statement).await.unwrap_or_else(|error| panic!("{}: {statement}: {error}", place.name()));
-        }
+        ];
+        run_all(&place, &statements).await;
         let stored = place.client("SELECT id, a, b, s, l IS NULL FROM t ORDER BY id").join(" ");
         let no = if matches!(place, Place::Postgres(_)) { "f" } else { "0" };
         assert_eq!(stored, format!("1|1|7|1.50|{no} 2|1|7|NULL|{no} 3|NULL|7|0.10|{no}"), "{}", place.name());
@@ -292,14 +293,13 @@ async fn the_time_of_a_statement_is_that_of_the_session() {
         place.register("t", "", "").await;
         let context = place.context();
         sql(context, "SET datafusion.execution.time_zone = '+09:00'").await.unwrap();
-        for statement in [
+        let statements = [
             "INSERT INTO t VALUES (1, now(), now(), current_date, current_time)",
             "INSERT INTO t SELECT 2, n, n AS z, n AS d, n AS c FROM (SELECT now() AS n) AS s",
             "INSERT INTO t (id) VALUES (3)",
             "UPDATE t SET l = now(), z = current_timestamp, d = now(), c = current_time WHERE id = 3",
-        ] {
-            sql(context, statement).await.unwrap_or_else(|error| panic!("{}: {statement}: {error}", place.name()));
-        }
+        ];
+        run_all(&place, &statements).await;
         let ahead = "date_part('epoch', l) - date_part('epoch', z) BETWEEN 32399 AND 32401";
         let read = place.read(&format!("SELECT id, {ahead} AND CAST(l AS DATE) = d FROM t ORDER BY id")).await;
         assert_eq!(read, ["1|true", "2|true", "3|true"], "{}", place.name());
