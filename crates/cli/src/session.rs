@@ -98,9 +98,10 @@ impl Session {
             let plan = plan_statement(&self.context, statement).await?;
             let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
             let done = if is_execute { None } else { ddl_done(&plan) };
-            let frame = self.context.execute_logical_plan(plan.clone()).await?;
+            let kind = Kind::of(&plan);
+            let frame = self.context.execute_logical_plan(plan).await?;
             // What it executes is known now.
-            let kind = Kind::of(if is_execute { frame.logical_plan() } else { &plan });
+            let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
             let task = frame.task_ctx();
             Ok::<_, Failure>((done, kind, task, frame.create_physical_plan().await?))
         };
