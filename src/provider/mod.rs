@@ -10,6 +10,7 @@ mod factory;
 mod fanout;
 mod functions;
 mod merge;
+mod numbers;
 mod pieces;
 mod planning;
 mod pushdown;

@@ -21,10 +21,10 @@ use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as 
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, CastKind, DataType as SqlType, ExactNumberInfo, Expr, FromTable,
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, MergeAction, MergeInsertKind,
-    ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TableObject, TableWithJoins,
-    UnaryOperator, Value, Values, VisitMut, VisitorMut,
+    Assignment, AssignmentTarget, BinaryOperator, Expr, FromTable, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, GroupByExpr, Ident, MergeAction, MergeInsertKind, ObjectName, Query, Select, SelectItem,
+    SetExpr, Statement as Sql, TableFactor, TableObject, TableWithJoins, UnaryOperator, Value, Values, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -34,6 +34,7 @@ use crate::error::Error;
 use crate::options::Nanoseconds;
 use crate::provider::assign::Columns;
 use crate::provider::functions::{LOCAL_TIME, WRITTEN};
+use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
 /// Runs a statement as [`SessionContext::sql`] does, with the rules by which values are assigned to columns: a value is
@@ -60,45 +61,27 @@ pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
 /// # Errors
 /// As of [`sql`].
 pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
-    let target = match written_table(&statement) {
+    let columns = match inner(&mut statement).and_then(|statement| written_table(statement)) {
         Some(name) => columns_of(context, name).await,
         None => None,
     };
-    let is_ours = target.is_some();
-    if let Some(columns) = &target {
-        if !context.state().scalar_functions().contains_key(WRITTEN) {
-            register(context);
-        }
-        let rewriter = Rewriter::try_new(columns)?;
-        if let Some(statement) = inner_mut(&mut statement) {
-            rewriter.statement(statement);
-        }
+    let (Some(columns), Some(writing)) = (columns, inner(&mut statement)) else {
+        return context.state().statement_to_plan(statement).await;
+    };
+    if !context.state().scalar_functions().contains_key(WRITTEN) {
+        register(context);
     }
-    if let Some(statement) = inner_mut(&mut statement)
-        && is_ours
-    {
-        let _ = statement.visit(&mut Exact);
-    }
-    let is_untyped = matches!(&statement, Statement::Statement(statement)
-        if matches!(statement.as_ref(), Sql::Prepare { data_types, .. } if data_types.is_empty()));
-    let planned = context.state().statement_to_plan(statement).await.and_then(|plan| match is_ours {
-        true if is_untyped => with_assigned_merge(with_untyped_parameters(plan)),
-        true => with_assigned_merge(plan),
-        false => Ok(plan),
-    });
-    planned.map_err(|error| match &target {
-        Some(columns) => reworded(error, columns),
-        None => error,
-    })
-}
-
-/// A prepared statement whose parameters are not cast to the types of the columns that they are assigned to.
-fn with_untyped_parameters(plan: LogicalPlan) -> LogicalPlan {
-    match plan {
-        LogicalPlan::Statement(Plan::Prepare(prepare)) => {
-            LogicalPlan::Statement(Plan::Prepare(Prepare { fields: Vec::new(), ..prepare }))
+    Rewriter::try_new(&columns)?.statement(writing);
+    let _ = writing.visit(&mut Exact);
+    let has_types = matches!(&statement, Statement::Statement(statement)
+        if matches!(statement.as_ref(), Sql::Prepare { data_types, .. } if !data_types.is_empty()));
+    let plan = context.state().statement_to_plan(statement).await.and_then(with_assigned_merge);
+    match plan.map_err(|error| reworded(error, &columns))? {
+        // Parameters are not cast to the types of the columns that they are assigned to.
+        LogicalPlan::Statement(Plan::Prepare(prepare)) if !has_types => {
+            Ok(LogicalPlan::Statement(Plan::Prepare(Prepare { fields: Vec::new(), ..prepare })))
         }
-        plan => plan,
+        plan => Ok(plan),
     }
 }
 
@@ -123,32 +106,21 @@ fn with_assigned_merge(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     Ok(assigned?.data)
 }
 
-/// The statement that another explains.
-fn inner(statement: &Statement) -> Option<&Sql> {
-    match statement {
-        Statement::Statement(statement) => match statement.as_ref() {
-            Sql::Prepare { statement, .. } => Some(statement),
-            statement => Some(statement),
-        },
-        Statement::Explain(explain) => inner(&explain.statement),
-        _ => None,
-    }
-}
-
-fn inner_mut(statement: &mut Statement) -> Option<&mut Sql> {
+/// The statement that another explains or prepares, or itself.
+fn inner(statement: &mut Statement) -> Option<&mut Sql> {
     match statement {
         Statement::Statement(statement) => match statement.as_mut() {
             Sql::Prepare { statement, .. } => Some(statement),
             statement => Some(statement),
         },
-        Statement::Explain(explain) => inner_mut(&mut explain.statement),
+        Statement::Explain(explain) => inner(&mut explain.statement),
         _ => None,
     }
 }
 
 /// The table that a statement writes.
-fn written_table(statement: &Statement) -> Option<&ObjectName> {
-    match inner(statement)? {
+fn written_table(statement: &Sql) -> Option<&ObjectName> {
+    match statement {
         Sql::Insert(insert) => match &insert.table {
             TableObject::TableName(name) => Some(name),
             _ => None,
@@ -193,14 +165,11 @@ fn normalized(ident: &Ident, normalizes: bool) -> String {
     }
 }
 
-/// A call of [`WRITTEN`].
-const MARK: &str = "landfall_as_written(NULL)";
-
 /// Writes a statement that fills columns so that the planner leaves its values as they are.
 struct Rewriter<'c> {
     columns: &'c Schema,
-    /// Parts of a statement, to be filled in: a marked value, and VALUES as a subquery.
-    mark: Expr,
+    /// Parts of a statement, to be filled in: a call of a function, and VALUES as a subquery.
+    call: Expr,
     query: Query,
 }
 
@@ -208,10 +177,10 @@ impl<'c> Rewriter<'c> {
     fn try_new(columns: &'c Schema) -> DfResult<Self> {
         let parser = |text: &'static str| Parser::new(&GenericDialect {}).try_with_sql(text);
         let failed = |error| DataFusionError::SQL(Box::new(error), None);
-        let mark = parser(MARK).and_then(|mut parser| parser.parse_expr()).map_err(failed)?;
+        let call = parser("function(NULL)").and_then(|mut parser| parser.parse_expr()).map_err(failed)?;
         let query =
             parser("SELECT * FROM (VALUES (NULL))").and_then(|mut parser| parser.parse_query()).map_err(failed)?;
-        Ok(Self { columns, mark, query: *query })
+        Ok(Self { columns, call, query: *query })
     }
 
     fn statement(&self, statement: &mut Sql) {
@@ -264,7 +233,8 @@ impl<'c> Rewriter<'c> {
         }
     }
 
-    /// What a query selects for columns. DataFusion wants each to have a name of its own, which nobody sees.
+    /// The items of a SELECT, one for each column. DataFusion refuses two items of one name, so each expression gets an
+    /// alias; the result does not show it.
     fn items(&self, names: &[ObjectName], select: &mut Select) {
         let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
         // What is selected is named once more there.
@@ -385,7 +355,7 @@ impl<'c> Rewriter<'c> {
 
     /// A call of a function of ours.
     fn call(&self, name: &str, value: Expr) -> Expr {
-        let mut call = self.mark.clone();
+        let mut call = self.call.clone();
         if let Expr::Function(function) = &mut call {
             function.name = ObjectName::from(vec![Ident::new(name)]);
             if let FunctionArguments::List(list) = &mut function.args {
@@ -426,98 +396,9 @@ impl<'c> Rewriter<'c> {
     }
 }
 
-/// The digits of a literal number, with its sign.
-fn number(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Nested(expr) => number(expr),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match number(expr)? {
-            number if number.starts_with('-') => None,
-            number => Some(format!("-{number}")),
-        },
-        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => number(expr),
-        Expr::Value(value) => match &value.value {
-            Value::Number(number, _) => Some(number.replace('_', "")),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether DataFusion reads a number as what it is: as an integer, or as a float whose shortest digits are those that were
-/// written, and which has all integers of its size.
-fn is_float(number: &str) -> bool {
-    if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
-        return true;
-    }
-    let significant = |text: &str| {
-        let digits = text.split(['e', 'E']).next().unwrap_or_default();
-        let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
-        digits.trim_matches('0').to_owned()
-    };
-    let is_small = number.contains(['e', 'E']) || number.split('.').next().unwrap_or_default().len() <= 15;
-    is_small && number.parse::<f64>().is_ok_and(|float| significant(&format!("{float:e}")) == significant(number))
-}
-
-/// Whether a number is better read from its text, for a column of that type.
-fn is_read_from_text(number: &str, to: &DataType) -> bool {
-    let float: f64 = number.parse().unwrap_or(f64::NAN);
-    match to {
-        to if to.is_integer() || to.is_decimal() => number.parse::<i64>().is_err(),
-        // A text has the digits that were written.
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            !is_float(number) || number.contains('.') && !number.contains(['e', 'E'])
-        }
-        // Beyond the range of a float, which the parser makes infinite, or 0.
-        to if to.is_floating() => {
-            let has_digits =
-                number.split(['e', 'E']).next().is_some_and(|digits| digits.contains(|c| ('1'..='9').contains(&c)));
-            !is_float(number) || !float.is_finite() || (float == 0.0 && has_digits)
-        }
-        _ => false,
-    }
-}
-
-fn is_integer(number: &str) -> bool {
-    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
-}
-
-fn text(number: String) -> Expr {
-    Expr::Value(Value::SingleQuotedString(number).into())
-}
-
 /// What stands in the place of an expression while that is moved.
 fn nothing() -> Expr {
     Expr::Identifier(Ident::new("_"))
-}
-
-/// Makes a decimal of a number, where it has not more digits than one can.
-fn as_decimal(expr: &mut Expr) {
-    let Some(number) = number(expr).as_deref().and_then(written_out) else { return };
-    let digits = number.trim_start_matches('-');
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let (precision, scale) = ((whole.len() + fraction.len()) as u64, fraction.len() as i64);
-    if precision <= 76 {
-        *expr = Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(text(number)),
-            data_type: SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)),
-            array: false,
-            format: None,
-        };
-    }
-}
-
-/// A number without an exponent, where that is small.
-fn written_out(number: &str) -> Option<String> {
-    let Some((digits, exponent)) = number.split_once(['e', 'E']) else { return Some(number.to_owned()) };
-    let exponent = exponent.parse::<i32>().ok().filter(|exponent| exponent.abs() <= 76)?;
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let zeros = "0".repeat(exponent.unsigned_abs() as usize);
-    let all = if exponent < 0 { format!("{zeros}{whole}{fraction}") } else { format!("{whole}{fraction}{zeros}") };
-    let point = if exponent < 0 { whole.len() } else { whole.len() + exponent as usize };
-    let text = format!("{sign}{}.{}", all.get(..point)?, all.get(point..)?);
-    Some(text.trim_end_matches('.').to_owned())
 }
 
 /// Whether an expression is the time that the statement began.
@@ -535,20 +416,6 @@ fn is_clock(expr: &Expr) -> bool {
 fn chooses(function: &Function) -> bool {
     let name = function.name.to_string();
     ["coalesce", "nullif", "nvl", "ifnull", "greatest", "least"].iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// Makes decimals of the numbers that DataFusion's floats have not, wherever they are.
-struct Exact;
-
-impl VisitorMut for Exact {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if matches!(expr, Expr::Value(_)) && number(expr).is_some_and(|number| !is_float(&number)) {
-            as_decimal(expr);
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 /// What the operands of a value are made.
