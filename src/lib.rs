@@ -117,9 +117,9 @@
 //! ```
 //!
 //! [`SessionContext::sql`](datafusion::prelude::SessionContext::sql) changes nothing silently either. It refuses what it
-//! cannot tell: a number of 16 digits or more for an integer or a decimal, VALUES in a CTE or a UNION; and takes a cast to the
-//! type of the column for the planner's where it is the value of VALUES, UPDATE or MERGE. A session without [`register`]
-//! has DataFusion's casts, and INSERT says so.
+//! cannot tell: a number of 16 digits or more for an integer or a decimal, VALUES in a CTE or a UNION. It checks a cast to the
+//! type of the column as it checks the planner's, where the cast is a value of VALUES, UPDATE or MERGE, or a data frame over
+//! another query selects it for `write_table`. A session without [`register`] has DataFusion's casts, and INSERT says so.
 //!
 //! # Changing rows
 //!

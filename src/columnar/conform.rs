@@ -10,7 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A planned way from one Arrow type to another.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Conform {
     to: DataType,
     way: Way,
@@ -18,7 +18,7 @@ pub(crate) struct Conform {
     filled: Option<DataType>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Way {
     /// The types are the same.
     Same,

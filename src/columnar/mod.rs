@@ -17,6 +17,8 @@ mod text;
 mod truncate;
 
 pub(crate) use align::Alignment;
+#[cfg(feature = "postgres")]
+pub(crate) use assign::whole_and_places;
 pub(crate) use assign::{Assign, Assigned, widens};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use check::{check, check_digits, check_range};

@@ -121,14 +121,19 @@ pub(crate) fn each<T>(
     parsed.collect()
 }
 
-fn decimals(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
-    let (precision, scale) = match *to {
+/// Precision and scale of a decimal.
+pub(super) fn digits_of(decimal: &DataType) -> (u8, i8) {
+    match *decimal {
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => (precision, scale),
-        _ => return Err(Error::internal(format!("{to} is no decimal"))),
-    };
+        _ => (0, 0),
+    }
+}
+
+fn decimals(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
+    let (precision, scale) = digits_of(to);
     let unscaled = each(texts, to, |text| parse_decimal(text, precision, scale))?;
     let wide: Decimal256Array = unscaled.into_iter().collect();
     let wide = wide.with_precision_and_scale(76, scale).map_err(|error| Error::internal(error.to_string()))?;

@@ -33,7 +33,7 @@ pub enum Assignment {
 }
 
 /// What to do with nanoseconds where the database counts microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Nanoseconds {
     /// A value with some is an error.
     #[default]

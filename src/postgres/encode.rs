@@ -19,7 +19,8 @@ use super::text::texts;
 use super::types::{Digits, Kind, ServerType};
 use super::{numeric, temporal};
 use crate::columnar::{
-    Conform, Limit, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, without_nanoseconds,
+    Conform, Limit, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, whole_and_places,
+    without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
@@ -143,19 +144,8 @@ pub(super) fn choose(from: &DataType, server: &ServerType) -> Option<(DataType, 
 
 /// Whether every value of a type fits a `numeric` without being looked at.
 fn always_fits(data_type: &DataType, keeps: Digits) -> bool {
-    let (precision, scale) = match *data_type {
-        Decimal32(precision, scale)
-        | Decimal64(precision, scale)
-        | Decimal128(precision, scale)
-        | Decimal256(precision, scale) => (i16::from(precision), i16::from(scale)),
-        Int8 | UInt8 => (3, 0),
-        Int16 | UInt16 => (5, 0),
-        Int32 | UInt32 => (10, 0),
-        Int64 => (19, 0),
-        UInt64 => (20, 0),
-        _ => return false,
-    };
-    keeps.scale >= 0 && scale <= keeps.scale && precision - scale <= keeps.precision as i16 - keeps.scale
+    let room = (keeps.precision as i16 - keeps.scale, keeps.scale);
+    whole_and_places(data_type).is_some_and(|(whole, places)| keeps.scale >= 0 && places <= room.1 && whole <= room.0)
 }
 
 /// The fields of an array of the type that was chosen.

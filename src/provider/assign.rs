@@ -78,8 +78,9 @@ impl<'t> Columns<'t> {
         }
     }
 
-    /// A value of an UPDATE, for the sink to assign. What the planner cast it to is of no use, nor is what the user did, as
-    /// nobody can tell the two apart, where the statement was not planned by [`plan_statement`](super::plan_statement).
+    /// A value of an UPDATE without its cast to the column's type, for the sink to assign. The cast is the planner's where
+    /// [`plan_statement`](super::plan_statement) planned the statement; elsewhere it may be the user's, as a plan does not tell
+    /// the two apart.
     pub(super) fn uncast(&self, column: &str, value: Expr, schema: &DFSchema) -> DfResult<Expr> {
         let to = self.data_type(column)?;
         if !self.are_exact() {

@@ -1,6 +1,5 @@
 //! Functions that a plan has where values are assigned.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
@@ -94,25 +93,11 @@ pub(super) fn written() -> ScalarUDF {
 }
 
 /// Assigns a value to a column.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Assigning {
     signature: Signature,
     column: String,
     assign: Assign,
-}
-
-impl PartialEq for Assigning {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.column, self.assign.from(), self.assign.to()) == (&other.column, other.assign.from(), other.assign.to())
-    }
-}
-
-impl Eq for Assigning {}
-
-impl Hash for Assigning {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.column, self.assign.from(), self.assign.to()).hash(state);
-    }
 }
 
 function!(Assigning, |self| ASSIGN, |self, _from| self.assign.to().clone(), |this, array| {

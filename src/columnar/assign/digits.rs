@@ -10,20 +10,9 @@ use arrow::error::ArrowError;
 
 use super::each;
 use crate::columnar::conform::{misfit, recode};
-use crate::columnar::text::parse_decimal;
+use crate::columnar::text::{digits_of, parse_decimal};
 use crate::columnar::{Conform, to_text};
 use crate::error::{Error, Result};
-
-/// Precision and scale.
-pub(super) fn digits_of(decimal: &DataType) -> (u8, i8) {
-    match *decimal {
-        Decimal32(precision, scale)
-        | Decimal64(precision, scale)
-        | Decimal128(precision, scale)
-        | Decimal256(precision, scale) => (precision, scale),
-        _ => (0, 0),
-    }
-}
 
 pub(super) fn decimals(unscaled: Vec<Option<i256>>, to: &DataType) -> Result<ArrayRef> {
     let (precision, scale) = digits_of(to);

@@ -11,11 +11,11 @@ use arrow::datatypes::{
     UInt64Type,
 };
 
-use super::digits::{decimals, digits_of};
+use super::digits::decimals;
 use super::{as_type, each};
 use crate::columnar::conform::{hint, misfit, recode};
 use crate::columnar::iso8601::{fraction_digits, parse_interval, parse_time, parse_timestamp};
-use crate::columnar::text::parse_decimal;
+use crate::columnar::text::{digits_of, parse_decimal};
 use crate::columnar::{Conform, from_text};
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
