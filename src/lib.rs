@@ -207,8 +207,8 @@
 //! of the stream are read back in bulk (a range of keys where they lie close together, else a list of them), compared
 //! column by column ([`columnar::compare`]), and only what is new or has changed goes on to the upsert; rows that are
 //! equal are not touched: nothing is logged or replicated for them, no trigger sees them, no lock is held on them.
-//! `INSERT` answers with the rows that it consumed; the program, EXPLAIN ANALYZE and [`WriteStats`](xa::WriteStats) say how
-//! many were inserted, updated and unchanged.
+//! `INSERT` answers with the rows that it read; the program, EXPLAIN ANALYZE and [`WriteStats`](xa::WriteStats) say how many
+//! keys were inserted, updated and unchanged. A key counts once, however many rows have it.
 //!
 //! * The option `upsert` says `diff` or `blind`. By itself (`auto`) Landfall compares some rows, and goes on with it while
 //!   that takes less time than writing the equal ones would (at first: while at most 70 of 100 have to be written); else it

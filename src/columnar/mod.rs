@@ -13,6 +13,7 @@ mod keys;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod limit;
 mod size;
+mod tally;
 mod text;
 mod truncate;
 
@@ -29,6 +30,7 @@ pub(crate) use keys::{KeyForm, Keys, dense_range};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use limit::Limit;
 pub(crate) use size::batch_bytes;
+pub(crate) use tally::{Counted, Tally};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) use text::each;
 pub(crate) use text::from_text;

@@ -23,10 +23,30 @@ use crate::xa::{
     failpoint::failpoint,
 };
 
+/// ER_UNKNOWN_SYSTEM_VARIABLE.
+const UNKNOWN_SYSTEM_VARIABLE: u16 = 1193;
+
 #[async_trait]
 impl ResourceManager for MySql {
     fn location(&self) -> String {
         self.location_text()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let found: mysql_async::Result<Option<(String, Option<String>)>> =
+            connection.conn.query_first("SELECT @@GLOBAL.server_uuid, DATABASE()").await;
+        let identity = match found {
+            Ok(Some((server, database))) => {
+                format!("MySQL server {server}, database {}", database.unwrap_or_default())
+            }
+            Ok(None) => self.location_text(),
+            // MariaDB has none.
+            Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => self.location_text(),
+            Err(error) => return Err(self.error(error).with_context("asking for the server's UUID")),
+        };
+        connection.give_back();
+        Ok(identity)
     }
 
     async fn capability(&self) -> Result<Capability> {

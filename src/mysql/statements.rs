@@ -22,6 +22,9 @@ pub(super) const FILE_BYTES: usize = 64 * 1024 * 1024;
 /// The error of a row that conflicts by another key than the one that was asked for: a number is out of range.
 pub(super) const OTHER_KEY: u16 = 1690;
 
+/// Counts the rows of a branch that are ignored, as their key is there.
+pub(super) const IGNORED: &str = "@landfall_ignored";
+
 /// The way of rows into their table.
 #[derive(Debug)]
 pub(super) enum Way {
@@ -123,7 +126,11 @@ fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> Str
         |column: &Column| !spec.key.contains(&column.name) || column.data_type.is_string() && !is_bytewise(column);
     match spec.on_conflict {
         OnConflict::Error => return String::new(),
-        OnConflict::Ignore => {}
+        OnConflict::Ignore => {
+            // Nothing changes; the server counts such a row as one that it has written.
+            let (key, old_key) = spec.key.first().map(|name| (quote(name), old(name))).unwrap_or_default();
+            set.push(format!("{key} = IF(({IGNORED} := {IGNORED} + 1) > 0, {old_key}, {old_key})"));
+        }
         OnConflict::Update | OnConflict::Replace => {
             for column in table.columns.iter().filter(|column| is_free(column)) {
                 let quoted = quote(&column.name);

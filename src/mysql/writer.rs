@@ -18,7 +18,7 @@ use super::encode::Encoder;
 use super::error::row_in;
 use super::fields::Frame;
 use super::present::{self, Present};
-use super::statements::{FILE_BYTES, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
+use super::statements::{FILE_BYTES, IGNORED, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
 use super::types::ServerType;
 use super::{Connection, MySql, Prepared, catalog};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
@@ -160,6 +160,9 @@ impl Writer {
                 "{} has local_infile = OFF: rows go by INSERT statements, at about half the speed of LOAD DATA",
                 database.location_text()
             );
+        }
+        if spec.on_conflict == OnConflict::Ignore {
+            database.execute(&mut connection, &format!("SET {IGNORED} = 0")).await?;
         }
         if let Some(delete) = delete(&table, spec.existing)? {
             let deleted = database.execute(&mut connection, &delete).await;
@@ -369,6 +372,11 @@ impl RowSender for Writer {
                     return Err(error);
                 }
             };
+        }
+        if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
+            let ignored = self.connection.conn.query_first::<u64, String>(format!("SELECT {IGNORED}")).await;
+            let ignored = ignored.map_err(|error| self.database.error(error))?;
+            self.spec.stats.add_not_stored(ignored.unwrap_or_default());
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 
 use crate::buffer::Share;
 use crate::columnar::compare::{Zeros, changed_rows};
-use crate::columnar::{Alignment, KeyForm, Keys, LastRows, Seen, batch_bytes};
+use crate::columnar::{Alignment, Counted, KeyForm, Keys, LastRows, Seen, Tally, batch_bytes};
 use crate::error::{Error, Result};
 use crate::xa::{Answer, Branch, Compared, OnConflict, Upsert, Versions, WriteSpec, WriteStats};
 
@@ -126,6 +126,7 @@ pub(super) struct Differ {
     asked: Option<Asked>,
     held: Held,
     form: Option<KeyForm>,
+    tally: Tally,
     sent: Sent,
     /// The memory of the rows that are kept.
     kept: Option<Share>,
@@ -173,6 +174,7 @@ impl Differ {
             asked: None,
             held: Held::default(),
             form: None,
+            tally: Tally::default(),
             sent: Sent::default(),
             kept: None,
         }
@@ -189,7 +191,7 @@ impl Differ {
         let written = self.write_what_differs(branch, policy, batch).await;
         let asked = self.asked.as_ref().map_or(0, |asked| batch_bytes(&asked.rows));
         let kept = usize::try_from(self.window_bytes + self.held.bytes + asked).unwrap_or(usize::MAX);
-        self.kept = Some(self.stats.memory().hold(kept));
+        self.kept = Some(self.stats.memory().hold(kept.saturating_add(self.tally.bytes())));
         written
     }
 
@@ -328,17 +330,29 @@ impl Differ {
         let differ = changed_rows(new.columns(), &old, new.num_rows(), Zeros::Differ)?;
         let is_last = superseded.map_or_else(|| BooleanBuffer::new_set(new.num_rows()), |bits| !&bits);
         let found = there.found();
-        let is_new = &!&found & &is_last;
+        let mut is_new = &!&found & &is_last;
         let mut is_updated = &(&differ & &found) & &is_last;
         if !self.held.keys.is_empty() {
-            is_updated = &is_updated | &(&(&self.are_seen(&new_keys) & &found) & &is_last);
+            // The table does not have what is held, and will.
+            let is_held = &self.are_seen(&new_keys) & &is_last;
+            is_new = &is_new & &!&is_held;
+            is_updated = &is_updated | &is_held;
         }
         let is_written = &is_new | &is_updated;
         is_written.set_indices().for_each(|row| self.held.keys.insert(&new_keys, row));
-        let (inserted, updated) = (is_new.count_set_bits() as u64, is_updated.count_set_bits() as u64);
-        let superseded = (new.num_rows() - is_last.count_set_bits()) as u64;
-        let unchanged = new.num_rows() as u64 - inserted - updated - superseded;
-        Ok(Some((is_written, Compared { inserted, updated, unchanged, superseded })))
+        let counted = self.tally.count(&new_keys, &is_last, &is_new, &is_updated);
+        let compared = match counted {
+            Some(counted) => compared(counted, new.num_rows()),
+            None => {
+                let rows = |bits: &BooleanBuffer| bits.count_set_bits() as u64;
+                let (inserted, updated) = (rows(&is_new), rows(&is_updated));
+                let unchanged = rows(&is_last) - inserted - updated;
+                let superseded = new.num_rows() as u64 - rows(&is_last);
+                Compared { inserted, updated, unchanged, superseded, counts_again: true }
+            }
+        };
+        self.stats.add_changed_later(counted.map_or(0, |counted| counted.changed_later));
+        Ok(Some((is_written, compared)))
     }
 
     fn are_seen(&self, keys: &Keys) -> BooleanBuffer {
@@ -346,6 +360,13 @@ impl Differ {
         (0..keys.len()).for_each(|row| seen.append(self.held.keys.contains(keys, row)));
         seen.finish()
     }
+}
+
+/// The count of keys as one of rows.
+fn compared(counted: Counted, rows: usize) -> Compared {
+    let Counted { inserted, updated, unchanged, .. } = counted;
+    let superseded = rows as u64 - inserted - updated - unchanged;
+    Compared { inserted, updated, unchanged, superseded, counts_again: false }
 }
 
 fn failed(error: ArrowError) -> Error {

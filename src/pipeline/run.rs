@@ -17,8 +17,8 @@ use crate::options::{Checkpoints, Retry};
 use crate::pipeline::Interrupt;
 use crate::sql::Dispatch;
 use crate::xa::{
-    Capability, Change, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, Told,
-    TransactionManager, Undertaking, WriteSpec,
+    Capability, Change, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, StatementId,
+    Subject, Told, TransactionManager, Undertaking, WriteSpec,
 };
 
 /// How many writers a table gets.
@@ -56,6 +56,8 @@ pub struct Write {
     pub targets: Vec<Target>,
     /// What they are called together.
     pub name: String,
+    /// The statement that writes, which the records of its job name.
+    pub statement: StatementId,
     /// The job, where the write is to happen once.
     pub job: Option<JobId>,
     /// Where it is decided.
@@ -217,16 +219,19 @@ async fn attempt(
     interrupt: &Interrupt,
     standing: &mut Standing,
 ) -> Result<Landed> {
-    let undertaking = Undertaking {
-        log: Arc::clone(&write.log),
-        job: write.job.clone(),
-        table: write.name.clone(),
-        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+    let open = async {
+        let undertaking = Undertaking {
+            log: Arc::clone(&write.log),
+            job: write.job.clone(),
+            subject: subject(write).await?,
+            resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+        };
+        manager.open(undertaking).await
     };
     let opened = tokio::select! {
         biased;
         () = interrupt.asked() => return Err(interrupted()),
-        opened = manager.open(undertaking).instrument(debug_span!("open")) => opened?,
+        opened = open.instrument(debug_span!("open")) => opened?,
     };
     if let Some(job) = &write.job {
         // What a commit without an answer has left is ended now.
@@ -269,6 +274,19 @@ async fn attempt(
     Landing::new(write, input, interrupt, run, standing)?.land().await
 }
 
+/// What the records of its job say that it writes.
+async fn subject(write: &Write) -> Result<Subject> {
+    let mut databases = Vec::new();
+    // The ledger of a database moves with it: what is decided there is about no other one.
+    let is_elsewhere = |target: &&Target| target.resource.decision_log().url() != write.log.url();
+    if write.job.is_some() {
+        for target in write.targets.iter().filter(is_elsewhere) {
+            databases.push(target.resource.identity().await?);
+        }
+    }
+    Ok(Subject { table: write.name.clone(), databases, statements: vec![write.statement.clone()] })
+}
+
 pub(super) fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
 }
@@ -302,6 +320,7 @@ mod tests {
         Write {
             targets: vec![target],
             name: "landing".into(),
+            statement: StatementId::of_operation("INSERT"),
             job,
             log: memory.decision_log(),
             protocol: Protocol::OnePhase,

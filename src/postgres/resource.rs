@@ -26,6 +26,19 @@ impl ResourceManager for Postgres {
         self.location_text()
     }
 
+    async fn identity(&self) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let found = sqlx::query_scalar(IDENTITY).fetch_one(&mut *connection).await;
+        let code = found.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
+        let identity = match (code.as_deref(), found) {
+            (_, Ok(identity)) => identity,
+            (Some(INSUFFICIENT_PRIVILEGE), _) => self.location_text(),
+            (_, Err(error)) => return Err(self.error(error).with_context("asking for the system identifier")),
+        };
+        connection.give_back();
+        Ok(identity)
+    }
+
     async fn capability(&self) -> Result<Capability> {
         if self.max_prepared.get().is_none() {
             let mut connection = self.connect().await?;
@@ -78,6 +91,13 @@ impl ResourceManager for Postgres {
 /// Prefix: the prepared transactions of this database that have it, and their age in seconds.
 const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
      WHERE database = current_database() AND starts_with(gid, $1) ORDER BY gid";
+
+/// The cluster, which a standby that takes over is as well, and the database.
+const IDENTITY: &str = "SELECT format('PostgreSQL system %s, database %s', system_identifier, current_database()) \
+     FROM pg_control_system()";
+
+/// A function that was taken from all but a superuser.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// There is no prepared transaction of that name.
 const UNDEFINED_OBJECT: &str = "42704";

@@ -44,7 +44,14 @@ pub(super) enum Way {
     /// COPY into the table itself.
     Direct { copy: String },
     /// COPY into a table for staging, and from there by an INSERT.
-    Staged { create: String, copy: String, merge: String, drop: Option<String> },
+    Staged {
+        create: String,
+        copy: String,
+        /// Counts the keys that are staged, where some may not be stored: a trigger can leave a row out.
+        count: Option<String>,
+        merge: String,
+        drop: Option<String>,
+    },
 }
 
 impl Way {
@@ -101,16 +108,20 @@ impl Way {
             OnConflict::Ignore => format!("SELECT {values} FROM {from} ORDER BY {key}, {NUMBER}"),
             OnConflict::Error => format!("SELECT {values} FROM {from} ORDER BY {NUMBER}"),
         };
+        let upsert = upsert(table, spec);
+        // An update that sets no column leaves rows that are there alone.
+        let counts = spec.on_conflict.updates() && relation.one_writer.is_some() && !upsert.ends_with("DO NOTHING");
+        let count = counts.then(|| format!("SELECT count(*) FROM (SELECT DISTINCT {key} FROM {from}) AS keys"));
         let columns = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         let overriding = if is_numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
         let merge = format!(
-            "INSERT INTO {} ({columns}){overriding} {rows}{}; TRUNCATE {from}",
-            relation.name.quoted(),
-            upsert(table, spec)
+            "INSERT INTO {} ({columns}){overriding} {rows}{upsert}; TRUNCATE {from}",
+            relation.name.quoted()
         );
         Ok(Self::Staged {
             create: format!("{create} {from} ({}, {NUMBER} bigint){on_commit}", types.join(", ")),
             copy: format!("COPY {from} FROM STDIN (FORMAT BINARY)"),
+            count,
             merge,
             drop,
         })

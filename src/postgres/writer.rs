@@ -59,7 +59,7 @@ pub(super) struct Writer {
     change: Option<Plan>,
     pid: i32,
     rows: u64,
-    stored: u64,
+    not_stored: u64,
     /// Its answers are not those of what was asked last: it cannot be used again.
     is_out_of_step: bool,
 }
@@ -116,7 +116,7 @@ impl Writer {
             database.execute(&mut connection, first.clone()).await?;
         }
         Ok((
-            Self { database, connection, spec, way, change, pid, rows: 0, stored: 0, is_out_of_step: false },
+            Self { database, connection, spec, way, change, pid, rows: 0, not_stored: 0, is_out_of_step: false },
             targets,
             present,
         ))
@@ -161,11 +161,22 @@ impl Writer {
         let began = Instant::now();
         copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
         let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
-        if let Way::Staged { merge, .. } = &self.way {
+        let mut expected = self.rows - rows_before;
+        if let Way::Staged { merge, count, .. } = &self.way {
+            if let Some(count) = count {
+                let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
+                let counted = counted.fetch_one(&mut *self.connection).await;
+                expected = counted.map_err(|error| database.error(error))?.unsigned_abs();
+            }
             let merged = self.database.execute(&mut self.connection, merge.clone()).await;
             stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
+            if count.is_none() && self.spec.on_conflict.updates() {
+                // Rows of the same key are one, and no trigger leaves any out.
+                expected = stored;
+            }
         }
-        self.stored += stored;
+        self.not_stored += expected.saturating_sub(stored);
+        self.spec.stats.add_not_stored(expected.saturating_sub(stored));
         self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
         self.spec.stats.add_send(sending + began.elapsed());
         Ok(next)
@@ -211,10 +222,10 @@ impl RowSender for Writer {
                 }
             };
         }
-        if self.stored < self.rows && self.spec.on_conflict == OnConflict::Error && !abandoned.load(Relaxed) {
+        if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore && !abandoned.load(Relaxed) {
             warn!(
-                "table {} took {} of {} rows: a trigger or a rule of it left the others out",
-                self.spec.table, self.stored, self.rows
+                "table {} did not store {} rows: a trigger or a rule left them out",
+                self.spec.table, self.not_stored
             );
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::log::ObjectStoreLog;
 use crate::options::{Checkpoints, Commit, Retry, SinkOptions};
 use crate::pipeline::{Target, Write, WriterCount};
 use crate::provider::factory::database;
-use crate::xa::{Capability, DecisionLog, JobId, Protocol};
+use crate::xa::{Capability, DecisionLog, JobId, Protocol, StatementId};
 
 /// What the user asks of a transaction.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Wishes {
     ///
     /// # Errors
     /// `Config` where the databases cannot do what is asked.
-    pub(super) fn agree(self, name: String, targets: Vec<Target>) -> Result<Write> {
+    pub(super) fn agree(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
         let Self { job, commit, log, checkpoints, flush_interval, retry } = self;
         for (index, target) in targets.iter().enumerate() {
             let place = |target: &Target| (target.resource.location(), target.spec.table.clone());
@@ -119,7 +119,7 @@ impl Wishes {
             (_, None) => fixed.decision_log(),
         };
         let counts = Arc::default();
-        Ok(Write { targets, name, job, log, protocol, checkpoints, flush_interval, retry, counts })
+        Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, counts })
     }
 }
 

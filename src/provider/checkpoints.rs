@@ -75,7 +75,7 @@ impl CheckpointsOf {
             };
         let jobs = log.jobs().await?;
         let of_table = |entry: &&JobEntry| {
-            entry.state.checkpoint().is_some_and(|checkpoint| checkpoint.positions.table == written)
+            entry.state.checkpoint().is_some_and(|checkpoint| checkpoint.positions.subject.table == written)
         };
         let jobs: Vec<_> = jobs.iter().filter(of_table).collect();
         let records: Vec<_> = jobs.iter().filter_map(|entry| entry.state.checkpoint()).collect();

@@ -31,12 +31,13 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
+use crate::provider::fingerprint::{Inserted, remembered};
 use crate::provider::merge::merge;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::scan::ScanExec;
 use crate::provider::{LandfallSink, LandfallTable};
 use crate::sql::Table;
-use crate::xa::{Change, Condition, Join, Operation, Repeats, RowChange, Staged};
+use crate::xa::{Change, Condition, Join, Operation, Repeats, RowChange, Staged, StatementId};
 
 /// The rule that takes statements over, for the analyzer of a session.
 #[derive(Debug)]
@@ -72,13 +73,19 @@ pub(super) fn is_taken_over(session: &dyn Session) -> bool {
 /// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
 pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
+    let provider = source.table_provider.as_ref();
+    let remembered = remembered(statement, provider)?;
     if let WriteOp::Insert(_) = &statement.op {
-        let columns = Columns::of(source.table_provider.as_ref());
-        let Some(query) = columns.map(|columns| columns.insert(statement)).transpose()?.flatten() else {
+        let query = Columns::of(provider).map(|columns| columns.insert(statement)).transpose()?.flatten();
+        if query.is_none() && remembered.is_none() {
             return Ok(None);
+        }
+        let target = match remembered {
+            Some(remembered) => Inserted::source(Arc::clone(&source.table_provider), remembered),
+            None => Arc::clone(&statement.target),
         };
-        let target = Arc::clone(&statement.target);
-        let insert = DmlStatement::new(statement.table_name.clone(), target, statement.op.clone(), Arc::new(query));
+        let query = query.map_or_else(|| Arc::clone(&statement.input), Arc::new);
+        let insert = DmlStatement::new(statement.table_name.clone(), target, statement.op.clone(), query);
         return Ok(Some(LogicalPlan::Dml(insert)));
     }
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
@@ -95,7 +102,8 @@ pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPla
         _ => return Ok(None),
     };
     let schema = Arc::clone(query.schema().inner());
-    let changes = Changes { table: Arc::clone(&source.table_provider), request, schema };
+    let statement_id = remembered.unwrap_or_else(|| StatementId::of_operation(request.verb));
+    let changes = Changes { table: Arc::clone(&source.table_provider), request, statement: statement_id, schema };
     let target = provider_as_source(Arc::new(changes));
     let insert = WriteOp::Insert(InsertOp::Append);
     Ok(Some(LogicalPlan::Dml(DmlStatement::new(statement.table_name.clone(), target, insert, Arc::new(query)))))
@@ -236,6 +244,7 @@ fn name_of_target(plan: &LogicalPlan) -> Option<TableReference> {
 pub(super) struct Changes {
     table: Arc<dyn TableProvider>,
     request: Request,
+    statement: StatementId,
     schema: SchemaRef,
 }
 
@@ -281,7 +290,7 @@ impl Changes {
             let doing = |error: Error| error.with_context(format!("{} {}", self.request.verb, table.table().name));
             let planned = async {
                 let (change, input) = self.request.plan(table, query)?;
-                table.change(change, input).await
+                table.change(change, self.statement.clone(), input).await
             };
             planned.await.map_err(|error| doing(error).into())
         })
@@ -385,10 +394,15 @@ fn constants(query: &Arc<dyn ExecutionPlan>, count: usize) -> Result<Option<Arc<
 
 impl LandfallTable {
     /// Makes a change of the rows that an input brings.
-    pub(super) async fn change(&self, change: Change, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    pub(super) async fn change(
+        &self,
+        change: Change,
+        statement: StatementId,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let target = self.change_target(change, input.schema()).await?;
         let wishes = crate::provider::agreement::Wishes::try_new(self.options())?;
-        LandfallSink::plan_change(input, wishes.agree(self.table().name.clone(), vec![target])?)
+        LandfallSink::plan_change(input, wishes.agree(self.table().name.clone(), statement, vec![target])?)
     }
 
     /// The rows of a table that conditions leave, as a plan; for DELETE and UPDATE from code.

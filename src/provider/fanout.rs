@@ -18,10 +18,11 @@ use crate::pipeline::Write;
 use crate::provider::LandfallTable;
 use crate::provider::agreement::{Wishes, decides};
 use crate::provider::dml::truncation;
+use crate::provider::fingerprint::inserting;
 use crate::provider::planning::{Creating, Planning, boxed, planned};
 use crate::provider::sink::LandfallSink;
 use crate::sql::without_passwords;
-use crate::xa::DecisionLog;
+use crate::xa::{DecisionLog, StatementId};
 
 /// A table that is only written: every row goes to each of its members, in one transaction.
 #[derive(Debug)]
@@ -123,7 +124,12 @@ impl FanoutTable {
         Err(Error::new(ErrorKind::Unsupported, text).into())
     }
 
-    async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<Write> {
+    /// Whether its transactions are a job.
+    pub(super) fn has_job(&self) -> bool {
+        self.wishes.job.is_some()
+    }
+
+    async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, statement: StatementId) -> Result<Write> {
         let mut targets = Vec::new();
         let mut names = Vec::new();
         for ((name, _), table) in self.members.iter().zip(self.tables()) {
@@ -132,17 +138,17 @@ impl FanoutTable {
             names.push(format!("{} in {}", target.spec.table, target.resource.location()));
             targets.push(target);
         }
-        self.wishes.clone().agree(names.join(", "), targets)
+        self.wishes.clone().agree(names.join(", "), statement, targets)
     }
 }
 
 impl FanoutTable {
     /// The plan of an INSERT.
-    fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+    pub(super) fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp, statement: StatementId) -> Planning<'_> {
         Box::pin(async move {
             let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
             let input = first.written(input)?;
-            let plan = self.write(&input, op).await.and_then(|write| LandfallSink::plan(input, write));
+            let plan = self.write(&input, op, statement).await.and_then(|write| LandfallSink::plan(input, write));
             plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
         })
     }
@@ -158,7 +164,8 @@ impl FanoutTable {
                     targets.push(target);
                 }
                 let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-                LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), targets)?)
+                let statement = StatementId::of_operation("TRUNCATE");
+                LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), statement, targets)?)
             };
             plan.await.map_err(|error| error.with_context(format!("TRUNCATE TABLE {}", self.name)).into())
         })
@@ -204,7 +211,7 @@ impl TableProvider for FanoutTable {
             input: Arc<dyn ExecutionPlan>,
             op: InsertOp,
         ) -> Planning {
-            self.inserted(input, op)
+            self.inserted(input, op, StatementId::of_operation(inserting(op)))
         }
     }
 

@@ -8,6 +8,7 @@ mod defaults;
 mod dml;
 mod factory;
 mod fanout;
+mod fingerprint;
 mod functions;
 mod merge;
 mod numbers;

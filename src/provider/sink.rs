@@ -115,6 +115,11 @@ impl LandfallSink {
         changes.map(|change| change.done.get()).reduce(sum)
     }
 
+    /// Rows that its first table did not store: see [`WriteStats::not_stored`].
+    pub fn not_stored(&self) -> u64 {
+        self.write.targets.first().map_or(0, |target| target.spec.stats.not_stored())
+    }
+
     /// Whether it commits at checkpoints.
     pub fn has_checkpoints(&self) -> bool {
         self.write.checkpoints.any()
@@ -128,6 +133,7 @@ impl LandfallSink {
             sum.updated += found.updated;
             sum.unchanged += found.unchanged;
             sum.superseded += found.superseded;
+            sum.counts_again |= found.counts_again;
         }
         sum
     }
@@ -221,9 +227,9 @@ impl Account for InPool {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// `rows` and `bytes` of values handed to the database; the times spent encoding, sending and committing them; of
-    /// rows that were compared with those that are there, the ones `inserted`, `updated`, `unchanged`, and `superseded` by
-    /// a later row with their key; the time spent on that; `epochs` that were committed, `retries` of failures, the rows that earlier runs of the job had `resumed` from, and
+    /// `rows` and `bytes` of values handed to the database, and of these rows the ones `not_stored`; the times spent encoding, sending and committing them; of
+    /// rows that were compared with those that are there, how many keys were `inserted`, `updated` and `unchanged`, and the
+    /// rows `superseded` by others of their key; the time spent on that; `epochs` that were committed, `retries` of failures, the rows that earlier runs of the job had `resumed` from, and
     /// the most bytes of rows that were held at once, as `peak_memory`.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
@@ -245,6 +251,7 @@ impl DataSink for LandfallSink {
         let changed = changed.unwrap_or_default();
         for value in [
             count("rows", sum(WriteStats::rows)),
+            count("not_stored", sum(WriteStats::not_stored)),
             count("bytes", sum(WriteStats::bytes)),
             count("inserted", compared.inserted + changed.inserted),
             count("updated", compared.updated + changed.updated),
@@ -289,7 +296,9 @@ impl DataSink for LandfallSink {
             None => error.with_context(format!("writing table {}", self.tables())),
         };
         match landed.map_err(doing)? {
-            Landed::Rows(rows) => Ok(self.changed().map_or(rows, |changed| changed.rows())),
+            Landed::Rows(rows) => {
+                Ok(self.changed().map_or_else(|| rows.saturating_sub(self.not_stored()), |changed| changed.rows()))
+            }
             Landed::Before(record) => {
                 let (job, tables) = (&record.job, self.tables());
                 match verb {

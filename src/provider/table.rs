@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraint, Constraints, DFSchemaRef, Result as DfResult};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
@@ -13,19 +13,20 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use log::warn;
 
-use crate::columnar::Conform;
+use crate::columnar::{Conform, fraction_digits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
 use crate::provider::agreement::Wishes;
 use crate::provider::defaults::{server_default, without_server_defaults};
 use crate::provider::dml::{is_taken_over, truncation};
 use crate::provider::factory::database;
+use crate::provider::fingerprint::inserting;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::pushdown::{Pushed, condition, push};
 use crate::provider::scan::ScanExec;
 use crate::provider::sink::LandfallSink;
 use crate::sql::{Comparison, Database, Filled, NewTable, Query, Table};
-use crate::xa::{Capability, DecisionLog};
+use crate::xa::{Capability, DecisionLog, StatementId};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ impl LandfallTable {
         // A key that does not exist is told now, not at the first write.
         table.conflict_key(&options.conflict_key, options.on_conflict)?;
         for (column, field) in table.columns.iter_mut().zip(schema.fields()) {
-            let alike = |t: &arrow::datatypes::DataType| (t.is_integer(), t.is_string(), t.is_temporal());
+            let alike = |t: &DataType| (t.is_integer(), t.is_string(), t.is_temporal());
             if *field.data_type() != column.data_type
                 && (field.data_type().is_floating() || alike(field.data_type()) != alike(&column.data_type))
             {
@@ -198,7 +199,14 @@ impl LandfallTable {
 
     /// How many digits of a second a column keeps, where that is less than its type does.
     pub(super) fn second_digits(&self, column: &str) -> Option<u32> {
-        self.database.second_digits(self.table.column(column)?)
+        let column = self.table.column(column)?;
+        let of_type = match column.data_type {
+            DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => {
+                u32::try_from(fraction_digits(unit)).ok()
+            }
+            _ => None,
+        };
+        self.database.second_digits(column).into_iter().chain(of_type).min()
     }
 
     /// Where its database is.
@@ -308,7 +316,13 @@ impl LandfallTable {
     }
 
     /// The plan of an INSERT.
-    fn inserted(&self, session: &dyn Session, input: Arc<dyn ExecutionPlan>, op: InsertOp) -> Planning<'_> {
+    pub(super) fn inserted(
+        &self,
+        session: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+        statement: StatementId,
+    ) -> Planning<'_> {
         if !is_taken_over(session) {
             self.note(
                 "is written from a session with DataFusion's casts, which cut 1.7 to 1 without a word: call \
@@ -323,7 +337,7 @@ impl LandfallTable {
             let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
             let target = self.target(&input, op, writers).await.map_err(doing)?;
             let wishes = Wishes::try_new(&self.options).map_err(doing)?;
-            let write = wishes.agree(self.table.name.clone(), vec![target]).map_err(doing)?;
+            let write = wishes.agree(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
             LandfallSink::plan(input, write).map_err(|error| doing(error).into())
         })
     }
@@ -333,7 +347,9 @@ impl LandfallTable {
         Box::pin(async move {
             let doing = |error: Error| error.with_context(format!("TRUNCATE TABLE {}", self.table.name));
             let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-            self.change(truncation(), nothing).await.map_err(|error| doing(error).into())
+            self.change(truncation(), StatementId::of_operation("TRUNCATE"), nothing)
+                .await
+                .map_err(|error| doing(error).into())
         })
     }
 }
@@ -388,7 +404,7 @@ impl TableProvider for LandfallTable {
             input: Arc<dyn ExecutionPlan>,
             op: InsertOp,
         ) -> Planning {
-            self.inserted(session, input, op)
+            self.inserted(session, input, op, StatementId::of_operation(inserting(op)))
         }
     }
 

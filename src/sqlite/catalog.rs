@@ -104,6 +104,15 @@ pub(super) fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Re
     )
 }
 
+/// Whether it is a view.
+pub(super) fn is_view(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE)",
+        [table],
+        |row| row.get(0),
+    )
+}
+
 /// What an upsert of a table does.
 pub(super) fn upserts(connection: &Connection, table: &Table) -> rusqlite::Result<Upserts> {
     let (indexes, of_primary): (i64, i64) = connection.query_row(

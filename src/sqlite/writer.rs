@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use log::warn;
 use rusqlite::{ffi, limits::Limit};
 
 use super::change::Plan;
@@ -14,7 +15,7 @@ use super::statement::Statement;
 use super::{Connection, Sqlite, catalog};
 use crate::error::{Error, Result};
 use crate::sql::{Targets, insert_into, quote, shown_names};
-use crate::xa::{Change, DecisionRecord, Existing, Outcome, WriteSpec, failpoint::failpoint};
+use crate::xa::{Change, DecisionRecord, Existing, OnConflict, Outcome, WriteSpec, failpoint::failpoint};
 
 /// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -37,17 +38,25 @@ pub(super) struct Writer {
 }
 
 /// Which rows SQLite counts as changed by a statement.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counting {
     EveryRow,
-    /// Not those that are ignored, or that a trigger takes over.
-    Some,
+    /// Those that are stored: not those that are ignored, or that a trigger leaves out.
+    Stored,
+    /// None: a view's triggers do what they do, and an update that sets no column leaves rows that are there alone.
+    None,
 }
 
 impl Counting {
-    fn of(has_triggers: bool, statements: &[(usize, String)]) -> Self {
-        let ignores = statements.iter().any(|(_, sql)| sql.ends_with("DO NOTHING"));
-        if has_triggers || ignores { Self::Some } else { Self::EveryRow }
+    fn of(is_view: bool, has_triggers: bool, statements: &[(usize, String)], on_conflict: OnConflict) -> Self {
+        let does_nothing = statements.iter().any(|(_, sql)| sql.ends_with("DO NOTHING"));
+        match on_conflict {
+            _ if is_view => Self::None,
+            OnConflict::Ignore => Self::Stored,
+            _ if does_nothing => Self::None,
+            _ if has_triggers => Self::Stored,
+            _ => Self::EveryRow,
+        }
     }
 }
 
@@ -81,6 +90,7 @@ impl Writer {
         };
         let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?.named(names.into_iter());
         let has_triggers = catalog::has_triggers(connection, &table.name).map_err(|error| database.error(error))?;
+        let is_view = catalog::is_view(connection, &table.name).map_err(|error| database.error(error))?;
         let present = Present::of(&table, &spec)?;
         let parameters =
             connection.limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER).map_err(|error| database.error(error))?;
@@ -99,7 +109,10 @@ impl Writer {
             let made = connection.execute_batch(first).map_err(|error| database.error(error));
             made.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
         }
-        let counting = Counting::of(has_triggers, &statements);
+        let counting = match &change {
+            Some(_) => Counting::EveryRow,
+            None => Counting::of(is_view, has_triggers, &statements, spec.on_conflict),
+        };
         Ok((Self { database, lease, spec, statements, counting, present, change, rows: 0 }, encoder))
     }
 
@@ -133,20 +146,29 @@ impl Writer {
         let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
         let mut statements = statements.map_err(|error| self.database.error(error))?;
+        let mut left_out = 0;
         for rows in slices {
             let began = Instant::now();
-            let mut row = 0;
+            let (mut row, mut not_stored) = (0, 0);
             for (size, statement) in &mut statements {
                 while rows.count - row >= *size {
                     let cells =
                         (row..row + *size).flat_map(|row| rows.columns.iter().map(move |column| column.value(row)));
                     statement.execute(cells).map_err(|error| self.refused(error, self.rows + row as u64 + 1, *size))?;
+                    if self.counting == Counting::Stored {
+                        not_stored += (*size as u64).saturating_sub(self.lease.connection.changes());
+                    }
                     row += *size;
                 }
             }
             self.rows += rows.count as u64;
             self.spec.stats.add_send(began.elapsed());
             self.spec.stats.add_sent(rows.count as u64, rows.bytes() as u64);
+            self.spec.stats.add_not_stored(not_stored);
+            left_out += not_stored;
+        }
+        if left_out > 0 && self.spec.on_conflict != OnConflict::Ignore {
+            warn!("table {} did not store {left_out} rows: a trigger left them out", self.spec.table);
         }
         Ok(())
     }

@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Epoch, Gtrid, JobId, JobNumber};
+use crate::xa::{Epoch, Gtrid, JobId, JobNumber, Subject};
 
 /// What became of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +39,14 @@ impl Decision {
     }
 }
 
+/// The version of what a record says; those of Landfall 0.1 have none.
+const VERSION: u64 = 2;
+
 /// How far into the job's input a committed epoch reaches, and what it was written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Positions {
-    /// The table that the job writes.
-    pub table: String,
+    /// What the job writes.
+    pub subject: Subject,
     /// Whether the input is exhausted, so that the job is finished.
     pub end: bool,
     /// Rows that the epochs before it consumed.
@@ -54,32 +57,43 @@ pub struct Positions {
 
 impl Positions {
     /// Those of a job that writes one epoch, or of a record that is no checkpoint.
-    pub fn new(table: impl Into<String>, end: bool) -> Self {
-        Self { table: table.into(), end, before: 0, input: None }
+    pub fn new(subject: impl Into<Subject>, end: bool) -> Self {
+        Self { subject: subject.into(), end, before: 0, input: None }
     }
 
     /// The text in the ledger, a JSON object.
     pub fn to_token(&self) -> String {
-        let mut token = json!({ "table": self.table, "end": self.end });
+        let mut token = Map::new();
+        token.insert("version".into(), VERSION.into());
+        token.insert("end".into(), self.end.into());
+        self.subject.write(&mut token);
         if self.before > 0 {
-            token["before"] = self.before.into();
+            token.insert("before".into(), self.before.into());
         }
         if let Some(input) = &self.input {
-            token["input"] = input.clone();
+            token.insert("input".into(), input.clone());
         }
-        token.to_string()
+        Value::Object(token).to_string()
     }
 
-    /// Reads the text in the ledger; members that it does not know are passed over.
+    /// Reads the text in the ledger; members that it does not know are passed over. What a later program adds without
+    /// that an earlier one may pass it over has another version.
     ///
     /// # Errors
-    /// `Decode` when it is no JSON object with these members.
+    /// `Decode` when it is no JSON object with these members, or of a later version.
     pub fn try_parse(token: &str) -> Result<Self> {
         let mut value: Value = serde_json::from_str(token).unwrap_or_default();
         let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
-        match (value["table"].as_str(), value["end"].as_bool()) {
-            (Some(table), Some(end)) => {
-                Ok(Self { table: table.to_owned(), end, before: value["before"].as_u64().unwrap_or_default(), input })
+        if let Some(later) = value["version"].as_u64().filter(|version| *version > VERSION) {
+            let text = format!(
+                "the ledger has a record of version {later}, and this program knows versions up to {VERSION}: use the \
+                 program that wrote it, or a later one"
+            );
+            return Err(Error::new(ErrorKind::Decode, text));
+        }
+        match (Subject::read(&value), value["end"].as_bool()) {
+            (Some(subject), Some(end)) => {
+                Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input })
             }
             _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the positions '{token}'"))),
         }
@@ -217,16 +231,29 @@ pub trait DecisionLog: Debug + Send + Sync {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::xa::{StatementHash, StatementId};
 
     #[test]
     fn positions_survive_the_ledger() {
         let positions = Positions::new("a \"b\"", true);
-        assert_eq!(positions.to_token(), r#"{"end":true,"table":"a \"b\""}"#);
+        assert_eq!(positions.to_token(), r#"{"end":true,"table":"a \"b\"","version":2}"#);
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
         let positions = Positions { before: 7, input: Some(json!({ "done": 1 })), ..positions };
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
-        assert!(Positions::try_parse(r#"{"table":"t","end":false,"later":1}"#).is_ok());
+        let hash = Some(StatementHash { version: "1".into(), hash: "a".into() });
+        let subject = Subject {
+            table: "t".into(),
+            databases: vec!["d".into()],
+            statements: vec![StatementId { operation: "INSERT".into(), hash }, StatementId::of_operation("UPDATE")],
+        };
+        let positions = Positions { subject, ..positions };
+        assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
+        assert!(Positions::try_parse(r#"{"table":"t","end":false,"later":1}"#).is_ok(), "of Landfall 0.1");
+        let later = Positions::try_parse(r#"{"table":"t","end":false,"version":3}"#).unwrap_err();
+        assert!(later.to_string().contains("a record of version 3"), "{later}");
         for bad in ["", "[]", "{}", r#"{"table":1,"end":true}"#] {
             assert_eq!(Positions::try_parse(bad).unwrap_err().kind(), ErrorKind::Decode, "{bad}");
         }

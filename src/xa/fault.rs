@@ -113,6 +113,10 @@ impl ResourceManager for Faulty {
         self.inner.location()
     }
 
+    async fn identity(&self) -> Result<String> {
+        self.inner.identity().await
+    }
+
     async fn capability(&self) -> Result<Capability> {
         self.inner.capability().await
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{DecisionLog, DecisionRecord, JobId, ResourceManager, Run, State, Told, WriteStats};
+use crate::xa::{DecisionLog, DecisionRecord, JobId, ResourceManager, Run, State, Subject, Told, WriteStats};
 
 /// What opening a job found.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Undertaking {
     /// Its name; without one, it is remembered only until it is complete.
     pub job: Option<JobId>,
     /// What it writes.
-    pub table: String,
+    pub subject: Subject,
     /// The databases.
     pub resources: Vec<Arc<dyn ResourceManager>>,
 }
@@ -87,7 +87,7 @@ impl TransactionManager {
     /// needed.
     ///
     /// # Errors
-    /// `Config` when the job wrote another table before, or is being written in this process; any error of the log,
+    /// `Config` when the job wrote another table before, or ran another statement, or is being written in this process; any error of the log,
     /// and of a database that has branches left.
     pub async fn open(&self, undertaking: Undertaking) -> Result<Opened> {
         let run = Uuid::new_v4();
@@ -154,7 +154,7 @@ mod tests {
         let resources: Vec<Arc<dyn ResourceManager>> =
             rms.iter().map(|rm| Arc::new((*rm).clone()) as Arc<dyn ResourceManager>).collect();
         let job = Some(JobId::try_new("j").unwrap());
-        let undertaking = Undertaking { log: rms[0].decision_log(), job, table: table.into(), resources };
+        let undertaking = Undertaking { log: rms[0].decision_log(), job, subject: table.into(), resources };
         TransactionManager::default().open(undertaking).await
     }
 
@@ -229,7 +229,7 @@ mod tests {
     async fn a_write_without_a_job_leaves_no_record() {
         let (one, two) = (MemoryResource::default(), MemoryResource::default());
         let resources: Vec<Arc<dyn ResourceManager>> = vec![Arc::new(one.clone()), Arc::new(two.clone())];
-        let undertaking = Undertaking { log: one.decision_log(), job: None, table: "t".into(), resources };
+        let undertaking = Undertaking { log: one.decision_log(), job: None, subject: "t".into(), resources };
         let Opened::Run(mut run) = TransactionManager::default().open(undertaking).await.unwrap() else { panic!() };
         let run = run.begin();
         run.announce().await.unwrap();
@@ -248,7 +248,7 @@ mod tests {
         let undertaking = Undertaking {
             log: rm.decision_log(),
             job: Some(JobId::try_new("j").unwrap()),
-            table: "t".into(),
+            subject: "t".into(),
             resources: vec![],
         };
         let first = manager.open(undertaking.clone()).await.unwrap();

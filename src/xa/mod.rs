@@ -62,6 +62,7 @@ mod recovery;
 mod resource;
 mod run;
 mod state;
+mod subject;
 mod transaction;
 mod xid;
 
@@ -79,5 +80,6 @@ pub use resource::{
 };
 pub use run::Run;
 pub use state::{Action, Event, State};
+pub use subject::{StatementHash, StatementId, Subject};
 pub use transaction::{Covered, Member, Transaction};
 pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};

@@ -151,8 +151,8 @@ async fn resolve(
         let acts = selection.mode == Mode::Act;
         event = match action {
             Action::Decide(decision) if acts => {
-                let table = known.last().map(|last| last.positions.table.clone()).unwrap_or_default();
-                let positions = Positions::new(table, false);
+                let subject = known.last().map(|last| last.positions.subject.clone()).unwrap_or_default();
+                let positions = Positions::new(subject, false);
                 let job = job.clone();
                 let proposal = DecisionRecord { job, epoch: gtrid.epoch(), gtrid, decision, rows: 0, positions };
                 match patience.with(|| log.decide(proposal.clone())).await {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -71,6 +71,11 @@ pub enum OnConflict {
 }
 
 impl OnConflict {
+    /// Whether a row whose key is there gets new values.
+    pub(crate) fn updates(self) -> bool {
+        matches!(self, Self::Update | Self::Replace)
+    }
+
     /// The word in options and plans.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -151,6 +156,7 @@ pub struct WriteStats {
     metrics: SinkMetrics,
     memory: Memory,
     rows: AtomicU64,
+    not_stored: AtomicU64,
     bytes: AtomicU64,
     encode_nanos: AtomicU64,
     send_nanos: AtomicU64,
@@ -160,6 +166,7 @@ pub struct WriteStats {
     updated: AtomicU64,
     unchanged: AtomicU64,
     superseded: AtomicU64,
+    counts_again: AtomicBool,
 }
 
 /// What becomes of an epoch.
@@ -176,17 +183,20 @@ pub(crate) enum Told {
     Settled,
 }
 
-/// What comparing rows with those that are there has found.
+/// What comparing rows with those that are there has found. A key counts once in an epoch, however many rows have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compared {
-    /// Rows whose key was not there.
+    /// Keys that were not there.
     pub inserted: u64,
-    /// Rows that were there with other values.
+    /// Keys that were there with other values.
     pub updated: u64,
-    /// Rows that were there as they are.
+    /// Keys that were there with these values.
     pub unchanged: u64,
-    /// Rows that a later one with their key came after.
+    /// Rows beside the one that counts for its key.
     pub superseded: u64,
+    /// Whether keys that are updated or unchanged may count more than once: where more than a million keys came in no
+    /// ascending order, which ones came before is no longer known.
+    pub counts_again: bool,
 }
 
 impl Compared {
@@ -228,6 +238,13 @@ impl WriteStats {
         self.updated.fetch_add(compared.updated, Relaxed);
         self.unchanged.fetch_add(compared.unchanged, Relaxed);
         self.superseded.fetch_add(compared.superseded, Relaxed);
+        self.counts_again.fetch_or(compared.counts_again, Relaxed);
+    }
+
+    /// Counts keys as updated that were counted as unchanged before.
+    pub(crate) fn add_changed_later(&self, keys: u64) {
+        self.unchanged.fetch_sub(keys, Relaxed);
+        self.updated.fetch_add(keys, Relaxed);
     }
 
     /// What comparing has found, in all attempts together.
@@ -237,6 +254,7 @@ impl WriteStats {
             updated: self.updated.load(Relaxed),
             unchanged: self.unchanged.load(Relaxed),
             superseded: self.superseded.load(Relaxed),
+            counts_again: self.counts_again.load(Relaxed),
         }
     }
 
@@ -251,6 +269,11 @@ impl WriteStats {
         self.bytes.fetch_add(bytes, Relaxed);
         self.metrics.rows.increment(rows);
         self.metrics.bytes.increment(bytes);
+    }
+
+    /// Counts rows that the database took and did not store, by its own count.
+    pub fn add_not_stored(&self, rows: u64) {
+        self.not_stored.fetch_add(rows, Relaxed);
     }
 
     /// Counts time spent turning Arrow arrays into the database's values.
@@ -289,6 +312,12 @@ impl WriteStats {
     /// Rows handed to the database.
     pub fn rows(&self) -> u64 {
         self.rows.load(Relaxed)
+    }
+
+    /// Of these, the rows that the database did not store, by its own count: under [`OnConflict::Ignore`] those whose key
+    /// is there, and those that a trigger or a rule of the table leaves out.
+    pub fn not_stored(&self) -> u64 {
+        self.not_stored.load(Relaxed)
     }
 
     /// Bytes of the values handed to the database, without its own overhead.
@@ -357,6 +386,12 @@ pub struct InDoubt {
 pub trait ResourceManager: Debug + Send + Sync {
     /// Where it is, without secrets: for plans, messages and logs.
     fn location(&self) -> String;
+
+    /// What tells it from all other databases, however it is connected to: the server's own identifier with the name of the
+    /// database, where it has one. May ask the server.
+    async fn identity(&self) -> Result<String> {
+        Ok(self.location())
+    }
 
     /// What it can promise. May ask the server.
     async fn capability(&self) -> Result<Capability>;

@@ -11,7 +11,7 @@ use crate::metrics::Phases;
 use crate::xa::failpoint::failpoint;
 use crate::xa::recovery::recover_job;
 use crate::xa::{
-    Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Opened, Positions, Transaction,
+    Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Opened, Positions, Subject, Transaction,
     TransactionManager, Undertaking,
 };
 
@@ -51,14 +51,10 @@ enum Next {
 }
 
 /// What to do with a job whose log says `state`: a pure function.
-fn next_epoch(state: &JobState, job: &JobId, table: &str) -> Result<Next> {
+fn next_epoch(state: &JobState, job: &JobId, subject: &Subject) -> Result<Next> {
     if let Some(checkpoint) = state.checkpoint() {
-        let other = &checkpoint.positions.table;
-        if other != table {
-            return Err(Error::config(format!(
-                "job '{job}' wrote table \"{other}\" before and cannot write \"{table}\": a job is one write; \
-                 give this one a name of its own"
-            )));
+        if let Some(difference) = subject.differs_from(&checkpoint.positions.subject) {
+            return Err(Error::config(format!("job '{job}' {difference}")));
         }
         if checkpoint.positions.end {
             return Ok(Next::Finished(checkpoint.clone()));
@@ -78,7 +74,7 @@ impl Run {
         key: String,
     ) -> Result<Opened> {
         let number = JobNumber::draw();
-        let phases = Phases::of(&undertaking.table);
+        let phases = Phases::of(&undertaking.subject.table);
         let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new(), phases };
         if claimed.undertaking.job.is_none() {
             // A write without a job has epoch 1 for its claim, as others have the one before theirs.
@@ -90,7 +86,7 @@ impl Run {
             if let Some(number) = state.number() {
                 claimed.number = number;
             }
-            let epoch = match next_epoch(&state, &claimed.job, &claimed.undertaking.table)? {
+            let epoch = match next_epoch(&state, &claimed.job, &claimed.undertaking.subject)? {
                 Next::Finished(record) => {
                     claimed.recover(&state).await?;
                     return Ok(Opened::Finished(record));
@@ -181,7 +177,7 @@ impl Claimed {
             gtrid: self.gtrid(epoch),
             decision: Decision::Abort,
             rows: 0,
-            positions: Positions::new(self.undertaking.table.clone(), false),
+            positions: Positions::new(self.undertaking.subject.clone(), false),
         }
     }
 }

@@ -329,11 +329,11 @@ impl Transaction {
     /// The record that says that it is committed.
     fn record(&self, covered: &Covered) -> DecisionRecord {
         let Covered { rows, before, end, input } = covered.clone();
-        let table = self.claimed.undertaking.table.clone();
+        let subject = self.claimed.undertaking.subject.clone();
         DecisionRecord {
             decision: Decision::Commit,
             rows,
-            positions: Positions { table, end, before, input },
+            positions: Positions { subject, end, before, input },
             ..self.claimed.abort(self.epoch)
         }
     }

@@ -8,6 +8,7 @@ mod catalog;
 mod checkpoints;
 mod cluster;
 mod conformance;
+mod counts;
 mod crash;
 mod defaults;
 mod dml;

@@ -121,7 +121,7 @@ impl World {
             .collect();
         let job = self.job.clone();
         Box::pin(async move {
-            let undertaking = Undertaking { log, job, table: "t".into(), resources: databases.clone() };
+            let undertaking = Undertaking { log, job, subject: "t".into(), resources: databases.clone() };
             // Each is a process of its own.
             let run = match TransactionManager::default().open(undertaking).await? {
                 Opened::Finished(_) => return Ok(Some(false)),

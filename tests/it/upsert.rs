@@ -611,3 +611,25 @@ async fn unchanged_rows_are_not_written_by_any_number_of_writers() {
         assert_eq!(versions(), before);
     }
 }
+
+#[tokio::test]
+async fn a_key_counts_once_however_many_rows_and_windows_have_it() {
+    Store::each(async |store| {
+        store.rows(PAIRS);
+        store.register("t", "t", "'on_conflict' 'update', 'upsert' 'diff'").await;
+        // More rows than are compared at once, in no order, of 5,021 keys.
+        let rows = |value: &'static str| (0..100_000_i64).map(move |row| (row * 7_919 % 5_021, value.to_owned()));
+        let batches = |value| rows(value).collect::<Vec<_>>().chunks(8_192).map(|rows| pairs(rows.to_vec())).collect();
+        store.source(batches("a"));
+        let insert = "INSERT INTO t SELECT * FROM source";
+        assert_eq!(store.insert(insert).await, (100_000, found(5_021, 0, 0, 94_979)), "{}", store.name);
+        assert_eq!(store.insert(insert).await, (100_000, found(0, 0, 5_021, 94_979)), "{}", store.name);
+        // The last row of key 0 is another one, and comes in another window than its first.
+        let mut changed: Vec<_> = rows("a").collect();
+        changed.push((0, "b".into()));
+        store.source(changed.chunks(8_192).map(|rows| pairs(rows.to_vec())).collect());
+        assert_eq!(store.insert(insert).await, (100_001, found(0, 1, 5_020, 94_980)), "{}", store.name);
+        assert_eq!(store.rows("SELECT v, count(*) FROM t GROUP BY v ORDER BY v"), ["a|5020", "b|1"]);
+    })
+    .await;
+}

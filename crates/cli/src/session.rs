@@ -168,11 +168,11 @@ impl Session {
                 let noun = if rows == 1 { "row" } else { "rows" };
                 let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
                 let seconds = began.elapsed().as_secs_f64();
-                let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared())) {
-                    Some((Some(changed), _)) => ("changed", became(changed)),
-                    Some((None, compared)) if compared.rows() > 0 => ("read", found(rows, compared)),
-                    Some((None, compared)) => ("written", found(rows, compared)),
-                    None => ("written", String::new()),
+                let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared(), sink.not_stored())) {
+                    Some((Some(changed), ..)) => ("changed", became(changed)),
+                    Some((None, compared, _)) if compared.rows() > 0 => ("read", found(rows, compared)),
+                    Some((None, _, not_stored @ 1..)) => ("written", format!(" ({not_stored} not stored)")),
+                    _ => ("written", String::new()),
                 };
                 status(self.format, &format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}"))
             }
@@ -219,11 +219,12 @@ fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// What became of rows that were compared with those that are there.
 fn found(rows: u64, compared: Compared) -> String {
-    let Compared { inserted, updated, unchanged, superseded } = compared;
+    let Compared { inserted, updated, unchanged, superseded, counts_again } = compared;
     if compared.rows() == 0 {
         return String::new();
     }
-    let mut found = format!(" ({inserted} inserted, {updated} updated, {unchanged} unchanged");
+    let at_most = if counts_again { "at most " } else { "" };
+    let mut found = format!(" ({inserted} inserted, {at_most}{updated} updated, {at_most}{unchanged} unchanged");
     if superseded > 0 {
         found += &format!(", {superseded} followed by a later row with the same key");
     }

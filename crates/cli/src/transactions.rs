@@ -140,7 +140,7 @@ fn job_row(entry: &JobEntry) -> Value {
     json!({
         "job": entry.job.as_str(),
         "state": state,
-        "table": last.map(|last| last.positions.table.as_str()),
+        "table": last.map(|last| last.positions.subject.table.as_str()),
         "last_epoch": last.map(|last| last.epoch.0),
         "checkpoint": checkpoint.map(|record| record.epoch.0),
         "rows": checkpoint.map(|record| record.total()),

@@ -1,0 +1,197 @@
+//! What a job remembers of its statement: a hash of the plan as it was written, before the optimizer, and of the options that
+//! change what is written. How the statement is formatted, and what the tables that it reads have in them, is not in it.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::DATAFUSION_VERSION;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result as DfResult;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::listing::ListingTable;
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
+use datafusion::logical_expr::dml::{InsertOp, MergeIntoAction, MergeIntoOp};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, TableSource, TableType, WriteOp};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::scalar::ScalarValue;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::options::SinkOptions;
+use crate::provider::planning::{Planning, boxed, planned};
+use crate::provider::{FanoutTable, LandfallTable};
+use crate::xa::{StatementHash, StatementId};
+
+/// Raise it when a text is made in another way: hashes of two versions are not compared.
+const VERSION: u32 = 1;
+
+/// A statement that writes a table of ours with a job; `None` where no job will remember it.
+pub(super) fn remembered(statement: &DmlStatement, provider: &dyn TableProvider) -> DfResult<Option<StatementId>> {
+    let tables: Vec<_> = match (provider.downcast_ref::<LandfallTable>(), provider.downcast_ref::<FanoutTable>()) {
+        (Some(table), _) if table.options().job.is_some() => vec![table.options()],
+        (_, Some(table)) if table.has_job() => table.tables().map(LandfallTable::options).collect(),
+        _ => return Ok(None),
+    };
+    let mut hashed = String::new();
+    write_plan(&mut hashed, &statement.input)?;
+    if let WriteOp::MergeInto(merging) = &statement.op {
+        write_merging(&mut hashed, merging)?;
+    }
+    for options in tables {
+        let SinkOptions { on_conflict, conflict_key, assignment, nanoseconds, .. } = options;
+        let written = (on_conflict.as_str(), conflict_key.join(","), format!("{assignment:?} {nanoseconds:?}"));
+        line(&mut hashed, format_args!("{written:?}"));
+    }
+    let hash = StatementHash {
+        version: format!("{VERSION} of DataFusion {DATAFUSION_VERSION}"),
+        hash: Uuid::new_v5(&Uuid::NAMESPACE_OID, hashed.as_bytes()).simple().to_string(),
+    };
+    Ok(Some(StatementId { operation: operation(&statement.op), hash: Some(hash) }))
+}
+
+fn operation(op: &WriteOp) -> String {
+    match op {
+        WriteOp::Insert(op) => inserting(*op).into(),
+        WriteOp::MergeInto(_) => "MERGE".into(),
+        other => other.name().to_uppercase(),
+    }
+}
+
+/// The name of an INSERT.
+pub(super) fn inserting(op: InsertOp) -> &'static str {
+    match op {
+        InsertOp::Append => "INSERT",
+        InsertOp::Overwrite => "INSERT OVERWRITE",
+        InsertOp::Replace => "REPLACE",
+    }
+}
+
+fn line(text: &mut String, what: impl Display) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{what}");
+}
+
+/// A plan as a text that is another one for another plan, and in each process the same.
+fn write_plan(text: &mut String, plan: &LogicalPlan) -> DfResult<()> {
+    plan.apply_with_subqueries(|node| {
+        // Of VALUES, a node shows the first rows.
+        match node {
+            LogicalPlan::Values(_) => line(text, "Values"),
+            _ => line(text, format_args!("{} {}", node.inputs().len(), node.display())),
+        }
+        if let LogicalPlan::TableScan(scan) = node {
+            line(text, place(scan.source.as_ref()));
+        }
+        node.apply_expressions(|expr| write_expression(text, expr))
+    })
+    .map(drop)
+}
+
+fn write_expression(text: &mut String, expr: &Expr) -> DfResult<TreeNodeRecursion> {
+    line(text, expr);
+    expr.apply(|part| {
+        if let Expr::Literal(value, _) = part {
+            line(text, literal(value)?);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+}
+
+/// The clauses of a MERGE, which its plan does not have.
+fn write_merging(text: &mut String, merging: &MergeIntoOp) -> DfResult<()> {
+    write_expression(text, &merging.on)?;
+    for clause in &merging.clauses {
+        line(text, format_args!("{:?}", clause.kind));
+        let condition = clause.predicate.iter();
+        let (verb, columns, values): (_, Vec<_>, Vec<_>) = match &clause.action {
+            MergeIntoAction::Update(set) => {
+                ("UPDATE", set.iter().map(|(name, _)| name).collect(), set.iter().map(|(_, value)| value).collect())
+            }
+            MergeIntoAction::Insert { columns, values } => {
+                ("INSERT", columns.iter().collect(), values.iter().collect())
+            }
+            MergeIntoAction::Delete => ("DELETE", vec![], vec![]),
+        };
+        line(text, format_args!("{} {verb} {columns:?}", condition.len()));
+        for expr in condition.chain(values) {
+            write_expression(text, expr)?;
+        }
+    }
+    Ok(())
+}
+
+/// A value in full: its own text has but the first bytes of binary data.
+fn literal(value: &ScalarValue) -> DfResult<String> {
+    let array = value.to_array()?;
+    let formatter = ArrayFormatter::try_new(&array, &FormatOptions::new().with_null("NULL"))?;
+    Ok(format!("{} {}", array.data_type(), formatter.value(0)))
+}
+
+/// Where a table is.
+fn place(source: &dyn TableSource) -> String {
+    let Some(source) = source.downcast_ref::<DefaultTableSource>() else { return String::new() };
+    let provider = source.table_provider.as_ref();
+    if let Some(files) = provider.downcast_ref::<ListingTable>() {
+        let paths: Vec<_> = files.table_paths().iter().map(ToString::to_string).collect();
+        return paths.join(" ");
+    }
+    let table = provider.downcast_ref::<LandfallTable>();
+    table.map(|table| format!("{} {}", table.location(), table.table().name)).unwrap_or_default()
+}
+
+/// A table of ours for one INSERT, which its job is to remember.
+#[derive(Debug)]
+pub(super) struct Inserted {
+    table: Arc<dyn TableProvider>,
+    statement: StatementId,
+}
+
+impl Inserted {
+    pub(super) fn source(table: Arc<dyn TableProvider>, statement: StatementId) -> Arc<dyn TableSource> {
+        provider_as_source(Arc::new(Self { table, statement }))
+    }
+}
+
+impl TableProvider for Inserted {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.table.table_type()
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.table.get_column_default(column)
+    }
+
+    boxed! {
+        fn scan<'life0, 'life1, 'life2, 'life3>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            projection: Option<&'life2 Vec<usize>>,
+            filters: &'life3 [Expr],
+            limit: Option<usize>,
+        ) -> Planning {
+            self.table.scan(session, projection, filters, limit)
+        }
+    }
+
+    boxed! {
+        fn insert_into<'life0, 'life1>(
+            &'life0 self,
+            session: &'life1 dyn Session,
+            input: Arc<dyn ExecutionPlan>,
+            op: InsertOp,
+        ) -> Planning {
+            let statement = self.statement.clone();
+            match (self.table.downcast_ref::<LandfallTable>(), self.table.downcast_ref::<FanoutTable>()) {
+                (Some(table), _) => table.inserted(session, input, op, statement),
+                (None, Some(table)) => table.inserted(input, op, statement),
+                (None, None) => planned(Err(Error::internal("a statement of another table is remembered").into())),
+            }
+        }
+    }
+}
