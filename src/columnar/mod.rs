@@ -1,4 +1,4 @@
-//! Work on Arrow arrays that needs no database: which rows of two batches differ.
+//! Work on Arrow arrays that needs no database: which rows of two batches differ, and which type texts are of.
 
 mod align;
 mod assign;
@@ -7,6 +7,7 @@ mod check;
 pub mod compare;
 mod conform;
 mod dedup;
+mod infer;
 mod iso8601;
 pub(crate) mod json;
 mod keys;
@@ -25,6 +26,7 @@ pub(crate) use assign::{Assign, Assigned, widens};
 pub(crate) use check::{check, check_digits, check_range};
 pub(crate) use conform::{Conform, first_row_where, list_item, misfit, plain, recode};
 pub(crate) use dedup::{LastRows, Seen};
+pub use infer::infer_type;
 pub(crate) use iso8601::{IsoText, fraction_digits};
 pub(crate) use keys::{KeyForm, Keys, dense_range};
 #[cfg(any(feature = "postgres", feature = "mysql"))]

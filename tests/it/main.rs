@@ -17,6 +17,7 @@ mod insert;
 mod job;
 mod landing;
 mod layers;
+mod load;
 mod memory;
 mod monitoring;
 mod mysql;

@@ -15,11 +15,11 @@ pub fn program(folder: &Path) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
     program(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-fn texts(output: &Output) -> (String, String) {
+pub fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
@@ -298,6 +298,27 @@ pub fn pipe(folder: &Path, name: &str, lines: impl Iterator<Item = String> + Sen
         }
         std::thread::sleep(Duration::from_secs(60));
     });
+}
+
+#[test]
+fn a_failure_is_told_at_once_while_a_stream_is_silent() {
+    for (table, rows) in [("(k BIGINT PRIMARY KEY)", ["1", "1"]), ("(k SMALLINT)", ["1", "70000"])] {
+        let folder = tempfile::tempdir().unwrap();
+        pipe(folder.path(), "keys.csv", rows.into_iter().cycle().take(10).map(str::to_owned));
+        let sql = format!(
+            "SET datafusion.execution.batch_size = 1;
+             CREATE UNBOUNDED EXTERNAL TABLE keys (k BIGINT) STORED AS CSV LOCATION 'keys.csv'
+                 OPTIONS ('format.has_header' 'false');
+             CREATE EXTERNAL TABLE t {table} STORED AS SQLITE LOCATION 't.db'
+                 OPTIONS ('flush.interval' '10ms', 'checkpoint.interval' '100ms');
+             INSERT INTO t SELECT k FROM keys"
+        );
+        let began = Instant::now();
+        let output = run(folder.path(), &["sql", "-c", &sql]);
+        assert!(began.elapsed() < Duration::from_secs(10), "it took {:?} to end: {output:?}", began.elapsed());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        says(&texts(&output).1, &["error: statement 4", "writing table t", "row 2"]);
+    }
 }
 
 #[test]

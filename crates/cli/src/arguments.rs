@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::load::LoadArguments;
+
 const EXAMPLES: &str = "\
 Examples:
+  landfall load weather.csv sqlite:weather.db weather --mode create
+      makes a table of a file; landfall load --help has more
+
   landfall sql sql/quickstart.sql
       runs a script
 
@@ -70,6 +75,8 @@ pub(crate) enum Command {
     /// Runs SQL: scripts, statements, or what is typed
     #[command(after_long_help = help_after())]
     Sql(SqlArguments),
+    /// Loads files into a table
+    Load(Box<LoadArguments>),
     /// Shows jobs, their last checkpoints, and branches that are in doubt
     Status(StatusArguments),
     /// Ends the branches that a crash left in doubt, as the decision log says

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench;
+mod load;
 mod message;
 mod notice;
 mod output;
@@ -36,26 +37,17 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let mut is_stopped = false;
     let done = match command {
         Command::Sql(arguments) => {
             let mut session = Session::new(arguments.format);
-            let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
-            is_stopped = session.is_stopped();
-            done
+            watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments))
         }
+        Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
         Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
     };
-    is_stopped |= done.as_ref().is_err_and(|failure| failure.status() == Failure::interrupted().status());
-    match is_stopped {
-        // A thread that reads a stream which is silent would be waited for without an end.
-        true => runtime.shutdown_timeout(Duration::from_secs(1)),
-        // Waits for threads that still roll something back.
-        false => drop(runtime),
-    }
-    match done {
+    let status = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(text) = failure.text() {
@@ -63,7 +55,10 @@ fn main() -> ExitCode {
             }
             ExitCode::from(failure.status())
         }
-    }
+    };
+    // A thread may still roll something back; one that reads a silent stream would never end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    status
 }
 
 /// Shows what it does to those who asked for it.

@@ -36,6 +36,12 @@ impl Failure {
         self.status
     }
 
+    /// Says what comes after it.
+    pub(crate) fn followed_by(mut self, more: &str) -> Self {
+        self.text = self.text.map(|text| text + more);
+        self
+    }
+
     /// Says which script it was.
     pub(crate) fn within(mut self, script: &str) -> Self {
         self.text = self.text.map(|text| format!("{script}: {text}"));

@@ -41,6 +41,11 @@ impl Session {
         Self { context: context.enable_url_table(), format, stopped: false }
     }
 
+    /// DataFusion's own session.
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     /// Whether a write was stopped by the user, who keeps what it committed: what its input waits for may never come.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped
@@ -90,7 +95,8 @@ impl Session {
         status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
-    async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
+    /// Runs one statement.
+    pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
         let began = Instant::now();
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;

@@ -32,6 +32,15 @@ impl Place {
         }
     }
 
+    /// Its URL.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(place) => format!("sqlite:{}", place.file().display()),
+            Self::Postgres(place) => place.url(),
+            Self::MySql(place) => place.url(),
+        }
+    }
+
     pub fn context(&self) -> &SessionContext {
         match self {
             Self::Sqlite(place) => &place.context,

@@ -1,0 +1,382 @@
+//! `landfall load`: files into a table of a database.
+
+mod files;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use clap::ValueEnum;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion_landfall::columnar::infer_type;
+use datafusion_landfall::provider::{database, plan_statement};
+use datafusion_landfall::sql::{Filled, NewTable, Table};
+use datafusion_landfall::{LandfallTable, SinkOptions};
+
+use self::files::{Dialect, FileType, Header, file_type};
+use crate::arguments::Format;
+use crate::message::Failure;
+use crate::output::status;
+use crate::session::Session;
+
+/// What the files are called in --select.
+const FILE: &str = "file";
+
+/// What the table is called in the statement.
+const TARGET: &str = "landfall_target";
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall load weather.csv sqlite:weather.db weather --mode create
+      makes a table of the file
+
+  landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job 'weather 2013'
+      appends many files, all of them or none, and once: a second run writes nothing
+
+  landfall load rates.csv.gz mysql://me@localhost/my_database rates --mode update --key day,currency
+      updates the rows whose day and currency are there, and inserts the others
+
+  landfall load people.csv sqlite:my.db people --select \"SELECT name, lower(mail) AS mail FROM file WHERE active = 'yes'\"
+      lands what a query makes of the file
+
+Columns are matched by their names, in any order and in letters of either case. A column of the table that the file does
+not have takes its default. The values of a text file get the types of the table's columns: 00701 stays 00701 in a
+VARCHAR, and is an error that names the row in a DATE. An empty value is NULL.
+";
+
+/// Loads files into a table: all rows or none, by the database's own bulk protocol
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, override_usage = "landfall load [OPTIONS] <FILE>... <URL> <TABLE>")]
+pub(crate) struct LoadArguments {
+    /// The files (names, folders, patterns such as 'day/*.csv'), the URL of the database, and the table
+    #[arg(value_names = ["FILE", "URL", "TABLE"], num_args = 3.., required = true)]
+    places: Vec<String>,
+
+    /// What becomes of the table and of rows that are there
+    #[arg(long, value_enum, default_value_t = Mode::Append)]
+    mode: Mode,
+
+    /// The columns of the key, for update, ignore and replace-rows; of a new table, its primary key
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    key: Vec<String>,
+
+    /// A name for this load: run again under it, after a crash or a success, it writes nothing twice
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+
+    /// Types of a new table's columns, such as zip=VARCHAR; the others are those of the values
+    #[arg(long, value_name = "COLUMN=TYPE", value_delimiter = ';')]
+    types: Vec<String>,
+
+    /// Rows that are looked at for the types of a new table's columns
+    #[arg(long, value_name = "ROWS", default_value_t = 20_000)]
+    sample: usize,
+
+    /// A query over the files, which are its table `file`
+    #[arg(long, value_name = "SQL")]
+    select: Option<String>,
+
+    /// Connections that write at once, at most
+    #[arg(long, value_name = "NUMBER")]
+    writers: Option<u16>,
+
+    /// What the files are, where their names do not say it
+    #[arg(long, value_enum, value_name = "TYPE")]
+    file_type: Option<FileType>,
+
+    /// The text files have no first line with names: their columns are those of --columns, or of the table
+    #[arg(long)]
+    no_header: bool,
+
+    /// The names of the columns of text files without a header
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', requires = "no_header")]
+    columns: Vec<String>,
+
+    /// What stands between the values of a text file (default: a comma, or a tab in a .tsv)
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<char>,
+
+    /// What stands around values that have a delimiter or a line break in them
+    #[arg(long, value_name = "CHARACTER", default_value = "\"")]
+    quote: char,
+
+    /// What stands before a quote inside of quotes (default: another quote)
+    #[arg(long, value_name = "CHARACTER")]
+    escape: Option<char>,
+
+    /// What lines begin with that are left out
+    #[arg(long, value_name = "CHARACTER")]
+    comment: Option<char>,
+
+    /// The environment variable that has the password
+    #[arg(long, value_name = "NAME")]
+    password_env: Option<String>,
+
+    /// Another option of the table, such as lock_timeout=5s; landfall sql --help lists them
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What becomes of the table and of rows that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Rows are added; a key that is there is an error
+    Append,
+    /// Rows whose key is there are updated, in the columns of the file
+    Update,
+    /// Rows whose key is there are left as they are
+    Ignore,
+    /// Rows whose key is there are replaced: columns that the file does not have get their defaults
+    ReplaceRows,
+    /// All old rows go, in the same transaction
+    Overwrite,
+    /// The table is made; it is an error where it is there
+    Create,
+    /// The table is made where it is not there
+    CreateOrAppend,
+}
+
+impl Mode {
+    fn creates(self) -> bool {
+        matches!(self, Self::Create | Self::CreateOrAppend)
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Overwrite => "INSERT OVERWRITE",
+            Self::ReplaceRows => "REPLACE INTO",
+            _ => "INSERT INTO",
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
+    let [files @ .., url, name] = arguments.places.as_slice() else {
+        return Err(Failure::new("landfall load takes files, the URL of a database, and a table"));
+    };
+    let options = options(&arguments)?;
+    let there = database(url, &options)?.table(name).await?;
+    check(arguments.mode, name, there.as_ref())?;
+
+    let mut session = Session::new(Format::Table);
+    let context = session.context().clone();
+    let of_files = file_type(files, arguments.file_type)?;
+    let header = match (arguments.no_header && of_files.is_text(), arguments.columns.is_empty(), &there) {
+        (false, ..) => Header::FirstLine,
+        (true, false, _) => Header::None(arguments.columns.clone()),
+        (true, true, Some(table)) => Header::None(table.columns.iter().map(|column| column.name.clone()).collect()),
+        (true, true, None) => {
+            return Err(Failure::new("a file without a header for a new table: name its columns with --columns a,b,c"));
+        }
+    };
+    let LoadArguments { delimiter, quote, escape, comment, .. } = arguments;
+    let dialect = Dialect { delimiter, quote, escape, comment };
+    let table = files::table(&context, files, of_files, dialect, &header).await?;
+    context.register_table(FILE, table)?;
+
+    let query = arguments.select.as_deref().unwrap_or("SELECT * FROM file");
+    let rows = planned(&context, query).await?;
+    let (columns, target) = match there {
+        Some(table) => (matched(&rows, &table)?, LandfallTable::connect(url, name, options).await?),
+        None => {
+            let sample = of_files.is_text().then_some(arguments.sample);
+            let new = new_table(&context, name, rows, sample, &arguments).await?;
+            if arguments.dry_run {
+                return status(
+                    Format::Table,
+                    &format!("would make the table {name} ({new}) and load {}", files.join(", ")),
+                );
+            }
+            let columns = new.schema.fields().iter().map(|field| field.name().clone()).collect();
+            let target = LandfallTable::connect_or_create(url, new.clone(), options).await?;
+            status(Format::Table, &format!("table {name} is made: {new}"))?;
+            (columns, target)
+        }
+    };
+    context.register_table(TARGET, Arc::new(target))?;
+    let columns: Vec<_> = columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+    let explain = if arguments.dry_run { "EXPLAIN " } else { "" };
+    let verb = arguments.mode.verb();
+    let statement = one(&format!("{explain}{verb} {TARGET} ({}) {query}", columns.join(", ")))?;
+    session.run(statement).await.map_err(|failure| match arguments.mode.creates() {
+        true => failure.followed_by(&format!(
+            "; table {name} is there and empty: a type that was guessed wrongly is given as in --types 'zip=VARCHAR'"
+        )),
+        false => failure,
+    })
+}
+
+fn options(arguments: &LoadArguments) -> Result<SinkOptions, Failure> {
+    let mut pairs: Vec<(&str, String)> = Vec::new();
+    for pair in &arguments.options {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: give KEY=VALUE")))?;
+        pairs.push((key, value.to_owned()));
+    }
+    match arguments.mode {
+        Mode::Update => pairs.push(("on_conflict", "update".into())),
+        Mode::Ignore => pairs.push(("on_conflict", "ignore".into())),
+        _ => {}
+    }
+    let conflicts = matches!(arguments.mode, Mode::Update | Mode::Ignore | Mode::ReplaceRows);
+    match (conflicts, arguments.mode.creates()) {
+        _ if arguments.key.is_empty() => {}
+        (true, _) => pairs.push(("conflict_key", arguments.key.join(", "))),
+        (_, true) => {}
+        _ => {
+            return Err(Failure::new(
+                "--key goes with --mode update, ignore, replace-rows, create or create-or-append",
+            ));
+        }
+    }
+    pairs.extend(arguments.job.clone().map(|job| ("job", job)));
+    pairs.extend(arguments.writers.map(|writers| ("writers", writers.to_string())));
+    pairs.extend(arguments.password_env.clone().map(|name| ("password_env", name)));
+    Ok(SinkOptions::try_from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?)
+}
+
+/// Refuses a mode that the table does not fit.
+fn check(mode: Mode, name: &str, there: Option<&Table>) -> Result<(), Failure> {
+    match (mode, there) {
+        (Mode::Create, Some(_)) => Err(Failure::new(format!(
+            "table {name} is there: use --mode append or overwrite, or create-or-append where it may be there or not"
+        ))),
+        (mode, None) if !mode.creates() => Err(Failure::new(format!(
+            "there is no table {name} in the database: use --mode create to make it from the file"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// One statement.
+fn one(sql: &str) -> Result<Statement, Failure> {
+    let mut statements = DFParser::parse_sql(sql)?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        _ => Err(Failure::new("--select takes one query")),
+    }
+}
+
+/// The rows of a query.
+async fn planned(context: &SessionContext, query: &str) -> Result<DataFrame, Failure> {
+    let statement = one(query)?;
+    if !matches!(&statement, Statement::Statement(sql) if matches!(**sql, Sql::Query(_))) {
+        return Err(Failure::new("--select takes a query: SELECT … FROM file"));
+    }
+    let plan: LogicalPlan = plan_statement(context, statement).await?;
+    Ok(context.execute_logical_plan(plan).await?)
+}
+
+/// The columns of the table that those of the query go to: of the same name, or of the same in other letters.
+fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
+    let mut found: Vec<String> = Vec::new();
+    for field in rows.schema().fields() {
+        let wanted = field.name();
+        let named = |is_it: &dyn Fn(&str) -> bool| {
+            let columns = table.columns.iter().filter(|column| is_it(&column.name));
+            columns.map(|column| (column.name.clone(), column.filled)).collect::<Vec<_>>()
+        };
+        let mut columns = named(&|name| name == wanted);
+        if columns.is_empty() {
+            columns = named(&|name| name.to_lowercase() == wanted.to_lowercase());
+        }
+        match columns.as_slice() {
+            [(_, Filled::Generated)] => {
+                return Err(Failure::new(format!(
+                    "column \"{wanted}\" of table {} is computed by the database: leave it out with --select",
+                    table.name
+                )));
+            }
+            [(name, _)] if found.contains(name) => {
+                return Err(Failure::new(format!(
+                    "two columns of the file are called \"{wanted}\": choose with --select"
+                )));
+            }
+            [(name, _)] => found.push(name.clone()),
+            [] => {
+                let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                return Err(Failure::new(format!(
+                    "table {} has no column \"{wanted}\": it has {}; rename or leave out columns of the file with --select \
+                     'SELECT … FROM file'",
+                    table.name,
+                    names.join(", ")
+                )));
+            }
+            _ => {
+                return Err(Failure::new(format!(
+                    "table {} has several columns that are called \"{wanted}\" in other letters: choose with --select",
+                    table.name
+                )));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The table that has all values of the query; the types of its texts are those of the first rows, where `sample` says so.
+async fn new_table(
+    context: &SessionContext,
+    name: &str,
+    rows: DataFrame,
+    sample: Option<usize>,
+    arguments: &LoadArguments,
+) -> Result<NewTable, Failure> {
+    let mut types = HashMap::new();
+    for pair in &arguments.types {
+        let (column, sql) =
+            pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: give COLUMN=TYPE")))?;
+        types.insert(column.trim(), type_of(context, sql.trim())?);
+    }
+    let schema = Arc::clone(rows.schema().inner());
+    if let Some(unknown) = types.keys().find(|name| schema.field_with_name(name).is_err()) {
+        return Err(Failure::new(format!("--types {unknown}: the file has no such column")));
+    }
+    if let Some(unknown) = arguments.key.iter().find(|name| schema.field_with_name(name).is_err()) {
+        return Err(Failure::new(format!("--key {unknown}: the file has no such column")));
+    }
+    let first = match sample {
+        Some(count) => {
+            let batches = rows.limit(0, Some(count))?.collect().await?;
+            Some(arrow::compute::concat_batches(&schema, &batches).map_err(|error| Failure::new(error.to_string()))?)
+        }
+        None => None,
+    };
+    let mut fields = Vec::new();
+    for (index, field) in schema.fields().iter().enumerate() {
+        let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let data_type = match (types.get(field.name().as_str()), &first) {
+            (Some(given), _) => given.clone(),
+            (None, Some(first)) if is_text => infer_type(first.column(index))?,
+            (None, _) if is_text => DataType::Utf8,
+            (None, _) => field.data_type().clone(),
+        };
+        fields.push(Field::new(field.name(), data_type, !arguments.key.contains(field.name())));
+    }
+    Ok(NewTable {
+        name: name.to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        primary_key: arguments.key.clone(),
+        unique_keys: Vec::new(),
+        defaults: HashMap::new(),
+    })
+}
+
+/// The type that SQL has the name for.
+fn type_of(context: &SessionContext, name: &str) -> Result<DataType, Failure> {
+    let unknown = || Failure::new(format!("--types: '{name}' is no type: give one such as VARCHAR or DECIMAL(10, 2)"));
+    let state = context.state();
+    let cast = state.create_logical_expr(&format!("CAST(NULL AS {name})"), &DFSchema::empty());
+    match cast.map_err(|_| unknown())? {
+        Expr::Cast(cast) => Ok(cast.field.data_type().clone()),
+        _ => Err(unknown()),
+    }
+}
