@@ -237,7 +237,9 @@
 //! Without the option `job` a statement is atomic, and nothing is remembered when it is over. With it, the commit leaves
 //! a record in the decision log: the table `landfall_ledger` of the same database, in the same transaction where it is
 //! only one. Whoever runs the job again, after `kill -9` or after success, finds there whether it is done. A job is one
-//! write to one table: give every statement a name of its own. Two runs at once cannot both commit; the later one to
+//! statement: the record has a hash of its plan (not of how it is laid out, nor of the rows that it reads), of the places of
+//! its files, and of the options `on_conflict`, `conflict_key`, `assignment` and `nanoseconds`. Another statement under the
+//! name is an error, and so is the same one into another database by a shared `log`; a finished job answers 0 rows. Two runs at once cannot both commit; the later one to
 //! start takes over, the other fails with [`ErrorKind::Fenced`]; two statements of one process are not let in at once.
 //!
 //! # Checkpoints and streams

@@ -114,10 +114,8 @@ impl Way {
         let count = counts.then(|| format!("SELECT count(*) FROM (SELECT DISTINCT {key} FROM {from}) AS keys"));
         let columns = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         let overriding = if is_numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
-        let merge = format!(
-            "INSERT INTO {} ({columns}){overriding} {rows}{upsert}; TRUNCATE {from}",
-            relation.name.quoted()
-        );
+        let merge =
+            format!("INSERT INTO {} ({columns}){overriding} {rows}{upsert}; TRUNCATE {from}", relation.name.quoted());
         Ok(Self::Staged {
             create: format!("{create} {from} ({}, {NUMBER} bigint){on_commit}", types.join(", ")),
             copy: format!("COPY {from} FROM STDIN (FORMAT BINARY)"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{CsvSource, FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
@@ -268,6 +268,17 @@ fn without_batch_size(text: &str) -> String {
     text.split(", ").filter(|part| !part.starts_with("batch_size=")).collect::<Vec<_>>().join(", ")
 }
 
+/// What decides how the bytes of files become rows.
+fn format(config: &FileScanConfig) -> String {
+    let source = &config.file_source;
+    // Lines and documents of JSON, and values with line breaks in them, differ in whether a file can be cut.
+    let can_be_cut = source.supports_repartitioning();
+    let format = format!("{} {:?} cut={can_be_cut}", source.file_type(), config.file_compression_type);
+    let Some(csv) = source.downcast_ref::<CsvSource>() else { return format };
+    let of = (csv.has_header(), csv.delimiter(), csv.quote(), csv.escape(), csv.comment(), csv.terminator());
+    format!("{format} {of:?} {} {}", csv.newlines_in_values(), csv.truncate_rows())
+}
+
 /// The files of a scan in the order of their names, the large ones in ranges.
 fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
     if config.limit.is_some() {
@@ -281,8 +292,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     if let Some(projection) = source.projection().filter(|_| apart.is_filtered || source.filter().is_some()) {
         projection.iter().try_for_each(|computed| steady(&computed.expr))?;
     }
-    parts
-        .push(("the format of its files".into(), format!("{} {:?}", source.file_type(), config.file_compression_type)));
+    parts.push(("the format of its files, or the options 'format.…'".into(), format(config)));
     let base = FileScanConfigBuilder::from(config.clone())
         .with_file_groups(Vec::new())
         // Partitions do not take files from each other then.

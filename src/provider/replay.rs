@@ -229,8 +229,8 @@ pub(super) struct Replay {
 
 impl Replay {
     fn pieces(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Pieces> {
-        let options = self.context.session_config().options();
-        let cuts = options.optimizer.repartition_file_scans && options.execution.target_partitions > 1;
+        // Not by how many cores there are: another run can have others.
+        let cuts = self.context.session_config().options().optimizer.repartition_file_scans;
         Pieces::of(plan, self.order.as_ref(), cuts)
     }
 }

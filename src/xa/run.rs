@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Phases;
 use crate::xa::failpoint::failpoint;
 use crate::xa::recovery::recover_job;
+use crate::xa::subject::Progress;
 use crate::xa::{
     Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Opened, Positions, Subject, Transaction,
     TransactionManager, Undertaking,
@@ -53,7 +54,8 @@ enum Next {
 /// What to do with a job whose log says `state`: a pure function.
 fn next_epoch(state: &JobState, job: &JobId, subject: &Subject) -> Result<Next> {
     if let Some(checkpoint) = state.checkpoint() {
-        if let Some(difference) = subject.differs_from(&checkpoint.positions.subject) {
+        let progress = if checkpoint.positions.end { Progress::Finished } else { Progress::UnderWay };
+        if let Some(difference) = subject.differs_from(&checkpoint.positions.subject, progress) {
             return Err(Error::config(format!("job '{job}' {difference}")));
         }
         if checkpoint.positions.end {

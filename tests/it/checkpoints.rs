@@ -112,6 +112,7 @@ async fn a_job_goes_on_behind_its_last_checkpoint_and_reads_less() {
 #[tokio::test]
 async fn a_large_file_is_read_again_from_the_last_piece_only() {
     let landing = Landing::new(&format!("{TABLE}; {}", STOP.replace("15000", "1500000")));
+    landing.context.sql("SET datafusion.execution.target_partitions = 1").await.unwrap();
     landing.files("csv", &[2_000_000]).await;
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '400000'").await.unwrap();
     let insert = "INSERT INTO t SELECT * FROM source";
@@ -157,7 +158,7 @@ async fn what_was_written_up_to_a_checkpoint_is_not_overwritten_by_its_job() {
     landing.error("INSERT INTO t SELECT * FROM source").await;
     landing.register("whole", "", "'table' 't', 'job' 'j'").await.unwrap();
     let message = landing.error("INSERT OVERWRITE whole SELECT * FROM source").await;
-    says(&message, &["job 'j' has written 14000 rows", "INSERT OVERWRITE would delete them"]);
+    says(&message, &["job 'j' ran INSERT on table \"t\" before", "this INSERT OVERWRITE was not run"]);
     landing.has(14_000);
 }
 
@@ -573,4 +574,36 @@ async fn checkpoints_are_shown_for_tables_that_have_some() {
     let landing = Landing::new(TABLE);
     landing.register("t", "", "").await.unwrap();
     assert_eq!(read(&landing.context, "SELECT * FROM landfall_checkpoints('t')").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn files_that_are_read_in_another_way_are_another_input() {
+    let mut landing = stopping();
+    landing.files("csv", &[20_000]).await;
+    landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
+    let read_as = async |landing: &Landing, options: &str| {
+        landing.sql("DROP TABLE source").await.unwrap();
+        let folder = landing.folder.path().join("source");
+        let columns = "CREATE EXTERNAL TABLE source (k BIGINT, v VARCHAR) STORED AS CSV";
+        landing.sql(&format!("{columns} LOCATION '{}/' {options}", folder.display())).await.unwrap();
+    };
+    read_as(&landing, "").await;
+    let insert = "INSERT INTO t SELECT * FROM source";
+    landing.error(insert).await;
+    landing.let_go();
+    let there = landing.rows("SELECT count(*) FROM t");
+    landing.anew("csv", "'job' 'j', 'checkpoint.rows' '1000'").await;
+    for option in [
+        "'format.has_header' 'false'",
+        "'format.quote' ''''",
+        "'format.escape' '\\'",
+        "'format.comment' '#'",
+        "'format.terminator' ';'",
+        "'format.newlines_in_values' 'true'",
+        "'format.truncated_rows' 'true'",
+    ] {
+        read_as(&landing, &format!("OPTIONS ({option})")).await;
+        says(&landing.error(insert).await, &["job 'j'", "the options 'format.…'"]);
+        assert_eq!(landing.rows("SELECT count(*) FROM t"), there, "{option}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::dml::Place;
 use crate::landing::{Landing, count, says};
+use crate::mysql::MySql;
 
 const TABLE: &str = "CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)";
 
@@ -211,4 +212,18 @@ async fn of_runs_at_once_one_writes() {
     assert!(written.contains(&50_000), "{written:?}");
     assert_eq!(landing.rows("SELECT count(*), count(DISTINCT k) FROM t"), ["50000|50000"]);
     assert_eq!(landing.rows("SELECT count(*) FROM landfall_ledger WHERE decision = 'commit'"), ["1"]);
+}
+
+#[tokio::test]
+async fn a_job_of_another_database_is_not_taken_for_done() {
+    let log = tempfile::tempdir().unwrap();
+    let options = format!("'job' 'j', 'log' 'file://{}'", log.path().display());
+    let [first, second] = [(); 2].map(|()| MySql::new("CREATE TABLE t (k INTEGER PRIMARY KEY)"));
+    for server in [&first, &second] {
+        server.register("t", "", &options).await.unwrap();
+    }
+    let insert = "INSERT INTO t VALUES (1)";
+    assert_eq!([count(&first.sql(insert).await.unwrap()), count(&first.sql(insert).await.unwrap())], [1, 0]);
+    says(&second.error(insert).await, &["job 'j' wrote table \"t\" in another database before", "a name of its own"]);
+    assert_eq!(second.rows("SELECT count(*) FROM t"), ["0"]);
 }
