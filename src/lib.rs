@@ -163,6 +163,10 @@
 //!   is taken, and NULL fits nothing. Two rows of the source that would change one row of the table are an error before
 //!   anything is changed. An INSERT of some columns leaves the others to the database: defaults, numbers, generated
 //!   columns.
+//! * A constant is compared as it is written, in all queries of a session that [`register`] was called for: where a column
+//!   has microseconds, days, or two digits behind the point, none is equal to `'2020-01-31 00:00:00.0000001'`, to
+//!   `'2020-01-31 01:00:00'`, to `'1.499'`. DataFusion alone would cut it to one that is. What a cast of the query's own
+//!   cuts, and what is cut of a text in another column, stays cut.
 //! * Nothing of a condition is dropped. Where a statement is comparisons of columns with constants that the database
 //!   answers as DataFusion would, and sets constants, it becomes one statement of the database. Else DataFusion finds
 //!   the rows and their new values, they are staged, and applied by their key: what LIKE, arithmetic, casts and

@@ -11,7 +11,7 @@ use super::fields::Style;
 use super::types::{Kind, ServerType, declare, kind, rounds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Nanoseconds;
-use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, TableName, quote};
+use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, TableName, quote};
 
 /// What a write has to know of a table beside its columns.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ pub(super) fn number_column() -> Column {
         nullable: true,
         filled: Filled::Null,
         comparison: Comparison::Exact,
+        holds: Holds::OfItsType,
+        characters: Characters::All,
         detail: Detail::new(server),
     }
 }
@@ -252,6 +254,9 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         nullable,
         filled,
         comparison: server.comparison(by_bytes && !is_converted),
+        holds: Holds::OfItsType,
+        // A character of four bytes is an error where the column's character set has three.
+        characters: Characters::Basic,
         detail: Detail::new(server),
     })
 }
@@ -303,6 +308,8 @@ fn literal(name: &str, value: &ArrayRef, declared: &str) -> Result<String> {
         nullable: true,
         filled: Filled::Null,
         comparison: Comparison::Differs,
+        holds: Holds::OfItsType,
+        characters: Characters::All,
         detail: Detail::new(server),
     };
     let encoder = Encoder::try_new(value.data_type(), &column, Nanoseconds::Error, Style::Literal)?;

@@ -12,7 +12,7 @@ use super::types::{Collation, Kind, ServerType, declare, kind};
 use super::{MAX_IDENTIFIER, Postgres};
 use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, TableName, quote};
+use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, TableName, quote};
 
 /// What a write has to know of a table beside its columns.
 #[derive(Debug, Clone)]
@@ -58,6 +58,7 @@ const TABLE: &str = "
                 SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
                     i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
             ) AS has_other_keys,
+            getdatabaseencoding() AS encoding,
             ARRAY(
                 SELECT json_build_object(
                     'name', a.attname,
@@ -228,6 +229,8 @@ pub(super) fn number_column() -> Column {
         nullable: true,
         filled: Filled::Null,
         comparison: Comparison::Exact,
+        holds: Holds::OfItsType,
+        characters: Characters::All,
         detail: Detail::new(Described { server, staging }),
     }
 }
@@ -274,7 +277,8 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let types = found.list("types")?.map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
     let kind = found.text("kind")?;
     let (is_view, has_own_rows, is_table) = (kind == "v", kind == "r", matches!(kind, "r" | "p"));
-    let columns = found.list("columns")?.map(|column| read_column(column, &types, is_view));
+    let encoding = Encoding::of(found.text("encoding")?);
+    let columns = found.list("columns")?.map(|column| read_column(column, &types, is_view, encoding));
     let mut columns = columns.collect::<sqlx::Result<Vec<_>>>()?;
     let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
     for key in found.list("keys")? {
@@ -342,7 +346,42 @@ fn resolve(oid: i64, typmod: i32, types: &HashMap<i64, CatalogType>) -> ServerTy
     ServerType { kind, ..other }
 }
 
-fn read_column(found: Facts<'_>, types: &HashMap<i64, CatalogType>, is_view: bool) -> sqlx::Result<Column> {
+/// The encoding of a database: in which order the bytes of its texts are, and what characters it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Encoding {
+    /// UTF8, and what other bytes SQL_ASCII holds.
+    Utf8,
+    /// The first 256 characters by their numbers.
+    Latin1,
+    /// Bytes are in another order than characters, but for those of ASCII.
+    Other,
+}
+
+impl Encoding {
+    fn of(name: &str) -> Self {
+        match name {
+            "UTF8" | "SQL_ASCII" => Self::Utf8,
+            "LATIN1" => Self::Latin1,
+            _ => Self::Other,
+        }
+    }
+
+    /// What constants can have: another character is an error of the server's.
+    fn characters(self) -> Characters {
+        match self {
+            Self::Utf8 => Characters::All,
+            Self::Latin1 => Characters::Latin1,
+            Self::Other => Characters::Ascii,
+        }
+    }
+}
+
+fn read_column(
+    found: Facts<'_>,
+    types: &HashMap<i64, CatalogType>,
+    is_view: bool,
+    encoding: Encoding,
+) -> sqlx::Result<Column> {
     let oid = found.number("type")?;
     let own_type = types.get(&oid);
     let domain = own_type.filter(|found| found.kind == "d");
@@ -356,7 +395,7 @@ fn read_column(found: Facts<'_>, types: &HashMap<i64, CatalogType>, is_view: boo
     };
     let has_padding = own_type.is_none_or(|found| matches!(found.name.as_str(), "bpchar" | "citext"));
     let collation = match found.text("collation")? {
-        "bytes" if !has_padding && domain.is_none() => Collation::Bytes,
+        "bytes" if !has_padding && domain.is_none() && encoding != Encoding::Other => Collation::Bytes,
         "bytes" | "deterministic" if !has_padding && domain.is_none() => Collation::Deterministic,
         _ => Collation::Other,
     };
@@ -380,6 +419,8 @@ fn read_column(found: Facts<'_>, types: &HashMap<i64, CatalogType>, is_view: boo
         nullable: !(found.is("is_not_null")? || domain.is_some_and(|domain| domain.is_not_null)),
         filled,
         comparison,
+        holds: Holds::OfItsType,
+        characters: encoding.characters(),
         detail: Detail::new(Described { server, staging }),
     })
 }

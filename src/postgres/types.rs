@@ -52,6 +52,9 @@
 //! no `-0.0` either; read as a Struct it gives the fields of that only. What the server converts from text it rounds as
 //! it does in its own literals: `money`, and the fields of composite types.
 //!
+//! Texts of a database whose encoding is neither UTF8 nor LATIN1 are sorted by DataFusion, and so are conditions with
+//! characters that are none of ASCII: the bytes of those are in another order than the characters.
+//!
 //! To read structs or maps from a `jsonb` column, or to calculate with a `numeric` that has no precision, register the
 //! table with its columns: `CREATE EXTERNAL TABLE t (price DECIMAL(20, 4), about STRUCT<a INT>) …`.
 //!

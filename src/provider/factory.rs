@@ -14,6 +14,7 @@ use datafusion::prelude::SessionContext;
 use crate::columnar::Conform;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
+use crate::provider::comparisons::Comparisons;
 use crate::provider::dml::TakeOver;
 use crate::provider::fanout::FanoutFactory;
 use crate::provider::functions::{WRITTEN, local_time, written};
@@ -35,6 +36,9 @@ pub fn register(context: &SessionContext) {
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
     if !state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME) {
         state.add_analyzer_rule(Arc::new(TakeOver));
+    }
+    if !state.analyzer().function_rewrites().iter().any(|rewrite| rewrite.name() == Comparisons::NAME) {
+        let _ = state.register_function_rewrite(Arc::new(Comparisons));
     }
     if !state.scalar_functions().contains_key(WRITTEN) {
         let _ = state.register_udf(Arc::new(written()));

@@ -2,8 +2,11 @@
 
 mod agreement;
 mod assign;
+mod bounds;
 mod catalog;
 mod checkpoints;
+mod classes;
+mod comparisons;
 mod defaults;
 mod dml;
 mod factory;

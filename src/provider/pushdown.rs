@@ -6,6 +6,7 @@
 //! any, and are quoted here where not: sqlparser takes some quotes in a value for escaped already.
 
 use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column as ColumnName, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
@@ -13,6 +14,7 @@ use datafusion::sql::unparser::Unparser;
 use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, MySqlDialect, PostgreSqlDialect, SqliteDialect};
 
 use crate::columnar::{IsoText, to_text};
+use crate::provider::classes::{compared_columns, is_of_its_type};
 use crate::sql::{Column, Comparison, Dialect, Parameter, Table};
 
 /// A filter that the database can take over.
@@ -51,7 +53,7 @@ pub(super) fn condition(
         Dialect::MySql => &MySqlDialect {},
     };
     let unparser = Unparser::new(unparser_dialect);
-    let mut conditions = Vec::new();
+    let (mut conditions, mut compared) = (Vec::new(), Vec::new());
     let mut all_exact = true;
     for filter in filters {
         let pushed = match push(filter, table, dialect) {
@@ -65,8 +67,12 @@ pub(super) fn condition(
                 continue;
             }
         };
+        compared_columns(&pushed, table, &mut compared);
         let pushed = parameterized(pushed, &mut parameters, dialect)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
+    }
+    if dialect == Dialect::Sqlite {
+        conditions.extend(compared.into_iter().filter_map(is_of_its_type));
     }
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     Ok((condition, parameters, limit.filter(|_| all_exact)))
@@ -76,6 +82,7 @@ fn exact(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
     let again = |expr: &Expr| exact(expr, scope);
     Some(match expr {
         Expr::Column(name) => bare(scope.comparable(name, Operator::Eq).filter(|c| c.data_type == DataType::Boolean)?),
+        Expr::Literal(ScalarValue::Boolean(None), _) => placeholder("NULL".into()),
         Expr::Not(inner) => Expr::Not(Box::new(again(inner)?)),
         Expr::IsNull(inner) => Expr::IsNull(Box::new(scope.any_column(inner)?)),
         Expr::IsNotNull(inner) => Expr::IsNotNull(Box::new(scope.any_column(inner)?)),
@@ -251,7 +258,10 @@ impl<'t> Scope<'t> {
     fn literal(self, value: &ScalarValue, column: &Column) -> Option<Expr> {
         let data_type = &column.data_type;
         let plain = match value {
-            ScalarValue::Float64(Some(value)) if *value == 0.0 && column.comparison == Comparison::Float => {
+            // SQLite stores no -0.0, and finds it equal to 0.0.
+            ScalarValue::Float64(Some(value))
+                if *value == 0.0 && (column.comparison == Comparison::Float || value.is_sign_negative()) =>
+            {
                 return None;
             }
             ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
@@ -260,8 +270,7 @@ impl<'t> Scope<'t> {
             ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))
                 if data_type.is_string() =>
             {
-                // A character of four bytes is an error where the column's character set has three.
-                if self.dialect == Dialect::MySql && text.chars().any(|c| c > '\u{ffff}') {
+                if !column.characters.have(text) {
                     return None;
                 }
                 ScalarValue::Utf8(Some(text.clone()))
@@ -355,7 +364,6 @@ fn placeholder(text: String) -> Expr {
 
 /// Puts parameters in the place of literals.
 fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>, dialect: Dialect) -> DfResult<Expr> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
     let replaced = expr.transform(|expr| {
         let Expr::Literal(value, _) = &expr else { return Ok(Transformed::no(expr)) };
         parameters.push(match value {

@@ -417,6 +417,8 @@ mod tests {
             nullable: true,
             filled: Filled::Null,
             comparison: crate::sql::Comparison::Exact,
+            holds: crate::sql::Holds::OfItsType,
+            characters: crate::sql::Characters::All,
             detail: Detail::default(),
         };
         Table {

@@ -64,6 +64,8 @@ mod tests {
             nullable: true,
             filled,
             comparison: Comparison::Exact,
+            holds: crate::sql::Holds::OfItsType,
+            characters: crate::sql::Characters::All,
             detail: Detail::default(),
         };
         let table = Table {

@@ -36,6 +36,6 @@ pub(crate) use insert::upsert;
 pub(crate) use secrets::check_password;
 pub use secrets::without_passwords;
 pub(crate) use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
-pub use table::{Column, Comparison, Detail, Filled, NewTable, Table};
+pub use table::{Characters, Column, Comparison, Detail, Filled, Holds, NewTable, Table};
 pub(crate) use tally::{Step, Tally, Tells};
 pub(crate) use targets::Targets;

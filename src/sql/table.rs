@@ -30,6 +30,41 @@ pub enum Comparison {
     Nothing,
 }
 
+/// What a column can hold beside NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Values of its type.
+    OfItsType,
+    /// Values of any type: what is none of its own is an error when it is read, and no comparison finds it.
+    OfAnyType,
+}
+
+/// The characters that the server can compare a column with; a constant with others is an error there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Characters {
+    /// All of them.
+    All,
+    /// Up to U+FFFF.
+    Basic,
+    /// Up to U+00FF.
+    Latin1,
+    /// Up to U+007F.
+    Ascii,
+}
+
+impl Characters {
+    /// Whether a text has no others.
+    pub(crate) fn have(self, text: &str) -> bool {
+        let last = match self {
+            Self::All => char::MAX,
+            Self::Basic => '\u{ffff}',
+            Self::Latin1 => '\u{ff}',
+            Self::Ascii => '\u{7f}',
+        };
+        text.chars().all(|character| character <= last)
+    }
+}
+
 /// Who gives a column its value where a statement leaves it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
@@ -80,6 +115,10 @@ pub struct Column {
     pub filled: Filled,
     /// How comparisons behave.
     pub comparison: Comparison,
+    /// What it can hold.
+    pub holds: Holds,
+    /// What its texts can be compared with.
+    pub characters: Characters,
     /// What its backend keeps of it.
     pub detail: Detail,
 }

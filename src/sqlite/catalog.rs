@@ -1,5 +1,6 @@
 //! What SQLite's catalog says of a table, and how one is created.
 
+use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::change::Upserts;
@@ -7,19 +8,21 @@ use super::encode::{Stored, store};
 use super::types::{Affinity, Form, arrow_type, declare};
 use super::{Missing, Sqlite};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Detail, Filled, Listed, NewTable, Table, quote};
+use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, quote};
 
 /// Reads the description of a table or view; `None` where there is none of that name.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
     let found = connection
         .query_row(
-            "SELECT name, type = 'view', wr FROM pragma_table_list \
+            "SELECT name, type = 'view', wr, strict FROM pragma_table_list \
              WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
             [name],
-            |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?)),
+            |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?, row.get::<_, bool>(3)?))
+            },
         )
         .optional()?;
-    let Some((name, is_view, without_rowid)) = found else { return Ok(None) };
+    let Some((name, is_view, without_rowid, is_strict)) = found else { return Ok(None) };
 
     let mut statement = connection.prepare(
         "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
@@ -43,10 +46,19 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
             (_, true) => Filled::ByDefault,
             (_, false) => Filled::Null,
         };
-        let comparison = comparison(connection, &name, &column, &sql_type, text_compares);
-        let nullable = !(not_null || (without_rowid && key_position > 0));
-        let detail = Detail::default();
-        columns.push(Column { name: column, sql_type, data_type, nullable, filled, comparison, detail });
+        let affinity = if is_strict { Affinity::of_strict(&sql_type) } else { Affinity::of(&sql_type) };
+        let comparison = comparison(connection, &name, &column, (&data_type, affinity), text_compares);
+        columns.push(Column {
+            name: column,
+            sql_type,
+            data_type,
+            nullable: !(not_null || (without_rowid && key_position > 0)),
+            filled,
+            comparison,
+            holds: if is_strict { Holds::OfItsType } else { Holds::OfAnyType },
+            characters: Characters::All,
+            detail: Detail::new(affinity),
+        });
     }
     key.sort();
     let primary_key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
@@ -55,7 +67,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         && let Some(column) = columns.iter_mut().find(|column| column.name == *only)
         && column.sql_type.eq_ignore_ascii_case("INTEGER")
     {
-        (column.nullable, column.filled) = (false, Filled::ByDefault);
+        (column.nullable, column.filled, column.holds) = (false, Filled::ByDefault, Holds::OfItsType);
     }
     let unique_keys = unique_keys(connection, &name)?;
     let folded = folded(connection, &name)?;
@@ -77,11 +89,10 @@ fn comparison(
     connection: &Connection,
     table: &str,
     column: &str,
-    sql_type: &str,
+    (data_type, affinity): (&DataType, Affinity),
     text_compares: TextCompares,
 ) -> Comparison {
-    let (data_type, affinity) = (arrow_type(sql_type), Affinity::of(sql_type));
-    let Some(form) = Form::of(&data_type, affinity) else { return Comparison::Differs };
+    let Some(form) = Form::of(data_type, affinity) else { return Comparison::Differs };
     if form == Form::Text {
         let binary = text_compares == TextCompares::ByUtf8
             && matches!(
@@ -92,7 +103,7 @@ fn comparison(
             return Comparison::Differs;
         }
     }
-    form.comparison(&data_type)
+    form.comparison(data_type)
 }
 
 /// Whether a table has triggers.

@@ -10,8 +10,8 @@ use super::scan::value;
 use super::types::Affinity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{
-    self, Column, Comparison, Detail, Dialect, Filled, Native, Stage, Step, Table, Tally, Tells, quote, script,
-    stage_columns,
+    self, Characters, Column, Comparison, Detail, Dialect, Filled, Holds, Native, Stage, Step, Table, Tally, Tells,
+    quote, script, stage_columns,
 };
 use crate::xa::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
 
@@ -42,7 +42,7 @@ impl Plan {
         let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
         let native = Native(upserts == Upserts::Plain && is_upsert(table, change));
         // What a declared type does to a value, and not its words: those can be anything.
-        let declare = |column: &Column| format!("{} {}", quote(&column.name), Affinity::of(&column.sql_type).word());
+        let declare = |column: &Column| format!("{} {}", quote(&column.name), Affinity::of_column(column).word());
         let mut declared: Vec<_> = staged.columns.iter().map(declare).collect();
         let mut suffix = "";
         if native == Native(true) {
@@ -160,6 +160,8 @@ fn number_column() -> Column {
         nullable: true,
         filled: Filled::Null,
         comparison: Comparison::Exact,
+        holds: Holds::OfItsType,
+        characters: Characters::All,
         detail: Detail::default(),
     }
 }

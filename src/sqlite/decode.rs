@@ -35,7 +35,7 @@ enum Values {
 
 impl Decoder {
     pub(super) fn try_new(column: &Column) -> Result<Self> {
-        let form = Form::of(&column.data_type, Affinity::of(&column.sql_type)).ok_or_else(|| {
+        let form = Form::of(&column.data_type, Affinity::of_column(column)).ok_or_else(|| {
             Error::schema(format!("column \"{}\" cannot be read as {}", column.name, column.data_type))
         })?;
         let values = match form {

@@ -86,7 +86,7 @@ impl Encoder {
     /// # Errors
     /// `Schema`, naming both types, where there is none.
     pub(super) fn try_new(from: &DataType, column: &Column) -> Result<Self> {
-        let affinity = Affinity::of(&column.sql_type);
+        let affinity = Affinity::of_column(column);
         let ways = Conform::try_new(from, &column.data_type).zip(Form::of(&column.data_type, affinity));
         let supported = ways.filter(|(_, form)| *form != Form::Json || json::json_type(&column.data_type).is_some());
         let Some((conform, form)) = supported else {

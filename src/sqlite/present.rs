@@ -66,7 +66,7 @@ impl Present {
             for field in spec.columns.fields() {
                 let name = field.name();
                 let column = table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"))?;
-                let affinity = Affinity::of(&column.sql_type);
+                let affinity = Affinity::of_column(column);
                 let form = Form::of(&column.data_type, affinity);
                 let shape = form.and_then(|form| Shape::of(form, affinity));
                 let shape = shape.ok_or_else(|| format!("column \"{name}\" is read as {}", column.data_type))?;

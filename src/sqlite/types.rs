@@ -35,7 +35,8 @@
 //! A table that others made is read by these rules, first match wins: `BOOL`, `BOOLEAN`; `DATE`; `DATETIME`,
 //! `TIMESTAMP` (µs); `TIMESTAMPTZ`; `TIME` (µs); `DECIMAL(p,s)`, `NUMERIC(p,s)` (Decimal128); affinity INTEGER
 //! (Int64), REAL (Float64), TEXT (Utf8View); `BLOB` (BinaryView); `DECIMAL`, `NUMERIC`, `NUMBER` (Float64);
-//! anything else Utf8View. A stored value that is not of its column's type is an error that names it.
+//! anything else Utf8View. A stored value that is not of its column's type is an error that names it when it is read, and a
+//! comparison does not find it: `n > 15` is not true of the text `abc`, which SQLite finds larger than every number.
 
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::TimeUnit;
@@ -43,7 +44,7 @@ use arrow::datatypes::TimeUnit;
 use crate::columnar::plain;
 use crate::error::{Error, Result};
 use crate::options::Uint64;
-use crate::sql::Comparison;
+use crate::sql::{Column, Comparison};
 
 /// How SQLite converts values of a column: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,16 @@ pub(super) enum Affinity {
 }
 
 impl Affinity {
+    /// That of a column, which is kept where its declared type does not tell it.
+    pub(super) fn of_column(column: &Column) -> Self {
+        column.detail.get().copied().unwrap_or_else(|| Self::of(&column.sql_type))
+    }
+
+    /// That of a column of a STRICT table: `ANY` converts nothing there.
+    pub(super) fn of_strict(declared: &str) -> Self {
+        if declared.eq_ignore_ascii_case("ANY") { Self::Blob } else { Self::of(declared) }
+    }
+
     pub(super) fn of(declared: &str) -> Self {
         let declared = declared.to_ascii_uppercase();
         let has = |word| declared.contains(word);
@@ -141,6 +152,8 @@ impl Form {
             (_, Float16 | Float32 | Duration(_)) => Comparison::Differs,
             (Self::Boolean | Self::Integer | Self::Real | Self::Text, _) => Comparison::Exact,
             (Self::Date | Self::Timestamp, _) => Comparison::IsoText,
+            // The text `null` is read as NULL, which it is not in the database.
+            (Self::Json, _) => Comparison::Nothing,
             _ => Comparison::Differs,
         }
     }

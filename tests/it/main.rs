@@ -13,6 +13,7 @@ mod crash;
 mod defaults;
 mod dml;
 mod failures;
+mod filters;
 mod insert;
 mod job;
 mod landing;

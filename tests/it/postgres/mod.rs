@@ -46,6 +46,8 @@ fn psql_in(database: &str, search_path: &str, sql: &str) -> Result<Vec<String>, 
         .args(["-p", &port(), "-c", sql])
         .arg("-h")
         .arg(folder())
+        // Else that of the database.
+        .env("PGCLIENTENCODING", "UTF8")
         .env("PGOPTIONS", format!("-csearch_path={search_path},extensions"))
         .output()
         .expect("psql");
@@ -70,8 +72,17 @@ impl Postgres {
 
     /// An empty database, after `setup`: nobody else's prepared transactions are in it.
     pub fn with_database(setup: &str) -> Self {
+        Self::created("", setup)
+    }
+
+    /// An empty database whose texts are of an encoding and compare byte by byte, after `setup`.
+    pub fn with_encoding(encoding: &str, setup: &str) -> Self {
+        Self::created(&format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"), setup)
+    }
+
+    fn created(how: &str, setup: &str) -> Self {
         let database = fresh_name();
-        psql("public", &format!("CREATE DATABASE {database}")).unwrap();
+        psql("public", &format!("CREATE DATABASE {database} {how}")).unwrap();
         psql_in(&database, "public", setup).unwrap();
         Self { database, schema: "public".into(), context: session() }
     }
