@@ -14,6 +14,7 @@ mod defaults;
 mod dml;
 mod failures;
 mod filters;
+mod fuzz;
 mod insert;
 mod job;
 mod landing;
