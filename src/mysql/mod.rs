@@ -10,10 +10,15 @@
 //! # Location
 //!
 //! `mysql://user@host:port/database` (or `mariadb://…`), with these parameters: `ssl-mode` (disabled, preferred,
-//! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`; a unix socket as
-//! `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`. What is left out comes from the client's
+//! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`. The host is a
+//! name, an address (`[::1]` of IPv6), or a unix socket: `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`.
+//! There is one, as a transaction is ended by the server that it was begun at. What is left out comes from the client's
 //! environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the option `password_env`, the URL
-//! or `MYSQL_PWD`, and is never shown.
+//! or `MYSQL_PWD`, and is never shown; in a URL its reserved characters are percent-encoded (`@` as `%40`).
+//!
+//! A root certificate, `ssl-ca`, verifies the server, and no other root does: `ssl-mode` is then verify_ca, where it is not
+//! given or is required, and disabled and preferred, which would not look at the root, are refused. The client
+//! (mysql_async 0.37) wants the host's name in the certificate under verify_ca, too. A socket has no TLS.
 //!
 //! # Writing
 //!
@@ -60,8 +65,6 @@ use arrow::datatypes::Schema;
 use dashmap::DashMap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use url::Url;
 
 #[cfg(feature = "testing")]
 pub use file::FileEncoder;
@@ -71,7 +74,7 @@ use crate::error::{Error, Result};
 use crate::log::ledger::Ledger;
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::pool::{Lease, Pool};
-use crate::sql::{Table, Targets, check_password};
+use crate::sql::{Table, Targets, check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
 use crate::xa::{Capability, WriteSpec, Xid};
 
 /// A MySQL or MariaDB database.
@@ -105,6 +108,7 @@ struct Options {
     builder: OptsBuilder,
     user: String,
     host: String,
+    socket: Option<String>,
     port: u16,
     database: String,
     /// The parameters of the location.
@@ -127,29 +131,28 @@ const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "sock
 
 impl Options {
     fn try_new(location: &str, password: Option<String>) -> Result<Self> {
-        check_password(location)?;
-        // The cause could have the password in it.
-        let url = Url::parse(location).ok().filter(|url| matches!(url.scheme(), "mysql" | "mariadb"));
-        let url = url.ok_or_else(|| Error::config(format!("LOCATION is no URL of a MySQL server: {FORM}")))?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let given = |text: &str| Some(decoded(text)).filter(|text| !text.is_empty());
+        let url = parse_location(location, &["mysql", "mariadb"], FORM)?;
+        let given = |text: &str| Ok::<_, Error>(Some(decoded(text)?).filter(|text| !text.is_empty()));
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
 
-        let database = given(url.path().trim_start_matches('/')).filter(|name| !name.contains('/'));
+        let database = given(url.path().trim_start_matches('/'))?.filter(|name| !name.contains('/'));
         let database = database.ok_or_else(|| Error::config(format!("LOCATION names no database: {FORM}")))?;
-        let user = given(url.username()).or_else(|| variable("USER"));
+        let user = given(url.username())?.or_else(|| variable("USER"));
         let user = user.ok_or_else(|| Error::config(format!("LOCATION names no user: {FORM}")))?;
-        let host = url.host_str().and_then(given).or_else(|| variable("MYSQL_HOST"));
+        let host = given(url.host_str().unwrap_or_default())?.or_else(|| variable("MYSQL_HOST"));
         let host = host.unwrap_or_else(|| "localhost".into());
+        check_host(&host)?;
+        let host = without_brackets(&host).map(str::to_owned).unwrap_or(host);
         let port = url.port().or_else(|| variable("MYSQL_TCP_PORT")?.parse().ok()).unwrap_or(3306);
-        let password = password.or_else(|| url.password().map(decoded)).or_else(|| variable("MYSQL_PWD"));
+        let password = password.or(url.password().map(decoded).transpose()?).or_else(|| variable("MYSQL_PWD"));
 
-        let mut mode = String::from("preferred");
-        let (mut tls, mut identity, mut socket) = (SslOpts::default(), (None, None), None);
+        let (mut tls, mut mode, mut has_root) = (SslOpts::default(), None, false);
+        let (mut identity, mut socket) = ((None, None), Some(host.clone()).filter(|host| host.starts_with('/')));
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
-                "ssl-mode" => mode = value.to_ascii_lowercase(),
+                "ssl-mode" => mode = Some(value.to_ascii_lowercase()),
                 "ssl-ca" => {
+                    has_root = true;
                     tls = tls.with_root_certs(vec![std::path::PathBuf::from(value.as_ref()).into()]);
                     tls = tls.with_disable_built_in_roots(true);
                 }
@@ -171,7 +174,19 @@ impl Options {
             }
             _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
         }
-        let tls = match mode.as_str() {
+        // A root is there to verify the server.
+        let mode = match (mode.as_deref(), has_root) {
+            (None, false) => "preferred",
+            (None | Some("required"), true) => "verify_ca",
+            (Some(mode @ ("disabled" | "preferred")), true) => {
+                return Err(Error::config(format!(
+                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
+                     ssl-ca out"
+                )));
+            }
+            (Some(mode), _) => mode,
+        };
+        let tls = match mode {
             "disabled" => None,
             "preferred" | "required" => {
                 Some(tls.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
@@ -185,7 +200,7 @@ impl Options {
             }
         };
         let builder = OptsBuilder::default()
-            .ip_or_hostname(host.trim_start_matches('[').trim_end_matches(']'))
+            .ip_or_hostname(host.clone())
             .tcp_port(port)
             .user(Some(user.clone()))
             .pass(password)
@@ -200,22 +215,22 @@ impl Options {
             // What the server takes is asked by ourselves.
             .max_allowed_packet(Some(1 << 30))
             .wait_timeout(Some(28_800));
-        let parameters = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let host = socket.unwrap_or(host);
-        Ok(Self { builder, user, host, port, database, parameters, tls_is_preferred: mode == "preferred" })
+        // The socket stands for the host.
+        let parameters = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
+        let parameters: Vec<_> = parameters.filter(|part| !part.starts_with("socket=")).collect();
+        let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
+        let tls_is_preferred = mode == "preferred";
+        Ok(Self { builder, user, host, socket, port, database, parameters, tls_is_preferred })
     }
 
     fn location(&self) -> String {
-        format!("mysql://{}@{}:{}/{}", self.user, self.host, self.port, self.database)
+        let host = host_in_url(self.socket.as_ref().unwrap_or(&self.host));
+        format!("mysql://{}@{host}:{}/{}", encoded(&self.user), self.port, encoded(&self.database))
     }
 
     /// The location as a URL that can be given again.
     fn url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let (user, database) = (encoded(&self.user), encoded(&self.database));
-        // The host has no meaning beside a socket, and a URL must have one.
-        let host = if self.parameters.contains("socket=") { "localhost" } else { &self.host };
-        format!("mysql://{user}@{host}:{}/{database}{}", self.port, self.parameters)
+        format!("{}{}", self.location(), self.parameters)
     }
 }
 
@@ -289,8 +304,16 @@ mod tests {
         assert_eq!(mysql_async::Opts::from(database.options().builder.clone()).pass(), Some("s3cr@et"));
         assert!(!format!("{database:?}").contains("s3cr"));
         assert_eq!(database.options().url(), "mysql://me@db.example:6543/sales?ssl-mode=REQUIRED");
-        let socket = "mysql://me@localhost:3306/a%20b?socket=/run/mysqld/mysqld.sock";
-        assert_eq!(MySql::try_new(socket, &options).unwrap().options().url(), socket);
+        for (given, shown) in [
+            ("mysql://me@h/a%20b?socket=/run/x.sock", "mysql://me@%2Frun%2Fx.sock:3306/a%20b"),
+            ("mysql://m%40e@[::1]:1/db?ssl-mode=disabled", "mysql://m%40e@[::1]:1/db?ssl-mode=disabled"),
+        ] {
+            let read = |url| MySql::try_new(url, &options).unwrap();
+            assert_eq!(read(given).options().url(), shown);
+            assert_eq!(read(shown).options().url(), shown);
+            assert_eq!(read(shown).options().socket, read(given).options().socket);
+            assert!(!read(shown).options().host.contains('['));
+        }
         for bad in [
             "mysql://me:s3cret@host:99999/db",
             "mysql://me:s3cret@host",
@@ -301,6 +324,8 @@ mod tests {
             "postgres://me:s3cret@host/db",
             "mysql://me:p@ss/s3cret@host:1/db",
             "mysql://me:12#s3cret@host/db",
+            "mysql://me:s3cret@one:3306,two:3306/db",
+            "mysql://me:s3cret%FF@host/db",
         ] {
             let error = MySql::try_new(bad, &options).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{bad}");

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use super::location::Options;
 use super::nodelay::Before;
-use super::{Options, location};
 use crate::error::Result;
 use crate::pool::Connect;
 
@@ -28,7 +28,7 @@ impl Connector {
     }
 
     pub(super) fn location_text(&self) -> String {
-        location(&self.options.0)
+        self.options.location()
     }
 
     /// Runs statements that bring no rows.
@@ -43,9 +43,9 @@ impl Connect for Connector {
     type Connection = PgConnection;
 
     async fn connect(&self) -> Result<PgConnection> {
-        let port = self.options.0.get_port();
+        let port = self.options.connect.get_port();
         let before = Before::now(port);
-        let connected = PgConnection::connect_with(&self.options.0).await;
+        let connected = PgConnection::connect_with(&self.options.connect).await;
         before.set_since(port);
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         // A write waits for its query as long as that takes, whatever the role's settings are.

@@ -48,10 +48,7 @@ impl DecisionLog for Postgres {
 
     fn url(&self) -> String {
         // With what finds the ledger: the command that a message has must work as it is.
-        match self.options().get_socket() {
-            None => format!("{}{}", self.location_text(), self.parameters),
-            Some(_) => self.location_text(),
-        }
+        self.options().url()
     }
 
     fn ledger_table(&self) -> Option<String> {
@@ -106,7 +103,7 @@ impl Postgres {
                  {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
-                user = crate::sql::quote(self.options().get_username()),
+                user = crate::sql::quote(self.options().connect.get_username()),
             )),
             _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
         })

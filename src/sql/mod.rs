@@ -8,6 +8,8 @@ mod diff;
 mod ident;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod insert;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod location;
 mod secrets;
 mod stage;
 mod table;
@@ -32,8 +34,10 @@ pub(crate) use ident::{TableName, quote};
 pub(crate) use insert::insert_into;
 #[cfg(feature = "postgres")]
 pub(crate) use insert::upsert;
+#[cfg(feature = "mysql")]
+pub(crate) use location::decoded;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use secrets::check_password;
+pub(crate) use location::{check_host, encoded, host_in_url, parse_location, without_brackets};
 pub use secrets::without_passwords;
 pub(crate) use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
 pub use table::{Characters, Column, Comparison, Detail, Filled, Holds, NewTable, Table};

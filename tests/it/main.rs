@@ -20,6 +20,7 @@ mod job;
 mod landing;
 mod layers;
 mod load;
+mod locations;
 mod memory;
 mod monitoring;
 mod mysql;

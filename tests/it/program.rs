@@ -140,6 +140,43 @@ fn a_usage_error_is_status_2_and_help_teaches() {
 }
 
 #[test]
+fn the_shell_keeps_no_password_in_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("history");
+    // It is a shell at a terminal only, which script has.
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("{} sql", env!("CARGO_BIN_EXE_landfall")), "/dev/null"])
+        .env("LANDFALL_HISTORY", &history)
+        // Where a terminal can do nothing, lines may come before they are asked for.
+        .env("TERM", "dumb")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("script, of util-linux");
+    let lines = [
+        "\\attach pg postgres://me:pa's3cret@127.0.0.1:1/d",
+        "\\attach my mysql://me:pa s3cret@127.0.0.1:1/d",
+        "CREATE EXTERNAL TABLE t STORED AS MYSQL LOCATION \"mysql://me:pa's3cret@127.0.0.1:1/d\";",
+        "SELECT 'postgres://me:pa'' s3cret@h/d' AS url;",
+        "\\q",
+    ];
+    let mut keys = child.stdin.take().unwrap();
+    keys.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let kept = std::fs::read_to_string(history).unwrap();
+    says(
+        &kept,
+        &[
+            "attach pg postgres://me:***@127.0.0.1:1/d",
+            "attach my mysql://me:***@127.0.0.1:1/d",
+            "\"mysql://me:***@127.0.0.1:1/d\"",
+            "'postgres://me:***@h/d'",
+        ],
+    );
+    assert!(!kept.contains("s3cret") && !kept.contains("pa'"), "{kept}");
+}
+
+#[test]
 fn a_script_can_come_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = program(folder.path())

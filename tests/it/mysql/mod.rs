@@ -32,7 +32,7 @@ pub fn folder() -> PathBuf {
 }
 
 /// The server, as a user who may do everything.
-fn server() -> Url {
+pub fn server() -> Url {
     let url = std::env::var("LANDFALL_TEST_MYSQL_URL").unwrap_or_else(|_| {
         let port = std::fs::read_to_string(folder().join("port")).unwrap();
         format!("mysql://landfall@127.0.0.1:{}/landfall", port.trim())

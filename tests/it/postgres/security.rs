@@ -16,12 +16,26 @@ async fn tls_is_as_strict_as_the_url_says() {
     let port = port();
     let ca = folder().join("ca.crt");
     let ca = ca.display();
+    // It has the same name, and another key.
+    let other = crate::mysql::folder().join("ca.crt");
+    let other = other.display();
     for (host, parameters, expected) in [
         ("localhost", "sslmode=disable".to_owned(), Ok("false")),
         ("localhost", "sslmode=prefer".into(), Ok("true")),
         ("localhost", "sslmode=require".into(), Ok("true")),
         ("localhost", format!("sslmode=verify-full&sslrootcert={ca}"), Ok("true")),
         ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}"), Ok("true")),
+        // A root is there to verify the server.
+        ("localhost", format!("sslrootcert={ca}"), Ok("true")),
+        ("localhost", format!("sslmode=require&sslrootcert={ca}"), Ok("true")),
+        // The certificate has no such name.
+        ("[::ffff:127.0.0.1]", format!("sslmode=require&sslrootcert={ca}"), Ok("true")),
+        ("[::ffff:127.0.0.1]", format!("sslmode=verify-full&sslrootcert={ca}"), Err("check sslmode, sslrootcert")),
+        ("localhost", format!("sslrootcert={other}"), Err("check sslmode, sslrootcert")),
+        ("localhost", format!("ssl-ca={other}&sslmode=require"), Err("check sslmode, sslrootcert")),
+        ("localhost", format!("sslmode=verify-ca&ssl-root-cert={other}"), Err("check sslmode, sslrootcert")),
+        ("localhost", format!("sslmode=prefer&sslrootcert={ca}"), Err("sslmode=prefer would not verify")),
+        ("localhost", format!("sslrootcert={ca}&sslmode=disable"), Err("sslmode=disable would not verify")),
         ("localhost", "sslmode=verify-full".into(), Err("check sslmode, sslrootcert")),
         ("localhost", "sslmode=verify-ca&sslrootcert=/no/such/file".into(), Err("No such file")),
         ("localhost", "sslmode=allow".into(), Err("use prefer, or disable")),
@@ -39,6 +53,35 @@ async fn tls_is_as_strict_as_the_url_says() {
             (Err(error), Err(part)) => says(&error.to_string(), &[part]),
             (seen, expected) => panic!("{url}: {seen:?}, expected {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn the_environment_says_how_strict_tls_is_where_the_url_does_not() {
+    let port = port();
+    let (ca, other) = (folder().join("ca.crt"), crate::mysql::folder().join("ca.crt"));
+    let (ca, other) = (ca.to_str().unwrap(), other.to_str().unwrap());
+    let connect = |parameters: &str, variables: &[(&str, &str)]| {
+        let url = format!("postgres://landfall@localhost:{port}/landfall{parameters}");
+        let sql = format!(
+            "CREATE EXTERNAL TABLE x STORED AS POSTGRES LOCATION '{url}' OPTIONS ('table' 'pg_catalog.pg_class')"
+        );
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"));
+        let output = program.args(["sql", "-c", &sql]).envs(variables.iter().copied()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (parameters, variables, expected) in [
+        ("", &[("PGSSLROOTCERT", ca)][..], None),
+        ("", &[("PGSSLROOTCERT", other)], Some("check sslmode, sslrootcert")),
+        ("?sslmode=require", &[("PGSSLROOTCERT", other)], Some("check sslmode, sslrootcert")),
+        ("?sslmode=disable", &[("PGSSLROOTCERT", other)], None),
+        ("", &[("PGSSLROOTCERT", ca), ("PGSSLMODE", "prefer")], Some("sslmode=prefer would not verify")),
+        ("", &[("PGSSLMODE", "verify_full")], Some("PGSSLMODE cannot be 'verify_full'")),
+        ("", &[("PGSSLMODE", "verify-full")], Some("check sslmode, sslrootcert")),
+    ] {
+        let (done, said) = connect(parameters, variables);
+        assert_eq!(done, expected.is_none(), "{parameters} {variables:?}: {said}");
+        says(&said, &[expected.unwrap_or_default()]);
     }
 }
 
