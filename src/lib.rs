@@ -42,11 +42,14 @@
 //!
 //! * `INSERT INTO t` appends. `INSERT OVERWRITE t` deletes the old rows in the same transaction. `REPLACE INTO t`
 //!   replaces, by the key, whole rows: columns that are not written get their defaults.
-//!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it. PostgreSQL truncates the table
-//!   instead where nothing refers to it, reads it or has a trigger on DELETE; MySQL never does, as that would commit.
+//!   Deleting obeys foreign keys: `ON DELETE CASCADE` takes the referring rows with it. Readers go on with the old rows
+//!   until the commit, and see all of the new ones after it. In PostgreSQL the option `overwrite` = `truncate` asks for a
+//!   TRUNCATE: readers wait for the commit then, and a transaction whose snapshot is older sees an empty table.
 //! * Of rows with one key the last one wins; where `on_conflict` is `ignore`, the first. Rows arrive in the order of ORDER BY, else of the scan that they are from;
 //!   what joins and aggregates produce has none.
-//! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is.
+//! * Columns that an INSERT leaves out are filled in by the database itself, whatever their default is. A number that is
+//!   given is kept, 0 too, and MySQL and SQLite go on behind it; PostgreSQL's sequences stay where they are, which a warning
+//!   says, unless the option `identity` moves them, and its GENERATED ALWAYS columns take no values without it.
 //! * `DataFrame::write_table` writes by column names, in any order.
 //! * How each type is stored: `sqlite::types`, `postgres::types`, `mysql::types`.
 //!

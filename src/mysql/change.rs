@@ -11,7 +11,7 @@ use super::connector::Session;
 use super::encode::Encoder;
 use super::fields::Style;
 use super::scan::parameters;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{
     self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Tells, quote, script, stage_columns,
 };
@@ -73,9 +73,27 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
         selected.join(", "),
         relation(table)?.name.quoted()
     );
-    let created = database.execute(connection, &create).await;
-    created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
-    Ok(())
+    match database.execute(connection, &create).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Access => Err(no_stage(database, connection, error).await),
+        Err(error) => Err(error.with_context(DOING)),
+    }
+}
+
+const DOING: &str = "creating a table to stage the new rows in";
+
+/// The error of a user who may not create it, with the statement that lets him.
+async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> Error {
+    let asked = database.rows(connection, "SELECT CURRENT_USER()", Vec::new()).await;
+    let user = asked.ok().and_then(|rows| text(rows.first()?, 0).ok()).unwrap_or_default();
+    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let place = database.options().database.replace('`', "``");
+    error.with_context(format!(
+        "{DOING}; who may is to run: GRANT CREATE TEMPORARY TABLES ON `{place}`.* TO {}@{}; the server says",
+        literal(name),
+        literal(host)
+    ))
 }
 
 impl Plan {

@@ -17,7 +17,9 @@ use super::run::run;
 use super::types::Kind;
 use super::{MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table};
+use crate::sql::{
+    BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table, check_not_truncated,
+};
 use crate::xa::{
     Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
     failpoint::failpoint,
@@ -261,6 +263,7 @@ impl Database for MySql {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         relation(table)?.check_writable()?;
+        check_not_truncated(spec, "MySQL's TRUNCATE commits what was done before")?;
         self.targets(table, spec, Style::File)?;
         Present::of(table, spec).map(drop)
     }

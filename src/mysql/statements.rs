@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::catalog::{Relation, relation, server_type};
 use super::connector::Server;
 use super::fields::{Frame, Style};
-use super::types::Kind;
+use super::types::{Kind, ServerType};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Column, Comparison, Dispatch, Filled, Table, quote};
 use crate::xa::{Existing, OnConflict, WriteSpec};
@@ -53,14 +53,23 @@ pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> 
 
 /// LOAD DATA. Bytes are stored as they are, and as texts they must be of UTF-8.
 pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+    let relation = relation(table)?;
     let (mut fields, mut set) = (Vec::new(), Vec::new());
-    for (index, field) in spec.columns.fields().iter().enumerate() {
+    let columns = spec.columns.fields().iter().map(|field| table.column(field.name()));
+    let columns = columns.map(|column| Ok((column, column.map(server_type).transpose()?)));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let is_made = |server: &ServerType| server.is_converted || matches!(server.kind, Kind::Bit(_));
+    // Where the statement or a trigger sets a column, the server forgets that the field of a numbered one was there, and
+    // makes a number of its 0, unless that is set too.
+    let sets = relation.watched.is_some() || columns.iter().any(|(_, server)| server.is_some_and(is_made));
+    for (index, (field, (column, server))) in spec.columns.fields().iter().zip(columns).enumerate() {
         let (quoted, variable) = (quote(field.name()), format!("@landfall_{index}"));
-        let server = table.column(field.name()).map(server_type).transpose()?;
+        let is_numbered = column.is_some_and(|column| column.filled == Filled::Numbered);
         let made = match server {
             Some(server) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
             // Its field would be taken for the bits themselves.
             Some(server) if matches!(server.kind, Kind::Bit(_)) => Some(format!("CAST({variable} AS UNSIGNED)")),
+            _ if is_numbered && sets => Some(variable.clone()),
             _ => None,
         };
         match made {
@@ -75,7 +84,7 @@ pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)>
     let load = format!(
         "LOAD DATA LOCAL INFILE 'landfall' INTO TABLE {} CHARACTER SET binary FIELDS TERMINATED BY X'09' \
          ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({}){set}",
-        relation(table)?.name.quoted(),
+        relation.name.quoted(),
         fields.join(", ")
     );
     let (head, tail) = (String::new(), String::new());

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::values::{BOOLEAN, JobName, Names, Number, Rows, Size, Text, Time, Values, Words};
-use super::{Assignment, Commit, JobId, Nanoseconds, Uint64};
+use super::{Assignment, Commit, Identity, JobId, Nanoseconds, Overwrite, Uint64};
 use crate::error::{Error, Result};
 use crate::xa::{OnConflict, Upsert};
 
@@ -124,6 +124,16 @@ declare_options! {
         "the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns",
         conflict_key: Vec<String> = Vec::new(), Vec<String>: Names,
         with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
+
+    Table "overwrite": "delete, truncate", "delete",
+        "PostgreSQL: how INSERT OVERWRITE empties the table: delete lets readers go on with the old rows until the commit, truncate is quicker, makes readers wait, and shows the table empty to a transaction that began before",
+        overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
+        with_overwrite(overwrite: Overwrite => overwrite);
+
+    Table "identity": "error, override, advance", "error",
+        "PostgreSQL: what a value for a column that is GENERATED ALWAYS AS IDENTITY is: an error, or kept (override); advance keeps it too, and moves the sequences of all columns that are written behind the written values, so that later defaults do not collide with them",
+        identity: Identity = Identity::Error, Identity: Words(&[("error", Identity::Error), ("override", Identity::Override), ("advance", Identity::Advance)]),
+        with_identity(identity: Identity => identity);
 
     Table "upsert": "auto, blind, diff", "auto",
         "how existing rows are updated: blind overwrites them without reading, diff reads them first and skips those that are equal, auto uses diff where few rows change",

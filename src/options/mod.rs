@@ -32,6 +32,28 @@ pub enum Assignment {
     Cast,
 }
 
+/// How INSERT OVERWRITE empties a table of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overwrite {
+    /// By DELETE: readers go on with the old rows until the commit.
+    #[default]
+    Delete,
+    /// By TRUNCATE: readers wait for the commit, and a transaction that began before sees no rows then.
+    Truncate,
+}
+
+/// What is done with values for columns that PostgreSQL numbers by a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identity {
+    /// A value for a column that is GENERATED ALWAYS AS IDENTITY is an error; others are kept, and the sequence stays.
+    #[default]
+    Error,
+    /// All are kept, and the sequence stays.
+    Override,
+    /// All are kept, and the sequence is moved behind them.
+    Advance,
+}
+
 /// What to do with nanoseconds where the database counts microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Nanoseconds {
@@ -317,7 +339,7 @@ mod tests {
                 || ["error", "auto", "false"].contains(&option.default)
         };
         let told: Vec<_> = OPTIONS.iter().filter(told).collect();
-        assert_eq!(told.len(), 16, "{told:?}");
+        assert_eq!(told.len(), 17, "{told:?}");
         for OptionKey { key, default, .. } in told {
             assert_eq!(set(key, default).unwrap(), SinkOptions::new(), "'{key}' is not {default} by itself");
         }

@@ -8,6 +8,7 @@ use super::Postgres;
 use super::cells::{Numbers, Rows};
 use super::encode::Encoder;
 use super::present::Present;
+use super::sequences::Sequences;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::sql::{BulkBranch, EncodedRows, Question, RowEncoder, Targets};
@@ -19,6 +20,7 @@ pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
 pub(super) struct CopyRows {
     targets: Targets<Encoder>,
     present: Option<Present>,
+    sequences: Arc<Sequences>,
     numbers_rows: bool,
     rows: u64,
 }
@@ -31,7 +33,8 @@ pub(super) async fn start(
 ) -> Result<PostgresBranch> {
     let memory = spec.stats.memory().clone();
     let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
-    let encoder = CopyRows { targets, present, numbers_rows: writer.numbers_rows(), rows: 0 };
+    let (sequences, numbers_rows) = (writer.sequences(), writer.numbers_rows());
+    let encoder = CopyRows { targets, present, sequences, numbers_rows, rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
 }
 
@@ -40,6 +43,7 @@ impl RowEncoder for CopyRows {
 
     fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
         let mut columns = self.targets.encode(slice, Encoder::encode)?;
+        self.sequences.note(slice);
         if self.numbers_rows {
             columns.push(Box::new(Numbers { first: self.rows as i64 }));
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::sequences::Sequence;
 use super::types::{Collation, Kind, ServerType, declare, kind};
 use super::{MAX_IDENTIFIER, Postgres};
 use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
@@ -69,6 +70,22 @@ const TABLE: &str = "
                     'is_generated', a.attgenerated <> '',
                     'identity', a.attidentity,
                     'has_default', a.atthasdef,
+                    -- An identity's depends on its column, the default of a column on what it draws from.
+                    'sequence', CASE WHEN a.attidentity <> '' OR a.atthasdef AND a.attgenerated = '' THEN (
+                        SELECT json_build_object(
+                            'name', quote_ident(v.nspname) || '.' || quote_ident(r.relname),
+                            'descends', q.seqincrement < 0)
+                        FROM (
+                            SELECT u.objid AS oid FROM pg_depend u
+                            WHERE u.refclassid = 'pg_class'::regclass AND u.refobjid = a.attrelid
+                                AND u.refobjsubid = a.attnum AND u.classid = 'pg_class'::regclass AND u.deptype = 'i'
+                            UNION ALL
+                            SELECT u.refobjid FROM pg_attrdef e JOIN pg_depend u ON u.objid = e.oid
+                            WHERE e.adrelid = a.attrelid AND e.adnum = a.attnum
+                                AND u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass
+                        ) o, LATERAL (SELECT * FROM pg_sequence q WHERE q.seqrelid = o.oid LIMIT 1) q
+                            JOIN pg_class r ON r.oid = q.seqrelid JOIN pg_namespace v ON v.oid = r.relnamespace
+                        LIMIT 1) END,
                     'collation', CASE
                         WHEN a.attcollation = 0 THEN ''
                         WHEN NOT l.collisdeterministic THEN 'nondeterministic'
@@ -192,6 +209,7 @@ struct CatalogType {
 struct Described {
     server: ServerType,
     staging: Staging,
+    sequence: Option<Sequence>,
 }
 
 /// What a column is in a table for staging.
@@ -217,6 +235,11 @@ pub(super) fn staging(column: &Column) -> Result<&Staging> {
     described(column).map(|described| &described.staging)
 }
 
+/// What a column takes its default from, where that is a sequence.
+pub(super) fn sequence(column: &Column) -> Result<Option<&Sequence>> {
+    described(column).map(|described| described.sequence.as_ref())
+}
+
 /// A column of numbers that is not of a table.
 pub(super) fn number_column() -> Column {
     const INT8: u32 = 20;
@@ -231,7 +254,7 @@ pub(super) fn number_column() -> Column {
         comparison: Comparison::Exact,
         holds: Holds::OfItsType,
         characters: Characters::All,
-        detail: Detail::new(Described { server, staging }),
+        detail: Detail::new(Described { server, staging, sequence: None }),
     }
 }
 
@@ -407,6 +430,11 @@ fn read_column(
         collate: found.text("collate")?.into(),
         cast: base.map(|found| found.without_typmod.clone()).unwrap_or_default(),
     };
+    let sequence = found.get("sequence", |sequence| Some(Facts(sequence)))?;
+    let sequence = match sequence.0.is_null() {
+        true => None,
+        false => Some(Sequence { name: sequence.text("name")?.into(), descends: sequence.is("descends")? }),
+    };
     let comparison = match server.comparison(collation) {
         // The literal would have to be of the domain.
         Comparison::Exact if domain.is_some() && server.kind == Kind::Uuid => Comparison::Differs,
@@ -421,7 +449,7 @@ fn read_column(
         comparison,
         holds: Holds::OfItsType,
         characters: encoding.characters(),
-        detail: Detail::new(Described { server, staging }),
+        detail: Detail::new(Described { server, staging, sequence }),
     })
 }
 

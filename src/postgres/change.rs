@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::Postgres;
 use super::catalog::{Relation, number_column, relation, staging};
 use super::encode::{Encoder, Form};
+use super::sequences::{check_advance, check_identity};
 use super::statements::Stage as Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{
@@ -22,8 +23,9 @@ const MERGES: u32 = 150_000;
 #[derive(Debug)]
 pub(super) struct Plan {
     change: Arc<Change>,
-    /// Before rows come.
-    pub(super) first: Vec<String>,
+    /// Before rows come: what is locked, and where they are staged.
+    pub(super) lock: Option<String>,
+    pub(super) create: Option<String>,
     /// When all of them are there.
     steps: Vec<Step>,
     /// Before the branch is prepared.
@@ -61,24 +63,20 @@ impl Plan {
         }
         let is_joined = change.is_joined_at_server();
         let native = Native(is_joined && relation.is_table && version >= MERGES);
-        let mut first = Vec::new();
         // Statements that follow each other must find the same rows.
-        if change.lock.is_some() || is_joined && native == Native(false) {
-            first.push(format!("LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE"));
+        let is_locked = change.lock.is_some() || is_joined && native == Native(false);
+        let lock = is_locked.then(|| format!("LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE"));
+        if is_joined && native == Native(false) {
+            declared.push(format!("{} bigint", quote(&done)));
         }
         let has_stage = !change.staged.is_empty();
-        if has_stage {
-            if is_joined && native == Native(false) {
-                declared.push(format!("{} bigint", quote(&done)));
-            }
-            first.push(format!("{create} {} ({}){on_commit}", place.quoted(), declared.join(", ")));
-        }
+        let create = has_stage.then(|| format!("{create} {} ({}){on_commit}", place.quoted(), declared.join(", ")));
         let stage = Stage { name: place.quoted(), columns, casts, done };
         let steps = match change.operation {
             Operation::Truncate => truncate(relation),
             _ => script(Dialect::Postgres, native, &target, table, change, &stage)?,
         };
-        let plan = Self { change: Arc::clone(change), first, steps, drop: drop.filter(|_| has_stage) };
+        let plan = Self { change: Arc::clone(change), lock, create, steps, drop: drop.filter(|_| has_stage) };
         Ok((plan, staged, spec, targets))
     }
 
@@ -145,6 +143,11 @@ impl Postgres {
     /// Checks when the plan is made that a change can be made.
     pub(super) fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
         sql::check_change(table, change)?;
+        let inserted = change.inserted().map(|(name, _)| name.as_str());
+        check_identity(table, inserted, self.identity)?;
+        if change.assigned().next().is_some() {
+            check_advance(table, relation(table)?.is_table, self.identity)?;
+        }
         for (index, field) in spec.columns.fields().iter().enumerate() {
             match change.column_of(index).and_then(|name| table.column(name)) {
                 Some(column) => Encoder::try_new(field.data_type(), column, self.nanoseconds)?,

@@ -23,8 +23,16 @@
 //!
 //! # Writing
 //!
-//! * INSERT OVERWRITE truncates the table where it may, and where nobody reads it or has a trigger on DELETE; else it
-//!   deletes the rows. A transaction that began to read before, and looks at the table only after, sees it empty then.
+//! * INSERT OVERWRITE deletes the rows: whoever reads goes on with the old ones until the commit. With the option
+//!   `overwrite` = `truncate` it truncates the table, which takes no time and leaves nothing to vacuum: readers wait for the
+//!   commit, it waits for those that are there (`lock_timeout`), and a transaction whose snapshot is older sees an empty
+//!   table. That is refused for views, tables that a foreign key refers to, with row security, rules or a trigger on
+//!   DELETE, and for a query that reads the table.
+//! * Values for a column that is GENERATED ALWAYS AS IDENTITY are an error, as in an INSERT of psql. With the option
+//!   `identity` = `override` they are kept (OVERRIDING SYSTEM VALUE). The server never moves a sequence for a value that it
+//!   did not draw: where one of an identity or a serial column is behind what was written, a warning says so. With
+//!   `identity` = `advance` it is moved behind it, for INSERT, MERGE and UPDATE, at the end of the transaction; it stays
+//!   there if that is rolled back.
 //! * Under a job, and for several branches, the table `landfall_ledger` is made in the first schema of the search
 //!   path, if it is not there; the option `ledger_table` names another one.
 //! * Several writers (the option `writers`) are several branches of one transaction, which takes as many of the
@@ -55,6 +63,7 @@ mod resource;
 mod rows;
 mod run;
 mod scan;
+mod sequences;
 mod statements;
 mod temporal;
 mod text;
@@ -63,6 +72,7 @@ mod writer;
 
 use std::sync::{Arc, OnceLock};
 
+use dashmap::DashSet;
 use sqlx::postgres::PgConnection;
 
 #[cfg(feature = "testing")]
@@ -70,13 +80,14 @@ pub use copy::CopyEncoder;
 
 use self::connector::Connector;
 use self::location::Options;
+use self::sequences::check_identity;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::ledger::Ledger;
-use crate::options::{Nanoseconds, SinkOptions};
+use crate::options::{Identity, Nanoseconds, SinkOptions};
 use crate::pool::{Lease, Pool};
-use crate::sql::{Table, Targets};
-use crate::xa::WriteSpec;
+use crate::sql::{Table, Targets, quote};
+use crate::xa::{Protocol, WriteSpec};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
@@ -95,6 +106,9 @@ const MAX_IDENTIFIER: usize = 63;
 pub struct Postgres {
     pool: Pool<Connector>,
     nanoseconds: Nanoseconds,
+    identity: Identity,
+    /// The sequences of which it was said that they are behind.
+    said_behind: Arc<DashSet<String>>,
     ledger: Ledger,
     /// The server's `max_prepared_transactions`, once it was asked.
     max_prepared: Arc<OnceLock<u32>>,
@@ -113,6 +127,8 @@ impl Postgres {
         Ok(Self {
             pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
+            identity: options.identity,
+            said_behind: Arc::default(),
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
         })
@@ -136,7 +152,25 @@ impl Postgres {
 
     /// The encoders of a write.
     fn targets(&self, table: &Table, spec: &WriteSpec) -> Result<Targets<encode::Encoder>> {
+        check_identity(table, spec.columns.fields().iter().map(|field| field.name().as_str()), self.identity)?;
         Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds))
+    }
+
+    /// The error of a table for staging that could not be created.
+    fn no_stage(&self, error: Error, protocol: Protocol) -> Error {
+        const DOING: &str = "creating a table to stage the new rows in";
+        if error.kind() != ErrorKind::Access {
+            return error.with_context(DOING);
+        }
+        let options = &self.options().connect;
+        let user = options.get_username();
+        let right = match protocol {
+            Protocol::OnePhase => {
+                format!("TEMPORARY ON DATABASE {}", quote(options.get_database().unwrap_or(user)))
+            }
+            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first one of the search path)".to_owned(),
+        };
+        error.with_context(format!("{DOING}; who may is to run: GRANT {right} TO {}; the server says", quote(user)))
     }
 
     fn location_text(&self) -> String {

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnection;
 use super::encode::Encoder;
 use super::present::Present;
 use super::run::run;
+use super::sequences::check_advance;
 use super::types::Kind;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
@@ -174,6 +175,8 @@ impl Database for Postgres {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         let targets = self.targets(table, spec)?;
+        check_advance(table, catalog::relation(table)?.is_table, self.identity)?;
+        statements::delete(table, spec.existing)?;
         Present::of(table, spec, &targets).map(drop)
     }
 

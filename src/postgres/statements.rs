@@ -3,7 +3,7 @@
 use super::catalog::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use super::types::Kind;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Dispatch, Filled, Table, Targets, quote, upsert};
 use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
 
@@ -38,6 +38,14 @@ impl Stage {
 /// The column of it that says in which order rows came.
 const NUMBER: &str = "landfall_row";
 
+/// The same of a wide row, which may have no room for one column more: a table has 1,600 of them at most, and a row 8,160
+/// bytes, which 127 columns of names fill, the largest that nothing moves out of it. COPY into a table that is new in its
+/// transaction only appends (`TABLE_INSERT_SKIP_FSM` in src/backend/commands/copyfrom.c).
+const PLACE: &str = "ctid";
+
+/// Columns of a row that has room for its number.
+const NARROW: usize = 100;
+
 /// The way of rows into their table.
 #[derive(Debug)]
 pub(super) enum Way {
@@ -51,6 +59,7 @@ pub(super) enum Way {
         count: Option<String>,
         merge: String,
         drop: Option<String>,
+        order: &'static str,
     },
 }
 
@@ -98,15 +107,19 @@ impl Way {
             }
             is_numbered |= column.filled == Filled::Numbered;
         }
+        let order = if types.len() > NARROW { PLACE } else { NUMBER };
+        if order == NUMBER {
+            types.push(format!("{NUMBER} bigint"));
+        }
         let (key, values) = (key.join(", "), values.join(", "));
         let Stage { name: from, create, on_commit, drop } = stage;
         let rows = match spec.on_conflict {
             // The last row of a key, in the order of the key: two writers cannot wait for each other.
             OnConflict::Update | OnConflict::Replace => {
-                format!("SELECT DISTINCT ON ({key}) {values} FROM {from} ORDER BY {key}, {NUMBER} DESC")
+                format!("SELECT DISTINCT ON ({key}) {values} FROM {from} ORDER BY {key}, {order} DESC")
             }
-            OnConflict::Ignore => format!("SELECT {values} FROM {from} ORDER BY {key}, {NUMBER}"),
-            OnConflict::Error => format!("SELECT {values} FROM {from} ORDER BY {NUMBER}"),
+            OnConflict::Ignore => format!("SELECT {values} FROM {from} ORDER BY {key}, {order}"),
+            OnConflict::Error => format!("SELECT {values} FROM {from} ORDER BY {order}"),
         };
         let upsert = upsert(table, spec);
         // An update that sets no column leaves rows that are there alone.
@@ -117,11 +130,12 @@ impl Way {
         let merge =
             format!("INSERT INTO {} ({columns}){overriding} {rows}{upsert}; TRUNCATE {from}", relation.name.quoted());
         Ok(Self::Staged {
-            create: format!("{create} {from} ({}, {NUMBER} bigint){on_commit}", types.join(", ")),
+            create: format!("{create} {from} ({}) USING heap{on_commit}", types.join(", ")),
             copy: format!("COPY {from} FROM STDIN (FORMAT BINARY)"),
             count,
             merge,
             drop,
+            order,
         })
     }
 
@@ -143,23 +157,30 @@ impl Way {
 
     /// Whether rows carry their number as a last column.
     pub(super) fn numbers_rows(&self) -> bool {
-        matches!(self, Self::Staged { .. })
+        matches!(self, Self::Staged { order: NUMBER, .. })
     }
 }
 
-/// The statements that empty the table, the first that the server does is enough.
-pub(super) fn delete(table: &Table, existing: Existing) -> Result<Vec<String>> {
+/// The statement that empties the table.
+///
+/// # Errors
+/// `Unsupported` where it is to be a TRUNCATE, and that would leave something out.
+pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>> {
     let relation = relation(table)?;
     let name = relation.name.quoted();
-    let delete = format!("DELETE FROM {name}");
-    Ok(match existing {
-        Existing::Keep => vec![],
-        // A lock that is not there at once is somebody's who reads: it would wait for us, and we perhaps for it.
-        Existing::Delete if relation.can_be_truncated => {
-            vec![format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE NOWAIT; TRUNCATE {name}"), delete]
+    match existing {
+        Existing::Keep => Ok(None),
+        Existing::Delete => Ok(Some(format!("DELETE FROM {name}"))),
+        Existing::Truncate if relation.can_be_truncated => Ok(Some(format!("TRUNCATE {name}"))),
+        Existing::Truncate => {
+            let text = format!(
+                "table {} is a view, or has row security, rules or a trigger on DELETE, which a TRUNCATE would pass over: \
+                 set the option 'overwrite' to 'delete'",
+                table.name
+            );
+            Err(Error::new(ErrorKind::Unsupported, text))
         }
-        Existing::Delete | Existing::DeleteWhileRead => vec![delete],
-    })
+    }
 }
 
 /// `SELECT` of these columns, by index.

@@ -14,6 +14,7 @@ use super::change::Plan;
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::present::{self, Present};
+use super::sequences::Sequences;
 use super::statements::{Way, delete};
 use super::{BEGIN, Connection, Postgres, catalog};
 use crate::buffer::Receiver;
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     spec: WriteSpec,
     way: Way,
     change: Option<Plan>,
+    sequences: Arc<Sequences>,
     pid: i32,
     rows: u64,
     not_stored: u64,
@@ -81,6 +83,7 @@ impl Writer {
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
         let version = connection.server_version_num().unwrap_or_default();
+        let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let (change, table, spec, targets) = match change {
             Some(change) => {
                 let (plan, stage, spec, targets) = Plan::of(&database, version, xid, &table, &spec, change)?;
@@ -97,29 +100,47 @@ impl Writer {
         };
         let present = Present::of(&table, &spec, &targets)?;
 
-        let mut ways_to_delete = delete(&table, spec.existing)?.into_iter().peekable();
-        while let Some(delete) = ways_to_delete.next() {
-            if ways_to_delete.peek().is_none() {
-                let deleted = database.execute(&mut connection, delete).await;
-                deleted.map_err(|error| error.with_context("deleting the old rows"))?;
-            } else if database.execute(&mut connection, format!("SAVEPOINT landfall; {delete}")).await.is_ok() {
-                break;
-            } else {
-                database.execute(&mut connection, "ROLLBACK TO SAVEPOINT landfall".into()).await?;
-            }
+        if let Some(delete) = delete(&table, spec.existing)? {
+            let deleted = database.execute(&mut connection, delete).await;
+            deleted.map_err(|error| match (spec.existing, error.kind()) {
+                // A foreign key refers to it.
+                (Existing::Truncate, ErrorKind::Unsupported) => {
+                    Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
+                }
+                _ => error.with_context("deleting the old rows"),
+            })?;
         }
         if let Way::Staged { create, .. } = &way {
             let created = database.execute(&mut connection, create.clone()).await;
-            created.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
+            created.map_err(|error| database.no_stage(error, spec.protocol))?;
         }
-        for first in change.iter().flat_map(|change| &change.first) {
-            database.execute(&mut connection, first.clone()).await?;
+        if let Some(change) = &change {
+            if let Some(lock) = &change.lock {
+                database.execute(&mut connection, lock.clone()).await?;
+            }
+            if let Some(create) = &change.create {
+                let created = database.execute(&mut connection, create.clone()).await;
+                created.map_err(|error| database.no_stage(error, spec.protocol))?;
+            }
         }
-        Ok((
-            Self { database, connection, spec, way, change, pid, rows: 0, not_stored: 0, is_out_of_step: false },
-            targets,
-            present,
-        ))
+        let writer = Self {
+            database,
+            connection,
+            spec,
+            way,
+            change,
+            sequences,
+            pid,
+            rows: 0,
+            not_stored: 0,
+            is_out_of_step: false,
+        };
+        Ok((writer, targets, present))
+    }
+
+    /// The sequences of the columns that are written.
+    pub(super) fn sequences(&self) -> Arc<Sequences> {
+        Arc::clone(&self.sequences)
     }
 
     /// Whether rows carry their number as a last column.
@@ -266,6 +287,7 @@ impl RowSender for Writer {
         if let Some(drop) = drop {
             self.database.execute(&mut self.connection, drop.clone()).await?;
         }
+        self.sequences.follow(&self.database, &mut self.connection).await?;
         failpoint("postgres.prepare.before");
         let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
         if let Err(error) = prepared {
@@ -295,6 +317,7 @@ impl RowSender for Writer {
     }
 
     async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
+        self.sequences.follow(&self.database, &mut self.connection).await?;
         if let Some(record) = &record {
             let stands = self.database.decide_in(&mut self.connection, record).await?;
             if stands != *record {

@@ -58,6 +58,11 @@ impl ScanExec {
         Arc::ptr_eq(&self.query.table, table)
     }
 
+    /// The name of its table.
+    pub(super) fn table(&self) -> &str {
+        &self.query.table.name
+    }
+
     /// Whether it may leave rows out that its condition has.
     pub(super) fn is_limited(&self) -> bool {
         self.query.limit.is_some()

@@ -11,11 +11,11 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::columnar::{Assign, Assigned};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Commit;
+use crate::options::{Commit, Overwrite};
 use crate::pipeline::{Assignments, ColumnAssignment, Target, WriterCount};
 use crate::provider::LandfallTable;
 use crate::provider::agreement::PREPARES;
-use crate::provider::table::reads;
+use crate::provider::scan::ScanExec;
 use crate::sql::{Column, Dispatch, Filled, Table};
 use crate::xa::{Capability, Change, Existing, OnConflict, WriteSpec, WriteStats};
 
@@ -33,7 +33,7 @@ impl LandfallTable {
             let casts = projection.expr().iter().enumerate().filter(|(_, column)| is_cast(&column.expr));
             casts.for_each(|(index, _)| assignments.note_cast(index));
         }
-        let mut spec = self.spec(Arc::clone(assignments.schema()), op)?;
+        let spec = self.spec(Arc::clone(assignments.schema()), op)?;
         let is_missing = |column: &&Column| {
             !column.nullable && column.filled == Filled::Null && columns.field_with_name(&column.name).is_err()
         };
@@ -46,8 +46,12 @@ impl LandfallTable {
                 format!("column \"{}\" is NOT NULL and has no default: list it in the INSERT", column.name),
             ));
         }
-        if spec.existing == Existing::Delete && reads(input, &self.database.location()) {
-            spec.existing = Existing::DeleteWhileRead;
+        if spec.existing == Existing::Truncate && self.is_read_by(input) {
+            return Err(Error::config(format!(
+                "the query reads table {}, and would wait for the TRUNCATE that the option 'overwrite' asks for: set it to \
+                 'delete'",
+                self.table.name
+            )));
         }
         let capability = self.database.capability().await?;
         let dispatch = self.database.dispatch(&self.table, &spec);
@@ -147,11 +151,21 @@ impl LandfallTable {
             || self.table.columns.iter().any(is_left_to_the_server)
     }
 
+    /// Whether a plan reads this table by its name: of a view that shows it only the server knows.
+    fn is_read_by(&self, plan: &Arc<dyn ExecutionPlan>) -> bool {
+        let is_this = |scan: &ScanExec| scan.table() == self.table.name && scan.location() == self.database.location();
+        plan.downcast_ref::<ScanExec>().is_some_and(is_this)
+            || plan.children().into_iter().any(|child| self.is_read_by(child))
+    }
+
     /// What a write of these columns is to do.
     fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
         let (existing, on_conflict) = match op {
             InsertOp::Append => (Existing::Keep, self.options.on_conflict),
-            InsertOp::Overwrite => (Existing::Delete, self.options.on_conflict),
+            InsertOp::Overwrite => match self.options.overwrite {
+                Overwrite::Delete => (Existing::Delete, self.options.on_conflict),
+                Overwrite::Truncate => (Existing::Truncate, self.options.on_conflict),
+            },
             InsertOp::Replace => (Existing::Keep, OnConflict::Replace),
         };
         let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;

@@ -13,11 +13,10 @@ use futures::stream;
 use tokio::sync::mpsc;
 
 use crate::columnar::Conform;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{Column, NewTable, Table, TableName, quote};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::{Comparison, Filled};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::xa::Existing;
 use crate::xa::{Change, Parameter, ResourceManager, WriteSpec};
 
@@ -33,6 +32,21 @@ pub enum Dialect {
     Postgres,
     /// Values stand in a query as parameters `?`, in the order in which they come.
     MySql,
+}
+
+/// Refuses a TRUNCATE that a database has not, or not within a transaction.
+///
+/// # Errors
+/// `Unsupported`, with what to do.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) fn check_not_truncated(spec: &WriteSpec, why: &str) -> Result<()> {
+    match spec.existing {
+        Existing::Truncate => {
+            let text = format!("the option 'overwrite' cannot be 'truncate' here, as {why}: leave it out");
+            Err(Error::new(ErrorKind::Unsupported, text))
+        }
+        Existing::Keep | Existing::Delete => Ok(()),
+    }
 }
 
 /// How rows are dealt out to several writers of one transaction, which do not see each other's rows.

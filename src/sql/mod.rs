@@ -25,6 +25,8 @@ pub(crate) use bulk::{
     lost_connection,
 };
 pub(crate) use change::{Native, script};
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) use database::check_not_truncated;
 pub use database::{BatchStream, Database, Dialect, Dispatch, Listed, OrderKey, Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use database::{Batches, read_ahead};

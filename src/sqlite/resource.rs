@@ -10,7 +10,9 @@ use super::present::Present;
 use super::run::run;
 use super::{Sqlite, blocking, change, scan};
 use crate::error::Result;
-use crate::sql::{BatchStream, Database, Dialect, Listed, NewTable, Parameter, Query, Table, Targets};
+use crate::sql::{
+    BatchStream, Database, Dialect, Listed, NewTable, Parameter, Query, Table, Targets, check_not_truncated,
+};
 use crate::xa::{
     Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, Resolution, ResourceManager, WriteSpec, Xid,
 };
@@ -84,6 +86,7 @@ impl Database for Sqlite {
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        check_not_truncated(spec, "SQLite has no TRUNCATE")?;
         Targets::try_new(table, spec, Encoder::try_new)?;
         Present::of(table, spec).map(drop)
     }

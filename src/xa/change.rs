@@ -154,6 +154,34 @@ impl Change {
         matches!(self.operation, Operation::ByKey { join: Join::AtServer, .. })
     }
 
+    /// The columns of rows that are added, and what they get their values from.
+    pub fn inserted(&self) -> impl Iterator<Item = &Assignment> {
+        self.actions().iter().flat_map(|action| match action {
+            RowChange::Insert(values) => values.as_slice(),
+            RowChange::Update(_) | RowChange::Delete => &[],
+        })
+    }
+
+    /// The columns of rows that are added or updated, and what they get their values from.
+    pub fn assigned(&self) -> impl Iterator<Item = &Assignment> {
+        let of_all = match &self.operation {
+            Operation::Update(set, _) => set.as_slice(),
+            Operation::Delete(_) | Operation::Truncate | Operation::ByKey { .. } => &[],
+        };
+        let of_rows = self.actions().iter().flat_map(|action| match action {
+            RowChange::Insert(values) | RowChange::Update(values) => values.as_slice(),
+            RowChange::Delete => &[],
+        });
+        of_all.iter().chain(of_rows)
+    }
+
+    fn actions(&self) -> &[RowChange] {
+        match &self.operation {
+            Operation::ByKey { actions, .. } => actions,
+            Operation::Delete(_) | Operation::Update(..) | Operation::Truncate => &[],
+        }
+    }
+
     /// The columns of the table that are written.
     pub fn written(&self) -> impl Iterator<Item = &str> {
         self.staged.iter().filter_map(|staged| match staged {

@@ -51,8 +51,8 @@ pub enum Existing {
     Keep,
     /// They are deleted in the same transaction.
     Delete,
-    /// As `Delete`, while the query that feeds the write may be reading them.
-    DeleteWhileRead,
+    /// The table is truncated in the same transaction, which readers notice.
+    Truncate,
 }
 
 /// What happens to a row whose key is in the table already. A key that comes twice in one stream counts as well:

@@ -22,6 +22,23 @@ async fn rows_of_a_query_are_appended() {
 }
 
 #[tokio::test]
+async fn sqlite_numbers_rows_behind_those_that_were_given() {
+    let landing = Landing::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT); CREATE TABLE u (id INTEGER PRIMARY KEY, v TEXT)",
+    );
+    for table in ["t", "u"] {
+        landing.register(table, "", "").await.unwrap();
+        landing.sql(&format!("INSERT INTO {table} VALUES (0, 'zero'), (7, 'seven'), (5, 'five')")).await.unwrap();
+        landing.sql(&format!("INSERT INTO {table} (v) VALUES ('next')")).await.unwrap();
+        landing.sql(&format!("REPLACE INTO {table} VALUES (20, 'a')")).await.unwrap();
+        landing.db().execute_batch(&format!("INSERT INTO {table} (v) VALUES ('own')")).unwrap();
+        assert_eq!(landing.rows(&format!("SELECT id FROM {table} ORDER BY id")), ["0", "5", "7", "8", "20", "21"]);
+    }
+    landing.register("w", "", "'table' 't', 'overwrite' 'truncate'").await.unwrap();
+    says(&landing.error("INSERT OVERWRITE w VALUES (1, 'a')").await, &["SQLite has no TRUNCATE", "leave it out"]);
+}
+
+#[tokio::test]
 async fn an_overwrite_leaves_only_its_own_rows() {
     let landing = Landing::new(TABLE);
     landing.register("t", "", "").await.unwrap();

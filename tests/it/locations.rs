@@ -114,7 +114,7 @@ async fn a_host_is_a_name_an_address_or_a_socket_of_postgres() {
         server.sql(&format!("INSERT INTO t{number} VALUES ({number})")).await.unwrap();
     }
     assert_eq!(server.rows("SELECT count(DISTINCT id) FROM t"), ["8"]);
-    for hosts in ["one,two", "one:1,two:2", "/landfall?host=one,two"] {
+    for hosts in ["one,two", "one:1,two:2", "none.invalid/landfall?host=one,two"] {
         let url = format!("postgres://landfall@{hosts}");
         let error = server.register_at(&url, "several", "", "").await.unwrap_err().to_string();
         says(&error, &["several hosts: name one"]);

@@ -42,6 +42,9 @@ async fn connections_are_encrypted_as_the_location_says() {
     made.rows(&format!("GRANT ALL ON {}.* TO secretive", made.database));
     let ca = folder().join("ca.crt");
     let ca = ca.display();
+    // It has the same name, and another key.
+    let other = crate::postgres::folder().join("ca.crt");
+    let other = other.display();
     let table = format!("'table' '{}.t'", made.database);
     for (name, host, parameters, is_good) in [
         ("a", "127.0.0.1", String::new(), true),
@@ -50,11 +53,23 @@ async fn connections_are_encrypted_as_the_location_says() {
         ("d", "localhost", format!("ssl-mode=VERIFY_IDENTITY&ssl-ca={ca}"), true),
         ("e", "127.0.0.1", format!("ssl-mode=verify_ca&ssl-ca={ca}"), true),
         ("f", "127.0.0.1", "ssl-mode=verify_ca".into(), false),
+        // A root is there to verify the server.
+        ("g", "127.0.0.1", format!("ssl-ca={ca}"), true),
+        ("h", "127.0.0.1", format!("ssl-ca={ca}&ssl-mode=required"), true),
+        ("i", "127.0.0.1", format!("ssl-ca={other}"), false),
+        ("j", "127.0.0.1", format!("ssl-mode=required&ssl-ca={other}"), false),
+        ("k", "127.0.0.1", format!("ssl-mode=verify_ca&ssl-ca={other}"), false),
+        // The certificate has no such name.
+        ("l", "[::ffff:127.0.0.1]", format!("ssl-ca={ca}&ssl-mode=verify_identity"), false),
+        ("m", "[::ffff:127.0.0.1]", "ssl-mode=required".into(), true),
+        ("n", "127.0.0.1", format!("ssl-mode=preferred&ssl-ca={ca}"), false),
+        ("o", "127.0.0.1", format!("ssl-mode=disabled&ssl-ca={ca}"), false),
     ] {
         let registered = made.register_at(&with(host, &parameters), name, "", &table).await;
         assert_eq!(registered.is_ok(), is_good, "{parameters}: {registered:?}");
         match registered {
             Ok(()) => assert_eq!(made.read(&format!("SELECT * FROM {name}")).await, ["1"]),
+            Err(error) if ["n", "o"].contains(&name) => says(&error.to_string(), &["would not verify", "verify_ca"]),
             Err(error) => says(&error.to_string(), &["no TLS", "ssl-ca"]),
         }
     }
@@ -95,6 +110,28 @@ async fn a_right_that_is_missing_is_named() {
     );
     let error = made.register_at(&made.url_as("reader"), "made", "(a INT)", "").await.unwrap_err();
     says(&error.to_string(), &["creating table made", "has not the right"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_to_stage_rows_that_is_missing_is_named_with_its_grant() {
+    let made = MySql::new("CREATE TABLE t (id int PRIMARY KEY, v varchar(9)); INSERT INTO t VALUES (1, 'a')");
+    let user = format!("{}_w", made.database);
+    made.rows(&format!(
+        "CREATE USER {user}@'%'; GRANT SELECT, INSERT, UPDATE, DELETE ON {}.* TO {user}@'%'",
+        made.database
+    ));
+    made.register_at(&made.url_as(&user), "t", "", "").await.unwrap();
+    let update = "UPDATE t SET v = concat(v, 'b') WHERE v LIKE 'a%'";
+    let said = made.error(update).await;
+    says(&said, &["creating a table to stage", "Access denied"]);
+    let grant = said.split("is to run: ").nth(1).unwrap().split("; the server").next().unwrap();
+    says(grant, &["GRANT CREATE TEMPORARY TABLES ON", &user]);
+    made.rows(grant);
+    // Rights of a database are those of the sessions that begin later.
+    made.register_at(&made.url_as(&user), "u", "", "'table' 't'").await.unwrap();
+    made.sql(&update.replace("UPDATE t", "UPDATE u")).await.unwrap();
+    assert_eq!(made.rows("SELECT v FROM t"), ["ab"]);
+    made.rows(&format!("DROP USER {user}@'%'"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

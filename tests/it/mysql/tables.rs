@@ -415,3 +415,56 @@ async fn a_session_does_not_rely_on_what_the_server_has_for_others() {
     let error = error(&context, "INSERT INTO checked VALUES (5, 'no json')").await;
     assert!(["a constraint of the table", "as JSON"].iter().any(|said| error.contains(said)), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_given_is_kept_whatever_stands_behind_it() {
+    // Each column but the first is set by an expression, or by the server; the last table has a trigger that sets nothing.
+    let tables = [
+        ("a", "int", "v varchar(20) CHARACTER SET latin1"),
+        ("b", "bigint unsigned", "v varchar(20) CHARACTER SET utf8mb4"),
+        ("c", "smallint", "v text CHARACTER SET latin1, w bit(7)"),
+        ("d", "int", "v json"),
+        ("e", "bigint", "v varchar(20)"),
+        ("f", "int", "v varchar(20) CHARACTER SET ucs2"),
+    ];
+    for (table, number, columns) in tables {
+        let server = MySql::new(&format!("CREATE TABLE {table} (id {number} AUTO_INCREMENT PRIMARY KEY, {columns})"));
+        if table == "e" {
+            server.rows(&format!("CREATE TRIGGER g BEFORE INSERT ON {table} FOR EACH ROW SET NEW.v = NEW.v"));
+        }
+        let given = if number == "bigint unsigned" { ["0", "5", "40"] } else { ["-3", "0", "40"] };
+        for (way, options) in
+            ["", "'on_conflict' 'update'", "'on_conflict' 'ignore'", "'writers' '2', 'commit' 'two_phase'"]
+                .into_iter()
+                .enumerate()
+        {
+            server.rows(&format!("DELETE FROM {table}; ALTER TABLE {table} AUTO_INCREMENT = 1"));
+            let name = format!("{table}{way}");
+            let options = format!("'table' '{table}'{}{options}", if options.is_empty() { "" } else { ", " });
+            server.register(&name, "", &options).await.unwrap();
+            let rows = given.map(|id| format!("({id}, '1')")).join(", ");
+            server.sql(&format!("INSERT INTO {name} (id, v) VALUES {rows}")).await.unwrap();
+            assert_eq!(server.rows(&format!("SELECT id FROM {table} ORDER BY id")), given, "{name}");
+            // The server goes on behind them by itself.
+            server.rows(&format!("INSERT INTO {table} (v) VALUES ('2')"));
+            assert_eq!(server.rows(&format!("SELECT max(id) FROM {table}")), ["41"], "{name}");
+        }
+        server.rows(&format!("DELETE FROM {table}"));
+        let merge = format!(
+            "MERGE INTO {table}0 AS t USING (VALUES (0, '1'), (60, '2')) AS s (id, v) ON t.id = s.id \
+             WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v)"
+        );
+        server.sql(&merge).await.unwrap();
+        server.sql(&format!("REPLACE INTO {table}0 (id, v) VALUES (0, '3')")).await.unwrap();
+        assert_eq!(server.rows(&format!("SELECT id, v FROM {table} ORDER BY id")), ["0|3", "60|2"], "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_that_would_commit_is_refused() {
+    let server = MySql::new("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    server.register("t", "", "'overwrite' 'truncate'").await.unwrap();
+    says(&server.error("INSERT OVERWRITE t VALUES (2)").await, &["'truncate'", "TRUNCATE commits", "leave it out"]);
+    server.sql("INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(server.rows("SELECT id FROM t ORDER BY id"), ["1", "2"]);
+}

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod failures;
+mod identity;
 mod security;
 mod tables;
 mod transactions;

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datafusion::dataframe::DataFrameWriteOptions;
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 
 use super::Postgres;
@@ -66,7 +67,7 @@ async fn what_is_left_out_is_filled_in_by_the_server() {
          serial serial, name text DEFAULT 'anon' NOT NULL, twice int GENERATED ALWAYS AS (n * 2) STORED, n int, \
          at timestamptz DEFAULT '2020-01-01 00:00Z')",
     );
-    server.register("t", "", "").await.unwrap();
+    server.register("t", "", "'identity' 'override'").await.unwrap();
     server.sql("INSERT INTO t (n) VALUES (5), (6)").await.unwrap();
     server.sql("INSERT INTO t (id, n) VALUES (77, 7)").await.unwrap();
     let rows = ["1|1|1|anon|10|5", "2|2|2|anon|12|6", "77|3|3|anon|14|7"];
@@ -122,6 +123,143 @@ async fn constraints_and_triggers_are_the_servers() {
     server.rows("UPDATE t SET parent = NULL, later = NULL");
     server.sql("INSERT OVERWRITE parent VALUES (5)").await.unwrap();
     assert_eq!(server.rows("SELECT id FROM parent"), ["5"]);
+}
+
+/// What a transaction sees of a table after an overwrite, whose snapshot is older and who has not looked at it before.
+async fn seen_by_an_older_snapshot(server: &Postgres, overwrite: &str) -> i64 {
+    let mut reader = PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_class LIMIT 1")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    server.sql(overwrite).await.unwrap();
+    sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut reader).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_go_on_with_the_old_rows_while_a_table_is_overwritten_unless_it_is_truncated() {
+    let server = Postgres::new("CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2), (3)");
+    server.register("t", "", "").await.unwrap();
+    server.register("cut", "", "'table' 't', 'overwrite' 'truncate', 'lock_timeout' '300ms'").await.unwrap();
+    assert_eq!(seen_by_an_older_snapshot(&server, "INSERT OVERWRITE t VALUES (4), (5)").await, 2 + 1);
+    let file = "SELECT pg_relation_filenode('t')";
+    let before = server.rows(file);
+    assert_eq!(seen_by_an_older_snapshot(&server, "INSERT OVERWRITE cut VALUES (6)").await, 0);
+    assert_ne!(server.rows(file), before, "it was not truncated");
+    assert_eq!(server.rows("SELECT id FROM t"), ["6"]);
+    // A reader is waited for, and neither passed by nor served otherwise.
+    let mut reader = PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT * FROM t").execute(&mut reader).await.unwrap();
+    let said = server.error("INSERT OVERWRITE cut VALUES (7)").await;
+    says(&said, &["deleting the old rows", "another transaction is in the way", "'lock_timeout' (300ms)"]);
+    server.sql("INSERT OVERWRITE t VALUES (8)").await.unwrap();
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    assert_eq!(server.rows("SELECT id FROM t"), ["8"]);
+    // An empty table, too, and by several writers never.
+    server.rows("TRUNCATE t");
+    assert_eq!(seen_by_an_older_snapshot(&server, "INSERT OVERWRITE t VALUES (9)").await, 0);
+    server.sql("INSERT OVERWRITE cut SELECT value FROM generate_series(1, 100000)").await.unwrap();
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["100000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_that_would_pass_something_over_is_refused() {
+    let server = Postgres::new(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2); CREATE VIEW v AS SELECT id FROM t; \
+         CREATE TABLE other (id int REFERENCES t); CREATE TABLE watched (id int); \
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$; \
+         CREATE TRIGGER gone AFTER DELETE ON watched FOR EACH ROW EXECUTE FUNCTION gone()",
+    );
+    for table in ["t", "v", "watched", "other"] {
+        server.register(table, "", "'overwrite' 'truncate', 'lock_timeout' '300ms'").await.unwrap();
+    }
+    says(&server.error("INSERT OVERWRITE v VALUES (5)").await, &["v is a view", "'overwrite' to 'delete'"]);
+    says(&server.error("INSERT OVERWRITE watched VALUES (5)").await, &["trigger on DELETE", "'overwrite' to 'delete'"]);
+    says(&server.error("INSERT OVERWRITE t VALUES (5)").await, &["'overwrite' to 'delete'", "foreign key"]);
+    says(&server.error("INSERT OVERWRITE t SELECT id + 1 FROM t").await, &["reads table", "'delete'"]);
+    // Who reads the table by a view is in the way like others.
+    says(&server.error("INSERT OVERWRITE t SELECT id + 1 FROM v").await, &["t"]);
+    assert_eq!(server.rows("SELECT id FROM t ORDER BY id"), ["1", "2"]);
+    server.sql("INSERT OVERWRITE other SELECT id FROM t").await.unwrap();
+    assert_eq!(server.rows("SELECT id FROM other ORDER BY id"), ["1", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_as_wide_as_tables_are_is_upserted() {
+    let columns = |ty: &str, count: usize| (1..=count).map(|n| format!("c{n} {ty}")).collect::<Vec<_>>().join(", ");
+    // The one has as many columns as there can be, the other rows as long as a page.
+    let server = Postgres::new(&format!(
+        "CREATE TABLE wide (k int PRIMARY KEY, {}); CREATE TABLE long (k int PRIMARY KEY, {})",
+        columns("int", 1599),
+        columns("name NOT NULL", 127)
+    ));
+    let row = |key: i32, value: &str, count: usize| format!("({key}{})", format!(", {value}").repeat(count));
+    for (table, count, ty) in [("wide", 1599, "int"), ("long", 127, "text")] {
+        let rows = |rows: &[(i32, &str)]| {
+            let rows = rows.iter().map(|(key, value)| match ty {
+                "int" => row(*key, value, count),
+                _ => row(*key, &format!("'{value}'"), count),
+            });
+            rows.collect::<Vec<_>>().join(", ")
+        };
+        let seen = format!("SELECT k, c1, c{count} FROM {table} ORDER BY k");
+        for (step, (options, insert, expected)) in [
+            ("", [(1, "10"), (2, "20")].as_slice(), ["1|10|10", "2|20|20"].as_slice()),
+            // The last row of a key counts.
+            ("'on_conflict' 'update'", &[(2, "21"), (3, "30"), (3, "31")], &["1|10|10", "2|21|21", "3|31|31"]),
+            (
+                "'on_conflict' 'ignore'",
+                &[(3, "32"), (4, "40"), (4, "41")],
+                &["1|10|10", "2|21|21", "3|31|31", "4|40|40"],
+            ),
+            (
+                "'on_conflict' 'update', 'upsert' 'diff', 'commit' 'two_phase'",
+                &[(1, "10"), (4, "42"), (5, "50"), (5, "51")],
+                &["1|10|10", "2|21|21", "3|31|31", "4|42|42", "5|51|51"],
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("{table}{step}");
+            let options = format!("'table' '{table}'{}{options}", if options.is_empty() { "" } else { ", " });
+            server.register(&name, "", &options).await.unwrap();
+            server.sql(&format!("INSERT INTO {name} VALUES {}", rows(insert))).await.unwrap();
+            assert_eq!(server.rows(&seen), expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_wide_rows_is_that_of_the_stream() {
+    let columns: Vec<_> = (1..=101).map(|n| format!("c{n} text")).collect();
+    let server = Postgres::new(&format!("CREATE TABLE t (k bigint PRIMARY KEY, {})", columns.join(", ")));
+    server.register("t", "", "'on_conflict' 'update', 'upsert' 'blind'").await.unwrap();
+    // Rows of every length, and each key ten times.
+    let rest: String = (2..=101).map(|n| format!(", 'x' AS c{n}")).collect();
+    let rows = format!(
+        "SELECT value % 2000 AS k, value || repeat('x', value * 7919 % 6000) AS c1{rest} FROM generate_series(1, 20000)"
+    );
+    server.sql(&format!("INSERT INTO t {rows}")).await.unwrap();
+    let last = "SELECT count(*), sum(rtrim(c1, 'x')::int) = sum(CASE k WHEN 0 THEN 20000 ELSE 18000 + k END) FROM t";
+    assert_eq!(server.rows(last), ["2000|t"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_to_stage_rows_that_is_missing_is_named() {
+    let server = Postgres::with_database("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')");
+    let database = &server.database;
+    server.rows(&format!("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC; GRANT ALL ON t TO reader"));
+    server.register_at(&server.url_as("reader"), "t", "", "'on_conflict' 'update'").await.unwrap();
+    for sql in ["UPDATE t SET v = v || 'b'", "INSERT INTO t VALUES (2, 'c')"] {
+        let said = server.error(sql).await;
+        says(&said, &["permission denied"]);
+        let grant = said.split("is to run: ").nth(1).unwrap().split("; the server").next().unwrap();
+        server.rows(grant);
+        server.sql(sql).await.unwrap();
+        server.rows(&format!("REVOKE TEMPORARY ON DATABASE {database} FROM reader"));
+    }
+    assert_eq!(server.rows("SELECT v FROM t ORDER BY id"), ["ab", "c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

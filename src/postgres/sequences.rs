@@ -1,0 +1,204 @@
+//! Columns that a sequence numbers (identity, serial), and values that are given for them: the server does not move the
+//! sequence behind those, and a later default would be one of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, Int64Type};
+use log::warn;
+use sqlx::postgres::PgConnection;
+
+use super::Postgres;
+use super::catalog::{sequence, server_type};
+use super::types::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Identity;
+use crate::sql::{Filled, Table, quote};
+use crate::xa::{Change, WriteSpec};
+
+/// A sequence that a column takes its default from.
+#[derive(Debug, Clone)]
+pub(super) struct Sequence {
+    /// As it stands in a statement.
+    pub(super) name: String,
+    /// From the largest number to the smallest.
+    pub(super) descends: bool,
+}
+
+/// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does; COPY would not.
+///
+/// # Errors
+/// `Schema`, with what to do.
+pub(super) fn check_identity<'a>(
+    table: &Table,
+    mut written: impl Iterator<Item = &'a str>,
+    identity: Identity,
+) -> Result<()> {
+    let is_always = |name: &&str| table.column(name).is_some_and(|column| column.filled == Filled::Numbered);
+    match (identity, written.find(is_always)) {
+        (Identity::Error, Some(name)) => Err(Error::schema(format!(
+            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: leave it out, and the server numbers the rows; \
+             or keep the values that are given with the option 'identity' = 'override', or 'advance' to move its sequence \
+             behind them too",
+            table.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to move the sequences of a view, which stays unknown.
+///
+/// # Errors
+/// `Unsupported`, with what to do.
+pub(super) fn check_advance(table: &Table, is_table: bool, identity: Identity) -> Result<()> {
+    if identity == Identity::Advance && !is_table {
+        let text = format!(
+            "the option 'identity' = 'advance' moves the sequences of a table, and {} is none, or has rules: write to the \
+             table itself",
+            table.name
+        );
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    Ok(())
+}
+
+/// The columns of a write that sequences number, and how far the values go that it gives them.
+#[derive(Debug)]
+pub(super) struct Sequences {
+    table: String,
+    columns: Vec<Numbered>,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    /// Of the stream.
+    index: usize,
+    name: String,
+    sequence: Sequence,
+    furthest: AtomicI64,
+}
+
+impl Sequences {
+    /// Those of a write, or of a change.
+    pub(super) fn of(table: &Table, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Self> {
+        let written: Vec<(&String, usize)> = match change {
+            Some(change) => change.assigned().map(|(name, staged)| (name, *staged)).collect(),
+            None => spec.columns.fields().iter().map(|field| field.name()).zip(0..).collect(),
+        };
+        let mut columns: Vec<Numbered> = Vec::new();
+        for (name, index) in written {
+            let Some(column) = table.column(name) else { continue };
+            let is_number =
+                matches!(server_type(column)?.kind, Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Numeric(_));
+            let is_known = columns.iter().any(|known| (&known.name, known.index) == (name, index));
+            if let (true, false, Some(sequence)) = (is_number, is_known, sequence(column)?) {
+                let furthest = AtomicI64::new(sequence.before_all());
+                columns.push(Numbered { index, name: name.clone(), sequence: sequence.clone(), furthest });
+            }
+        }
+        Ok(Self { table: table.name.clone(), columns })
+    }
+
+    /// Looks at rows that are written.
+    pub(super) fn note(&self, rows: &RecordBatch) {
+        for column in &self.columns {
+            column.note(rows.column(column.index));
+        }
+    }
+
+    /// Moves the sequences behind what was written, or says which are not.
+    pub(super) async fn follow(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
+        for column in &self.columns {
+            let (value, name) = (column.furthest.load(Relaxed), &column.sequence.name);
+            if value == column.sequence.before_all() {
+                continue;
+            }
+            if database.identity == Identity::Advance {
+                let moved = database.execute(connection, column.sequence.advance(value)).await;
+                moved.map_err(|error| match error.kind() {
+                    ErrorKind::Access => {
+                        let user = quote(database.options().connect.get_username());
+                        let grant = format!("GRANT SELECT, UPDATE ON SEQUENCE {name} TO {user}");
+                        error.with_context(format!("moving a sequence; who may is to run: {grant}; the server says"))
+                    }
+                    _ => error.with_context(format!("moving the sequence {name}")),
+                })?;
+            } else if !database.said_behind.contains(name) {
+                let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(column.sequence.is_behind(value)));
+                let is_behind: Option<bool> =
+                    asked.fetch_optional(&mut *connection).await.map_err(|error| database.error(error))?;
+                if is_behind == Some(true) && database.said_behind.insert(name.clone()) {
+                    warn!(
+                        "table {}: column \"{}\" was given values up to {value}, and its sequence is not behind them: a \
+                         default will be one of them; run SELECT setval('{}', {value}), or write with the option \
+                         'identity' = 'advance'",
+                        self.table,
+                        column.name,
+                        name.replace('\'', "''")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Numbered {
+    fn note(&self, values: &ArrayRef) {
+        // What is no such number is not one of the sequence's either.
+        let Ok(numbers) = cast(values, &DataType::Int64) else { return };
+        let numbers = numbers.as_primitive::<Int64Type>();
+        match self.sequence.descends {
+            true => min(numbers).map(|least| self.furthest.fetch_min(least, Relaxed)),
+            false => max(numbers).map(|most| self.furthest.fetch_max(most, Relaxed)),
+        };
+    }
+}
+
+/// Numbers that are drawn one by one, at most.
+const DRAWS: u32 = 1_000;
+
+impl Sequence {
+    /// What comes before every number of it.
+    fn before_all(&self) -> i64 {
+        if self.descends { i64::MAX } else { i64::MIN }
+    }
+
+    fn literal(&self) -> String {
+        format!("'{}'::regclass", self.name.replace('\'', "''"))
+    }
+
+    /// Moves it to a number, where it is not there yet. Others draw from it meanwhile, and nothing locks a sequence: a short
+    /// way is drawn, as a number set in between could be one that they have drawn.
+    fn advance(&self, value: i64) -> String {
+        format!(
+            "SELECT CASE WHEN m.draws <= {DRAWS} AND m.at + m.draws * m.step BETWEEN m.least AND m.most \
+                 THEN (SELECT max(nextval({name})) FROM generate_series(1, m.draws::bigint)) \
+                 ELSE setval({name}, m.value) END \
+             FROM ( \
+                 SELECT r.value, s.last_value AS at, q.seqincrement AS step, q.seqmin AS least, q.seqmax AS most, \
+                     floor((r.value::numeric - s.last_value) / q.seqincrement) + CASE WHEN s.is_called THEN 0 ELSE 1 END AS draws \
+                 FROM {relation} AS s, pg_sequence AS q, LATERAL ( \
+                     SELECT CASE WHEN q.seqincrement > 0 THEN least('{value}'::bigint, q.seqmax) \
+                         ELSE greatest('{value}'::bigint, q.seqmin) END AS value) AS r \
+                 WHERE q.seqrelid = {name}) AS m \
+             WHERE m.draws > 0",
+            name = self.literal(),
+            relation = self.name,
+        )
+    }
+
+    /// Asks whether a number is still to come from it. Who may not look at it is told the worst.
+    fn is_behind(&self, value: i64) -> String {
+        format!(
+            "SELECT CASE WHEN q.seqincrement > 0 THEN coalesce(l.last::numeric + q.seqincrement <= '{value}'::bigint, q.seqstart <= '{value}'::bigint) \
+                 ELSE coalesce(l.last::numeric + q.seqincrement >= '{value}'::bigint, q.seqstart >= '{value}'::bigint) END \
+             FROM pg_sequence AS q, LATERAL (SELECT CASE WHEN has_sequence_privilege(q.seqrelid, 'SELECT, USAGE') \
+                 THEN pg_sequence_last_value(q.seqrelid) END AS last) AS l \
+             WHERE q.seqrelid = {}",
+            self.literal()
+        )
+    }
+}
