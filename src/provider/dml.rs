@@ -33,6 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
 use crate::provider::fingerprint::{Inserted, remembered};
 use crate::provider::merge::merge;
+use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::scan::ScanExec;
 use crate::provider::{LandfallSink, LandfallTable};
@@ -54,14 +55,30 @@ impl AnalyzerRule for TakeOver {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
         let taken = plan.transform_up(|node| match &node {
-            LogicalPlan::Dml(statement) => match taken_over(statement)? {
-                Some(taken) => Ok(Transformed::yes(taken)),
-                None => Ok(Transformed::no(node)),
-            },
+            LogicalPlan::Dml(statement) if is_ours(statement) => {
+                let node = answerable(node)?;
+                let LogicalPlan::Dml(statement) = &node else { return Ok(Transformed::yes(node)) };
+                let taken = taken_over(statement)?;
+                Ok(Transformed::yes(taken.unwrap_or(node)))
+            }
             _ => Ok(Transformed::no(node)),
         });
         Ok(taken?.data)
     }
+}
+
+fn is_ours(statement: &DmlStatement) -> bool {
+    let source = statement.target.downcast_ref::<DefaultTableSource>();
+    source.is_some_and(|source| {
+        source.table_provider.is::<Changes>() || Columns::of(source.table_provider.as_ref()).is_some()
+    })
+}
+
+/// A statement of which DataFusion gives the answers that SQL has. What it has wrong in a SELECT can be looked at, and rows
+/// that are gone cannot.
+fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
+    check_plan(&statement)?;
+    Ok(statement)
 }
 
 /// Whether statements of a session are taken over.

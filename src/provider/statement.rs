@@ -7,12 +7,15 @@
 //! * a user's cast that is assigned is marked, and is found again by [`Columns`](super::assign::Columns);
 //! * a number that is assigned to an integer or a decimal is handed over by its digits, as text;
 //! * VALUES in a CTE, a UNION or a condition become a subquery, as the planner would cast them to the types of the table.
+//!
+//! How operators without parentheses belong together is looked at in [`grouping`](super::grouping), in queries too.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
 use datafusion::dataframe::DataFrame;
@@ -34,6 +37,7 @@ use crate::error::Error;
 use crate::options::Nanoseconds;
 use crate::provider::assign::Columns;
 use crate::provider::functions::{LOCAL_TIME, WRITTEN};
+use crate::provider::grouping::{Difference, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
@@ -61,10 +65,13 @@ pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
 /// # Errors
 /// As of [`sql`].
 pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
-    let columns = match inner(&mut statement).and_then(|statement| written_table(statement)) {
-        Some(name) => columns_of(context, name).await,
+    let table = match inner(&mut statement).and_then(|statement| written_table(statement)) {
+        Some(name) => table_of(context, name).await,
         None => None,
     };
+    regroup(&mut statement, if table.is_some() { Difference::Refused } else { Difference::Kept })?;
+    let columns = table.filter(|table| Columns::of(table.as_ref()).is_some_and(|columns| columns.are_exact()));
+    let columns = columns.map(|table| table.schema());
     let (Some(columns), Some(writing)) = (columns, inner(&mut statement)) else {
         return context.state().statement_to_plan(statement).await;
     };
@@ -144,8 +151,8 @@ fn written_table(statement: &Sql) -> Option<&ObjectName> {
     }
 }
 
-/// The columns of a table of ours; `None` for any other, which the planner is to speak of.
-async fn columns_of(context: &SessionContext, name: &ObjectName) -> Option<SchemaRef> {
+/// A table of ours; `None` for any other, which the planner is to speak of.
+async fn table_of(context: &SessionContext, name: &ObjectName) -> Option<Arc<dyn TableProvider>> {
     let normalizes = context.state().config_options().sql_parser.enable_ident_normalization;
     let parts = name.0.iter().map(|part| Some(normalized(part.as_ident()?, normalizes)));
     let reference = match parts.collect::<Option<Vec<_>>>()?.as_slice() {
@@ -155,7 +162,8 @@ async fn columns_of(context: &SessionContext, name: &ObjectName) -> Option<Schem
         _ => return None,
     };
     let provider = context.table_provider(reference).await.ok()?;
-    Columns::of(provider.as_ref())?.are_exact().then(|| provider.schema())
+    let is_ours = Columns::of(provider.as_ref()).is_some();
+    is_ours.then_some(provider)
 }
 
 fn normalized(ident: &Ident, normalizes: bool) -> String {
@@ -397,7 +405,7 @@ impl<'c> Rewriter<'c> {
 }
 
 /// What stands in the place of an expression while that is moved.
-fn nothing() -> Expr {
+pub(super) fn nothing() -> Expr {
     Expr::Identifier(Ident::new("_"))
 }
 

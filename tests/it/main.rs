@@ -15,6 +15,7 @@ mod dml;
 mod failures;
 mod filters;
 mod fuzz;
+mod grouping;
 mod insert;
 mod job;
 mod landing;
