@@ -36,6 +36,7 @@ use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::scan::ScanExec;
+use crate::provider::subqueries::with_unknown;
 use crate::provider::{LandfallSink, LandfallTable};
 use crate::sql::Table;
 use crate::xa::{Change, Condition, Join, Operation, Repeats, RowChange, Staged, StatementId};
@@ -78,7 +79,7 @@ fn is_ours(statement: &DmlStatement) -> bool {
 /// that are gone cannot.
 fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     check_plan(&statement)?;
-    Ok(statement)
+    with_unknown(statement)
 }
 
 /// Whether statements of a session are taken over.

@@ -28,6 +28,7 @@ mod sink;
 mod sorted;
 mod source;
 mod statement;
+mod subqueries;
 mod table;
 mod target;
 mod values;

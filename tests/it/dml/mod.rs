@@ -3,6 +3,7 @@
 mod cases;
 mod failures;
 mod transactions;
+mod unknown;
 mod ways;
 
 use datafusion::error::DataFusionError;
