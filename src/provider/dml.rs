@@ -32,6 +32,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
 use crate::provider::fingerprint::{Inserted, remembered};
+use crate::provider::checked::checked;
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
@@ -79,7 +80,7 @@ fn is_ours(statement: &DmlStatement) -> bool {
 /// that are gone cannot.
 fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     check_plan(&statement)?;
-    with_unknown(statement)
+    checked(with_unknown(statement)?)
 }
 
 /// Whether statements of a session are taken over.

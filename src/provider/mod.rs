@@ -4,6 +4,7 @@ mod agreement;
 mod assign;
 mod bounds;
 mod catalog;
+mod checked;
 mod checkpoints;
 mod classes;
 mod comparisons;

@@ -1,5 +1,6 @@
 //! DELETE, UPDATE, TRUNCATE and MERGE INTO: one suite for all databases, with PostgreSQL's own answer as the reference.
 
+mod arithmetic;
 mod cases;
 mod failures;
 mod transactions;
