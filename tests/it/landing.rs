@@ -65,7 +65,7 @@ impl Landing {
     }
 }
 
-fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
+pub fn shown(value: rusqlite::types::ValueRef<'_>) -> String {
     use rusqlite::types::ValueRef;
     match value {
         ValueRef::Null => "NULL".into(),

@@ -1,20 +1,33 @@
-//! Random statements, beside who answers them in another way. `LANDFALL_TEST_FUZZ` says how many, `LANDFALL_TEST_SEED` from
-//! which number they are made: a failure prints it.
+//! Random statements, answered by Landfall and by somebody else. `LANDFALL_TEST_FUZZ` says how many, `LANDFALL_TEST_SEED`
+//! from which number they are made: a failure prints it.
 
+mod clients;
 mod columns;
+mod expressions;
 mod predicates;
 mod reading;
+mod statements;
+mod writing;
+
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
 
 /// How many statements are tried, where there are so many by default.
 pub fn rounds(default: usize) -> usize {
-    std::env::var("LANDFALL_TEST_FUZZ")
-        .map_or(default, |rounds| rounds.parse().expect("LANDFALL_TEST_FUZZ is a number"))
+    number("LANDFALL_TEST_FUZZ").unwrap_or(default)
 }
 
 /// The number that all others are made from.
 pub fn seed() -> u64 {
-    match std::env::var("LANDFALL_TEST_SEED") {
-        Ok(seed) => seed.parse().expect("LANDFALL_TEST_SEED is a number"),
-        Err(_) => fastrand::u64(..),
-    }
+    number("LANDFALL_TEST_SEED").unwrap_or_else(|| fastrand::u64(..))
+}
+
+/// The seeds of a run of statements that have one each, the next one; they are printed.
+pub fn seeds(what: &str, by_default: u64) -> std::ops::Range<u64> {
+    let count = number("LANDFALL_TEST_FUZZ").unwrap_or(by_default);
+    let first = number("LANDFALL_TEST_SEED").unwrap_or_else(|| u64::from(fastrand::u32(..)));
+    println!("{what}: {count} statements, LANDFALL_TEST_SEED={first}");
+    first..first + count
 }
