@@ -221,7 +221,8 @@ impl Region {
             return Ok(None);
         }
         let meant = if has_distinct {
-            let grammars = [Grammar::Parser, Grammar::ParserPostgres];
+            // Where both read it so, PostgreSQL's is meant: in the other -> is applied after IS.
+            let grammars = [Grammar::ParserPostgres, Grammar::Parser];
             let is_it = |grammar: &Grammar| {
                 let parsed = self.by(*grammar, Distinct::TakesAll);
                 parsed.is_ok_and(|(parsed, _)| parsed == self.shape)
