@@ -156,9 +156,18 @@ impl Names {
     ) -> DfResult<Subquery> {
         self.0 += 1;
         let name = format!("landfall_subquery_{}", self.0);
-        let value = Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0))).alias(&name);
-        // Not by an alias of the table: DataFusion adds columns below one and does not tell it.
-        let rows = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).project([value])?;
+        // Not by an alias of the table: DataFusion adds columns below one and does not tell it. And in the place of the
+        // column's own name, which a cast of a column shares with that column.
+        let rows = match subquery.subquery.as_ref() {
+            LogicalPlan::Projection(selected) if selected.expr.len() == 1 => {
+                let value = selected.expr[0].clone().unalias().alias(&name);
+                LogicalPlanBuilder::from(selected.input.as_ref().clone()).project([value])?
+            }
+            plan => {
+                let value = Expr::Column(Column::from(plan.schema().qualified_field(0))).alias(&name);
+                LogicalPlanBuilder::from(plan.clone()).project([value])?
+            }
+        };
         let plan = make(rows, Expr::Column(Column::new_unqualified(name)))?.build()?;
         let outer_ref_columns = plan.all_out_ref_exprs();
         Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() })

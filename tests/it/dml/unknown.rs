@@ -59,6 +59,7 @@ async fn not_in_of_a_subquery_that_names_the_row_changes_no_row_that_sql_leaves(
         "UPDATE t SET name = 'changed' WHERE qty NOT IN (SELECT s.qty FROM s WHERE s.id < t.id + 3) OR id = 4",
         "DELETE FROM t WHERE 3 NOT IN (SELECT s.qty FROM s WHERE s.id = t.id + 3)",
         "DELETE FROM t WHERE qty NOT IN (SELECT s.qty FROM s WHERE s.qty = t.qty)",
+        "DELETE FROM t WHERE id = 1 OR id NOT IN (SELECT s.qty FROM s WHERE s.qty = t.id)",
         "DELETE FROM t WHERE qty NOT IN (SELECT u.qty FROM t AS u WHERE u.id <> t.id)",
         "DELETE FROM t WHERE qty <> ALL (SELECT s.qty FROM s WHERE s.id = t.id)",
         "DELETE FROM t WHERE qty <> ALL (SELECT qty FROM t WHERE qty > 20)",
