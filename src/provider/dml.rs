@@ -31,8 +31,8 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
-use crate::provider::fingerprint::{Inserted, remembered};
 use crate::provider::checked::checked;
+use crate::provider::fingerprint::{Inserted, remembered};
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};

@@ -33,13 +33,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::Result;
 use crate::pipeline::{Fingerprint, Input, Position, Progress, Read};
-use crate::provider::pieces::{Kind, Piece, Pieces, can_execute_again, is_row_by_row};
+use crate::provider::pieces::{Kind, Piece, Pieces, can_execute_again, is_row_by_row, on_top};
 use crate::provider::readers::{at_once, failed, read_piece};
 
 /// All partitions of its input as one.
 #[derive(Debug)]
 pub(super) struct ReplayExec {
     input: Arc<dyn ExecutionPlan>,
+    /// What is computed of each row of a sorted input, where its columns no longer show the order: DataFusion would leave
+    /// out a sort that nothing above it asks for. From the top down.
+    above: Vec<Arc<dyn ExecutionPlan>>,
     order: Option<LexOrdering>,
     reading: Reading,
     source: Source,
@@ -69,28 +72,56 @@ impl Source {
 impl ReplayExec {
     /// The node over a plan; its rows keep the order that a query has asked for.
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, reading: Reading, source: Source) -> Self {
+        let (input, above) = match sort_order(&input) {
+            Some(_) => (input, Vec::new()),
+            None => down_to_sort(input),
+        };
         let order = sort_order(&input).cloned();
-        Self::over(input, order, reading, source)
+        Self::over(input, above, order, reading, source)
     }
 
-    fn over(input: Arc<dyn ExecutionPlan>, order: Option<LexOrdering>, reading: Reading, source: Source) -> Self {
+    fn over(
+        input: Arc<dyn ExecutionPlan>,
+        above: Vec<Arc<dyn ExecutionPlan>>,
+        order: Option<LexOrdering>,
+        reading: Reading,
+        source: Source,
+    ) -> Self {
         let input = match order {
             Some(_) => input,
             None => not_dealt_out(&input).unwrap_or(input),
         };
+        let schema = above.first().map_or_else(|| input.schema(), |top| top.schema());
+        let shown = order.clone().filter(|_| above.is_empty());
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(input.schema(), order.clone()),
+            EquivalenceProperties::new_with_orderings(schema, shown),
             Partitioning::UnknownPartitioning(1),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, order, reading, source, properties: Arc::new(properties) }
+        Self { input, above, order, reading, source, properties: Arc::new(properties) }
     }
 
-    /// The order that its rows keep.
+    /// The order that its rows keep, where its columns show it.
     pub(super) fn order(&self) -> Option<&LexOrdering> {
-        self.order.as_ref()
+        self.order.as_ref().filter(|_| self.above.is_empty())
     }
+}
+
+/// A plan from its sort on, and what is above that, where that makes of each row what it makes of it alone; else the plan.
+fn down_to_sort(plan: Arc<dyn ExecutionPlan>) -> (Arc<dyn ExecutionPlan>, Vec<Arc<dyn ExecutionPlan>>) {
+    let (mut below, mut above) = (Arc::clone(&plan), Vec::new());
+    while sort_order(&below).is_none() {
+        let children = below.children();
+        let [child] = children.as_slice() else { return (plan, Vec::new()) };
+        if !is_row_by_row(&below) {
+            return (plan, Vec::new());
+        }
+        let child = Arc::clone(child);
+        above.push(below);
+        below = child;
+    }
+    (below, above)
 }
 
 /// The order that a query has asked for, and that its columns show; not one that its source happens to have.
@@ -140,7 +171,12 @@ impl DisplayAs for ReplayExec {
             (None, Reading { resumes: true, .. }, _) | (None, _, true) => "one by one",
             (None, ..) => "as they come",
         };
-        write!(f, "ReplayExec: {how}{}", if self.reading.resumes { ", resumes" } else { "" })
+        write!(f, "ReplayExec: {how}{}", if self.reading.resumes { ", resumes" } else { "" })?;
+        for node in self.above.iter().rev() {
+            f.write_str(", then ")?;
+            node.fmt_as(DisplayFormatType::Default, f)?;
+        }
+        Ok(())
     }
 }
 
@@ -158,7 +194,7 @@ impl ExecutionPlan for ReplayExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.order.is_some()]
+        vec![self.order().is_some()]
     }
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
@@ -182,7 +218,8 @@ impl ExecutionPlan for ReplayExec {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.pop()) {
             (Some(input), None) => {
-                Ok(Arc::new(Self::over(input, self.order.clone(), self.reading, self.source.clone())))
+                let (above, order) = (self.above.clone(), self.order.clone());
+                Ok(Arc::new(Self::over(input, above, order, self.reading, self.source.clone())))
             }
             _ => internal_err!("ReplayExec has one child"),
         }
@@ -200,13 +237,12 @@ impl ExecutionPlan for ReplayExec {
         if partition != 0 {
             return internal_err!("ReplayExec has one partition, not {partition}");
         }
-        let replay = Replay {
-            plan: Arc::clone(&self.input),
-            order: self.order.clone(),
-            reading: self.reading,
-            context,
-            was_read: Arc::default(),
-        };
+        let mut plan = Arc::clone(&self.input);
+        for node in self.above.iter().rev() {
+            plan = on_top(node, plan).or_else(|(why, _)| internal_err!("{why}"))?;
+        }
+        let replay =
+            Replay { plan, order: self.order().cloned(), reading: self.reading, context, was_read: Arc::default() };
         *self.source.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(replay.clone());
         let rows = stream::once(async move { replay.read(&Position::default()) }).try_flatten();
         let rows = rows.try_filter_map(async |read| match read {

@@ -111,7 +111,8 @@ impl Names {
     fn true_or_not(&mut self, membership: InSubquery, schema: &DFSchema) -> DfResult<Expr> {
         if !membership.negated {
             check_groups(&membership.subquery)?;
-            return Ok(Expr::InSubquery(membership));
+            let subquery = self.named(&membership.subquery, |rows, _| Ok(rows))?;
+            return Ok(Expr::InSubquery(InSubquery { subquery, ..membership }));
         }
         let parts = self.parts(&membership, schema)?;
         Ok(parts.unknown.into_iter().fold(not(parts.equal), |all, is_unknown| all.and(not(is_unknown))))

@@ -8,6 +8,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use fastrand::Rng;
 
+use crate::dml::Place;
 use crate::landing::{Landing, count, error, says};
 use crate::mysql::MySql;
 use crate::postgres::Postgres;
@@ -632,4 +633,26 @@ async fn a_key_counts_once_however_many_rows_and_windows_have_it() {
         assert_eq!(store.rows("SELECT v, count(*) FROM t GROUP BY v ORDER BY v"), ["a|5020", "b|1"]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_last_row_of_a_key_is_that_of_an_order_by_what_is_not_written() {
+    for place in &Place::all() {
+        place.client("CREATE TABLE t (k INTEGER PRIMARY KEY, v VARCHAR(9))");
+        place.register("t", "", "'on_conflict' 'update'").await;
+        place.register("kept", "", "'table' 't', 'on_conflict' 'ignore'").await;
+        let rows = "(VALUES (1, 'b', 2), (1, 'a', 1), (1, 'd', 4), (1, 'c', 3)) AS s (k, v, n)";
+        for (table, order, last) in [
+            ("t", "n", "d!"),
+            ("t", "n DESC", "a!"),
+            ("t", "-n, k", "a!"),
+            ("kept", "n", "a!"),
+            ("kept", "n DESC", "d!"),
+        ] {
+            place.client("DELETE FROM t");
+            let insert = format!("INSERT INTO {table} (k, v) SELECT k, v || '!' FROM {rows} ORDER BY {order}");
+            place.run(&insert).await.unwrap();
+            assert_eq!(place.client("SELECT v FROM t"), [last], "{}: ORDER BY {order}", place.name());
+        }
+    }
 }

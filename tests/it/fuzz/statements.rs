@@ -114,11 +114,12 @@ impl Maker<'_> {
         self.query_with(key, &[])
     }
 
-    /// The same in an order: column b is what rows are sorted by, as DataFusion forgets an ORDER BY of what is not written.
+    /// The same in an order, by a column that is written or by one that is not.
     fn sorted_query(&mut self, key: &str) -> (Vec<&'static str>, Sql) {
-        let (names, query) = self.query_with(key, &["b"]);
         let server = "{} ORDER BY src.id";
-        (names, Sql::each(["{} ORDER BY b", server, server, server], &[&query]))
+        let (numbered, ours): (&[_], _) = if self.make.rng.bool() { (&["b"], "{} ORDER BY b") } else { (&[], server) };
+        let (names, query) = self.query_with(key, numbered);
+        (names, Sql::each([ours, server, server, server], &[&query]))
     }
 
     /// Columns that are `numbered` have the number of their row.

@@ -14,6 +14,7 @@ use datafusion::datasource::file_format::file_compression_type::FileCompressionT
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 
 use crate::message::Failure;
 
@@ -123,7 +124,7 @@ pub(crate) async fn table(
 ) -> Result<Arc<dyn TableProvider>, Failure> {
     let mut urls = Vec::new();
     for file in files {
-        let is_pattern = file.contains(['*', '?', '[', '{']) || file.contains("://");
+        let is_pattern = file.contains(['*', '?', '[']) || file.contains("://");
         if !is_pattern && !Path::new(file).exists() {
             return Err(Failure::new(format!("file {file} is not there")));
         }
@@ -146,8 +147,16 @@ pub(crate) async fn table(
     // A file that is named is read whatever its name ends in; of a folder, those of the type.
     let is_folder = files.iter().any(|file| Path::new(file).is_dir());
     let ending = if is_folder { format!(".{}{}", file_type.ending(), compression.get_ext()) } else { String::new() };
-    let options = ListingOptions::new(format).with_file_extension(ending);
+    let options = ListingOptions::new(format).with_file_extension(&ending);
     let state = context.state();
+    for (url, file) in urls.iter().zip(files) {
+        let store = state.runtime_env().object_store(url)?;
+        let found = url.list_all_files(&state, store.as_ref(), &ending).await?.next().await.transpose()?;
+        if found.is_none() {
+            let of_type = if is_folder { format!(" whose name ends in {ending}") } else { String::new() };
+            return Err(Failure::new(format!("{file} is no file{of_type}, and none that matches it is there")));
+        }
+    }
     let schema = match header {
         Header::None(names) if file_type.is_text() => texts(names),
         _ => {
