@@ -33,6 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
 use crate::provider::checked::checked;
 use crate::provider::fingerprint::{Inserted, remembered};
+use crate::provider::lists::without_computed_lists;
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
@@ -80,7 +81,7 @@ fn is_ours(statement: &DmlStatement) -> bool {
 /// that are gone cannot.
 fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     check_plan(&statement)?;
-    checked(with_unknown(statement)?)
+    checked(with_unknown(without_computed_lists(statement)?)?)
 }
 
 /// Whether statements of a session are taken over.

@@ -15,6 +15,7 @@ mod fanout;
 mod fingerprint;
 mod functions;
 mod grouping;
+mod lists;
 mod merge;
 mod numbers;
 mod operators;

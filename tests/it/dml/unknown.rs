@@ -114,3 +114,16 @@ async fn a_subquery_that_cannot_be_computed_twice_is_refused() {
         says(&place.error(sql).await, &[why]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_of_in_that_are_computed_are_those_of_each_row() {
+    agree(&[
+        "DELETE FROM t WHERE id IN (1, CASE WHEN qty IS NULL THEN 2 ELSE 4 END)",
+        "DELETE FROM t WHERE id NOT IN (1, CASE WHEN qty IS NULL THEN 2 ELSE 4 END)",
+        "DELETE FROM t WHERE id IN (5, (SELECT count(*) FROM s WHERE s.id = t.id))",
+        "UPDATE t SET name = 'changed' WHERE id - 1 NOT IN (4, (SELECT count(*) FROM s WHERE s.id = t.id))",
+        "UPDATE t SET name = 'changed' WHERE qty IN (10, NULL, qty * 1)",
+        "UPDATE t SET name = 'changed' WHERE NOT (qty IN (10, id * 20))",
+    ])
+    .await;
+}

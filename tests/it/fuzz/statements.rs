@@ -95,7 +95,10 @@ impl Maker<'_> {
     fn update(&mut self) -> Sql {
         let (set, only) = (self.set(TARGET, ""), self.make.condition(TARGET, 2));
         let server = "UPDATE c AS t SET {} WHERE {}";
-        Sql::each(["UPDATE t SET {} WHERE {}", server, server, server], &[&set, &only])
+        let mut update = Sql::each(["UPDATE t SET {} WHERE {}", server, server, server], &[&set, &only]);
+        // What SQLite reads of the table in a subquery has the rows that it has updated before.
+        update.0[3] = update.0[3].take().filter(|sql| !sql.contains("FROM c AS x"));
+        update
     }
 
     fn delete(&mut self) -> Sql {

@@ -1,0 +1,56 @@
+//! IN of a list whose items are computed from columns, in statements that write.
+//!
+//! DataFusion takes an item that it can compute of no row for a constant, and such is a CASE of columns, also the one that it
+//! makes of a correlated `count(*)`. As comparisons that OR connects the items are computed of each row.
+
+use datafusion::common::Result as DfResult;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+/// A statement without such lists.
+pub(super) fn without_computed_lists(statement: LogicalPlan) -> DfResult<LogicalPlan> {
+    let rewritten = statement.transform_up_with_subqueries(|node| {
+        if matches!(node, LogicalPlan::TableScan(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let made = expr.transform_up(|expr| match expr {
+                Expr::InList(list) => spelled_out(list),
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(made.update_data(|expr| name.restore(expr)))
+        })
+    });
+    Ok(rewritten?.data)
+}
+
+fn spelled_out(InList { expr, list, negated }: InList) -> DfResult<Transformed<Expr>> {
+    let (computed, constant): (Vec<_>, Vec<_>) = list.into_iter().partition(is_computed);
+    if computed.is_empty() || expr.is_volatile() {
+        let list = constant.into_iter().chain(computed).collect();
+        return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
+    }
+    let listed =
+        (!constant.is_empty()).then(|| Expr::InList(InList { expr: expr.clone(), list: constant, negated: false }));
+    let equal = computed.into_iter().map(|item| expr.as_ref().clone().eq(item));
+    let any = listed.into_iter().chain(equal).reduce(Expr::or);
+    Ok(match any {
+        Some(any) => Transformed::yes(if negated { Expr::Not(Box::new(any)) } else { any }),
+        None => Transformed::no(Expr::InList(InList { expr, list: Vec::new(), negated })),
+    })
+}
+
+fn is_computed(item: &Expr) -> bool {
+    let depends = |part: &Expr| {
+        use Expr::{Column, Exists, InSubquery, OuterReferenceColumn, ScalarSubquery, SetComparison};
+        Ok(matches!(
+            part,
+            Column(_) | OuterReferenceColumn(..) | ScalarSubquery(_) | InSubquery(_) | Exists(_) | SetComparison(_)
+        ))
+    };
+    item.exists(depends).unwrap_or(true)
+}
