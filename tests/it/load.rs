@@ -79,7 +79,8 @@ fn a_new_table_has_types_that_keep_every_value() {
                     2,10001,-2,1,2020-02-29,false,x\n";
         let folder = folder(&[("a.csv", text)]);
         let url = place.url();
-        let arguments = ["a.csv", &url, "made", "--mode", "create", "--key", "id", "--types", "price=DECIMAL(10, 2)"];
+        let arguments =
+            ["a.csv", &url, "made", "--mode", "create", "--key", "ID", "--types", "PRICE=DECIMAL(10, 2),note=VARCHAR"];
         let said = said(folder.path(), &arguments);
         says(&said, &["table made is made", "id", "2 rows written"]);
         let expected = ["1|00701|1.50|12345678901234567890", "2|10001|-2.00|1"];
@@ -184,12 +185,21 @@ fn files_of_every_type_are_loaded() {
 
 #[test]
 fn what_cannot_be_loaded_says_what_to_do() {
-    let folder =
-        folder(&[("a.csv", "k,v\n1,a\n"), ("b.csv", "v,k\na,1\n"), ("a.what", "k,v\n"), ("short.csv", "k,v\n1\n")]);
+    let folder = folder(&[
+        ("a.csv", "k,v\n1,a\n"),
+        ("b.csv", "v,k\na,1\n"),
+        ("a.what", "k,v\n"),
+        ("open.csv", "k,v\n1,\"a\n2,b\n"),
+        ("nothing.csv", ""),
+        ("short.csv", "k,v\n1\n"),
+    ]);
     let path = folder.path();
     sqlite(path, "CREATE TABLE t (k INTEGER, v TEXT, g TEXT AS (v || '!'))");
     for (arguments, parts) in [
         (&["none.csv", "sqlite:t.db", "t"][..], &["file none.csv is not there"][..]),
+        (&["open.csv", "sqlite:t.db", "t"], &["open.csv has a quote that is not closed", "--quote"]),
+        (&["nothing.csv", "sqlite:t.db", "t"], &["nothing.csv is empty"]),
+        (&["a.csv", "sqlite:t.db", "t", "--types", "k=INT"], &["--types is for a new table"]),
         (&["none*.csv", "sqlite:t.db", "t"], &["none*.csv is no file, and none that matches it"]),
         (&["{a,b}.csv", "sqlite:t.db", "t"], &["file {a,b}.csv is not there"]),
         (&["a.what", "sqlite:t.db", "t"], &["a.what", "--file-type"]),

@@ -56,6 +56,7 @@ What is stored:
   12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
   1.50 fits a DECIMAL(10, 1), and 1.55 does not. A column of doubles in a decimal column is rounded, half away from
   zero, by its shortest digits; a double in a REAL column is the nearest real.
+  A product or a quotient of decimals that the statement computes is rounded to its column, as PostgreSQL does.
   A timestamp fits a DATE at midnight only, and nanoseconds fit microseconds only under 'nanoseconds' = 'truncate'.
   A timestamp with a zone fits no column without: write to_local_time(x). now() fits either, and a DATE or a TIME.
   A number is neither a date nor a timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …

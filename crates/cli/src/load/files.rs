@@ -6,15 +6,16 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use clap::ValueEnum;
 use datafusion::catalog::TableProvider;
-use datafusion::common::GetExt;
+use datafusion::common::{DataFusionError, GetExt};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::message::Failure;
 
@@ -137,7 +138,7 @@ pub(crate) async fn table(
     let compressions: Vec<_> = files.iter().map(|file| uncompressed(file).1).collect();
     let compression = compressions.first().copied().unwrap_or(FileCompressionType::UNCOMPRESSED);
     if compressions.iter().any(|other| *other != compression) {
-        return Err(Failure::new("files that are compressed otherwise: load them one after the other"));
+        return Err(Failure::new("the files are compressed in different ways: load them one after the other"));
     }
     let format: Arc<dyn FileFormat> = match file_type {
         FileType::Csv | FileType::Tsv => Arc::new(csv(file_type, dialect, header, compression)?),
@@ -151,10 +152,19 @@ pub(crate) async fn table(
     let state = context.state();
     for (url, file) in urls.iter().zip(files) {
         let store = state.runtime_env().object_store(url)?;
-        let found = url.list_all_files(&state, store.as_ref(), &ending).await?.next().await.transpose()?;
-        if found.is_none() {
+        let found: Vec<_> = url.list_all_files(&state, store.as_ref(), &ending).await?.try_collect().await?;
+        if found.is_empty() {
             let of_type = if is_folder { format!(" whose name ends in {ending}") } else { String::new() };
             return Err(Failure::new(format!("{file} is no file{of_type}, and none that matches it is there")));
+        }
+        for found in found.iter().filter(|_| file_type.is_text()) {
+            if found.size == 0 {
+                return Err(Failure::new(format!(
+                    "{} is empty: a text file begins with the names of its columns",
+                    found.location
+                )));
+            }
+            check_quotes(store.as_ref(), found, dialect, compression).await?;
         }
     }
     let schema = match header {
@@ -170,6 +180,33 @@ pub(crate) async fn table(
     };
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// Refuses a text with a quote that is not closed: one value would have all that follows in it, and its rows be lost.
+async fn check_quotes(
+    store: &dyn ObjectStore,
+    file: &ObjectMeta,
+    dialect: Dialect,
+    compression: FileCompressionType,
+) -> Result<(), Failure> {
+    if dialect.escape.is_some() || dialect.comment.is_some() {
+        // Which quotes count is then for the reader to say.
+        return Ok(());
+    }
+    let bytes = store.get(&file.location).await.map_err(DataFusionError::from)?.into_stream();
+    let mut bytes = compression.convert_stream(bytes.map_err(DataFusionError::from).boxed())?;
+    let mut quotes = 0;
+    while let Some(part) = bytes.try_next().await? {
+        quotes += part.iter().filter(|byte| char::from(**byte) == dialect.quote).count();
+    }
+    match quotes % 2 {
+        0 => Ok(()),
+        _ => Err(Failure::new(format!(
+            "{} has a quote that is not closed, or is cut off: it has {quotes} quotes ({}), which do not make pairs; where \
+             they are part of the values, name another character with --quote",
+            file.location, dialect.quote
+        ))),
+    }
 }
 
 fn csv(
@@ -208,6 +245,17 @@ fn same(schemas: Vec<(String, SchemaRef)>, file_type: FileType) -> Result<Schema
     let Some((first, schema)) = schemas.next() else { return Err(Failure::new("name a file")) };
     let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     for (other, of_other) in schemas {
+        let types = |schema: &SchemaRef| {
+            schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
+        };
+        if names(&of_other) == names(&schema) && types(&of_other) != types(&schema) {
+            return Err(Failure::new(format!(
+                "{other} has the columns {}, and {first} has {}: load them one after the other, as the types of the one would \
+                 be cast to those of the other",
+                types(&of_other).join(", "),
+                types(&schema).join(", ")
+            )));
+        }
         if names(&of_other) != names(&schema) {
             return Err(Failure::new(format!(
                 "{other} has the columns {}, and {first} has {}: load them one after the other",

@@ -68,8 +68,8 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
-    /// Types of a new table's columns, such as zip=VARCHAR; the others are those of the values
-    #[arg(long, value_name = "COLUMN=TYPE", value_delimiter = ';')]
+    /// Types of a new table's columns: zip=VARCHAR,price=DECIMAL(10,2); the others are those of the values
+    #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
     /// Rows that are looked at for the types of a new table's columns
@@ -164,8 +164,14 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         return Err(Failure::new("landfall load takes files, the URL of a database, and a table"));
     };
     let options = options(&arguments)?;
+    let types = arguments.types.iter().flat_map(|types| pairs(types)).collect::<Vec<_>>();
     let there = database(url, &options)?.table(name).await?;
     check(arguments.mode, name, there.as_ref())?;
+    if there.is_some() && !types.is_empty() {
+        return Err(Failure::new(format!(
+            "--types is for a new table, and table {name} is there: leave it out, or drop the table first"
+        )));
+    }
 
     let mut session = Session::new(Format::Table);
     let context = session.context().clone();
@@ -185,11 +191,15 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
 
     let query = arguments.select.as_deref().unwrap_or("SELECT * FROM file");
     let rows = planned(&context, query).await?;
+    if rows.schema().fields().is_empty() {
+        return Err(Failure::new(format!("{} has no columns: it is empty", files.join(", "))));
+    }
+    let is_new = there.is_none();
     let (columns, target) = match there {
         Some(table) => (matched(&rows, &table)?, LandfallTable::connect(url, name, options).await?),
         None => {
             let sample = of_files.is_text().then_some(arguments.sample);
-            let new = new_table(&context, name, rows, sample, &arguments).await?;
+            let new = new_table(&context, name, rows, sample, &types, &arguments.key).await?;
             if arguments.dry_run {
                 return status(
                     Format::Table,
@@ -207,9 +217,10 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let explain = if arguments.dry_run { "EXPLAIN " } else { "" };
     let verb = arguments.mode.verb();
     let statement = one(&format!("{explain}{verb} {TARGET} ({}) {query}", columns.join(", ")))?;
-    session.run(statement).await.map_err(|failure| match arguments.mode.creates() {
+    session.run(statement).await.map_err(|failure| match is_new {
         true => failure.followed_by(&format!(
-            "; table {name} is there and empty: a type that was guessed wrongly is given as in --types 'zip=VARCHAR'"
+            "; table {name} was made, and is empty: drop it before the next try; a type that was guessed wrongly is given as in \
+             --types zip=VARCHAR"
         )),
         false => failure,
     })
@@ -328,21 +339,17 @@ async fn new_table(
     name: &str,
     rows: DataFrame,
     sample: Option<usize>,
-    arguments: &LoadArguments,
+    given: &[&str],
+    key: &[String],
 ) -> Result<NewTable, Failure> {
+    let schema = Arc::clone(rows.schema().inner());
     let mut types = HashMap::new();
-    for pair in &arguments.types {
+    for pair in given {
         let (column, sql) =
             pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: give COLUMN=TYPE")))?;
-        types.insert(column.trim(), type_of(context, sql.trim())?);
+        types.insert(spelled(&schema, "types", column.trim())?, type_of(context, sql.trim())?);
     }
-    let schema = Arc::clone(rows.schema().inner());
-    if let Some(unknown) = types.keys().find(|name| schema.field_with_name(name).is_err()) {
-        return Err(Failure::new(format!("--types {unknown}: the file has no such column")));
-    }
-    if let Some(unknown) = arguments.key.iter().find(|name| schema.field_with_name(name).is_err()) {
-        return Err(Failure::new(format!("--key {unknown}: the file has no such column")));
-    }
+    let key = key.iter().map(|name| spelled(&schema, "key", name)).collect::<Result<Vec<_>, _>>()?;
     let first = match sample {
         Some(count) => {
             let batches = rows.limit(0, Some(count))?.collect().await?;
@@ -353,21 +360,44 @@ async fn new_table(
     let mut fields = Vec::new();
     for (index, field) in schema.fields().iter().enumerate() {
         let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        let data_type = match (types.get(field.name().as_str()), &first) {
+        let data_type = match (types.get(field.name()), &first) {
             (Some(given), _) => given.clone(),
             (None, Some(first)) if is_text => infer_type(first.column(index))?,
             (None, _) if is_text => DataType::Utf8,
             (None, _) => field.data_type().clone(),
         };
-        fields.push(Field::new(field.name(), data_type, !arguments.key.contains(field.name())));
+        fields.push(Field::new(field.name(), data_type, !key.contains(field.name())));
     }
     Ok(NewTable {
         name: name.to_owned(),
         schema: Arc::new(Schema::new(fields)),
-        primary_key: arguments.key.clone(),
+        primary_key: key,
         unique_keys: Vec::new(),
         defaults: HashMap::new(),
     })
+}
+
+/// The parts of a list: commas in parentheses are the type's own.
+fn pairs(types: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let parts = types.split(|char| {
+        match char {
+            '(' | '<' => depth += 1,
+            ')' | '>' => depth -= 1,
+            _ => {}
+        }
+        char == ',' && depth == 0
+    });
+    parts.collect()
+}
+
+/// The name of a column as the file has it, given in letters of either case.
+fn spelled(schema: &Schema, option: &str, name: &str) -> Result<String, Failure> {
+    let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == name.to_lowercase();
+    let exact = schema.fields().iter().find(|field| field.name() == name);
+    let found = exact.or_else(|| schema.fields().iter().find(is_alike));
+    let unknown = || Failure::new(format!("--{option} {name}: the file has no such column"));
+    Ok(found.ok_or_else(unknown)?.name().clone())
 }
 
 /// The type that SQL has the name for.
