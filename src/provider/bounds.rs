@@ -97,16 +97,21 @@ fn instant(constant: &ScalarValue, to: &DataType) -> Option<(i128, Rest)> {
         ScalarValue::Date32(days) => (i64::from((*days)?) * 86_400, Second),
         text => {
             let zone = if let Timestamp(_, zone) = to { zone.clone() } else { None };
+            let fraction = text.try_as_str()??.rsplit_once('.').map_or("", |(_, fraction)| fraction);
+            let digits = fraction.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+            let has_more = |kept: usize| rest(digits.bytes().skip(kept).any(|digit| digit != b'0'));
+            if let Ok(ScalarValue::TimestampNanosecond(Some(nanos), _)) =
+                text.cast_to(&Timestamp(Nanosecond, zone.clone()))
+            {
+                return Some((nanos.into(), has_more(9)));
+            }
             // Microseconds reach further than the years that nanoseconds do.
             let ScalarValue::TimestampMicrosecond(Some(micros), _) =
                 text.cast_to(&Timestamp(Microsecond, zone)).ok()?
             else {
                 return None;
             };
-            let fraction = text.try_as_str()??.rsplit_once('.').map_or("", |(_, fraction)| fraction);
-            let digits = fraction.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            let has_more = digits.bytes().skip(6).any(|digit| digit != b'0');
-            return Some((i128::from(micros) * 1_000, rest(has_more)));
+            return Some((i128::from(micros) * 1_000, has_more(6)));
         }
     };
     Some((i128::from(value) * (per_second(Nanosecond) / per_second(unit)), Rest::Nothing))

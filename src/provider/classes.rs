@@ -2,8 +2,9 @@
 //! its column's type is not what a comparison in DataFusion could find.
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::Expr;
+use datafusion::common::Result as DfResult;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::sql::{Column, Holds, Table, quote};
 
@@ -22,6 +23,35 @@ pub(super) fn compared_columns<'t>(expr: &Expr, table: &'t Table, compared: &mut
             _ => TreeNodeRecursion::Continue,
         })
     });
+}
+
+/// Whether a condition can be true beside a comparison that is not: then the comparison itself has to be unknown where a
+/// value is none of its column's type.
+pub(super) fn has_alternatives(expr: &Expr) -> bool {
+    let is_one = |expr: &Expr| Ok(matches!(expr, Expr::Not(_) | Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. })));
+    expr.exists(is_one).unwrap_or(true)
+}
+
+/// The condition with NULL in the place of values that are none of their column's type.
+pub(super) fn null_for_others(expr: Expr, table: &Table, write: impl Fn(String) -> Expr) -> DfResult<Expr> {
+    let replaced = expr.transform_down(|expr| {
+        let name = match &expr {
+            Expr::IsNull(_) | Expr::IsNotNull(_) => {
+                return Ok(Transformed::new(expr, false, TreeNodeRecursion::Jump));
+            }
+            Expr::Column(name) => name,
+            _ => return Ok(Transformed::no(expr)),
+        };
+        let column = table.column(&name.name).filter(|column| column.holds == Holds::OfAnyType);
+        let guarded = column.and_then(|column| Some((column, is_of_its_type(column)?)));
+        Ok(match guarded {
+            Some((column, is_of_its_type)) => {
+                Transformed::yes(write(format!("CASE WHEN {is_of_its_type} THEN {} END", quote(&column.name))))
+            }
+            None => Transformed::no(expr),
+        })
+    });
+    Ok(replaced?.data)
 }
 
 /// That a value of SQLite's is one of its column's type, or NULL. Put beside a whole condition, as in a comparison NOT would

@@ -104,6 +104,10 @@ impl Scope<'_> {
             return None;
         }
         match (self.fold(constant), &from, &to) {
+            // As doubles, as the databases compare a real with an integer.
+            (Some(literal), from, Float32) if from.is_integer() => {
+                Some(Constant::As(lit(literal.cast_to(&Float64).ok()?)))
+            }
             (Some(literal), from, Float32 | Float64) if from.is_decimal() => {
                 let digits = digits_of(&literal)?;
                 Some(Constant::As(lit(digits.parse::<f64>().ok()?)))
@@ -217,6 +221,7 @@ fn may_be_cut(from: &DataType, to: &DataType) -> bool {
         (text, Date32 | Timestamp(_, _) | Time32(_) | Time64(_)) => text.is_string(),
         (number, to) if to.is_decimal() => number.is_string() || number.is_floating() || number.is_decimal(),
         (number, to) if to.is_integer() => number.is_floating() || number.is_decimal(),
+        (number, Float32) if number.is_integer() => true,
         (number, to) => number.is_decimal() && to.is_floating(),
     }
 }

@@ -14,7 +14,7 @@ use datafusion::sql::unparser::Unparser;
 use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, MySqlDialect, PostgreSqlDialect, SqliteDialect};
 
 use crate::columnar::{IsoText, to_text};
-use crate::provider::classes::{compared_columns, is_of_its_type};
+use crate::provider::classes::{compared_columns, has_alternatives, is_of_its_type, null_for_others};
 use crate::sql::{Column, Comparison, Dialect, Parameter, Table};
 
 /// A filter that the database can take over.
@@ -67,7 +67,13 @@ pub(super) fn condition(
                 continue;
             }
         };
-        compared_columns(&pushed, table, &mut compared);
+        let pushed = match has_alternatives(&pushed) {
+            true => null_for_others(pushed, table, placeholder)?,
+            false => {
+                compared_columns(&pushed, table, &mut compared);
+                pushed
+            }
+        };
         let pushed = parameterized(pushed, &mut parameters, dialect)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
     }

@@ -335,3 +335,60 @@ async fn texts_of_every_encoding_are_compared_by_their_characters() {
         assert_eq!(place.read("SELECT s FROM t ORDER BY s DESC LIMIT 3").await, sorted[..3], "{encoding}");
     }
 }
+
+#[tokio::test]
+async fn a_text_is_compared_with_nanoseconds_to_its_last_digit() {
+    let context = crate::landing::session();
+    let make = "CREATE TABLE t AS SELECT column1 AS id, arrow_cast(column2, 'Timestamp(Nanosecond, None)') AS ts FROM (VALUES \
+                (1, '2020-01-31 00:00:00.123456789'), (2, '2020-01-31 00:00:00.123456500'))";
+    context.sql(make).await.unwrap().collect().await.unwrap();
+    for (condition, expected) in [
+        ("ts = '2020-01-31 00:00:00.123456789'", &["1"][..]),
+        ("ts > '2020-01-31 00:00:00.1234565'", &["1"]),
+        ("ts < '2020-01-31 00:00:00.123456789'", &["2"]),
+        ("ts = '2020-01-31 00:00:00.1234567891'", &[]),
+    ] {
+        let sql = format!("SELECT id FROM t WHERE {condition} ORDER BY id");
+        assert_eq!(crate::landing::read(&context, &sql).await, expected, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_real_is_compared_with_an_integer_as_a_double() {
+    for place in &crate::dml::Place::all() {
+        place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL)");
+        place.client("INSERT INTO t VALUES (1, 16777216), (2, 16777218)");
+        place.register("t", "(id INT, r REAL)", "").await;
+        for (condition, expected) in [
+            ("r = 16777217", &[][..]),
+            ("r < 16777217", &["1"]),
+            ("r IN (16777217, 16777218)", &["2"]),
+            ("r >= 3", &["1", "2"]),
+        ] {
+            let sql = format!("SELECT id FROM t WHERE {condition} ORDER BY id");
+            assert_eq!(place.read(&sql).await, expected, "{}: {condition}", place.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_another_class_takes_no_other_alternative_with_it() {
+    let landing = crate::landing::Landing::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, v TEXT); \
+         INSERT INTO t VALUES (1, 20, 'a'), (2, 3, 'b'), (11, 'abc', 'c'), (12, NULL, 'd')",
+    );
+    landing.register("t", "", "").await.unwrap();
+    for (condition, expected) in [
+        ("n > 15 OR id = 11", &["1", "11"][..]),
+        ("NOT (n > 15 AND id < 10) AND id > 1", &["2", "11", "12"]),
+        ("n IS NULL OR id = 11", &["11", "12"]),
+        ("n > 15 OR n < 5", &["1", "2"]),
+    ] {
+        let sql = format!("SELECT id FROM t WHERE {condition} ORDER BY id");
+        let plan = crate::landing::read(&landing.context, &format!("EXPLAIN {sql}")).await.join("\n");
+        assert!(plan.contains("WHERE"), "{plan}");
+        if !condition.starts_with("NOT") {
+            assert_eq!(crate::landing::read(&landing.context, &sql).await, expected, "{condition}");
+        }
+    }
+}
