@@ -59,14 +59,24 @@ impl AnalyzerRule for TakeOver {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
         let taken = plan.transform_up(|node| match &node {
             LogicalPlan::Dml(statement) if is_ours(statement) => {
+                // As it was before it is rewritten: how that is done may change.
+                let remembered = remember(statement)?;
                 let node = answerable(node)?;
                 let LogicalPlan::Dml(statement) = &node else { return Ok(Transformed::yes(node)) };
-                let taken = taken_over(statement)?;
+                let taken = taken_over(statement, remembered)?;
                 Ok(Transformed::yes(taken.unwrap_or(node)))
             }
             _ => Ok(Transformed::no(node)),
         });
         Ok(taken?.data)
+    }
+}
+
+/// What the job of a statement's table is to remember of it.
+fn remember(statement: &DmlStatement) -> DfResult<Option<StatementId>> {
+    match statement.target.downcast_ref::<DefaultTableSource>() {
+        Some(source) => remembered(statement, source.table_provider.as_ref()),
+        None => Ok(None),
     }
 }
 
@@ -91,10 +101,9 @@ pub(super) fn is_taken_over(session: &dyn Session) -> bool {
 }
 
 /// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
-pub(super) fn taken_over(statement: &DmlStatement) -> DfResult<Option<LogicalPlan>> {
+pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementId>) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
     let provider = source.table_provider.as_ref();
-    let remembered = remembered(statement, provider)?;
     if let WriteOp::Insert(_) = &statement.op {
         let query = Columns::of(provider).map(|columns| columns.insert(statement)).transpose()?.flatten();
         if query.is_none() && remembered.is_none() {
@@ -466,7 +475,7 @@ impl LandfallTable {
             }
         };
         let statement = DmlStatement::new(name, source, op, Arc::new(rows.build()?));
-        match taken_over(&statement)? {
+        match taken_over(&statement, remember(&statement)?)? {
             Some(plan) => Ok(plan),
             None => internal_err!("a statement was not taken over"),
         }

@@ -10,8 +10,10 @@ use datafusion::DATAFUSION_VERSION;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::ListingTable;
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoAction, MergeIntoOp};
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, TableSource, TableType, WriteOp};
 use datafusion::physical_plan::ExecutionPlan;
@@ -135,7 +137,12 @@ fn place(source: &dyn TableSource) -> String {
     let provider = source.table_provider.as_ref();
     if let Some(files) = provider.downcast_ref::<ListingTable>() {
         let paths: Vec<_> = files.table_paths().iter().map(ToString::to_string).collect();
-        return paths.join(" ");
+        let format = &files.options().format;
+        let csv = format.downcast_ref::<CsvFormat>().map(|csv| format!("{:?}", csv.options()));
+        return format!("{} {} {}", paths.join(" "), format.get_ext(), csv.unwrap_or_default());
+    }
+    if let Some(series) = provider.downcast_ref::<GenerateSeriesTable>() {
+        return format!("{series:?}");
     }
     let table = provider.downcast_ref::<LandfallTable>();
     table.map(|table| format!("{} {}", table.location(), table.table().name)).unwrap_or_default()

@@ -76,8 +76,8 @@ impl Positions {
         Value::Object(token).to_string()
     }
 
-    /// Reads the text in the ledger; members that it does not know are passed over. What a later program adds without
-    /// that an earlier one may pass it over has another version.
+    /// Reads the text in the ledger; members that it does not know are passed over. A later release that
+    /// adds one which older ones must not pass over raises the version.
     ///
     /// # Errors
     /// `Decode` when it is no JSON object with these members, or of a later version.

@@ -167,6 +167,8 @@ pub struct WriteStats {
     unchanged: AtomicU64,
     superseded: AtomicU64,
     counts_again: AtomicBool,
+    /// What the counts of [`WriteStats::counters`] were at the last commit.
+    committed: [AtomicU64; 5],
 }
 
 /// What becomes of an epoch.
@@ -247,7 +249,12 @@ impl WriteStats {
         self.updated.fetch_add(keys, Relaxed);
     }
 
-    /// What comparing has found, in all attempts together.
+    /// Counts of rows that an attempt which is rolled back takes with it.
+    fn counters(&self) -> [&AtomicU64; 5] {
+        [&self.not_stored, &self.inserted, &self.updated, &self.unchanged, &self.superseded]
+    }
+
+    /// What comparing has found, without attempts that were rolled back.
     pub fn compared(&self) -> Compared {
         Compared {
             inserted: self.inserted.load(Relaxed),
@@ -299,11 +306,22 @@ impl WriteStats {
         match event {
             Told::Begun => metrics.epochs.increment(1),
             Told::Committed(time) => {
+                self.committed
+                    .iter()
+                    .zip(self.counters())
+                    .for_each(|(kept, now)| kept.store(now.load(Relaxed), Relaxed));
                 metrics.commits.increment(1);
                 metrics.epoch.record(time);
             }
             Told::Aborted => metrics.aborts.increment(1),
-            Told::Retried => metrics.retries.increment(1),
+            Told::Retried => {
+                // What was rolled back comes again.
+                self.committed
+                    .iter()
+                    .zip(self.counters())
+                    .for_each(|(kept, now)| now.store(kept.load(Relaxed), Relaxed));
+                metrics.retries.increment(1);
+            }
             Told::InDoubt => metrics.in_doubt.increment(1),
             Told::Settled => metrics.in_doubt.decrement(1),
         }
@@ -387,8 +405,8 @@ pub trait ResourceManager: Debug + Send + Sync {
     /// Where it is, without secrets: for plans, messages and logs.
     fn location(&self) -> String;
 
-    /// What tells it from all other databases, however it is connected to: the server's own identifier with the name of the
-    /// database, where it has one. May ask the server.
+    /// What tells it from all other databases, whoever connects to it: the server's own identifier with the name of the
+    /// database, where it has one, else where it is. May ask the server.
     async fn identity(&self) -> Result<String> {
         Ok(self.location())
     }

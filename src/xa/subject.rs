@@ -52,8 +52,8 @@ impl StatementId {
 /// How far the job has come that wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It goes on from a checkpoint, whose positions say what of the statement must be the same: how a column is computed can
-    /// be mended.
+    /// It goes on from a checkpoint. The fingerprint of its input is compared, and not the statement's hash, so that the
+    /// expression of a column can be corrected between runs.
     UnderWay,
     Finished,
 }

@@ -227,3 +227,25 @@ async fn a_job_of_another_database_is_not_taken_for_done() {
     says(&second.error(insert).await, &["job 'j' wrote table \"t\" in another database before", "a name of its own"]);
     assert_eq!(second.rows("SELECT count(*) FROM t"), ["0"]);
 }
+
+#[tokio::test]
+async fn arguments_of_a_function_and_options_of_a_format_make_another_statement() {
+    let landing = Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY)");
+    landing.register("t", "", "'job' 'j'").await.unwrap();
+    landing.register("u", "", "'table' 't', 'job' 'k'").await.unwrap();
+    let series = |first: u32| format!("INSERT INTO t SELECT value FROM generate_series({first}, {})", first + 9);
+    assert_eq!(count(&landing.sql(&series(1)).await.unwrap()), 10);
+    assert_eq!(count(&landing.sql(&series(1)).await.unwrap()), 0);
+    says(&landing.error(&series(11)).await, &["ran another INSERT"]);
+    let file = landing.folder.path().join("k.csv");
+    std::fs::write(&file, "50\n51\n").unwrap();
+    let read_as = async |option: &str| {
+        landing.sql("DROP TABLE IF EXISTS source").await.unwrap();
+        let create = "CREATE EXTERNAL TABLE source (k BIGINT) STORED AS CSV LOCATION";
+        landing.sql(&format!("{create} '{}' OPTIONS ({option})", file.display())).await.unwrap();
+    };
+    read_as("'format.has_header' 'true'").await;
+    assert_eq!(count(&landing.sql("INSERT INTO u SELECT k FROM source").await.unwrap()), 1);
+    read_as("'format.has_header' 'false'").await;
+    says(&landing.error("INSERT INTO u SELECT k FROM source").await, &["ran another INSERT"]);
+}
