@@ -195,7 +195,7 @@
 //!   a table what the optimizer has left of a condition, and without the rule they are refused. DataFusion plans no
 //!   `UPDATE … FROM` and no `DELETE … USING`: write MERGE INTO.
 //! * In statements that write, IN, NOT IN and `<> ALL` of a subquery are unknown where a NULL makes them so, and integers that
-//!   overflow are an error; in a SELECT both are DataFusion's. IN and EXISTS of a subquery in ON and WHEN of a MERGE are
+//!   overflow are an error (but in `sum`, which DataFusion lets wrap: sum a DECIMAL); in a SELECT both are DataFusion's. IN and EXISTS of a subquery in ON and WHEN of a MERGE are
 //!   refused: put them into the source.
 //! * Run by [`sql`](fn@sql), operators without parentheses are grouped as PostgreSQL does, or the statement is refused where
 //!   DataFusion's grammar differs: `a = b LIKE c`, `'x' || n + 1`. A plan has no parentheses, so that `SessionContext::sql`

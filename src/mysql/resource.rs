@@ -17,6 +17,7 @@ use super::run::run;
 use super::types::Kind;
 use super::{MySql, Prepared, branch, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::without_user;
 use crate::sql::{
     BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table, check_not_truncated,
 };
@@ -42,9 +43,11 @@ impl ResourceManager for MySql {
             Ok(Some((server, database))) => {
                 format!("MySQL server {server}, database {}", database.unwrap_or_default())
             }
-            Ok(None) => self.location_text(),
+            Ok(None) => without_user(&self.location_text()),
             // MariaDB has none.
-            Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => self.location_text(),
+            Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => {
+                without_user(&self.location_text())
+            }
             Err(error) => return Err(self.error(error).with_context("asking for the server's UUID")),
         };
         connection.give_back();

@@ -109,8 +109,8 @@ fn parameters(query: &str) -> String {
     if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
 }
 
-/// How TLS is done. A root certificate is there to verify the server: as in libpq it makes `verify-ca` of `require`, and
-/// of no mode at all; with a mode that would not look at it nobody knows what is meant.
+/// How TLS is done. A root certificate is there to verify the server: as in libpq `require` becomes `verify-ca`, and
+/// so does a missing mode; a mode that would not look at the certificate is refused.
 fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
     let is_socket = connect.get_socket().is_some() || connect.get_host().starts_with('/');
     let given = |names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&name.as_ref()));

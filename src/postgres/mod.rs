@@ -74,6 +74,7 @@ use std::sync::{Arc, OnceLock};
 
 use dashmap::DashSet;
 use sqlx::postgres::PgConnection;
+use tokio::sync::Semaphore;
 
 #[cfg(feature = "testing")]
 pub use copy::CopyEncoder;
@@ -109,6 +110,8 @@ pub struct Postgres {
     identity: Identity,
     /// The sequences of which it was said that they are behind.
     said_behind: Arc<DashSet<String>>,
+    /// Lets one writer at a time move sequences: another's look at one must not come between.
+    moves_sequences: Arc<Semaphore>,
     ledger: Ledger,
     /// The server's `max_prepared_transactions`, once it was asked.
     max_prepared: Arc<OnceLock<u32>>,
@@ -129,6 +132,7 @@ impl Postgres {
             nanoseconds: options.nanoseconds,
             identity: options.identity,
             said_behind: Arc::default(),
+            moves_sequences: Arc::new(Semaphore::new(1)),
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
             max_prepared: Arc::default(),
         })

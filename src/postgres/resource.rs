@@ -15,6 +15,7 @@ use super::sequences::check_advance;
 use super::types::Kind;
 use super::{Postgres, branch, catalog, scan, statements};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::without_user;
 use crate::sql::{BatchStream, Column, Database, Dialect, Dispatch, Listed, NewTable, Parameter, Query, Table};
 use crate::xa::{
     Branch, Capability, Change, DecisionLog, InDoubt, JobNumber, PREFIX, Resolution, ResourceManager, WriteSpec, Xid,
@@ -33,7 +34,7 @@ impl ResourceManager for Postgres {
         let code = found.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
         let identity = match (code.as_deref(), found) {
             (_, Ok(identity)) => identity,
-            (Some(INSUFFICIENT_PRIVILEGE), _) => self.location_text(),
+            (Some(INSUFFICIENT_PRIVILEGE), _) => without_user(&self.location_text()),
             (_, Err(error)) => return Err(self.error(error).with_context("asking for the system identifier")),
         };
         connection.give_back();

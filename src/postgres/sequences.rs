@@ -116,6 +116,7 @@ impl Sequences {
                 continue;
             }
             if database.identity == Identity::Advance {
+                let _alone = database.moves_sequences.acquire().await;
                 let moved = database.execute(connection, column.sequence.advance(value)).await;
                 moved.map_err(|error| match error.kind() {
                     ErrorKind::Access => {

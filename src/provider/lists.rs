@@ -3,8 +3,8 @@
 //! DataFusion takes an item that it can compute of no row for a constant, and such is a CASE of columns, also the one that it
 //! makes of a correlated `count(*)`. As comparisons that OR connects the items are computed of each row.
 
-use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result as DfResult, plan_err};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -30,7 +30,12 @@ pub(super) fn without_computed_lists(statement: LogicalPlan) -> DfResult<Logical
 
 fn spelled_out(InList { expr, list, negated }: InList) -> DfResult<Transformed<Expr>> {
     let (computed, constant): (Vec<_>, Vec<_>) = list.into_iter().partition(is_computed);
-    if computed.is_empty() || expr.is_volatile() {
+    if !computed.is_empty() && expr.is_volatile() {
+        return plan_err!(
+            "{expr} IN (…) calls a volatile function and would be computed for each item: compute it in a subquery of FROM"
+        );
+    }
+    if computed.is_empty() {
         let list = constant.into_iter().chain(computed).collect();
         return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
     }

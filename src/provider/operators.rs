@@ -1,4 +1,5 @@
-//! Operators in a plan that DataFusion answers as no database does, and whose text nobody has read before its parser.
+//! Refuses operators that DataFusion groups or interprets otherwise than SQL does, in plans that did not come through
+//! [`sql`](crate::provider::sql).
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};

@@ -99,7 +99,7 @@ impl Names {
                 Ok(Transformed::yes(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))))
             }
             Expr::Exists(exists) => {
-                check_groups(&exists.subquery)?;
+                check_groups(&without_limit(&exists.subquery))?;
                 Ok(Transformed::no(Expr::Exists(exists)))
             }
             other => Ok(Transformed::no(other)),
@@ -213,8 +213,25 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
         })
     })?;
     match is_volatile {
-        true => plan_err!("{expr} IN (SELECT …) is computed several times, and is another each time: write EXISTS"),
+        true => plan_err!(
+            "{expr} IN (SELECT …) calls a volatile function and would be computed several times: use EXISTS, or compute it in a \
+             subquery of FROM"
+        ),
         false => Ok(()),
+    }
+}
+
+/// A subquery without a LIMIT at its top that lets a row through: it has a row where that without has one.
+fn without_limit(subquery: &Subquery) -> Subquery {
+    let is_row = |fetch: Option<&Expr>| match fetch {
+        Some(Expr::Literal(ScalarValue::Int64(Some(rows)), _)) => *rows > 0,
+        _ => false,
+    };
+    match subquery.subquery.as_ref() {
+        LogicalPlan::Limit(limit) if limit.skip.is_none() && is_row(limit.fetch.as_deref()) => {
+            Subquery { subquery: Arc::clone(&limit.input), ..subquery.clone() }
+        }
+        _ => subquery.clone(),
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) use location::decoded;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use location::{check_host, encoded, host_in_url, parse_location, without_brackets};
 pub use secrets::without_passwords;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use secrets::without_user;
 pub(crate) use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
 pub use table::{Characters, Column, Comparison, Detail, Filled, Holds, NewTable, Table};
 pub(crate) use tally::{Step, Tally, Tells};

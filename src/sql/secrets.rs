@@ -1,5 +1,14 @@
 //! Passwords in texts that are shown: definitions, statements in messages, the shell's history.
 
+/// The location of a server without its user: `postgres://me@host:5432/db` is `postgres://host:5432/db`.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn without_user(location: &str) -> String {
+    match location.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}"),
+        None => location.to_owned(),
+    }
+}
+
 /// The text with `***` in the place of each password in a URL. Where it is not clear how far a URL goes, as its password
 /// has quotes or blanks in it, more of the line is left out.
 pub fn without_passwords(text: &str) -> String {
@@ -90,7 +99,7 @@ fn url_without_password(url: &str) -> String {
             Some((name, _)) => format!("{name}:***{host}"),
             None => url.to_owned(),
         },
-        // Its host is forgotten.
+        // The URL has no host.
         (None, Some((name, _))) if has_password(authority) => format!("{name}:***"),
         (None, _) => url.to_owned(),
     };
@@ -124,7 +133,7 @@ mod tests {
                 "tables of postgres://me@h:1/d: no server at postgres://me@h:1/d",
                 "tables of postgres://me@h:1/d: no server at postgres://me@h:1/d",
             ),
-            // Its host is forgotten.
+            // The URL has no host.
             ("'postgres://me:secret", "'postgres://me:***"),
             ("'postgres://me:secret'", "'postgres://me:***"),
         ] {

@@ -23,6 +23,12 @@ impl ResourceManager for Sqlite {
         self.location_text()
     }
 
+    async fn identity(&self) -> Result<String> {
+        // Another folder can be the current one of the next run.
+        let path = self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned());
+        Ok(format!("sqlite:{}", path.display()))
+    }
+
     async fn capability(&self) -> Result<Capability> {
         Ok(Capability::OnePhase)
     }

@@ -656,3 +656,17 @@ async fn the_last_row_of_a_key_is_that_of_an_order_by_what_is_not_written() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_order_of_all_columns_counts_where_one_is_written() {
+    let place = &Place::all()[0];
+    place.client("CREATE TABLE t (k INTEGER PRIMARY KEY, v VARCHAR(9))");
+    place.register("t", "", "'on_conflict' 'update'").await;
+    place.context().sql("SET datafusion.execution.target_partitions = 4").await.unwrap();
+    let rows = "(VALUES (1, 'b', 2), (1, 'a', 1), (2, 'x', 9), (1, 'd', 4), (1, 'c', 3), (2, 'y', 1)) AS s (k, v, n)";
+    for (order, expected) in [("k, n", ["1|d", "2|x"]), ("k, n DESC", ["1|a", "2|y"]), ("k DESC, n", ["1|d", "2|x"])] {
+        place.client("DELETE FROM t");
+        place.run(&format!("INSERT INTO t (k, v) SELECT k, v FROM {rows} ORDER BY {order}")).await.unwrap();
+        assert_eq!(place.client("SELECT k, v FROM t ORDER BY k"), expected, "ORDER BY {order}");
+    }
+}

@@ -105,7 +105,7 @@ async fn a_subquery_that_cannot_be_computed_twice_is_refused() {
     let place = Place::all().into_iter().next().unwrap();
     fill(&place).await;
     for (sql, why) in [
-        ("DELETE FROM t WHERE id NOT IN (SELECT id FROM s WHERE random() < 0.5)", "write EXISTS"),
+        ("DELETE FROM t WHERE id NOT IN (SELECT id FROM s WHERE random() < 0.5)", "use EXISTS"),
         ("DELETE FROM t WHERE (SELECT max(qty) FROM s) NOT IN (SELECT qty FROM t)", "write EXISTS"),
         ("DELETE FROM t WHERE id NOT IN (SELECT max(s.id) FROM s WHERE s.id = t.id)", "x = (SELECT"),
         ("DELETE FROM t WHERE 0 IN (SELECT count(*) FROM s WHERE s.id = t.id)", "x = (SELECT"),
@@ -124,6 +124,7 @@ async fn items_of_in_that_are_computed_are_those_of_each_row() {
         "UPDATE t SET name = 'changed' WHERE id - 1 NOT IN (4, (SELECT count(*) FROM s WHERE s.id = t.id))",
         "UPDATE t SET name = 'changed' WHERE qty IN (10, NULL, qty * 1)",
         "UPDATE t SET name = 'changed' WHERE NOT (qty IN (10, id * 20))",
+        "DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id LIMIT 1)",
     ])
     .await;
 }
