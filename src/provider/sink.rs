@@ -169,7 +169,7 @@ impl DisplayAs for LandfallSink {
             if spec.on_conflict != OnConflict::Error {
                 write!(f, ", on_conflict={} by ({})", spec.on_conflict.as_str(), spec.key.join(", "))?;
             }
-            if matches!(spec.on_conflict, OnConflict::Update | OnConflict::Replace) {
+            if spec.on_conflict.updates() {
                 write!(f, ", upsert={}", spec.upsert.as_str())?;
                 if spec.diff_lock {
                     f.write_str(", diff.lock=true")?;

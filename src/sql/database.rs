@@ -13,7 +13,7 @@ use futures::stream;
 use tokio::sync::mpsc;
 
 use crate::columnar::Conform;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::sql::{Column, NewTable, Table, TableName, quote};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::{Comparison, Filled};
@@ -43,7 +43,7 @@ pub(crate) fn check_not_truncated(spec: &WriteSpec, why: &str) -> Result<()> {
     match spec.existing {
         Existing::Truncate => {
             let text = format!("the option 'overwrite' cannot be 'truncate' here, as {why}: leave it out");
-            Err(Error::new(ErrorKind::Unsupported, text))
+            Err(Error::new(crate::error::ErrorKind::Unsupported, text))
         }
         Existing::Keep | Existing::Delete => Ok(()),
     }
