@@ -46,7 +46,7 @@ pub fn infer_type(texts: &ArrayRef) -> Result<DataType> {
         DataType::Time64(TimeUnit::Nanosecond),
     ];
     let zoned = [TimeUnit::Microsecond, TimeUnit::Nanosecond].map(|unit| DataType::Timestamp(unit, utc()));
-    // Only a timestamp with a zone has all of its offsets; without any it would be one of UTC, which nobody said.
+    // A column gets a time zone only if every value has an offset: a value without one would be taken for UTC.
     let zoned = zoned.into_iter().filter(|_| values().all(has_offset));
     let fits = |to: &DataType| {
         let assign = Assign::try_new(texts.data_type(), to, Nanoseconds::Error);

@@ -23,11 +23,11 @@
 //!
 //! # Writing
 //!
-//! * INSERT OVERWRITE deletes the rows: whoever reads goes on with the old ones until the commit. With the option
-//!   `overwrite` = `truncate` it truncates the table, which takes no time and leaves nothing to vacuum: readers wait for the
-//!   commit, it waits for those that are there (`lock_timeout`), and a transaction whose snapshot is older sees an empty
-//!   table. That is refused for views, tables that a foreign key refers to, with row security, rules or a trigger on
-//!   DELETE, and for a query that reads the table.
+//! * INSERT OVERWRITE deletes the rows: other sessions read the old ones until the commit. With the option `overwrite` =
+//!   `truncate` it truncates the table, which takes no time and leaves nothing to vacuum. It first waits for transactions
+//!   that have read the table, up to `lock_timeout`; later readers wait for its commit, and a transaction with an older
+//!   snapshot then sees an empty table. Landfall refuses it for views, for tables that a foreign key refers to or that have
+//!   row security, rules or a trigger on DELETE, and for a query that reads the table.
 //! * Values for a column that is GENERATED ALWAYS AS IDENTITY are an error, as in an INSERT of psql. With the option
 //!   `identity` = `override` they are kept (OVERRIDING SYSTEM VALUE). The server never moves a sequence for a value that it
 //!   did not draw: where one of an identity or a serial column is behind what was written, a warning says so. With

@@ -122,7 +122,7 @@ impl Way {
             OnConflict::Error => format!("SELECT {values} FROM {from} ORDER BY {order}"),
         };
         let upsert = upsert(table, spec);
-        // An update that sets no column leaves rows that are there alone.
+        // With no column to set, the statement does nothing for an existing row, and the server does not count it.
         let counts = spec.on_conflict.updates() && relation.one_writer.is_some() && !upsert.ends_with("DO NOTHING");
         let count = counts.then(|| format!("SELECT count(*) FROM (SELECT DISTINCT {key} FROM {from}) AS keys"));
         let columns = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");

@@ -125,7 +125,7 @@ impl LandfallSink {
         self.write.checkpoints.any()
     }
 
-    /// What comparing rows with those that are there has found.
+    /// How many keys an upsert by difference inserted, updated or left unchanged.
     pub fn compared(&self) -> Compared {
         let mut sum = Compared::default();
         for found in self.write.targets.iter().map(|target| target.spec.stats.compared()) {
@@ -227,10 +227,12 @@ impl Account for InPool {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// `rows` and `bytes` of values handed to the database, and of these rows the ones `not_stored`; the times spent encoding, sending and committing them; of
-    /// rows that were compared with those that are there, how many keys were `inserted`, `updated` and `unchanged`, and the
-    /// rows `superseded` by others of their key; the time spent on that; `epochs` that were committed, `retries` of failures, the rows that earlier runs of the job had `resumed` from, and
-    /// the most bytes of rows that were held at once, as `peak_memory`.
+    /// * `rows` and `bytes`: what was sent to the database; `not_stored`: rows of these that it did not store;
+    /// * `encode_time`, `send_time`, `commit_time`, `compare_time`: the time spent on each;
+    /// * `inserted`, `updated`, `unchanged`: keys of an upsert by difference; `superseded`: rows that another row with the
+    ///   same key replaced; `deleted`: rows of a DELETE or MERGE;
+    /// * `epochs`: commits; `retries`: attempts after a failure; `resumed`: rows that earlier runs of the job had written;
+    /// * `peak_memory`: the most bytes of rows that were in memory at once.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
         let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();

@@ -43,7 +43,7 @@ enum Counting {
     EveryRow,
     /// Those that are stored: not those that are ignored, or that a trigger leaves out.
     Stored,
-    /// None: a view's triggers do what they do, and an update that sets no column leaves rows that are there alone.
+    /// None: triggers write the rows of a view, and an upsert with no column to set does nothing for an existing row.
     None,
 }
 

@@ -185,7 +185,8 @@ pub(crate) enum Told {
     Settled,
 }
 
-/// What comparing rows with those that are there has found. A key counts once in an epoch, however many rows have it.
+/// How many keys an upsert by difference inserted, updated or left unchanged. An epoch counts each key once, even if
+/// several of its rows have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compared {
     /// Keys that were not there.

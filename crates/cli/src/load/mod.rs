@@ -56,7 +56,7 @@ pub(crate) struct LoadArguments {
     #[arg(value_names = ["FILE", "URL", "TABLE"], num_args = 3.., required = true)]
     places: Vec<String>,
 
-    /// What becomes of the table and of rows that are there
+    /// How the table and its existing rows are treated
     #[arg(long, value_enum, default_value_t = Mode::Append)]
     mode: Mode,
 
@@ -125,7 +125,7 @@ pub(crate) struct LoadArguments {
     dry_run: bool,
 }
 
-/// What becomes of the table and of rows that are there.
+/// How the table and its existing rows are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
     /// Rows are added; a key that is there is an error
@@ -219,8 +219,8 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let statement = one(&format!("{explain}{verb} {TARGET} ({}) {query}", columns.join(", ")))?;
     session.run(statement).await.map_err(|failure| match is_new {
         true => failure.followed_by(&format!(
-            "; table {name} was made, and is empty: drop it before the next try; a type that was guessed wrongly is given as in \
-             --types zip=VARCHAR"
+            "; table {name} was made before the rows: if it is empty, drop it before the next try; --types zip=VARCHAR gives a \
+             column another type than its first values suggest"
         )),
         false => failure,
     })
