@@ -5,37 +5,16 @@
 
 use arrow::compute::kernels::numeric::{add, mul, sub};
 use arrow::datatypes::{DataType, IntervalUnit};
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, exec_err, plan_err};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit,
 };
 use datafusion::physical_expr_common::datum::apply;
 
-use crate::provider::subqueries::schema_of;
-
-/// A statement whose arithmetic does not wrap.
-pub(super) fn checked(statement: LogicalPlan) -> DfResult<LogicalPlan> {
-    let rewritten = statement.transform_up_with_subqueries(|node| {
-        if matches!(node, LogicalPlan::TableScan(_)) {
-            return Ok(Transformed::no(node));
-        }
-        let schema = schema_of(&node)?;
-        let is_statement = matches!(node, LogicalPlan::Dml(_));
-        let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let made = expr.transform_up(|expr| arithmetic(expr, &schema))?;
-            Ok(made.update_data(|expr| if is_statement { expr } else { name.restore(expr) }))
-        })?;
-        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
-    });
-    Ok(rewritten?.data)
-}
-
-fn arithmetic(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+/// An expression whose arithmetic does not wrap; its operands have been looked at before.
+pub(super) fn checked(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr {
             left,

@@ -32,8 +32,9 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
 use crate::provider::checked::checked;
+use crate::provider::expressions::rewrite_expressions;
 use crate::provider::fingerprint::{Inserted, remembered};
-use crate::provider::lists::without_computed_lists;
+use crate::provider::lists::spelled_out;
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
@@ -91,7 +92,9 @@ fn is_ours(statement: &DmlStatement) -> bool {
 /// that are gone cannot.
 fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     check_plan(&statement)?;
-    checked(with_unknown(without_computed_lists(statement)?)?)
+    rewrite_expressions(with_unknown(statement)?, |expr, schema| {
+        spelled_out(expr)?.transform_data(|expr| checked(expr, schema))
+    })
 }
 
 /// Whether statements of a session are taken over.

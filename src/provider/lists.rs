@@ -5,30 +5,18 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result as DfResult, plan_err};
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan};
 
-/// A statement without such lists.
-pub(super) fn without_computed_lists(statement: LogicalPlan) -> DfResult<LogicalPlan> {
-    let rewritten = statement.transform_up_with_subqueries(|node| {
-        if matches!(node, LogicalPlan::TableScan(_)) {
-            return Ok(Transformed::no(node));
-        }
-        let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let made = expr.transform_up(|expr| match expr {
-                Expr::InList(list) => spelled_out(list),
-                other => Ok(Transformed::no(other)),
-            })?;
-            Ok(made.update_data(|expr| name.restore(expr)))
-        })
-    });
-    Ok(rewritten?.data)
+/// An expression that is no such list.
+pub(super) fn spelled_out(expr: Expr) -> DfResult<Transformed<Expr>> {
+    match expr {
+        Expr::InList(list) => comparisons(list),
+        other => Ok(Transformed::no(other)),
+    }
 }
 
-fn spelled_out(InList { expr, list, negated }: InList) -> DfResult<Transformed<Expr>> {
+fn comparisons(InList { expr, list, negated }: InList) -> DfResult<Transformed<Expr>> {
     let (computed, constant): (Vec<_>, Vec<_>) = list.into_iter().partition(is_computed);
     if !computed.is_empty() && expr.is_volatile() {
         return plan_err!(

@@ -10,6 +10,7 @@ mod classes;
 mod comparisons;
 mod defaults;
 mod dml;
+mod expressions;
 mod factory;
 mod fanout;
 mod fingerprint;

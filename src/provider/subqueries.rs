@@ -13,7 +13,6 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema, Result as DfResult, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{Case, Exists, InSubquery, SetComparison};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, DmlStatement, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, WriteOp, lit,
     not,
@@ -44,15 +43,6 @@ pub(super) fn with_unknown(statement: LogicalPlan) -> DfResult<LogicalPlan> {
         })
     });
     Ok(rewritten?.data)
-}
-
-/// The columns that expressions of a node can name.
-pub(super) fn schema_of(node: &LogicalPlan) -> DfResult<DFSchema> {
-    let mut schema = merge_schema(&node.inputs());
-    if let LogicalPlan::Dml(DmlStatement { op: WriteOp::MergeInto(_), table_name, target, .. }) = node {
-        schema.merge(&DFSchema::try_from_qualified_schema(table_name.clone(), &target.schema())?);
-    }
-    Ok(schema)
 }
 
 fn has_subquery(expr: &Expr) -> DfResult<bool> {

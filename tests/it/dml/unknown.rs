@@ -125,6 +125,9 @@ async fn items_of_in_that_are_computed_are_those_of_each_row() {
         "UPDATE t SET name = 'changed' WHERE qty IN (10, NULL, qty * 1)",
         "UPDATE t SET name = 'changed' WHERE NOT (qty IN (10, id * 20))",
         "DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id LIMIT 1)",
+        "MERGE INTO t USING s ON t.id = s.id
+            WHEN MATCHED AND s.id IN (7, CASE WHEN t.qty IS NULL THEN 2 ELSE 4 END) THEN UPDATE SET qty = 99
+            WHEN NOT MATCHED AND s.id NOT IN (9, CASE WHEN s.qty IS NULL THEN 6 ELSE 8 END) THEN INSERT (id) VALUES (s.id)",
     ])
     .await;
 }
