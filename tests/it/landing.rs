@@ -106,10 +106,14 @@ pub async fn error(context: &SessionContext, sql: &str) -> String {
 
 /// What DataFusion says to a query, a row a line, its values separated by |.
 pub async fn read(context: &SessionContext, sql: &str) -> Vec<String> {
-    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    rows_of(&context.sql(sql).await.unwrap().collect().await.unwrap())
+}
+
+/// The rows of batches, a row a line, their values separated by |.
+pub fn rows_of(batches: &[RecordBatch]) -> Vec<String> {
     let options = FormatOptions::new().with_null("NULL");
     let mut rows = Vec::new();
-    for batch in &batches {
+    for batch in batches {
         let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap());
         let columns: Vec<_> = columns.collect();
         let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");

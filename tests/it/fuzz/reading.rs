@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::util::display::ArrayFormatter;
-use datafusion::arrow::util::display::FormatOptions;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use fastrand::Rng;
@@ -15,7 +13,7 @@ use super::columns::{Column, Kind, Server, columns, value};
 use super::predicates::{Conditions, order, predicate};
 use super::{rounds, seed};
 use crate::dml::Place;
-use crate::landing::Landing;
+use crate::landing::{Landing, rows_of};
 use crate::mysql::MySql;
 use crate::postgres::Postgres;
 
@@ -154,16 +152,7 @@ async fn fill(rng: &mut Rng, subject: Subject, place: &Place) -> (Vec<Column>, S
 /// What a query says, a row a line.
 async fn answer(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let run = async { context.sql(sql).await?.collect().await };
-    let batches = run.await.map_err(|error| error.to_string())?;
-    let options = FormatOptions::new().with_null("NULL");
-    let mut rows = Vec::new();
-    for batch in &batches {
-        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap());
-        let columns: Vec<_> = columns.collect();
-        let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");
-        rows.extend((0..batch.num_rows()).map(row));
-    }
-    Ok(rows)
+    run.await.map(|batches| rows_of(&batches)).map_err(|error| error.to_string())
 }
 
 /// How often what happened.
