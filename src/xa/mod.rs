@@ -62,6 +62,7 @@ mod recovery;
 mod resource;
 mod run;
 mod state;
+mod stats;
 mod subject;
 mod transaction;
 mod xid;
@@ -73,13 +74,14 @@ pub use decision::{Decision, DecisionLog, DecisionRecord, JobEntry, JobState, Po
 pub use failpoint::POINTS;
 pub use manager::{Opened, TransactionManager, Undertaking};
 pub use recovery::{Fate, Mode, Recovered, Selection, recover};
-pub(crate) use resource::Told;
 pub use resource::{
-    Answer, Branch, Capability, Compared, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution,
-    ResourceManager, Upsert, Versions, Vote, WriteSpec, WriteStats,
+    Answer, Branch, Capability, Existing, InDoubt, OnConflict, Outcome, Protocol, Resolution, ResourceManager, Upsert,
+    Versions, Vote, WriteSpec,
 };
 pub use run::Run;
 pub use state::{Action, Event, State};
+pub(crate) use stats::Told;
+pub use stats::{Compared, WriteStats};
 pub use subject::{StatementHash, StatementId, Subject};
 pub use transaction::{Covered, Member, Transaction};
 pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};
