@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use datafusion_landfall::SinkOptions;
+use datafusion_landfall::backend::{Backend, Protocol, WriteSpec};
+use datafusion_landfall::backend::{conformance::columns, conformance::rows};
+use datafusion_landfall::manager::{Fate, Selection, recover};
 use datafusion_landfall::postgres::Postgres;
-use datafusion_landfall::xa::conformance::{columns, rows};
-use datafusion_landfall::xa::{
-    Decision, DecisionRecord, Epoch, Fate, Gtrid, JobId, JobNumber, Positions, Protocol, ResourceManager, Selection,
-    WriteSpec, Xid, recover,
-};
+use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Xid};
 use uuid::Uuid;
 
 use crate::columnar_vs_row::postgres::{create, on_fresh_table};
@@ -153,7 +152,7 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
         for number in 0..branches {
             // What it holds is given back with it.
             let postgres = Postgres::try_new(&server.url, &SinkOptions::new()).expect("the server");
-            let log = postgres.decision_log();
+            let log = postgres.decision_log().expect("it keeps a ledger");
             let job = JobId::try_new(&format!("job {number}")).expect("a name");
             let (tag, run) = (JobNumber::draw(), Uuid::new_v4());
             let record = |epoch: u64, decision| DecisionRecord {
@@ -177,7 +176,9 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
         // Another process, which has none of the connections.
         let postgres = Postgres::try_new(&server.url, &SinkOptions::new()).expect("the server");
         let began = Instant::now();
-        let recovered = recover(&postgres, postgres.decision_log().as_ref(), &Selection::default()).await;
+        let recovered =
+            recover(&postgres, postgres.decision_log().expect("it keeps a ledger").as_ref(), &Selection::default())
+                .await;
         let took = began.elapsed();
         let recovered = recovered.expect("recovered");
         let committed = recovered.iter().filter(|found| found.fate == Fate::Committed).count();

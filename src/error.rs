@@ -101,7 +101,7 @@ impl Error {
 
     /// Puts the rows that it is about in front of the message, counted from 1 in the rows that a writer takes, and
     /// `more` behind their numbers.
-    pub(crate) fn in_rows(mut self, first: u64, last: u64, more: impl Into<String>) -> Self {
+    pub fn in_rows(mut self, first: u64, last: u64, more: impl Into<String>) -> Self {
         self.0.context.push(Context::Rows(first, last, more.into()));
         self
     }

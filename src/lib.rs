@@ -220,7 +220,7 @@
 //! of the stream are read back in bulk (a range of keys where they lie close together, else a list of them), compared
 //! column by column ([`columnar::compare`]), and only what is new or has changed goes on to the upsert; rows that are
 //! equal are not touched: nothing is logged or replicated for them, no trigger sees them, no lock is held on them.
-//! `INSERT` answers with the rows that it read; the program, EXPLAIN ANALYZE and [`WriteStats`](xa::WriteStats) say how many
+//! `INSERT` answers with the rows that it read; the program, EXPLAIN ANALYZE and [`WriteStats`](backend::WriteStats) say how many
 //! keys were inserted, updated and unchanged. A key counts once, however many rows have it.
 //!
 //! * The option `upsert` says `diff` or `blind`. By itself (`auto`) Landfall compares some rows, and goes on with it while
@@ -378,7 +378,7 @@
 //! tables' names and locations: spell them alike. What recovery rolled back of a statement without a job leaves its record
 //! in the log, which fences the run if it lives after all. The error of a write that ends in doubt
 //! ([`ErrorKind::InDoubt`]) has the command to run. Transactions of others, and of jobs that another log decides, are
-//! never touched. The protocol is drawn in [`xa`], and [`log`] has the logs.
+//! never touched. The protocol is drawn in [`txn`], and [`log`] has the logs.
 //!
 //! To stop a write in an orderly way, give the session an [`Interrupt`]: it is rolled back, or with checkpoints committed
 //! as far as it was read. Dropping the future of a statement rolls its epoch back, unless the commit has begun.
@@ -392,7 +392,7 @@
 //! | `mysql` | `STORED AS MYSQL`, also for MariaDB | |
 //! | `cloud` | decision logs in `s3://`, `gs://` and `az://` | |
 //! | `testing` | the conformance suite, databases in memory and with faults, the encoders of COPY and LOAD DATA by themselves | |
-//! | `failpoints` | lets a test end the process at a step of the protocol ([`xa::POINTS`]) | |
+//! | `failpoints` | lets a test end the process at a step of the protocol ([`backend::POINTS`]) | |
 //!
 //! The program `landfall` is a package of its own, with all databases, `cloud`, and DataFusion's functions and file
 //! formats. Of DataFusion the library itself needs only the feature `sql`.
@@ -412,7 +412,8 @@
 //! sql                     tables and statements of SQL databases
 //! columnar    pool        work on arrays that needs no database: comparison, keys, assignment │ connections
 //! options
-//! xa                      the protocol: names, decision records, traits, state, manager, recovery, conformance suite
+//! backend                 what a database brings: its traits, descriptions of tables, conformance suite
+//! txn                     the protocol: names, decision records, state
 //! buffer                  the queue without locks that rows wait in, and the memory that they take
 //! error       metrics
 //! ```
@@ -420,10 +421,12 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("datafusion-landfall needs a database: enable one of its features sqlite, postgres, mysql");
 
+pub mod backend;
 pub mod buffer;
 pub mod columnar;
 pub mod error;
 pub mod log;
+pub mod manager;
 pub mod metrics;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -433,13 +436,14 @@ pub mod pool;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod provider;
+mod registry;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-pub mod xa;
+pub mod txn;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::SinkOptions;
+pub use options::{OnConflict, SinkOptions, Upsert};
 pub use pipeline::Interrupt;
-pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_catalog, sql};
-pub use xa::{OnConflict, Upsert};
+pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog, sql};
+pub use registry::{database, decision_log, without_ledger};

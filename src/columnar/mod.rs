@@ -2,7 +2,6 @@
 
 mod align;
 mod assign;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod check;
 pub mod compare;
 mod conform;
@@ -11,7 +10,6 @@ mod infer;
 mod iso8601;
 pub(crate) mod json;
 mod keys;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod limit;
 mod size;
 mod tally;
@@ -19,24 +17,19 @@ mod text;
 mod truncate;
 
 pub(crate) use align::Alignment;
-#[cfg(feature = "postgres")]
 pub(crate) use assign::whole_and_places;
 pub(crate) use assign::{Assign, Assigned, widens};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use check::{check, check_digits, check_range};
 pub(crate) use conform::{Conform, first_row_where, list_item, misfit, plain, recode};
 pub(crate) use dedup::{LastRows, Seen};
 pub use infer::infer_type;
 pub(crate) use iso8601::{IsoText, fraction_digits};
 pub(crate) use keys::{KeyForm, Keys, dense_range};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use limit::Limit;
 pub(crate) use size::batch_bytes;
 pub(crate) use tally::{Counted, Tally};
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) use text::each;
 pub(crate) use text::from_text;
 pub(crate) use text::to_text;
-#[cfg(feature = "sqlite")]
 pub(crate) use text::undecodable;
 pub(crate) use truncate::{truncate_nanoseconds, without_nanoseconds};

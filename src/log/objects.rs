@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use crate::backend::DecisionLog;
+use crate::backend::failpoint::failpoint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::failpoint::failpoint;
-use crate::xa::{Decision, DecisionLog, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobState, Positions};
+use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobState, Positions};
 
 /// Objects that are read or deleted at once.
 const AT_ONCE: usize = 8;
@@ -364,7 +365,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::xa::conformance::check_log;
+    use crate::backend::conformance::check_log;
 
     #[tokio::test]
     async fn a_log_in_memory_conforms() {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::MySql;
+use super::database::MySql;
 use super::encode::Encoder;
 use super::fields::{Frame, Rows};
 use super::present::Present;
 use super::writer::Writer;
+use crate::backend::{Change, WriteSpec};
 use crate::error::Result;
 use crate::sql::{BulkBranch, Question, RowEncoder, Targets};
-use crate::xa::{Change, WriteSpec, Xid};
+use crate::txn::Xid;
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 

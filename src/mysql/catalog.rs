@@ -1,35 +1,15 @@
-//! What `information_schema` says of a table, and how one is created.
+//! What `information_schema` says of a table.
 
-use arrow::array::{Array, ArrayRef};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row, Value};
+use mysql_async::{Row, Value};
 
-use super::MySql;
-use super::connector::{Server, Session};
-use super::encode::Encoder;
-use super::fields::Style;
-use super::types::{Kind, ServerType, declare, kind, rounds};
-use crate::error::{Error, ErrorKind, Result};
-use crate::options::Nanoseconds;
-use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, TableName, quote};
-
-/// What a write has to know of a table beside its columns.
-#[derive(Debug, Clone)]
-pub(super) struct Relation {
-    pub(super) name: TableName,
-    pub(super) server: Server,
-    /// Why it cannot be written.
-    pub(super) read_only: Option<String>,
-    /// Why its rows cannot be dealt out to several transactions, beside its keys.
-    pub(super) one_writer: Option<&'static str>,
-    /// What sees an update that changes nothing.
-    pub(super) watched: Option<&'static str>,
-    /// A unique key is not plain columns.
-    pub(super) has_other_keys: bool,
-}
-
-/// Characters of an identifier.
-const MAX_IDENTIFIER: usize = 64;
+use super::connector::Session;
+use super::database::MySql;
+use super::described::Relation;
+use super::row::text;
+use super::types::{Kind, ServerType, kind, rounds};
+use crate::backend::{Characters, Column, Detail, Filled, Holds, Listed, Table};
+use crate::error::Result;
+use crate::sql::{TableName, quote};
 
 /// Schema or nothing, and table; three times, as MariaDB opens every table that there is where it is to compare with
 /// anything but constants.
@@ -64,56 +44,7 @@ const TABLES: &str = "
 const JSON_CHECKS: &str = "
     SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
 
-/// The type that a column was described with.
-///
-/// # Errors
-/// `Internal` for a column of another database.
-pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
-    column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
-}
-
-/// A column of numbers that is not of a table.
-pub(super) fn number_column() -> Column {
-    let server = ServerType { kind: kind("bigint"), is_converted: false };
-    Column {
-        name: "number".into(),
-        sql_type: "bigint".into(),
-        data_type: server.arrow_type(),
-        nullable: true,
-        filled: Filled::Null,
-        comparison: Comparison::Exact,
-        holds: Holds::OfItsType,
-        characters: Characters::All,
-        detail: Detail::new(server),
-    }
-}
-
-/// What a table was described with.
-pub(super) fn relation(table: &Table) -> Result<&Relation> {
-    table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by MySQL", table.name)))
-}
-
-/// A column of a row as text; NULL is empty.
-///
-/// # Errors
-/// `Internal` where the row has no such column, or it is no text.
-pub(super) fn text(row: &Row, index: usize) -> Result<String> {
-    match row.as_ref(index) {
-        Some(Value::NULL) => Ok(String::new()),
-        Some(Value::Bytes(bytes)) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-        Some(Value::Int(value)) => Ok(value.to_string()),
-        Some(Value::UInt(value)) => Ok(value.to_string()),
-        other => Err(Error::internal(format!("the server sent {other:?} where a text was expected"))),
-    }
-}
-
 impl MySql {
-    /// The rows that a query brings.
-    pub(super) async fn rows(&self, connection: &mut Session, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {
-        let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
-        connection.conn.exec(sql, parameters).await.map_err(|error| self.error(error))
-    }
-
     /// Reads the description of a table; `None` where it is not there.
     pub(super) async fn describe(&self, name: &str) -> Result<Option<Table>> {
         let name = TableName::try_parse(name)?;
@@ -205,15 +136,6 @@ impl MySql {
         });
         listed.collect()
     }
-
-    pub(super) async fn create(&self, table: &NewTable) -> Result<()> {
-        let mut connection = self.connect().await?;
-        let statement = create_statement(table, connection.server)?;
-        let created = self.execute(&mut connection, &statement).await;
-        created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
-        connection.give_back();
-        Ok(())
-    }
 }
 
 fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
@@ -259,125 +181,4 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         characters: Characters::Basic,
         detail: Detail::new(server),
     })
-}
-
-fn create_statement(table: &NewTable, server: Server) -> Result<String> {
-    let name = TableName::try_parse(&table.name)?;
-    let columns = table.schema.fields().iter().map(|field| field.name());
-    for name in name.schema.iter().chain([&name.table]).chain(columns) {
-        if name.chars().count() > MAX_IDENTIFIER {
-            return Err(Error::schema(format!(
-                "the name \"{name}\" is longer than the {MAX_IDENTIFIER} characters that MySQL takes: shorten it"
-            )));
-        }
-    }
-    let mut parts = Vec::new();
-    for field in table.schema.fields() {
-        let of_column = |error: Error| error.with_context(format!("column \"{}\"", field.name()));
-        let in_primary_key = table.primary_key.contains(field.name());
-        let is_key = in_primary_key || table.unique_keys.iter().any(|key| key.contains(field.name()));
-        let declared = declare(field.data_type(), is_key, server.flavor).map_err(of_column)?;
-        // Said in any case: a timestamp would be NOT NULL otherwise on some servers.
-        let null = if !field.is_nullable() || in_primary_key { "NOT NULL" } else { "NULL" };
-        let mut part = format!("{} {declared} {null}", quote(field.name()));
-        if let Some(default) = table.defaults.get(field.name()) {
-            part += &format!(" DEFAULT {}", literal(field.name(), default, &declared).map_err(of_column)?);
-        }
-        parts.push(part);
-    }
-    let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
-    if !table.primary_key.is_empty() {
-        parts.push(format!("PRIMARY KEY ({})", list(&table.primary_key)));
-    }
-    parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
-    Ok(format!("CREATE TABLE {} (\n    {}\n) ENGINE = InnoDB", name.quoted(), parts.join(",\n    ")))
-}
-
-/// The only value of an array as a literal of a declared type.
-fn literal(name: &str, value: &ArrayRef, declared: &str) -> Result<String> {
-    if value.is_null(0) {
-        return Ok("NULL".into());
-    }
-    let server = ServerType { kind: kind(declared), is_converted: false };
-    let takes_no_literal =
-        matches!(server.kind, Kind::Json | Kind::Text(crate::columnar::Limit::Bytes(_))) || declared.ends_with("blob");
-    let column = Column {
-        name: name.to_owned(),
-        sql_type: declared.to_owned(),
-        data_type: server.arrow_type(),
-        nullable: true,
-        filled: Filled::Null,
-        comparison: Comparison::Differs,
-        holds: Holds::OfItsType,
-        characters: Characters::All,
-        detail: Detail::new(server),
-    };
-    let encoder = Encoder::try_new(value.data_type(), &column, Nanoseconds::Error, Style::Literal)?;
-    let mut literal = Vec::new();
-    encoder.encode(value)?.put(0, &mut literal);
-    let literal = String::from_utf8(literal).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(if takes_no_literal { format!("({literal})") } else { literal })
-}
-
-impl Relation {
-    /// Refuses a table that cannot be written.
-    ///
-    /// # Errors
-    /// `Unsupported`, with what to do.
-    pub(super) fn check_writable(&self) -> Result<()> {
-        match &self.read_only {
-            Some(why) => Err(Error::new(ErrorKind::Unsupported, format!("table {} {why}", self.name.table))),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
-
-    use arrow::array::{BinaryArray, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray};
-    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-
-    use super::super::flavor::Flavor;
-    use super::*;
-
-    #[test]
-    fn a_new_table_has_keys_and_defaults() {
-        let schema = Schema::new(vec![
-            Field::new("a \"b\"", DataType::Utf8, false),
-            Field::new("t", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), true),
-            Field::new("d", DataType::Float64, true),
-            Field::new("s", DataType::Utf8, true),
-            Field::new("x", DataType::Binary, true),
-            Field::new("is", DataType::Boolean, true),
-        ]);
-        let defaults: [(&str, ArrayRef); 5] = [
-            ("t", Arc::new(TimestampMillisecondArray::from(vec![1_500]).with_timezone("UTC"))),
-            ("d", Arc::new(Float64Array::from(vec![0.1]))),
-            ("s", Arc::new(StringArray::from(vec!["it's"]))),
-            ("x", Arc::new(BinaryArray::from_vec(vec![&[0, 255]]))),
-            ("is", Arc::new(BooleanArray::from(vec![true]))),
-        ];
-        let table = NewTable {
-            name: "T".into(),
-            schema: Arc::new(schema),
-            primary_key: vec!["a \"b\"".into()],
-            unique_keys: vec![],
-            defaults: defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
-        };
-        let server = Server { flavor: Flavor::MariaDb((10, 11, 0)), max_allowed_packet: 1, local_infile: true };
-        let expected = "CREATE TABLE \"T\" (
-    \"a \"\"b\"\"\" varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
-    \"t\" timestamp(3) NULL DEFAULT '1970-01-01 00:00:01.500000',
-    \"d\" double NULL DEFAULT 0.1e0,
-    \"s\" longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NULL DEFAULT ('it''s'),
-    \"x\" longblob NULL DEFAULT (X'00FF'),
-    \"is\" tinyint(1) NULL DEFAULT 1,
-    PRIMARY KEY (\"a \"\"b\"\"\")
-) ENGINE = InnoDB";
-        assert_eq!(create_statement(&table, server).unwrap(), expected);
-    }
 }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
-use super::MySql;
-use super::catalog::{Relation, number_column, relation, text};
 use super::connector::Session;
+use super::database::MySql;
+use super::described::{Relation, number_column, relation};
+use super::dialect::MySqlDialect;
 use super::encode::Encoder;
 use super::fields::Style;
+use super::row::text;
 use super::scan::parameters;
+use crate::backend::{Change, Condition, Protocol, WriteSpec};
+use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{
-    self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Tells, quote, script, stage_columns,
-};
-use crate::xa::{Change, Condition, Protocol, WriteSpec};
+use crate::sql::{self, Native, Stage, Step, TableName, Tally, Tells, quote, script, stage_columns};
 
 /// The table that rows are staged in.
 const STAGE: &str = "landfall_stage";
@@ -113,7 +114,7 @@ impl Plan {
         let staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), detail)?;
         let casts = columns.iter().map(|_| None).collect();
         let stage = Stage { name: quote(STAGE), columns, casts, done };
-        let mut steps = script(Dialect::MySql, Native(false), &target, table, change, &stage)?;
+        let mut steps = script(&MySqlDialect, Native(false), &target, table, change, &stage)?;
         if !change.staged.is_empty() && spec.protocol == Protocol::OnePhase {
             let sql = format!("DROP TEMPORARY TABLE {STAGE}");
             steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });

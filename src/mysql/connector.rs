@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError};
 
-use super::Options;
-use super::catalog::text;
 use super::flavor::Flavor;
+use super::location::Options;
+use super::row::text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
 

@@ -10,16 +10,16 @@ use arrow::datatypes::{
 };
 use uuid::Uuid;
 
-use super::catalog::server_type;
+use super::described::server_type;
 use super::fields::{self, Fields, Nulls, Style};
 use super::types::{Kind, ServerType, Width, choose, rounds};
+use crate::backend::Column;
 use crate::columnar::{
     Conform, Limit, check, check_digits, check_range, first_row_where, from_text, json, misfit, plain, recode,
     truncate_nanoseconds, without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
-use crate::sql::Column;
 
 /// How one column is encoded.
 #[derive(Debug)]

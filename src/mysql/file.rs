@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::MySql;
 use super::branch::TextRows;
+use super::database::MySql;
 use super::fields::Style;
 use super::statements::{Way, load};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ impl FileEncoder {
         let Some(table) = database.describe(table).await? else {
             return Err(Error::schema(format!("there is no table {table}")));
         };
-        let spec = crate::xa::WriteSpec::new(&table.name, columns);
+        let spec = crate::backend::WriteSpec::new(&table.name, columns);
         let targets = database.targets(&table, &spec, Style::File)?;
         let (Way::Load(statement), frame) = load(&table, &spec)? else {
             return Err(Error::internal("a file is no statement"));

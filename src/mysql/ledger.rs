@@ -4,14 +4,15 @@ use async_trait::async_trait;
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
-use super::MySql;
-use super::catalog::text;
 use super::connector::Session;
+use super::database::MySql;
 use super::error::DUP_ENTRY;
+use super::row::text;
+use crate::backend::{DecisionLog, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::ledger::{self, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
 use crate::sql::TableName;
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
+use crate::sql::ledger::{self, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
+use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/mysql.sql");
 

@@ -8,18 +8,19 @@ use arrow::datatypes::{Schema, SchemaRef};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row};
 
-use super::MySql;
-use super::catalog::relation;
 use super::connector::Session;
+use super::database::MySql;
 use super::decode::decode;
+use super::described::relation;
 use super::encode::Encoder;
 use super::fields::{Frame, Rows, Style};
 use super::statements::select;
 use super::types::ServerType;
+use crate::backend::Table;
+use crate::backend::WriteSpec;
 use crate::columnar::Conform;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{EncodedRows, Found, Question, Table, Targets, diff, in_range, quote};
-use crate::xa::WriteSpec;
+use crate::sql::{EncodedRows, Found, Question, Targets, diff, in_range, quote};
 
 /// Bytes of a statement: the server plans for longer lists of keys by reading the whole table.
 const STATEMENT_BYTES: usize = 64 * 1024;

@@ -3,9 +3,10 @@
 use mysql_async::Params;
 use mysql_async::prelude::Queryable;
 
-use super::{MySql, scan};
+use super::database::MySql;
+use super::scan;
+use crate::backend::Parameter;
 use crate::error::Result;
-use crate::sql::Parameter;
 
 pub(super) async fn run(database: &MySql, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
     let mut connection = database.connect().await?;

@@ -4,13 +4,14 @@ use arrow::array::ArrayRef;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
-use super::MySql;
-use super::catalog::server_type;
+use super::database::MySql;
 use super::decode::decode;
+use super::described::server_type;
+use super::dialect::MySqlDialect;
 use super::statements::select;
+use crate::backend::{BatchStream, Batches, Parameter, Query, read_ahead};
 use crate::error::Result;
 use crate::pool::Connect;
-use crate::sql::{BatchStream, Batches, Dialect, Parameter, Query, read_ahead};
 
 /// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -33,7 +34,7 @@ pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
 async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
-    let select = select(&query.table, &query.projection, &query.suffix(Dialect::MySql))?;
+    let select = select(&query.table, &query.projection, &query.suffix(&MySqlDialect))?;
     let parameters = parameters(&query.parameters);
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let mut connection = database.connect().await?;

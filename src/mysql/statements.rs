@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::catalog::{Relation, relation, server_type};
 use super::connector::Server;
+use super::described::{Relation, relation, server_type};
 use super::fields::{Frame, Style};
 use super::types::{Kind, ServerType};
+use crate::backend::{Column, Comparison, Dispatch, Filled, Table};
+use crate::backend::{Existing, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Column, Comparison, Dispatch, Filled, Table, quote};
-use crate::xa::{Existing, OnConflict, WriteSpec};
+use crate::options::OnConflict;
+use crate::sql::quote;
 
 /// Bytes of a piece of a file, and of a packet at most.
 pub(super) const PIECE_BYTES: usize = 128 * 1024;

@@ -88,9 +88,9 @@ use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::TimeUnit;
 
 use super::flavor::Flavor;
+use crate::backend::Comparison;
 use crate::columnar::{Limit, json, list_item, plain};
 use crate::error::{Error, Result};
-use crate::sql::Comparison;
 
 /// A type of the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -264,7 +264,7 @@ impl ServerType {
         match &self.kind {
             Kind::Bool | Kind::Int(_) | Kind::Bit(_) | Kind::Decimal(_, _) => Comparison::Exact,
             Kind::Date | Kind::Time(_) | Kind::DateTime(_) | Kind::Timestamp(_) => Comparison::Exact,
-            Kind::Float | Kind::Double => Comparison::Float,
+            Kind::Float | Kind::Double => Comparison::SignedZero,
             Kind::Uuid => Comparison::Folded,
             // A text that the column's character set lacks is an error there.
             _ if self.is_converted => Comparison::Differs,

@@ -12,22 +12,25 @@ use futures::{StreamExt, stream};
 use log::warn;
 use mysql_async::prelude::Queryable;
 
-use super::catalog::server_type;
 use super::change::{self, Plan};
+use super::database::{Connection, MySql, Prepared};
+use super::described::relation;
+use super::described::server_type;
 use super::encode::Encoder;
 use super::error::row_in;
 use super::fields::Frame;
 use super::present::{self, Present};
+use super::row::text;
 use super::statements::{FILE_BYTES, IGNORED, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
 use super::types::ServerType;
-use super::{Connection, MySql, Prepared, catalog};
+use crate::backend::Table;
+use crate::backend::{Change, Existing, Outcome, Protocol, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, Table, TableName, Targets, lost_commit};
-use crate::xa::{
-    Change, DecisionRecord, Existing, OnConflict, Outcome, Protocol, Vote, WriteSpec, Xid, failpoint::failpoint,
-};
+use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
+use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
 #[derive(Debug, Clone)]
@@ -81,7 +84,7 @@ impl MySql {
     async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
         let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
         let table = table.ok_or_else(|| Error::schema(format!("table {name} is not there any more")))?;
-        catalog::relation(&table)?.check_writable()?;
+        relation(&table)?.check_writable()?;
         Ok(table)
     }
 }
@@ -144,7 +147,7 @@ impl Writer {
             None => (None, table, spec, Vec::new()),
         };
         let (way, frame) = way(&table, &spec)?;
-        let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, catalog::relation(&table)?);
+        let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
         let present = match Present::of(&table, &spec)? {
             Some(present) => Some((present, database.key_targets(&table, &spec)?)),
@@ -320,7 +323,7 @@ impl Writer {
                 return Err(self.at(error, None, rows_before));
             }
             for warning in warnings {
-                let (code, message) = (catalog::text(&warning, 1)?, catalog::text(&warning, 2)?);
+                let (code, message) = (text(&warning, 1)?, text(&warning, 2)?);
                 let code = code.parse().unwrap_or(0);
                 // Words that will be gone in later versions, and statements that a binary log cannot repeat.
                 if !matches!(code, 1287 | 1592 | 1681) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::values::{BOOLEAN, JobName, Names, Number, Rows, Size, Text, Time, Values, Words};
 use super::{Assignment, Commit, Identity, JobId, Nanoseconds, Overwrite, Uint64};
 use crate::error::{Error, Result};
-use crate::xa::{OnConflict, Upsert};
+use crate::options::{OnConflict, Upsert};
 
 /// Which tables have an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,13 @@ macro_rules! declare_options {
         pub struct SinkOptions {
             $(pub(crate) $field: $stored,)*
             pub(crate) pragmas: Vec<(String, String)>,
+            /// What only some databases have.
+            pub(super) own: Vec<(String, String)>,
         }
 
         impl Default for SinkOptions {
             fn default() -> Self {
-                Self { $($field: $initial,)* pragmas: Vec::new() }
+                Self { $($field: $initial,)* pragmas: Vec::new(), own: Vec::new() }
             }
         }
 

@@ -1,15 +1,19 @@
 //! Typed options of a Landfall table: the single source for SQL `OPTIONS (…)`, the API, the program's help and
 //! the documentation.
 
+mod conflict;
 mod keys;
+mod own;
 mod values;
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::xa::JobId;
+use crate::txn::JobId;
 
+pub use conflict::{OnConflict, Upsert};
 pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
+pub use own::BackendOption;
 pub use values::duration;
 
 /// What to do with an unsigned 64-bit integer where the database has none.
@@ -208,7 +212,6 @@ impl SinkOptions {
     }
 
     /// The password that the option `password_env` leads to.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn password(&self) -> Result<Option<String>> {
         let Some(variable) = &self.password_env else { return Ok(None) };
         let password = std::env::var(variable).map_err(|_| {
@@ -222,10 +225,15 @@ impl SinkOptions {
     /// # Errors
     /// `Config` for a key that does not exist (the nearest one is named) or a value that it does not take.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set_known(key, value, &[])
+    }
+
+    /// As `set`; the nearest key is looked for among those of a database, too.
+    fn set_known(&mut self, key: &str, value: &str, own: &[BackendOption]) -> Result<()> {
         let key = key.to_ascii_lowercase();
         if let Some(name) = key.strip_prefix(PRAGMA_PREFIX) {
             if !PRAGMAS.contains(&name) {
-                return Err(unknown(&key));
+                return Err(unknown(&key, own));
             }
             if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
                 return Err(Error::config(format!("option '{key}': '{value}' is neither a number nor a word")));
@@ -239,7 +247,7 @@ impl SinkOptions {
             self.pragmas.push((name.to_owned(), value.to_owned()));
             return Ok(());
         }
-        let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key))?;
+        let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key, own))?;
         (option.set)(self, value).map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
     }
 
@@ -257,10 +265,11 @@ impl SinkOptions {
     }
 }
 
-fn unknown(key: &str) -> Error {
+fn unknown(key: &str, own: &[BackendOption]) -> Error {
     let known = OPTIONS
         .iter()
         .map(|option| option.key.to_owned())
+        .chain(own.iter().map(|option| option.key.to_owned()))
         .chain(PRAGMAS.iter().map(|name| format!("{PRAGMA_PREFIX}{name}")));
     let nearest = known
         .clone()
@@ -278,7 +287,7 @@ fn unknown(key: &str) -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::xa::OnConflict;
+    use crate::options::OnConflict;
 
     fn set(key: &str, value: &str) -> Result<SinkOptions> {
         SinkOptions::try_from_pairs([(key, value)])

@@ -93,8 +93,8 @@ mod tests {
     use futures::stream;
 
     use super::*;
+    use crate::backend::conformance::rows;
     use crate::pipeline::Boundary;
-    use crate::xa::conformance::rows;
 
     fn read(ids: std::ops::Range<i64>) -> Result<Read> {
         Ok(Read::Rows { piece: 0, batch: rows(ids), boundary: Boundary::EveryRow })

@@ -12,11 +12,12 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 
+use crate::backend::{Answer, Branch, Compared, Versions, WriteSpec, WriteStats};
 use crate::buffer::Share;
 use crate::columnar::compare::{Zeros, changed_rows};
 use crate::columnar::{Alignment, Counted, KeyForm, Keys, LastRows, Seen, Tally, batch_bytes};
 use crate::error::{Error, Result};
-use crate::xa::{Answer, Branch, Compared, OnConflict, Upsert, Versions, WriteSpec, WriteStats};
+use crate::options::{OnConflict, Upsert};
 
 /// Rows that are compared at once, at most: the server is asked once for all of them.
 const WINDOW_ROWS: usize = 32_768;

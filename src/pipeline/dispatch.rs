@@ -8,8 +8,8 @@ use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
+use crate::backend::Dispatch;
 use crate::error::{Error, Result};
-use crate::sql::Dispatch;
 
 /// Deals batches out to a number of writers.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::xa::conformance::{columns, rows};
+    use crate::backend::{conformance::columns, conformance::rows};
 
     #[test]
     fn a_key_always_goes_to_the_same_writer_and_no_row_is_lost() {

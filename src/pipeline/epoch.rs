@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::assignments::Assignments;
 use super::dispatch::Dealer;
 use super::writer::{Origin, Writers};
+use crate::backend::{Told, WriteStats};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manager::Transaction;
 use crate::options::Checkpoints;
-use crate::xa::{Told, Transaction, WriteStats};
 
 /// Rows that an epoch with so many still takes.
 pub(super) fn room(checkpoints: &Checkpoints, rows: u64) -> usize {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
+use crate::error::{Error, ErrorKind};
+
 use tokio_util::sync::CancellationToken;
 
 /// A request to stop a write, which then rolls back and fails with `Interrupted`. Once the commit has begun it is
@@ -44,4 +46,9 @@ impl Interrupt {
     pub(crate) fn is_asked(&self) -> bool {
         self.0.is_asked.load(Acquire)
     }
+}
+
+/// The error of a write that was asked to stop.
+pub(super) fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
 }

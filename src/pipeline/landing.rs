@@ -15,14 +15,16 @@ use super::diff::{Differ, Policy};
 use super::dispatch::Dealer;
 use super::epoch::{Epoch, Watch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
-use super::run::{Landed, Standing, Target, Write, interrupted};
+use super::interrupt::interrupted;
 use super::start::{start, take_head};
+use super::write::{Landed, Standing, Target, Write};
 use super::writer::Writers;
+use crate::backend::Dispatch;
+use crate::backend::{WriteStats, failpoint::failpoint};
 use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
+use crate::manager::{Covered, Member, Run, Transaction};
 use crate::pipeline::Interrupt;
-use crate::sql::Dispatch;
-use crate::xa::{Covered, Member, Run, Transaction, WriteStats, failpoint::failpoint};
 
 /// One attempt at a write.
 pub(super) struct Landing<'a> {

@@ -10,6 +10,7 @@ mod interrupt;
 mod landing;
 mod run;
 mod start;
+mod write;
 mod writer;
 
 pub use assignments::Assignments;
@@ -17,4 +18,5 @@ pub(crate) use assignments::ColumnAssignment;
 pub(crate) use input::digest;
 pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};
 pub use interrupt::Interrupt;
-pub use run::{Counts, Landed, Target, Write, WriterCount, run};
+pub use run::run;
+pub use write::{Counts, Landed, Target, Write, WriterCount};

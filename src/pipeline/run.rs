@@ -1,136 +1,22 @@
-//! One write: what it goes to, and the attempts that it takes.
+//! The attempts that a write takes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
 use log::warn;
 use tracing::{Instrument, debug_span};
 
-use super::assignments::Assignments;
 use super::input::{Input, Position};
+use super::interrupt::interrupted;
 use super::landing::Landing;
-use crate::buffer::Memory;
+use super::write::{Landed, Standing, Target, Write};
+use crate::backend::{Existing, Told};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Checkpoints, Retry};
+use crate::manager::{Opened, TransactionManager, Undertaking};
 use crate::pipeline::Interrupt;
-use crate::sql::Dispatch;
-use crate::xa::{
-    Capability, Change, DecisionLog, DecisionRecord, Existing, JobId, Opened, Protocol, ResourceManager, StatementId,
-    Subject, Told, TransactionManager, Undertaking, WriteSpec,
-};
-
-/// How many writers a table gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriterCount {
-    /// So many.
-    Exactly(u16),
-    /// One for a few rows, else so many.
-    UpTo(u16),
-}
-
-/// One table that a stream is written to.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Its database.
-    pub resource: Arc<dyn ResourceManager>,
-    /// What that can promise.
-    pub capability: Capability,
-    /// How the columns of the stream become those that are written.
-    pub assignments: Arc<Assignments>,
-    /// What is written.
-    pub spec: WriteSpec,
-    /// What is done to rows that are there, in place of inserting those of the stream.
-    pub change: Option<Arc<Change>>,
-    /// How rows are dealt out to its writers.
-    pub dispatch: Dispatch,
-    /// How many these are.
-    pub writers: WriterCount,
-}
-
-/// What a stream is written to: as one transaction, or as one for each epoch.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// The tables.
-    pub targets: Vec<Target>,
-    /// What they are called together.
-    pub name: String,
-    /// The statement that writes, which the records of its job name.
-    pub statement: StatementId,
-    /// The job, where the write is to happen once.
-    pub job: Option<JobId>,
-    /// Where it is decided.
-    pub log: Arc<dyn DecisionLog>,
-    /// How a single branch ends; several always need two phases.
-    pub protocol: Protocol,
-    /// When an epoch ends; without them the whole write is one.
-    pub checkpoints: Checkpoints,
-    /// How long a few rows wait for more, that they are written together.
-    pub flush_interval: Duration,
-    /// What is done after a failure that passes.
-    pub retry: Retry,
-    /// What was done.
-    pub counts: Arc<Counts>,
-}
-
-impl Write {
-    /// What its rows take their share of before they are dealt out.
-    pub(super) fn memory(&self) -> Memory {
-        self.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default()
-    }
-}
-
-/// Counters of one write.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub(super) resumed: AtomicU64,
-    pub(super) epochs: AtomicU64,
-    pub(super) retries: AtomicU64,
-}
-
-impl Counts {
-    /// Rows that earlier runs of the job had written.
-    pub fn resumed(&self) -> u64 {
-        self.resumed.load(Relaxed)
-    }
-
-    /// Epochs that were committed.
-    pub fn epochs(&self) -> u64 {
-        self.epochs.load(Relaxed)
-    }
-
-    /// Times that it was tried again.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Relaxed)
-    }
-}
-
-/// How a write ended well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Landed {
-    /// This many rows of the input were consumed by this run and are committed.
-    Rows(u64),
-    /// The job was finished before, as this record says; the input was not read.
-    Before(DecisionRecord),
-}
-
-/// What is committed of a write.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Standing {
-    /// Rows that this run committed.
-    pub(super) landed: u64,
-    /// Rows of the input that earlier runs of the job had committed.
-    before: u64,
-    /// Whether an attempt began to write.
-    began: bool,
-    /// Whether this one did: what became of those before it is known then.
-    is_opened: bool,
-    /// Rows of the input up to here, those of earlier runs among them.
-    pub(super) covered: u64,
-    /// How far the input is consumed.
-    pub(super) position: Position,
-}
+use crate::txn::{JobId, Subject};
 
 /// Writes a stream as one atomic epoch, or with checkpoints as many, each of them atomic.
 ///
@@ -278,17 +164,13 @@ async fn attempt(
 async fn subject(write: &Write) -> Result<Subject> {
     let mut databases = Vec::new();
     // The ledger of a database moves with it: what is decided there is about no other one.
-    let is_elsewhere = |target: &&Target| target.resource.decision_log().url() != write.log.url();
+    let is_elsewhere = |target: &&Target| target.resource.decision_log().is_none_or(|log| log.url() != write.log.url());
     if write.job.is_some() {
         for target in write.targets.iter().filter(is_elsewhere) {
             databases.push(target.resource.identity().await?);
         }
     }
     Ok(Subject { table: write.name.clone(), databases, statements: vec![write.statement.clone()] })
-}
-
-pub(super) fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted: it was rolled back, nothing was written")
 }
 
 #[cfg(test)]
@@ -302,11 +184,15 @@ mod tests {
     use futures::{Stream, StreamExt, stream};
 
     use super::*;
+    use crate::backend::conformance::columns;
+    use crate::backend::memory::MemoryBackend;
+    use crate::backend::{Backend, Capability, DecisionLog, Dispatch, Protocol, WriteSpec};
+    use crate::options::{Checkpoints, Retry};
+    use crate::pipeline::{Assignments, WriterCount};
     use crate::pipeline::{Boundary, Fingerprint, Progress, Read};
-    use crate::xa::conformance::columns;
-    use crate::xa::memory::MemoryResource;
+    use crate::txn::StatementId;
 
-    fn write(memory: &MemoryResource, job: Option<JobId>, writers: WriterCount) -> Write {
+    fn write(memory: &MemoryBackend, job: Option<JobId>, writers: WriterCount) -> Write {
         let spec = WriteSpec::new("landing", columns());
         let target = Target {
             resource: Arc::new(memory.clone()),
@@ -322,7 +208,7 @@ mod tests {
             name: "landing".into(),
             statement: StatementId::of_operation("INSERT"),
             job,
-            log: memory.decision_log(),
+            log: memory.decision_log().unwrap(),
             protocol: Protocol::OnePhase,
             checkpoints: Checkpoints::default(),
             flush_interval: Duration::from_millis(1),
@@ -403,7 +289,7 @@ mod tests {
                         true => Boundary::At((row + 700).min(*rows).to_string()),
                         false => Boundary::EveryRow,
                     };
-                    reads.push(Ok(Read::Rows { piece, batch: crate::xa::conformance::rows(ids), boundary }));
+                    reads.push(Ok(Read::Rows { piece, batch: crate::backend::conformance::rows(ids), boundary }));
                 }
                 reads.push(Ok(Read::End { piece }));
                 first += rows;
@@ -413,7 +299,7 @@ mod tests {
     }
 
     async fn run_once(
-        memory: &MemoryResource,
+        memory: &MemoryBackend,
         job: Option<&JobId>,
         input: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
     ) -> Result<Landed> {
@@ -429,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_batches_land_or_none() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let good = stream::iter([batch(2), batch(0), batch(3)]);
         let landed = run_once(&memory, None, good).await.unwrap();
         assert_eq!((landed, memory.row_count()), (Landed::Rows(5), 5));
@@ -442,7 +328,7 @@ mod tests {
     #[tokio::test]
     async fn many_rows_are_written_by_several_writers_and_all_of_them_land() {
         for (batches, branches) in [(4, 1), (40, 3)] {
-            let memory = MemoryResource::default();
+            let memory = MemoryBackend::default();
             let input = stream::iter((0..batches).map(|_| batch(2000)));
             let landed = run_once(&memory, None, input).await.unwrap();
             assert_eq!((landed, memory.row_count()), (Landed::Rows(batches * 2000), batches as usize * 2000));
@@ -453,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_finished_job_does_not_read_its_input() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let job = JobId::try_new("once").unwrap();
         let first = run_once(&memory, Some(&job), stream::iter([batch(2)])).await.unwrap();
         assert_eq!(first, Landed::Rows(2));
@@ -466,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupt_stops_a_stream_that_never_ends() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let interrupt = Interrupt::new();
         let endless = once(stream::once(async { batch(1) }).chain(stream::pending()));
         let stop = interrupt.clone();
@@ -479,7 +365,7 @@ mod tests {
         assert_eq!((ended.unwrap_err().kind(), memory.row_count()), (ErrorKind::Interrupted, 0));
     }
 
-    fn ids(memory: &MemoryResource) -> Vec<i64> {
+    fn ids(memory: &MemoryBackend) -> Vec<i64> {
         let batches = memory.batches();
         let ids = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
         let mut ids: Vec<_> = ids.collect();
@@ -494,7 +380,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_goes_on_from_its_last_checkpoint() {
         for writers in [1, 3] {
-            let memory = MemoryResource::default();
+            let memory = MemoryBackend::default();
             let input = Pieces {
                 is_positioned: false,
                 rows: vec![5_000, 0, 1, 3_000, 7_000],
@@ -516,7 +402,7 @@ mod tests {
             assert_eq!(landed, Landed::Rows(15_001 - first as u64));
             assert_eq!((write.counts.retries(), write.counts.resumed()), (1, first as u64));
             assert_eq!(ids(&memory), (0..15_001).collect::<Vec<_>>());
-            let state = memory.decision_log().read(&job).await.unwrap();
+            let state = memory.decision_log().unwrap().read(&job).await.unwrap();
             let checkpoint = state.checkpoint().unwrap();
             assert_eq!((checkpoint.total(), checkpoint.positions.end), (15_001, true));
             let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
@@ -526,7 +412,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_input_is_not_gone_on_with() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let mut write = write(&memory, Some(JobId::try_new("long").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(100);
         let manager = TransactionManager::default();
@@ -540,7 +426,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_without_a_job_goes_on_while_its_process_lives() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let mut write = write(&memory, None, WriterCount::Exactly(2));
         (write.checkpoints, write.retry.max) = (every(500), 2);
         let input =
@@ -554,7 +440,7 @@ mod tests {
     #[tokio::test]
     async fn what_can_be_gone_on_with_behind_a_batch_is_cut_there_without_a_job_too() {
         for job in [None, Some(JobId::try_new("positioned").unwrap())] {
-            let memory = MemoryResource::default();
+            let memory = MemoryBackend::default();
             let mut write = write(&memory, job, WriterCount::Exactly(1));
             (write.checkpoints, write.retry.max) = (every(500), 2);
             let fail_at = Mutex::new(vec![7_000, 2_000, 100]);
@@ -566,7 +452,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_epoch_without_rows_ends_a_job() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let mut write = write(&memory, Some(JobId::try_new("exact").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(700);
         let input = Pieces { is_positioned: false, rows: vec![1_400], fail_at: Mutex::default() };
@@ -582,7 +468,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_is_stopped_keeps_what_it_brought() {
-        let memory = MemoryResource::default();
+        let memory = MemoryBackend::default();
         let interrupt = Interrupt::new();
         let mut write = write(&memory, None, WriterCount::Exactly(1));
         write.checkpoints.interval = Some(Duration::from_millis(20));

@@ -9,11 +9,13 @@ use log::info;
 use tokio::time::{Instant, timeout_at};
 
 use super::ahead::Reader;
-use super::{Read, Write, WriterCount};
+use super::input::Read;
+use super::write::{Write, WriterCount};
+use crate::backend::{Protocol, WriteSpec};
 use crate::buffer::Share;
 use crate::columnar::batch_bytes;
 use crate::error::Result;
-use crate::xa::{Member, Protocol, Transaction, WriteSpec};
+use crate::manager::{Member, Transaction};
 
 /// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
 const MANY_ROWS: usize = 65_536;

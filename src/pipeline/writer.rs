@@ -15,10 +15,11 @@ use tracing::{Instrument, debug_span};
 
 use super::diff::Differ;
 use super::dispatch::Dealt;
+use crate::backend::Branch;
 use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Branch, Member};
+use crate::manager::Member;
 
 /// What waits for a writer: while it encodes one batch, the next ones are dealt out.
 const QUEUED: Limits = Limits { items: 4, weight: Weight { rows: 65_536, bytes: 4 * 1024 * 1024 } };
@@ -258,7 +259,7 @@ async fn write_all(
             differ.stats().add_batch(since.elapsed());
             differ.write(branch.as_mut(), batch).await?;
             drop(share);
-            crate::xa::failpoint::failpoint("branch.written");
+            crate::backend::failpoint::failpoint("branch.written");
         }
         differ.flush(branch.as_mut()).await?;
         branch.flush().await

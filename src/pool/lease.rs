@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::keeper::keep;
 use super::{Connect, Facts, Idle, Shared};
-use crate::xa::Xid;
+use crate::txn::Xid;
 
 /// A connection that somebody has. Dropping it closes it.
 pub struct Lease<C: Connect> {

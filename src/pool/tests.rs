@@ -135,7 +135,7 @@ async fn a_connection_that_came_back_is_lent_again_and_one_that_was_dropped_is_n
 async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
     let (_, pool) = pool(PoolOptions { acquire_timeout: Duration::from_secs(5), ..quick(1) });
     let lease = pool.acquire().await.unwrap();
-    let xid = crate::xa::Xid::parse("landfall-00000000000000ab-2-00000000000000cd-1").unwrap();
+    let xid = crate::txn::Xid::parse("landfall-00000000000000ab-2-00000000000000cd-1").unwrap();
     lease.serve(&xid);
     let order = Arc::new(Mutex::new(Vec::new()));
     let waiting: Vec<_> = (0..4)

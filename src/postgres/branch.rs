@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::Postgres;
 use super::cells::{Numbers, Rows};
+use super::database::Postgres;
 use super::encode::Encoder;
 use super::present::Present;
 use super::sequences::Sequences;
 use super::writer::Writer;
+use crate::backend::{Change, WriteSpec};
 use crate::error::Result;
 use crate::sql::{BulkBranch, EncodedRows, Question, RowEncoder, Targets};
-use crate::xa::{Change, WriteSpec, Xid};
+use crate::txn::Xid;
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
 

@@ -1,37 +1,17 @@
-//! What PostgreSQL's catalog says of a table, and how one is created.
+//! What PostgreSQL's catalog says of a table.
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-use super::sequences::Sequence;
-use super::types::{Collation, Kind, ServerType, declare, kind};
-use super::{MAX_IDENTIFIER, Postgres};
-use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
-use crate::error::{Error, Result};
-use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, TableName, quote};
-
-/// What a write has to know of a table beside its columns.
-#[derive(Debug, Clone)]
-pub(super) struct Relation {
-    pub(super) name: TableName,
-    /// It is a table, partitioned or not.
-    pub(super) is_table: bool,
-    /// It is a table that is not partitioned; others can inherit from it.
-    pub(super) has_own_rows: bool,
-    /// COPY writes it.
-    pub(super) takes_copy: bool,
-    /// TRUNCATE can empty it, and nobody misses a DELETE.
-    pub(super) can_be_truncated: bool,
-    /// Why its rows cannot be dealt out to several transactions, beside its keys.
-    pub(super) one_writer: Option<&'static str>,
-    /// What sees an update that changes nothing.
-    pub(super) watched: Option<&'static str>,
-}
+use super::database::Postgres;
+use super::described::{Described, Relation, Sequence, Staging};
+use super::types::{Collation, Kind, ServerType, kind};
+use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, Table};
+use crate::error::Result;
+use crate::sql::TableName;
 
 /// A table by its name, and all that is to be known of it, as JSON: one round trip, and one snapshot. Without a schema it
 /// is the first of that name in the search path. Its types are those of its columns, and those that these are made of;
@@ -202,87 +182,6 @@ struct CatalogType {
     is_not_null: bool,
     is_known_by_name: bool,
     without_typmod: String,
-}
-
-/// What is kept of a column.
-#[derive(Debug, Clone)]
-struct Described {
-    server: ServerType,
-    staging: Staging,
-    sequence: Option<Sequence>,
-}
-
-/// What a column is in a table for staging.
-#[derive(Debug, Clone)]
-pub(super) struct Staging {
-    /// ` COLLATE …`, or nothing: rows of one key are found by it.
-    pub(super) collate: String,
-    /// What a text is cast to: the type below domains and without its length. The assignment to the column then
-    /// refuses what an explicit cast to it would cut.
-    pub(super) cast: String,
-}
-
-/// The type that a column was described with.
-///
-/// # Errors
-/// `Internal` for a column of another database.
-pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
-    described(column).map(|described| &described.server)
-}
-
-/// What a column is in a table for staging.
-pub(super) fn staging(column: &Column) -> Result<&Staging> {
-    described(column).map(|described| &described.staging)
-}
-
-/// What a column takes its default from, where that is a sequence.
-pub(super) fn sequence(column: &Column) -> Result<Option<&Sequence>> {
-    described(column).map(|described| described.sequence.as_ref())
-}
-
-/// A column of numbers that is not of a table.
-pub(super) fn number_column() -> Column {
-    const INT8: u32 = 20;
-    let server = ServerType { oid: INT8, kind: Kind::Int8 };
-    let staging = Staging { collate: String::new(), cast: "bigint".into() };
-    Column {
-        name: "number".into(),
-        sql_type: "bigint".into(),
-        data_type: server.arrow_type(),
-        nullable: true,
-        filled: Filled::Null,
-        comparison: Comparison::Exact,
-        holds: Holds::OfItsType,
-        characters: Characters::All,
-        detail: Detail::new(Described { server, staging, sequence: None }),
-    }
-}
-
-impl Relation {
-    /// That of a table that a branch has made to stage rows in.
-    pub(super) fn of_stage(name: TableName) -> Self {
-        Self {
-            name,
-            is_table: true,
-            has_own_rows: true,
-            takes_copy: true,
-            can_be_truncated: false,
-            one_writer: None,
-            watched: None,
-        }
-    }
-}
-
-fn described(column: &Column) -> Result<&Described> {
-    column
-        .detail
-        .get()
-        .ok_or_else(|| Error::internal(format!("column \"{}\" was not described by PostgreSQL", column.name)))
-}
-
-/// What a table was described with.
-pub(super) fn relation(table: &Table) -> Result<&Relation> {
-    table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by PostgreSQL", table.name)))
 }
 
 /// Reads the description of a table or view; `None` where there is none of that name.
@@ -477,79 +376,4 @@ impl Postgres {
         connection.give_back();
         Ok(listed)
     }
-
-    pub(super) async fn create(&self, table: &NewTable) -> Result<()> {
-        let statement = create_statement(table)?;
-        let mut connection = self.connect().await?;
-        let created = self.execute(&mut connection, statement).await;
-        created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
-        connection.give_back();
-        Ok(())
-    }
-}
-
-fn create_statement(table: &NewTable) -> Result<String> {
-    let name = TableName::try_parse(&table.name)?;
-    let columns = table.schema.fields().iter().map(|field| field.name());
-    for name in name.schema.iter().chain([&name.table]).chain(columns) {
-        if name.len() > MAX_IDENTIFIER {
-            return Err(Error::schema(format!(
-                "the name \"{name}\" is longer than the {MAX_IDENTIFIER} bytes that PostgreSQL keeps: shorten it"
-            )));
-        }
-    }
-    let mut parts = Vec::new();
-    for field in table.schema.fields() {
-        let of_column = |error: Error| error.with_context(format!("column \"{}\"", field.name()));
-        let declared = declare(field.data_type()).map_err(of_column)?;
-        let mut part = format!("{} {declared}", quote(field.name()));
-        if !field.is_nullable() || table.primary_key.contains(field.name()) {
-            part += " NOT NULL";
-        }
-        if let Some(default) = table.defaults.get(field.name()) {
-            part += &format!(" DEFAULT {}", literal(default, &declared).map_err(of_column)?);
-        }
-        parts.push(part);
-    }
-    let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
-    if !table.primary_key.is_empty() {
-        parts.push(format!("PRIMARY KEY ({})", list(&table.primary_key)));
-    }
-    parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
-    Ok(format!("CREATE TABLE {} (\n    {}\n)", name.quoted(), parts.join(",\n    ")))
-}
-
-/// A text as a literal of SQL, where `standard_conforming_strings` is on. It must have no NUL.
-pub(super) fn quote_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// The only value of an array as a literal of a declared type.
-fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
-    if value.is_null(0) {
-        return Ok("NULL".into());
-    }
-    let micros = without_nanoseconds(value.data_type()).filter(|micros| micros != value.data_type());
-    let value = match micros.and_then(|micros| Conform::try_new(value.data_type(), &micros)) {
-        Some(conform) => &conform.apply(value)?,
-        None => value,
-    };
-    let text = match value.data_type() {
-        t if t.is_nested() && declared == "jsonb" => json::encode(value)?.value(0).to_owned(),
-        t if t.is_nested() || matches!(t, DataType::Duration(_)) => {
-            return Err(Error::schema(format!(
-                "no default of type {t} can be declared: create the table in the database itself"
-            )));
-        }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            let bytes = recode(value, &DataType::Binary)?;
-            let bytes = bytes.as_binary::<i32>().value(0);
-            format!("\\x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-        }
-        _ => to_text(value)?.value(0).to_owned(),
-    };
-    if text.contains('\0') {
-        return Err(Error::schema("the default has a NUL character, which PostgreSQL's texts cannot hold"));
-    }
-    Ok(format!("{}::{declared}", quote_literal(&text)))
 }

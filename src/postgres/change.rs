@@ -5,16 +5,17 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::Postgres;
-use super::catalog::{Relation, number_column, relation, staging};
+use super::database::Postgres;
+use super::described::{Relation, number_column, relation, staging};
+use super::dialect::PostgresDialect;
 use super::encode::{Encoder, Form};
-use super::sequences::{check_advance, check_identity};
+use super::identity::{check_advance, check_identity};
 use super::statements::Stage as Place;
+use crate::backend::{Change, Operation, WriteSpec};
+use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{
-    self, Detail, Dialect, Native, Stage, Step, Table, TableName, Tally, Targets, Tells, quote, script, stage_columns,
-};
-use crate::xa::{Change, Operation, WriteSpec, Xid};
+use crate::sql::{self, Native, Stage, Step, TableName, Tally, Targets, Tells, quote, script, stage_columns};
+use crate::txn::Xid;
 
 /// The first version that has MERGE.
 const MERGES: u32 = 150_000;
@@ -74,7 +75,7 @@ impl Plan {
         let stage = Stage { name: place.quoted(), columns, casts, done };
         let steps = match change.operation {
             Operation::Truncate => truncate(relation),
-            _ => script(Dialect::Postgres, native, &target, table, change, &stage)?,
+            _ => script(&PostgresDialect, native, &target, table, change, &stage)?,
         };
         let plan = Self { change: Arc::clone(change), lock, create, steps, drop: drop.filter(|_| has_stage) };
         Ok((plan, staged, spec, targets))

@@ -3,12 +3,12 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::Postgres;
 use super::cells::{HEADER, Rows, TRAILER};
+use super::database::Postgres;
 use super::encode::{Encoder, Form};
+use crate::backend::WriteSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
-use crate::xa::WriteSpec;
 
 /// Encodes batches for `COPY … FROM STDIN (FORMAT BINARY)` into one table. The data of a statement are
 /// [`CopyEncoder::HEADER`], any number of encoded batches, and [`CopyEncoder::TRAILER`].

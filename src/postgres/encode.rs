@@ -18,13 +18,13 @@ use super::network::{Network, parse_inet, parse_mac};
 use super::text::texts;
 use super::types::{Digits, Kind, ServerType};
 use super::{numeric, temporal};
+use crate::backend::Column;
 use crate::columnar::{
     Conform, Limit, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, whole_and_places,
     without_nanoseconds,
 };
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
-use crate::sql::Column;
 
 /// How one column is encoded.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Encoder {
     /// # Errors
     /// `Schema`, naming both types, where there is none.
     pub(super) fn try_new(from: &DataType, column: &Column, nanoseconds: Nanoseconds) -> Result<Self> {
-        let server = super::catalog::server_type(column)?;
+        let server = super::described::server_type(column)?;
         let cut = match nanoseconds {
             Nanoseconds::Error => None,
             Nanoseconds::Truncate => without_nanoseconds(from),
@@ -201,7 +201,10 @@ pub(super) fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cel
             Some(())
         }),
         Kind::Hstore => hstores(array),
-        Kind::Array(item) => lists(array, item),
+        Kind::Array(item) => {
+            let choose = |from: &DataType, item: &ServerType| choose(from, item).map(|(data_type, _)| data_type);
+            lists(array, item, choose, cells)
+        }
     }
 }
 

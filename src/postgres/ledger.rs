@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{BEGIN, Postgres};
+use super::database::{BEGIN, Postgres};
+use crate::backend::{DecisionLog, failpoint::failpoint};
 use crate::error::{ErrorKind, Result};
-use crate::log::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
+use crate::sql::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
+use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 

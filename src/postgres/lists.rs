@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::DataType::List;
+use arrow::datatypes::DataType::{self, List};
 
 use super::cells::{Cells, LENGTH, put, put_length, put_null};
 use super::decode::MAX_DIMENSIONS;
-use super::encode::{cells, choose};
 use super::types::{Kind, ServerType};
 use crate::columnar::{Conform, list_item, misfit, plain, recode};
 use crate::error::{Error, Result};
@@ -89,7 +88,14 @@ impl Cells for Lists {
 }
 
 /// Lists of any kind, as deep as they are lists of lists.
-pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells>> {
+///
+/// `choose` says which type items are made of first, and `cells` makes the fields of them.
+pub(super) fn lists(
+    array: &ArrayRef,
+    item: &ServerType,
+    choose: impl Fn(&DataType, &ServerType) -> Option<DataType>,
+    cells: impl Fn(&ArrayRef, &ServerType) -> Result<Box<dyn Cells>>,
+) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
     let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
     let mut lengths: Vec<Vec<i32>> = vec![list.offsets().windows(2).map(|pair| pair[1] - pair[0]).collect()];
@@ -134,7 +140,7 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType) -> Result<Box<dyn Cells
         None => error,
     };
     let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let (data_type, _) = choose(plain(values.data_type()), item)
+    let data_type = choose(plain(values.data_type()), item)
         .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
     let conform = Conform::try_new(values.data_type(), &data_type)
         .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;

@@ -11,16 +11,18 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type, UInt16Type
 use futures::TryStreamExt;
 use sqlx::postgres::PgConnection;
 
-use super::Postgres;
-use super::catalog::{quote_literal, relation, server_type};
 use super::cells::{self, HEADER};
+use super::create::quote_literal;
+use super::database::Postgres;
+use super::described::{relation, server_type};
 use super::encode::{Encoder, Form};
 use super::rows::{Rows, Values};
 use super::types::Kind;
+use crate::backend::WriteSpec;
+use crate::backend::{Column, Table};
 use crate::columnar::{plain, recode, to_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Column, Found, Question, Table, Targets, diff, in_range, quote};
-use crate::xa::WriteSpec;
+use crate::sql::{Found, Question, Targets, diff, in_range, quote};
 
 /// Bytes of rows that are read for one comparison, at most: what comes behind them is written as if it were new.
 const MAX_BYTES: usize = 32 * 1024 * 1024;

@@ -2,9 +2,9 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, Statement};
 
-use super::{BEGIN, Postgres};
+use super::database::{BEGIN, Postgres};
+use crate::backend::Parameter;
 use crate::error::Result;
-use crate::sql::Parameter;
 
 pub(super) async fn run(database: &Postgres, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
     use sqlx::Executor;

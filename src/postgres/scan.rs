@@ -3,13 +3,14 @@
 use arrow::array::ArrayRef;
 use futures::TryStreamExt;
 
-use super::Postgres;
-use super::catalog::server_type;
+use super::database::Postgres;
 use super::decode::decode;
+use super::described::server_type;
+use super::dialect::PostgresDialect;
 use super::rows::Rows;
 use super::statements::select;
+use crate::backend::{BatchStream, Batches, Query, read_ahead};
 use crate::error::Result;
-use crate::sql::{BatchStream, Batches, Dialect, Query, read_ahead};
 
 pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
     let table = query.table.name.clone();
@@ -19,7 +20,7 @@ pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
 async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
-    let select = select(&query.table, &query.projection, &query.suffix(Dialect::Postgres))?;
+    let select = select(&query.table, &query.projection, &query.suffix(&PostgresDialect))?;
     let mut connection = database.connect().await?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;

@@ -1,11 +1,14 @@
 //! The statements of one write.
 
-use super::catalog::{Relation, Staging, relation, server_type, staging};
+use super::described::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use super::types::Kind;
+use crate::backend::{Dispatch, Filled, Table};
+use crate::backend::{Existing, Protocol, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Dispatch, Filled, Table, Targets, quote, upsert};
-use crate::xa::{Existing, OnConflict, Protocol, WriteSpec, Xid};
+use crate::options::OnConflict;
+use crate::sql::{Targets, quote, upsert};
+use crate::txn::Xid;
 
 /// The table that rows go through where COPY cannot write them to their own.
 #[derive(Debug)]

@@ -86,9 +86,9 @@ use std::sync::Arc;
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{Field, IntervalUnit, TimeUnit};
 
+use crate::backend::Comparison;
 use crate::columnar::{json, list_item, plain};
 use crate::error::{Error, Result};
-use crate::sql::Comparison;
 
 /// A type of the server, domains resolved.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,19 +9,22 @@ use async_trait::async_trait;
 use log::warn;
 use sqlx::Row as _;
 
+use super::catalog;
 use super::cells::{HEADER, TRAILER};
 use super::change::Plan;
+use super::database::{BEGIN, Connection, Postgres};
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::present::{self, Present};
 use super::sequences::Sequences;
 use super::statements::{Way, delete};
-use super::{BEGIN, Connection, Postgres, catalog};
+use crate::backend::{Change, Existing, Outcome, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::OnConflict;
 use crate::pool::Connect;
 use crate::sql::{self, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
-use crate::xa::{Change, DecisionRecord, Existing, OnConflict, Outcome, Vote, WriteSpec, Xid, failpoint::failpoint};
+use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
 #[derive(Debug, Clone)]

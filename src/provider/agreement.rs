@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::{Backend, Capability, DecisionLog, NoLedger, Protocol};
 use crate::error::{Error, Result};
-use crate::log::ObjectStoreLog;
 use crate::options::{Checkpoints, Commit, Retry, SinkOptions};
 use crate::pipeline::{Target, Write, WriterCount};
-use crate::provider::factory::database;
-use crate::xa::{Capability, DecisionLog, JobId, Protocol, StatementId};
+use crate::registry::decision_log;
+use crate::txn::{JobId, StatementId};
 
 /// What the user asks of a transaction.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Wishes {
                  agent{}",
                 first.resource.location(),
                 second.resource.location(),
-                PREPARES
+                how_to_prepare([&first.resource, &second.resource])
             )));
         }
         let agent = one_phase.first().map(|target| &target.resource);
@@ -66,8 +66,9 @@ impl Wishes {
         {
             return Err(Error::config(format!(
                 "{} cannot prepare, so that the transaction would be decided there, and elsewhere when it can: see that \
-                 it can{PREPARES}, or name it first",
-                agent.location()
+                 it can{}, or name it first",
+                agent.location(),
+                how_to_prepare([agent])
             )));
         }
         let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
@@ -75,8 +76,9 @@ impl Wishes {
         let protocol = match (commit, agent) {
             (Commit::TwoPhase, Some(agent)) if is_alone => {
                 return Err(Error::config(format!(
-                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{PREPARES}",
-                    agent.location()
+                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{}",
+                    agent.location(),
+                    how_to_prepare([agent])
                 )));
             }
             (Commit::TwoPhase, _) => Protocol::TwoPhase,
@@ -102,21 +104,38 @@ impl Wishes {
                 && needed > branches
             {
                 return Err(Error::config(format!(
-                    "{needed} branches are needed in {location}, and its max_prepared_transactions is {branches}: raise \
-                     it, or ask for fewer 'writers'"
+                    "{needed} branches are needed in {location}, which prepares {branches} at once{}: ask for fewer \
+                     'writers', or let it prepare more",
+                    how_to_prepare([&target.resource])
                 )));
             }
         }
+        let needs_ledger = match (&job, protocol) {
+            (Some(_), _) => Some("a job needs one"),
+            (None, Protocol::TwoPhase) => Some("a commit in two phases needs one"),
+            (None, Protocol::OnePhase) if targets.len() > 1 => Some("a transaction of several tables needs one"),
+            (None, Protocol::OnePhase) => None,
+        };
         let log = match (agent, log) {
             (Some(agent), Some(_)) => {
                 return Err(Error::config(format!(
                     "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out\
-                     {PREPARES}",
-                    agent.location()
+                     {}",
+                    agent.location(),
+                    how_to_prepare([agent])
                 )));
             }
             (None, Some(log)) => log,
-            (_, None) => fixed.decision_log(),
+            (_, None) => match (fixed.decision_log(), needs_ledger) {
+                (Some(log), _) => log,
+                (None, None) => Arc::new(NoLedger { location: fixed.location() }),
+                (None, Some(why)) if agent.is_some() => {
+                    return Err(NoLedger::error(&fixed.location(), &format!("{why} where it commits in one phase")));
+                }
+                (None, Some(why)) => {
+                    return Err(NoLedger::error(&fixed.location(), &format!("{why}: set the option 'log'")));
+                }
+            },
         };
         let counts = Arc::default();
         Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, counts })
@@ -130,24 +149,15 @@ pub(super) fn decides<T>(databases: impl Iterator<Item = (T, Capability)> + Clon
     never.next().or_else(|| databases.into_iter().next()).map(|(database, _)| database)
 }
 
-/// What a server needs for two phases.
-pub(super) const PREPARES: &str = " (PostgreSQL prepares transactions where max_prepared_transactions is not 0, MySQL \
-     for users with the privilege XA_RECOVER_ADMIN, MariaDB from 10.5 on)";
+/// What has to be done so that these databases prepare, as a remark behind a sentence.
+pub(super) fn how_to_prepare<'a>(databases: impl IntoIterator<Item = &'a Arc<dyn Backend>>) -> String {
+    let mut told: Vec<_> = databases.into_iter().filter_map(|database| database.how_to_prepare()).collect();
+    told.dedup();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) }
+}
 
 fn most(writers: WriterCount) -> u16 {
     match writers {
         WriterCount::Exactly(writers) | WriterCount::UpTo(writers) => writers,
     }
-}
-
-/// The decision log that a URL means: an object store, or the ledger of a database.
-///
-/// # Errors
-/// `Config` for a URL that is neither, or whose parts are wrong.
-pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
-    if ObjectStoreLog::knows(url) {
-        return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
-    }
-    let of_log = |error: Error| error.with_context("the decision log");
-    Ok(database(url, options).map_err(of_log)?.decision_log())
 }

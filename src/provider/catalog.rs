@@ -9,11 +9,12 @@ use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
 
+use crate::backend::{Backend, Listed};
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::LandfallTable;
-use crate::provider::factory::{database, register};
-use crate::sql::{Database, Listed};
+use crate::provider::register::register;
+use crate::registry::database;
 
 /// Registers every table of the database at `url` as `name.schema.table`: schemas are those of PostgreSQL, the databases
 /// of a MySQL server, and `main` of SQLite. Teaches the session what [`register`](crate::register) does, too.
@@ -106,7 +107,7 @@ impl CatalogProvider for LandfallCatalog {
 struct Schema {
     name: String,
     tables: BTreeMap<String, String>,
-    database: Arc<dyn Database>,
+    database: Arc<dyn Backend>,
     options: SinkOptions,
 }
 

@@ -10,11 +10,12 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableType};
 
+use crate::backend::DecisionLog;
 use crate::error::{Error, Result};
 use crate::pipeline::Position;
 use crate::provider::planning::{Planning, boxed};
 use crate::provider::{FanoutTable, LandfallTable};
-use crate::xa::{DecisionLog, JobEntry};
+use crate::txn::JobEntry;
 
 /// The name of the function.
 pub(super) const NAME: &str = "landfall_checkpoints";
@@ -79,7 +80,7 @@ impl CheckpointsOf {
         };
         let jobs: Vec<_> = jobs.iter().filter(of_table).collect();
         let records: Vec<_> = jobs.iter().filter_map(|entry| entry.state.checkpoint()).collect();
-        let numbers = |of: fn(&crate::xa::DecisionRecord) -> u64| -> ArrayRef {
+        let numbers = |of: fn(&crate::txn::DecisionRecord) -> u64| -> ArrayRef {
             Arc::new(records.iter().map(|record| of(record)).collect::<UInt64Array>())
         };
         let jobs_names = jobs.iter().map(|entry| Some(entry.job.as_str()));

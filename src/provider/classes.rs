@@ -1,12 +1,11 @@
-//! SQLite's columns hold values of every storage class, which it compares: a text is larger than every number. What is none of
-//! its column's type is not what a comparison in DataFusion could find.
+//! Columns of some databases hold values of every type, and compare them: a text is larger than every number. What is none
+//! of its column's type is not what a comparison in DataFusion could find.
 
-use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-use crate::sql::{Column, Holds, Table, quote};
+use crate::backend::{Column, Holds, QueryDialect, Table};
 
 /// The columns of a condition that may hold anything, and that it asks more of than whether they are NULL.
 pub(super) fn compared_columns<'t>(expr: &Expr, table: &'t Table, compared: &mut Vec<&'t Column>) {
@@ -33,7 +32,12 @@ pub(super) fn has_alternatives(expr: &Expr) -> bool {
 }
 
 /// The condition with NULL in the place of values that are none of their column's type.
-pub(super) fn null_for_others(expr: Expr, table: &Table, write: impl Fn(String) -> Expr) -> DfResult<Expr> {
+pub(super) fn null_for_others(
+    expr: Expr,
+    table: &Table,
+    dialect: &dyn QueryDialect,
+    write: impl Fn(String) -> Expr,
+) -> DfResult<Expr> {
     let replaced = expr.transform_down(|expr| {
         let name = match &expr {
             Expr::IsNull(_) | Expr::IsNotNull(_) => {
@@ -43,41 +47,14 @@ pub(super) fn null_for_others(expr: Expr, table: &Table, write: impl Fn(String) 
             _ => return Ok(Transformed::no(expr)),
         };
         let column = table.column(&name.name).filter(|column| column.holds == Holds::OfAnyType);
-        let guarded = column.and_then(|column| Some((column, is_of_its_type(column)?)));
+        let guarded = column.and_then(|column| Some((column, dialect.is_of_its_type(column)?)));
         Ok(match guarded {
-            Some((column, is_of_its_type)) => {
-                Transformed::yes(write(format!("CASE WHEN {is_of_its_type} THEN {} END", quote(&column.name))))
-            }
+            Some((column, is_of_its_type)) => Transformed::yes(write(format!(
+                "CASE WHEN {is_of_its_type} THEN {} END",
+                dialect.identifier(&column.name)
+            ))),
             None => Transformed::no(expr),
         })
     });
     Ok(replaced?.data)
-}
-
-/// That a value of SQLite's is one of its column's type, or NULL. Put beside a whole condition, as in a comparison NOT would
-/// turn it around.
-pub(super) fn is_of_its_type(column: &Column) -> Option<String> {
-    let name = quote(&column.name);
-    let of_classes = |classes: &str| format!("(typeof({name}) IN ({classes}, 'null'))");
-    let in_range = |low: i64, high: i64| {
-        Some(format!("({name} IS NULL OR typeof({name}) = 'integer' AND {name} BETWEEN {low} AND {high})"))
-    };
-    match &column.data_type {
-        DataType::Boolean => in_range(0, 1),
-        DataType::Int8 => in_range(i8::MIN.into(), i8::MAX.into()),
-        DataType::Int16 => in_range(i16::MIN.into(), i16::MAX.into()),
-        DataType::Int32 => in_range(i32::MIN.into(), i32::MAX.into()),
-        DataType::UInt8 => in_range(0, u8::MAX.into()),
-        DataType::UInt16 => in_range(0, u16::MAX.into()),
-        DataType::UInt32 => in_range(0, u32::MAX.into()),
-        DataType::UInt64 => in_range(0, i64::MAX),
-        DataType::Int64 => Some(of_classes("'integer'")),
-        // A NUMERIC column holds 2.0 as 2.
-        DataType::Float64 => Some(format!(
-            "(typeof({name}) IN ('real', 'null') OR typeof({name}) = 'integer' AND CAST(CAST({name} AS REAL) AS INTEGER) = {name})"
-        )),
-        t if t.is_string() => Some(of_classes("'text'")),
-        // Texts of times, of which the database only finds the days: what it lets through is read.
-        _ => None,
-    }
 }

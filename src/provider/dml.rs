@@ -14,7 +14,7 @@
 use std::any::type_name;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -23,33 +23,30 @@ use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp, lit};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
-use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::backend::{Change, Join, Repeats, RowChange, Staged};
+use crate::error::{Error, Result};
 use crate::provider::assign::Columns;
 use crate::provider::checked::checked;
 use crate::provider::expressions::rewrite_expressions;
 use crate::provider::fingerprint::{Inserted, remembered};
+use crate::provider::insert::TAKES_OVER;
 use crate::provider::lists::spelled_out;
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
-use crate::provider::scan::ScanExec;
+use crate::provider::request::{Request, key_of, numbered};
 use crate::provider::subqueries::with_unknown;
 use crate::provider::{LandfallSink, LandfallTable};
-use crate::sql::Table;
-use crate::xa::{Change, Condition, Join, Operation, Repeats, RowChange, Staged, StatementId};
+use crate::txn::StatementId;
 
 /// The rule that takes statements over, for the analyzer of a session.
 #[derive(Debug)]
 pub(super) struct TakeOver;
 
 impl TakeOver {
-    pub(super) const NAME: &str = "landfall_dml";
+    pub(super) const NAME: &str = TAKES_OVER;
 }
 
 impl AnalyzerRule for TakeOver {
@@ -97,12 +94,6 @@ fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     })
 }
 
-/// Whether statements of a session are taken over.
-pub(super) fn is_taken_over(session: &dyn Session) -> bool {
-    let state = session.as_any().downcast_ref::<datafusion::execution::SessionState>();
-    state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME))
-}
-
 /// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
 pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementId>) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
@@ -123,6 +114,11 @@ pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementI
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     let doing = |verb: &str| format!("{verb} {}", table.table().name);
     if matches!(statement.op, WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) {
+        if table.database.scan().is_none() {
+            let text = format!("{} finds no rows to change: use INSERT INTO", table.location());
+            let verb = statement.op.name().to_uppercase();
+            return Err(Error::new(ErrorKind::Unsupported, text).with_context(doing(&verb)).into());
+        }
         check_names(statement)?;
     }
     let (request, query) = match &statement.op {
@@ -165,38 +161,6 @@ fn check_names(statement: &DmlStatement) -> DfResult<()> {
             }
         })
         .map(drop)
-}
-
-/// The change that leaves no row.
-pub(super) fn truncation() -> Change {
-    let operation = Operation::Truncate;
-    Change { verb: "TRUNCATE", staged: Vec::new(), operation, lock: None, done: Arc::default() }
-}
-
-/// What a statement wants to be done with the rows of its query.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    /// DELETE, UPDATE or MERGE.
-    pub(super) verb: &'static str,
-    /// What the columns of the query are.
-    pub(super) staged: Vec<Staged>,
-    /// What is done with a row.
-    pub(super) actions: Vec<RowChange>,
-    pub(super) join: Join,
-    pub(super) repeats: Repeats,
-}
-
-/// Names for the columns of the query.
-pub(super) fn numbered(columns: impl IntoIterator<Item = Expr>) -> Vec<Expr> {
-    columns.into_iter().enumerate().map(|(index, column)| column.alias(format!("landfall_{index}"))).collect()
-}
-
-/// The key that rows are found by: one without NULL, where there is one.
-pub(super) fn key_of(table: &Table) -> &[String] {
-    let keys = || std::iter::once(&table.primary_key).chain(&table.unique_keys).filter(|key| !key.is_empty());
-    let is_full = |key: &&Vec<String>| key.iter().all(|name| table.column(name).is_some_and(|column| !column.nullable));
-    let primary = (!table.primary_key.is_empty()).then_some(&table.primary_key);
-    keys().find(is_full).or(primary).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A column of the target, under the name that the statement gives it.
@@ -327,101 +291,6 @@ impl Changes {
             planned.await.map_err(|error| doing(error).into())
         })
     }
-}
-
-impl Request {
-    /// What is done with a query, and what of it is read.
-    fn plan(&self, table: &LandfallTable, query: Arc<dyn ExecutionPlan>) -> Result<(Change, Arc<dyn ExecutionPlan>)> {
-        let change = |staged: Vec<Staged>, operation, lock| Change {
-            verb: self.verb,
-            staged,
-            operation,
-            lock,
-            done: Arc::default(),
-        };
-        let nothing = || Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
-        if query.is::<EmptyExec>() {
-            // What has no rows needs no key, and locks nobody out.
-            let never = Condition { text: " WHERE 1 = 0".into(), parameters: Vec::new() };
-            return Ok((change(Vec::new(), Operation::Delete(never), None), nothing()));
-        }
-        if let Some(condition) = whole_condition(&query, table.table()) {
-            match self.actions.as_slice() {
-                [RowChange::Delete] if self.join == Join::InQuery => {
-                    return Ok((change(Vec::new(), Operation::Delete(condition), None), nothing()));
-                }
-                [RowChange::Update(set)] if self.join == Join::InQuery && self.verb == "UPDATE" => {
-                    if let Some(values) = constants(&query, set.len())? {
-                        let set: Vec<_> = set.iter().map(|(name, _)| name).zip(0..).collect();
-                        let staged = set.iter().map(|(name, _)| Staged::Value((*name).clone())).collect();
-                        let set = set.into_iter().map(|(name, index)| (name.clone(), index)).collect();
-                        return Ok((change(staged, Operation::Update(set, condition), None), values));
-                    }
-                }
-                _ => {}
-            }
-        }
-        if !self.staged.iter().any(|staged| matches!(staged, Staged::Key(_)))
-            && self.actions.iter().any(|action| !matches!(action, RowChange::Insert(_)))
-        {
-            return Err(no_key(table.table()));
-        }
-        let lock = match (self.join, scans_of(&query, &table.location()).as_slice()) {
-            // What is staged does not depend on what is there.
-            (Join::AtServer, []) => None,
-            (Join::InQuery, [only]) if only.is_of(table.table()) => Some(only.condition()),
-            // What else it reads there may be the table once more, by another name or through a view.
-            _ => Some(Condition::default()),
-        };
-        let (actions, join, repeats) = (self.actions.clone(), self.join, self.repeats);
-        Ok((change(self.staged.clone(), Operation::ByKey { actions, join, repeats }, lock), query))
-    }
-}
-
-/// The error of a statement that cannot find its rows again.
-pub(super) fn no_key(table: &Table) -> Error {
-    let (has, create) = match table.unique_keys.first() {
-        None => ("neither a primary key nor a unique index".to_owned(), "create one"),
-        Some(key) => {
-            (format!("no unique index but on columns that take NULL ({})", key.join(", ")), "declare them NOT NULL")
-        }
-    };
-    Error::new(
-        ErrorKind::Schema,
-        format!(
-            "table {} has {has}, by which the rows that the statement means could be found again: {create}, or use a \
-             condition of comparisons with constants, and constant values",
-            table.name
-        ),
-    )
-}
-
-/// The condition of a query that is nothing but the scan of a table, with all of its filters answered by the database.
-fn whole_condition(query: &Arc<dyn ExecutionPlan>, table: &Arc<Table>) -> Option<Condition> {
-    if let Some(scan) = query.downcast_ref::<ScanExec>() {
-        return (scan.is_of(table) && !scan.is_limited()).then(|| scan.condition());
-    }
-    query.downcast_ref::<ProjectionExec>().and_then(|projection| whole_condition(projection.input(), table))
-}
-
-/// What a query scans in a database.
-fn scans_of<'p>(query: &'p Arc<dyn ExecutionPlan>, location: &str) -> Vec<&'p ScanExec> {
-    let own = query.downcast_ref::<ScanExec>().filter(|scan| scan.location() == location);
-    let others = query.children().into_iter().flat_map(|child| scans_of(child, location));
-    own.into_iter().chain(others).collect()
-}
-
-/// The last columns of a query as a row of their own, where they are the same in all of its rows.
-fn constants(query: &Arc<dyn ExecutionPlan>, count: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(projection) = query.downcast_ref::<ProjectionExec>() else { return Ok(None) };
-    let columns = projection.expr();
-    let last: Vec<ProjectionExpr> = columns[columns.len().saturating_sub(count)..].to_vec();
-    if last.len() < count || !last.iter().all(|column| column.expr.is::<Literal>()) {
-        return Ok(None);
-    }
-    let row = Arc::new(PlaceholderRowExec::new(Arc::new(Schema::empty())));
-    let values = ProjectionExec::try_new(last, row).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Some(Arc::new(values)))
 }
 
 impl LandfallTable {

@@ -12,17 +12,18 @@ use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use crate::backend::DecisionLog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{OPTIONS, Scope, SinkOptions};
 use crate::pipeline::Write;
 use crate::provider::LandfallTable;
 use crate::provider::agreement::{Wishes, decides};
-use crate::provider::dml::truncation;
-use crate::provider::fingerprint::inserting;
-use crate::provider::planning::{Creating, Planning, boxed, planned};
+use crate::provider::planning::{Creating, Planning, boxed, inserting, planned};
+use crate::provider::request::truncation;
 use crate::provider::sink::LandfallSink;
+use crate::registry::without_ledger;
 use crate::sql::without_passwords;
-use crate::xa::{DecisionLog, StatementId};
+use crate::txn::StatementId;
 
 /// A table that is only written: every row goes to each of its members, in one transaction.
 #[derive(Debug)]
@@ -105,9 +106,11 @@ impl FanoutTable {
         }
         let log = match &self.wishes.log {
             Some(log) => Arc::clone(log),
-            None => decides(databases.iter().map(|(database, capability)| (database, *capability)))
-                .ok_or_else(|| Error::internal("a FANOUT table has no members"))?
-                .decision_log(),
+            None => {
+                let database = decides(databases.iter().map(|(database, capability)| (database, *capability)));
+                let database = database.ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
+                database.decision_log().ok_or_else(|| without_ledger(database.as_ref()))?
+            }
         };
         Ok((names.join(", "), log))
     }

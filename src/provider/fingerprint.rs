@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::options::SinkOptions;
-use crate::provider::planning::{Planning, boxed, planned};
+use crate::provider::planning::{Planning, boxed, inserting, planned};
 use crate::provider::{FanoutTable, LandfallTable};
-use crate::xa::{StatementHash, StatementId};
+use crate::txn::{StatementHash, StatementId};
 
 /// Raise it when a text is made in another way: hashes of two versions are not compared.
 const VERSION: u32 = 1;
@@ -58,15 +58,6 @@ fn operation(op: &WriteOp) -> String {
         WriteOp::Insert(op) => inserting(*op).into(),
         WriteOp::MergeInto(_) => "MERGE".into(),
         other => other.name().to_uppercase(),
-    }
-}
-
-/// The name of an INSERT.
-pub(super) fn inserting(op: InsertOp) -> &'static str {
-    match op {
-        InsertOp::Append => "INSERT",
-        InsertOp::Overwrite => "INSERT OVERWRITE",
-        InsertOp::Replace => "REPLACE",
     }
 }
 

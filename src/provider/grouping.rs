@@ -19,7 +19,6 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::provider::precedence::{Class, Grammar};
-use crate::provider::statement::nothing;
 
 /// What is done where DataFusion's grammar and PostgreSQL's differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -453,4 +452,9 @@ fn shield(right: &mut Expr) {
     let inner = Box::new(Expr::Nested(Box::new(replace(expr, nothing()))));
     let data_type = SqlType::Boolean;
     *expr = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
+}
+
+/// What stands in the place of an expression while that is moved.
+pub(super) fn nothing() -> Expr {
+    Expr::Identifier(datafusion::sql::sqlparser::ast::Ident::new("_"))
 }

@@ -16,13 +16,13 @@ use datafusion::logical_expr::{
     BinaryExpr, DmlStatement, Expr, ExprSchemable, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
 };
 
+use crate::backend::{Assignment, Join, Repeats, RowChange, Staged};
+use crate::backend::{Comparison, Table};
 use crate::columnar::widens;
 use crate::provider::LandfallTable;
 use crate::provider::assign::Columns;
-use crate::provider::dml::{Request, key_of, no_key, numbered};
 use crate::provider::functions::is_assignment;
-use crate::sql::{Comparison, Table};
-use crate::xa::{Assignment, Join, Repeats, RowChange, Staged};
+use crate::provider::request::{Request, key_of, no_key, numbered};
 
 /// Says that a row of the join has one of the table, or of the source.
 const TARGET: &str = "landfall_target";

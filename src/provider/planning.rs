@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
 
@@ -37,3 +38,12 @@ macro_rules! boxed {
     };
 }
 pub(super) use boxed;
+
+/// The name of an INSERT.
+pub(super) fn inserting(op: InsertOp) -> &'static str {
+    match op {
+        InsertOp::Append => "INSERT",
+        InsertOp::Overwrite => "INSERT OVERWRITE",
+        InsertOp::Replace => "REPLACE",
+    }
+}

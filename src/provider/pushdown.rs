@@ -5,17 +5,17 @@
 //! folds case), arithmetic (it overflows otherwise), functions. Literals go as parameters where the database takes
 //! any, and are quoted here where not: sqlparser takes some quotes in a value for escaped already.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column as ColumnName, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use datafusion::sql::unparser::Unparser;
-use datafusion::sql::unparser::dialect::{Dialect as UnparserDialect, MySqlDialect, PostgreSqlDialect, SqliteDialect};
+use datafusion::sql::unparser::dialect::CustomDialectBuilder;
 
+use crate::backend::{Column, Comparison, Constant, Parameter, QueryDialect, Spelled, Table};
 use crate::columnar::{IsoText, to_text};
-use crate::provider::classes::{compared_columns, has_alternatives, is_of_its_type, null_for_others};
-use crate::sql::{Column, Comparison, Dialect, Parameter, Table};
+use crate::provider::classes::{compared_columns, has_alternatives, null_for_others};
 
 /// A filter that the database can take over.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) enum Pushed {
 }
 
 /// What of a filter can be pushed.
-pub(super) fn push(filter: &Expr, table: &Table, dialect: Dialect) -> Option<Pushed> {
+pub(super) fn push(filter: &Expr, table: &Table, dialect: &dyn QueryDialect) -> Option<Pushed> {
     let scope = Scope { table, dialect };
     exact(filter, scope).map(Pushed::Exact).or_else(|| superset(filter, scope).map(Pushed::Superset))
 }
@@ -36,7 +36,7 @@ pub(super) fn push(filter: &Expr, table: &Table, dialect: Dialect) -> Option<Pus
 #[derive(Clone, Copy)]
 struct Scope<'t> {
     table: &'t Table,
-    dialect: Dialect,
+    dialect: &'t dyn QueryDialect,
 }
 
 /// ` WHERE …` for the filters that can be pushed, the parameters in it, and the limit where it can be pushed too.
@@ -44,15 +44,11 @@ pub(super) fn condition(
     filters: &[Expr],
     table: &Table,
     limit: Option<usize>,
-    dialect: Dialect,
+    dialect: &dyn QueryDialect,
 ) -> DfResult<(String, Vec<Parameter>, Option<usize>)> {
     let mut parameters = Vec::new();
-    let unparser_dialect: &dyn UnparserDialect = match dialect {
-        Dialect::Sqlite => &SqliteDialect {},
-        Dialect::Postgres => &PostgreSqlDialect {},
-        Dialect::MySql => &MySqlDialect {},
-    };
-    let unparser = Unparser::new(unparser_dialect);
+    let unparser_dialect = CustomDialectBuilder::new().with_identifier_quote_style(dialect.quote()).build();
+    let unparser = Unparser::new(&unparser_dialect);
     let (mut conditions, mut compared) = (Vec::new(), Vec::new());
     let mut all_exact = true;
     for filter in filters {
@@ -68,7 +64,7 @@ pub(super) fn condition(
             }
         };
         let pushed = match has_alternatives(&pushed) {
-            true => null_for_others(pushed, table, placeholder)?,
+            true => null_for_others(pushed, table, dialect, placeholder)?,
             false => {
                 compared_columns(&pushed, table, &mut compared);
                 pushed
@@ -77,9 +73,7 @@ pub(super) fn condition(
         let pushed = parameterized(pushed, &mut parameters, dialect)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
     }
-    if dialect == Dialect::Sqlite {
-        conditions.extend(compared.into_iter().filter_map(is_of_its_type));
-    }
+    conditions.extend(compared.into_iter().filter_map(|column| dialect.is_of_its_type(column)));
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     Ok((condition, parameters, limit.filter(|_| all_exact)))
 }
@@ -109,7 +103,7 @@ fn exact(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
                 // Of texts, the collations would have to be the same too.
                 let exact = |column: &Column| {
                     column.comparison == Comparison::Exact
-                        && (scope.dialect == Dialect::Sqlite || !column.data_type.is_string())
+                        && (scope.dialect.compares_texts() || !column.data_type.is_string())
                 };
                 (a.data_type == b.data_type && exact(a) && exact(b)).then(|| binary(bare(a), *op, bare(b)))?
             }
@@ -160,8 +154,8 @@ fn superset(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
 /// The column around a literal, where comparing the two on the server is not exact.
 fn around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     match column.comparison {
-        Comparison::IsoText => days_around(column, op, value),
-        Comparison::Float => float_around(column, op, value, scope),
+        Comparison::IsoText => days_around(column, op, value, scope),
+        Comparison::Float | Comparison::SignedZero => float_around(column, op, value, scope),
         Comparison::Folded if op == Operator::Eq => Some(binary(bare(column), op, scope.literal(value, column)?)),
         _ => None,
     }
@@ -170,26 +164,22 @@ fn around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) 
 /// Zeros of either sign, and every NaN: one with a sign is the smallest number in DataFusion.
 fn float_around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     let ScalarValue::Float64(Some(bound)) = value else { return None };
-    let literal = |value: f64| match scope.dialect {
-        Dialect::Postgres => server_literal(&ScalarValue::Float64(Some(value)), column, scope.dialect).map(placeholder),
-        Dialect::Sqlite | Dialect::MySql => Some(Expr::Literal(ScalarValue::Float64(Some(value)), None)),
-    };
+    let literal = |value: f64| scope.spelled(Constant::Float(value), column);
     let op = match op {
         Operator::Gt | Operator::GtEq => Operator::GtEq,
         Operator::Lt | Operator::LtEq => Operator::LtEq,
         _ => return None,
     };
     let within = binary(bare(column), op, literal(*bound).filter(|_| bound.is_finite())?);
-    match scope.dialect {
-        Dialect::Postgres => Some(binary(within, Operator::Or, binary(bare(column), Operator::Eq, literal(f64::NAN)?))),
-        // It has no NaN.
-        Dialect::Sqlite | Dialect::MySql => Some(within),
+    match column.comparison {
+        Comparison::Float => Some(binary(within, Operator::Or, binary(bare(column), Operator::Eq, literal(f64::NAN)?))),
+        _ => Some(within),
     }
 }
 
 /// ISO 8601 text, whoever wrote it and with however many digits, begins with the date. One day more on either side
 /// makes up for zones.
-fn days_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Expr> {
+fn days_around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     let day = match value {
         ScalarValue::Date32(Some(days)) => i64::from(*days),
         ScalarValue::Date64(Some(millis)) => millis.div_euclid(86_400_000),
@@ -200,8 +190,8 @@ fn days_around(column: &Column, op: Operator, value: &ScalarValue) -> Option<Exp
         _ => return None,
     };
     let bound = |op: Operator, day: i64| {
-        let text = IsoText::new().date(day)?.to_owned();
-        Some(binary(bare(column), op, Expr::Literal(ScalarValue::Utf8(Some(text)), None)))
+        let mut text = IsoText::new();
+        Some(binary(bare(column), op, scope.spelled(Constant::Text(text.date(day)?), column)?))
     };
     let from = || bound(Operator::GtEq, day - 1);
     let to = || bound(Operator::Lt, day + 2);
@@ -228,19 +218,15 @@ fn bare(column: &Column) -> Expr {
 impl<'t> Scope<'t> {
     fn find(self, name: &ColumnName) -> Option<&'t Column> {
         // The unparser takes two of its quotes in a name for one that is escaped already.
-        let quote = match self.dialect {
-            Dialect::Sqlite | Dialect::MySql => '`',
-            Dialect::Postgres => '"',
-        };
+        let quote = self.dialect.quote();
         self.table.column(&name.name).filter(|column| !column.name.contains(quote))
     }
 
     /// The column, where the database answers `op` on it as DataFusion does.
     fn comparable(self, name: &ColumnName, op: Operator) -> Option<&'t Column> {
         self.find(name).filter(|column| match column.comparison {
-            Comparison::Exact => true,
-            // It has no NaN, and a literal zero is not pushed.
-            Comparison::Float if self.dialect == Dialect::MySql => true,
+            // A literal zero is not pushed.
+            Comparison::Exact | Comparison::SignedZero => true,
             Comparison::Equality | Comparison::Float => matches!(op, Operator::Eq | Operator::NotEq),
             Comparison::IsoText | Comparison::Folded | Comparison::Differs | Comparison::Nothing => false,
         })
@@ -249,12 +235,8 @@ impl<'t> Scope<'t> {
     fn any_column(self, expr: &Expr) -> Option<Expr> {
         match expr {
             Expr::Column(name) => {
-                // MySQL finds NULL in a NOT NULL column, where its year is 0.
-                let is_zero_null = |column: &Column| {
-                    self.dialect == Dialect::MySql && !column.nullable && column.data_type.is_temporal()
-                };
                 let column = self.find(name).filter(|column| column.comparison != Comparison::Nothing)?;
-                (!is_zero_null(column)).then(|| bare(column))
+                self.dialect.finds_null(column).then(|| bare(column))
             }
             _ => None,
         }
@@ -263,41 +245,46 @@ impl<'t> Scope<'t> {
     /// The literal, where it is of the column's kind and the database has it.
     fn literal(self, value: &ScalarValue, column: &Column) -> Option<Expr> {
         let data_type = &column.data_type;
-        let plain = match value {
-            // SQLite stores no -0.0, and finds it equal to 0.0.
-            ScalarValue::Float64(Some(value))
-                if *value == 0.0 && (column.comparison == Comparison::Float || value.is_sign_negative()) =>
-            {
-                return None;
+        match value {
+            // A database that stores no -0.0 finds it equal to 0.0.
+            ScalarValue::Float64(Some(value)) if *value == 0.0 => {
+                let differs = matches!(column.comparison, Comparison::Float | Comparison::SignedZero);
+                let is_pushed = data_type.is_floating() && !differs && value.is_sign_positive();
+                is_pushed.then(|| self.spelled(Constant::Float(*value), column))?
             }
             ScalarValue::Float64(Some(value)) if data_type.is_floating() && value.is_finite() => {
-                ScalarValue::Float64(Some(*value))
+                self.spelled(Constant::Float(*value), column)
             }
             ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))
                 if data_type.is_string() =>
             {
-                if !column.characters.have(text) {
-                    return None;
-                }
-                ScalarValue::Utf8(Some(text.clone()))
+                column.characters.have(text).then(|| self.spelled(Constant::Text(text), column))?
             }
             integer if integer.data_type().is_integer() && data_type.is_integer() && !integer.is_null() => {
                 match integer.cast_to(&DataType::Int64).ok()? {
-                    ScalarValue::Int64(Some(value)) => ScalarValue::Int64(Some(value)),
-                    _ => return None,
+                    ScalarValue::Int64(Some(value)) => self.spelled(Constant::Integer(value), column),
+                    _ => None,
                 }
             }
-            ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => match self.dialect {
-                Dialect::Sqlite | Dialect::MySql => ScalarValue::Int64(Some((*value).into())),
-                Dialect::Postgres => ScalarValue::Boolean(Some(*value)),
-            },
-            other if self.dialect != Dialect::Sqlite && is_of_kind(&other.data_type(), data_type) => other.clone(),
-            _ => return None,
-        };
-        match self.dialect {
-            Dialect::Sqlite => Some(Expr::Literal(plain, None)),
-            Dialect::MySql if is_parameter(&plain) => Some(Expr::Literal(plain, None)),
-            Dialect::Postgres | Dialect::MySql => Some(placeholder(server_literal(&plain, column, self.dialect)?)),
+            ScalarValue::Boolean(Some(value)) if *data_type == DataType::Boolean => {
+                self.spelled(Constant::Boolean(*value), column)
+            }
+            other if is_of_kind(&other.data_type(), data_type) && !other.is_null() => {
+                let texts = to_text(&other.to_array().ok()?).ok()?;
+                self.spelled(Constant::Other(&other.data_type(), texts.value(0)), column)
+            }
+            _ => None,
+        }
+    }
+
+    /// The constant as the database spells it.
+    fn spelled(self, constant: Constant<'_>, column: &Column) -> Option<Expr> {
+        let literal = |value| Some(Expr::Literal(value, None));
+        match self.dialect.constant(constant, column)? {
+            Spelled::Sql(text) => Some(placeholder(text)),
+            Spelled::Parameter(Parameter::Integer(value)) => literal(ScalarValue::Int64(Some(value))),
+            Spelled::Parameter(Parameter::Real(value)) => literal(ScalarValue::Float64(Some(value))),
+            Spelled::Parameter(Parameter::Text(value)) => literal(ScalarValue::Utf8(Some(value))),
         }
     }
 }
@@ -312,76 +299,23 @@ fn is_of_kind(literal: &DataType, column: &DataType) -> bool {
     }
 }
 
-/// Whether a literal becomes a parameter of the query.
-fn is_parameter(value: &ScalarValue) -> bool {
-    matches!(value, ScalarValue::Int64(_) | ScalarValue::Float64(_) | ScalarValue::Utf8(_))
-}
-
-/// A literal of the server; `None` where it has none.
-fn server_literal(value: &ScalarValue, column: &Column, dialect: Dialect) -> Option<String> {
-    Some(match value {
-        ScalarValue::Boolean(Some(value)) => if *value { "TRUE" } else { "FALSE" }.into(),
-        ScalarValue::Int64(Some(value)) => format!("'{value}'::bigint"),
-        ScalarValue::Float64(Some(value)) if value.is_nan() => "'NaN'::double precision".into(),
-        ScalarValue::Float64(Some(value)) => format!("'{value:e}'::double precision"),
-        ScalarValue::Utf8(Some(text)) => {
-            if text.contains('\0') || (column.sql_type == "uuid" && !is_canonical_uuid(text)) {
-                return None;
-            }
-            let cast = if column.sql_type == "uuid" { "::uuid" } else { "" };
-            format!("'{}'{cast}", text.replace('\'', "''"))
-        }
-        other if !other.is_null() => {
-            let array = other.to_array().ok()?;
-            let texts = to_text(&array).ok()?;
-            let text = texts.value(0);
-            match other.data_type() {
-                t if t.is_decimal() && dialect == Dialect::MySql => text.to_owned(),
-                t if t.is_decimal() => format!("'{text}'::numeric"),
-                // There was no year 0, and a nanosecond would be rounded.
-                _ if text.starts_with("0000") => return None,
-                DataType::Timestamp(TimeUnit::Nanosecond, _) if !text.trim_end_matches('Z').ends_with("000") => {
-                    return None;
-                }
-                DataType::Timestamp(_, _) if dialect == Dialect::MySql => {
-                    format!("TIMESTAMP'{}'", text.trim_end_matches('Z'))
-                }
-                _ if dialect == Dialect::MySql => format!("DATE'{text}'"),
-                DataType::Timestamp(_, zone) => {
-                    let zone = if zone.is_some() { "with" } else { "without" };
-                    format!("'{text}'::timestamp {zone} time zone")
-                }
-                _ => format!("'{text}'::date"),
-            }
-        }
-        _ => return None,
-    })
-}
-
-fn is_canonical_uuid(text: &str) -> bool {
-    let mut buffer = uuid::Uuid::encode_buffer();
-    uuid::Uuid::try_parse(text).is_ok_and(|uuid| uuid.hyphenated().encode_lower(&mut buffer) == text)
-}
-
 /// What stands in the query as it is: the unparser does not touch a placeholder.
 fn placeholder(text: String) -> Expr {
     Expr::Placeholder(Placeholder::new_with_field(text, None))
 }
 
 /// Puts parameters in the place of literals.
-fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>, dialect: Dialect) -> DfResult<Expr> {
+fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>, dialect: &dyn QueryDialect) -> DfResult<Expr> {
     let replaced = expr.transform(|expr| {
         let Expr::Literal(value, _) = &expr else { return Ok(Transformed::no(expr)) };
+        let data_type = value.data_type();
         parameters.push(match value {
             ScalarValue::Int64(Some(value)) => Parameter::Integer(*value),
             ScalarValue::Float64(Some(value)) => Parameter::Real(*value),
             ScalarValue::Utf8(Some(value)) => Parameter::Text(value.clone()),
             other => return datafusion::common::internal_err!("{other:?} was to be a parameter"),
         });
-        Ok(Transformed::yes(placeholder(match dialect {
-            Dialect::MySql => "?".into(),
-            Dialect::Sqlite | Dialect::Postgres => format!("?{}", parameters.len()),
-        })))
+        Ok(Transformed::yes(placeholder(dialect.parameter(parameters.len(), &data_type))))
     })?;
     Ok(replaced.data)
 }

@@ -17,7 +17,7 @@ use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Progress, Read};
 use crate::provider::pieces::{Kind, Piece, on_top};
-use crate::provider::sorted::sorted;
+use crate::provider::sorted::{failed, shorter, sorted};
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
 /// Reads pieces in tasks of their own, so many at once; in any order, each in its own.
@@ -98,22 +98,6 @@ pub(super) fn read_piece(
 }
 
 /// The error of a query, which may be Landfall's own.
-pub(super) fn failed(error: DataFusionError) -> Error {
-    let kind = match error.find_root() {
-        DataFusionError::External(cause) => cause.downcast_ref::<Error>().map(Error::kind),
-        _ => None,
-    };
-    let kind = kind.filter(|kind| kind.is_transient()).unwrap_or(ErrorKind::Input);
-    Error::new(kind, "the query failed").with_source(error)
-}
-
-pub(super) fn shorter(rows: u64, place: u64) -> Error {
-    Error::new(
-        ErrorKind::Input,
-        format!("the input is not the one that the job began with: it has {rows} rows where {place} were consumed"),
-    )
-}
-
 /// Rows behind the first `skipped` of them.
 fn counted(piece: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxStream<'static, Result<Read>> {
     let mut before = 0;

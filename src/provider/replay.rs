@@ -34,7 +34,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::error::Result;
 use crate::pipeline::{Fingerprint, Input, Position, Progress, Read};
 use crate::provider::pieces::{Kind, Piece, Pieces, can_execute_again, is_row_by_row, on_top};
-use crate::provider::readers::{at_once, failed, read_piece};
+use crate::provider::readers::{at_once, read_piece};
+use crate::provider::sorted::failed;
 
 /// All partitions of its input as one.
 #[derive(Debug)]

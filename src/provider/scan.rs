@@ -17,24 +17,25 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use crate::sql::{Comparison, Database, OrderKey, Query, Table};
-use crate::xa::Condition;
+use crate::backend::Condition;
+use crate::backend::{Backend, Comparison, OrderKey, Query, QueryDialect, Scan, Table};
+use crate::error::Error;
 
 /// A leaf that streams a query's rows out of a database, in one partition.
 #[derive(Debug)]
 pub(super) struct ScanExec {
-    database: Arc<dyn Database>,
+    database: Arc<dyn Backend>,
     query: Query,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl ScanExec {
-    pub(super) fn new(database: Arc<dyn Database>, query: Query) -> Self {
+    pub(super) fn new(database: Arc<dyn Backend>, query: Query) -> Self {
         Self::in_order(database, query, None)
     }
 
-    fn in_order(database: Arc<dyn Database>, query: Query, order: Option<LexOrdering>) -> Self {
+    fn in_order(database: Arc<dyn Backend>, query: Query, order: Option<LexOrdering>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new_with_orderings(Arc::clone(&query.schema), order),
             Partitioning::UnknownPartitioning(1),
@@ -42,6 +43,19 @@ impl ScanExec {
             Boundedness::Bounded,
         );
         Self { database, query, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        self.database.scan().and_then(Scan::dialect)
+    }
+
+    /// What the query says of rows, for EXPLAIN.
+    fn suffix(&self) -> String {
+        match (self.dialect(), self.query.limit) {
+            (Some(dialect), _) => self.query.suffix(dialect),
+            (None, Some(limit)) => format!(" LIMIT {limit}"),
+            (None, None) => String::new(),
+        }
     }
 
     /// The column of a key, where the database sorts it as DataFusion does.
@@ -88,7 +102,7 @@ impl DisplayAs for ScanExec {
             self.database.location(),
             self.query.table.name,
             columns.join(", "),
-            self.query.suffix(self.database.dialect())
+            self.suffix()
         )?;
         if !self.query.parameters.is_empty() {
             write!(f, " {:?}", self.query.parameters)?;
@@ -126,8 +140,8 @@ impl ExecutionPlan for ScanExec {
             return internal_err!("LandfallScan has one partition, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = self
-            .database
+        let scan = self.database.scan().ok_or_else(|| Error::internal("a table is read that is only written"))?;
+        let batches = scan
             .query(self.query.clone())?
             .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)))
@@ -147,7 +161,7 @@ impl ExecutionPlan for ScanExec {
         &self,
         order: &[PhysicalSortExpr],
     ) -> DfResult<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
-        let keys = order.iter().map(|key| self.order_key(key)).collect::<Option<Vec<_>>>();
+        let keys = self.dialect().and_then(|_| order.iter().map(|key| self.order_key(key)).collect::<Option<Vec<_>>>());
         // Which rows a limit lets through would change.
         let (Some(keys), None) = (keys, self.query.limit) else { return Ok(SortOrderPushdownResult::Unsupported) };
         let query = Query { order: keys, ..self.query.clone() };
@@ -159,4 +173,10 @@ impl ExecutionPlan for ScanExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
+}
+
+/// Whether a plan reads from a database; a view there can show any table.
+pub(super) fn reads(plan: &Arc<dyn ExecutionPlan>, location: &str) -> bool {
+    plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.location() == location)
+        || plan.children().into_iter().any(|child| reads(child, location))
 }

@@ -16,14 +16,16 @@ use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet,
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 use log::warn;
 
+use crate::backend::{Changed, Compared, Existing, Protocol, WriteStats};
 use crate::buffer::Account;
 use crate::error::{Error, Result};
+use crate::manager::TransactionManager;
 use crate::options::Checkpoints;
+use crate::options::OnConflict;
 use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
 use crate::provider::pieces::Pieces;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
-use crate::provider::table::reads;
-use crate::xa::{Changed, Compared, Existing, OnConflict, Protocol, TransactionManager, WriteStats};
+use crate::provider::scan::reads;
 
 /// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
 /// checkpoints epoch after epoch.

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::row::{RowConverter, Rows, SortField};
-use datafusion::common::Result as DfResult;
+use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::LexOrdering;
 use futures::stream::BoxStream;
@@ -11,7 +11,6 @@ use futures::{StreamExt, stream};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Read, digest};
-use crate::provider::readers::{failed, shorter};
 
 /// Rows that are sorted, cut where their key changes, from behind a place on.
 pub(super) fn sorted(
@@ -114,4 +113,22 @@ impl Keys {
         }
         Ok(None)
     }
+}
+
+/// The error of a query that is read.
+pub(super) fn failed(error: DataFusionError) -> Error {
+    let kind = match error.find_root() {
+        DataFusionError::External(cause) => cause.downcast_ref::<Error>().map(Error::kind),
+        _ => None,
+    };
+    let kind = kind.filter(|kind| kind.is_transient()).unwrap_or(ErrorKind::Input);
+    Error::new(kind, "the query failed").with_source(error)
+}
+
+/// The error of an input that ends too early.
+pub(super) fn shorter(rows: u64, place: u64) -> Error {
+    Error::new(
+        ErrorKind::Input,
+        format!("the input is not the one that the job began with: it has {rows} rows where {place} were consumed"),
+    )
 }

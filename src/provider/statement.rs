@@ -37,7 +37,7 @@ use crate::error::Error;
 use crate::options::Nanoseconds;
 use crate::provider::assign::Columns;
 use crate::provider::functions::{LOCAL_TIME, WRITTEN};
-use crate::provider::grouping::{Difference, regroup};
+use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
@@ -402,11 +402,6 @@ impl<'c> Rewriter<'c> {
             _ => {}
         }
     }
-}
-
-/// What stands in the place of an expression while that is moved.
-pub(super) fn nothing() -> Expr {
-    Expr::Identifier(Ident::new("_"))
 }
 
 /// Whether an expression is the time that the statement began.

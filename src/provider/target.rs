@@ -9,15 +9,16 @@ use datafusion::physical_expr::expressions::{CastExpr, TryCastExpr};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
+use crate::backend::{Capability, Change, Existing, WriteSpec, WriteStats};
+use crate::backend::{Column, Dispatch, Filled, Table};
 use crate::columnar::{Assign, Assigned};
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::OnConflict;
 use crate::options::{Commit, Overwrite};
 use crate::pipeline::{Assignments, ColumnAssignment, Target, WriterCount};
 use crate::provider::LandfallTable;
-use crate::provider::agreement::PREPARES;
+use crate::provider::agreement::how_to_prepare;
 use crate::provider::scan::ScanExec;
-use crate::sql::{Column, Dispatch, Filled, Table};
-use crate::xa::{Capability, Change, Existing, OnConflict, WriteSpec, WriteStats};
 
 impl LandfallTable {
     /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
@@ -62,12 +63,15 @@ impl LandfallTable {
                 }
                 1
             }
+            // Several branches are decided somewhere.
+            _ if self.database.decision_log().is_none() && self.options.log.is_none() => 1,
             // Where that is not enough for what was asked, the plan is refused.
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
                 let location = self.database.location();
-                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{PREPARES}"));
+                let how = how_to_prepare([&self.database]);
+                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{how}"));
                 1
             }
             (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
@@ -76,7 +80,10 @@ impl LandfallTable {
         let writers = match self.options.writers {
             Some(asked) => {
                 if asked > most && most > 1 {
-                    self.note(format!("has {most} writers, not {asked}: see the server's max_prepared_transactions"));
+                    let how = how_to_prepare([&self.database]);
+                    self.note(format!(
+                        "has {most} writers, not {asked}: the database prepares no more branches at once{how}"
+                    ));
                 }
                 WriterCount::Exactly(asked.min(most))
             }

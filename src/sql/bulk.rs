@@ -1,6 +1,7 @@
 //! A branch that encodes rows where they come from, and sends them from a task of its own: what the bulk paths of the
 //! servers have in common.
 
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use crossbeam_queue::ArrayQueue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::backend::{Answer, Branch, Outcome, Versions, Vote};
 use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Answer, Branch, DecisionRecord, Outcome, Versions, Vote, Xid};
+use crate::txn::{DecisionRecord, Xid};
 
 /// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
 const SLICE_ROWS: usize = 8_192;
@@ -32,20 +34,23 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Encoded rows.
 #[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) buffer: Buffer,
-    pub(crate) rows: u64,
+pub struct Piece {
+    /// The rows, as the server takes them.
+    pub buffer: Buffer,
+    /// How many there are.
+    pub rows: u64,
 }
 
 impl Piece {
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The rows, as the server takes them.
+    pub fn bytes(&self) -> &[u8] {
         &self.buffer.bytes
     }
 }
 
 /// A buffer for encoded rows, and its share of the memory; used again when it was sent.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     bytes: Vec<u8>,
     share: Share,
 }
@@ -71,10 +76,10 @@ impl AsRef<[u8]> for Buffer {
 }
 
 /// Buffers that were sent. Where nobody needs another one, it goes.
-pub(crate) type Spare = Arc<ArrayQueue<Buffer>>;
+pub type Spare = Arc<ArrayQueue<Buffer>>;
 
 /// Turns batches into rows of the server.
-pub(crate) trait RowEncoder: Send {
+pub trait RowEncoder: Send {
     /// Rows on their way into buffers.
     type Rows: EncodedRows;
 
@@ -86,31 +91,32 @@ pub(crate) trait RowEncoder: Send {
 }
 
 /// Rows on their way into buffers of about the same size.
-pub(crate) trait EncodedRows: Send {
+pub trait EncodedRows: Send {
     /// Makes `out` the next rows, whatever it was, and says how many; `None` when there are no more.
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>>;
 }
 
 /// Asks for rows that are in the table.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub struct Question {
     /// The rows that they are to be compared with, as they would be read.
-    pub(crate) new: RecordBatch,
+    pub new: RecordBatch,
     /// The columns of the key.
-    pub(crate) key: Vec<usize>,
+    pub key: Vec<usize>,
     /// Each brings some of the rows.
-    pub(crate) statements: Vec<Vec<u8>>,
+    pub statements: Vec<Vec<u8>>,
 }
 
 /// Rows that were read, before they become columns; `None` where they have a value that cannot be read.
-pub(crate) type Found = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
+pub type Found = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 
 /// Sends encoded rows by an open transaction. Dropping it closes the connection, and the server rolls back.
 #[async_trait]
-pub(crate) trait RowSender: Send + Sized + 'static {
+pub trait RowSender: Send + Sized + 'static {
     /// The server's side of a connection, as another one knows it.
     type Session: Session;
 
+    /// The server's side of the connection.
     fn session(&self) -> Self::Session;
 
     /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
@@ -138,7 +144,7 @@ pub(crate) trait RowSender: Send + Sized + 'static {
 
 /// A connection that another one can reach.
 #[async_trait]
-pub(crate) trait Session: Clone + Send + Sync {
+pub trait Session: Clone + Send + Sync {
     /// Cancels the statement that runs in it, if one does.
     async fn cancel(&self);
 
@@ -158,7 +164,7 @@ pub(crate) trait Session: Clone + Send + Sync {
 }
 
 /// What is said of a connection that failed so.
-pub(crate) fn lost_connection(location: &str, error: &io::Error) -> String {
+pub fn lost_connection(location: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             format!("no server at {location}: check host and port, and that it is running")
@@ -171,7 +177,7 @@ pub(crate) fn lost_connection(location: &str, error: &io::Error) -> String {
 }
 
 /// The error of a commit whose connection was lost before the answer.
-pub(crate) fn lost_commit(record: Option<&DecisionRecord>) -> Error {
+pub fn lost_commit(record: Option<&DecisionRecord>) -> Error {
     let next = match record {
         Some(record) => {
             format!("run job '{}' again, which writes the rows if they are not there", record.job)
@@ -184,7 +190,7 @@ pub(crate) fn lost_commit(record: Option<&DecisionRecord>) -> Error {
 }
 
 /// An open branch. Closing the channel lets the task finish what is queued and give the sender back.
-pub(crate) struct BulkBranch<E, S: RowSender> {
+pub struct BulkBranch<E, S: RowSender> {
     xid: Xid,
     encoder: E,
     rows: u64,
@@ -200,7 +206,7 @@ pub(crate) struct BulkBranch<E, S: RowSender> {
 
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
     /// A branch whose buffers take their share of a memory.
-    pub(crate) fn start(xid: &Xid, encoder: E, sender: S, memory: Memory) -> Self {
+    pub fn start(xid: &Xid, encoder: E, sender: S, memory: Memory) -> Self {
         Self {
             xid: *xid,
             encoder,
@@ -256,6 +262,12 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             return Err(Error::internal("the branch failed before and cannot be committed"));
         }
         Ok(sender)
+    }
+}
+
+impl<E, S: RowSender> fmt::Debug for BulkBranch<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BulkBranch({}, {} rows)", self.xid, self.rows)
     }
 }
 

@@ -2,17 +2,19 @@
 
 use arrow::array::RecordBatch;
 
+use crate::backend::{Column, Comparison, Filled, Table};
+use crate::backend::{Existing, WriteSpec};
 use crate::columnar::dense_range;
 use crate::error::{Error, Result};
-use crate::sql::{Column, Comparison, Filled, Table, quote};
-use crate::xa::{Existing, OnConflict, Upsert, WriteSpec};
+use crate::options::{OnConflict, Upsert};
+use crate::sql::quote;
 
 /// Why rows of a write are not compared with those that are there, as far as the description of the table says.
 /// `against` is what speaks against it where nobody asked for it.
 ///
 /// # Errors
 /// `Schema` where it was asked for and cannot be done.
-pub(crate) fn diff<T>(
+pub fn diff<T>(
     table: &Table,
     spec: &WriteSpec,
     against: Option<&str>,
@@ -57,7 +59,7 @@ fn obstacle(table: &Table, spec: &WriteSpec) -> Option<String> {
 
 /// The condition for the rows between the keys of these, where there are so many of them that to read them all is
 /// quicker than to look for each.
-pub(crate) fn in_range(rows: &RecordBatch, key: &[String]) -> Option<String> {
+pub fn in_range(rows: &RecordBatch, key: &[String]) -> Option<String> {
     let [name] = key else { return None };
     let (first, last) = dense_range(rows.column_by_name(name)?)?;
     Some(format!("{} BETWEEN {first} AND {last}", quote(name)))

@@ -5,18 +5,18 @@ use std::fmt;
 use crate::error::{Error, Result};
 
 /// `name` as a delimited identifier of the SQL standard.
-pub(crate) fn quote(name: &str) -> String {
+pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A table's name with its schema, each spelled as the database spells it. Displays in the form that
 /// [`TableName::try_parse`] reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TableName {
+pub struct TableName {
     /// `None`: wherever the server finds the table.
-    pub(crate) schema: Option<String>,
+    pub schema: Option<String>,
     /// The table.
-    pub(crate) table: String,
+    pub table: String,
 }
 
 impl TableName {
@@ -24,7 +24,7 @@ impl TableName {
     ///
     /// # Errors
     /// `Config` when it is neither.
-    pub(crate) fn try_parse(text: &str) -> Result<Self> {
+    pub fn try_parse(text: &str) -> Result<Self> {
         let mut parts = vec![String::new()];
         let mut characters = text.chars().peekable();
         let mut quoted = false;
@@ -49,7 +49,7 @@ impl TableName {
     }
 
     /// As it stands in a statement.
-    pub(crate) fn quoted(&self) -> String {
+    pub fn quoted(&self) -> String {
         let schema = self.schema.as_ref().map(|schema| quote(schema) + ".").unwrap_or_default();
         schema + &quote(&self.table)
     }

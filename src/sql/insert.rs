@@ -1,12 +1,13 @@
 //! The statement that writes rows.
 
-use crate::sql::{Column, Filled, Table, quote};
-use crate::xa::{OnConflict, WriteSpec};
+use crate::backend::WriteSpec;
+use crate::backend::{Column, Filled, Table};
+use crate::options::OnConflict;
+use crate::sql::quote;
 
 /// `<verb> … VALUES (?, …), … ON CONFLICT …` for `rows` rows of the columns of `spec`; the verb is the dialect's
 /// `INSERT INTO`.
-#[cfg(feature = "sqlite")]
-pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> String {
+pub fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let row = format!("({})", vec!["?"; spec.columns.fields().len()].join(", "));
     format!(
@@ -22,7 +23,7 @@ pub(crate) fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usi
 ///
 /// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
 /// to what the server would have filled in (`excluded` has it); nothing is deleted, so no foreign key cascades.
-pub(crate) fn upsert(table: &Table, spec: &WriteSpec) -> String {
+pub fn upsert(table: &Table, spec: &WriteSpec) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let is_set = |name: &&String| {
         let fixed = |column: &Column| matches!(column.filled, Filled::Generated | Filled::Numbered);
@@ -47,14 +48,14 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| quote(name)).collect::<Vec<_>>().join(", ")
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
-    use crate::sql::{Comparison, Detail};
+    use crate::backend::{Comparison, Detail};
 
     fn statement(on_conflict: OnConflict) -> String {
         let column = |name: &str, filled| Column {
@@ -64,8 +65,8 @@ mod tests {
             nullable: true,
             filled,
             comparison: Comparison::Exact,
-            holds: crate::sql::Holds::OfItsType,
-            characters: crate::sql::Characters::All,
+            holds: crate::backend::Holds::OfItsType,
+            characters: crate::backend::Characters::All,
             detail: Detail::default(),
         };
         let table = Table {

@@ -12,7 +12,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 ///
 /// # Errors
 /// `Config`, without the password.
-pub(crate) fn parse_location(location: &str, schemes: &[&str], form: &str) -> Result<Url> {
+pub fn parse_location(location: &str, schemes: &[&str], form: &str) -> Result<Url> {
     let (scheme, rest) = location.split_once("://").unwrap_or_default();
     if !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
         return Err(Error::config(format!(
@@ -46,7 +46,7 @@ fn check_password(rest: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Config`, with what to do.
-pub(crate) fn check_host(host: &str) -> Result<()> {
+pub fn check_host(host: &str) -> Result<()> {
     if host.contains(',') {
         return Err(Error::config(
             "LOCATION names several hosts: name one, or an address that follows the primary, as a transaction must be \
@@ -60,19 +60,18 @@ pub(crate) fn check_host(host: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Config` where that is no text.
-#[cfg(feature = "mysql")]
-pub(crate) fn decoded(part: &str) -> Result<String> {
+pub fn decoded(part: &str) -> Result<String> {
     let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
     decoded.map(Into::into).map_err(|_| Error::config("LOCATION has bytes, as %FF, that are no text in UTF-8"))
 }
 
 /// A text as a part of a URL.
-pub(crate) fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A host, or the path of a socket, as a URL has it.
-pub(crate) fn host_in_url(host: &str) -> String {
+pub fn host_in_url(host: &str) -> String {
     match host.contains(':') {
         true => format!("[{host}]"),
         false => encoded(host),
@@ -80,6 +79,6 @@ pub(crate) fn host_in_url(host: &str) -> String {
 }
 
 /// The host that brackets are around, as an address of IPv6 stands in a URL.
-pub(crate) fn without_brackets(host: &str) -> Option<&str> {
+pub fn without_brackets(host: &str) -> Option<&str> {
     host.strip_prefix('[')?.strip_suffix(']')
 }

@@ -1,8 +1,7 @@
 //! Passwords in texts that are shown: definitions, statements in messages, the shell's history.
 
 /// The location of a server without its user: `postgres://me@host:5432/db` is `postgres://host:5432/db`.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) fn without_user(location: &str) -> String {
+pub fn without_user(location: &str) -> String {
     match location.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
         Some((scheme, rest)) => format!("{scheme}://{rest}"),
         None => location.to_owned(),

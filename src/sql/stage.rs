@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 
+use crate::backend::{Change, WriteSpec};
+use crate::backend::{Column, Detail, Filled, Table};
 use crate::error::{Error, Result};
-use crate::sql::{Column, Detail, Filled, Table};
-use crate::xa::{Change, WriteSpec};
 
 /// The table that rows are staged in.
 #[derive(Debug, Clone)]
-pub(crate) struct Stage {
+pub struct Stage {
     /// Its name, as it stands in a statement.
-    pub(crate) name: String,
+    pub name: String,
     /// Its columns by number, as they are.
-    pub(crate) columns: Vec<String>,
+    pub columns: Vec<String>,
     /// What a staged column is cast to on its way into its own, where it is staged as text.
-    pub(crate) casts: Vec<Option<String>>,
+    pub casts: Vec<Option<String>>,
     /// The column that the server says in what is done, where it joins the rows in several statements.
-    pub(crate) done: String,
+    pub done: String,
 }
 
 /// Names for the columns of a stage that no column of the table has, with those of what the server says.
-pub(crate) fn stage_columns(table: &Table, change: &Change) -> (Vec<String>, String) {
+pub fn stage_columns(table: &Table, change: &Change) -> (Vec<String>, String) {
     let mut prefix = String::from("landfall");
     while table.columns.iter().any(|column| column.name.to_lowercase().starts_with(&format!("{prefix}_"))) {
         prefix.push('x');
@@ -34,7 +34,7 @@ pub(crate) fn stage_columns(table: &Table, change: &Change) -> (Vec<String>, Str
 ///
 /// # Errors
 /// `Schema` where the table has lost a column.
-pub(crate) fn stage_table(
+pub fn stage_table(
     table: &Table,
     change: &Change,
     names: &[String],
@@ -58,7 +58,7 @@ fn no_column(table: &Table, name: &str) -> Error {
 }
 
 /// What is written to the stage, for what a change is to write.
-pub(crate) fn stage_spec(spec: &WriteSpec, stage: &Table) -> WriteSpec {
+pub fn stage_spec(spec: &WriteSpec, stage: &Table) -> WriteSpec {
     let fields = spec.columns.fields().iter().zip(&stage.columns);
     let fields = fields.map(|(field, column)| field.as_ref().clone().with_name(&column.name));
     let columns = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -66,7 +66,7 @@ pub(crate) fn stage_spec(spec: &WriteSpec, stage: &Table) -> WriteSpec {
 }
 
 /// What errors call the columns of a stage.
-pub(crate) fn shown_names(change: &Change) -> impl Iterator<Item = String> {
+pub fn shown_names(change: &Change) -> impl Iterator<Item = String> {
     (0..change.staged.len()).map(|index| change.column_of(index).unwrap_or("the action").to_owned())
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn shown_names(change: &Change) -> impl Iterator<Item = String> {
 ///
 /// # Errors
 /// `Schema` where one is not there, or is the database's own to write.
-pub(crate) fn check_change(table: &Table, change: &Change) -> Result<()> {
+pub fn check_change(table: &Table, change: &Change) -> Result<()> {
     for name in change.written() {
         let column = table.column(name).ok_or_else(|| no_column(table, name))?;
         if column.filled == Filled::Generated {

@@ -1,39 +1,56 @@
 //! The statements of a change, and what their numbers say.
 
+use crate::backend::{Changed, Parameter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::xa::{Changed, Parameter};
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
-    pub(crate) sql: String,
-    pub(crate) parameters: Vec<Parameter>,
-    pub(crate) tells: Tells,
+pub struct Step {
+    /// The statement.
+    pub sql: String,
+    /// The values of its parameters.
+    pub parameters: Vec<Parameter>,
+    /// What its number says.
+    pub tells: Tells,
+}
+
+impl Step {
+    /// A statement without parameters.
+    pub fn new(sql: String, tells: Tells) -> Self {
+        Self { sql, parameters: Vec::new(), tells }
+    }
 }
 
 /// What the number of a statement says: of the rows that it changed, or the one that it brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tells {
+pub enum Tells {
     /// Nothing.
     Nothing,
     /// It brings how many rows the next statement has to change.
     Expects,
     /// It has added so many.
     Inserted,
+    /// It has updated so many.
     Updated,
+    /// It has deleted so many.
     Deleted,
     /// It has changed so many, and others say how.
     Changed,
-    /// It brings how many were changed so before.
+    /// It brings how many were inserted before.
     HadInserted,
+    /// It brings how many were updated before.
     HadUpdated,
+    /// It brings how many were deleted before.
     HadDeleted,
-    /// It brings how many were changed so, with those before.
+    /// It brings how many were inserted, with those before.
     SaysInserted,
+    /// It brings how many were updated, with those before.
     SaysUpdated,
+    /// It brings how many were deleted, with those before.
     SaysDeleted,
-    /// It brings how many rows there are, before and after.
+    /// It brings how many rows there are before the change.
     Before,
+    /// It brings how many rows there are after it.
     After,
     /// A row that it brings is the error that this says.
     Refuses(String),
@@ -41,7 +58,7 @@ pub(crate) enum Tells {
 
 impl Tells {
     /// Whether the statement is a query.
-    pub(crate) fn asks(&self) -> bool {
+    pub fn asks(&self) -> bool {
         use Tells::*;
         !matches!(self, Nothing | Inserted | Updated | Deleted | Changed)
     }
@@ -49,7 +66,7 @@ impl Tells {
 
 /// Adds up what statements tell.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     changed: Changed,
     had: Changed,
     all: Option<u64>,
@@ -63,7 +80,7 @@ impl Tally {
     ///
     /// # Errors
     /// `Constraint` where a row means none of the table's, or two mean the same.
-    pub(crate) fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
+    pub fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
         let number = match (tells, number) {
             (Tells::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
             (Tells::Refuses(_), None) => return Ok(()),
@@ -101,7 +118,7 @@ impl Tally {
     }
 
     /// What was done.
-    pub(crate) fn changed(self) -> Changed {
+    pub fn changed(self) -> Changed {
         let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
         match (self.all, self.added) {
             // Of an upsert: what was not added was there.

@@ -7,13 +7,13 @@ use std::time::Instant;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
+use crate::backend::{Column, Filled, Table};
+use crate::backend::{WriteSpec, WriteStats};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Column, Filled, Table};
-use crate::xa::{WriteSpec, WriteStats};
 
 /// The columns of one write, each with an encoder of its database. They do no I/O.
 #[derive(Debug)]
-pub(crate) struct Targets<E> {
+pub struct Targets<E> {
     columns: Vec<Target<E>>,
     stats: Arc<WriteStats>,
     rows: u64,
@@ -54,11 +54,7 @@ impl<E> Targets<E> {
     ///
     /// # Errors
     /// `Schema` where one of them is not in the table, cannot be written, or has no encoder from its Arrow type.
-    pub(crate) fn try_new(
-        table: &Table,
-        spec: &WriteSpec,
-        encoder: impl Fn(&DataType, &Column) -> Result<E>,
-    ) -> Result<Self> {
+    pub fn try_new(table: &Table, spec: &WriteSpec, encoder: impl Fn(&DataType, &Column) -> Result<E>) -> Result<Self> {
         let columns = spec.columns.fields().iter().map(|field| {
             let column = table.column(field.name()).ok_or_else(|| {
                 Error::schema(format!("table {} has no column \"{}\": it has {table}", table.name, field.name()))
@@ -81,7 +77,7 @@ impl<E> Targets<E> {
     }
 
     /// The same, where errors call the columns so.
-    pub(crate) fn named(mut self, names: impl Iterator<Item = String>) -> Self {
+    pub fn named(mut self, names: impl Iterator<Item = String>) -> Self {
         for (column, name) in self.columns.iter_mut().zip(names) {
             column.name = name;
         }
@@ -92,11 +88,7 @@ impl<E> Targets<E> {
     ///
     /// # Errors
     /// `Encode` or `Constraint`, naming the row in the stream and the column.
-    pub(crate) fn encode<T>(
-        &mut self,
-        batch: &RecordBatch,
-        encode: impl Fn(&E, &ArrayRef) -> Result<T>,
-    ) -> Result<Vec<T>> {
+    pub fn encode<T>(&mut self, batch: &RecordBatch, encode: impl Fn(&E, &ArrayRef) -> Result<T>) -> Result<Vec<T>> {
         let began = Instant::now();
         let columns = self.columns.iter().zip(batch.columns()).map(|(target, array)| {
             if let Null::Refused(why) = target.null
@@ -115,18 +107,13 @@ impl<E> Targets<E> {
     }
 
     /// Encodes rows that are only looked at; `None` where that fails: who writes them is told why.
-    pub(crate) fn try_encode<T>(
-        &self,
-        batch: &RecordBatch,
-        encode: impl Fn(&E, &ArrayRef) -> Result<T>,
-    ) -> Option<Vec<T>> {
+    pub fn try_encode<T>(&self, batch: &RecordBatch, encode: impl Fn(&E, &ArrayRef) -> Result<T>) -> Option<Vec<T>> {
         let columns = self.columns.iter().zip(batch.columns());
         columns.map(|(target, array)| encode(&target.encoder, array).ok()).collect()
     }
 
     /// The encoders, in the order of the columns.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn encoders(&self) -> impl Iterator<Item = &E> {
+    pub fn encoders(&self) -> impl Iterator<Item = &E> {
         self.columns.iter().map(|target| &target.encoder)
     }
 

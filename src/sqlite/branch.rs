@@ -9,13 +9,15 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::database::Sqlite;
 use super::encode::{Encoder, Rows};
+use super::thread::blocking;
 use super::writer::Writer;
-use super::{Sqlite, blocking};
+use crate::backend::{Answer, Branch, Change, Outcome, Versions, Vote, WriteSpec};
 use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
-use crate::xa::{Answer, Branch, Change, DecisionRecord, Outcome, Versions, Vote, WriteSpec, Xid};
+use crate::txn::{DecisionRecord, Xid};
 
 /// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
 const SLICE_ROWS: usize = 8_192;

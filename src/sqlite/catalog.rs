@@ -1,14 +1,14 @@
-//! What SQLite's catalog says of a table, and how one is created.
+//! What SQLite's catalog says of a table.
 
 use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::change::Upserts;
-use super::encode::{Stored, store};
-use super::types::{Affinity, Form, arrow_type, declare};
-use super::{Missing, Sqlite};
-use crate::error::{Error, Result};
-use crate::sql::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, NewTable, Table, quote};
+use super::connector::Missing;
+use super::database::Sqlite;
+use super::types::{Affinity, Form, arrow_type};
+use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, Table};
+use crate::error::Result;
 
 /// Reads the description of a table or view; `None` where there is none of that name.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
@@ -195,63 +195,5 @@ impl Sqlite {
         let listed = |table: String| Listed { schema: SCHEMA.into(), table: Some(table.clone()), name: table };
         let none = Listed { schema: SCHEMA.into(), table: None, name: String::new() };
         Ok(tables.into_iter().map(listed).chain([none]).collect())
-    }
-
-    /// Creates a table, and the file where that is not there.
-    pub(super) fn create(&self, table: &NewTable) -> Result<()> {
-        let statement = self.create_statement(table)?;
-        let connection = self.open(Missing::Create)?;
-        connection
-            .execute_batch(&statement)
-            .map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
-    }
-
-    fn create_statement(&self, table: &NewTable) -> Result<String> {
-        let mut parts = Vec::new();
-        for field in table.schema.fields() {
-            let declared = declare(field.data_type(), self.uint64)
-                .map_err(|error| error.with_context(format!("column \"{}\"", field.name())))?;
-            let mut part = format!("{} {declared}", quote(field.name()));
-            if !field.is_nullable() || table.primary_key.contains(field.name()) {
-                part += " NOT NULL";
-            }
-            if let Some(default) = table.defaults.get(field.name()) {
-                let affinity = Affinity::of(&declared);
-                let form = Form::of(default.data_type(), affinity)
-                    .ok_or_else(|| Error::schema(format!("{} has no form in SQLite", default.data_type())))?;
-                part += &format!(" DEFAULT {}", literal(&store(default, form, affinity)?));
-            }
-            parts.push(part);
-        }
-        let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
-        if !table.primary_key.is_empty() {
-            parts.push(format!("PRIMARY KEY ({})", list(&table.primary_key)));
-        }
-        parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
-        // A single INTEGER key is the rowid itself; any other key would be a second tree beside the rows.
-        let is_rowid = |key: &String| {
-            table.schema.field_with_name(key).is_ok_and(|field| field.data_type() == &arrow_type("INTEGER"))
-        };
-        let suffix = match table.primary_key.as_slice() {
-            [] => "",
-            [only] if is_rowid(only) => "",
-            _ => " WITHOUT ROWID",
-        };
-        Ok(format!("CREATE TABLE {} (\n    {}\n){suffix}", quote(&table.name), parts.join(",\n    ")))
-    }
-}
-
-/// The first value of a column as a literal of SQL.
-fn literal(stored: &Stored) -> String {
-    use rusqlite::types::ValueRef;
-    match stored.value(0) {
-        ValueRef::Null => "NULL".into(),
-        ValueRef::Integer(value) => value.to_string(),
-        ValueRef::Real(value) if value.is_infinite() => if value > 0.0 { "9e999" } else { "-9e999" }.into(),
-        ValueRef::Real(value) => format!("{value:?}"),
-        ValueRef::Text(value) => format!("'{}'", String::from_utf8_lossy(value).replace('\'', "''")),
-        ValueRef::Blob(value) => {
-            format!("X'{}'", value.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
-        }
     }
 }

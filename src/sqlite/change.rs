@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Sqlite;
+use super::database::Sqlite;
+use super::dialect::SqliteDialect;
 use super::encode::Encoder;
 use super::scan::value;
 use super::types::Affinity;
+use crate::backend::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
+use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{
-    self, Characters, Column, Comparison, Detail, Dialect, Filled, Holds, Native, Stage, Step, Table, Tally, Tells,
-    quote, script, stage_columns,
-};
-use crate::xa::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
+use crate::sql::{self, Native, Stage, Step, Tally, Tells, quote, script, stage_columns};
 
 /// The table that rows are staged in, of the connection alone.
 const STAGE: &str = "landfall_stage";
@@ -68,7 +67,7 @@ impl Plan {
         });
         let casts = columns.iter().map(|_| None).collect();
         let stage = Stage { name: format!("temp.{STAGE}"), columns, casts, done };
-        let mut steps = script(Dialect::Sqlite, native, &target, table, change, &stage)?;
+        let mut steps = script(&SqliteDialect, native, &target, table, change, &stage)?;
         if has_stage {
             let sql = format!("DROP TABLE temp.{STAGE}");
             steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });

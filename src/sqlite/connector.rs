@@ -6,9 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Missing, blocking};
+use super::thread::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
+
+/// Whether a file that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Create,
+    Refuse,
+}
 
 /// SQLite's cache for a writing connection, in KiB.
 const CACHE_KIB: u32 = 16 * 1024;

@@ -11,10 +11,10 @@ use rusqlite::types::ValueRef;
 
 use super::encode::Stored;
 use super::types::{Affinity, Form};
+use crate::backend::Column;
 use crate::columnar::json;
 use crate::columnar::{each, recode, undecodable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Column;
 
 /// Collects the values of one column and makes an array of them.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use rusqlite::types::ValueRef;
 
 use super::types::{Affinity, Form};
+use crate::backend::Column;
 use crate::columnar::json;
 use crate::columnar::{Conform, first_row_where, misfit, recode, to_text};
 use crate::error::{Error, Result};
-use crate::sql::Column;
 
 /// A column of values in one of SQLite's storage classes, NULLs among them.
 #[derive(Debug)]

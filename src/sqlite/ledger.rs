@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Params, TransactionBehavior, params};
 
-use super::{Missing, Sqlite, blocking};
+use super::connector::Missing;
+use super::database::Sqlite;
+use super::thread::blocking;
+use crate::backend::{DecisionLog, failpoint::failpoint};
 use crate::error::Result;
-use crate::log::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
-use crate::xa::{DecisionLog, DecisionRecord, Epoch, JobEntry, JobId, JobState, failpoint::failpoint};
+use crate::sql::ledger::{self, DECIDE, FORGET, JOBS, READ, REMOVE, Row, STANDING, signed};
+use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/sqlite.sql");
 
@@ -83,7 +86,7 @@ impl Sqlite {
         read().map_err(|error| self.error(error).with_context("reading the ledger"))
     }
 
-    fn clean_ledger(&self, lease: super::Connection, sql: &str, parameters: impl Params) -> Result<()> {
+    fn clean_ledger(&self, lease: super::database::Connection, sql: &str, parameters: impl Params) -> Result<()> {
         let connection = &lease.connection;
         let clean = || match connection.table_exists(None, self.ledger.name().table.as_str())? {
             true => connection.execute(&self.ledger.sql(sql), parameters).map(drop),

@@ -13,9 +13,10 @@ use rusqlite::{Connection, Row};
 
 use super::encode::{Encoder, Rows, Stored};
 use super::types::{Affinity, Form};
+use crate::backend::Table;
+use crate::backend::WriteSpec;
 use crate::error::{Error, Result};
-use crate::sql::{Table, Targets, diff, in_range, quote};
-use crate::xa::WriteSpec;
+use crate::sql::{Targets, diff, in_range, quote};
 
 /// Bytes of texts and blobs that are read for one comparison, at most: what comes behind them is written as if it were
 /// new.

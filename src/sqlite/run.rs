@@ -2,10 +2,12 @@
 
 use rusqlite::params_from_iter;
 
+use super::connector::Missing;
+use super::database::Sqlite;
 use super::scan::value;
-use super::{Missing, Sqlite, blocking};
+use super::thread::blocking;
+use crate::backend::Parameter;
 use crate::error::Result;
-use crate::sql::Parameter;
 
 pub(super) async fn run(database: &Sqlite, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
     let database = database.clone();

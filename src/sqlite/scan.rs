@@ -5,10 +5,13 @@ use futures::stream;
 use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
+use super::connector::Missing;
+use super::database::Sqlite;
 use super::decode::Decoder;
-use super::{Missing, Sqlite};
+use super::dialect::SqliteDialect;
+use crate::backend::{BatchStream, Parameter, Query};
 use crate::error::Result;
-use crate::sql::{BatchStream, Dialect, Parameter, Query, quote};
+use crate::sql::quote;
 
 /// Batches that are read ahead.
 const READ_AHEAD: usize = 2;
@@ -45,7 +48,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
         [] => "NULL".to_owned(),
         columns => columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", "),
     };
-    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(Dialect::Sqlite));
+    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(&SqliteDialect));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
     let parameters = rusqlite::params_from_iter(query.parameters.iter().map(value));
     let mut rows = statement.query(parameters).map_err(|error| database.error(error))?;

@@ -8,14 +8,17 @@ use arrow::array::RecordBatch;
 use log::warn;
 use rusqlite::{ffi, limits::Limit};
 
+use super::catalog;
 use super::change::Plan;
+use super::database::{Connection, Sqlite};
 use super::encode::{Encoder, Rows};
 use super::present::{Present, Wanted};
 use super::statement::Statement;
-use super::{Connection, Sqlite, catalog};
+use crate::backend::{Change, Existing, Outcome, WriteSpec, failpoint::failpoint};
 use crate::error::{Error, Result};
+use crate::options::OnConflict;
 use crate::sql::{Targets, insert_into, quote, shown_names};
-use crate::xa::{Change, DecisionRecord, Existing, OnConflict, Outcome, WriteSpec, failpoint::failpoint};
+use crate::txn::DecisionRecord;
 
 /// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];

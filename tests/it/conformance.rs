@@ -5,9 +5,10 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
 use datafusion_landfall::SinkOptions;
+use datafusion_landfall::backend::{Backend, WriteSpec};
+use datafusion_landfall::backend::{conformance::Subject, conformance::check_all, conformance::columns};
 use datafusion_landfall::sqlite::Sqlite;
-use datafusion_landfall::xa::conformance::{Subject, check_all, columns};
-use datafusion_landfall::xa::{Epoch, Gtrid, JobNumber, ResourceManager, WriteSpec, Xid};
+use datafusion_landfall::txn::{Epoch, Gtrid, JobNumber, Xid};
 use rusqlite::Connection;
 
 use crate::landing::Landing;

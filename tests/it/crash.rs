@@ -458,7 +458,7 @@ fn a_job_that_dies_between_two_checkpoints_goes_on() {
 #[test]
 #[ignore = "takes long"]
 fn crash_at_every_point_of_the_protocol() {
-    let points = datafusion_landfall::xa::POINTS;
+    let points = datafusion_landfall::backend::POINTS;
     // A run waits more than it works: several stages at once.
     let stages: Vec<_> = (0..4)
         .map(|of| {

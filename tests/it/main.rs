@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::disallowed_types, clippy::unwrap_used)]
 
 mod assignment;
+mod backend;
 mod bench;
 mod catalog;
 mod checkpoints;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use datafusion_landfall::ErrorKind;
+use datafusion_landfall::backend::DecisionLog;
+use datafusion_landfall::backend::conformance::check_log;
 use datafusion_landfall::log::ObjectStoreLog;
-use datafusion_landfall::xa::conformance::check_log;
-use datafusion_landfall::xa::{Decision, DecisionLog, DecisionRecord, Epoch, Gtrid, JobId, Positions};
+use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, Positions};
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use object_store::aws::{AmazonS3, AmazonS3Builder};

@@ -10,13 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use datafusion_landfall::xa::conformance::{columns, rows};
-use datafusion_landfall::xa::fault::{Fault, Faulty, FaultyLog, Script, Step};
-use datafusion_landfall::xa::memory::MemoryResource;
-use datafusion_landfall::xa::{
-    Capability, Covered, Decision, DecisionLog, JobId, Member, Opened, Protocol, ResourceManager, Selection,
-    TransactionManager, Undertaking, WriteSpec, recover,
-};
+use datafusion_landfall::backend::memory::MemoryBackend;
+use datafusion_landfall::backend::{Backend, Capability, DecisionLog, Protocol, WriteSpec};
+use datafusion_landfall::backend::{conformance::columns, conformance::rows};
+use datafusion_landfall::backend::{fault::Fault, fault::Faulty, fault::FaultyLog, fault::Script, fault::Step};
+use datafusion_landfall::manager::{Covered, Member, Opened, Selection, TransactionManager, Undertaking, recover};
+use datafusion_landfall::txn::{Decision, JobId};
 use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;
 
@@ -31,7 +30,7 @@ type Process = Pin<Box<dyn Future<Output = Result<Option<bool>, Error>>>>;
 /// One random world.
 struct World {
     seed: u64,
-    databases: Vec<MemoryResource>,
+    databases: Vec<MemoryBackend>,
     log: Arc<dyn DecisionLog>,
     job: Option<JobId>,
     of_log: Faults,
@@ -83,16 +82,16 @@ enum Said {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mut databases: Vec<_> = (0..rng.usize(1..=4)).map(|_| MemoryResource::default()).collect();
-        let mut log = databases[0].decision_log();
+        let mut databases: Vec<_> = (0..rng.usize(1..=4)).map(|_| MemoryBackend::default()).collect();
+        let mut log = databases[0].decision_log().unwrap();
         match rng.u8(0..3) {
             0 => {
-                let agent = MemoryResource::one_phase();
-                log = agent.decision_log();
+                let agent = MemoryBackend::one_phase();
+                log = agent.decision_log().unwrap();
                 let at = rng.usize(0..databases.len());
                 databases[at] = agent;
             }
-            1 => log = MemoryResource::default().decision_log(),
+            1 => log = MemoryBackend::default().decision_log().unwrap(),
             _ => {}
         }
         let job = rng.bool().then(|| JobId::try_new("the job").unwrap());
@@ -108,11 +107,11 @@ impl World {
             true => Arc::new(FaultyLog::new(Arc::clone(&self.log), self.of_log.script.clone())),
             false => Arc::clone(&self.log),
         };
-        let databases: Vec<Arc<dyn ResourceManager>> = self
+        let databases: Vec<Arc<dyn Backend>> = self
             .databases
             .iter()
             .zip(&self.of_databases)
-            .map(|(database, faults)| -> Arc<dyn ResourceManager> {
+            .map(|(database, faults)| -> Arc<dyn Backend> {
                 match faulty {
                     true => Arc::new(Faulty::new(Arc::new(database.clone()), faults.script.clone())),
                     false => Arc::new(database.clone()),
@@ -165,7 +164,7 @@ impl World {
 
     /// How often each write is in each database.
     fn landed(&self) -> Vec<HashMap<i64, usize>> {
-        let of = |database: &MemoryResource| {
+        let of = |database: &MemoryBackend| {
             let mut counts = HashMap::new();
             for batch in database.batches() {
                 let ids = batch.column(0).as_any().downcast_ref::<datafusion::arrow::array::Int64Array>().unwrap();

@@ -8,8 +8,8 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::*;
 use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion_landfall::backend::NewTable;
 use datafusion_landfall::options::Uint64;
-use datafusion_landfall::sql::NewTable;
 use datafusion_landfall::{LandfallTable, SinkOptions};
 use proptest::prelude::*;
 

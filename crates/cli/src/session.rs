@@ -18,10 +18,10 @@ use crate::arguments::Format;
 use crate::message::Failure;
 use crate::output::{Printer, status};
 use crate::progress::Progress;
+use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
 use datafusion_landfall::provider::{LandfallSink, plan_statement, register, register_catalog};
 use datafusion_landfall::sql::without_passwords;
-use datafusion_landfall::xa::{Changed, Compared};
 
 /// The session of one run of the program.
 pub(crate) struct Session {

@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::{Place, RecoverArguments, Report, StatusArguments};
 use crate::message::Failure;
+use datafusion_landfall::backend::{Backend, DecisionLog};
 use datafusion_landfall::error::{Error, Result};
 use datafusion_landfall::log::ObjectStoreLog;
+use datafusion_landfall::manager::{Fate, Mode, Recovered, Selection, recover};
 use datafusion_landfall::options::SinkOptions;
 use datafusion_landfall::pipeline::Position;
-use datafusion_landfall::provider::{database, decision_log};
 use datafusion_landfall::sql::without_passwords;
-use datafusion_landfall::xa::{
-    DecisionLog, Epoch, Fate, JobEntry, JobId, Mode, Recovered, ResourceManager, Selection, recover,
-};
+use datafusion_landfall::txn::{Epoch, JobEntry, JobId};
+use datafusion_landfall::{database, decision_log, without_ledger};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -29,7 +29,7 @@ impl From<Error> for Failure {
 /// What a command is about.
 struct Subject {
     /// The database, where the URL is one.
-    resource: Option<Arc<dyn ResourceManager>>,
+    resource: Option<Arc<dyn Backend>>,
     /// The log that decides there.
     log: Arc<dyn DecisionLog>,
 }
@@ -41,13 +41,13 @@ fn subject(place: &Place) -> Result<Subject> {
             options.set(key, value)?;
         }
     }
-    let resource: Option<Arc<dyn ResourceManager>> = match ObjectStoreLog::knows(&place.url) {
+    let resource = match ObjectStoreLog::knows(&place.url) {
         true => None,
         false => Some(database(&place.url, &options)?),
     };
     let log = match (&place.log, &resource) {
         (Some(log), _) => decision_log(log, &options)?,
-        (None, Some(resource)) => resource.decision_log(),
+        (None, Some(resource)) => resource.decision_log().ok_or_else(|| without_ledger(resource.as_ref()))?,
         (None, None) => decision_log(&place.url, &options)?,
     };
     Ok(Subject { resource, log })

@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::*;
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrameWriteOptions;
-use datafusion_landfall::sql::NewTable;
+use datafusion_landfall::backend::NewTable;
 use datafusion_landfall::{LandfallTable, SinkOptions};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

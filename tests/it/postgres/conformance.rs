@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion_landfall::SinkOptions;
+use datafusion_landfall::backend::{conformance::Subject, conformance::check_all};
 use datafusion_landfall::postgres::Postgres as Database;
-use datafusion_landfall::xa::conformance::{Subject, check_all};
 
 use super::{Postgres, psql_in};
 

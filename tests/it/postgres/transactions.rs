@@ -328,7 +328,8 @@ async fn nobody_who_did_not_ask_notices_several_writers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_slept_cannot_decide_what_was_forgotten() {
-    use datafusion_landfall::xa::{Decision, DecisionRecord, Epoch, Gtrid, JobId, Positions, ResourceManager};
+    use datafusion_landfall::backend::Backend;
+    use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, Positions};
     use sqlx::Connection;
     let server = Postgres::with_database("");
     let postgres = datafusion_landfall::postgres::Postgres::try_new(&server.url(), &Default::default()).unwrap();
@@ -340,7 +341,7 @@ async fn a_backend_that_slept_cannot_decide_what_was_forgotten() {
         rows: 0,
         positions: Positions::new("t", true),
     };
-    let log = postgres.decision_log();
+    let log = postgres.decision_log().unwrap();
     log.decide(record(1, 1)).await.unwrap();
     // Another run decides epoch 2, then 3, and forgets 2, while the first one waits to decide 2.
     let mut other = sqlx::postgres::PgConnection::connect(&server.url()).await.unwrap();
@@ -385,10 +386,9 @@ async fn a_commit_that_decides_is_durable_whatever_its_role_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
-    use datafusion_landfall::xa::conformance::{columns, rows};
-    use datafusion_landfall::xa::{
-        Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Protocol, ResourceManager, WriteSpec, Xid,
-    };
+    use datafusion_landfall::backend::{Backend, Protocol, WriteSpec};
+    use datafusion_landfall::backend::{conformance::columns, conformance::rows};
+    use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Xid};
     let server = Postgres::with_database(
         "CREATE TABLE landing (id bigint, name text); GRANT ALL ON landing TO secretive, reader; \
          GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -407,7 +407,7 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
         let record = DecisionRecord { job, epoch: Epoch(1), gtrid, decision: Decision::Commit, rows: 3, positions };
         // One ledger, in which all of them are known.
         let log = datafusion_landfall::postgres::Postgres::try_new(&server.url(), &Default::default()).unwrap();
-        log.decision_log().decide(record).await.unwrap();
+        log.decision_log().unwrap().decide(record).await.unwrap();
         commands.push(gtrid.to_string());
     }
     server.rows("GRANT SELECT, INSERT, DELETE ON landfall_ledger TO reader");

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::arguments::{BenchArguments, Report};
 use crate::message::Failure;
+use datafusion_landfall::backend::Capability;
 use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::options::{Commit, SinkOptions};
-use datafusion_landfall::xa::{Capability, OnConflict, Upsert};
+use datafusion_landfall::options::{OnConflict, Upsert};
 use subject::{Each, Subject};
 
 /// Rows of a small statement, whose latency is measured, and how many there are.

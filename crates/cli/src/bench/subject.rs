@@ -11,15 +11,15 @@ use datafusion::prelude::SessionContext;
 use uuid::Uuid;
 
 use crate::message::Failure;
+use datafusion_landfall::backend::{Backend, NewTable, Parameter, Scan};
 use datafusion_landfall::error::{Error, ErrorKind, Result};
 use datafusion_landfall::options::SinkOptions;
-use datafusion_landfall::provider::{LandfallTable, database};
-use datafusion_landfall::sql::{Database, Dialect, NewTable, Parameter};
+use datafusion_landfall::{LandfallTable, database};
 
 /// A database, and rows for a table that nobody else has.
 pub(crate) struct Subject {
     url: String,
-    pub(crate) database: Arc<dyn Database>,
+    pub(crate) database: Arc<dyn Backend>,
     base: SinkOptions,
     table: String,
     ledger: String,
@@ -160,11 +160,10 @@ impl Subject {
     }
 
     fn insert_statement(&self, rows: usize) -> String {
-        let place = |row: usize, column: usize| match self.database.dialect() {
-            // It is sent as text: the server would take its parameter for a time, and the client for none.
-            Dialect::Postgres if column == 5 => format!("${}::text::timestamp", row * 5 + column),
-            Dialect::Postgres => format!("${}", row * 5 + column),
-            Dialect::MySql | Dialect::Sqlite => "?".into(),
+        let dialect = self.database.scan().and_then(Scan::dialect);
+        let place = |row: usize, column: usize| match dialect {
+            Some(dialect) => dialect.parameter(row * 5 + column, self.schema.field(column - 1).data_type()),
+            None => "?".into(),
         };
         let row = |row| format!("({})", (1..=5).map(|column| place(row, column)).collect::<Vec<_>>().join(", "));
         let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");

@@ -12,9 +12,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion_landfall::backend::{Filled, NewTable, Table};
 use datafusion_landfall::columnar::infer_type;
-use datafusion_landfall::provider::{database, plan_statement};
-use datafusion_landfall::sql::{Filled, NewTable, Table};
+use datafusion_landfall::database;
+use datafusion_landfall::provider::plan_statement;
 use datafusion_landfall::{LandfallTable, SinkOptions};
 
 use self::files::{Dialect, FileType, Header, file_type};

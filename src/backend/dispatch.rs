@@ -1,0 +1,62 @@
+//! How the rows of one write are dealt out to several writers.
+
+use crate::backend::{Column, Comparison, Existing, Filled, Table, WriteSpec};
+
+/// How rows are dealt out to several writers of one transaction, which do not see each other's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dispatch {
+    /// They are not: one writer takes them all, for this reason.
+    OneWriter(&'static str),
+    /// Batch by batch.
+    RoundRobin,
+    /// Rows that are equal in these columns go to the same writer.
+    ByKey(Vec<String>),
+}
+
+impl Dispatch {
+    /// How rows of a table can be dealt out; `one_writer` says why they cannot, beside what is in its description, and
+    /// `is_text` whether a column takes every text.
+    pub fn of(
+        table: &Table,
+        spec: &WriteSpec,
+        one_writer: Option<&'static str>,
+        is_text: impl Fn(&Column) -> bool,
+    ) -> Self {
+        if spec.existing != Existing::Keep {
+            return Self::OneWriter("one transaction empties the table and fills it");
+        }
+        if let Some(reason) = one_writer {
+            return Self::OneWriter(reason);
+        }
+        let keys: Vec<_> =
+            std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
+        let key = match keys.as_slice() {
+            [] => return Self::RoundRobin,
+            [key] => *key,
+            _ => return Self::OneWriter("it has several unique keys"),
+        };
+        // Equal here must be equal there.
+        let compares_alike = |name: &String| {
+            let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else {
+                return false;
+            };
+            let is_alike = *field.data_type() == column.data_type && !field.data_type().is_string()
+                || field.data_type().is_string() && is_text(column);
+            is_alike
+                && !column.data_type.is_floating()
+                && matches!(column.comparison, Comparison::Exact | Comparison::Equality)
+        };
+        if key.iter().all(compares_alike) {
+            return Self::ByKey(key.clone());
+        }
+        // A column of the key that is not written has a default, such as a number that is never given twice.
+        let is_numbered = |name: &String| {
+            spec.columns.field_with_name(name).is_err()
+                && table.column(name).is_some_and(|column| column.filled == Filled::Numbered)
+        };
+        match key.iter().any(is_numbered) {
+            true => Self::RoundRobin,
+            false => Self::OneWriter("the server may find values of its key equal that are not spelled alike"),
+        }
+    }
+}

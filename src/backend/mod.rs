@@ -1,0 +1,158 @@
+//! What a database brings: how to write a backend.
+//!
+//! A backend is a type that implements [`Backend`], with a [`BackendFactory`] that opens it and a [`Branch`] for each open
+//! transaction. The databases of this crate are backends like any other: each is one folder and one line in the registry.
+//! [`register_backend`](crate::register_backend) teaches a session `STORED AS` a backend's names, and the process its URLs.
+//!
+//! # The smallest backend
+//!
+//! Eight methods of three traits make a backend that takes INSERTs: it appends, all rows of a statement or none.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use async_trait::async_trait;
+//! use datafusion::arrow::array::RecordBatch;
+//! use datafusion::arrow::datatypes::DataType;
+//! use datafusion::prelude::SessionContext;
+//! use datafusion_landfall::backend::{
+//!     Backend, BackendFactory, Branch, Column, Outcome, Table, WriteSpec,
+//! };
+//! use datafusion_landfall::txn::{DecisionRecord, Xid};
+//! use datafusion_landfall::{Result, SinkOptions, register, register_backend, sql};
+//!
+//! /// A list of batches.
+//! #[derive(Debug, Clone, Default)]
+//! struct List(Arc<Mutex<Vec<RecordBatch>>>);
+//!
+//! impl BackendFactory for List {
+//!     fn names(&self) -> &'static [&'static str] {
+//!         &["list"]
+//!     }
+//!
+//!     fn open(&self, _: &str, _: &SinkOptions) -> Result<Arc<dyn Backend>> {
+//!         Ok(Arc::new(self.clone()))
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Backend for List {
+//!     fn location(&self) -> String {
+//!         "list:".into()
+//!     }
+//!
+//!     async fn table(&self, name: &str) -> Result<Option<Table>> {
+//!         let columns = vec![Column::new("id", "number", DataType::Int64), Column::new("name", "text", DataType::Utf8)];
+//!         Ok(Some(Table::new(name, columns)))
+//!     }
+//!
+//!     async fn start(&self, _: &Xid, _: &WriteSpec) -> Result<Box<dyn Branch>> {
+//!         Ok(Box::new(Pending { list: self.clone(), batches: Vec::new() }))
+//!     }
+//! }
+//!
+//! /// An open transaction. Dropping it forgets its rows.
+//! struct Pending {
+//!     list: List,
+//!     batches: Vec<RecordBatch>,
+//! }
+//!
+//! #[async_trait]
+//! impl Branch for Pending {
+//!     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+//!         self.batches.push(batch);
+//!         Ok(())
+//!     }
+//!
+//!     async fn commit_one_phase(self: Box<Self>, _: Option<DecisionRecord>) -> Result<Outcome> {
+//!         self.list.0.lock().unwrap().extend(self.batches);
+//!         Ok(Outcome::Committed)
+//!     }
+//!
+//!     async fn rollback(self: Box<Self>) -> Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let (context, list) = (SessionContext::new(), List::default());
+//! register(&context);
+//! register_backend(&context, Arc::new(list.clone()))?;
+//! sql(&context, "CREATE EXTERNAL TABLE people STORED AS LIST LOCATION 'list:'").await?;
+//! sql(&context, "INSERT INTO people VALUES (1, 'Ada'), (2, 'Grace')").await?.collect().await?;
+//! assert_eq!(list.0.lock().unwrap()[0].num_rows(), 2);
+//! let refused = sql(&context, "UPDATE people SET name = 'Alan'").await?.collect().await.unwrap_err();
+//! assert!(refused.to_string().contains("UPDATE"), "{refused}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Batches come with the columns that the statement writes, in the types of [`Table`]: values are assigned by Landfall's rules
+//! before. A backend that takes other Arrow types as they are says so with [`Backend::takes`].
+//!
+//! # Capabilities
+//!
+//! Everything else is a method with a default that refuses, as a rule when the plan is made:
+//!
+//! | what | methods |
+//! | --- | --- |
+//! | two-phase commit, recovery | [`Backend::capability`], [`Backend::commit`], [`Backend::rollback`], [`Backend::in_doubt`], [`Branch::prepare`] |
+//! | jobs and decisions in the database itself | [`Backend::decision_log`], a [`DecisionLog`]; `Branch::commit_one_phase` then writes the record, too |
+//! | INSERT OVERWRITE, `on_conflict`, REPLACE INTO | [`Backend::check`] accepts them; the branch does as [`WriteSpec`] says |
+//! | upserts by difference | [`Branch::ask`] |
+//! | UPDATE, DELETE, MERGE, TRUNCATE | [`Backend::check_change`], [`Backend::start_change`] |
+//! | several writers of a table | [`Backend::dispatch`], [`Backend::writers_that_pay`] |
+//! | SELECT | [`Backend::scan`], a [`Scan`] |
+//! | conditions, orders and limits at the server | [`Scan::dialect`], a [`QueryDialect`] |
+//! | CREATE TABLE | [`Backend::create_table`] |
+//! | the catalog of all tables | [`Backend::tables`], [`Backend::spelled`] |
+//! | options of its own | [`BackendFactory::options`], [`SinkOptions::own`](crate::SinkOptions::own) |
+//!
+//! A database of SQL finds more in [`sql`](crate::sql): statements that change rows through a staging table, with
+//! [`SqlDialect`](crate::sql::SqlDialect) for what databases say differently, the ledger, CREATE TABLE, and a branch that
+//! encodes rows in one task and sends them from another.
+//!
+//! # Testing one
+//!
+//! The feature `testing` brings a conformance suite. `examples/backend_parquet.rs` is a folder of Parquet files as a backend
+//! that commits in two phases: it passes the suite, writes in one transaction with SQLite, and survives being killed between
+//! prepare and commit.
+
+mod branch;
+mod change;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod database;
+mod dialect;
+mod dispatch;
+mod factory;
+pub(crate) mod failpoint;
+#[cfg(any(test, feature = "testing"))]
+pub mod fault;
+mod log;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+mod query;
+mod scan;
+mod spec;
+mod stats;
+mod table;
+
+pub use branch::{Answer, Branch, Outcome, Versions, Vote};
+pub use change::{
+    Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
+};
+pub use database::{Backend, Capability, InDoubt, Listed, Resolution};
+pub use dialect::{Constant, OrderKey, QueryDialect, Spelled};
+pub use dispatch::Dispatch;
+pub use factory::BackendFactory;
+pub use failpoint::POINTS;
+pub use log::DecisionLog;
+pub(crate) use log::NoLedger;
+pub use query::{BatchStream, Query};
+pub use scan::{Batches, Scan, read_ahead};
+pub use spec::{Existing, Protocol, WriteSpec};
+pub(crate) use stats::Told;
+pub use stats::{Compared, WriteStats};
+pub use table::{Characters, Column, Comparison, Detail, Filled, Holds, NewTable, Table};

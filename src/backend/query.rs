@@ -1,0 +1,80 @@
+//! A query for one table.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use futures::Stream;
+
+use crate::backend::{OrderKey, Parameter, QueryDialect, Table};
+use crate::columnar::Conform;
+use crate::error::{Error, Result};
+
+/// Batches on their way out of a database.
+pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+
+/// A query for one table.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The table, as it was described.
+    pub table: Arc<Table>,
+    /// The columns of it that are wanted, by index.
+    pub projection: Vec<usize>,
+    /// ` WHERE …`, or nothing.
+    pub condition: String,
+    /// The values of `?1`, `?2` … in it.
+    pub parameters: Vec<Parameter>,
+    /// What rows are sorted by, the most significant first; none is in no order.
+    pub order: Vec<OrderKey>,
+    /// How many rows are wanted, at most.
+    pub limit: Option<usize>,
+    /// The schema of the batches: the wanted columns, in their types or in types that hold the same values.
+    pub schema: SchemaRef,
+    /// Rows in a batch, at most.
+    pub batch_size: usize,
+}
+
+impl Query {
+    /// What follows `FROM <table>`.
+    pub fn suffix(&self, dialect: &dyn QueryDialect) -> String {
+        let mut suffix = self.condition.clone();
+        for (index, key) in self.order.iter().enumerate() {
+            suffix += if index == 0 { " ORDER BY " } else { ", " };
+            suffix += &dialect.order_by(&self.table.columns[key.column].name, key);
+        }
+        if let Some(limit) = self.limit {
+            suffix += &format!(" LIMIT {limit}");
+        }
+        suffix
+    }
+
+    /// The ways of the wanted columns from the types that they are read as to those of the batches.
+    ///
+    /// # Errors
+    /// `Schema` where there is none.
+    pub(crate) fn conforms(&self) -> Result<Vec<Conform>> {
+        let columns = self.projection.iter().map(|index| &self.table.columns[*index]);
+        let ways = columns.zip(self.schema.fields()).map(|(column, field)| {
+            Conform::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
+                Error::schema(format!(
+                    "column \"{}\" is read as {}, which cannot stand for {}",
+                    column.name,
+                    column.data_type,
+                    field.data_type()
+                ))
+            })
+        });
+        ways.collect()
+    }
+
+    /// A batch of so many rows of these columns, which are of the types of [`Query::schema`].
+    ///
+    /// # Errors
+    /// `Internal` where they are not.
+    pub fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|error| Error::internal(error.to_string()))
+    }
+}

@@ -1,0 +1,49 @@
+//! How tables are read.
+
+use std::fmt::Debug;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use futures::stream;
+use tokio::sync::mpsc;
+
+use crate::backend::{BatchStream, Column, Query, QueryDialect};
+use crate::error::Result;
+
+/// Reads the tables of a database.
+pub trait Scan: Debug + Send + Sync {
+    /// Starts a query and streams its rows. The read begins with this call, not with the first poll.
+    fn query(&self, query: Query) -> Result<BatchStream>;
+
+    /// How conditions, constants and orders are spelled; `None` where queries take none: then they have no more than a
+    /// projection and a limit.
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        None
+    }
+
+    /// The column as it is when it is read as another type; `None` where it cannot be, and values have to be converted
+    /// when they are there.
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        (column.data_type == *wanted).then(|| column.clone())
+    }
+}
+
+/// Batches on their way to whoever consumes them; closed when nobody does any more.
+pub type Batches = mpsc::Sender<Result<RecordBatch>>;
+
+/// Reads a table in a task of its own, a few batches ahead of whoever consumes them. The task should end when the sender is
+/// closed, as nobody reads on.
+pub fn read_ahead<F>(table: String, read: impl FnOnce(Batches) -> F + Send + 'static) -> BatchStream
+where
+    F: Future<Output = Result<()>> + Send,
+{
+    const BATCHES: usize = 2;
+    let (sender, receiver) = mpsc::channel(BATCHES);
+    tokio::spawn(async move {
+        if let Err(error) = read(sender.clone()).await {
+            // Nobody waits for it any more where this fails.
+            let _ = sender.send(Err(error.with_context(format!("reading table {table}")))).await;
+        }
+    });
+    Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
+}

@@ -1,0 +1,221 @@
+//! What a write has counted, for its answer, its plan and its metrics.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::buffer::Memory;
+use crate::metrics::{Phase, SinkMetrics};
+
+/// Counters of one write; every branch of it adds to them.
+#[derive(Debug, Default)]
+pub struct WriteStats {
+    metrics: SinkMetrics,
+    memory: Memory,
+    rows: AtomicU64,
+    not_stored: AtomicU64,
+    bytes: AtomicU64,
+    encode_nanos: AtomicU64,
+    send_nanos: AtomicU64,
+    commit_nanos: AtomicU64,
+    compare_nanos: AtomicU64,
+    inserted: AtomicU64,
+    updated: AtomicU64,
+    unchanged: AtomicU64,
+    superseded: AtomicU64,
+    counts_again: AtomicBool,
+    /// What the counts of [`WriteStats::counters`] were at the last commit.
+    committed: [AtomicU64; 5],
+}
+
+/// What becomes of an epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told {
+    Begun,
+    /// So long after its first row.
+    Committed(Duration),
+    Aborted,
+    Retried,
+    /// Whether it is committed is not known.
+    InDoubt,
+    /// It is known now.
+    Settled,
+}
+
+/// How many keys an upsert by difference inserted, updated or left unchanged. An epoch counts each key once, even if
+/// several of its rows have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// Keys that were not there.
+    pub inserted: u64,
+    /// Keys that were there with other values.
+    pub updated: u64,
+    /// Keys that were there with these values.
+    pub unchanged: u64,
+    /// Rows beside the one that counts for its key.
+    pub superseded: u64,
+    /// Whether keys that are updated or unchanged may count more than once: where more than a million keys came in no
+    /// ascending order, which ones came before is no longer known.
+    pub counts_again: bool,
+}
+
+impl Compared {
+    /// How many rows were compared.
+    pub fn rows(&self) -> u64 {
+        self.inserted + self.updated + self.unchanged + self.superseded
+    }
+}
+
+impl WriteStats {
+    /// Those of a table, which are metrics too; of its rows so many bytes are held at most.
+    pub fn of(table: &str, memory_limit: usize) -> Self {
+        let metrics = SinkMetrics::of(table);
+        let memory = Memory::new(memory_limit, metrics.memory.clone());
+        metrics.memory_limit.set(memory_limit as f64);
+        Self { metrics, memory, ..Self::default() }
+    }
+
+    /// The memory that its rows are held in.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Counts a batch that a writer took, after it waited so long.
+    pub(crate) fn add_batch(&self, waited: Duration) {
+        self.metrics.batches.increment(1);
+        self.metrics.spent(Phase::Buffer, waited);
+    }
+
+    /// Counts time spent waiting for rows that are there, and comparing them.
+    pub fn add_compare(&self, time: Duration) {
+        self.compare_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Compare, time);
+    }
+
+    /// Counts rows that were compared with those that are there.
+    pub fn add_compared(&self, compared: Compared) {
+        self.inserted.fetch_add(compared.inserted, Relaxed);
+        self.updated.fetch_add(compared.updated, Relaxed);
+        self.unchanged.fetch_add(compared.unchanged, Relaxed);
+        self.superseded.fetch_add(compared.superseded, Relaxed);
+        self.counts_again.fetch_or(compared.counts_again, Relaxed);
+    }
+
+    /// Counts keys as updated that were counted as unchanged before.
+    pub(crate) fn add_changed_later(&self, keys: u64) {
+        self.unchanged.fetch_sub(keys, Relaxed);
+        self.updated.fetch_add(keys, Relaxed);
+    }
+
+    /// Counts of rows that an attempt which is rolled back takes with it.
+    fn counters(&self) -> [&AtomicU64; 5] {
+        [&self.not_stored, &self.inserted, &self.updated, &self.unchanged, &self.superseded]
+    }
+
+    /// What comparing has found, without attempts that were rolled back.
+    pub fn compared(&self) -> Compared {
+        Compared {
+            inserted: self.inserted.load(Relaxed),
+            updated: self.updated.load(Relaxed),
+            unchanged: self.unchanged.load(Relaxed),
+            superseded: self.superseded.load(Relaxed),
+            counts_again: self.counts_again.load(Relaxed),
+        }
+    }
+
+    /// Time spent waiting for rows that are there, and comparing them.
+    pub fn compare_time(&self) -> Duration {
+        Duration::from_nanos(self.compare_nanos.load(Relaxed))
+    }
+
+    /// Counts rows, and bytes of their values, that were handed to the database.
+    pub fn add_sent(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.metrics.rows.increment(rows);
+        self.metrics.bytes.increment(bytes);
+    }
+
+    /// Counts rows that the database took and did not store, by its own count.
+    pub fn add_not_stored(&self, rows: u64) {
+        self.not_stored.fetch_add(rows, Relaxed);
+    }
+
+    /// Counts time spent turning Arrow arrays into the database's values.
+    pub fn add_encode(&self, time: Duration) {
+        self.encode_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Encode, time);
+    }
+
+    /// Counts time spent handing values to the database.
+    pub fn add_send(&self, time: Duration) {
+        self.send_nanos.fetch_add(nanos(time), Relaxed);
+        self.metrics.spent(Phase::Send, time);
+    }
+
+    /// Counts time spent committing.
+    pub fn add_commit(&self, time: Duration) {
+        self.commit_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Says what became of an epoch to whoever watches.
+    pub(crate) fn tell(&self, event: Told) {
+        let metrics = &self.metrics;
+        match event {
+            Told::Begun => metrics.epochs.increment(1),
+            Told::Committed(time) => {
+                self.committed
+                    .iter()
+                    .zip(self.counters())
+                    .for_each(|(kept, now)| kept.store(now.load(Relaxed), Relaxed));
+                metrics.commits.increment(1);
+                metrics.epoch.record(time);
+            }
+            Told::Aborted => metrics.aborts.increment(1),
+            Told::Retried => {
+                // What was rolled back comes again.
+                self.committed
+                    .iter()
+                    .zip(self.counters())
+                    .for_each(|(kept, now)| now.store(kept.load(Relaxed), Relaxed));
+                metrics.retries.increment(1);
+            }
+            Told::InDoubt => metrics.in_doubt.increment(1),
+            Told::Settled => metrics.in_doubt.decrement(1),
+        }
+    }
+
+    /// Rows handed to the database.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Relaxed)
+    }
+
+    /// Of these, the rows that the database did not store, by its own count: under [`OnConflict::Ignore`](crate::options::OnConflict::Ignore) those whose key
+    /// is there, and those that a trigger or a rule of the table leaves out.
+    pub fn not_stored(&self) -> u64 {
+        self.not_stored.load(Relaxed)
+    }
+
+    /// Bytes of the values handed to the database, without its own overhead.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Time spent turning Arrow arrays into the database's values.
+    pub fn encode_time(&self) -> Duration {
+        Duration::from_nanos(self.encode_nanos.load(Relaxed))
+    }
+
+    /// Time spent handing values to the database.
+    pub fn send_time(&self) -> Duration {
+        Duration::from_nanos(self.send_nanos.load(Relaxed))
+    }
+
+    /// Time spent committing.
+    pub fn commit_time(&self) -> Duration {
+        Duration::from_nanos(self.commit_nanos.load(Relaxed))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,276 @@
+//! The description of a table, read from the server's catalog or to be created.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::options::OnConflict;
+
+/// How a comparison with a literal in the database relates to the same comparison in DataFusion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// It gives the same answer.
+    Exact,
+    /// It gives the same answer, but for zeros of different signs, and NaN: every one is the largest number there.
+    Float,
+    /// It gives the same answer, but for zeros of different signs; the database has no NaN.
+    SignedZero,
+    /// Equal is what is equal in DataFusion; the order can differ.
+    Equality,
+    /// What is equal in DataFusion is equal there too, and more can be: a collation that knows no case.
+    Folded,
+    /// The column holds ISO 8601 text: only a range of days around the literal is safe.
+    IsoText,
+    /// It can differ: compare in DataFusion.
+    Differs,
+    /// Not even NULL is the same in both.
+    Nothing,
+}
+
+/// What a column can hold beside NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Values of its type.
+    OfItsType,
+    /// Values of any type: what is none of its own is an error when it is read, and no comparison finds it.
+    OfAnyType,
+}
+
+/// The characters that the server can compare a column with; a constant with others is an error there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Characters {
+    /// All of them.
+    All,
+    /// Up to U+FFFF.
+    Basic,
+    /// Up to U+00FF.
+    Latin1,
+    /// Up to U+007F.
+    Ascii,
+}
+
+impl Characters {
+    /// Whether a text has no others.
+    pub(crate) fn have(self, text: &str) -> bool {
+        let last = match self {
+            Self::All => char::MAX,
+            Self::Basic => '\u{ffff}',
+            Self::Latin1 => '\u{ff}',
+            Self::Ascii => '\u{7f}',
+        };
+        text.chars().all(|character| character <= last)
+    }
+}
+
+/// Who gives a column its value where a statement leaves it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// Nobody: it is NULL.
+    Null,
+    /// The server has a default, or numbers the rows itself.
+    ByDefault,
+    /// The server numbers the rows; a number that is given is kept, and cannot be changed later.
+    Numbered,
+    /// The server computes it from other columns, and it cannot be written.
+    Generated,
+}
+
+/// What the backend that described a table or column wants to know of it again.
+#[derive(Clone, Default)]
+pub struct Detail(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Detail {
+    /// Keeps a detail.
+    pub fn new(detail: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(detail)))
+    }
+
+    /// The detail, where it is of that type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Detail" } else { "None" })
+    }
+}
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name, spelled as the database spells it.
+    pub name: String,
+    /// Its type, as the server declares it.
+    pub sql_type: String,
+    /// The Arrow type that it is read as and written from.
+    pub data_type: DataType,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// Who fills it where it is left out.
+    pub filled: Filled,
+    /// How comparisons behave.
+    pub comparison: Comparison,
+    /// What it can hold.
+    pub holds: Holds,
+    /// What its texts can be compared with.
+    pub characters: Characters,
+    /// What its backend keeps of it.
+    pub detail: Detail,
+}
+
+impl Column {
+    /// A column that takes NULL, has no default, and compares as its Arrow type does; what differs is set behind it.
+    pub fn new(name: impl Into<String>, sql_type: impl Into<String>, data_type: DataType) -> Self {
+        Self {
+            name: name.into(),
+            sql_type: sql_type.into(),
+            data_type,
+            nullable: true,
+            filled: Filled::Null,
+            comparison: Comparison::Exact,
+            holds: Holds::OfItsType,
+            characters: Characters::All,
+            detail: Detail::default(),
+        }
+    }
+
+    /// The column, read as another type by its backend's decoder.
+    pub(crate) fn read_as(&self, wanted: &DataType) -> Self {
+        let comparison = match *wanted == self.data_type {
+            true => self.comparison,
+            // JSON's null is read as NULL, which it is not in the database.
+            false if wanted.is_nested() => Comparison::Nothing,
+            false => Comparison::Differs,
+        };
+        Self { data_type: wanted.clone(), comparison, ..self.clone() }
+    }
+}
+
+/// A table that is there.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its name, spelled as the database spells it.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// The columns of its primary key, in key order; empty without one.
+    pub primary_key: Vec<String>,
+    /// The columns of each other unique key.
+    pub unique_keys: Vec<Vec<String>>,
+    /// What its backend keeps of it.
+    pub detail: Detail,
+}
+
+impl Table {
+    /// A table without keys.
+    pub fn new(name: impl Into<String>, columns: Vec<Column>) -> Self {
+        Self { name: name.into(), columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail: Detail::default() }
+    }
+
+    /// The schema that DataFusion sees. Every column may bring NULL in it: DataFusion then lets one through to the
+    /// branch, whose error names the row and the column, where its own would name neither.
+    pub fn schema(&self) -> SchemaRef {
+        let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), true);
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The key that conflicts are found by: `wanted`, or the primary key, or the only unique key.
+    ///
+    /// # Errors
+    /// `Schema` when the table has no such key.
+    pub fn conflict_key(&self, wanted: &[String], on_conflict: OnConflict) -> Result<Vec<String>> {
+        let what = match on_conflict {
+            OnConflict::Error => return Ok(Vec::new()),
+            OnConflict::Replace => "REPLACE INTO",
+            OnConflict::Ignore => "on_conflict = ignore",
+            OnConflict::Update => "on_conflict = update",
+        };
+        let mut keys = std::iter::once(&self.primary_key).filter(|key| !key.is_empty()).chain(&self.unique_keys);
+        if wanted.is_empty() {
+            if !self.primary_key.is_empty() {
+                return Ok(self.primary_key.clone());
+            }
+            return match self.unique_keys.as_slice() {
+                [only] => Ok(only.clone()),
+                [] => Err(Error::schema(format!(
+                    "{what} needs a key, and table {} has neither a primary key nor a unique index: create one",
+                    self.name
+                ))),
+                several => Err(Error::schema(format!(
+                    "{what} needs a key, and table {} has {} unique keys: name the columns of one with the option \
+                     'conflict_key'",
+                    self.name,
+                    several.len()
+                ))),
+            };
+        }
+        let same = |key: &&Vec<String>| key.len() == wanted.len() && wanted.iter().all(|name| key.contains(name));
+        keys.find(same).cloned().ok_or_else(|| {
+            Error::schema(format!(
+                "the option 'conflict_key' names ({}), and table {} has no unique key of exactly these columns: \
+                 create a unique index on them",
+                wanted.join(", "),
+                self.name
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.columns.iter().map(|column| {
+            let null = if column.nullable { "" } else { " NOT NULL" };
+            format!("{} {} [{}]{null}", column.name, column.sql_type, column.data_type)
+        });
+        write_columns(f, columns, &self.primary_key)
+    }
+}
+
+/// A table to be created.
+#[derive(Debug, Clone)]
+pub struct NewTable {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The columns of its primary key; empty without one.
+    pub primary_key: Vec<String>,
+    /// The columns of each other unique key.
+    pub unique_keys: Vec<Vec<String>>,
+    /// Default values by column, arrays of one row and of the column's type.
+    pub defaults: HashMap<String, ArrayRef>,
+}
+
+impl fmt::Display for NewTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.schema.fields().iter().map(|field| {
+            let null = if field.is_nullable() { "" } else { " NOT NULL" };
+            format!("{} [{}]{null}", field.name(), field.data_type())
+        });
+        write_columns(f, columns, &self.primary_key)
+    }
+}
+
+fn write_columns(
+    f: &mut fmt::Formatter<'_>,
+    columns: impl Iterator<Item = String>,
+    primary_key: &[String],
+) -> fmt::Result {
+    write!(f, "({}", columns.collect::<Vec<_>>().join(", "))?;
+    if !primary_key.is_empty() {
+        write!(f, ", PRIMARY KEY ({})", primary_key.join(", "))?;
+    }
+    f.write_str(")")
+}

@@ -1,0 +1,106 @@
+//! A job that a run has claimed: its names, and its records in the log.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::live::TransactionManager;
+use super::recovery::recover_job;
+use crate::backend::failpoint::failpoint;
+use crate::backend::{Backend, DecisionLog};
+use crate::error::{Error, Result};
+use crate::metrics::Phases;
+use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Positions, Subject};
+
+/// What a job is in its log, and which databases its branches can be in.
+#[derive(Debug, Clone)]
+pub struct Undertaking {
+    /// Where it is decided.
+    pub log: Arc<dyn DecisionLog>,
+    /// Its name; without one, it is remembered only until it is complete.
+    pub job: Option<JobId>,
+    /// What it writes.
+    pub subject: Subject,
+    /// The databases.
+    pub resources: Vec<Arc<dyn Backend>>,
+}
+
+/// What all epochs of a run have in common.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) manager: TransactionManager,
+    pub(super) undertaking: Undertaking,
+    pub(super) job: JobId,
+    pub(super) number: JobNumber,
+    pub(super) run: Uuid,
+    pub(super) key: String,
+    pub(super) announced: OnceCell<()>,
+    pub(super) phases: Phases,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.manager.ended(&self.key);
+    }
+}
+
+impl Claimed {
+    /// Makes a write without a job known to the log, once. A job is known already.
+    pub(super) async fn announce(&self) -> Result<()> {
+        if self.undertaking.job.is_some() {
+            return Ok(());
+        }
+        let announce = async || {
+            let claim = self.abort(Epoch(1));
+            let stands = self.undertaking.log.decide(claim.clone()).await?;
+            if stands != claim {
+                return Err(Error::internal(format!("the log knows {} already", self.job)));
+            }
+            failpoint("announce.after");
+            Ok(())
+        };
+        self.announced.get_or_try_init(announce).await.copied()
+    }
+
+    /// Removes what nobody will ask for: records before `before`, or all of a write without a job.
+    pub(super) async fn clean(&self, before: Option<Epoch>) {
+        let log = &self.undertaking.log;
+        let cleaned = match (&self.undertaking.job, before) {
+            (None, Some(_)) if !self.announced.initialized() => Ok(()),
+            (_, Some(before)) => log.forget(&self.job, before).await,
+            (Some(_), None) => Ok(()),
+            (None, None) => log.remove(&self.job).await,
+        };
+        failpoint("forget.after");
+        if let Err(error) = cleaned {
+            // What was decided stays so.
+            log::warn!("old records of {} stay in the log {}: {error}", self.job, log.url());
+        }
+    }
+
+    pub(super) async fn recover(&self, state: &JobState) -> Result<()> {
+        let Undertaking { log, resources, .. } = &self.undertaking;
+        let recover = resources
+            .iter()
+            .map(|resource| recover_job(resource.as_ref(), log.as_ref(), &self.job, state, self.manager.retry()));
+        try_join_all(recover).await.map(drop)
+    }
+
+    pub(super) fn gtrid(&self, epoch: Epoch) -> Gtrid {
+        Gtrid::new(self.number, epoch, self.run)
+    }
+
+    /// The record that says that nothing of an epoch is written.
+    pub(super) fn abort(&self, epoch: Epoch) -> DecisionRecord {
+        DecisionRecord {
+            job: self.job.clone(),
+            epoch,
+            gtrid: self.gtrid(epoch),
+            decision: Decision::Abort,
+            rows: 0,
+            positions: Positions::new(self.undertaking.subject.clone(), false),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What is being written by this process.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use super::retry::RetryPolicy;
+use crate::backend::{Told, WriteStats};
+use crate::txn::{JobId, State};
+
+/// Drives the runs of one process; clones share what is live.
+#[derive(Debug, Clone, Default)]
+pub struct TransactionManager {
+    pub(super) live: Arc<DashMap<String, State>>,
+    /// Jobs whose last commit was not answered, and who counts them.
+    doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
+    retry: RetryPolicy,
+}
+
+impl TransactionManager {
+    /// What is being written now: job and log, and where it stands.
+    pub fn live(&self) -> Vec<(String, State)> {
+        self.live.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
+    }
+
+    /// Notes that a job's last commit was not answered.
+    pub(crate) fn doubt(&self, job: &JobId, stats: Vec<Arc<WriteStats>>) {
+        if let Entry::Vacant(free) = self.doubts.entry(job.clone()) {
+            stats.iter().for_each(|stats| stats.tell(Told::InDoubt));
+            free.insert(stats);
+        }
+    }
+
+    /// Notes that what became of a job is known.
+    pub(crate) fn settle(&self, job: &JobId) {
+        if let Some((_, stats)) = self.doubts.remove(job) {
+            stats.iter().for_each(|stats| stats.tell(Told::Settled));
+        }
+    }
+
+    pub(super) fn note(&self, key: &str, state: State) {
+        self.live.insert(key.to_owned(), state);
+    }
+
+    pub(super) fn ended(&self, key: &str) {
+        self.live.remove(key);
+    }
+
+    pub(super) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+}

@@ -1,0 +1,177 @@
+//! Ends branches that were left prepared, as the log says.
+
+use std::time::Duration;
+
+use super::retry::RetryPolicy;
+use crate::backend::{Backend, DecisionLog, InDoubt, Resolution};
+use crate::error::{Error, ErrorKind, Result};
+use crate::txn::{Action, Decision, DecisionRecord, Event, JobEntry, JobId, JobState, Positions, State};
+
+/// Whether recovery acts, or only says what it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It acts.
+    #[default]
+    Act,
+    /// It reads only.
+    DryRun,
+}
+
+/// Which branches are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Those of this job; else all.
+    pub job: Option<JobId>,
+    /// A branch that is not decided is left to its run until it is as old as this. What is decided does not wait.
+    pub older_than: Duration,
+    /// Whether something is done.
+    pub mode: Mode,
+}
+
+/// What becomes of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is committed, as was decided.
+    Committed,
+    /// It is rolled back.
+    RolledBack,
+    /// It is not decided, and so young that its run may live.
+    TooYoung,
+    /// This log does not know its job: another one decides.
+    DecidedElsewhere,
+    /// Somebody else has ended it meanwhile: its run, or another recovery.
+    EndedMeanwhile,
+    /// The log did not answer.
+    StillInDoubt,
+    /// It could not be ended, for this reason: it is another role's, for instance.
+    Failed(String),
+}
+
+/// A branch that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The branch.
+    pub branch: InDoubt,
+    /// Its job, where the log knows it.
+    pub job: Option<JobId>,
+    /// What became of it; under [`Mode::DryRun`] what would.
+    pub fate: Fate,
+}
+
+/// Ends the prepared branches of a database as a log says; where it has decided nothing, it is made to decide ABORT.
+/// Can be run at any time, by any number of processes at once.
+pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &Selection) -> Result<Vec<Recovered>> {
+    // Branches first: one that is prepared later, by a run that lives, is none of ours.
+    let branches = resource.in_doubt(None).await?;
+    if branches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs = log.jobs().await?;
+    let mut recovered = Vec::new();
+    for branch in branches {
+        let entry = jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
+        match (entry, &selection.job) {
+            (None, None) => recovered.push(Recovered { branch, job: None, fate: Fate::DecidedElsewhere }),
+            (None, Some(_)) => {}
+            (Some(entry), Some(job)) if entry.job != *job => {}
+            (Some(JobEntry { job, state, .. }), _) => {
+                let fate = resolve(resource, log, job, state, &branch, selection, RetryPolicy::default()).await;
+                // The others are ended all the same.
+                let fate = fate.unwrap_or_else(|error| Fate::Failed(error.to_string()));
+                recovered.push(Recovered { branch, job: Some(job.clone()), fate });
+            }
+        }
+    }
+    Ok(recovered)
+}
+
+/// Ends all branches of a job whose log says `state`.
+///
+/// # Errors
+/// What the database says; `InDoubt` where a branch could not be ended.
+pub(super) async fn recover_job(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    state: &JobState,
+    retry: RetryPolicy,
+) -> Result<()> {
+    let Some(number) = state.number() else { return Ok(()) };
+    for branch in retry.with(|| resource.in_doubt(Some(number))).await? {
+        let selection = Selection::default();
+        let fate = resolve(resource, log, job, state, &branch, &selection, retry).await?;
+        if fate == Fate::StillInDoubt {
+            return Err(Error::new(
+                ErrorKind::InDoubt,
+                format!("branch {} of an earlier run is in doubt: the log {} does not answer", branch.xid, log.url()),
+            ));
+        }
+        log::warn!(
+            "an earlier run of job '{job}' left branch {} in {}: it is {} now",
+            branch.xid,
+            resource.location(),
+            match fate {
+                Fate::Committed => "committed",
+                Fate::RolledBack => "rolled back",
+                _ => "ended",
+            }
+        );
+    }
+    Ok(())
+}
+
+/// Goes by [`State::next`], from a branch that was found.
+async fn resolve(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    known: &JobState,
+    branch: &InDoubt,
+    selection: &Selection,
+    retry: RetryPolicy,
+) -> Result<Fate> {
+    let (xid, gtrid) = (branch.xid, branch.xid.gtrid);
+    let (mut state, mut resolution) = (State::Found, Resolution::Done);
+    let mut event = match known.standing(gtrid.epoch()) {
+        Some(stands) => Event::Stands(stands.verdict(&gtrid)),
+        None if branch.age < selection.older_than => return Ok(Fate::TooYoung),
+        None => Event::Undecided,
+    };
+    loop {
+        let Some((next, action)) = state.next(event) else {
+            return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
+        };
+        state = next;
+        let acts = selection.mode == Mode::Act;
+        event = match action {
+            Action::Decide(decision) if acts => {
+                let subject = known.last().map(|last| last.positions.subject.clone()).unwrap_or_default();
+                let positions = Positions::new(subject, false);
+                let job = job.clone();
+                let proposal = DecisionRecord { job, epoch: gtrid.epoch(), gtrid, decision, rows: 0, positions };
+                match retry.with(|| log.decide(proposal.clone())).await {
+                    Ok(stands) => Event::Stands(stands.verdict(&gtrid)),
+                    Err(_) => Event::Silent,
+                }
+            }
+            Action::Decide(decision) => Event::Stands(decision),
+            Action::Complete(decision) if acts => {
+                resolution = match decision {
+                    Decision::Commit => retry.with(|| resource.commit(&xid)).await?,
+                    Decision::Abort => retry.with(|| resource.rollback(&xid)).await?,
+                };
+                Event::Completed
+            }
+            Action::Complete(_) => Event::Completed,
+            Action::Leave => return Ok(Fate::StillInDoubt),
+            Action::End => {
+                return Ok(match (resolution, state) {
+                    (Resolution::Unknown, _) => Fate::EndedMeanwhile,
+                    (Resolution::Done, State::Ended(Decision::Commit)) => Fate::Committed,
+                    (Resolution::Done, _) => Fate::RolledBack,
+                });
+            }
+            Action::CommitLastAgent => return Err(Error::internal("recovery has no last agent")),
+        };
+    }
+}

@@ -1,0 +1,91 @@
+//! One run of a job, which has claimed it: gives out its epochs.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::claimed::{Claimed, Undertaking};
+use super::live::TransactionManager;
+use super::transaction::Transaction;
+use crate::backend::failpoint::failpoint;
+use crate::error::Result;
+use crate::metrics::Phases;
+use crate::txn::{DecisionRecord, Epoch, JobId, JobNumber, JobState, NextEpoch, next_epoch};
+
+/// What opening a job found.
+#[derive(Debug)]
+pub enum Opened {
+    /// The job was finished before; this is its last record.
+    Finished(DecisionRecord),
+    /// The job is this run's to write.
+    Run(Run),
+}
+
+/// One run of a job, which has claimed it.
+#[derive(Debug)]
+pub struct Run {
+    claimed: Arc<Claimed>,
+    next: Epoch,
+    checkpoint: Option<DecisionRecord>,
+}
+
+impl Run {
+    /// Claims the job by deciding ABORT for its next epoch, and ends what earlier runs left; or gives its last record
+    /// where it is finished.
+    pub(super) async fn open(
+        manager: TransactionManager,
+        undertaking: Undertaking,
+        job: JobId,
+        run: Uuid,
+        key: String,
+    ) -> Result<Opened> {
+        let number = JobNumber::draw();
+        let phases = Phases::of(&undertaking.subject.table);
+        let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new(), phases };
+        if claimed.undertaking.job.is_none() {
+            // A write without a job has epoch 1 for its claim, as others have the one before theirs.
+            return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));
+        }
+        let log = Arc::clone(&claimed.undertaking.log);
+        loop {
+            let state = log.read(&claimed.job).await?;
+            if let Some(number) = state.number() {
+                claimed.number = number;
+            }
+            let epoch = match next_epoch(&state, &claimed.job, &claimed.undertaking.subject)? {
+                NextEpoch::Finished(record) => {
+                    claimed.recover(&state).await?;
+                    return Ok(Opened::Finished(record));
+                }
+                NextEpoch::Claim(epoch) => epoch,
+            };
+            let claim = claimed.abort(epoch);
+            if log.decide(claim.clone()).await? == claim {
+                failpoint("open.claimed");
+                let records = state.records().iter().cloned().chain([claim]).collect();
+                claimed.recover(&JobState::new(records)).await?;
+                failpoint("open.recovered");
+                let checkpoint = state.checkpoint().cloned();
+                return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: epoch.next(), checkpoint }));
+            }
+        }
+    }
+
+    /// How far earlier runs of the job came.
+    pub fn checkpoint(&self) -> Option<&DecisionRecord> {
+        self.checkpoint.as_ref()
+    }
+
+    /// The transaction of the next epoch. It can be written while the one before commits, and is committed after it.
+    pub fn begin(&mut self) -> Transaction {
+        let epoch = self.next;
+        self.next = epoch.next();
+        Transaction::new(Arc::clone(&self.claimed), epoch)
+    }
+
+    /// Gives the run up, where no branch of it is left.
+    pub async fn abandon(&self) {
+        self.claimed.clean(None).await;
+    }
+}

@@ -1,0 +1,382 @@
+//! The global transaction of one epoch: its branches, from their names to their end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use log::warn;
+use serde_json::Value;
+use tracing::{Instrument, debug_span};
+
+use super::claimed::Claimed;
+use crate::backend::failpoint::failpoint;
+use crate::backend::{Backend, Branch, Outcome, Protocol, Vote};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Phase;
+use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, Positions, State, Xid};
+
+/// A branch, and the database that it is in.
+pub struct Member {
+    /// The database.
+    pub resource: Arc<dyn Backend>,
+    /// Its name there.
+    pub xid: Xid,
+    /// How it was started; at most one of a transaction commits in one phase.
+    pub protocol: Protocol,
+    /// The open branch.
+    pub branch: Box<dyn Branch>,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Member({} in {})", self.xid, self.resource.location())
+    }
+}
+
+/// Epochs after which old records are removed; each time costs the log a transaction.
+const CLEANED_EVERY: u64 = 4;
+
+/// What a committed epoch covers of its job's input.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Covered {
+    /// Rows of the epoch.
+    pub rows: u64,
+    /// Rows of the epochs before it.
+    pub before: u64,
+    /// Whether the input ends with it.
+    pub end: bool,
+    /// The place in the input behind its last row, where it can be read again from there.
+    pub input: Option<Value>,
+}
+
+/// The transaction of one epoch.
+#[derive(Debug)]
+pub struct Transaction {
+    claimed: Arc<Claimed>,
+    epoch: Epoch,
+}
+
+impl Transaction {
+    pub(super) fn new(claimed: Arc<Claimed>, epoch: Epoch) -> Self {
+        Self { claimed, epoch }
+    }
+
+    /// The epoch that it writes.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The name of a branch of it.
+    pub fn xid(&self, bqual: u16) -> Xid {
+        Xid { gtrid: self.gtrid(), bqual }
+    }
+
+    /// Makes a write without a job known to the log, so that its branches can be recovered: before the first of them
+    /// is prepared. A job is known already.
+    pub async fn announce(&self) -> Result<()> {
+        self.claimed.announce().await
+    }
+
+    /// Commits the epoch's branches: all or none; without branches, only that the epoch is over. Must be driven to
+    /// its end: what is prepared when it is dropped waits for recovery.
+    ///
+    /// # Errors
+    /// `Fenced` when another run took the job over, or what the branch says that failed first: nothing was written.
+    /// `InDoubt` when the log, or a branch after the decision, does not answer: the message says how to go on.
+    pub async fn commit(self, members: Vec<Member>, covered: Covered) -> Result<()> {
+        let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
+        let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
+        let agent = agents.pop();
+        if let Some(second) = agents.first() {
+            let text = format!("{} is a second database that commits in one phase", second.resource.location());
+            let all = members.into_iter().chain(agents).chain(agent);
+            join_all(all.map(|member| member.branch.rollback())).await;
+            return Err(Error::internal(text));
+        }
+        match agent {
+            // One branch that nobody will ask about: there is nothing to agree on.
+            Some(only) if members.is_empty() && self.claimed.undertaking.job.is_none() => {
+                let committing =
+                    only.branch.commit_one_phase(None).instrument(debug_span!("commit", branch = %only.xid));
+                match self.timed(Phase::Commit, committing).await? {
+                    Outcome::Committed => Ok(()),
+                    Outcome::Fenced(by) => Err(fenced(&by, &self.gtrid())),
+                }
+            }
+            agent => self.drive(members, agent, &covered).await,
+        }
+    }
+
+    /// Goes by [`State::next`] from its beginning to its end.
+    async fn drive(&self, members: Vec<Member>, mut agent: Option<Member>, covered: &Covered) -> Result<()> {
+        let log = &self.claimed.undertaking.log;
+        let mut told: Vec<_> = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
+        let (mut failed, mut all_told) = (None, true);
+        let mut state = State::Active;
+        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = told.len()));
+        let mut event = match self.timed(Phase::Prepare, prepared).await {
+            Ok(read_only) => {
+                told.retain(|(_, xid)| !read_only.contains(xid));
+                if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
+            }
+            Err((error, is_lost)) => {
+                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
+                all_told = !is_lost;
+                failed = Some(error);
+                Event::Refused
+            }
+        };
+        let decided = loop {
+            let Some((next, action)) = state.next(event) else {
+                return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
+            };
+            state = next;
+            self.claimed.manager.note(&self.claimed.key, state);
+            event = match (action, agent.take()) {
+                (Action::CommitLastAgent, Some(agent)) => match self.commit_last_agent(agent, covered).await {
+                    Ok(stands) => {
+                        self.note_fencing(&stands, &mut failed);
+                        Event::Stands(stands.verdict(&self.gtrid()))
+                    }
+                    Err(error) if error.kind() == ErrorKind::InDoubt => {
+                        let text = "the connection was lost while it committed, and nothing was written: run it again";
+                        failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
+                        Event::Silent
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        Event::Refused
+                    }
+                },
+                (Action::Decide(decision), rest) => {
+                    if let Some(agent) = rest {
+                        // The first error is the one to tell; a failing rollback cannot make more of it.
+                        let _ = agent.branch.rollback().await;
+                    }
+                    let proposal = match decision {
+                        Decision::Commit => self.record(covered),
+                        Decision::Abort => self.claimed.abort(self.epoch),
+                    };
+                    let decide = || log.decide(proposal.clone());
+                    let stands = async {
+                        match state {
+                            // Nobody has to wait for it.
+                            State::Refusing => decide().await,
+                            _ => {
+                                failpoint("decide.before");
+                                self.claimed.manager.retry().with(decide).await
+                            }
+                        }
+                    };
+                    let stands = stands.instrument(debug_span!("decide", decision = decision.as_str()));
+                    match self.timed(Phase::Decide, stands).await {
+                        Ok(stands) => {
+                            failpoint("decide.after");
+                            self.note_fencing(&stands, &mut failed);
+                            Event::Stands(stands.verdict(&proposal.gtrid))
+                        }
+                        Err(error) => {
+                            failed.get_or_insert(error);
+                            Event::Silent
+                        }
+                    }
+                }
+                (Action::Complete(decision), _) => {
+                    failpoint("complete.before");
+                    let telling = self.complete(decision, &told);
+                    let telling = telling.instrument(debug_span!("complete", decision = decision.as_str()));
+                    all_told &= self.timed(Phase::Commit, telling).await?;
+                    Event::Completed
+                }
+                (Action::Leave, _) => {
+                    told.iter().for_each(|(resource, xid)| resource.leave(xid));
+                    return Err(self.in_doubt(&told, failed));
+                }
+                (Action::End, _) => break matches!(state, State::Ended(Decision::Commit)),
+                (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
+            };
+        };
+        match (decided, failed) {
+            (true, _) => {
+                let before = (!covered.end || self.claimed.undertaking.job.is_some()).then_some(self.epoch);
+                if covered.end || self.epoch.0.is_multiple_of(CLEANED_EVERY) {
+                    self.claimed.clean(before).await;
+                }
+                Ok(())
+            }
+            (false, Some(error)) => {
+                if all_told {
+                    self.claimed.clean(None).await;
+                }
+                Err(error)
+            }
+            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
+        }
+    }
+
+    /// Commits the branch that cannot prepare; gives the record that stands.
+    async fn commit_last_agent(&self, agent: Member, covered: &Covered) -> Result<DecisionRecord> {
+        failpoint("last_agent.before");
+        let record = self.record(covered);
+        let committing = agent.branch.commit_one_phase(Some(record.clone()));
+        let committing = committing.instrument(debug_span!("commit", branch = %agent.xid));
+        let stands = match self.timed(Phase::Commit, committing).await? {
+            Outcome::Committed => record,
+            Outcome::Fenced(by) => by,
+        };
+        failpoint("last_agent.after");
+        Ok(stands)
+    }
+
+    /// Tells every branch what was decided; whether all of them know. One that does not know of a rollback is left to
+    /// recovery.
+    async fn complete(&self, decision: Decision, told: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
+        let retry = self.claimed.manager.retry();
+        let mut telling: FuturesUnordered<_> = told
+            .iter()
+            .map(async |(resource, xid)| {
+                let done = match decision {
+                    Decision::Commit => retry.with(|| resource.commit(xid)).await,
+                    // Nobody waits for it but the error; what is left is recovered.
+                    Decision::Abort => retry.short().with(|| resource.rollback(xid)).await,
+                };
+                done.map_err(|error| (Arc::clone(resource), error))
+            })
+            .collect();
+        let mut untold: Vec<(Arc<dyn Backend>, Error)> = Vec::new();
+        while let Some(done) = telling.next().await {
+            failpoint("complete.one");
+            untold.extend(done.err());
+        }
+        failpoint("complete.all");
+        let Some((_, error)) = untold.first() else { return Ok(true) };
+        let commands = self.commands(untold.iter().map(|(resource, _)| resource), "");
+        if decision == Decision::Abort {
+            warn!("branches could not be rolled back ({error}); they hold locks until: {commands}");
+            return Ok(false);
+        }
+        let text = format!(
+            "it is decided that all is committed, but {} of {} branches could not be told ({error}); do not write the \
+             rows again, they appear after: {commands}",
+            untold.len(),
+            told.len()
+        );
+        Err(Error::new(ErrorKind::InDoubt, text))
+    }
+
+    fn note_fencing(&self, stands: &DecisionRecord, failed: &mut Option<Error>) {
+        if stands.verdict(&self.gtrid()) == Decision::Abort && failed.is_none() {
+            *failed = Some(fenced(stands, &self.gtrid()));
+        }
+    }
+
+    fn in_doubt(&self, told: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
+        // This run is over: nobody needs to wait for it.
+        let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
+        let job = match &self.claimed.undertaking.job {
+            Some(job) => format!(", or run job '{job}' again"),
+            None => String::new(),
+        };
+        let url = self.claimed.undertaking.log.url();
+        let text = match told.is_empty() {
+            true => format!("whether it was committed is not known, as {url} does not answer: look there{job}"),
+            false => format!(
+                "whether it is to be committed is not known, as the decision log {url} does not answer; {} prepared \
+                 branches are kept as they are. When it answers: {commands}{job}",
+                told.len()
+            ),
+        };
+        let error = Error::new(ErrorKind::InDoubt, text);
+        match failed {
+            Some(failed) => error.with_source(failed),
+            None => error,
+        }
+    }
+
+    /// The commands that recover branches in these databases, each with `more` at its end.
+    fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn Backend>>, more: &str) -> String {
+        let log = self.claimed.undertaking.log.url();
+        let table = self.claimed.undertaking.log.ledger_table();
+        let table = table.map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
+        let mut commands: Vec<_> = resources
+            .map(|resource| match resource.url() {
+                url if url == log => format!("landfall recover {}{table}{more}", quoted(&url)),
+                url => format!("landfall recover {} --log {}{table}{more}", quoted(&url), quoted(&log)),
+            })
+            .collect();
+        commands.sort();
+        commands.dedup();
+        commands.join(" && ")
+    }
+
+    /// Does it, and tells how long it took.
+    async fn timed<T>(&self, phase: Phase, act: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = act.await;
+        self.claimed.phases.spent(phase, began.elapsed());
+        done
+    }
+
+    fn gtrid(&self) -> Gtrid {
+        self.claimed.gtrid(self.epoch)
+    }
+
+    /// The record that says that it is committed.
+    fn record(&self, covered: &Covered) -> DecisionRecord {
+        let Covered { rows, before, end, input } = covered.clone();
+        let subject = self.claimed.undertaking.subject.clone();
+        DecisionRecord {
+            decision: Decision::Commit,
+            rows,
+            positions: Positions { subject, end, before, input },
+            ..self.claimed.abort(self.epoch)
+        }
+    }
+}
+
+/// A word of a shell's command.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Prepares all branches at once; gives those that wrote nothing, or the first error, and whether a connection was lost.
+async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
+    failpoint("prepare.before");
+    let mut voting: FuturesUnordered<_> =
+        members.into_iter().map(async |member| (member.xid, member.branch.prepare().await)).collect();
+    let (mut read_only, mut failed, mut is_lost) = (Vec::new(), None, false);
+    while let Some((xid, vote)) = voting.next().await {
+        failpoint("prepare.one");
+        match vote {
+            Ok(Vote::Prepared) => {}
+            Ok(Vote::ReadOnly) => read_only.push(xid),
+            Err(error) => {
+                is_lost |= error.kind() == ErrorKind::Unavailable;
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    failpoint("prepare.all");
+    match failed {
+        None => Ok(read_only),
+        Some(error) => Err((error, is_lost)),
+    }
+}
+
+/// The error of a run that may not commit.
+fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
+    let text = match by.gtrid == *own {
+        true => {
+            "a recovery took this run for dead and had it rolled back; nothing was written: run it again".to_owned()
+        }
+        false => format!(
+            "another run of job '{}' took over ({} decided epoch {}); nothing was written by this one: see what the \
+             other one does, or run this again when it has ended",
+            by.job, by.gtrid, by.epoch
+        ),
+    };
+    Error::new(ErrorKind::Fenced, text)
+}

@@ -1,0 +1,332 @@
+//! MySQL as a resource manager and as a database of tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use mysql_async::prelude::Queryable;
+
+use super::connector::Session;
+use super::database::{MySql, Prepared};
+use super::described::{relation, server_type};
+use super::dialect::MySqlDialect;
+use super::encode::Encoder;
+use super::error::XAER_NOTA;
+use super::fields::Style;
+use super::present::Present;
+use super::row::text;
+use super::run::run;
+use super::types::Kind;
+use super::{branch, scan, statements};
+use crate::backend::{
+    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
+    Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::check_not_truncated;
+use crate::sql::{TableName, without_user};
+use crate::txn::{JobNumber, PREFIX, Xid};
+
+/// ER_UNKNOWN_SYSTEM_VARIABLE.
+const UNKNOWN_SYSTEM_VARIABLE: u16 = 1193;
+
+#[async_trait]
+impl Backend for MySql {
+    fn location(&self) -> String {
+        self.location_text()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let found: mysql_async::Result<Option<(String, Option<String>)>> =
+            connection.conn.query_first("SELECT @@GLOBAL.server_uuid, DATABASE()").await;
+        let identity = match found {
+            Ok(Some((server, database))) => {
+                format!("MySQL server {server}, database {}", database.unwrap_or_default())
+            }
+            Ok(None) => without_user(&self.location_text()),
+            // MariaDB has none.
+            Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => {
+                without_user(&self.location_text())
+            }
+            Err(error) => return Err(self.error(error).with_context("asking for the server's UUID")),
+        };
+        connection.give_back();
+        Ok(identity)
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        if self.capability.get().is_none() {
+            let mut connection = self.connect().await?;
+            self.ask_capability(&mut connection).await?;
+            connection.give_back();
+        }
+        Ok(self.capability.get().copied().unwrap_or(Capability::TwoPhase { branches: 0 }))
+    }
+
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), Some(change)).await?))
+    }
+
+    fn leave(&self, xid: &Xid) {
+        // The server keeps what is prepared; no other session could end it as long as this one is there.
+        self.prepared.remove(xid);
+    }
+
+    async fn commit(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("XA COMMIT", xid).await
+    }
+
+    async fn rollback(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("XA ROLLBACK", xid).await
+    }
+
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let mut connection = self.connect().await?;
+        self.ask_capability(&mut connection).await?;
+        if job.is_some() && !self.capability().await?.prepares() {
+            // Where nothing can be prepared, nothing is left of the job, unless the server was set up otherwise then.
+            connection.give_back();
+            return Ok(Vec::new());
+        }
+        let found = self.recoverable(&mut connection).await?;
+        let now = self.now(&mut connection).await?;
+        connection.give_back();
+        let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
+        let of_job = found.into_iter().filter(|branch| branch.xid.to_string().starts_with(&prefix));
+        let mut in_doubt: Vec<_> = of_job
+            .map(|branch| InDoubt { xid: branch.xid, age: Duration::from_secs(now.saturating_sub(branch.began)) })
+            .collect();
+        in_doubt.sort_by_key(|branch| branch.xid);
+        Ok(in_doubt)
+    }
+
+    fn how_to_prepare(&self) -> Option<&'static str> {
+        Some("MySQL prepares for users with the privilege XA_RECOVER_ADMIN, MariaDB from 10.5 on")
+    }
+
+    async fn release(&self) {
+        self.pool.clear().await;
+    }
+
+    fn decision_log(&self) -> Option<Arc<dyn DecisionLog>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>> {
+        self.describe(name).await
+    }
+
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        self.list().await
+    }
+
+    fn spelled(&self, schema: &str, table: &str) -> String {
+        TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
+    }
+
+    async fn create_table(&self, table: &NewTable) -> Result<()> {
+        self.create(table).await
+    }
+
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        Encoder::try_new(from, column, self.nanoseconds, Style::File).is_ok()
+    }
+
+    fn second_digits(&self, column: &Column) -> Option<u32> {
+        match server_type(column).ok()?.kind {
+            Kind::Time(digits) | Kind::DateTime(digits) | Kind::Timestamp(digits) => Some(digits),
+            _ => None,
+        }
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        relation(table)?.check_writable()?;
+        check_not_truncated(spec, "MySQL's TRUNCATE commits what was done before")?;
+        self.targets(table, spec, Style::File)?;
+        Present::of(table, spec).map(drop)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        MySql::check_change(self, table, spec, change)
+    }
+
+    fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+    }
+
+    /// Each keeps a core of the server busy: on two cores, two were 0.8 times as fast as one.
+    fn writers_that_pay(&self, cores: u16) -> u16 {
+        (cores / 2).clamp(1, 4)
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        Some(self)
+    }
+}
+
+impl Scan for MySql {
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        Ok(scan::stream(self.clone(), query))
+    }
+
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        Some(&MySqlDialect)
+    }
+
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        let server = server_type(column).ok()?;
+        server.reads_as(wanted).then(|| column.read_as(wanted))
+    }
+}
+
+/// What Landfall's own branches have as the format of their names.
+const FORMAT_ID: u32 = 0x4c46;
+
+/// A prepared branch in the list of the server.
+struct Recoverable {
+    xid: Xid,
+    /// Its name in a statement.
+    name: String,
+    /// When it began, in seconds since 1970 by the server's clock.
+    began: u64,
+}
+
+impl Recoverable {
+    /// Reads a row of XA RECOVER: format, lengths of gtrid and bqual, both together; `None` where it is not of Landfall.
+    fn parse(format: &str, lengths: [&str; 2], data: &str) -> Option<Self> {
+        let [of_gtrid, of_bqual] = lengths.map(|length| length.parse::<usize>().ok());
+        if format != FORMAT_ID.to_string() || data.len() != of_gtrid? + of_bqual? {
+            return None;
+        }
+        let (gtrid, rest) = data.split_at_checked(of_gtrid?)?;
+        let (bqual, began) = rest.split_once('@')?;
+        let xid = Xid::parse(&format!("{gtrid}-{bqual}"))?;
+        Some(Self { xid, name: in_statement(gtrid, rest), began: began.parse().ok()? })
+    }
+}
+
+fn in_statement(gtrid: &str, bqual: &str) -> String {
+    format!("'{gtrid}','{bqual}',{FORMAT_ID}")
+}
+
+impl MySql {
+    /// The name of a new branch in a statement. The server does not know how old a branch is: the time when it began
+    /// is part of its name.
+    pub(super) async fn name_branch(&self, connection: &mut Session, xid: &Xid) -> Result<String> {
+        let began = self.now(connection).await?;
+        let name = xid.to_string();
+        let gtrid = xid.gtrid.to_string();
+        let bqual = name.strip_prefix(&gtrid).and_then(|rest| rest.strip_prefix('-'));
+        let bqual = bqual.ok_or_else(|| Error::internal(format!("the branch {name} is not of {gtrid}")))?;
+        Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
+    }
+
+    async fn now(&self, connection: &mut Session) -> Result<u64> {
+        let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
+        let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
+        now.parse().map_err(|_| Error::internal(format!("the server's clock says '{now}'")))
+    }
+
+    /// Landfall's prepared branches in the whole server.
+    async fn recoverable(&self, connection: &mut Session) -> Result<Vec<Recoverable>> {
+        // Not every server prepares this statement.
+        let rows: Vec<mysql_async::Row> = connection
+            .conn
+            .query("XA RECOVER")
+            .await
+            .map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        let read = |row: &mysql_async::Row| {
+            let [format, of_gtrid, of_bqual, data] = [0, 1, 2, 3].map(|index| text(row, index));
+            Recoverable::parse(&format.ok()?, [&of_gtrid.ok()?, &of_bqual.ok()?], &data.ok()?)
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
+        // Where the connection that prepared it is lost, the next try has another one.
+        let parked = self.prepared.remove(xid).map(|(_, parked)| parked);
+        let Prepared { mut connection, name } = match parked {
+            Some(parked) => parked,
+            None => {
+                let mut connection = self.pool.acquire_to_end().await?;
+                let mut found = self.recoverable(&mut connection).await?.into_iter();
+                let Some(branch) = found.find(|branch| branch.xid == *xid) else {
+                    connection.give_back();
+                    return Ok(Resolution::Unknown);
+                };
+                Prepared { connection, name: branch.name }
+            }
+        };
+        failpoint("mysql.complete.before");
+        let done = connection.conn.query_drop(format!("{verb} {name}")).await;
+        failpoint("mysql.complete.after");
+        match done {
+            Ok(()) => {}
+            Err(mysql_async::Error::Server(error)) if error.code == XAER_NOTA => {
+                if self.recoverable(&mut connection).await?.iter().any(|branch| branch.xid == *xid) {
+                    connection.give_back();
+                    return Err(Error::new(
+                        ErrorKind::Locked,
+                        format!("branch {xid} is still held by the session that prepared it, or is being completed"),
+                    ));
+                }
+                connection.give_back();
+                return Ok(Resolution::Unknown);
+            }
+            Err(error) => return Err(self.error(error).with_context(format!("{verb} {name}"))),
+        }
+        connection.give_back();
+        Ok(Resolution::Done)
+    }
+
+    /// Finds out whether branches can be prepared, and completed by others.
+    pub(super) async fn ask_capability(&self, connection: &mut Session) -> Result<()> {
+        if self.capability.get().is_some() {
+            return Ok(());
+        }
+        let can_recover = match connection.conn.query_drop("XA RECOVER").await {
+            Ok(()) => true,
+            // A privilege is missing, or a cluster has no XA.
+            Err(mysql_async::Error::Server(_)) => false,
+            Err(error) => return Err(self.error(error)),
+        };
+        let branches = if can_recover && connection.server.flavor.keeps_prepared() { u32::MAX } else { 0 };
+        let _ = self.capability.set(Capability::TwoPhase { branches });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_branches_are_read() {
+        let read = |format: u32, gtrid: &str, bqual: &str| {
+            let lengths = [gtrid.len().to_string(), bqual.len().to_string()];
+            Recoverable::parse(&format.to_string(), [&lengths[0], &lengths[1]], &format!("{gtrid}{bqual}"))
+        };
+        let gtrid = "landfall-00000000000000ab-2-00000000000000cd";
+        let own = read(FORMAT_ID, gtrid, "1@1700000000").map(|found| (found.xid.to_string(), found.name, found.began));
+        let name = format!("'{gtrid}','1@1700000000',{FORMAT_ID}");
+        assert_eq!(own, Some((format!("{gtrid}-1"), name, 1_700_000_000)));
+        for (format, gtrid, bqual) in [
+            (1, gtrid, "1@1700000000"),
+            (FORMAT_ID, "somebody-else", "1@1700000000"),
+            (FORMAT_ID, gtrid, "1"),
+            (FORMAT_ID, gtrid, "x@1"),
+        ] {
+            assert!(read(format, gtrid, bqual).is_none(), "{gtrid} {bqual}");
+        }
+    }
+}

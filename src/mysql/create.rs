@@ -1,0 +1,113 @@
+//! Creates tables.
+
+use arrow::array::{Array, ArrayRef};
+
+use super::connector::Server;
+use super::database::MySql;
+use super::encode::Encoder;
+use super::fields::Style;
+use super::types::{Kind, ServerType, declare, kind};
+use crate::backend::{Column, Comparison, Detail, NewTable};
+use crate::error::{Error, Result};
+use crate::options::Nanoseconds;
+use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
+
+/// Characters of an identifier.
+const MAX_IDENTIFIER: usize = 64;
+
+impl MySql {
+    pub(super) async fn create(&self, table: &NewTable) -> Result<()> {
+        let mut connection = self.connect().await?;
+        let statement = create_statement(table, connection.server)?;
+        let created = self.execute(&mut connection, &statement).await;
+        created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+fn create_statement(table: &NewTable, server: Server) -> Result<String> {
+    let name = TableName::try_parse(&table.name)?;
+    check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL takes")?;
+    let created = create_table(table, &name.quoted(), |column: &NewColumn<'_>| {
+        let declared = declare(column.field.data_type(), column.is_key, server.flavor)?;
+        // Said in any case: a timestamp would be NOT NULL otherwise on some servers.
+        let null = if column.is_not_null { "NOT NULL" } else { "NULL" };
+        let default = match column.default {
+            Some(default) => format!(" DEFAULT {}", literal(column.field.name(), default, &declared)?),
+            None => String::new(),
+        };
+        Ok(format!("{declared} {null}{default}"))
+    })?;
+    Ok(format!("{created} ENGINE = InnoDB"))
+}
+
+/// The only value of an array as a literal of a declared type.
+fn literal(name: &str, value: &ArrayRef, declared: &str) -> Result<String> {
+    if value.is_null(0) {
+        return Ok("NULL".into());
+    }
+    let server = ServerType { kind: kind(declared), is_converted: false };
+    let takes_no_literal =
+        matches!(server.kind, Kind::Json | Kind::Text(crate::columnar::Limit::Bytes(_))) || declared.ends_with("blob");
+    let column = Column {
+        comparison: Comparison::Differs,
+        detail: Detail::new(server.clone()),
+        ..Column::new(name, declared, server.arrow_type())
+    };
+    let encoder = Encoder::try_new(value.data_type(), &column, Nanoseconds::Error, Style::Literal)?;
+    let mut literal = Vec::new();
+    encoder.encode(value)?.put(0, &mut literal);
+    let literal = String::from_utf8(literal).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(if takes_no_literal { format!("({literal})") } else { literal })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use arrow::array::{BinaryArray, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray};
+    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+
+    use super::super::flavor::Flavor;
+    use super::*;
+
+    #[test]
+    fn a_new_table_has_keys_and_defaults() {
+        let schema = Schema::new(vec![
+            Field::new("a \"b\"", DataType::Utf8, false),
+            Field::new("t", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), true),
+            Field::new("d", DataType::Float64, true),
+            Field::new("s", DataType::Utf8, true),
+            Field::new("x", DataType::Binary, true),
+            Field::new("is", DataType::Boolean, true),
+        ]);
+        let defaults: [(&str, ArrayRef); 5] = [
+            ("t", Arc::new(TimestampMillisecondArray::from(vec![1_500]).with_timezone("UTC"))),
+            ("d", Arc::new(Float64Array::from(vec![0.1]))),
+            ("s", Arc::new(StringArray::from(vec!["it's"]))),
+            ("x", Arc::new(BinaryArray::from_vec(vec![&[0, 255]]))),
+            ("is", Arc::new(BooleanArray::from(vec![true]))),
+        ];
+        let table = NewTable {
+            name: "T".into(),
+            schema: Arc::new(schema),
+            primary_key: vec!["a \"b\"".into()],
+            unique_keys: vec![],
+            defaults: defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
+        };
+        let server = Server { flavor: Flavor::MariaDb((10, 11, 0)), max_allowed_packet: 1, local_infile: true };
+        let expected = "CREATE TABLE \"T\" (
+    \"a \"\"b\"\"\" varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
+    \"t\" timestamp(3) NULL DEFAULT '1970-01-01 00:00:01.500000',
+    \"d\" double NULL DEFAULT 0.1e0,
+    \"s\" longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NULL DEFAULT ('it''s'),
+    \"x\" longblob NULL DEFAULT (X'00FF'),
+    \"is\" tinyint(1) NULL DEFAULT 1,
+    PRIMARY KEY (\"a \"\"b\"\"\")
+) ENGINE = InnoDB";
+        assert_eq!(create_statement(&table, server).unwrap(), expected);
+    }
+}

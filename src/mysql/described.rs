@@ -1,0 +1,54 @@
+//! What is kept of a table that was described.
+
+use super::connector::Server;
+use super::types::{ServerType, kind};
+use crate::backend::{Column, Detail, Table};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::TableName;
+
+/// What a write has to know of a table beside its columns.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub(super) name: TableName,
+    pub(super) server: Server,
+    /// Why it cannot be written.
+    pub(super) read_only: Option<String>,
+    /// Why its rows cannot be dealt out to several transactions, beside its keys.
+    pub(super) one_writer: Option<&'static str>,
+    /// What sees an update that changes nothing.
+    pub(super) watched: Option<&'static str>,
+    /// A unique key is not plain columns.
+    pub(super) has_other_keys: bool,
+}
+
+impl Relation {
+    /// Refuses a table that cannot be written.
+    ///
+    /// # Errors
+    /// `Unsupported`, with what to do.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match &self.read_only {
+            Some(why) => Err(Error::new(ErrorKind::Unsupported, format!("table {} {why}", self.name.table))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The type that a column was described with.
+///
+/// # Errors
+/// `Internal` for a column of another database.
+pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
+    column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
+}
+
+/// A column of numbers that is not of a table.
+pub(super) fn number_column() -> Column {
+    let server = ServerType { kind: kind("bigint"), is_converted: false };
+    Column { detail: Detail::new(server.clone()), ..Column::new("number", "bigint", server.arrow_type()) }
+}
+
+/// What a table was described with.
+pub(super) fn relation(table: &Table) -> Result<&Relation> {
+    table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by MySQL", table.name)))
+}

@@ -1,0 +1,140 @@
+//! Where and how to connect: a location, and the client's environment.
+
+use std::time::Duration;
+
+use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
+
+use crate::error::{Error, Result};
+use crate::sql::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+
+/// Where and how to connect.
+#[derive(Clone)]
+pub(super) struct Options {
+    pub(super) builder: OptsBuilder,
+    pub(super) user: String,
+    pub(super) host: String,
+    pub(super) socket: Option<String>,
+    pub(super) port: u16,
+    pub(super) database: String,
+    /// The parameters of the location.
+    pub(super) parameters: String,
+    /// TLS where the server has it.
+    pub(super) tls_is_preferred: bool,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The builder has the password.
+        f.write_str(&self.location())
+    }
+}
+
+const FORM: &str = "give mysql://user@host:port/database";
+
+/// The parameters that a location can have.
+const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
+impl Options {
+    pub(super) fn try_new(location: &str, password: Option<String>) -> Result<Self> {
+        let url = parse_location(location, &["mysql", "mariadb"], FORM)?;
+        let given = |text: &str| Ok::<_, Error>(Some(decoded(text)?).filter(|text| !text.is_empty()));
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+
+        let database = given(url.path().trim_start_matches('/'))?.filter(|name| !name.contains('/'));
+        let database = database.ok_or_else(|| Error::config(format!("LOCATION names no database: {FORM}")))?;
+        let user = given(url.username())?.or_else(|| variable("USER"));
+        let user = user.ok_or_else(|| Error::config(format!("LOCATION names no user: {FORM}")))?;
+        let host = given(url.host_str().unwrap_or_default())?.or_else(|| variable("MYSQL_HOST"));
+        let host = host.unwrap_or_else(|| "localhost".into());
+        check_host(&host)?;
+        let host = without_brackets(&host).map(str::to_owned).unwrap_or(host);
+        let port = url.port().or_else(|| variable("MYSQL_TCP_PORT")?.parse().ok()).unwrap_or(3306);
+        let password = password.or(url.password().map(decoded).transpose()?).or_else(|| variable("MYSQL_PWD"));
+
+        let (mut tls, mut mode, mut has_root) = (SslOpts::default(), None, false);
+        let (mut identity, mut socket) = ((None, None), Some(host.clone()).filter(|host| host.starts_with('/')));
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "ssl-mode" => mode = Some(value.to_ascii_lowercase()),
+                "ssl-ca" => {
+                    has_root = true;
+                    tls = tls.with_root_certs(vec![std::path::PathBuf::from(value.as_ref()).into()]);
+                    tls = tls.with_disable_built_in_roots(true);
+                }
+                "ssl-cert" => identity.0 = Some(std::path::PathBuf::from(value.as_ref())),
+                "ssl-key" => identity.1 = Some(std::path::PathBuf::from(value.as_ref())),
+                "socket" => socket = Some(value.into_owned()),
+                other => {
+                    return Err(Error::config(format!(
+                        "LOCATION has the parameter '{other}', which is not known: known are {}",
+                        PARAMETERS.join(", ")
+                    )));
+                }
+            }
+        }
+        match identity {
+            (None, None) => {}
+            (Some(cert), Some(key)) => {
+                tls = tls.with_client_identity(Some(ClientIdentity::new(cert.into(), key.into())))
+            }
+            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
+        }
+        // A root is there to verify the server.
+        let mode = match (mode.as_deref(), has_root) {
+            (None, false) => "preferred",
+            (None | Some("required"), true) => "verify_ca",
+            (Some(mode @ ("disabled" | "preferred")), true) => {
+                return Err(Error::config(format!(
+                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
+                     ssl-ca out"
+                )));
+            }
+            (Some(mode), _) => mode,
+        };
+        let tls = match mode {
+            "disabled" => None,
+            "preferred" | "required" => {
+                Some(tls.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
+            }
+            "verify_ca" => Some(tls.with_danger_skip_domain_validation(true)),
+            "verify_identity" => Some(tls),
+            other => {
+                return Err(Error::config(format!(
+                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
+                )));
+            }
+        };
+        let builder = OptsBuilder::default()
+            .ip_or_hostname(host.clone())
+            .tcp_port(port)
+            .user(Some(user.clone()))
+            .pass(password)
+            .db_name(Some(database.clone()))
+            .ssl_opts(tls.filter(|_| socket.is_none()))
+            .socket(socket.clone())
+            .prefer_socket(false)
+            // A row that an UPDATE finds counts, also where it has its values already.
+            .client_found_rows(true)
+            // A server that is gone without a word is noticed.
+            .tcp_keepalive(Some(Duration::from_secs(30)))
+            // What the server takes is asked by ourselves.
+            .max_allowed_packet(Some(1 << 30))
+            .wait_timeout(Some(28_800));
+        // The socket stands for the host.
+        let parameters = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
+        let parameters: Vec<_> = parameters.filter(|part| !part.starts_with("socket=")).collect();
+        let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
+        let tls_is_preferred = mode == "preferred";
+        Ok(Self { builder, user, host, socket, port, database, parameters, tls_is_preferred })
+    }
+
+    pub(super) fn location(&self) -> String {
+        let host = host_in_url(self.socket.as_ref().unwrap_or(&self.host));
+        format!("mysql://{}@{host}:{}/{}", encoded(&self.user), self.port, encoded(&self.database))
+    }
+
+    /// The location as a URL that can be given again.
+    pub(super) fn url(&self) -> String {
+        format!("{}{}", self.location(), self.parameters)
+    }
+}

@@ -1,0 +1,212 @@
+//! PostgreSQL as a resource manager and as a database of tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+use super::database::Postgres;
+use super::dialect::PostgresDialect;
+use super::encode::Encoder;
+use super::identity::check_advance;
+use super::present::Present;
+use super::run::run;
+use super::types::Kind;
+use super::{branch, described, scan, statements};
+use crate::backend::{
+    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
+    Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{TableName, without_user};
+use crate::txn::{JobNumber, PREFIX, Xid};
+
+#[async_trait]
+impl Backend for Postgres {
+    fn location(&self) -> String {
+        self.location_text()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let found = sqlx::query_scalar(IDENTITY).fetch_one(&mut *connection).await;
+        let code = found.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
+        let identity = match (code.as_deref(), found) {
+            (_, Ok(identity)) => identity,
+            (Some(INSUFFICIENT_PRIVILEGE), _) => without_user(&self.location_text()),
+            (_, Err(error)) => return Err(self.error(error).with_context("asking for the system identifier")),
+        };
+        connection.give_back();
+        Ok(identity)
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        if self.max_prepared.get().is_none() {
+            let mut connection = self.connect().await?;
+            self.ask_max_prepared(&mut connection).await?;
+            connection.give_back();
+        }
+        Ok(Capability::TwoPhase { branches: self.max_prepared.get().copied().unwrap_or_default() })
+    }
+
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(branch::start(self.clone(), xid, spec.clone(), Some(change)).await?))
+    }
+
+    async fn commit(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("COMMIT PREPARED", xid).await
+    }
+
+    async fn rollback(&self, xid: &Xid) -> Result<Resolution> {
+        self.complete("ROLLBACK PREPARED", xid).await
+    }
+
+    async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
+        let mut connection = self.connect().await?;
+        let found = sqlx::query(IN_DOUBT).bind(prefix).fetch_all(&mut *connection).await;
+        let found = found.and_then(|rows| {
+            rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
+        });
+        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        connection.give_back();
+        let read = |(gid, age): (String, f64)| {
+            Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
+        };
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    fn how_to_prepare(&self) -> Option<&'static str> {
+        Some("PostgreSQL prepares transactions where max_prepared_transactions is not 0, and so many of them at once")
+    }
+
+    async fn release(&self) {
+        self.pool.clear().await;
+    }
+
+    fn decision_log(&self) -> Option<Arc<dyn DecisionLog>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>> {
+        self.describe(name).await
+    }
+
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        self.list().await
+    }
+
+    fn spelled(&self, schema: &str, table: &str) -> String {
+        TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
+    }
+
+    async fn create_table(&self, table: &NewTable) -> Result<()> {
+        self.create(table).await
+    }
+
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        Encoder::try_new(from, column, self.nanoseconds).is_ok()
+    }
+
+    fn second_digits(&self, column: &Column) -> Option<u32> {
+        match described::server_type(column).ok()?.kind {
+            Kind::Time(digits) | Kind::TimeTz(digits) | Kind::Timestamp(digits) | Kind::TimestampTz(digits) => {
+                Some(digits)
+            }
+            _ => None,
+        }
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        let targets = self.targets(table, spec)?;
+        check_advance(table, described::relation(table)?.is_table, self.identity)?;
+        statements::delete(table, spec.existing)?;
+        Present::of(table, spec, &targets).map(drop)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        Postgres::check_change(self, table, spec, change)
+    }
+
+    fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        Some(self)
+    }
+}
+
+impl Scan for Postgres {
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        Ok(scan::stream(self.clone(), query))
+    }
+
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        Some(&PostgresDialect)
+    }
+
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        let server = described::server_type(column).ok()?;
+        server.reads_as(wanted).then(|| column.read_as(wanted))
+    }
+}
+
+/// Prefix: the prepared transactions of this database that have it, and their age in seconds.
+const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
+     WHERE database = current_database() AND starts_with(gid, $1) ORDER BY gid";
+
+/// The cluster, which a standby that takes over is as well, and the database.
+const IDENTITY: &str = "SELECT format('PostgreSQL system %s, database %s', system_identifier, current_database()) \
+     FROM pg_control_system()";
+
+/// A function that was taken from all but a superuser.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// There is no prepared transaction of that name.
+const UNDEFINED_OBJECT: &str = "42704";
+
+/// Somebody else is completing it at this moment.
+const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
+
+impl Postgres {
+    async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
+        let mut connection = self.pool.acquire_to_end().await?;
+        failpoint("postgres.complete.before");
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut *connection).await;
+        failpoint("postgres.complete.after");
+        let code = done.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
+        let resolution = match (code.as_deref(), done) {
+            (_, Ok(_)) => Resolution::Done,
+            (Some(UNDEFINED_OBJECT), _) => Resolution::Unknown,
+            (Some(OBJECT_NOT_IN_PREREQUISITE_STATE), Err(error)) => {
+                return Err(Error::new(ErrorKind::Locked, format!("branch {xid} is busy")).with_source(error));
+            }
+            (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
+        };
+        connection.give_back();
+        Ok(resolution)
+    }
+
+    /// Asks for it, where that was not done.
+    pub(super) async fn ask_max_prepared(&self, connection: &mut PgConnection) -> Result<()> {
+        if self.max_prepared.get().is_some() {
+            return Ok(());
+        }
+        let asked = sqlx::query_scalar("SELECT current_setting('max_prepared_transactions')::int");
+        let asked: i32 = asked.fetch_one(connection).await.map_err(|error| self.error(error))?;
+        let _ = self.max_prepared.set(asked.try_into().unwrap_or_default());
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Creates tables.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+
+use super::database::Postgres;
+use super::types::declare;
+use crate::backend::NewTable;
+use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
+use crate::error::{Error, Result};
+use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
+
+/// Bytes of an identifier: a longer one the server would cut, and say so to nobody.
+const MAX_IDENTIFIER: usize = 63;
+
+impl Postgres {
+    pub(super) async fn create(&self, table: &NewTable) -> Result<()> {
+        let statement = create_statement(table)?;
+        let mut connection = self.connect().await?;
+        let created = self.execute(&mut connection, statement).await;
+        created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
+        connection.give_back();
+        Ok(())
+    }
+}
+
+fn create_statement(table: &NewTable) -> Result<String> {
+    let name = TableName::try_parse(&table.name)?;
+    check_identifiers(table, &name, |name| name.len() <= MAX_IDENTIFIER, "63 bytes that PostgreSQL keeps")?;
+    create_table(table, &name.quoted(), |column: &NewColumn<'_>| {
+        let mut declared = declare(column.field.data_type())?;
+        let default = column.default.map(|default| literal(default, &declared)).transpose()?;
+        if column.is_not_null {
+            declared += " NOT NULL";
+        }
+        if let Some(default) = default {
+            declared += &format!(" DEFAULT {default}");
+        }
+        Ok(declared)
+    })
+}
+
+/// A text as a literal of SQL, where `standard_conforming_strings` is on. It must have no NUL.
+pub(super) fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The only value of an array as a literal of a declared type.
+fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
+    if value.is_null(0) {
+        return Ok("NULL".into());
+    }
+    let micros = without_nanoseconds(value.data_type()).filter(|micros| micros != value.data_type());
+    let value = match micros.and_then(|micros| Conform::try_new(value.data_type(), &micros)) {
+        Some(conform) => &conform.apply(value)?,
+        None => value,
+    };
+    let text = match value.data_type() {
+        t if t.is_nested() && declared == "jsonb" => json::encode(value)?.value(0).to_owned(),
+        t if t.is_nested() || matches!(t, DataType::Duration(_)) => {
+            return Err(Error::schema(format!(
+                "no default of type {t} can be declared: create the table in the database itself"
+            )));
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            let bytes = recode(value, &DataType::Binary)?;
+            let bytes = bytes.as_binary::<i32>().value(0);
+            format!("\\x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+        _ => to_text(value)?.value(0).to_owned(),
+    };
+    if text.contains('\0') {
+        return Err(Error::schema("the default has a NUL character, which PostgreSQL's texts cannot hold"));
+    }
+    Ok(format!("{}::{declared}", quote_literal(&text)))
+}

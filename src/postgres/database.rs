@@ -1,0 +1,124 @@
+//! A database of PostgreSQL.
+
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashSet;
+use sqlx::postgres::PgConnection;
+use tokio::sync::Semaphore;
+
+use super::connector::Connector;
+use super::encode;
+use super::identity::check_identity;
+use super::location::Options;
+use crate::backend::{Protocol, Table, WriteSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Identity, Nanoseconds, SinkOptions};
+use crate::pool::{Lease, Pool};
+use crate::sql::ledger::Ledger;
+use crate::sql::{Targets, quote};
+
+/// Begins a transaction, whatever the role's settings are.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    pub(super) pool: Pool<Connector>,
+    pub(super) nanoseconds: Nanoseconds,
+    pub(super) identity: Identity,
+    /// The sequences of which it was said that they are behind.
+    pub(super) said_behind: Arc<DashSet<String>>,
+    /// Lets one writer at a time move sequences: another's look at one must not come between.
+    pub(super) moves_sequences: Arc<Semaphore>,
+    pub(super) ledger: Ledger,
+    /// The server's `max_prepared_transactions`, once it was asked.
+    pub(super) max_prepared: Arc<OnceLock<u32>>,
+}
+
+/// A connection that nothing is open in.
+pub(super) type Connection = Lease<Connector>;
+
+impl Postgres {
+    /// The database at `location`, a URL as in the [module's documentation](self). Nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.
+    pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
+        let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
+        Ok(Self {
+            pool: Pool::new(connector, options.pool()?),
+            nanoseconds: options.nanoseconds,
+            identity: options.identity,
+            said_behind: Arc::default(),
+            moves_sequences: Arc::new(Semaphore::new(1)),
+            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            max_prepared: Arc::default(),
+        })
+    }
+
+    /// A connection in which nothing is open.
+    pub(super) async fn connect(&self) -> Result<Connection> {
+        self.pool.acquire().await
+    }
+
+    /// A connection with this open.
+    pub(super) async fn begin(&self, mut connection: Connection, begin: &str) -> Result<Connection> {
+        self.execute(&mut connection, begin.into()).await?;
+        Ok(connection)
+    }
+
+    /// Runs statements that bring no rows.
+    pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
+        self.pool.connector().execute(connection, sql).await
+    }
+
+    /// The encoders of a write.
+    pub(super) fn targets(&self, table: &Table, spec: &WriteSpec) -> Result<Targets<encode::Encoder>> {
+        check_identity(table, spec.columns.fields().iter().map(|field| field.name().as_str()), self.identity)?;
+        Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds))
+    }
+
+    /// The error of a table for staging that could not be created.
+    pub(super) fn no_stage(&self, error: Error, protocol: Protocol) -> Error {
+        const DOING: &str = "creating a table to stage the new rows in";
+        if error.kind() != ErrorKind::Access {
+            return error.with_context(DOING);
+        }
+        let options = &self.options().connect;
+        let user = options.get_username();
+        let right = match protocol {
+            Protocol::OnePhase => {
+                format!("TEMPORARY ON DATABASE {}", quote(options.get_database().unwrap_or(user)))
+            }
+            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first one of the search path)".to_owned(),
+        };
+        error.with_context(format!("{DOING}; who may is to run: GRANT {right} TO {}; the server says", quote(user)))
+    }
+
+    pub(super) fn location_text(&self) -> String {
+        self.pool.connector().location_text()
+    }
+
+    /// An error of this database.
+    pub(super) fn error(&self, error: sqlx::Error) -> Error {
+        self.pool.connector().error(error)
+    }
+
+    /// Where and how it is connected to.
+    pub(super) fn options(&self) -> &Options {
+        self.pool.connector().options()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_comes_from_the_variable_that_is_named() {
+        let options = SinkOptions::try_from_pairs([("password_env", "LANDFALL_NO_SUCH_VARIABLE")]).unwrap();
+        let error = Postgres::try_new("postgres://me@host/db", &options).unwrap_err();
+        assert!(error.to_string().contains("LANDFALL_NO_SUCH_VARIABLE, which is not set"), "{error}");
+    }
+}

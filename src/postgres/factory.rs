@@ -1,0 +1,26 @@
+//! Opens databases of PostgreSQL.
+
+use std::sync::Arc;
+
+use super::database::Postgres;
+use crate::backend::{Backend, BackendFactory};
+use crate::error::Result;
+use crate::options::SinkOptions;
+
+/// Opens databases of PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresFactory;
+
+impl BackendFactory for PostgresFactory {
+    fn names(&self) -> &'static [&'static str] {
+        &["postgres", "postgresql"]
+    }
+
+    fn open(&self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(Postgres::try_new(location, options)?))
+    }
+
+    fn example(&self) -> String {
+        "postgres://me@host/my_database".into()
+    }
+}

@@ -1,0 +1,76 @@
+//! INSERT INTO a table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use datafusion::catalog::Session;
+use datafusion::common::Result as DfResult;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use super::agreement::Wishes;
+use super::defaults::without_server_defaults;
+use super::planning::Planning;
+use super::sink::LandfallSink;
+use super::table::LandfallTable;
+use crate::backend::Filled;
+use crate::error::Error;
+use crate::txn::StatementId;
+
+/// The name of the analyzer rule that takes statements over.
+pub(super) const TAKES_OVER: &str = "landfall_dml";
+
+/// Whether statements of a session are taken over.
+pub(super) fn is_taken_over(session: &dyn Session) -> bool {
+    let state = session.as_any().downcast_ref::<SessionState>();
+    state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == TAKES_OVER))
+}
+
+impl LandfallTable {
+    /// The columns of a plan that are written: not those that are left to the server.
+    pub(super) fn written(&self, input: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self.without_generated(without_server_defaults(input)?))
+    }
+
+    /// An empty query has lost which columns it was to write: no generated ones, in any case.
+    fn without_generated(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        if !input.is::<EmptyExec>() {
+            return input;
+        }
+        let schema = input.schema();
+        let written = |field: &&Arc<Field>| {
+            self.table.column(field.name()).is_none_or(|column| column.filled != Filled::Generated)
+        };
+        let fields: Vec<_> = schema.fields().iter().filter(written).cloned().collect();
+        Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
+    }
+
+    /// The plan of an INSERT.
+    pub(super) fn inserted(
+        &self,
+        session: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+        statement: StatementId,
+    ) -> Planning<'_> {
+        if !is_taken_over(session) {
+            self.note(
+                "is written from a session with DataFusion's casts, which cut 1.7 to 1 without a word: call \
+                 datafusion_landfall::register(&context) before"
+                    .into(),
+            );
+        }
+        Box::pin(async move {
+            let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
+            let input = self.written(input)?;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
+            let target = self.target(&input, op, writers).await.map_err(doing)?;
+            let wishes = Wishes::try_new(&self.options).map_err(doing)?;
+            let write = wishes.agree(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
+            LandfallSink::plan(input, write).map_err(|error| doing(error).into())
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What a session is taught.
+
+use std::sync::Arc;
+
+use datafusion::execution::FunctionRegistry;
+use datafusion::prelude::SessionContext;
+
+use super::checkpoints;
+use super::factory::{Factory, Missing};
+use crate::backend::BackendFactory;
+use crate::error::Result;
+use crate::manager::TransactionManager;
+use crate::provider::comparisons::Comparisons;
+use crate::provider::dml::TakeOver;
+use crate::provider::fanout::FanoutFactory;
+use crate::provider::functions::{WRITTEN, local_time, written};
+use crate::provider::values::ValuesPlanner;
+use crate::registry;
+
+/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`, DELETE, UPDATE and MERGE INTO
+/// such a table, and the table function `landfall_checkpoints('t')`: how far the jobs that write a table have come.
+///
+/// The columns can be left out; they are then taken from the table in the database. Given, the table is created
+/// where it is not there, and must have these columns where it is.
+pub fn register(context: &SessionContext) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    state.config_mut().set_extension(Arc::new(TransactionManager::default()));
+    state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
+    if !state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME) {
+        state.add_analyzer_rule(Arc::new(TakeOver));
+    }
+    if !state.analyzer().function_rewrites().iter().any(|rewrite| rewrite.name() == Comparisons::NAME) {
+        let _ = state.register_function_rewrite(Arc::new(Comparisons));
+    }
+    if !state.scalar_functions().contains_key(WRITTEN) {
+        let _ = state.register_udf(Arc::new(written()));
+        let _ = state.register_udf(Arc::new(local_time()));
+        let _ = state.register_relation_planner(Arc::new(ValuesPlanner));
+    }
+    state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
+    for name in registry::FEATURES.iter().flat_map(|(_, names)| *names) {
+        // It only says what is missing, which must not take the place of another crate's.
+        state.table_factories_mut().entry(name.to_uppercase()).or_insert_with(|| Arc::new(Missing(name)));
+    }
+    drop(state);
+    for factory in registry::built_in() {
+        // Its names are some that URLs can begin with.
+        let _ = register_backend(context, factory);
+    }
+}
+
+/// Teaches a session `STORED AS` the names of a factory, and the process the URLs that begin with them: wherever one is
+/// given, as a table's location, the option `log`, or an argument of the program, it means a database of this factory.
+/// Call [`register`] before it. A name that was registered before is the new factory's from then on.
+///
+/// The databases of this crate are registered by this call, too. How to write one is in [`backend`](crate::backend).
+///
+/// # Errors
+/// `Config` for a name that no URL can begin with.
+pub fn register_backend(context: &SessionContext, factory: Arc<dyn BackendFactory>) -> Result<()> {
+    registry::add(&factory)?;
+    let state = context.state_ref();
+    let mut state = state.write();
+    for name in factory.names() {
+        let tables = Arc::new(Factory(Arc::clone(&factory)));
+        state.table_factories_mut().insert(name.to_uppercase(), tables);
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The databases that a URL can mean: those of this build, and those that other crates have registered.
+
+use std::sync::{Arc, LazyLock};
+
+use dashmap::DashMap;
+
+use crate::backend::{Backend, BackendFactory, DecisionLog};
+use crate::error::{Error, Result};
+use crate::log::ObjectStoreLog;
+use crate::options::SinkOptions;
+
+macro_rules! built_in {
+    ($($feature:literal $names:expr, $factory:path;)*) => {
+        /// The databases that this crate can be built with: the feature, and the names that it brings.
+        pub(crate) const FEATURES: &[(&str, &[&str])] = &[$(($feature, &$names)),*];
+
+        /// The databases of this build.
+        pub(crate) fn built_in() -> Vec<Arc<dyn BackendFactory>> {
+            let built_in: &[Option<Arc<dyn BackendFactory>>] = &[$({
+                #[cfg(feature = $feature)]
+                let factory = Some(Arc::new($factory) as _);
+                #[cfg(not(feature = $feature))]
+                let factory = None;
+                factory
+            }),*];
+            built_in.iter().flatten().cloned().collect()
+        }
+    };
+}
+
+built_in! {
+    "sqlite" ["sqlite"], crate::sqlite::SqliteFactory;
+    "postgres" ["postgres", "postgresql"], crate::postgres::PostgresFactory;
+    "mysql" ["mysql", "mariadb"], crate::mysql::MySqlFactory;
+}
+
+/// By name. Of the process, not of a session: a URL alone names the log of a job, or the database of `landfall recover`.
+static REGISTERED: LazyLock<DashMap<&'static str, Arc<dyn BackendFactory>>> = LazyLock::new(|| {
+    let named =
+        |factory: Arc<dyn BackendFactory>| factory.names().iter().map(move |name| (*name, Arc::clone(&factory)));
+    built_in().into_iter().flat_map(named).collect()
+});
+
+/// Lets URLs that begin with its names mean the databases of a factory, for the whole process. One that had a name before
+/// loses it.
+///
+/// # Errors
+/// `Config` for a name that no URL can begin with.
+pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
+    let is_scheme = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+    };
+    if factory.names().is_empty() {
+        return Err(Error::config(format!("{factory:?} has no name: STORED AS and URLs need one")));
+    }
+    if let Some(name) = factory.names().iter().find(|name| !is_scheme(name)) {
+        return Err(Error::config(format!(
+            "a database cannot be called '{name}': its URLs begin with the name, which has lower-case letters, digits, '+', \
+             '-' and '.' only"
+        )));
+    }
+    for name in factory.names() {
+        REGISTERED.insert(name, Arc::clone(factory));
+    }
+    Ok(())
+}
+
+/// The database that a URL means.
+///
+/// # Errors
+/// `Config` for a scheme that is not known, or whose feature this build lacks.
+pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    let factory = REGISTERED.get(scheme).map(|entry| Arc::clone(entry.value()));
+    match factory {
+        Some(factory) => open(factory.as_ref(), url, options),
+        None => Err(missing(scheme).unwrap_or_else(|| {
+            let mut known: Vec<_> = REGISTERED.iter().map(|entry| entry.value().example()).collect();
+            known.sort();
+            known.dedup();
+            Error::config(format!("a URL must be one such as {}", known.join(" or ")))
+        })),
+    }
+}
+
+/// Opens a database with options that are its own.
+///
+/// # Errors
+/// `Config` for an option that it has not, or what the factory says.
+pub(crate) fn open(factory: &dyn BackendFactory, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
+    options.check_own(factory.options())?;
+    factory.open(location, options)
+}
+
+/// The error of a build that lacks the database of this name; `None` where it is none of this crate's.
+pub(crate) fn missing(name: &str) -> Option<Error> {
+    let (feature, names) = FEATURES.iter().find(|(_, names)| names.contains(&name))?;
+    Some(Error::config(format!(
+        "this build of datafusion-landfall has no {}: add the feature \"{feature}\" to it in Cargo.toml",
+        names[0].to_uppercase()
+    )))
+}
+
+/// The decision log that a URL means: an object store, or the ledger of a database.
+///
+/// # Errors
+/// `Config` for a URL that is neither, or whose parts are wrong, and for a database that keeps no ledger.
+pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
+    if ObjectStoreLog::knows(url) {
+        return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
+    }
+    let of_log = |error: Error| error.with_context("the decision log");
+    let database = database(url, options).map_err(of_log)?;
+    database.decision_log().ok_or_else(|| of_log(without_ledger(database.as_ref())))
+}
+
+/// The error of a database that keeps no ledger.
+pub fn without_ledger(database: &dyn Backend) -> Error {
+    Error::config(format!(
+        "{} keeps no ledger: give the URL of a folder or an object store, or of a database that does",
+        database.location()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_not_built_names_its_feature() {
+        let manifest = include_str!("../Cargo.toml");
+        for (feature, names) in FEATURES {
+            assert!(manifest.contains(&format!("\n{feature} = [")), "Cargo.toml has no feature {feature}");
+            let built = built_in().into_iter().find(|factory| factory.names()[0] == names[0]);
+            for name in *names {
+                assert!(built.as_ref().is_none_or(|factory| factory.names().contains(name)));
+                let url = format!("{name}:x");
+                let error = match &built {
+                    Some(_) => missing(name).expect("it is one of this crate's"),
+                    None => database(&url, &SinkOptions::new()).map(drop).expect_err("it is not built"),
+                };
+                assert!(error.to_string().contains(&format!("add the feature \"{feature}\"")), "{error}");
+            }
+        }
+    }
+}

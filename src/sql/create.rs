@@ -1,0 +1,62 @@
+//! CREATE TABLE.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::Field;
+
+use crate::backend::NewTable;
+use crate::error::{Error, Result};
+use crate::sql::{TableName, quote};
+
+/// A column of a table that is created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewColumn<'a> {
+    /// Its name and its type.
+    pub field: &'a Field,
+    /// Whether it takes no NULL.
+    pub is_not_null: bool,
+    /// Whether a key has it.
+    pub is_key: bool,
+    /// Its default, an array of one row and of its type.
+    pub default: Option<&'a ArrayRef>,
+}
+
+/// `CREATE TABLE name (…)`; `declare` says what follows the name of a column.
+///
+/// # Errors
+/// What `declare` says, with the column.
+pub fn create_table(
+    table: &NewTable,
+    name: &str,
+    declare: impl Fn(&NewColumn<'_>) -> Result<String>,
+) -> Result<String> {
+    let mut parts = Vec::new();
+    for field in table.schema.fields() {
+        let in_primary_key = table.primary_key.contains(field.name());
+        let column = NewColumn {
+            field,
+            is_not_null: !field.is_nullable() || in_primary_key,
+            is_key: in_primary_key || table.unique_keys.iter().any(|key| key.contains(field.name())),
+            default: table.defaults.get(field.name()),
+        };
+        let declared = declare(&column).map_err(|error| error.with_context(format!("column \"{}\"", field.name())))?;
+        parts.push(format!("{} {declared}", quote(field.name())));
+    }
+    let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+    if !table.primary_key.is_empty() {
+        parts.push(format!("PRIMARY KEY ({})", list(&table.primary_key)));
+    }
+    parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
+    Ok(format!("CREATE TABLE {name} (\n    {}\n)", parts.join(",\n    ")))
+}
+
+/// Refuses names that the database would cut; `limit` is how many characters or bytes it keeps.
+///
+/// # Errors
+/// `Schema`, naming it.
+pub fn check_identifiers(table: &NewTable, name: &TableName, fits: impl Fn(&str) -> bool, limit: &str) -> Result<()> {
+    let columns = table.schema.fields().iter().map(|field| field.name());
+    match name.schema.iter().chain([&name.table]).chain(columns).find(|name| !fits(name)) {
+        Some(long) => Err(Error::schema(format!("the name \"{long}\" is longer than the {limit}: shorten it"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! What statements that change rows by a stage are made of.
+
+use crate::backend::{Assignment, Change, Filled, Staged, Table};
+use crate::sql::{Stage, quote};
+
+/// The parts of the statements of one change: names, joins and values.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    pub(super) target: &'a str,
+    pub(super) table: &'a Table,
+    pub(super) change: &'a Change,
+    pub(super) stage: &'a Stage,
+}
+
+impl Writer<'_> {
+    /// The table, as it stands in a statement.
+    pub fn target(&self) -> &str {
+        self.target
+    }
+
+    /// The stage, as it stands in a statement.
+    pub fn stage(&self) -> &str {
+        &self.stage.name
+    }
+
+    /// The columns of the key, by which staged rows mean rows of the table.
+    pub fn key(&self) -> impl Iterator<Item = &str> {
+        self.change.key().map(|(_, name)| name)
+    }
+
+    /// The first column of the key, and the number of the staged one for it.
+    pub fn staged_key(&self) -> Option<(usize, &str)> {
+        self.change.key().next()
+    }
+
+    /// How many columns are staged.
+    pub fn staged_columns(&self) -> usize {
+        self.change.staged.len()
+    }
+
+    /// A staged column, as it stands in a statement.
+    pub fn column(&self, index: usize) -> String {
+        quote(&self.stage.columns[index])
+    }
+
+    /// A staged value.
+    pub fn bare(&self, index: usize) -> String {
+        self.cast(self.column(index), index)
+    }
+
+    /// The same, of the stage called `s`.
+    pub fn value(&self, index: usize) -> String {
+        self.cast(format!("s.{}", self.column(index)), index)
+    }
+
+    fn cast(&self, column: String, index: usize) -> String {
+        match &self.stage.casts[index] {
+            Some(cast) => format!("CAST({column} AS {cast})"),
+            None => column,
+        }
+    }
+
+    /// That a row of the table is the one that a staged row means.
+    pub fn same_key(&self) -> String {
+        let same = |(index, name): (usize, &str)| format!("t.{} = {}", quote(name), self.value(index));
+        self.change.key().map(same).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The staged values of the key.
+    pub fn staged_keys(&self) -> String {
+        self.change.key().map(|(index, _)| self.value(index)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The number of the staged column that is this.
+    pub fn staged(&self, wanted: &Staged) -> Option<usize> {
+        self.change.staged.iter().position(|staged| staged == wanted)
+    }
+
+    /// `a = s.x, b = s.y`, with something before each column.
+    pub fn set(&self, prefix: &str, values: &[Assignment]) -> String {
+        let one = |(column, staged): &Assignment| format!("{prefix}{} = {}", quote(column), self.value(*staged));
+        values.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// `s.x, s.y`.
+    pub fn values(&self, values: &[Assignment]) -> String {
+        values.iter().map(|(_, staged)| self.value(*staged)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// `(a, b) `, and what makes numbers of identities that are given stay.
+    pub fn columns(&self, values: &[Assignment], keeps_numbers: &str) -> String {
+        let names: Vec<_> = values.iter().map(|(column, _)| quote(column)).collect();
+        let is_numbered = |(column, _): &Assignment| {
+            self.table.column(column).is_some_and(|column| column.filled == Filled::Numbered)
+        };
+        let keeps = if values.iter().any(is_numbered) { keeps_numbers } else { "" };
+        format!("({}) {keeps}", names.join(", "))
+    }
+}

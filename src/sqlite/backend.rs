@@ -1,0 +1,117 @@
+//! SQLite as a resource manager and as a database of tables.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::branch::SqliteBranch;
+use super::database::Sqlite;
+use super::dialect::SqliteDialect;
+use super::encode::Encoder;
+use super::present::Present;
+use super::run::run;
+use super::thread::blocking;
+use super::{change, scan};
+use crate::backend::{
+    Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
+    QueryDialect, Resolution, Scan, Table, WriteSpec,
+};
+use crate::error::Result;
+use crate::sql::{Targets, check_not_truncated};
+use crate::txn::{JobNumber, Xid};
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn location(&self) -> String {
+        self.location_text()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        // Another folder can be the current one of the next run.
+        let path = self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned());
+        Ok(format!("sqlite:{}", path.display()))
+    }
+
+    async fn capability(&self) -> Result<Capability> {
+        Ok(Capability::OnePhase)
+    }
+
+    async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), None).await?))
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
+    }
+
+    // Nothing is ever prepared; a file that is not there is told.
+
+    async fn commit(&self, _: &Xid) -> Result<Resolution> {
+        Ok(Resolution::Unknown)
+    }
+
+    async fn rollback(&self, _: &Xid) -> Result<Resolution> {
+        Ok(Resolution::Unknown)
+    }
+
+    async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
+        let database = self.clone();
+        blocking(move || database.open(super::connector::Missing::Refuse)).await?;
+        Ok(Vec::new())
+    }
+
+    async fn release(&self) {
+        self.pool.clear().await;
+    }
+
+    fn decision_log(&self) -> Option<Arc<dyn DecisionLog>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Table>> {
+        let (database, name) = (self.clone(), name.to_owned());
+        blocking(move || database.describe(&name)).await
+    }
+
+    async fn tables(&self) -> Result<Vec<Listed>> {
+        let database = self.clone();
+        blocking(move || database.list()).await
+    }
+
+    fn spelled(&self, _: &str, table: &str) -> String {
+        table.to_owned()
+    }
+
+    async fn create_table(&self, table: &NewTable) -> Result<()> {
+        let (database, table) = (self.clone(), table.clone());
+        blocking(move || database.create(&table)).await
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        check_not_truncated(spec, "SQLite has no TRUNCATE")?;
+        Targets::try_new(table, spec, Encoder::try_new)?;
+        Present::of(table, spec).map(drop)
+    }
+
+    async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
+        run(self, statement, parameters).await
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        change::check(table, spec, change)
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        Some(self)
+    }
+}
+
+impl Scan for Sqlite {
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        Ok(scan::stream(self.clone(), query))
+    }
+
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        Some(&SqliteDialect)
+    }
+}

@@ -1,0 +1,62 @@
+//! Creates tables.
+
+use super::connector::Missing;
+use super::database::Sqlite;
+use super::encode::{Stored, store};
+use super::types::{Affinity, Form, arrow_type, declare};
+use crate::backend::NewTable;
+use crate::error::{Error, Result};
+use crate::options::Uint64;
+use crate::sql::{NewColumn, create_table, quote};
+
+impl Sqlite {
+    /// Creates a table, and the file where that is not there.
+    pub(super) fn create(&self, table: &NewTable) -> Result<()> {
+        let statement = create_statement(table, self.uint64)?;
+        let connection = self.open(Missing::Create)?;
+        connection
+            .execute_batch(&statement)
+            .map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
+    }
+}
+
+fn create_statement(table: &NewTable, uint64: Uint64) -> Result<String> {
+    let created = create_table(table, &quote(&table.name), |column: &NewColumn<'_>| {
+        let sql_type = declare(column.field.data_type(), uint64)?;
+        let mut declared = sql_type.clone();
+        if column.is_not_null {
+            declared += " NOT NULL";
+        }
+        if let Some(default) = column.default {
+            let affinity = Affinity::of(&sql_type);
+            let form = Form::of(default.data_type(), affinity)
+                .ok_or_else(|| Error::schema(format!("{} has no form in SQLite", default.data_type())))?;
+            declared += &format!(" DEFAULT {}", literal(&store(default, form, affinity)?));
+        }
+        Ok(declared)
+    })?;
+    // A single INTEGER key is the rowid itself; any other key would be a second tree beside the rows.
+    let is_rowid =
+        |key: &String| table.schema.field_with_name(key).is_ok_and(|field| field.data_type() == &arrow_type("INTEGER"));
+    let suffix = match table.primary_key.as_slice() {
+        [] => "",
+        [only] if is_rowid(only) => "",
+        _ => " WITHOUT ROWID",
+    };
+    Ok(format!("{created}{suffix}"))
+}
+
+/// The first value of a column as a literal of SQL.
+fn literal(stored: &Stored) -> String {
+    use rusqlite::types::ValueRef;
+    match stored.value(0) {
+        ValueRef::Null => "NULL".into(),
+        ValueRef::Integer(value) => value.to_string(),
+        ValueRef::Real(value) if value.is_infinite() => if value > 0.0 { "9e999" } else { "-9e999" }.into(),
+        ValueRef::Real(value) => format!("{value:?}"),
+        ValueRef::Text(value) => format!("'{}'", String::from_utf8_lossy(value).replace('\'', "''")),
+        ValueRef::Blob(value) => {
+            format!("X'{}'", value.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
+        }
+    }
+}

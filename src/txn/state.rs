@@ -1,0 +1,172 @@
+//! The protocol as a pure function: where a global transaction stands, what happened, what is to be done next.
+//!
+//! ```text
+//!           Ready                  Stands(commit)
+//! Active ───────────▶ Deciding ────────────────────▶ Completing(commit) ──┐
+//!   │  │                 │  └──── Stands(abort) ───▶ Completing(abort)  ──┤ Completed
+//!   │  │ Ready, with     └─────── Silent ──┐              ▲               ▼
+//!   │  │ a last agent                      ▼              │             Ended
+//!   │  └──▶ LastAgent ── Stands ───────────│──────────────┤
+//!   │           └── Refused, Silent ─┐  InDoubt           │
+//!   │                                ▼     ▲              │
+//!   │                             Settling ┘ Silent       │
+//!   │                                ▲  └─── Stands ──────┤
+//!   │                                │ Undecided          │
+//!   │                              Found ─── Stands ──────┤     a branch that recovery found
+//!   └─ Refused ─▶ Refusing ────────── Stands, Silent ─────┘
+//! ```
+//!
+//! A manager begins at `Active` with its own transaction, recovery at `Found` with one that it has not seen before:
+//! from there on both go by the same arrows, which is why they cannot disagree.
+
+use crate::txn::Decision;
+
+/// Where a global transaction stands, as far as whoever drives it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its branches are written, and asked to prepare.
+    Active,
+    /// A branch could not: it is aborted, and nobody has proposed to commit it.
+    Refusing,
+    /// Its commit is proposed to the log.
+    Deciding,
+    /// The branch that cannot prepare commits, and with it the decision.
+    LastAgent,
+    /// Its abort is proposed, so that the log says one or the other.
+    Settling,
+    /// Prepared, by whomever; the log has not been asked.
+    Found,
+    /// The log does not say: its branches must stay prepared.
+    InDoubt,
+    /// It is decided, and the branches are told.
+    Completing(Decision),
+    /// Every branch knows.
+    Ended(Decision),
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Every branch that can is prepared; nothing else is needed.
+    Ready,
+    /// Every branch that can is prepared; one is left that commits in one phase.
+    ReadyForLastAgent,
+    /// A branch failed and is rolled back, or is to be.
+    Refused,
+    /// The log has no record for the epoch, nor for a later one.
+    Undecided,
+    /// The log answered: commit, if that is what stands for this very transaction; else abort.
+    Stands(Decision),
+    /// The log did not answer, for as long as one waits.
+    Silent,
+    /// Every branch was told.
+    Completed,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Propose this to the log, again until it answers.
+    Decide(Decision),
+    /// Commit the branch that cannot prepare, with the decision in it.
+    CommitLastAgent,
+    /// Tell every branch, again until it answers.
+    Complete(Decision),
+    /// Touch nothing.
+    Leave,
+    /// Nothing is left to do.
+    End,
+}
+
+impl State {
+    /// The next state and what to do in it; `None` where the event cannot happen in this state.
+    pub fn next(self, event: Event) -> Option<(Self, Action)> {
+        use Decision::{Abort, Commit};
+        Some(match (self, event) {
+            (Self::Active, Event::Ready) => (Self::Deciding, Action::Decide(Commit)),
+            (Self::Active, Event::ReadyForLastAgent) => (Self::LastAgent, Action::CommitLastAgent),
+            (Self::Active, Event::Refused) => (Self::Refusing, Action::Decide(Abort)),
+            // Whatever the last agent says: its record is in the log, or an abort shall be.
+            (Self::LastAgent, Event::Refused | Event::Silent) | (Self::Found, Event::Undecided) => {
+                (Self::Settling, Action::Decide(Abort))
+            }
+            (Self::Deciding | Self::Settling | Self::Found, Event::Silent) => (Self::InDoubt, Action::Leave),
+            // Only its manager proposes to commit a transaction, and it did not come to that.
+            (Self::Refusing, Event::Silent) => (Self::Completing(Abort), Action::Complete(Abort)),
+            (
+                Self::Refusing | Self::Deciding | Self::LastAgent | Self::Settling | Self::Found,
+                Event::Stands(decision),
+            ) => (Self::Completing(decision), Action::Complete(decision)),
+            (Self::Completing(decision), Event::Completed) => (Self::Ended(decision), Action::End),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Decision::{Abort, Commit};
+
+    const STATES: [State; 11] = [
+        State::Active,
+        State::Refusing,
+        State::Deciding,
+        State::LastAgent,
+        State::Settling,
+        State::Found,
+        State::InDoubt,
+        State::Completing(Commit),
+        State::Completing(Abort),
+        State::Ended(Commit),
+        State::Ended(Abort),
+    ];
+    const EVENTS: [Event; 8] = [
+        Event::Ready,
+        Event::ReadyForLastAgent,
+        Event::Refused,
+        Event::Undecided,
+        Event::Stands(Commit),
+        Event::Stands(Abort),
+        Event::Silent,
+        Event::Completed,
+    ];
+
+    #[test]
+    fn branches_are_committed_only_where_the_log_says_so() {
+        for state in STATES {
+            for event in EVENTS {
+                if let Some((_, Action::Complete(Commit))) = state.next(event) {
+                    assert_eq!(event, Event::Stands(Commit), "{state:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_log_rolls_nothing_back_that_was_proposed_to_commit() {
+        for state in [State::Deciding, State::Settling, State::Found] {
+            assert_eq!(state.next(Event::Silent), Some((State::InDoubt, Action::Leave)));
+        }
+    }
+
+    #[test]
+    fn commit_is_proposed_only_when_every_branch_is_ready() {
+        for state in STATES {
+            for event in EVENTS {
+                let proposes = matches!(state.next(event), Some((_, Action::Decide(Commit) | Action::CommitLastAgent)));
+                let ready = matches!(event, Event::Ready | Event::ReadyForLastAgent);
+                assert_eq!(proposes, ready && state == State::Active, "{state:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_over_stays_as_it_is() {
+        for event in EVENTS {
+            for state in [State::InDoubt, State::Ended(Commit), State::Ended(Abort)] {
+                assert_eq!(state.next(event), None, "{state:?} {event:?}");
+            }
+        }
+    }
+}

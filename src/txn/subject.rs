@@ -1,0 +1,189 @@
+//! What a job writes, as its records say it: a job is one write, and its name must not stand for another one.
+
+use serde_json::{Map, Value, json};
+
+/// A statement, so that another one is told apart from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementId {
+    /// `INSERT`, `INSERT OVERWRITE`, `REPLACE`, `UPDATE`, `DELETE`, `MERGE` or `TRUNCATE`.
+    pub operation: String,
+    /// A hash of what it writes, and of what it reads; `None` where only the operation is known.
+    pub hash: Option<StatementHash>,
+}
+
+/// A hash of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementHash {
+    /// What made it: hashes that others made cannot be compared with it.
+    pub version: String,
+    /// The hash.
+    pub hash: String,
+}
+
+impl StatementId {
+    /// A statement of which only this is known.
+    pub fn of_operation(operation: impl Into<String>) -> Self {
+        Self { operation: operation.into(), hash: None }
+    }
+
+    /// Whether it can be the same statement as one that is recorded.
+    fn can_be(&self, recorded: &Self, progress: Progress) -> bool {
+        let hashes = self.hash.as_ref().zip(recorded.hash.as_ref()).filter(|_| progress == Progress::Finished);
+        let differ = hashes.is_some_and(|(own, other)| own.version == other.version && own.hash != other.hash);
+        self.operation == recorded.operation && !differ
+    }
+
+    fn to_json(&self) -> Value {
+        let mut statement = json!({ "operation": self.operation });
+        if let Some(StatementHash { version, hash }) = &self.hash {
+            statement["version"] = version.as_str().into();
+            statement["hash"] = hash.as_str().into();
+        }
+        statement
+    }
+
+    fn of_json(statement: &Value) -> Option<Self> {
+        let text = |member: &str| statement[member].as_str().map(str::to_owned);
+        let hash = text("version").zip(text("hash")).map(|(version, hash)| StatementHash { version, hash });
+        Some(Self { operation: text("operation")?, hash })
+    }
+}
+
+/// How far the job has come that wrote a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It goes on from a checkpoint. The fingerprint of its input is compared, and not the statement's hash, so that the
+    /// expression of a column can be corrected between runs.
+    UnderWay,
+    Finished,
+}
+
+/// What a job writes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// The table; of several, their names in one text.
+    pub table: String,
+    /// The databases, as [`Backend::identity`](crate::backend::Backend::identity) names them: those whose
+    /// ledger is not the log, as a ledger moves with its own database.
+    pub databases: Vec<String>,
+    /// The statement that is run; several, in time, of one transaction. Records of version 0.1 have none.
+    pub statements: Vec<StatementId>,
+}
+
+impl<T: Into<String>> From<T> for Subject {
+    fn from(table: T) -> Self {
+        Self { table: table.into(), ..Self::default() }
+    }
+}
+
+impl Subject {
+    /// Why a job that wrote `recorded` cannot write this; `None` where it can.
+    pub(super) fn differs_from(&self, recorded: &Self, progress: Progress) -> Option<String> {
+        let (own, other) = (&self.table, &recorded.table);
+        if own != other {
+            return Some(format!(
+                "wrote table \"{other}\" before and cannot write \"{own}\": a job is one write; give this one a name of \
+                 its own"
+            ));
+        }
+        let (here, there) = (self.databases.join(" and "), recorded.databases.join(" and "));
+        if here != there && !here.is_empty() && !there.is_empty() {
+            return Some(format!(
+                "wrote table \"{other}\" in another database before, {there}, and cannot write it in {here}: a job is one \
+                 write; give this one a name of its own"
+            ));
+        }
+        let mut pairs = self.statements.iter().zip(&recorded.statements);
+        let (own, other) = pairs.find(|(own, other)| !own.can_be(other, progress))?;
+        let before = match own.operation == other.operation {
+            true => format!("another {}", other.operation),
+            false => other.operation.clone(),
+        };
+        Some(format!(
+            "ran {before} on table \"{}\" before, and this {} was not run: a job is one statement; run this one on the \
+             table registered with another 'job', or without one",
+            self.table, own.operation
+        ))
+    }
+
+    /// Puts it into the JSON object of a record.
+    pub(super) fn write(&self, token: &mut Map<String, Value>) {
+        token.insert("table".into(), self.table.as_str().into());
+        if !self.databases.is_empty() {
+            token.insert("databases".into(), self.databases.clone().into());
+        }
+        if !self.statements.is_empty() {
+            token.insert("statements".into(), self.statements.iter().map(StatementId::to_json).collect());
+        }
+    }
+
+    /// Reads it from the JSON object of a record; `None` where there is no table.
+    pub(super) fn read(token: &Value) -> Option<Self> {
+        let members = |name: &str| token[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        let databases = members("databases").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        let statements = members("statements").iter().filter_map(StatementId::of_json).collect();
+        Some(Self { table: token["table"].as_str()?.to_owned(), databases, statements })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn insert(version: &str, hash: &str) -> Subject {
+        let hash = Some(StatementHash { version: version.into(), hash: hash.into() });
+        Subject { statements: vec![StatementId { operation: "INSERT".into(), hash }], ..Subject::from("t") }
+    }
+
+    #[test]
+    fn another_statement_is_told_apart() {
+        let one = insert("1", "a");
+        assert_eq!(one.differs_from(&one, Progress::Finished), None);
+        assert_eq!(insert("1", "b").differs_from(&one, Progress::UnderWay), None);
+        assert!(
+            insert("1", "b")
+                .differs_from(&one, Progress::Finished)
+                .unwrap()
+                .contains("ran another INSERT on table \"t\" before")
+        );
+        let update = Subject { statements: vec![StatementId::of_operation("UPDATE")], ..Subject::from("t") };
+        assert!(
+            update
+                .differs_from(&one, Progress::Finished)
+                .unwrap()
+                .contains("ran INSERT on table \"t\" before, and this UPDATE")
+        );
+        assert!(update.differs_from(&one, Progress::UnderWay).is_some());
+    }
+
+    #[test]
+    fn hashes_of_another_version_are_not_compared() {
+        assert_eq!(insert("2", "b").differs_from(&insert("1", "a"), Progress::Finished), None);
+        let unknown = Subject { statements: vec![StatementId::of_operation("INSERT")], ..Subject::from("t") };
+        assert_eq!(unknown.differs_from(&insert("1", "a"), Progress::Finished), None);
+    }
+
+    #[test]
+    fn records_of_version_0_1_name_the_table_alone() {
+        assert_eq!(insert("1", "a").differs_from(&Subject::from("t"), Progress::Finished), None);
+        assert!(
+            insert("1", "a")
+                .differs_from(&Subject::from("u"), Progress::Finished)
+                .unwrap()
+                .contains("wrote table \"u\" before")
+        );
+    }
+
+    #[test]
+    fn another_database_is_told_apart() {
+        let at = |database: &str| Subject { databases: vec![database.into()], ..Subject::from("t") };
+        assert_eq!(at("a").differs_from(&at("a"), Progress::Finished), None);
+        assert!(
+            at("a")
+                .differs_from(&at("b"), Progress::Finished)
+                .unwrap()
+                .contains("in another database before, b, and cannot")
+        );
+    }
+}
