@@ -446,4 +446,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use options::{OnConflict, SinkOptions, Upsert};
 pub use pipeline::Interrupt;
 pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog, sql};
-pub use registry::{database, decision_log, without_ledger};
+pub use registry::{backend_options, database, decision_log, without_ledger};

@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use crate::backend::{Backend, BackendFactory, DecisionLog};
 use crate::error::{Error, Result};
 use crate::log::ObjectStoreLog;
-use crate::options::SinkOptions;
+use crate::options::{BackendOption, SinkOptions};
 
 macro_rules! built_in {
     ($($feature:literal $names:expr, $factory:path;)*) => {
@@ -100,6 +100,15 @@ pub(crate) fn missing(name: &str) -> Option<Error> {
         "this build of datafusion-landfall has no {}: add the feature \"{feature}\" to it in Cargo.toml",
         names[0].to_uppercase()
     )))
+}
+
+/// The options that only some databases have, by the name of these.
+pub fn backend_options() -> Vec<(&'static str, &'static [BackendOption])> {
+    let mut factories: Vec<_> = REGISTERED.iter().map(|entry| Arc::clone(entry.value())).collect();
+    factories.sort_by_key(|factory| factory.names());
+    factories.dedup_by_key(|factory| factory.names());
+    let options = |factory: Arc<dyn BackendFactory>| Some((*factory.names().first()?, factory.options()));
+    factories.into_iter().filter_map(options).filter(|(_, options)| !options.is_empty()).collect()
 }
 
 /// The decision log that a URL means: an object store, or the ledger of a database.

@@ -118,6 +118,14 @@ pub trait Backend: Debug + Send + Sync {
         None
     }
 
+    /// Checks that what it commits is durable when it is answered, as others act on that.
+    ///
+    /// # Errors
+    /// `Config`, with the option that says otherwise.
+    fn check_decides(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Where it is, as the program takes it: with what finds it again, and without secrets.
     fn url(&self) -> String {
         self.decision_log().map_or_else(|| self.location(), |log| log.url())

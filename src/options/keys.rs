@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::values::{BOOLEAN, JobName, Names, Number, Rows, Size, Text, Time, Values, Words};
-use super::{Assignment, Commit, Identity, JobId, Nanoseconds, Overwrite, Uint64};
+use super::{Assignment, Commit, JobId, Nanoseconds, Overwrite};
 use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 
@@ -48,18 +48,17 @@ macro_rules! declare_options {
         /// | --- | --- | --- | --- |
         $(#[doc = concat!("| `", $key, "` | ", $values, " | ", $default, " | ", $meaning, " |")])*
         ///
-        /// `pragma.<name>` sets a SQLite pragma for the writing connection; the names are [`PRAGMAS`](super::PRAGMAS).
+        /// Some databases have options of their own: [`SinkOptions::with_own`], [`backend_options`](crate::backend_options).
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct SinkOptions {
             $(pub(crate) $field: $stored,)*
-            pub(crate) pragmas: Vec<(String, String)>,
             /// What only some databases have.
             pub(super) own: Vec<(String, String)>,
         }
 
         impl Default for SinkOptions {
             fn default() -> Self {
-                Self { $($field: $initial,)* pragmas: Vec::new(), own: Vec::new() }
+                Self { $($field: $initial,)* own: Vec::new() }
             }
         }
 
@@ -78,8 +77,7 @@ macro_rules! declare_options {
             )*
         }
 
-        /// Every option, in the order of the documentation. `pragma.<name>` stands for the names in
-        /// [`PRAGMAS`](super::PRAGMAS).
+        /// Every option, in the order of the documentation.
         pub const OPTIONS: &[OptionKey] = &[$(OptionKey {
             key: $key,
             values: $values,
@@ -132,11 +130,6 @@ declare_options! {
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
 
-    Table "identity": "error, override, advance", "error",
-        "PostgreSQL: what a value for a column that is GENERATED ALWAYS AS IDENTITY is: an error, or kept (override); advance keeps it too, and moves the sequences of all columns that are written behind the written values, so that later defaults do not collide with them",
-        identity: Identity = Identity::Error, Identity: Words(&[("error", Identity::Error), ("override", Identity::Override), ("advance", Identity::Advance)]),
-        with_identity(identity: Identity => identity);
-
     Table "upsert": "auto, blind, diff", "auto",
         "how existing rows are updated: blind overwrites them without reading, diff reads them first and skips those that are equal, auto uses diff where few rows change",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
@@ -151,11 +144,6 @@ declare_options! {
         "how long to wait for another writer's lock",
         lock_timeout: Duration = Duration::from_secs(5), Duration: Time::ANY,
         with_lock_timeout(lock_timeout: Duration => lock_timeout);
-
-    Table "uint64": "error, text", "error",
-        "SQLite: a UInt64 beyond 9223372036854775807: fail, or create the column as text",
-        uint64: Uint64 = Uint64::Error, Uint64: Words(&[("error", Uint64::Error), ("text", Uint64::Text)]),
-        with_uint64(uint64: Uint64 => uint64);
 
     Table "nanoseconds": "error, truncate", "error",
         "a time with nanoseconds for a column of microseconds: fail, or cut them off",

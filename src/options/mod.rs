@@ -16,16 +16,6 @@ pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
 pub use values::duration;
 
-/// What to do with an unsigned 64-bit integer where the database has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Uint64 {
-    /// Store it as an integer; a value beyond the signed range is an error.
-    #[default]
-    Error,
-    /// A column that Landfall creates stores every value as decimal text.
-    Text,
-}
-
 /// What SQL does with a value whose type is not its column's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Assignment {
@@ -36,7 +26,7 @@ pub enum Assignment {
     Cast,
 }
 
-/// How INSERT OVERWRITE empties a table of PostgreSQL.
+/// How INSERT OVERWRITE empties a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overwrite {
     /// By DELETE: readers go on with the old rows until the commit.
@@ -44,18 +34,6 @@ pub enum Overwrite {
     Delete,
     /// By TRUNCATE: readers wait for the commit, and a transaction that began before sees no rows then.
     Truncate,
-}
-
-/// What is done with values for columns that PostgreSQL numbers by a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Identity {
-    /// A value for a column that is GENERATED ALWAYS AS IDENTITY is an error; others are kept, and the sequence stays.
-    #[default]
-    Error,
-    /// All are kept, and the sequence stays.
-    Override,
-    /// All are kept, and the sequence is moved behind them.
-    Advance,
 }
 
 /// What to do with nanoseconds where the database counts microseconds.
@@ -148,22 +126,6 @@ impl Default for PoolOptions {
     }
 }
 
-/// The SQLite settings that `pragma.<name>` sets on the writing connection.
-pub const PRAGMAS: &[&str] = &[
-    "cache_size",
-    "foreign_keys",
-    "journal_mode",
-    "max_page_count",
-    "mmap_size",
-    "recursive_triggers",
-    "secure_delete",
-    "synchronous",
-    "temp_store",
-    "wal_autocheckpoint",
-];
-
-const PRAGMA_PREFIX: &str = "pragma.";
-
 impl SinkOptions {
     /// The defaults.
     pub fn new() -> Self {
@@ -231,22 +193,6 @@ impl SinkOptions {
     /// As `set`; the nearest key is looked for among those of a database, too.
     fn set_known(&mut self, key: &str, value: &str, own: &[BackendOption]) -> Result<()> {
         let key = key.to_ascii_lowercase();
-        if let Some(name) = key.strip_prefix(PRAGMA_PREFIX) {
-            if !PRAGMAS.contains(&name) {
-                return Err(unknown(&key, own));
-            }
-            if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-                return Err(Error::config(format!("option '{key}': '{value}' is neither a number nor a word")));
-            }
-            if name == "journal_mode" && ["off", "memory"].iter().any(|mode| value.eq_ignore_ascii_case(mode)) {
-                return Err(Error::config(format!(
-                    "option '{key}' cannot be '{value}': SQLite could not roll a failed write back; use wal, delete, \
-                     truncate or persist"
-                )));
-            }
-            self.pragmas.push((name.to_owned(), value.to_owned()));
-            return Ok(());
-        }
         let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key, own))?;
         (option.set)(self, value).map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
     }
@@ -266,11 +212,8 @@ impl SinkOptions {
 }
 
 fn unknown(key: &str, own: &[BackendOption]) -> Error {
-    let known = OPTIONS
-        .iter()
-        .map(|option| option.key.to_owned())
-        .chain(own.iter().map(|option| option.key.to_owned()))
-        .chain(PRAGMAS.iter().map(|name| format!("{PRAGMA_PREFIX}{name}")));
+    let known =
+        OPTIONS.iter().map(|option| option.key.to_owned()).chain(own.iter().map(|option| option.key.to_owned()));
     let nearest = known
         .clone()
         .map(|known| (strsim::damerau_levenshtein(key, &known), known))
@@ -305,7 +248,6 @@ mod tests {
         let error = set("on_conflit", "update").unwrap_err();
         assert_eq!(error.to_string(), "unknown option 'on_conflit': did you mean 'on_conflict'?");
         assert!(set("compression", "x").unwrap_err().to_string().contains("known are table, job,"));
-        assert!(set("pragma.syncronous", "off").unwrap_err().to_string().contains("'pragma.synchronous'"));
     }
 
     #[test]
@@ -314,8 +256,6 @@ mod tests {
         assert_eq!(error, "option 'on_conflict' cannot be 'merge': it takes error, update or ignore");
         assert!(set("lock_timeout", "5").is_err());
         assert!(set("job", "").is_err());
-        assert!(set("pragma.synchronous", "off; DROP TABLE t").is_err());
-        assert!(set("pragma.journal_mode", "OFF").unwrap_err().to_string().contains("roll a failed write back"));
         assert!(set("pragma.journal_mode", "wal").is_ok());
     }
 

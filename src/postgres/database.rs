@@ -10,9 +10,10 @@ use super::connector::Connector;
 use super::encode;
 use super::identity::check_identity;
 use super::location::Options;
+use super::options::Identity;
 use crate::backend::{Protocol, Table, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Identity, Nanoseconds, SinkOptions};
+use crate::options::{Nanoseconds, SinkOptions};
 use crate::pool::{Lease, Pool};
 use crate::sql::ledger::Ledger;
 use crate::sql::{Targets, quote};
@@ -48,7 +49,7 @@ impl Postgres {
         Ok(Self {
             pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
-            identity: options.identity,
+            identity: Identity::of(options),
             said_behind: Arc::default(),
             moves_sequences: Arc::new(Semaphore::new(1)),
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,

@@ -1,8 +1,8 @@
 //! Values for columns that the server numbers.
 
+use super::options::Identity;
 use crate::backend::{Filled, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Identity;
 
 /// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does; COPY would not.
 ///

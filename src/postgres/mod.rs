@@ -65,6 +65,7 @@ mod location;
 mod network;
 mod nodelay;
 mod numeric;
+mod options;
 mod present;
 mod rows;
 mod run;

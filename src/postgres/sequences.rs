@@ -12,11 +12,11 @@ use sqlx::postgres::PgConnection;
 
 use super::database::Postgres;
 use super::described::{Sequence, sequence, server_type};
+use super::options::Identity;
 use super::types::Kind;
 use crate::backend::Table;
 use crate::backend::{Change, WriteSpec};
 use crate::error::{ErrorKind, Result};
-use crate::options::Identity;
 use crate::sql::quote;
 
 /// The columns of a write that sequences number, and how far the values go that it gives them.

@@ -14,7 +14,7 @@
 use std::any::type_name;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -25,8 +25,8 @@ use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuild
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::backend::{Change, Join, Repeats, RowChange, Staged};
-use crate::error::{Error, Result};
+use crate::backend::{Change, Condition, Join, Operation, Repeats, RowChange, Staged, WriteSpec};
+use crate::error::{Error, ErrorKind, Result};
 use crate::provider::assign::Columns;
 use crate::provider::checked::checked;
 use crate::provider::expressions::rewrite_expressions;
@@ -113,12 +113,13 @@ pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementI
     }
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     let doing = |verb: &str| format!("{verb} {}", table.table().name);
-    if matches!(statement.op, WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) {
-        if table.database.scan().is_none() {
-            let text = format!("{} finds no rows to change: use INSERT INTO", table.location());
-            let verb = statement.op.name().to_uppercase();
-            return Err(Error::new(ErrorKind::Unsupported, text).with_context(doing(&verb)).into());
-        }
+    if matches!(&statement.op, WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) {
+        let verb = match &statement.op {
+            WriteOp::Delete => "DELETE",
+            WriteOp::Update => "UPDATE",
+            _ => "MERGE INTO",
+        };
+        check_changes(table, verb).map_err(|error| error.with_context(doing(verb)))?;
         check_names(statement)?;
     }
     let (request, query) = match &statement.op {
@@ -135,6 +136,18 @@ pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementI
     let target = provider_as_source(Arc::new(changes));
     let insert = WriteOp::Insert(InsertOp::Append);
     Ok(Some(LogicalPlan::Dml(DmlStatement::new(statement.table_name.clone(), target, insert, Arc::new(query)))))
+}
+
+/// Refuses a table whose rows cannot be changed at all.
+fn check_changes(table: &LandfallTable, verb: &'static str) -> Result<()> {
+    if table.database.scan().is_none() {
+        let text = format!("{} reads no rows that could be changed: use INSERT INTO", table.location());
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    let nothing = WriteSpec::new(&table.table().name, Arc::new(Schema::empty()));
+    let operation = Operation::Delete(Condition::default());
+    let any = Change { verb, staged: Vec::new(), operation, lock: None, done: Arc::default() };
+    table.database.check_change(table.table(), &nothing, &any)
 }
 
 /// Refuses a statement in which a name means both its table and another: DataFusion takes `orders.id` for a column of

@@ -56,15 +56,7 @@ impl FanoutTable {
                     "table {name} is not stored in a database that Landfall writes: a FANOUT table cannot have it"
                 )));
             };
-            let weak = |(pragma, value): &(String, String)| {
-                pragma == "synchronous" && ["off", "normal", "0", "1"].contains(&value.to_ascii_lowercase().as_str())
-            };
-            if table.options().pragmas.iter().any(weak) {
-                return Err(Error::config(format!(
-                    "table {name} has 'pragma.synchronous' below full, and its commit decides for the other tables: \
-                     leave it out"
-                )));
-            }
+            table.database.check_decides().map_err(|error| error.with_context(format!("table {name}")))?;
             let of_member = table.options();
             if of_member.job.is_some() || of_member.log.is_some() || of_member.checkpoints().any() {
                 return Err(Error::config(format!(

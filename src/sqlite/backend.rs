@@ -16,7 +16,7 @@ use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
     QueryDialect, Resolution, Scan, Table, WriteSpec,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::{Targets, check_not_truncated};
 use crate::txn::{JobNumber, Xid};
 
@@ -58,6 +58,15 @@ impl Backend for Sqlite {
         let database = self.clone();
         blocking(move || database.open(super::connector::Missing::Refuse)).await?;
         Ok(Vec::new())
+    }
+
+    fn check_decides(&self) -> Result<()> {
+        match self.pool.connector().is_weak() {
+            true => Err(Error::config(
+                "it has 'pragma.synchronous' below full, and its commit decides for the other tables: leave it out",
+            )),
+            false => Ok(()),
+        }
     }
 
     async fn release(&self) {

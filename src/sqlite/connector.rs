@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 
+use super::options::is_weak;
 use super::thread::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
@@ -25,7 +26,7 @@ const CACHE_KIB: u32 = 16 * 1024;
 pub(super) struct Connector {
     pub(super) path: PathBuf,
     pub(super) lock_timeout: Duration,
-    pragmas: Vec<(String, String)>,
+    pragmas: Vec<(&'static str, String)>,
 }
 
 /// A connection that writes, and the file that it opened.
@@ -53,7 +54,7 @@ fn file(path: &Path) -> Option<File> {
 }
 
 impl Connector {
-    pub(super) fn new(path: PathBuf, lock_timeout: Duration, pragmas: Vec<(String, String)>) -> Self {
+    pub(super) fn new(path: PathBuf, lock_timeout: Duration, pragmas: Vec<(&'static str, String)>) -> Self {
         Self { path, lock_timeout, pragmas }
     }
 
@@ -85,11 +86,16 @@ impl Connector {
         Ok(connection)
     }
 
+    /// Whether a commit may be answered before it is on the disk.
+    pub(super) fn is_weak(&self) -> bool {
+        self.pragmas.iter().any(is_weak)
+    }
+
     /// Opens a connection with the settings that a write has.
     fn open_for_writing(&self) -> Result<Opened> {
         let file = file(&self.path);
         let connection = self.open(Missing::Refuse)?;
-        let cache = ("cache_size".to_owned(), format!("-{CACHE_KIB}"));
+        let cache = ("cache_size", format!("-{CACHE_KIB}"));
         for (name, value) in [&cache].into_iter().chain(&self.pragmas) {
             connection
                 .pragma_update(None, name, value)

@@ -3,10 +3,10 @@
 use super::connector::Missing;
 use super::database::Sqlite;
 use super::encode::{Stored, store};
+use super::options::Uint64;
 use super::types::{Affinity, Form, arrow_type, declare};
 use crate::backend::NewTable;
 use crate::error::{Error, Result};
-use crate::options::Uint64;
 use crate::sql::{NewColumn, create_table, quote};
 
 impl Sqlite {

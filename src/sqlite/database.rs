@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::connector::{Connector, Missing};
+use super::options::{Uint64, pragmas};
 use crate::error::{Error, Result};
-use crate::options::{PoolOptions, SinkOptions, Uint64};
+use crate::options::{PoolOptions, SinkOptions};
 use crate::pool::{Connect, Lease, Pool};
 use crate::sql::ledger::Ledger;
 
@@ -44,11 +45,11 @@ impl Sqlite {
                  'pragma.synchronous'"
             )));
         }
-        let connector = Connector::new(path.into(), options.lock_timeout, options.pragmas.clone());
+        let connector = Connector::new(path.into(), options.lock_timeout, pragmas(options));
         Ok(Self {
             // Another file can be in its place at any time.
             pool: Pool::new(connector, PoolOptions { idle_check: Duration::ZERO, ..options.pool()? }),
-            uint64: options.uint64,
+            uint64: Uint64::of(options),
             ledger: Ledger::try_new(options.ledger_table.as_deref())?,
         })
     }

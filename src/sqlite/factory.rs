@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::database::Sqlite;
+use super::options::OPTIONS;
 use crate::backend::{Backend, BackendFactory};
 use crate::error::Result;
-use crate::options::SinkOptions;
+use crate::options::{BackendOption, SinkOptions};
 
 /// Opens databases of SQLite.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ impl BackendFactory for SqliteFactory {
 
     fn open(&self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
         Ok(Arc::new(Sqlite::try_new(location, options)?))
+    }
+
+    fn options(&self) -> &'static [BackendOption] {
+        OPTIONS
     }
 
     fn example(&self) -> String {

@@ -16,6 +16,7 @@ mod encode;
 mod error;
 mod factory;
 mod ledger;
+mod options;
 mod present;
 mod run;
 mod scan;

@@ -41,10 +41,10 @@
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::TimeUnit;
 
+use super::options::Uint64;
 use crate::backend::{Column, Comparison};
 use crate::columnar::plain;
 use crate::error::{Error, Result};
-use crate::options::Uint64;
 
 /// How SQLite converts values of a column: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

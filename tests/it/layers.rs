@@ -27,7 +27,6 @@ const NAMING: &[&str] = &[
     "registry.rs",
     "backend/failpoint.rs",
     "options/keys.rs",
-    "options/mod.rs",
     "provider/grouping.rs",
     "provider/operators.rs",
     "provider/precedence.rs",
@@ -51,9 +50,9 @@ impl Source {
         self.path.split(['/', '.']).next().unwrap()
     }
 
-    /// The file, of those of its folder.
+    /// The file of its module, or the folder.
     fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap().trim_end_matches(".rs")
+        self.path.split('/').nth(1).unwrap_or(&self.path).trim_end_matches(".rs")
     }
 }
 
@@ -188,7 +187,7 @@ fn exports(code: &str) -> BTreeMap<&str, &str> {
 fn the_files_of_a_module_use_each_other_one_way() {
     let sources = sources();
     let mut modules: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
-    for source in sources.iter().filter(|source| source.path.matches('/').count() == 1) {
+    for source in sources.iter().filter(|source| source.path.contains('/')) {
         modules.entry(source.module()).or_default().push(source);
     }
     let mut circles = Vec::new();
@@ -200,7 +199,9 @@ fn the_files_of_a_module_use_each_other_one_way() {
         let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for file in files.iter().filter(|file| file.name() != "mod") {
             let inside = paths(&file.code, &format!("crate::{module}::"));
-            let beside = paths(&file.code, "super::");
+            // In a folder, `super` is one step less.
+            let up = if file.path.matches('/').count() > 1 { "super::super::" } else { "super::" };
+            let beside = paths(&file.code, up);
             let parts = inside.into_iter().chain(beside).flat_map(|(first, second)| match first {
                 "" => second,
                 first => vec![first],
@@ -208,7 +209,7 @@ fn the_files_of_a_module_use_each_other_one_way() {
             let is_other = |used: &&str| *used != file.name() && *used != "mod";
             let used: BTreeSet<_> = parts.filter_map(file_of).filter(is_other).collect();
             seen += used.len();
-            uses.insert(file.name(), used);
+            uses.entry(file.name()).or_default().extend(used);
         }
         // What is left when files that use none of the others are taken away, again and again, is in a circle or on its way.
         loop {

@@ -9,7 +9,6 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::*;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion_landfall::backend::NewTable;
-use datafusion_landfall::options::Uint64;
 use datafusion_landfall::{LandfallTable, SinkOptions};
 use proptest::prelude::*;
 
@@ -372,7 +371,7 @@ async fn uint64_beyond_the_signed_range_is_text_or_an_error() {
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 
     let landing = Landing::new("");
-    let options = SinkOptions::new().with_uint64(Uint64::Text).unwrap();
+    let options = SinkOptions::new().with_own("uint64", "text");
     land(&landing, &batch(std::slice::from_ref(&values)), options).await.unwrap();
     assert_eq!(landing.rows("SELECT quote(c0) FROM t"), ["'18446744073709551615'", "'0'", "NULL"]);
     landing.register("bare", "", "'table' 't'").await.unwrap();

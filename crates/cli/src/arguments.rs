@@ -226,17 +226,17 @@ pub(crate) enum Format {
 
 fn help_after() -> String {
     let mut text = format!("{EXAMPLES}\nOptions of a table, OPTIONS ('key' 'value'):\n");
+    let mut list = |key: &str, meaning: &str, values: &str, default: &str| {
+        text += &format!("  {key:<20} {meaning}\n{:23}{values} (default: {default})\n", "");
+    };
     for option in datafusion_landfall::options::OPTIONS {
-        text += &format!(
-            "  {:<20} {}\n{:23}{} (default: {})\n",
-            option.key, option.meaning, "", option.values, option.default
-        );
+        list(option.key, option.meaning, option.values, option.default);
     }
-    text += &format!(
-        "  {:<20} sets a SQLite pragma for the writing connection\n{:23}{}\n",
-        "pragma.<name>",
-        "",
-        datafusion_landfall::options::PRAGMAS.join(", ")
-    );
+    for (backend, options) in datafusion_landfall::backend_options() {
+        for option in options {
+            let meaning = format!("{}: {}", backend.to_uppercase(), option.meaning);
+            list(option.key, &meaning, option.values, option.default);
+        }
+    }
     text
 }
