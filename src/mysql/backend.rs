@@ -166,7 +166,7 @@ impl Backend for MySql {
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
-        run(self, statement, parameters).await
+        run(self, &statement, &parameters).await
     }
 
     fn scan(&self) -> Option<&dyn Scan> {

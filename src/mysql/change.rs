@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use mysql_async::Value;
-use mysql_async::prelude::Queryable;
-
 use super::connector::Session;
 use super::database::MySql;
 use super::described::{Relation, number_column, relation};
@@ -16,7 +13,7 @@ use super::scan::parameters;
 use crate::backend::{Change, Condition, Protocol, WriteSpec};
 use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, TableName, Tally, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, Stage, Step, TableName, Tells, quote, script, stage_columns};
 
 /// The table that rows are staged in.
 const STAGE: &str = "landfall_stage";
@@ -138,36 +135,8 @@ impl Plan {
 
     /// Does what was staged.
     pub(super) async fn apply(&self, database: &MySql, connection: &mut Session) -> Result<()> {
-        let mut tally = Tally::default();
-        for step in &self.steps {
-            let values = parameters(&step.parameters);
-            let number = match step.tells.asks() {
-                true => match database.rows(connection, &step.sql, values).await?.first() {
-                    Some(_) if matches!(step.tells, Tells::Refuses(_)) => Some(0),
-                    Some(row) => {
-                        let number = text(row, 0)?;
-                        Some(number.parse().map_err(|_| Error::internal(format!("{number} is no count")))?)
-                    }
-                    None => None,
-                },
-                false => {
-                    run(database, connection, &step.sql, values).await?;
-                    Some(connection.conn.affected_rows())
-                }
-            };
-            tally.note(&step.tells, number)?;
-        }
-        self.change.done.set(tally.changed());
-        Ok(())
+        sql::apply(&mut database.statements(connection), &self.steps, &self.change).await
     }
-}
-
-async fn run(database: &MySql, connection: &mut Session, sql: &str, values: Vec<Value>) -> Result<()> {
-    let done = match values.is_empty() {
-        true => connection.conn.query_drop(sql).await,
-        false => connection.conn.exec_drop(sql, values).await,
-    };
-    done.map_err(|error| database.error(error))
 }
 
 impl MySql {

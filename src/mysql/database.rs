@@ -9,6 +9,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
 use super::connector::{Connector, Session};
+use super::dialect::LEDGER;
 use super::location::Options;
 use super::{encode, fields};
 use crate::backend::{Capability, Table, WriteSpec};
@@ -54,7 +55,7 @@ impl MySql {
         Ok(Self {
             pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
-            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            ledger: Ledger::try_new(options.ledger_table.as_deref(), &LEDGER)?,
             capability: Arc::default(),
             prepared: Arc::default(),
             said_slow: Arc::default(),

@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::backend::{Assignment, Column, Constant, OrderKey, Parameter, QueryDialect, Spelled};
+use crate::sql::ledger::{LedgerDialect, Placeholders};
 use crate::sql::{SqlDialect, Writer};
 
 /// The SQL of MySQL and MariaDB.
@@ -90,6 +91,21 @@ impl SqlDialect for MySqlDialect {
         format!("UPDATE {} AS s SET s.{done} = {value}{}", writer.stage(), kept.collect::<String>())
     }
 }
+
+/// The statements of the ledger. A record of the same epoch is an error, as there is no `ON CONFLICT`; and MySQL lets no statement read the
+/// table that it deletes from, unless through another one.
+pub(super) const LEDGER: LedgerDialect = LedgerDialect {
+    placeholders: Placeholders::Positional,
+    decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
+             SELECT $1, $2, $3, $4, $5, $6 FROM DUAL \
+             WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2)",
+    jobs: "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS char) FROM landfall_ledger \
+           ORDER BY job, epoch",
+    forget: "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
+             AND epoch < (SELECT epoch FROM (SELECT max(epoch) AS epoch FROM landfall_ledger WHERE job = $1) AS last) \
+             AND epoch NOT IN (SELECT epoch FROM (SELECT max(epoch) AS epoch FROM landfall_ledger \
+                 WHERE job = $1 AND decision = 'commit') AS checkpoint)",
+};
 
 #[cfg(test)]
 mod tests {

@@ -12,9 +12,6 @@ use crate::sql::lost_connection;
 /// There is no such prepared branch (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
 
-/// A row with that key is there.
-pub(super) const DUP_ENTRY: u16 = 1062;
-
 impl Connector {
     /// An error of this database.
     pub(super) fn error(&self, error: mysql_async::Error) -> Error {

@@ -41,6 +41,7 @@ mod backend;
 mod branch;
 mod catalog;
 mod change;
+mod connection;
 mod connector;
 mod create;
 mod database;

@@ -140,7 +140,7 @@ impl Backend for Postgres {
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
-        run(self, statement, parameters).await
+        run(self, &statement, &parameters).await
     }
 
     fn scan(&self) -> Option<&dyn Scan> {

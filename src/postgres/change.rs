@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 
 use super::database::Postgres;
 use super::described::{Relation, number_column, relation, staging};
@@ -14,7 +13,7 @@ use super::statements::Stage as Place;
 use crate::backend::{Change, Operation, WriteSpec};
 use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, TableName, Tally, Targets, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, Stage, Step, TableName, Targets, Tells, quote, script, stage_columns};
 use crate::txn::Xid;
 
 /// The first version that has MERGE.
@@ -83,27 +82,8 @@ impl Plan {
 
     /// Does what was staged.
     pub(super) async fn apply(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
-        let mut tally = Tally::default();
-        for step in &self.steps {
-            let number = match step.tells.asks() {
-                true => {
-                    let query = sqlx::raw_sql(sqlx::AssertSqlSafe(step.sql.clone()));
-                    let rows = query.fetch_all(&mut *connection).await.map_err(|error| database.error(error))?;
-                    match rows.first() {
-                        Some(_) if matches!(step.tells, Tells::Refuses(_)) => Some(0),
-                        Some(row) => Some(number(row).map_err(|error| database.error(error))?),
-                        None => None,
-                    }
-                }
-                false => {
-                    let done = database.execute(connection, step.sql.clone()).await;
-                    Some(done.map_err(|error| self.refused(error))?)
-                }
-            };
-            tally.note(&step.tells, number)?;
-        }
-        self.change.done.set(tally.changed());
-        Ok(())
+        let applied = sql::apply(&mut database.statements(connection), &self.steps, &self.change).await;
+        applied.map_err(|error| self.refused(error))
     }
 }
 
@@ -117,13 +97,6 @@ impl Plan {
             _ => error,
         }
     }
-}
-
-/// The number in a row of a simple query, where it is a text.
-fn number(row: &PgRow) -> sqlx::Result<u64> {
-    let value = row.try_get_raw(0)?;
-    let text = value.as_str().map_err(sqlx::Error::Decode)?;
-    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// TRUNCATE, where it can be. It does not count: the rows are counted while nobody can add some.

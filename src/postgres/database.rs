@@ -15,7 +15,7 @@ use crate::backend::{Protocol, Table, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::pool::{Lease, Pool};
-use crate::sql::ledger::Ledger;
+use crate::sql::ledger::{Ledger, STANDARD};
 use crate::sql::{Targets, quote};
 
 /// Begins a transaction, whatever the role's settings are.
@@ -52,7 +52,7 @@ impl Postgres {
             identity: Identity::of(options),
             said_behind: Arc::default(),
             moves_sequences: Arc::new(Semaphore::new(1)),
-            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            ledger: Ledger::try_new(options.ledger_table.as_deref(), &STANDARD)?,
             max_prepared: Arc::default(),
         })
     }

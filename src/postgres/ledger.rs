@@ -1,13 +1,13 @@
 //! The ledger in a PostgreSQL database.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 
+use super::connection::Statements;
 use super::database::{BEGIN, Postgres};
 use crate::backend::{DecisionLog, failpoint::failpoint};
 use crate::error::{ErrorKind, Result};
-use crate::sql::ledger::{self, DECIDE, FORGET, JOBS, LATER, READ, REMOVE, Row, STANDING, UNDO, signed};
+use crate::sql::ledger::WRITING;
 use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
@@ -32,19 +32,43 @@ impl DecisionLog for Postgres {
     }
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
-        ledger::state(self.read_ledger(READ, Some(job)).await?)
+        let mut connection = self.connect().await?;
+        let state = match self.has_ledger(&mut connection).await? {
+            true => self.ledger.read(&mut self.statements(&mut connection), job).await?,
+            false => JobState::default(),
+        };
+        connection.give_back();
+        Ok(state)
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
-        ledger::jobs(self.read_ledger(JOBS, None).await?)
+        let mut connection = self.connect().await?;
+        let jobs = match self.has_ledger(&mut connection).await? {
+            true => self.ledger.jobs(&mut self.statements(&mut connection)).await?,
+            false => Vec::new(),
+        };
+        connection.give_back();
+        Ok(jobs)
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        self.clean_ledger(FORGET, job, Some(before)).await
+        let mut connection = self.begin(self.connect().await?, RELAXED).await?;
+        if self.has_ledger(&mut connection).await? {
+            self.ledger.forget(&mut self.statements(&mut connection), job, before).await?;
+        }
+        self.execute(&mut connection, "COMMIT".into()).await?;
+        connection.give_back();
+        Ok(())
     }
 
     async fn remove(&self, job: &JobId) -> Result<()> {
-        self.clean_ledger(REMOVE, job, None).await
+        let mut connection = self.begin(self.connect().await?, RELAXED).await?;
+        if self.has_ledger(&mut connection).await? {
+            self.ledger.remove(&mut self.statements(&mut connection), job).await?;
+        }
+        self.execute(&mut connection, "COMMIT".into()).await?;
+        connection.give_back();
+        Ok(())
     }
 
     fn url(&self) -> String {
@@ -57,7 +81,8 @@ impl DecisionLog for Postgres {
     }
 }
 
-const WRITING: &str = "writing the ledger (the option 'ledger_table' names another one)";
+/// Nobody acts on what is not there any more: this one need not wait for the disk.
+const RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl Postgres {
     /// Proposes a record inside an open transaction and returns the one that stands.
@@ -70,27 +95,12 @@ impl Postgres {
         if !self.has_ledger(connection).await? {
             self.create_ledger(connection).await?;
         }
-        let (job, epoch, rows) = (proposal.job.as_str(), signed(proposal.epoch.0)?, signed(proposal.rows)?);
-        let decide = async {
-            let [decide, later, undo, standing] = [DECIDE, LATER, UNDO, STANDING].map(|sql| self.ledger.sql(sql));
-            let decide = sqlx::query(sqlx::AssertSqlSafe(decide))
-                .bind(job)
-                .bind(epoch)
-                .bind(proposal.gtrid.to_string())
-                .bind(proposal.decision.as_str())
-                .bind(rows)
-                .bind(proposal.positions.to_token());
-            if decide.execute(&mut *connection).await?.rows_affected() > 0 {
-                // It may have waited for one that was forgotten meanwhile: a later one shows only to a new statement.
-                let later = sqlx::query_scalar(sqlx::AssertSqlSafe(later)).bind(job).bind(epoch);
-                if later.fetch_one(&mut *connection).await? {
-                    sqlx::query(sqlx::AssertSqlSafe(undo)).bind(job).bind(epoch).execute(&mut *connection).await?;
-                }
-            }
-            let standing = sqlx::query(sqlx::AssertSqlSafe(standing)).bind(job).bind(epoch);
-            read_row(&standing.fetch_one(&mut *connection).await?)
-        };
-        decide.await.map_err(|error| self.error(error).with_context(WRITING))?.into_record()
+        self.ledger.decide(&mut self.statements(connection), proposal).await
+    }
+
+    /// Runs statements in a connection.
+    pub(super) fn statements<'a>(&'a self, connection: &'a mut PgConnection) -> Statements<'a> {
+        Statements { database: self, connection }
     }
 
     async fn create_ledger(&self, connection: &mut PgConnection) -> Result<()> {
@@ -115,48 +125,4 @@ impl Postgres {
         let found = found.fetch_one(connection).await;
         found.map_err(|error| self.error(error).with_context("looking for the ledger"))
     }
-
-    async fn read_ledger(&self, sql: &str, job: Option<&JobId>) -> Result<Vec<Row>> {
-        let mut connection = self.connect().await?;
-        let mut rows = Vec::new();
-        if self.has_ledger(&mut connection).await? {
-            let mut read = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql)));
-            if let Some(job) = job {
-                read = read.bind(job.as_str());
-            }
-            let read = read.fetch_all(&mut *connection).await;
-            let read = read.and_then(|rows| rows.iter().map(read_row).collect());
-            rows = read.map_err(|error| self.error(error).with_context("reading the ledger"))?;
-        }
-        connection.give_back();
-        Ok(rows)
-    }
-
-    async fn clean_ledger(&self, sql: &str, job: &JobId, before: Option<Epoch>) -> Result<()> {
-        // Nobody acts on what is not there any more: this one need not wait for the disk.
-        let mut connection = self.begin(self.connect().await?, "BEGIN; SET LOCAL synchronous_commit = off").await?;
-        if self.has_ledger(&mut connection).await? {
-            let mut clean = sqlx::query(sqlx::AssertSqlSafe(self.ledger.sql(sql))).bind(job.as_str());
-            if let Some(before) = before {
-                clean = clean.bind(signed(before.0)?);
-            }
-            let cleaned = clean.execute(&mut *connection).await;
-            cleaned.map_err(|error| self.error(error).with_context("cleaning the ledger"))?;
-        }
-        self.execute(&mut connection, "COMMIT".into()).await?;
-        connection.give_back();
-        Ok(())
-    }
-}
-
-fn read_row(row: &PgRow) -> sqlx::Result<Row> {
-    Ok(Row {
-        job: row.try_get(0)?,
-        epoch: row.try_get(1)?,
-        gtrid: row.try_get(2)?,
-        decision: row.try_get(3)?,
-        rows: row.try_get(4)?,
-        positions: row.try_get(5)?,
-        decided_at: row.try_get(6)?,
-    })
 }

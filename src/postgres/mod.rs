@@ -47,6 +47,7 @@ mod bytes;
 mod catalog;
 mod cells;
 mod change;
+mod connection;
 mod connector;
 #[cfg(feature = "testing")]
 mod copy;

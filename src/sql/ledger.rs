@@ -1,59 +1,88 @@
-//! The ledger: a decision log that is a table of the database itself. Its statements, with `$n` for parameters; the
-//! table is in `sql/ledger/`.
+//! The ledger: a decision log that is a table of the database itself. Its statements; the table is in `sql/ledger/`.
 
+use crate::backend::Parameter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::TableName;
+use crate::sql::connection::{number, text};
+use crate::sql::{SqlConnection, TableName, TextRow};
 use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobState, Positions};
 
 /// The ledger's table, unless the option `ledger_table` names another.
 const TABLE: &str = "landfall_ledger";
 
-/// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later;
-/// one that another transaction is about to commit is waited for.
-pub const DECIDE: &str = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
-     SELECT $1, $2, $3, $4, $5, $6 \
-     WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING";
+/// How a database writes the statements of its ledger, with `$n` for parameters.
+#[derive(Debug)]
+pub struct LedgerDialect {
+    /// What stands in a statement for a parameter.
+    pub placeholders: Placeholders,
+    /// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later; one
+    /// that another transaction is about to commit is waited for. A record of this very epoch changes nothing, or is an
+    /// error of the kind `Constraint`.
+    pub decide: &'static str,
+    /// The records of all jobs, by job and epoch.
+    pub jobs: &'static str,
+    /// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
+    pub forget: &'static str,
+}
+
+/// What stands in a statement for a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholders {
+    /// `$1`, `$2` …, several times where they are needed so.
+    Numbered,
+    /// `?`, for each in its order.
+    Positional,
+}
+
+/// The statements of a database that has `ON CONFLICT`, and lets a DELETE read its own table.
+pub const STANDARD: LedgerDialect = LedgerDialect {
+    placeholders: Placeholders::Numbered,
+    decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) SELECT $1, $2, $3, $4, $5, $6 \
+             WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING",
+    jobs: "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS text) FROM landfall_ledger \
+           ORDER BY job, epoch",
+    forget: "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
+             AND epoch < (SELECT max(epoch) FROM landfall_ledger WHERE job = $1) \
+             AND epoch NOT IN (SELECT max(epoch) FROM landfall_ledger WHERE job = $1 AND decision = 'commit')",
+};
 
 /// Job, epoch: whether the job has a later record.
-pub const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
+const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
 
 /// Job, epoch: takes back what the same transaction has put there.
-pub const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
+const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
 
 /// Job, epoch: the record that stands in the way of, or for, this epoch.
-pub const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
+const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";
 
 /// Job: its records.
-pub const READ: &str =
+const READ: &str =
     "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger WHERE job = $1 ORDER BY epoch";
 
-/// The records of all jobs.
-pub const JOBS: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS text) \
-     FROM landfall_ledger ORDER BY job, epoch";
-
-/// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
-pub const FORGET: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
-     AND epoch < (SELECT max(epoch) FROM landfall_ledger WHERE job = $1) \
-     AND epoch NOT IN (SELECT max(epoch) FROM landfall_ledger WHERE job = $1 AND decision = 'commit')";
-
 /// Job: removes all its records.
-pub const REMOVE: &str = "DELETE FROM landfall_ledger WHERE job = $1";
+const REMOVE: &str = "DELETE FROM landfall_ledger WHERE job = $1";
 
-/// Which table the ledger is.
+/// What was being done when a decision could not be written.
+pub const WRITING: &str = "writing the ledger (the option 'ledger_table' names another one)";
+
+/// Which table the ledger is, and how it is written.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     name: TableName,
     is_default: bool,
+    dialect: &'static LedgerDialect,
 }
 
 impl Ledger {
     /// The table that the option `ledger_table` names.
-    pub fn try_new(option: Option<&str>) -> Result<Self> {
-        Ok(Self { name: TableName::try_parse(option.unwrap_or(TABLE))?, is_default: option.is_none() })
+    ///
+    /// # Errors
+    /// `Config` where that is no name of a table.
+    pub fn try_new(option: Option<&str>, dialect: &'static LedgerDialect) -> Result<Self> {
+        Ok(Self { name: TableName::try_parse(option.unwrap_or(TABLE))?, is_default: option.is_none(), dialect })
     }
 
-    /// A statement of this module, or DDL, for this table.
+    /// DDL for this table.
     pub fn sql(&self, statement: &str) -> String {
         if self.is_default { statement.to_owned() } else { statement.replace(TABLE, &self.name.quoted()) }
     }
@@ -72,65 +101,144 @@ impl Ledger {
     pub fn argument(&self) -> Option<String> {
         (!self.is_default).then(|| self.name.to_string())
     }
-}
 
-/// A record as the ledger has it.
-#[derive(Debug)]
-pub struct Row {
-    /// The job.
-    pub job: String,
-    /// The epoch.
-    pub epoch: i64,
-    /// The global transaction.
-    pub gtrid: String,
-    /// `commit` or `abort`.
-    pub decision: String,
-    /// Rows of the epoch.
-    pub rows: i64,
-    /// What it wrote, and how far it reaches: a JSON object.
-    pub positions: String,
-    /// When it was decided, where that was asked for.
-    pub decided_at: String,
-}
-
-impl Row {
-    /// The record.
+    /// Proposes a record inside an open transaction and returns the one that stands.
     ///
     /// # Errors
-    /// `Decode` where the row is none that Landfall wrote.
-    pub fn into_record(self) -> Result<DecisionRecord> {
-        let gtrid = Gtrid::parse(&self.gtrid);
-        Ok(DecisionRecord {
-            job: JobId::try_new(&self.job)?,
-            epoch: Epoch(unsigned(self.epoch)?),
-            gtrid: gtrid
-                .ok_or_else(|| Error::new(ErrorKind::Decode, format!("the ledger has the gtrid '{}'", self.gtrid)))?,
-            decision: Decision::try_parse(&self.decision)?,
-            rows: unsigned(self.rows)?,
-            positions: Positions::try_parse(&self.positions)?,
-        })
-    }
-}
-
-/// The state that the rows of one job make.
-pub fn state(rows: Vec<Row>) -> Result<JobState> {
-    Ok(JobState::new(rows.into_iter().map(Row::into_record).collect::<Result<_>>()?))
-}
-
-/// The jobs that rows make, which are sorted by job.
-pub fn jobs(rows: Vec<Row>) -> Result<Vec<JobEntry>> {
-    let mut jobs: Vec<(String, Vec<Row>)> = Vec::new();
-    for row in rows {
-        match jobs.last_mut() {
-            Some((job, of_job)) if *job == row.job => of_job.push(row),
-            _ => jobs.push((row.job.clone(), vec![row])),
+    /// What the database says.
+    pub async fn decide(
+        &self,
+        connection: &mut dyn SqlConnection,
+        proposal: &DecisionRecord,
+    ) -> Result<DecisionRecord> {
+        let of_ledger = |error: Error| error.with_context(WRITING);
+        let job = || Parameter::Text(proposal.job.as_str().to_owned());
+        let epoch = Parameter::Integer(signed(proposal.epoch.0)?);
+        let of_epoch = [job(), epoch.clone()];
+        let values = [
+            job(),
+            epoch,
+            Parameter::Text(proposal.gtrid.to_string()),
+            Parameter::Text(proposal.decision.as_str().to_owned()),
+            Parameter::Integer(signed(proposal.rows)?),
+            Parameter::Text(proposal.positions.to_token()),
+        ];
+        let (is_new, refused) = match self.execute(connection, self.dialect.decide, &values).await {
+            Ok(changed) => (changed > 0, None),
+            // Another transaction committed one while this one waited, which shows below.
+            Err(error) if error.kind() == ErrorKind::Constraint => (false, Some(of_ledger(error))),
+            Err(error) => return Err(of_ledger(error)),
+        };
+        if is_new {
+            // It may have waited for one that was forgotten meanwhile: a later one shows only to a new statement.
+            let later = self.query(connection, LATER, &of_epoch).await.map_err(of_ledger)?;
+            if later.first().is_some_and(|row| text(row, 0) == "1") {
+                self.execute(connection, UNDO, &of_epoch).await.map_err(of_ledger)?;
+            }
+        }
+        match (self.query(connection, STANDING, &of_epoch).await, refused) {
+            (Ok(standing), refused) => match (standing.first(), refused) {
+                (Some(row), _) => record(row),
+                (None, Some(refused)) => Err(refused),
+                (None, None) => Err(Error::new(ErrorKind::Database, "the ledger does not show what was written to it")),
+            },
+            (Err(_), Some(refused)) => Err(refused),
+            (Err(error), None) => Err(of_ledger(error)),
         }
     }
-    let entry = |(job, rows): (String, Vec<Row>)| {
-        let decided_at = rows.iter().map(|row| row.decided_at.clone()).collect();
-        Ok(JobEntry { job: JobId::try_new(&job)?, state: state(rows)?, decided_at })
-    };
-    jobs.into_iter().map(entry).collect()
+
+    /// What is known of a job.
+    ///
+    /// # Errors
+    /// What the database says; `Decode` for a row that Landfall has not written.
+    pub async fn read(&self, connection: &mut dyn SqlConnection, job: &JobId) -> Result<JobState> {
+        let rows = self.query(connection, READ, &[Parameter::Text(job.as_str().to_owned())]).await;
+        let rows = rows.map_err(|error| error.with_context(READING))?;
+        Ok(JobState::new(rows.iter().map(record).collect::<Result<_>>()?))
+    }
+
+    /// Every job that is known.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub async fn jobs(&self, connection: &mut dyn SqlConnection) -> Result<Vec<JobEntry>> {
+        let rows = self.query(connection, self.dialect.jobs, &[]).await;
+        let rows = rows.map_err(|error| error.with_context(READING))?;
+        let of_jobs = rows.chunk_by(|a, b| text(a, 0) == text(b, 0));
+        let entry = |rows: &[TextRow]| {
+            let records = rows.iter().map(record).collect::<Result<Vec<_>>>()?;
+            let job = records.first().map(|first| first.job.clone());
+            let decided_at = rows.iter().map(|row| text(row, 6).to_owned()).collect();
+            let job = job.ok_or_else(|| Error::internal("a job has no records"))?;
+            Ok(JobEntry { job, state: JobState::new(records), decided_at })
+        };
+        of_jobs.map(entry).collect()
+    }
+
+    /// Removes old records: see [`DecisionLog::forget`](crate::backend::DecisionLog::forget).
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget(&self, connection: &mut dyn SqlConnection, job: &JobId, before: Epoch) -> Result<()> {
+        let values = [Parameter::Text(job.as_str().to_owned()), Parameter::Integer(signed(before.0)?)];
+        let forgotten = self.execute(connection, self.dialect.forget, &values).await;
+        forgotten.map(drop).map_err(|error| error.with_context(CLEANING))
+    }
+
+    /// Removes all records of a job.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn remove(&self, connection: &mut dyn SqlConnection, job: &JobId) -> Result<()> {
+        let removed = self.execute(connection, REMOVE, &[Parameter::Text(job.as_str().to_owned())]).await;
+        removed.map(drop).map_err(|error| error.with_context(CLEANING))
+    }
+
+    async fn execute(&self, connection: &mut dyn SqlConnection, sql: &str, values: &[Parameter]) -> Result<u64> {
+        let (sql, values) = self.statement(sql, values);
+        connection.execute(&sql, &values).await
+    }
+
+    async fn query(&self, connection: &mut dyn SqlConnection, sql: &str, values: &[Parameter]) -> Result<Vec<TextRow>> {
+        let (sql, values) = self.statement(sql, values);
+        connection.query(&sql, &values).await
+    }
+
+    /// A statement for this table, and its parameters as its placeholders stand for them.
+    fn statement(&self, sql: &str, values: &[Parameter]) -> (String, Vec<Parameter>) {
+        match self.dialect.placeholders {
+            Placeholders::Numbered => (self.sql(sql), values.to_vec()),
+            Placeholders::Positional => {
+                let mut parts = sql.split('$');
+                let (mut written, mut placed) = (parts.next().unwrap_or_default().to_owned(), Vec::new());
+                for part in parts {
+                    // There are less than ten of them.
+                    let (number, rest) = part.split_at(1);
+                    placed.extend(number.parse::<usize>().ok().and_then(|number| values.get(number - 1)).cloned());
+                    written += "?";
+                    written += rest;
+                }
+                (self.sql(&written), placed)
+            }
+        }
+    }
+}
+
+const READING: &str = "reading the ledger";
+const CLEANING: &str = "cleaning the ledger";
+
+/// The record that a row is: job, epoch, gtrid, decision, rows, positions.
+fn record(row: &TextRow) -> Result<DecisionRecord> {
+    let gtrid = Gtrid::parse(text(row, 2));
+    Ok(DecisionRecord {
+        job: JobId::try_new(text(row, 0))?,
+        epoch: Epoch(unsigned(number(row, 1)?)?),
+        gtrid: gtrid
+            .ok_or_else(|| Error::new(ErrorKind::Decode, format!("the ledger has the gtrid '{}'", text(row, 2))))?,
+        decision: Decision::try_parse(text(row, 3))?,
+        rows: unsigned(number(row, 4)?)?,
+        positions: Positions::try_parse(text(row, 5))?,
+    })
 }
 
 /// A count of the ledger.
@@ -139,6 +247,6 @@ fn unsigned(value: i64) -> Result<u64> {
 }
 
 /// A count for the ledger.
-pub fn signed(value: u64) -> Result<i64> {
+fn signed(value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| Error::internal(format!("{value} does not fit the ledger")))
 }

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod change;
+mod connection;
 mod create;
 mod dialect;
 mod diff;
@@ -23,6 +24,7 @@ pub use bulk::{
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;
 pub use change::{Native, script};
+pub use connection::{SqlConnection, TextRow, apply, execute_many};
 pub use create::{NewColumn, check_identifiers, create_table};
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};

@@ -103,7 +103,7 @@ impl Backend for Sqlite {
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
-        run(self, statement, parameters).await
+        run(self, &statement, &parameters).await
     }
 
     fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {

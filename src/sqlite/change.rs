@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::connection::at_once;
 use super::database::Sqlite;
 use super::dialect::SqliteDialect;
 use super::encode::Encoder;
-use super::scan::value;
 use super::types::Affinity;
 use crate::backend::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
 use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, Tally, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, Stage, Step, Tells, quote, script, stage_columns};
 
 /// The table that rows are staged in, of the connection alone.
 const STAGE: &str = "landfall_stage";
@@ -92,24 +92,8 @@ impl Plan {
     }
 
     /// Does what was staged.
-    pub(super) fn apply(&self, database: &Sqlite, connection: &Connection) -> Result<()> {
-        let mut tally = Tally::default();
-        for step in &self.steps {
-            let run = || -> rusqlite::Result<Option<u64>> {
-                let mut statement = connection.prepare(&step.sql)?;
-                let parameters = rusqlite::params_from_iter(step.parameters.iter().map(value));
-                match step.tells.asks() {
-                    true => {
-                        let number = statement.query_row(parameters, |row| row.get::<_, i64>(0)).optional()?;
-                        Ok(number.map(|number| number.try_into().unwrap_or_default()))
-                    }
-                    false => Ok(Some(statement.execute(parameters)? as u64)),
-                }
-            };
-            tally.note(&step.tells, run().map_err(|error| database.error(error))?)?;
-        }
-        self.change.done.set(tally.changed());
-        Ok(())
+    pub(super) fn apply(&self, database: &Sqlite, connection: &mut Connection) -> Result<()> {
+        at_once(sql::apply(&mut database.statements(connection), &self.steps, &self.change))
     }
 }
 

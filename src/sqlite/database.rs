@@ -8,7 +8,7 @@ use super::options::{Uint64, pragmas};
 use crate::error::{Error, Result};
 use crate::options::{PoolOptions, SinkOptions};
 use crate::pool::{Connect, Lease, Pool};
-use crate::sql::ledger::Ledger;
+use crate::sql::ledger::{Ledger, STANDARD};
 
 /// A SQLite database.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Sqlite {
             // Another file can be in its place at any time.
             pool: Pool::new(connector, PoolOptions { idle_check: Duration::ZERO, ..options.pool()? }),
             uint64: Uint64::of(options),
-            ledger: Ledger::try_new(options.ledger_table.as_deref())?,
+            ledger: Ledger::try_new(options.ledger_table.as_deref(), &STANDARD)?,
         })
     }
 

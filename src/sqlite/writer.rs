@@ -132,7 +132,7 @@ impl Writer {
     /// Does it. After an error the transaction must be rolled back.
     pub(super) fn apply(&mut self) -> Result<()> {
         match &self.change {
-            Some(change) => change.apply(&self.database, &self.lease.connection),
+            Some(change) => change.apply(&self.database, &mut self.lease.connection),
             None => Ok(()),
         }
     }
@@ -205,8 +205,8 @@ impl Writer {
 
     /// Commits the rows, and the record with them where there is one.
     pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let Self { database, lease, .. } = self;
-        let connection = &lease.connection;
+        let Self { database, mut lease, .. } = self;
+        let connection = &mut lease.connection;
         let error = |error| database.error(error).with_context("committing");
         connection.busy_timeout(database.pool.connector().lock_timeout).map_err(error)?;
         if let Some(proposal) = record {

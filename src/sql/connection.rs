@@ -1,0 +1,63 @@
+//! Runs statements.
+
+use async_trait::async_trait;
+
+use crate::backend::{Change, Parameter};
+use crate::error::{Error, Result};
+use crate::sql::{Step, Tally, Tells};
+
+/// A row of an answer, as texts; booleans are `1` and `0`.
+pub type TextRow = Vec<Option<String>>;
+
+/// A connection that runs statements of SQL, one after the other.
+#[async_trait]
+pub trait SqlConnection: Send {
+    /// Runs a statement that brings no rows; gives how many it changed.
+    async fn execute(&mut self, sql: &str, parameters: &[Parameter]) -> Result<u64>;
+
+    /// Runs a query. Its columns are texts, integers or booleans.
+    async fn query(&mut self, sql: &str, parameters: &[Parameter]) -> Result<Vec<TextRow>>;
+}
+
+/// Runs a statement once for each list of parameters.
+///
+/// # Errors
+/// What the database says of the first that fails.
+pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, parameters: &[Vec<Parameter>]) -> Result<()> {
+    for parameters in parameters {
+        connection.execute(sql, parameters).await?;
+    }
+    Ok(())
+}
+
+/// Runs the statements of a change, and notes what they did.
+///
+/// # Errors
+/// What the database says, and `Constraint` where the rows that were staged cannot be meant.
+pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
+    let mut tally = Tally::default();
+    for Step { sql, parameters, tells } in steps {
+        let number = match tells.asks() {
+            true => match connection.query(sql, parameters).await?.first() {
+                Some(_) if matches!(tells, Tells::Refuses(_)) => Some(0),
+                Some(row) => Some(number(row, 0)?.unsigned_abs()),
+                None => None,
+            },
+            false => Some(connection.execute(sql, parameters).await?),
+        };
+        tally.note(tells, number)?;
+    }
+    change.done.set(tally.changed());
+    Ok(())
+}
+
+/// A text of a row; NULL is empty.
+pub(super) fn text(row: &TextRow, index: usize) -> &str {
+    row.get(index).and_then(Option::as_deref).unwrap_or_default()
+}
+
+/// A number of a row.
+pub(super) fn number(row: &TextRow, index: usize) -> Result<i64> {
+    let text = text(row, index);
+    text.parse().map_err(|_| Error::internal(format!("the server sent '{text}' where a number was expected")))
+}
