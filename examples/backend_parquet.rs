@@ -94,6 +94,9 @@ impl Backend for Folder {
     }
 
     async fn create_table(&self, table: &NewTable) -> Result<()> {
+        if table.schema.fields().iter().any(|field| !field.is_nullable()) || !table.primary_key.is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "a folder of files has no NOT NULL and no keys"));
+        }
         let folder = self.path.join(&table.name);
         done(fs::create_dir_all(&folder), &folder)?;
         let file = folder.join(SCHEMA);
@@ -114,17 +117,11 @@ impl Backend for Folder {
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
-        match self.prepared(xid)? {
-            Some(file) => rename(&file, COMMITTED).map(|()| Resolution::Done),
-            None => Ok(Resolution::Unknown),
-        }
+        self.end(xid, |file| rename(file, COMMITTED))
     }
 
     async fn rollback(&self, xid: &Xid) -> Result<Resolution> {
-        match self.prepared(xid)? {
-            Some(file) => done(fs::remove_file(&file), &file).map(|()| Resolution::Done),
-            None => Ok(Resolution::Unknown),
-        }
+        self.end(xid, |file| done(fs::remove_file(file), file))
     }
 
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
@@ -155,7 +152,6 @@ impl Scan for Folder {
     }
 }
 
-/// Sends the rows of files, as many as are wanted.
 fn read(files: &[PathBuf], query: &Query, batches: &Batches) -> Result<()> {
     let mut left = query.limit.unwrap_or(usize::MAX);
     for file in files {
@@ -188,9 +184,13 @@ impl Folder {
         Ok(found)
     }
 
-    fn prepared(&self, xid: &Xid) -> Result<Option<PathBuf>> {
+    /// Ends a prepared branch, where there is one.
+    fn end(&self, xid: &Xid, end: impl FnOnce(&Path) -> Result<()>) -> Result<Resolution> {
         let name = format!("{xid}.{PREPARED}");
-        Ok(self.files(PREPARED)?.into_iter().find(|file| file.ends_with(&name)))
+        match self.files(PREPARED)?.into_iter().find(|file| file.ends_with(&name)) {
+            Some(file) => end(&file).map(|()| Resolution::Done),
+            None => Ok(Resolution::Unknown),
+        }
     }
 }
 
@@ -256,7 +256,6 @@ fn reader(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     done(ParquetRecordBatchReaderBuilder::try_new(done(File::open(file), file)?), file)
 }
 
-/// The files of a kind in a folder, but for the one of the schema.
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = done(fs::read_dir(folder), folder)?.map(|entry| Ok(done(entry, folder)?.path()));
     let mut files = entries.collect::<Result<Vec<_>>>()?;
@@ -269,7 +268,6 @@ fn sync<E: std::error::Error + Send + Sync + 'static>(file: Result<File, E>, pat
     done(done(file, path)?.sync_all(), path)
 }
 
-/// Gives a file another extension.
 fn rename(file: &Path, extension: &str) -> Result<()> {
     done(fs::rename(file, file.with_extension(extension)), file)?;
     let folder = file.parent().unwrap_or(file);

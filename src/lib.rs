@@ -35,6 +35,7 @@
 //! | `POSTGRES` | `postgres://user@host:port/database?sslmode=…`; what is left out is taken from libpq's environment | `postgres` |
 //! | `MYSQL` | `mysql://user@host:port/database?ssl-mode=…`, or `mariadb://…` | `mysql` |
 //! | `FANOUT` | names of tables that are registered: `a, b` | [below](#several-writers-several-databases) |
+//! | any name | what a database of another crate takes | [`backend`], [`register_backend`] |
 //!
 //! Columns that are left out are taken from the table in the database. Where they are given and the table is not
 //! there, it is created, with its PRIMARY KEY, UNIQUE, NOT NULL and DEFAULT; where it is there, it must have these
@@ -399,21 +400,21 @@
 //!
 //! # Layout
 //!
-//! Dependencies point down only, and a test keeps it so.
+//! Dependencies point down only, between modules and between the files of one, and a test keeps it so.
 //!
 //! ```text
 //! provider                the DataFusion face: statements as they were written (statement, values), what they assign
-//!                         (assign, functions, defaults), factory, catalog, table, target, fanout, dml, merge, agreement,
-//!                         planning, sink, replay, scan, pushdown
-//! pipeline    sqlite      from a stream to commits: run, landing, epoch, assignments, writer │ databases: types, encode, decode, branch,
-//!             postgres    resource, …
+//!                         (assign, functions, defaults), register, factory, catalog, table, target, insert, dml, merge,
+//!                         fanout, agreement, sink, replay, scan, pushdown
+//! registry                the databases that URLs and STORED AS mean
+//! pipeline    sqlite      from a stream to commits: run, landing, epoch, assignments, writer │ databases, each with the
+//!             postgres    same files: backend, branch, catalog, change, create, dialect, encode, decode, …
 //!             mysql
-//! log                     decision logs: the ledger of a database, an object store
-//! sql                     tables and statements of SQL databases
+//! sql  log  manager       what databases of SQL share │ logs in an object store │ drives branches, recovers them
+//! backend                 what a database brings: its traits, descriptions of tables, conformance suite
 //! columnar    pool        work on arrays that needs no database: comparison, keys, assignment │ connections
 //! options
-//! backend                 what a database brings: its traits, descriptions of tables, conformance suite
-//! txn                     the protocol: names, decision records, state
+//! txn                     the protocol: names, records, state
 //! buffer                  the queue without locks that rows wait in, and the memory that they take
 //! error       metrics
 //! ```

@@ -89,7 +89,8 @@
 //! ```
 //!
 //! Batches come with the columns that the statement writes, in the types of [`Table`]: values are assigned by Landfall's rules
-//! before. A backend that takes other Arrow types as they are says so with [`Backend::takes`].
+//! before. A backend that takes other Arrow types as they are says so with [`Backend::takes`]. NULL for a column that takes
+//! none, and values that its type cannot have, a branch refuses, with [`Error::in_rows`](crate::Error::in_rows).
 //!
 //! # Capabilities
 //!

@@ -106,114 +106,7 @@ impl Transaction {
                     Outcome::Fenced(by) => Err(fenced(&by, &self.gtrid())),
                 }
             }
-            agent => self.drive(members, agent, &covered).await,
-        }
-    }
-
-    /// Goes by [`State::next`] from its beginning to its end.
-    async fn drive(&self, members: Vec<Member>, mut agent: Option<Member>, covered: &Covered) -> Result<()> {
-        let log = &self.claimed.undertaking.log;
-        let mut told: Vec<_> = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
-        let (mut failed, mut all_told) = (None, true);
-        let mut state = State::Active;
-        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = told.len()));
-        let mut event = match self.timed(Phase::Prepare, prepared).await {
-            Ok(read_only) => {
-                told.retain(|(_, xid)| !read_only.contains(xid));
-                if agent.is_some() { Event::ReadyForLastAgent } else { Event::Ready }
-            }
-            Err((error, is_lost)) => {
-                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
-                all_told = !is_lost;
-                failed = Some(error);
-                Event::Refused
-            }
-        };
-        let decided = loop {
-            let Some((next, action)) = state.next(event) else {
-                return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
-            };
-            state = next;
-            self.claimed.manager.note(&self.claimed.key, state);
-            event = match (action, agent.take()) {
-                (Action::CommitLastAgent, Some(agent)) => match self.commit_last_agent(agent, covered).await {
-                    Ok(stands) => {
-                        self.note_fencing(&stands, &mut failed);
-                        Event::Stands(stands.verdict(&self.gtrid()))
-                    }
-                    Err(error) if error.kind() == ErrorKind::InDoubt => {
-                        let text = "the connection was lost while it committed, and nothing was written: run it again";
-                        failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
-                        Event::Silent
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        Event::Refused
-                    }
-                },
-                (Action::Decide(decision), rest) => {
-                    if let Some(agent) = rest {
-                        // The first error is the one to tell; a failing rollback cannot make more of it.
-                        let _ = agent.branch.rollback().await;
-                    }
-                    let proposal = match decision {
-                        Decision::Commit => self.record(covered),
-                        Decision::Abort => self.claimed.abort(self.epoch),
-                    };
-                    let decide = || log.decide(proposal.clone());
-                    let stands = async {
-                        match state {
-                            // Nobody has to wait for it.
-                            State::Refusing => decide().await,
-                            _ => {
-                                failpoint("decide.before");
-                                self.claimed.manager.retry().with(decide).await
-                            }
-                        }
-                    };
-                    let stands = stands.instrument(debug_span!("decide", decision = decision.as_str()));
-                    match self.timed(Phase::Decide, stands).await {
-                        Ok(stands) => {
-                            failpoint("decide.after");
-                            self.note_fencing(&stands, &mut failed);
-                            Event::Stands(stands.verdict(&proposal.gtrid))
-                        }
-                        Err(error) => {
-                            failed.get_or_insert(error);
-                            Event::Silent
-                        }
-                    }
-                }
-                (Action::Complete(decision), _) => {
-                    failpoint("complete.before");
-                    let telling = self.complete(decision, &told);
-                    let telling = telling.instrument(debug_span!("complete", decision = decision.as_str()));
-                    all_told &= self.timed(Phase::Commit, telling).await?;
-                    Event::Completed
-                }
-                (Action::Leave, _) => {
-                    told.iter().for_each(|(resource, xid)| resource.leave(xid));
-                    return Err(self.in_doubt(&told, failed));
-                }
-                (Action::End, _) => break matches!(state, State::Ended(Decision::Commit)),
-                (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
-            };
-        };
-        match (decided, failed) {
-            (true, _) => {
-                let before = (!covered.end || self.claimed.undertaking.job.is_some()).then_some(self.epoch);
-                if covered.end || self.epoch.0.is_multiple_of(CLEANED_EVERY) {
-                    self.claimed.clean(before).await;
-                }
-                Ok(())
-            }
-            (false, Some(error)) => {
-                if all_told {
-                    self.claimed.clean(None).await;
-                }
-                Err(error)
-            }
-            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
+            agent => Driven::new(&self, &covered, &members).drive(members, agent).await,
         }
     }
 
@@ -265,12 +158,6 @@ impl Transaction {
             told.len()
         );
         Err(Error::new(ErrorKind::InDoubt, text))
-    }
-
-    fn note_fencing(&self, stands: &DecisionRecord, failed: &mut Option<Error>) {
-        if stands.verdict(&self.gtrid()) == Decision::Abort && failed.is_none() {
-            *failed = Some(fenced(stands, &self.gtrid()));
-        }
     }
 
     fn in_doubt(&self, told: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
@@ -333,6 +220,157 @@ impl Transaction {
             rows,
             positions: Positions { subject, end, before, input },
             ..self.claimed.abort(self.epoch)
+        }
+    }
+}
+
+/// A transaction on its way from its beginning to its end.
+struct Driven<'t> {
+    transaction: &'t Transaction,
+    covered: &'t Covered,
+    /// The branches that are told what was decided.
+    told: Vec<(Arc<dyn Backend>, Xid)>,
+    /// Why it is not committed.
+    failed: Option<Error>,
+    /// Whether every branch knows its outcome.
+    all_told: bool,
+}
+
+impl<'t> Driven<'t> {
+    fn new(transaction: &'t Transaction, covered: &'t Covered, members: &[Member]) -> Self {
+        let told = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
+        Self { transaction, covered, told, failed: None, all_told: true }
+    }
+
+    /// Goes by [`State::next`].
+    async fn drive(mut self, members: Vec<Member>, mut agent: Option<Member>) -> Result<()> {
+        let mut state = State::Active;
+        let mut event = self.prepare(members, agent.is_some()).await;
+        loop {
+            let Some((next, action)) = state.next(event) else {
+                return Err(Error::internal(format!("the protocol has no step for {event:?} in {state:?}")));
+            };
+            state = next;
+            let claimed = &self.transaction.claimed;
+            claimed.manager.note(&claimed.key, state);
+            event = match (action, agent.take()) {
+                (Action::CommitLastAgent, Some(agent)) => self.commit_last_agent(agent).await,
+                (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
+                (Action::Decide(decision), agent) => {
+                    if let Some(agent) = agent {
+                        // The first error is the one to tell; a failing rollback cannot make more of it.
+                        let _ = agent.branch.rollback().await;
+                    }
+                    self.decide(decision, state).await
+                }
+                (Action::Complete(decision), _) => self.complete(decision).await?,
+                (Action::Leave, _) => {
+                    self.told.iter().for_each(|(resource, xid)| resource.leave(xid));
+                    return Err(self.transaction.in_doubt(&self.told, self.failed));
+                }
+                (Action::End, _) => return self.end(state).await,
+            };
+        }
+    }
+
+    async fn prepare(&mut self, members: Vec<Member>, has_agent: bool) -> Event {
+        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = self.told.len()));
+        match (self.transaction.timed(Phase::Prepare, prepared).await, has_agent) {
+            (Ok(read_only), has_agent) => {
+                self.told.retain(|(_, xid)| !read_only.contains(xid));
+                if has_agent { Event::ReadyForLastAgent } else { Event::Ready }
+            }
+            (Err((error, is_lost)), _) => {
+                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
+                self.all_told = !is_lost;
+                self.failed = Some(error);
+                Event::Refused
+            }
+        }
+    }
+
+    async fn commit_last_agent(&mut self, agent: Member) -> Event {
+        match self.transaction.commit_last_agent(agent, self.covered).await {
+            Ok(stands) => self.stands(&stands),
+            Err(error) if error.kind() == ErrorKind::InDoubt => {
+                let text = "the connection was lost while it committed, and nothing was written: run it again";
+                self.failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
+                Event::Silent
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                Event::Refused
+            }
+        }
+    }
+
+    /// Proposes a decision to the log.
+    async fn decide(&mut self, decision: Decision, state: State) -> Event {
+        let Transaction { claimed, epoch } = self.transaction;
+        let proposal = match decision {
+            Decision::Commit => self.transaction.record(self.covered),
+            Decision::Abort => claimed.abort(*epoch),
+        };
+        let decide = || claimed.undertaking.log.decide(proposal.clone());
+        let stands = async {
+            match state {
+                // Nobody has to wait for it.
+                State::Refusing => decide().await,
+                _ => {
+                    failpoint("decide.before");
+                    claimed.manager.retry().with(decide).await
+                }
+            }
+        };
+        let stands = stands.instrument(debug_span!("decide", decision = decision.as_str()));
+        match self.transaction.timed(Phase::Decide, stands).await {
+            Ok(stands) => {
+                failpoint("decide.after");
+                self.stands(&stands)
+            }
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                Event::Silent
+            }
+        }
+    }
+
+    /// What a record that stands says of this transaction.
+    fn stands(&mut self, stands: &DecisionRecord) -> Event {
+        let own = self.transaction.gtrid();
+        let verdict = stands.verdict(&own);
+        if verdict == Decision::Abort {
+            self.failed.get_or_insert_with(|| fenced(stands, &own));
+        }
+        Event::Stands(verdict)
+    }
+
+    async fn complete(&mut self, decision: Decision) -> Result<Event> {
+        failpoint("complete.before");
+        let telling = self.transaction.complete(decision, &self.told);
+        let telling = telling.instrument(debug_span!("complete", decision = decision.as_str()));
+        self.all_told &= self.transaction.timed(Phase::Commit, telling).await?;
+        Ok(Event::Completed)
+    }
+
+    /// Removes the records that are not needed any more.
+    async fn end(self, state: State) -> Result<()> {
+        let Transaction { claimed, epoch } = self.transaction;
+        match (matches!(state, State::Ended(Decision::Commit)), self.failed) {
+            (true, _) => {
+                let before = (!self.covered.end || claimed.undertaking.job.is_some()).then_some(*epoch);
+                if self.covered.end || epoch.0.is_multiple_of(CLEANED_EVERY) {
+                    claimed.clean(before).await;
+                }
+                Ok(())
+            }
+            (false, Some(error)) => {
+                if self.all_told {
+                    claimed.clean(None).await;
+                }
+                Err(error)
+            }
+            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
         }
     }
 }

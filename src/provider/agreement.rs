@@ -40,25 +40,8 @@ impl Wishes {
     /// # Errors
     /// `Config` where the databases cannot do what is asked.
     pub(super) fn agree(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
-        let Self { job, commit, log, checkpoints, flush_interval, retry } = self;
-        for (index, target) in targets.iter().enumerate() {
-            let place = |target: &Target| (target.resource.location(), target.spec.table.clone());
-            if targets[..index].iter().any(|other| place(other) == place(target)) {
-                let (location, table) = place(target);
-                return Err(Error::config(format!("table {table} in {location} is written twice: name it once")));
-            }
-        }
-        let one_phase: Vec<_> = targets.iter().filter(|target| !target.capability.prepares()).collect();
-        if let [first, second, ..] = one_phase.as_slice() {
-            return Err(Error::config(format!(
-                "{} and {} both commit in one phase, and only one such database can be in a transaction, as its last \
-                 agent{}",
-                first.resource.location(),
-                second.resource.location(),
-                how_to_prepare([&first.resource, &second.resource])
-            )));
-        }
-        let agent = one_phase.first().map(|target| &target.resource);
+        check_distinct(&targets)?;
+        let agent = last_agent(&targets)?;
         let fixed = decides(targets.iter().map(|target| (&target.resource, target.capability)));
         let fixed = fixed.ok_or_else(|| Error::internal("a write has no target"))?;
         if let Some(agent) = agent
@@ -71,75 +54,112 @@ impl Wishes {
                 how_to_prepare([agent])
             )));
         }
-        let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
-        let is_alone = targets.len() == 1;
-        let protocol = match (commit, agent) {
-            (Commit::TwoPhase, Some(agent)) if is_alone => {
-                return Err(Error::config(format!(
-                    "{} commits in one phase, and the option 'commit' says two_phase: leave it out{}",
-                    agent.location(),
-                    how_to_prepare([agent])
-                )));
-            }
-            (Commit::TwoPhase, _) => Protocol::TwoPhase,
-            (Commit::OnePhase, _) if log.is_some() => {
-                return Err(Error::config(
-                    "the option 'log' is for commits in two phases, and the option 'commit' says one_phase: leave one \
-                     of them out",
-                ));
-            }
-            (Commit::OnePhase, _) if branches > 1 => {
-                return Err(Error::config(
-                    "the option 'commit' says one_phase, which only one writer of one table can do: leave it out",
-                ));
-            }
-            (Commit::Auto, None) if log.is_some() => Protocol::TwoPhase,
-            (Commit::Auto | Commit::OnePhase, _) => Protocol::OnePhase,
-        };
-        for target in &targets {
-            let location = target.resource.location();
-            let same = |other: &&Target| other.resource.location() == location;
-            let needed: u32 = targets.iter().filter(same).map(|target| u32::from(most(target.writers))).sum();
-            if let Capability::TwoPhase { branches: branches @ 1.. } = target.capability
-                && needed > branches
-            {
-                return Err(Error::config(format!(
-                    "{needed} branches are needed in {location}, which prepares {branches} at once{}: ask for fewer \
-                     'writers', or let it prepare more",
-                    how_to_prepare([&target.resource])
-                )));
-            }
-        }
-        let needs_ledger = match (&job, protocol) {
-            (Some(_), _) => Some("a job needs one"),
-            (None, Protocol::TwoPhase) => Some("a commit in two phases needs one"),
-            (None, Protocol::OnePhase) if targets.len() > 1 => Some("a transaction of several tables needs one"),
-            (None, Protocol::OnePhase) => None,
-        };
-        let log = match (agent, log) {
-            (Some(agent), Some(_)) => {
-                return Err(Error::config(format!(
-                    "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out\
-                     {}",
-                    agent.location(),
-                    how_to_prepare([agent])
-                )));
-            }
-            (None, Some(log)) => log,
-            (_, None) => match (fixed.decision_log(), needs_ledger) {
-                (Some(log), _) => log,
-                (None, None) => Arc::new(NoLedger { location: fixed.location() }),
-                (None, Some(why)) if agent.is_some() => {
-                    return Err(NoLedger::error(&fixed.location(), &format!("{why} where it commits in one phase")));
-                }
-                (None, Some(why)) => {
-                    return Err(NoLedger::error(&fixed.location(), &format!("{why}: set the option 'log'")));
-                }
-            },
-        };
+        let protocol = self.protocol(&targets, agent)?;
+        check_branches(&targets)?;
+        let log = self.decided_in(&targets, agent, fixed, protocol)?;
+        let Self { job, checkpoints, flush_interval, retry, .. } = self;
         let counts = Arc::default();
         Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, counts })
     }
+
+    /// How a single branch of a write ends.
+    fn protocol(&self, targets: &[Target], agent: Option<&Arc<dyn Backend>>) -> Result<Protocol> {
+        let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
+        match (self.commit, agent) {
+            (Commit::TwoPhase, Some(agent)) if targets.len() == 1 => Err(Error::config(format!(
+                "{} commits in one phase, and the option 'commit' says two_phase: leave it out{}",
+                agent.location(),
+                how_to_prepare([agent])
+            ))),
+            (Commit::TwoPhase, _) => Ok(Protocol::TwoPhase),
+            (Commit::OnePhase, _) if self.log.is_some() => Err(Error::config(
+                "the option 'log' is for commits in two phases, and the option 'commit' says one_phase: leave one of them \
+                 out",
+            )),
+            (Commit::OnePhase, _) if branches > 1 => Err(Error::config(
+                "the option 'commit' says one_phase, which only one writer of one table can do: leave it out",
+            )),
+            (Commit::Auto, None) if self.log.is_some() => Ok(Protocol::TwoPhase),
+            (Commit::Auto | Commit::OnePhase, _) => Ok(Protocol::OnePhase),
+        }
+    }
+
+    /// The log that decides a write.
+    fn decided_in(
+        &self,
+        targets: &[Target],
+        agent: Option<&Arc<dyn Backend>>,
+        fixed: &Arc<dyn Backend>,
+        protocol: Protocol,
+    ) -> Result<Arc<dyn DecisionLog>> {
+        match (agent, &self.log) {
+            (Some(agent), Some(_)) => {
+                return Err(Error::config(format!(
+                    "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out{}",
+                    agent.location(),
+                    how_to_prepare([agent])
+                )));
+            }
+            (None, Some(log)) => return Ok(Arc::clone(log)),
+            (_, None) => {}
+        }
+        if let Some(ledger) = fixed.decision_log() {
+            return Ok(ledger);
+        }
+        let why = match (&self.job, protocol) {
+            (Some(_), _) => "a job needs one",
+            (None, Protocol::TwoPhase) => "a commit in two phases needs one",
+            (None, Protocol::OnePhase) if targets.len() > 1 => "a transaction of several tables needs one",
+            (None, Protocol::OnePhase) => return Ok(Arc::new(NoLedger { location: fixed.location() })),
+        };
+        let next = if agent.is_some() { " where it commits in one phase" } else { ": set the option 'log'" };
+        Err(NoLedger::error(&fixed.location(), &format!("{why}{next}")))
+    }
+}
+
+/// Refuses a table that is written twice.
+fn check_distinct(targets: &[Target]) -> Result<()> {
+    let place = |target: &Target| (target.resource.location(), target.spec.table.clone());
+    for (index, target) in targets.iter().enumerate() {
+        if targets[..index].iter().any(|other| place(other) == place(target)) {
+            let (location, table) = place(target);
+            return Err(Error::config(format!("table {table} in {location} is written twice: name it once")));
+        }
+    }
+    Ok(())
+}
+
+/// The one database that commits in one phase; there is room for one in a transaction.
+fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
+    let mut one_phase = targets.iter().filter(|target| !target.capability.prepares()).map(|target| &target.resource);
+    match (one_phase.next(), one_phase.next()) {
+        (Some(first), Some(second)) => Err(Error::config(format!(
+            "{} and {} both commit in one phase, and only one such database can be in a transaction, as its last agent{}",
+            first.location(),
+            second.location(),
+            how_to_prepare([first, second])
+        ))),
+        (agent, _) => Ok(agent),
+    }
+}
+
+/// Refuses more branches than a database can have prepared at once.
+fn check_branches(targets: &[Target]) -> Result<()> {
+    for target in targets {
+        let location = target.resource.location();
+        let same = |other: &&Target| other.resource.location() == location;
+        let needed: u32 = targets.iter().filter(same).map(|target| u32::from(most(target.writers))).sum();
+        if let Capability::TwoPhase { branches: branches @ 1.. } = target.capability
+            && needed > branches
+        {
+            return Err(Error::config(format!(
+                "{needed} branches are needed in {location}, which prepares {branches} at once{}: ask for fewer 'writers', \
+                 or let it prepare more",
+                how_to_prepare([&target.resource])
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The database whose ledger decides, unless the option `log` names another log: the one that can never prepare, else

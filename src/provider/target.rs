@@ -56,7 +56,26 @@ impl LandfallTable {
         }
         let capability = self.database.capability().await?;
         let dispatch = self.database.dispatch(&self.table, &spec);
-        let most = match (&dispatch, capability, self.options.commit) {
+        let most = self.most_writers(&dispatch, capability);
+        let writers = match self.options.writers {
+            Some(asked) => {
+                if asked > most && most > 1 {
+                    let how = how_to_prepare([&self.database]);
+                    self.note(format!("has {most} writers, not {asked}: the database prepares no more branches{how}"));
+                }
+                WriterCount::Exactly(asked.min(most))
+            }
+            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
+            // Of two epochs, as one is written while the other commits.
+            None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
+        };
+        let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
+        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers })
+    }
+
+    /// How many writers there can be of one transaction.
+    fn most_writers(&self, dispatch: &Dispatch, capability: Capability) -> u16 {
+        match (dispatch, capability, self.options.commit) {
             (Dispatch::OneWriter(reason), ..) => {
                 if self.options.writers.is_some_and(|asked| asked > 1) {
                     self.note(format!("has one writer: {reason}"));
@@ -69,30 +88,13 @@ impl LandfallTable {
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
-                let location = self.database.location();
-                let how = how_to_prepare([&self.database]);
+                let (location, how) = (self.database.location(), how_to_prepare([&self.database]));
                 self.note(format!("has one writer and commits in one phase: {location} cannot prepare{how}"));
                 1
             }
             (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
             (_, Capability::TwoPhase { .. }, Commit::TwoPhase) => u16::MAX,
-        };
-        let writers = match self.options.writers {
-            Some(asked) => {
-                if asked > most && most > 1 {
-                    let how = how_to_prepare([&self.database]);
-                    self.note(format!(
-                        "has {most} writers, not {asked}: the database prepares no more branches at once{how}"
-                    ));
-                }
-                WriterCount::Exactly(asked.min(most))
-            }
-            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
-            // Of two epochs, as one is written while the other commits.
-            None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
-        };
-        let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
-        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers })
+        }
     }
 
     /// This table as what a change is made to, of columns that the change knows.

@@ -2,6 +2,9 @@
 //!
 //! A branch is a connection with `BEGIN IMMEDIATE`, on a thread of its own. It cannot prepare; the decision record
 //! is a row of the ledger table in the same transaction. How types are stored is in [`types`].
+//!
+//! Options of its own: `uint64` = `text` creates columns for UInt64 as texts, where values beyond 9223372036854775807 are errors
+//! otherwise; `pragma.<name>` sets a pragma of the connection that writes, such as `pragma.synchronous`.
 
 mod backend;
 mod branch;

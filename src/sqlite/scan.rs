@@ -9,7 +9,7 @@ use super::connector::Missing;
 use super::database::Sqlite;
 use super::decode::Decoder;
 use super::dialect::SqliteDialect;
-use crate::backend::{BatchStream, Parameter, Query};
+use crate::backend::{BatchStream, Parameter, Query, QueryDialect};
 use crate::error::Result;
 use crate::sql::quote;
 
@@ -46,7 +46,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     let select = match columns.as_slice() {
         // Only their number is asked for.
         [] => "NULL".to_owned(),
-        columns => columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", "),
+        columns => columns.iter().map(|column| SqliteDialect.identifier(&column.name)).collect::<Vec<_>>().join(", "),
     };
     let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(&SqliteDialect));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;

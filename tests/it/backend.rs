@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Schema;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use datafusion_landfall::backend::conformance::{Subject, check_all, columns};
 use datafusion_landfall::backend::{Backend, BackendFactory, NewTable};
@@ -36,9 +37,11 @@ async fn a_folder_keeps_the_promises_of_a_database() {
         Box::pin(async {
             let files = tempfile::tempdir().unwrap();
             let rm = folder(files.path());
+            let columns = columns();
+            let nullable = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
             let landing = NewTable {
                 name: "landing".into(),
-                schema: columns(),
+                schema: Arc::new(Schema::new(nullable.collect::<Vec<_>>())),
                 primary_key: vec![],
                 unique_keys: vec![],
                 defaults: Default::default(),

@@ -231,3 +231,20 @@ async fn a_stored_date_or_number_that_would_be_changed_is_named_when_it_is_read(
         says(&landing.error("SELECT c FROM t").await, &["column \"c\""]);
     }
 }
+
+#[tokio::test]
+async fn a_column_that_was_renamed_is_no_text() {
+    let landing = Landing::new("CREATE TABLE t (id INTEGER PRIMARY KEY, state TEXT); INSERT INTO t VALUES (1, 'kept')");
+    landing.register("t", "", "").await.unwrap();
+    landing.db().execute_batch("ALTER TABLE t RENAME COLUMN state TO status").unwrap();
+    for statement in [
+        "SELECT state FROM t",
+        "SELECT id FROM t WHERE state <> 'kept'",
+        "DELETE FROM t WHERE state <> 'kept'",
+        "UPDATE t SET id = 2 WHERE state <> 'kept'",
+        "SELECT id FROM t ORDER BY state",
+    ] {
+        says(&landing.error(statement).await, &["state"]);
+    }
+    assert_eq!(landing.rows("SELECT * FROM t"), ["1|kept"]);
+}
