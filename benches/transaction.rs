@@ -8,7 +8,7 @@ use criterion::Criterion;
 use datafusion_landfall::SinkOptions;
 use datafusion_landfall::backend::{Backend, Protocol, WriteSpec};
 use datafusion_landfall::backend::{conformance::columns, conformance::rows};
-use datafusion_landfall::manager::{Fate, Selection, recover};
+use datafusion_landfall::manager::{RecoveryOutcome, Selection, recover};
 use datafusion_landfall::postgres::Postgres;
 use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Xid};
 use uuid::Uuid;
@@ -181,7 +181,7 @@ fn recover_all(server: &Server, branches: u16) -> Duration {
                 .await;
         let took = began.elapsed();
         let recovered = recovered.expect("recovered");
-        let committed = recovered.iter().filter(|found| found.fate == Fate::Committed).count();
+        let committed = recovered.iter().filter(|found| found.fate == RecoveryOutcome::Committed).count();
         assert_eq!((recovered.len(), committed), (branches.into(), branches.div_ceil(2).into()));
         took
     })

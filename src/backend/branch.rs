@@ -38,7 +38,7 @@ pub struct Versions {
 }
 
 /// Rows on their way; `None` where they hold what cannot be read, and all are to be written.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Option<Versions>>> + Send>>;
+pub type LookupAnswer = Pin<Box<dyn Future<Output = Result<Option<Versions>>> + Send>>;
 
 /// One connection's open transaction. Every terminal step consumes it; dropping it rolls back.
 #[async_trait]
@@ -54,7 +54,7 @@ pub trait Branch: Send {
     /// for; what is taken waits for it.
     ///
     /// Cancel safety: roll back after a cancelled call.
-    async fn ask(&mut self, _: &RecordBatch) -> Result<Option<Answer>> {
+    async fn lookup(&mut self, _: &RecordBatch) -> Result<Option<LookupAnswer>> {
         Ok(None)
     }
 

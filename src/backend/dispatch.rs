@@ -1,6 +1,6 @@
 //! How the rows of one write are dealt out to several writers.
 
-use crate::backend::{Column, Comparison, Existing, Filled, Table, WriteSpec};
+use crate::backend::{Column, ColumnDefault, Comparison, Existing, Table, WriteSpec};
 
 /// How rows are dealt out to several writers of one transaction, which do not see each other's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Dispatch {
         // A column of the key that is not written has a default, such as a number that is never given twice.
         let is_numbered = |name: &String| {
             spec.columns.field_with_name(name).is_err()
-                && table.column(name).is_some_and(|column| column.filled == Filled::Numbered)
+                && table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered)
         };
         match key.iter().any(is_numbered) {
             true => Self::RoundRobin,

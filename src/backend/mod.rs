@@ -101,7 +101,7 @@
 //! | two-phase commit, recovery | [`Backend::capability`], [`Backend::commit`], [`Backend::rollback`], [`Backend::in_doubt`], [`Branch::prepare`] |
 //! | jobs and decisions in the database itself | [`Backend::decision_log`], a [`DecisionLog`]; `Branch::commit_one_phase` then writes the record, too |
 //! | INSERT OVERWRITE, `on_conflict`, REPLACE INTO | [`Backend::check`] accepts them; the branch does as [`WriteSpec`] says |
-//! | upserts by difference | [`Branch::ask`] |
+//! | upserts by difference | [`Branch::lookup`] |
 //! | UPDATE, DELETE, MERGE, TRUNCATE | [`Backend::check_change`], [`Backend::start_change`] |
 //! | several writers of a table | [`Backend::dispatch`], [`Backend::writers_that_pay`] |
 //! | SELECT | [`Backend::scan`], a [`Scan`] |
@@ -140,7 +140,7 @@ mod spec;
 mod stats;
 mod table;
 
-pub use branch::{Answer, Branch, Outcome, Versions, Vote};
+pub use branch::{Branch, LookupAnswer, Outcome, Versions, Vote};
 pub use change::{
     Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
 };
@@ -154,6 +154,6 @@ pub(crate) use log::NoLedger;
 pub use query::{BatchStream, Query};
 pub use scan::{Batches, Scan, read_ahead};
 pub use spec::{Existing, Protocol, WriteSpec};
-pub(crate) use stats::Told;
+pub(crate) use stats::EpochEvent;
 pub use stats::{Compared, WriteStats};
-pub use table::{Characters, Column, Comparison, Detail, Filled, Holds, NewTable, Table};
+pub use table::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, Table};

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use futures::Stream;
 
 use crate::backend::{OrderKey, Parameter, QueryDialect, Table};
-use crate::columnar::Conform;
+use crate::columnar::LosslessCast;
 use crate::error::{Error, Result};
 
 /// Batches on their way out of a database.
@@ -53,10 +53,10 @@ impl Query {
     ///
     /// # Errors
     /// `Schema` where there is none.
-    pub(crate) fn conforms(&self) -> Result<Vec<Conform>> {
+    pub(crate) fn conforms(&self) -> Result<Vec<LosslessCast>> {
         let columns = self.projection.iter().map(|index| &self.table.columns[*index]);
         let ways = columns.zip(self.schema.fields()).map(|(column, field)| {
-            Conform::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
+            LosslessCast::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
                 Error::schema(format!(
                     "column \"{}\" is read as {}, which cannot stand for {}",
                     column.name,

@@ -29,7 +29,7 @@ pub struct WriteStats {
 
 /// What becomes of an epoch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Told {
+pub(crate) enum EpochEvent {
     Begun,
     /// So long after its first row.
     Committed(Duration),
@@ -158,11 +158,11 @@ impl WriteStats {
     }
 
     /// Says what became of an epoch to whoever watches.
-    pub(crate) fn tell(&self, event: Told) {
+    pub(crate) fn note(&self, event: EpochEvent) {
         let metrics = &self.metrics;
         match event {
-            Told::Begun => metrics.epochs.increment(1),
-            Told::Committed(time) => {
+            EpochEvent::Begun => metrics.epochs.increment(1),
+            EpochEvent::Committed(time) => {
                 self.committed
                     .iter()
                     .zip(self.counters())
@@ -170,8 +170,8 @@ impl WriteStats {
                 metrics.commits.increment(1);
                 metrics.epoch.record(time);
             }
-            Told::Aborted => metrics.aborts.increment(1),
-            Told::Retried => {
+            EpochEvent::Aborted => metrics.aborts.increment(1),
+            EpochEvent::Retried => {
                 // What was rolled back comes again.
                 self.committed
                     .iter()
@@ -179,8 +179,8 @@ impl WriteStats {
                     .for_each(|(kept, now)| now.store(kept.load(Relaxed), Relaxed));
                 metrics.retries.increment(1);
             }
-            Told::InDoubt => metrics.in_doubt.increment(1),
-            Told::Settled => metrics.in_doubt.decrement(1),
+            EpochEvent::InDoubt => metrics.in_doubt.increment(1),
+            EpochEvent::Settled => metrics.in_doubt.decrement(1),
         }
     }
 

@@ -69,7 +69,7 @@ impl Characters {
 
 /// Who gives a column its value where a statement leaves it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filled {
+pub enum ColumnDefault {
     /// Nobody: it is NULL.
     Null,
     /// The server has a default, or numbers the rows itself.
@@ -114,7 +114,7 @@ pub struct Column {
     /// Whether it takes NULL.
     pub nullable: bool,
     /// Who fills it where it is left out.
-    pub filled: Filled,
+    pub default: ColumnDefault,
     /// How comparisons behave.
     pub comparison: Comparison,
     /// What it can hold.
@@ -133,7 +133,7 @@ impl Column {
             sql_type: sql_type.into(),
             data_type,
             nullable: true,
-            filled: Filled::Null,
+            default: ColumnDefault::Null,
             comparison: Comparison::Exact,
             holds: Holds::OfItsType,
             characters: Characters::All,

@@ -83,7 +83,7 @@ impl Memory {
     /// # Errors
     /// `Full` when the account has no room, and nothing that was admitted could make some.
     /// Cancel safety: dropping the future takes nothing.
-    pub async fn admit(&self, bytes: usize) -> Result<Share> {
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation> {
         if let Some(admitted) = self.try_admit(bytes) {
             return admitted;
         }
@@ -91,7 +91,7 @@ impl Memory {
         self.0.waiters.until(&waiter, || self.try_admit(bytes), || true).await
     }
 
-    fn try_admit(&self, bytes: usize) -> Option<Result<Share>> {
+    fn try_admit(&self, bytes: usize) -> Option<Result<Reservation>> {
         let inner = &self.0;
         let is_alone = inner.admitted.load(Acquire) == 0;
         let take = |held: usize| Some(held.saturating_add(bytes)).filter(|sum| *sum <= inner.limit || is_alone);
@@ -110,34 +110,34 @@ impl Memory {
             });
         }
         inner.admitted.fetch_add(bytes, AcqRel);
-        Some(Ok(self.share(bytes, true)))
+        Some(Ok(self.reservation(bytes, true)))
     }
 
     /// Takes a share of what is there already.
-    pub fn hold(&self, bytes: usize) -> Share {
+    pub fn reserve_now(&self, bytes: usize) -> Reservation {
         self.0.held.fetch_add(bytes, AcqRel);
         if let Some(account) = self.0.account.get() {
             account.grow(bytes);
         }
-        self.share(bytes, false)
+        self.reservation(bytes, false)
     }
 
-    fn share(&self, bytes: usize, is_admitted: bool) -> Share {
+    fn reservation(&self, bytes: usize, is_admitted: bool) -> Reservation {
         self.0.gauge.increment(bytes as f64);
         self.0.most.fetch_max(self.held(), Relaxed);
-        Share { memory: self.clone(), bytes, is_admitted }
+        Reservation { memory: self.clone(), bytes, is_admitted }
     }
 }
 
 /// Bytes that are held until it is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct Reservation {
     memory: Memory,
     bytes: usize,
     is_admitted: bool,
 }
 
-impl Share {
+impl Reservation {
     /// How many they are.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -149,7 +149,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let Inner { held, admitted, gauge, account, waiters, .. } = &*self.memory.0;
         if self.is_admitted {
@@ -192,21 +192,21 @@ mod tests {
     #[tokio::test]
     async fn who_brings_more_than_there_is_room_for_waits_and_one_always_goes() {
         let memory = Memory::new(100, Gauge::noop());
-        let first = memory.admit(60).await.unwrap();
-        let buffer = memory.hold(30);
-        assert!(tokio::time::timeout(Duration::from_millis(5), memory.admit(20)).await.is_err());
+        let first = memory.reserve(60).await.unwrap();
+        let buffer = memory.reserve_now(30);
+        assert!(tokio::time::timeout(Duration::from_millis(5), memory.reserve(20)).await.is_err());
         let waiting = tokio::spawn({
             let memory = memory.clone();
-            async move { memory.admit(20).await.unwrap() }
+            async move { memory.reserve(20).await.unwrap() }
         });
         tokio::task::yield_now().await;
         drop(buffer);
         let second = waiting.await.unwrap();
         assert_eq!((memory.held(), second.bytes()), (80, 20));
         drop((first, second));
-        let buffer = memory.hold(90);
+        let buffer = memory.reserve_now(90);
         // Waiting for the buffer could be for ever: it may wait for more rows.
-        assert_eq!(memory.admit(1_000).await.unwrap().bytes(), 1_000);
+        assert_eq!(memory.reserve(1_000).await.unwrap().bytes(), 1_000);
         drop(buffer);
         assert_eq!((memory.held(), memory.most()), (0, 1_090));
     }
@@ -215,11 +215,11 @@ mod tests {
     async fn the_session_has_a_say() {
         let (memory, left) = (Memory::new(100, Gauge::noop()), Arc::new(AtomicUsize::new(50)));
         memory.count_with(|| Box::new(Pool(Arc::clone(&left))));
-        let first = memory.admit(40).await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(5), memory.admit(20)).await.is_err());
+        let first = memory.reserve(40).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(5), memory.reserve(20)).await.is_err());
         drop(first);
-        drop(memory.admit(20).await.unwrap());
-        let error = memory.admit(60).await.unwrap_err();
+        drop(memory.reserve(20).await.unwrap());
+        let error = memory.reserve(60).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Full);
         assert!(error.to_string().ends_with("(datafusion.execution.batch_size): 50 bytes are left"), "{error}");
         assert_eq!((memory.held(), left.load(Relaxed)), (0, 50));

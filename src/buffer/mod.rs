@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use crossbeam_queue::ArrayQueue;
 
-pub use memory::{Account, Memory, Share};
+pub use memory::{Account, Memory, Reservation};
 use waiters::{Waiter, Waiters};
 
 /// What a queue holds at most.

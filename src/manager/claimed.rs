@@ -16,7 +16,7 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobSt
 
 /// What a job is in its log, and which databases its branches can be in.
 #[derive(Debug, Clone)]
-pub struct Undertaking {
+pub struct JobSpec {
     /// Where it is decided.
     pub log: Arc<dyn DecisionLog>,
     /// Its name; without one, it is remembered only until it is complete.
@@ -31,7 +31,7 @@ pub struct Undertaking {
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub(super) manager: TransactionManager,
-    pub(super) undertaking: Undertaking,
+    pub(super) job_spec: JobSpec,
     pub(super) job: JobId,
     pub(super) number: JobNumber,
     pub(super) run: Uuid,
@@ -49,12 +49,12 @@ impl Drop for Claimed {
 impl Claimed {
     /// Makes a write without a job known to the log, once. A job is known already.
     pub(super) async fn announce(&self) -> Result<()> {
-        if self.undertaking.job.is_some() {
+        if self.job_spec.job.is_some() {
             return Ok(());
         }
         let announce = async || {
             let claim = self.abort(Epoch(1));
-            let stands = self.undertaking.log.decide(claim.clone()).await?;
+            let stands = self.job_spec.log.decide(claim.clone()).await?;
             if stands != claim {
                 return Err(Error::internal(format!("the log knows {} already", self.job)));
             }
@@ -66,8 +66,8 @@ impl Claimed {
 
     /// Removes what nobody will ask for: records before `before`, or all of a write without a job.
     pub(super) async fn clean(&self, before: Option<Epoch>) {
-        let log = &self.undertaking.log;
-        let cleaned = match (&self.undertaking.job, before) {
+        let log = &self.job_spec.log;
+        let cleaned = match (&self.job_spec.job, before) {
             (None, Some(_)) if !self.announced.initialized() => Ok(()),
             (_, Some(before)) => log.forget(&self.job, before).await,
             (Some(_), None) => Ok(()),
@@ -81,7 +81,7 @@ impl Claimed {
     }
 
     pub(super) async fn recover(&self, state: &JobState) -> Result<()> {
-        let Undertaking { log, resources, .. } = &self.undertaking;
+        let JobSpec { log, resources, .. } = &self.job_spec;
         let recover = resources
             .iter()
             .map(|resource| recover_job(resource.as_ref(), log.as_ref(), &self.job, state, self.manager.retry()));
@@ -100,7 +100,7 @@ impl Claimed {
             gtrid: self.gtrid(epoch),
             decision: Decision::Abort,
             rows: 0,
-            positions: Positions::new(self.undertaking.subject.clone(), false),
+            positions: Positions::new(self.job_spec.subject.clone(), false),
         }
     }
 }

@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use super::retry::RetryPolicy;
-use crate::backend::{Told, WriteStats};
+use crate::backend::{EpochEvent, WriteStats};
 use crate::txn::{JobId, State};
 
 /// Drives the runs of one process; clones share what is live.
@@ -27,7 +27,7 @@ impl TransactionManager {
     /// Notes that a job's last commit was not answered.
     pub(crate) fn doubt(&self, job: &JobId, stats: Vec<Arc<WriteStats>>) {
         if let Entry::Vacant(free) = self.doubts.entry(job.clone()) {
-            stats.iter().for_each(|stats| stats.tell(Told::InDoubt));
+            stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt));
             free.insert(stats);
         }
     }
@@ -35,7 +35,7 @@ impl TransactionManager {
     /// Notes that what became of a job is known.
     pub(crate) fn settle(&self, job: &JobId) {
         if let Some((_, stats)) = self.doubts.remove(job) {
-            stats.iter().for_each(|stats| stats.tell(Told::Settled));
+            stats.iter().for_each(|stats| stats.note(EpochEvent::Settled));
         }
     }
 

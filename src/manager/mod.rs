@@ -9,8 +9,8 @@ mod retry;
 mod run;
 mod transaction;
 
-pub use claimed::Undertaking;
+pub use claimed::JobSpec;
 pub use live::TransactionManager;
-pub use recovery::{Fate, Mode, Recovered, Selection, recover};
+pub use recovery::{Mode, Recovered, RecoveryOutcome, Selection, recover};
 pub use run::{Opened, Run};
-pub use transaction::{Covered, Member, Transaction};
+pub use transaction::{EpochExtent, Member, Transaction};

@@ -3,7 +3,7 @@
 use dashmap::mapref::entry::Entry;
 use uuid::Uuid;
 
-use super::claimed::Undertaking;
+use super::claimed::JobSpec;
 use super::live::TransactionManager;
 use super::run::{Opened, Run};
 use crate::error::{Error, Result};
@@ -18,10 +18,10 @@ impl TransactionManager {
     /// # Errors
     /// `Config` when the job wrote another table before, or ran another statement, or is being written in this process; any error of the log,
     /// and of a database that has branches left.
-    pub async fn open(&self, undertaking: Undertaking) -> Result<Opened> {
+    pub async fn open(&self, job_spec: JobSpec) -> Result<Opened> {
         let run = Uuid::new_v4();
-        let job = undertaking.job.clone().unwrap_or_else(|| JobId::of_statement(run));
-        let key = format!("{job} in {}", undertaking.log.url());
+        let job = job_spec.job.clone().unwrap_or_else(|| JobId::of_statement(run));
+        let key = format!("{job} in {}", job_spec.log.url());
         match self.live.entry(key.clone()) {
             Entry::Occupied(_) => {
                 return Err(Error::config(format!(
@@ -31,7 +31,7 @@ impl TransactionManager {
             }
             Entry::Vacant(free) => drop(free.insert(State::Active)),
         }
-        Run::open(self.clone(), undertaking, job, run, key).await
+        Run::open(self.clone(), job_spec, job, run, key).await
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use crate::backend::{Backend, DecisionLog};
     use crate::backend::{Protocol, WriteSpec};
     use crate::error::ErrorKind;
-    use crate::manager::{Covered, Member, Transaction};
+    use crate::manager::{EpochExtent, Member, Transaction};
     use crate::txn::Epoch;
 
     fn spec(protocol: Protocol) -> WriteSpec {
@@ -57,8 +57,8 @@ mod tests {
         let resources: Vec<Arc<dyn Backend>> =
             rms.iter().map(|rm| Arc::new((*rm).clone()) as Arc<dyn Backend>).collect();
         let job = Some(JobId::try_new("j").unwrap());
-        let undertaking = Undertaking { log: rms[0].decision_log().unwrap(), job, subject: table.into(), resources };
-        TransactionManager::default().open(undertaking).await
+        let job_spec = JobSpec { log: rms[0].decision_log().unwrap(), job, subject: table.into(), resources };
+        TransactionManager::default().open(job_spec).await
     }
 
     async fn begin(rms: &[&MemoryBackend]) -> Transaction {
@@ -69,8 +69,8 @@ mod tests {
     }
 
     /// The whole input of a job.
-    fn rows(rows: u64) -> Covered {
-        Covered { rows, end: true, ..Covered::default() }
+    fn rows(rows: u64) -> EpochExtent {
+        EpochExtent { rows, end: true, ..EpochExtent::default() }
     }
 
     async fn member(run: &Transaction, rm: &MemoryBackend, bqual: u16, protocol: Protocol) -> Member {
@@ -132,8 +132,8 @@ mod tests {
     async fn a_write_without_a_job_leaves_no_record() {
         let (one, two) = (MemoryBackend::default(), MemoryBackend::default());
         let resources: Vec<Arc<dyn Backend>> = vec![Arc::new(one.clone()), Arc::new(two.clone())];
-        let undertaking = Undertaking { log: one.decision_log().unwrap(), job: None, subject: "t".into(), resources };
-        let Opened::Run(mut run) = TransactionManager::default().open(undertaking).await.unwrap() else { panic!() };
+        let job_spec = JobSpec { log: one.decision_log().unwrap(), job: None, subject: "t".into(), resources };
+        let Opened::Run(mut run) = TransactionManager::default().open(job_spec).await.unwrap() else { panic!() };
         let run = run.begin();
         run.announce().await.unwrap();
         assert_eq!(one.jobs().await.unwrap().len(), 1);
@@ -148,17 +148,17 @@ mod tests {
     async fn a_job_is_written_by_one_statement_of_a_process_at_a_time() {
         let rm = MemoryBackend::default();
         let manager = TransactionManager::default();
-        let undertaking = Undertaking {
+        let job_spec = JobSpec {
             log: rm.decision_log().unwrap(),
             job: Some(JobId::try_new("j").unwrap()),
             subject: "t".into(),
             resources: vec![],
         };
-        let first = manager.open(undertaking.clone()).await.unwrap();
-        let error = manager.open(undertaking.clone()).await.unwrap_err();
+        let first = manager.open(job_spec.clone()).await.unwrap();
+        let error = manager.open(job_spec.clone()).await.unwrap_err();
         assert!(error.to_string().contains("another statement of this process"), "{error}");
         drop(first);
-        assert!(manager.open(undertaking).await.is_ok());
+        assert!(manager.open(job_spec).await.is_ok());
         assert_eq!(manager.live(), []);
     }
 }

@@ -30,7 +30,7 @@ pub struct Selection {
 
 /// What becomes of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum RecoveryOutcome {
     /// It is committed, as was decided.
     Committed,
     /// It is rolled back.
@@ -55,7 +55,7 @@ pub struct Recovered {
     /// Its job, where the log knows it.
     pub job: Option<JobId>,
     /// What became of it; under [`Mode::DryRun`] what would.
-    pub fate: Fate,
+    pub fate: RecoveryOutcome,
 }
 
 /// Ends the prepared branches of a database as a log says; where it has decided nothing, it is made to decide ABORT.
@@ -71,13 +71,13 @@ pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &
     for branch in branches {
         let entry = jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
         match (entry, &selection.job) {
-            (None, None) => recovered.push(Recovered { branch, job: None, fate: Fate::DecidedElsewhere }),
+            (None, None) => recovered.push(Recovered { branch, job: None, fate: RecoveryOutcome::DecidedElsewhere }),
             (None, Some(_)) => {}
             (Some(entry), Some(job)) if entry.job != *job => {}
             (Some(JobEntry { job, state, .. }), _) => {
                 let fate = resolve(resource, log, job, state, &branch, selection, RetryPolicy::default()).await;
                 // The others are ended all the same.
-                let fate = fate.unwrap_or_else(|error| Fate::Failed(error.to_string()));
+                let fate = fate.unwrap_or_else(|error| RecoveryOutcome::Failed(error.to_string()));
                 recovered.push(Recovered { branch, job: Some(job.clone()), fate });
             }
         }
@@ -100,7 +100,7 @@ pub(super) async fn recover_job(
     for branch in retry.with(|| resource.in_doubt(Some(number))).await? {
         let selection = Selection::default();
         let fate = resolve(resource, log, job, state, &branch, &selection, retry).await?;
-        if fate == Fate::StillInDoubt {
+        if fate == RecoveryOutcome::StillInDoubt {
             return Err(Error::new(
                 ErrorKind::InDoubt,
                 format!("branch {} of an earlier run is in doubt: the log {} does not answer", branch.xid, log.url()),
@@ -111,8 +111,8 @@ pub(super) async fn recover_job(
             branch.xid,
             resource.location(),
             match fate {
-                Fate::Committed => "committed",
-                Fate::RolledBack => "rolled back",
+                RecoveryOutcome::Committed => "committed",
+                RecoveryOutcome::RolledBack => "rolled back",
                 _ => "ended",
             }
         );
@@ -129,12 +129,12 @@ async fn resolve(
     branch: &InDoubt,
     selection: &Selection,
     retry: RetryPolicy,
-) -> Result<Fate> {
+) -> Result<RecoveryOutcome> {
     let (xid, gtrid) = (branch.xid, branch.xid.gtrid);
     let (mut state, mut resolution) = (State::Found, Resolution::Done);
     let mut event = match known.standing(gtrid.epoch()) {
         Some(stands) => Event::Stands(stands.verdict(&gtrid)),
-        None if branch.age < selection.older_than => return Ok(Fate::TooYoung),
+        None if branch.age < selection.older_than => return Ok(RecoveryOutcome::TooYoung),
         None => Event::Undecided,
     };
     loop {
@@ -163,12 +163,12 @@ async fn resolve(
                 Event::Completed
             }
             Action::Complete(_) => Event::Completed,
-            Action::Leave => return Ok(Fate::StillInDoubt),
+            Action::Leave => return Ok(RecoveryOutcome::StillInDoubt),
             Action::End => {
                 return Ok(match (resolution, state) {
-                    (Resolution::Unknown, _) => Fate::EndedMeanwhile,
-                    (Resolution::Done, State::Ended(Decision::Commit)) => Fate::Committed,
-                    (Resolution::Done, _) => Fate::RolledBack,
+                    (Resolution::Unknown, _) => RecoveryOutcome::EndedMeanwhile,
+                    (Resolution::Done, State::Ended(Decision::Commit)) => RecoveryOutcome::Committed,
+                    (Resolution::Done, _) => RecoveryOutcome::RolledBack,
                 });
             }
             Action::CommitLastAgent => return Err(Error::internal("recovery has no last agent")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::claimed::{Claimed, Undertaking};
+use super::claimed::{Claimed, JobSpec};
 use super::live::TransactionManager;
 use super::transaction::Transaction;
 use crate::backend::failpoint::failpoint;
@@ -35,25 +35,25 @@ impl Run {
     /// where it is finished.
     pub(super) async fn open(
         manager: TransactionManager,
-        undertaking: Undertaking,
+        job_spec: JobSpec,
         job: JobId,
         run: Uuid,
         key: String,
     ) -> Result<Opened> {
         let number = JobNumber::draw();
-        let phases = Phases::of(&undertaking.subject.table);
-        let mut claimed = Claimed { manager, undertaking, job, number, run, key, announced: OnceCell::new(), phases };
-        if claimed.undertaking.job.is_none() {
+        let phases = Phases::of(&job_spec.subject.table);
+        let mut claimed = Claimed { manager, job_spec, job, number, run, key, announced: OnceCell::new(), phases };
+        if claimed.job_spec.job.is_none() {
             // A write without a job has epoch 1 for its claim, as others have the one before theirs.
             return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));
         }
-        let log = Arc::clone(&claimed.undertaking.log);
+        let log = Arc::clone(&claimed.job_spec.log);
         loop {
             let state = log.read(&claimed.job).await?;
             if let Some(number) = state.number() {
                 claimed.number = number;
             }
-            let epoch = match next_epoch(&state, &claimed.job, &claimed.undertaking.subject)? {
+            let epoch = match next_epoch(&state, &claimed.job, &claimed.job_spec.subject)? {
                 NextEpoch::Finished(record) => {
                     claimed.recover(&state).await?;
                     return Ok(Opened::Finished(record));

@@ -41,7 +41,7 @@ const CLEANED_EVERY: u64 = 4;
 
 /// What a committed epoch covers of its job's input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Covered {
+pub struct EpochExtent {
     /// Rows of the epoch.
     pub rows: u64,
     /// Rows of the epochs before it.
@@ -86,7 +86,7 @@ impl Transaction {
     /// # Errors
     /// `Fenced` when another run took the job over, or what the branch says that failed first: nothing was written.
     /// `InDoubt` when the log, or a branch after the decision, does not answer: the message says how to go on.
-    pub async fn commit(self, members: Vec<Member>, covered: Covered) -> Result<()> {
+    pub async fn commit(self, members: Vec<Member>, covered: EpochExtent) -> Result<()> {
         let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
         let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
         let agent = agents.pop();
@@ -98,7 +98,7 @@ impl Transaction {
         }
         match agent {
             // One branch that nobody will ask about: there is nothing to agree on.
-            Some(only) if members.is_empty() && self.claimed.undertaking.job.is_none() => {
+            Some(only) if members.is_empty() && self.claimed.job_spec.job.is_none() => {
                 let committing =
                     only.branch.commit_one_phase(None).instrument(debug_span!("commit", branch = %only.xid));
                 match self.timed(Phase::Commit, committing).await? {
@@ -111,7 +111,7 @@ impl Transaction {
     }
 
     /// Commits the branch that cannot prepare; gives the record that stands.
-    async fn commit_last_agent(&self, agent: Member, covered: &Covered) -> Result<DecisionRecord> {
+    async fn commit_last_agent(&self, agent: Member, covered: &EpochExtent) -> Result<DecisionRecord> {
         failpoint("last_agent.before");
         let record = self.record(covered);
         let committing = agent.branch.commit_one_phase(Some(record.clone()));
@@ -163,11 +163,11 @@ impl Transaction {
     fn in_doubt(&self, told: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
         // This run is over: nobody needs to wait for it.
         let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
-        let job = match &self.claimed.undertaking.job {
+        let job = match &self.claimed.job_spec.job {
             Some(job) => format!(", or run job '{job}' again"),
             None => String::new(),
         };
-        let url = self.claimed.undertaking.log.url();
+        let url = self.claimed.job_spec.log.url();
         let text = match told.is_empty() {
             true => format!("whether it was committed is not known, as {url} does not answer: look there{job}"),
             false => format!(
@@ -185,8 +185,8 @@ impl Transaction {
 
     /// The commands that recover branches in these databases, each with `more` at its end.
     fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn Backend>>, more: &str) -> String {
-        let log = self.claimed.undertaking.log.url();
-        let table = self.claimed.undertaking.log.ledger_table();
+        let log = self.claimed.job_spec.log.url();
+        let table = self.claimed.job_spec.log.ledger_table();
         let table = table.map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
         let mut commands: Vec<_> = resources
             .map(|resource| match resource.url() {
@@ -212,9 +212,9 @@ impl Transaction {
     }
 
     /// The record that says that it is committed.
-    fn record(&self, covered: &Covered) -> DecisionRecord {
-        let Covered { rows, before, end, input } = covered.clone();
-        let subject = self.claimed.undertaking.subject.clone();
+    fn record(&self, covered: &EpochExtent) -> DecisionRecord {
+        let EpochExtent { rows, before, end, input } = covered.clone();
+        let subject = self.claimed.job_spec.subject.clone();
         DecisionRecord {
             decision: Decision::Commit,
             rows,
@@ -227,7 +227,7 @@ impl Transaction {
 /// A transaction on its way from its beginning to its end.
 struct Driven<'t> {
     transaction: &'t Transaction,
-    covered: &'t Covered,
+    covered: &'t EpochExtent,
     /// The branches that are told what was decided.
     told: Vec<(Arc<dyn Backend>, Xid)>,
     /// Why it is not committed.
@@ -237,7 +237,7 @@ struct Driven<'t> {
 }
 
 impl<'t> Driven<'t> {
-    fn new(transaction: &'t Transaction, covered: &'t Covered, members: &[Member]) -> Self {
+    fn new(transaction: &'t Transaction, covered: &'t EpochExtent, members: &[Member]) -> Self {
         let told = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
         Self { transaction, covered, told, failed: None, all_told: true }
     }
@@ -311,7 +311,7 @@ impl<'t> Driven<'t> {
             Decision::Commit => self.transaction.record(self.covered),
             Decision::Abort => claimed.abort(*epoch),
         };
-        let decide = || claimed.undertaking.log.decide(proposal.clone());
+        let decide = || claimed.job_spec.log.decide(proposal.clone());
         let stands = async {
             match state {
                 // Nobody has to wait for it.
@@ -358,7 +358,7 @@ impl<'t> Driven<'t> {
         let Transaction { claimed, epoch } = self.transaction;
         match (matches!(state, State::Ended(Decision::Commit)), self.failed) {
             (true, _) => {
-                let before = (!self.covered.end || claimed.undertaking.job.is_some()).then_some(*epoch);
+                let before = (!self.covered.end || claimed.job_spec.job.is_some()).then_some(*epoch);
                 if self.covered.end || epoch.0.is_multiple_of(CLEANED_EVERY) {
                     claimed.clean(before).await;
                 }

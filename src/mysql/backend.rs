@@ -13,8 +13,8 @@ use super::described::{relation, server_type};
 use super::dialect::MySqlDialect;
 use super::encode::Encoder;
 use super::error::XAER_NOTA;
+use super::existing::ExistingRows;
 use super::fields::Style;
-use super::present::Present;
 use super::row::text;
 use super::run::run;
 use super::types::Kind;
@@ -149,7 +149,7 @@ impl Backend for MySql {
         relation(table)?.check_writable()?;
         check_not_truncated(spec, "MySQL's TRUNCATE commits what was done before")?;
         self.targets(table, spec, Style::File)?;
-        Present::of(table, spec).map(drop)
+        ExistingRows::of(table, spec).map(drop)
     }
 
     fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {

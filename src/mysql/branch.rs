@@ -6,12 +6,12 @@ use arrow::array::RecordBatch;
 
 use super::database::MySql;
 use super::encode::Encoder;
+use super::existing::ExistingRows;
 use super::fields::{Frame, Rows};
-use super::present::Present;
 use super::writer::Writer;
 use crate::backend::{Change, WriteSpec};
 use crate::error::Result;
-use crate::sql::{BulkBranch, Question, RowEncoder, Targets};
+use crate::sql::{BulkBranch, LookupRequest, RowEncoder, Targets};
 use crate::txn::Xid;
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
@@ -21,7 +21,7 @@ pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 pub(super) struct TextRows {
     pub(super) targets: Targets<Encoder>,
     pub(super) frame: Arc<Frame>,
-    pub(super) present: Option<(Present, Targets<Encoder>)>,
+    pub(super) existing: Option<(ExistingRows, Targets<Encoder>)>,
 }
 
 pub(super) async fn start(
@@ -31,8 +31,8 @@ pub(super) async fn start(
     change: Option<&Arc<Change>>,
 ) -> Result<MySqlBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
-    let encoder = TextRows { targets, frame: writer.frame(), present };
+    let (writer, targets, existing) = Writer::begin(database, xid, spec, change).await?;
+    let encoder = TextRows { targets, frame: writer.frame(), existing };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
 }
 
@@ -44,7 +44,7 @@ impl RowEncoder for TextRows {
         Ok(Rows::new(Arc::clone(&self.frame), columns, slice.num_rows()))
     }
 
-    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>> {
-        Ok(self.present.as_ref().and_then(|(present, keys)| present.question(keys, rows)))
+    fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {
+        Ok(self.existing.as_ref().and_then(|(existing, keys)| existing.lookup_request(keys, rows)))
     }
 }

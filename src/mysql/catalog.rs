@@ -7,7 +7,7 @@ use super::database::MySql;
 use super::described::Relation;
 use super::row::text;
 use super::types::{Kind, ServerType, kind, rounds};
-use crate::backend::{Characters, Column, Detail, Filled, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, Table};
 use crate::error::Result;
 use crate::sql::{TableName, quote};
 
@@ -153,12 +153,12 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
     }
     let nullable = text(row, 2)? == "YES";
     let is_generated = extra.contains("GENERATED") && !extra.contains("DEFAULT_GENERATED");
-    let filled = match is_generated {
-        true => Filled::Generated,
-        false if extra.contains("AUTO_INCREMENT") => Filled::Numbered,
+    let default = match is_generated {
+        true => ColumnDefault::Generated,
+        false if extra.contains("AUTO_INCREMENT") => ColumnDefault::Numbered,
         // What is not written has to be left to the server, if it is NULL too.
-        false if default || kind == Kind::Other || rounds(&kind, &sql_type) => Filled::ByDefault,
-        false => Filled::Null,
+        false if default || kind == Kind::Other || rounds(&kind, &sql_type) => ColumnDefault::ByDefault,
+        false => ColumnDefault::Null,
     };
     let is_converted = match kind {
         // A text in its own right, which must be of UTF-8.
@@ -174,7 +174,7 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         sql_type,
         data_type: server.arrow_type(),
         nullable,
-        filled,
+        default,
         comparison: server.comparison(by_bytes && !is_converted),
         holds: Holds::OfItsType,
         // A character of four bytes is an error where the column's character set has three.

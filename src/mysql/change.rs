@@ -13,7 +13,7 @@ use super::scan::parameters;
 use crate::backend::{Change, Condition, Protocol, WriteSpec};
 use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, TableName, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, RowCount, Stage, Step, TableName, quote, script, stage_columns};
 
 /// The table that rows are staged in.
 const STAGE: &str = "landfall_stage";
@@ -114,12 +114,12 @@ impl Plan {
         let mut steps = script(&MySqlDialect, Native(false), &target, table, change, &stage)?;
         if !change.staged.is_empty() && spec.protocol == Protocol::OnePhase {
             let sql = format!("DROP TEMPORARY TABLE {STAGE}");
-            steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });
+            steps.push(Step { sql, parameters: Vec::new(), counts: RowCount::Nothing });
         }
         let lock = lock(change).map(|lock| Step {
             sql: format!("SELECT COUNT(*) FROM {target}{} FOR UPDATE", lock.text),
             parameters: lock.parameters,
-            tells: Tells::Nothing,
+            counts: RowCount::Nothing,
         });
         let spec = sql::stage_spec(spec, &staged);
         Ok((Self { change: Arc::clone(change), lock, steps }, staged, spec))

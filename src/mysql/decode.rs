@@ -236,7 +236,7 @@ fn micros_of_time(value: &Value) -> Option<i64> {
 
 /// Durations of another unit, where they have no part of it.
 fn recode_exactly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    let way = crate::columnar::Conform::try_new(array.data_type(), to);
+    let way = crate::columnar::LosslessCast::try_new(array.data_type(), to);
     way.ok_or_else(|| Error::internal(format!("a time was to be read as {to}")))?.apply(array)
 }
 

@@ -15,7 +15,7 @@ use super::fields::{self, Fields, Nulls, Style};
 use super::types::{Kind, ServerType, Width, choose, rounds};
 use crate::backend::Column;
 use crate::columnar::{
-    Conform, Limit, check, check_digits, check_range, first_row_where, from_text, json, misfit, plain, recode,
+    Limit, LosslessCast, check, check_digits, check_range, first_row_where, from_text, json, misfit, plain, recode,
     truncate_nanoseconds, without_nanoseconds,
 };
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ use crate::options::Nanoseconds;
 #[derive(Debug)]
 pub(super) struct Encoder {
     nanoseconds: Nanoseconds,
-    conform: Conform,
+    conform: LosslessCast,
     server: ServerType,
     style: Style,
     /// The members of an `enum` or a `set`.
@@ -44,7 +44,7 @@ impl Encoder {
             Nanoseconds::Truncate => without_nanoseconds(from),
         };
         let source = cut.as_ref().unwrap_or(from);
-        let conform = choose(plain(source), &server).and_then(|to| Conform::try_new(source, &to));
+        let conform = choose(plain(source), &server).and_then(|to| LosslessCast::try_new(source, &to));
         let Some(conform) = conform else {
             return Err(Error::schema(match server.kind {
                 Kind::Other => format!(

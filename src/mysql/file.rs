@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::branch::TextRows;
 use super::database::MySql;
 use super::fields::Style;
-use super::statements::{Way, load};
+use super::statements::{InsertMethod, load};
 use crate::error::{Error, Result};
 use crate::sql::{EncodedRows, RowEncoder};
 
@@ -31,10 +31,14 @@ impl FileEncoder {
         };
         let spec = crate::backend::WriteSpec::new(&table.name, columns);
         let targets = database.targets(&table, &spec, Style::File)?;
-        let (Way::Load(statement), frame) = load(&table, &spec)? else {
+        let (InsertMethod::Load(statement), frame) = load(&table, &spec)? else {
             return Err(Error::internal("a file is no statement"));
         };
-        Ok(Self { statement, rows: TextRows { targets, frame: Arc::clone(&frame), present: None }, buffer: Vec::new() })
+        Ok(Self {
+            statement,
+            rows: TextRows { targets, frame: Arc::clone(&frame), existing: None },
+            buffer: Vec::new(),
+        })
     }
 
     /// The statement that the file is for, in a session whose `sql_mode` has ANSI_QUOTES and NO_BACKSLASH_ESCAPES.

@@ -50,6 +50,7 @@ mod described;
 mod dialect;
 mod encode;
 mod error;
+mod existing;
 mod factory;
 mod fields;
 #[cfg(feature = "testing")]
@@ -57,7 +58,6 @@ mod file;
 pub mod flavor;
 mod ledger;
 mod location;
-mod present;
 mod row;
 mod run;
 mod scan;

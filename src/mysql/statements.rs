@@ -6,7 +6,7 @@ use super::connector::Server;
 use super::described::{Relation, relation, server_type};
 use super::fields::{Frame, Style};
 use super::types::{Kind, ServerType};
-use crate::backend::{Column, Comparison, Dispatch, Filled, Table};
+use crate::backend::{Column, ColumnDefault, Comparison, Dispatch, Table};
 use crate::backend::{Existing, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -29,7 +29,7 @@ pub(super) const IGNORED: &str = "@landfall_ignored";
 
 /// The way of rows into their table.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum InsertMethod {
     /// By this statement, whose file the frame's pieces are.
     Load(String),
     /// Each of the frame's pieces is a statement.
@@ -45,7 +45,7 @@ pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
 }
 
 /// The way of a write's rows, and what stands around them.
-pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let server = relation(table)?.server;
     match style(server, spec) {
         Style::File => load(table, spec),
@@ -54,7 +54,7 @@ pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> 
 }
 
 /// LOAD DATA. Bytes are stored as they are, and as texts they must be of UTF-8.
-pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let relation = relation(table)?;
     let (mut fields, mut set) = (Vec::new(), Vec::new());
     let columns = spec.columns.fields().iter().map(|field| table.column(field.name()));
@@ -66,7 +66,7 @@ pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)>
     let sets = relation.watched.is_some() || columns.iter().any(|(_, server)| server.is_some_and(is_made));
     for (index, (field, (column, server))) in spec.columns.fields().iter().zip(columns).enumerate() {
         let (quoted, variable) = (quote(field.name()), format!("@landfall_{index}"));
-        let is_numbered = column.is_some_and(|column| column.filled == Filled::Numbered);
+        let is_numbered = column.is_some_and(|column| column.default == ColumnDefault::Numbered);
         let made = match server {
             Some(server) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
             // Its field would be taken for the bits themselves.
@@ -91,11 +91,11 @@ pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)>
     );
     let (head, tail) = (String::new(), String::new());
     let frame = Frame { style: Style::File, head, tail, bytes: PIECE_BYTES, most: usize::MAX };
-    Ok((Way::Load(load), Arc::new(frame)))
+    Ok((InsertMethod::Load(load), Arc::new(frame)))
 }
 
 /// An INSERT of many rows.
-fn insert(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
+fn insert(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let relation = relation(table)?;
     let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", relation.name.quoted(), names.join(", "));
@@ -103,7 +103,7 @@ fn insert(table: &Table, spec: &WriteSpec) -> Result<(Way, Arc<Frame>)> {
     // The server wants some room beside the statement.
     let most = relation.server.max_allowed_packet.saturating_sub(1_024);
     let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(INSERT_BYTES), most };
-    Ok((Way::Insert, Arc::new(frame)))
+    Ok((InsertMethod::Insert, Arc::new(frame)))
 }
 
 /// Whether a row can be there already by another key than the one that an upsert goes by.
@@ -145,10 +145,10 @@ fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> Str
         OnConflict::Update | OnConflict::Replace => {
             for column in table.columns.iter().filter(|column| is_free(column)) {
                 let quoted = quote(&column.name);
-                match (is_written(&column.name), column.filled) {
-                    (_, Filled::Generated) | (false, Filled::Numbered) => {}
+                match (is_written(&column.name), column.default) {
+                    (_, ColumnDefault::Generated) | (false, ColumnDefault::Numbered) => {}
                     (true, _) => set.push(format!("{quoted} = {}", new(&column.name))),
-                    (false, Filled::ByDefault) if spec.on_conflict == OnConflict::Replace => {
+                    (false, ColumnDefault::ByDefault) if spec.on_conflict == OnConflict::Replace => {
                         set.push(format!("{quoted} = DEFAULT"));
                     }
                     (false, _) if spec.on_conflict == OnConflict::Replace => set.push(format!("{quoted} = NULL")),

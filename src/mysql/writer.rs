@@ -18,10 +18,12 @@ use super::described::relation;
 use super::described::server_type;
 use super::encode::Encoder;
 use super::error::row_in;
+use super::existing::{self, ExistingRows};
 use super::fields::Frame;
-use super::present::{self, Present};
 use super::row::text;
-use super::statements::{FILE_BYTES, IGNORED, OTHER_KEY, PIECE_BYTES, Way, delete, has_several_keys, style, way};
+use super::statements::{
+    FILE_BYTES, IGNORED, InsertMethod, OTHER_KEY, PIECE_BYTES, delete, has_several_keys, style, way,
+};
 use super::types::ServerType;
 use crate::backend::Table;
 use crate::backend::{Change, Existing, Outcome, Protocol, Vote, WriteSpec, failpoint::failpoint};
@@ -29,7 +31,7 @@ use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, Buffer, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
+use crate::sql::{self, Buffer, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, lost_commit};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
@@ -64,7 +66,7 @@ pub(super) struct Writer {
     database: MySql,
     connection: Connection,
     spec: WriteSpec,
-    way: Way,
+    way: InsertMethod,
     frame: Arc<Frame>,
     /// The types of the columns that are written.
     columns: Arc<[ServerType]>,
@@ -92,7 +94,7 @@ impl MySql {
 /// A buffer that is on its way to the server, and then used again.
 struct Lent {
     buffer: Option<Buffer>,
-    back: Spare,
+    back: FreeList,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -118,7 +120,7 @@ impl Writer {
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>, Option<(Present, Targets<Encoder>)>)> {
+    ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
         let mut connection = database.pool.acquire_to_write().await?;
         connection.serve(xid);
         let name = match spec.protocol {
@@ -149,8 +151,8 @@ impl Writer {
         let (way, frame) = way(&table, &spec)?;
         let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
-        let present = match Present::of(&table, &spec)? {
-            Some(present) => Some((present, database.key_targets(&table, &spec)?)),
+        let existing = match ExistingRows::of(&table, &spec)? {
+            Some(existing) => Some((existing, database.key_targets(&table, &spec)?)),
             None => None,
         };
         let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| server_type(column).ok());
@@ -174,7 +176,7 @@ impl Writer {
         Ok((
             Self { database, connection, spec, way, frame, columns, has_guard, change, name, names, rows: 0 },
             targets,
-            present,
+            existing,
         ))
     }
 
@@ -182,32 +184,33 @@ impl Writer {
         Arc::clone(&self.frame)
     }
 
-    /// One statement; gives the piece that the next one begins with.
+    /// One statement; gives the chunk that the next one begins with.
     async fn send(
         &mut self,
-        first: Piece,
-        pieces: &mut Receiver<Piece>,
-        spare: &Spare,
+        first: EncodedChunk,
+        chunks: &mut Receiver<EncodedChunk>,
+        free_list: &FreeList,
         abandoned: &AtomicBool,
-    ) -> Result<Option<Piece>> {
+    ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
         let (mut rows, mut bytes) = (first.rows, first.bytes().len());
         let mut waited = Duration::ZERO;
         let (sent, next) = match &self.way {
-            Way::Insert => {
+            InsertMethod::Insert => {
                 let sent = self.connection.conn.query_drop(first.bytes()).await;
-                let _ = spare.push(first.buffer);
+                let _ = free_list.push(first.buffer);
                 (sent, None)
             }
-            Way::Load(load) => {
+            InsertMethod::Load(load) => {
                 let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
                 let packet_bytes = PIECE_BYTES.min(self.connection.server.max_allowed_packet / 2);
                 let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
                 self.connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
                 let fill = async {
-                    let mut piece = first;
+                    let mut chunk = first;
                     loop {
-                        let mut lent = Bytes::from_owner(Lent { buffer: Some(piece.buffer), back: Arc::clone(spare) });
+                        let mut lent =
+                            Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(free_list) });
                         while !lent.is_empty() {
                             let packet = lent.split_to(lent.len().min(packet_bytes));
                             // Nobody takes it where the statement has failed already.
@@ -217,13 +220,13 @@ impl Writer {
                             }
                         }
                         let waits = Instant::now();
-                        let next = pieces.recv().await;
+                        let next = chunks.recv().await;
                         waited += waits.elapsed();
                         match next {
                             Some(next) if bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
                                 rows += next.rows;
                                 bytes += next.bytes().len();
-                                piece = next;
+                                chunk = next;
                             }
                             next => {
                                 drop(file);
@@ -364,11 +367,16 @@ impl RowSender for Writer {
         Session { database: self.database.clone(), id: self.connection.conn.id() }
     }
 
-    async fn send_all(&mut self, mut pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()> {
-        let mut next = pieces.recv().await;
+    async fn send_all(
+        &mut self,
+        mut chunks: Receiver<EncodedChunk>,
+        free_list: &FreeList,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        let mut next = chunks.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
-            next = match self.send(first, &mut pieces, spare, abandoned).await {
-                Ok(None) => pieces.recv().await,
+            next = match self.send(first, &mut chunks, free_list, abandoned).await {
+                Ok(None) => chunks.recv().await,
                 Ok(next) => next,
                 Err(error) => {
                     self.undo().await;
@@ -384,8 +392,8 @@ impl RowSender for Writer {
         Ok(())
     }
 
-    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found> {
-        present::read(&self.database, &mut self.connection, self.columns.clone(), statements, schema).await
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
+        existing::read(&self.database, &mut self.connection, self.columns.clone(), statements, schema).await
     }
 
     fn changes(&self) -> bool {

@@ -12,10 +12,10 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 
-use crate::backend::{Answer, Branch, Compared, Versions, WriteSpec, WriteStats};
-use crate::buffer::Share;
+use crate::backend::{Branch, Compared, LookupAnswer, Versions, WriteSpec, WriteStats};
+use crate::buffer::Reservation;
 use crate::columnar::compare::{Zeros, changed_rows};
-use crate::columnar::{Alignment, Counted, KeyForm, Keys, LastRows, Seen, Tally, batch_bytes};
+use crate::columnar::{Alignment, Counted, KeyCounts, KeyForm, Keys, LastRows, Seen, batch_bytes};
 use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 
@@ -127,16 +127,16 @@ pub(super) struct Differ {
     asked: Option<Asked>,
     held: Held,
     form: Option<KeyForm>,
-    tally: Tally,
+    key_counts: KeyCounts,
     sent: Sent,
     /// The memory of the rows that are kept.
-    kept: Option<Share>,
+    kept: Option<Reservation>,
 }
 
 /// Rows whose counterparts are on their way: they are read while the next rows come, and the ones before are compared.
 struct Asked {
     rows: RecordBatch,
-    answer: Answer,
+    answer: LookupAnswer,
 }
 
 /// Rows that are to be written: what the table has of their keys is not what it will have.
@@ -175,7 +175,7 @@ impl Differ {
             asked: None,
             held: Held::default(),
             form: None,
-            tally: Tally::default(),
+            key_counts: KeyCounts::default(),
             sent: Sent::default(),
             kept: None,
         }
@@ -192,7 +192,7 @@ impl Differ {
         let written = self.write_what_differs(branch, policy, batch).await;
         let asked = self.asked.as_ref().map_or(0, |asked| batch_bytes(&asked.rows));
         let kept = usize::try_from(self.window_bytes + self.held.bytes + asked).unwrap_or(usize::MAX);
-        self.kept = Some(self.stats.memory().hold(kept.saturating_add(self.tally.bytes())));
+        self.kept = Some(self.stats.memory().reserve_now(kept.saturating_add(self.key_counts.bytes())));
         written
     }
 
@@ -206,7 +206,7 @@ impl Differ {
         while next < batch.num_rows() {
             let rest = batch.slice(next, batch.num_rows() - next);
             if !policy.compares(rest.num_rows()) {
-                self.ask(branch, &policy).await?;
+                self.lookup(branch, &policy).await?;
                 return self.write_blindly(branch, &policy, rest).await;
             }
             let room = policy.window().saturating_sub(self.window_rows).max(1);
@@ -216,7 +216,7 @@ impl Differ {
             self.window_bytes += batch_bytes(&slice);
             self.window.push(slice);
             if self.window_rows >= policy.window() || self.window_bytes >= WINDOW_BYTES {
-                self.ask(branch, &policy).await?;
+                self.lookup(branch, &policy).await?;
             }
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Differ {
     /// Writes what was kept.
     pub(super) async fn flush(&mut self, branch: &mut dyn Branch) -> Result<()> {
         if let Some(policy) = self.policy.clone() {
-            self.ask(branch, &policy).await?;
+            self.lookup(branch, &policy).await?;
             self.release(branch, &policy).await?;
         }
         Ok(())
@@ -237,7 +237,7 @@ impl Differ {
     }
 
     /// Asks for the counterparts of the rows that have come, and compares those that were asked for before.
-    async fn ask(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
+    async fn lookup(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
         let Some(first) = self.window.first() else { return Ok(()) };
         let rows = match self.window.as_slice() {
             [only] => only.clone(),
@@ -249,7 +249,7 @@ impl Differ {
             return self.write_blindly(branch, policy, rows).await;
         }
         let began = Instant::now();
-        let answer = branch.ask(&rows).await?;
+        let answer = branch.lookup(&rows).await?;
         self.stats.add_compare(began.elapsed());
         self.compare(policy).await?;
         let Some(answer) = answer else {
@@ -341,7 +341,7 @@ impl Differ {
         }
         let is_written = &is_new | &is_updated;
         is_written.set_indices().for_each(|row| self.held.keys.insert(&new_keys, row));
-        let counted = self.tally.count(&new_keys, &is_last, &is_new, &is_updated);
+        let counted = self.key_counts.count(&new_keys, &is_last, &is_new, &is_updated);
         let compared = match counted {
             Some(counted) => compared(counted, new.num_rows()),
             None => {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// Deals batches out to a number of writers.
 #[derive(Debug)]
-pub(super) enum Dealer {
+pub(super) enum Partitioner {
     /// Whole batches, in turn.
     InTurn,
     /// Rows with the same key to the same writer.
@@ -27,7 +27,7 @@ pub(super) enum Dealt {
     ToAny(RecordBatch),
 }
 
-impl Dealer {
+impl Partitioner {
     pub(super) fn try_new(dispatch: &Dispatch, batches: &arrow::datatypes::Schema, writers: usize) -> Result<Self> {
         let Dispatch::ByKey(key) = dispatch else { return Ok(Self::InTurn) };
         if writers < 2 {
@@ -73,10 +73,10 @@ mod tests {
 
     #[test]
     fn a_key_always_goes_to_the_same_writer_and_no_row_is_lost() {
-        let mut dealer = Dealer::try_new(&Dispatch::ByKey(vec!["id".into()]), &columns(), 3).unwrap();
+        let mut partitioner = Partitioner::try_new(&Dispatch::ByKey(vec!["id".into()]), &columns(), 3).unwrap();
         let (mut seen, mut count, mut of_writer) = (HashMap::new(), 0, [0; 3]);
         for range in [0..1000, 500..1500, 3..4, 7..7] {
-            for dealt in dealer.deal(rows(range)).unwrap() {
+            for dealt in partitioner.deal(rows(range)).unwrap() {
                 let Dealt::To(writer, batch) = dealt else { panic!("dealt to any") };
                 for id in batch.column(0).as_primitive::<Int64Type>().values() {
                     assert_eq!(*seen.entry(*id).or_insert(writer), writer, "id {id}");

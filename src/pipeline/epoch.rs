@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assignments::Assignments;
-use super::dispatch::Dealer;
+use super::dispatch::Partitioner;
 use super::writer::{Origin, Writers};
-use crate::backend::{Told, WriteStats};
+use crate::backend::{EpochEvent, WriteStats};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Transaction;
@@ -38,25 +38,25 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(stats: Vec<Arc<WriteStats>>) -> Self {
-        stats.iter().for_each(|stats| stats.tell(Told::Begun));
+        stats.iter().for_each(|stats| stats.note(EpochEvent::Begun));
         Self { stats, first_row: Instant::now() }
     }
 
     /// Tells how its commit ended.
     pub(super) fn ended(mut self, ended: &Result<()>) {
         let told = match ended {
-            Ok(()) => Told::Committed(self.first_row.elapsed()),
+            Ok(()) => EpochEvent::Committed(self.first_row.elapsed()),
             // That is told where it is known whether it is settled.
             Err(error) if error.kind() == ErrorKind::InDoubt => return self.stats.clear(),
-            Err(_) => Told::Aborted,
+            Err(_) => EpochEvent::Aborted,
         };
-        self.stats.drain(..).for_each(|stats| stats.tell(told));
+        self.stats.drain(..).for_each(|stats| stats.note(told));
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stats.iter().for_each(|stats| stats.tell(Told::Aborted));
+        self.stats.iter().for_each(|stats| stats.note(EpochEvent::Aborted));
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Epoch {
     pub(super) writers: Writers,
     /// Cancelled when all of its rows are in the database, committed or not.
     pub(super) written: CancellationToken,
-    dealers: Vec<(Arc<Assignments>, Dealer)>,
+    dealers: Vec<(Arc<Assignments>, Partitioner)>,
     began: Instant,
     pub(super) rows: u64,
     bytes: u64,
@@ -92,7 +92,7 @@ impl Epoch {
         watch: Watch,
         transaction: Transaction,
         writers: Writers,
-        dealers: Vec<(Arc<Assignments>, Dealer)>,
+        dealers: Vec<(Arc<Assignments>, Partitioner)>,
         before: u64,
     ) -> Self {
         let began = Instant::now();
@@ -194,8 +194,8 @@ impl Epoch {
     async fn deal(&mut self, batch: RecordBatch, after: u64) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let origin = Origin { first: self.before + after - rows, rows };
-        for (group, (assignments, dealer)) in self.dealers.iter_mut().enumerate() {
-            for dealt in dealer.deal(assignments.apply(batch.clone(), origin.first)?)? {
+        for (group, (assignments, partitioner)) in self.dealers.iter_mut().enumerate() {
+            for dealt in partitioner.deal(assignments.apply(batch.clone(), origin.first)?)? {
                 self.writers.send(group, dealt, origin).await?;
             }
         }

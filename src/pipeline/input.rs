@@ -1,7 +1,7 @@
 //! What a write reads, and how it is read again from a checkpoint on.
 //!
-//! An input is a list of *pieces*, each a stream that brings the same rows in the same order whenever it is read:
-//! a file, a range of one, a partition of a table in memory. A checkpoint says of each piece how far it is consumed,
+//! An input is a list of *splits*, each a stream that brings the same rows in the same order whenever it is read:
+//! a file, a range of one, a partition of a table in memory. A checkpoint says of each split how far it is consumed,
 //! and a *fingerprint* tells that it is the same input that is read again.
 
 use std::collections::BTreeMap;
@@ -35,19 +35,19 @@ pub trait Input: Debug + Send + Sync {
 /// What a reader brings.
 #[derive(Debug)]
 pub enum Read {
-    /// The next rows of a piece.
+    /// The next rows of a split.
     Rows {
-        /// The piece.
-        piece: usize,
+        /// The split.
+        split: usize,
         /// The rows; none where only the position goes on.
         batch: RecordBatch,
         /// Where a checkpoint can be.
         boundary: Boundary,
     },
-    /// A piece has no more rows.
+    /// A split has no more rows.
     End {
-        /// The piece.
-        piece: usize,
+        /// The split.
+        split: usize,
     },
 }
 
@@ -64,12 +64,12 @@ pub enum Boundary {
     None,
 }
 
-/// How far a piece is consumed.
+/// How far a split is consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// So many rows.
     Rows(u64),
-    /// Up to here, in the piece's own words.
+    /// Up to here, in the split's own words.
     At(String),
     /// All of it.
     Done,
@@ -78,38 +78,38 @@ pub enum Progress {
 /// How far an input is consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Pieces that are consumed, from the first one on.
+    /// Splits that are consumed, from the first one on.
     done: usize,
     /// What is known of later ones.
-    pieces: BTreeMap<usize, Progress>,
+    splits: BTreeMap<usize, Progress>,
 }
 
 impl Position {
-    /// How far a piece is consumed.
-    pub fn of(&self, piece: usize) -> Progress {
-        match self.pieces.get(&piece) {
+    /// How far a split is consumed.
+    pub fn of(&self, split: usize) -> Progress {
+        match self.splits.get(&split) {
             Some(progress) => progress.clone(),
-            None if piece < self.done => Progress::Done,
+            None if split < self.done => Progress::Done,
             None => Progress::Rows(0),
         }
     }
 
-    /// Goes on in a piece by rows that were read, or to where they end.
-    pub fn advance(&mut self, piece: usize, rows: usize, boundary: &Boundary) {
-        let progress = match (boundary, self.pieces.get(&piece)) {
+    /// Goes on in a split by rows that were read, or to where they end.
+    pub fn advance(&mut self, split: usize, rows: usize, boundary: &Boundary) {
+        let progress = match (boundary, self.splits.get(&split)) {
             (Boundary::EveryRow, Some(Progress::Rows(before))) => Progress::Rows(before + rows as u64),
             (Boundary::EveryRow, _) => Progress::Rows(rows as u64),
             (Boundary::At(place), _) => Progress::At(place.clone()),
             (Boundary::Inside(..) | Boundary::None, _) => return,
         };
-        self.pieces.insert(piece, progress);
+        self.splits.insert(split, progress);
     }
 
-    /// Notes that a piece is consumed.
-    pub fn end(&mut self, piece: usize) {
-        self.pieces.insert(piece, Progress::Done);
-        while self.pieces.get(&self.done) == Some(&Progress::Done) {
-            self.pieces.remove(&self.done);
+    /// Notes that a split is consumed.
+    pub fn end(&mut self, split: usize) {
+        self.splits.insert(split, Progress::Done);
+        while self.splits.get(&self.done) == Some(&Progress::Done) {
+            self.splits.remove(&self.done);
             self.done += 1;
         }
     }
@@ -121,20 +121,20 @@ impl Position {
 
     /// As the decision record has it.
     pub fn to_json(&self, fingerprint: &Fingerprint) -> Value {
-        let pieces: serde_json::Map<_, _> = self
-            .pieces
+        let splits: serde_json::Map<_, _> = self
+            .splits
             .iter()
-            .map(|(piece, progress)| {
+            .map(|(split, progress)| {
                 let progress = match progress {
                     Progress::Rows(rows) => json!(rows),
                     Progress::At(place) => json!(place),
                     Progress::Done => json!(true),
                 };
-                (piece.to_string(), progress)
+                (split.to_string(), progress)
             })
             .collect();
         let of: Vec<_> = fingerprint.0.iter().map(|(_, digest)| digest).collect();
-        json!({ "of": of, "done": self.done, "pieces": pieces })
+        json!({ "of": of, "done": self.done, "splits": splits })
     }
 
     /// What a decision record has, for people: without the fingerprint.
@@ -155,14 +155,14 @@ impl Position {
         let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
         input.check(&of.ok_or_else(bad)?)?;
         let mut position = Self { done: value["done"].as_u64().ok_or_else(bad)? as usize, ..Self::default() };
-        for (piece, progress) in value["pieces"].as_object().ok_or_else(bad)? {
+        for (split, progress) in value["splits"].as_object().ok_or_else(bad)? {
             let progress = match progress {
                 Value::Number(rows) => Progress::Rows(rows.as_u64().ok_or_else(bad)?),
                 Value::String(place) => Progress::At(place.clone()),
                 Value::Bool(true) => Progress::Done,
                 _ => return Err(bad()),
             };
-            position.pieces.insert(piece.parse().map_err(|_| bad())?, progress);
+            position.splits.insert(split.parse().map_err(|_| bad())?, progress);
         }
         Ok(position)
     }
@@ -229,7 +229,7 @@ mod tests {
         position.advance(5, 1, &Boundary::At("byte 9".into()));
         let there = Position::from_json(&position.to_json(&input), &input).unwrap();
         assert_eq!(there, position);
-        let of = [0, 1, 2, 3, 4, 5].map(|piece| there.of(piece));
+        let of = [0, 1, 2, 3, 4, 5].map(|split| there.of(split));
         let (none, at) = (Progress::Rows(0), Progress::At("byte 9".into()));
         assert_eq!(of, [Progress::Done, none.clone(), Progress::Done, Progress::Rows(11), none, at]);
         position.end(1);

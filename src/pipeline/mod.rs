@@ -1,13 +1,13 @@
 //! From a stream of batches to a committed transaction.
 
-mod ahead;
 mod assignments;
+mod attempt;
 mod diff;
 mod dispatch;
 mod epoch;
 mod input;
 mod interrupt;
-mod landing;
+mod prefetch;
 mod run;
 mod start;
 mod write;
@@ -19,4 +19,4 @@ pub(crate) use input::digest;
 pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};
 pub use interrupt::Interrupt;
 pub use run::run;
-pub use write::{Counts, Landed, Target, Write, WriterCount};
+pub use write::{Counts, Target, Write, WriteOutcome, WriterCount};

@@ -8,13 +8,13 @@ use backon::BackoffBuilder;
 use log::warn;
 use tracing::{Instrument, debug_span};
 
+use super::attempt::WriteAttempt;
 use super::input::{Input, Position};
 use super::interrupt::interrupted;
-use super::landing::Landing;
-use super::write::{Landed, Standing, Target, Write};
-use crate::backend::{Existing, Told};
+use super::write::{Target, Write, WriteOutcome, WriteProgress};
+use crate::backend::{EpochEvent, Existing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::{Opened, TransactionManager, Undertaking};
+use crate::manager::{JobSpec, Opened, TransactionManager};
 use crate::pipeline::Interrupt;
 use crate::txn::{JobId, Subject};
 
@@ -29,8 +29,8 @@ pub async fn run(
     write: &Write,
     input: &dyn Input,
     interrupt: &Interrupt,
-) -> Result<Landed> {
-    let mut standing = Standing::default();
+) -> Result<WriteOutcome> {
+    let mut progress = WriteProgress::default();
     let pauses = || {
         let longest = Duration::from_secs(60).max(write.retry.backoff);
         let pauses = backon::ExponentialBuilder::default().with_min_delay(write.retry.backoff).with_max_delay(longest);
@@ -39,24 +39,24 @@ pub async fn run(
     let mut left = pauses();
     let mut doubt = None;
     let ended = loop {
-        let before = standing.landed;
-        standing.is_opened = false;
+        let before = progress.landed;
+        progress.is_opened = false;
         let span = debug_span!("write", table = %write.name, job = write.job.as_ref().map(JobId::as_str));
-        let error = match attempt(manager, write, input, interrupt, &mut standing).instrument(span).await {
+        let error = match attempt(manager, write, input, interrupt, &mut progress).instrument(span).await {
             Ok(landed) => break Ok(landed),
             Err(error) => error,
         };
-        if standing.landed > before {
+        if progress.landed > before {
             left = pauses();
         }
-        if standing.is_opened {
+        if progress.is_opened {
             doubt = None;
         }
         if error.kind() == ErrorKind::InDoubt {
             let stats: Vec<_> = write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect();
             match &write.job {
                 Some(job) => manager.doubt(job, stats),
-                None => stats.iter().for_each(|stats| stats.tell(Told::InDoubt)),
+                None => stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt)),
             }
         }
         // What became of a commit that was not answered, the log of a job says when it is opened again.
@@ -64,7 +64,7 @@ pub async fn run(
             ErrorKind::Unavailable | ErrorKind::Deadlock => true,
             kind => kind == ErrorKind::InDoubt && write.job.is_some(),
         };
-        let again = match standing.position.is_start() {
+        let again = match progress.position.is_start() {
             true => input.can_restart(),
             false => input.fingerprint().is_ok(),
         };
@@ -75,10 +75,10 @@ pub async fn run(
         warn!(
             "writing table {} failed ({error}): tried again in {pause:?}, from row {}",
             write.name,
-            standing.covered + 1
+            progress.covered + 1
         );
         write.counts.retries.fetch_add(1, Relaxed);
-        write.targets.iter().for_each(|target| target.spec.stats.tell(Told::Retried));
+        write.targets.iter().for_each(|target| target.spec.stats.note(EpochEvent::Retried));
         // A server that was restarted has none of its connections any more.
         for target in &write.targets {
             target.resource.release().await;
@@ -91,7 +91,7 @@ pub async fn run(
             doubt = Some(error);
         }
     };
-    ended.map_err(|error| match standing.landed {
+    ended.map_err(|error| match progress.landed {
         0 => error,
         rows => error.with_context(format!("after {rows} rows that are committed")),
     })
@@ -103,16 +103,16 @@ async fn attempt(
     write: &Write,
     input: &dyn Input,
     interrupt: &Interrupt,
-    standing: &mut Standing,
-) -> Result<Landed> {
+    progress: &mut WriteProgress,
+) -> Result<WriteOutcome> {
     let open = async {
-        let undertaking = Undertaking {
+        let job_spec = JobSpec {
             log: Arc::clone(&write.log),
             job: write.job.clone(),
             subject: subject(write).await?,
             resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
         };
-        manager.open(undertaking).await
+        manager.open(job_spec).await
     };
     let opened = tokio::select! {
         biased;
@@ -124,17 +124,17 @@ async fn attempt(
         manager.settle(job);
     }
     let run = match opened {
-        Opened::Finished(record) if !standing.began => return Ok(Landed::Before(record)),
-        Opened::Finished(record) => return Ok(Landed::Rows(record.total() - standing.before)),
+        Opened::Finished(record) if !progress.began => return Ok(WriteOutcome::AlreadyFinished(record)),
+        Opened::Finished(record) => return Ok(WriteOutcome::Rows(record.total() - progress.before)),
         Opened::Run(run) => run,
     };
-    standing.is_opened = true;
-    if let (false, Some(checkpoint)) = (standing.began, run.checkpoint()) {
-        standing.before = checkpoint.total();
-        write.counts.resumed.store(standing.before, Relaxed);
-        warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, standing.before);
+    progress.is_opened = true;
+    if let (false, Some(checkpoint)) = (progress.began, run.checkpoint()) {
+        progress.before = checkpoint.total();
+        write.counts.resumed.store(progress.before, Relaxed);
+        warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, progress.before);
     }
-    standing.began = true;
+    progress.began = true;
     let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
     if let (Some(checkpoint), Some(target)) = (run.checkpoint(), write.targets.iter().find(replaces)) {
         return Err(Error::config(format!(
@@ -153,11 +153,11 @@ async fn attempt(
         let fingerprint = input.fingerprint().map_err(resuming)?;
         let place = checkpoint.positions.input.as_ref();
         let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger has no position")))?;
-        standing.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
-        standing.covered = checkpoint.total();
-        standing.landed = standing.covered - standing.before;
+        progress.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
+        progress.covered = checkpoint.total();
+        progress.landed = progress.covered - progress.before;
     }
-    Landing::new(write, input, interrupt, run, standing)?.land().await
+    WriteAttempt::new(write, input, interrupt, run, progress)?.land().await
 }
 
 /// What the records of its job say that it writes.
@@ -245,20 +245,20 @@ mod tests {
     }
 
     fn once(input: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Once {
-        let read = |batch: Result<_>| batch.map(|batch| Read::Rows { piece: 0, batch, boundary: Boundary::EveryRow });
+        let read = |batch: Result<_>| batch.map(|batch| Read::Rows { split: 0, batch, boundary: Boundary::EveryRow });
         Once(Mutex::new(Some(input.map(read).boxed())))
     }
 
-    /// Pieces of so many rows each, that fail once at some row of the input.
+    /// Splits of so many rows each, that fail once at some row of the input.
     #[derive(Debug)]
-    struct Pieces {
+    struct Splits {
         rows: Vec<i64>,
         /// Whether they can be gone on with behind a batch only.
         is_positioned: bool,
         fail_at: Mutex<Vec<i64>>,
     }
 
-    impl Input for Pieces {
+    impl Input for Splits {
         fn is_unbounded(&self) -> bool {
             false
         }
@@ -268,13 +268,13 @@ mod tests {
         }
 
         fn fingerprint(&self) -> Result<Fingerprint> {
-            Ok(Fingerprint::new([("its pieces".to_owned(), format!("{:?}", self.rows))]))
+            Ok(Fingerprint::new([("its splits".to_owned(), format!("{:?}", self.rows))]))
         }
 
         fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>> {
             let (mut reads, mut first) = (Vec::new(), 0);
-            for (piece, rows) in self.rows.iter().enumerate() {
-                let skipped = match from.of(piece) {
+            for (split, rows) in self.rows.iter().enumerate() {
+                let skipped = match from.of(split) {
                     Progress::Rows(skipped) => skipped as i64,
                     Progress::Done => *rows,
                     Progress::At(place) => place.parse().unwrap(),
@@ -289,9 +289,9 @@ mod tests {
                         true => Boundary::At((row + 700).min(*rows).to_string()),
                         false => Boundary::EveryRow,
                     };
-                    reads.push(Ok(Read::Rows { piece, batch: crate::backend::conformance::rows(ids), boundary }));
+                    reads.push(Ok(Read::Rows { split, batch: crate::backend::conformance::rows(ids), boundary }));
                 }
-                reads.push(Ok(Read::End { piece }));
+                reads.push(Ok(Read::End { split }));
                 first += rows;
             }
             Ok(stream::iter(reads).boxed())
@@ -302,7 +302,7 @@ mod tests {
         memory: &MemoryBackend,
         job: Option<&JobId>,
         input: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
-    ) -> Result<Landed> {
+    ) -> Result<WriteOutcome> {
         let write = write(memory, job.cloned(), WriterCount::UpTo(3));
         run(&TransactionManager::default(), &write, &once(input), &Interrupt::new()).await
     }
@@ -318,7 +318,7 @@ mod tests {
         let memory = MemoryBackend::default();
         let good = stream::iter([batch(2), batch(0), batch(3)]);
         let landed = run_once(&memory, None, good).await.unwrap();
-        assert_eq!((landed, memory.row_count()), (Landed::Rows(5), 5));
+        assert_eq!((landed, memory.row_count()), (WriteOutcome::Rows(5), 5));
 
         let failing = stream::iter([batch(2), Err(Error::new(ErrorKind::Input, "the query failed"))]);
         let error = run_once(&memory, None, failing).await.unwrap_err();
@@ -331,7 +331,7 @@ mod tests {
             let memory = MemoryBackend::default();
             let input = stream::iter((0..batches).map(|_| batch(2000)));
             let landed = run_once(&memory, None, input).await.unwrap();
-            assert_eq!((landed, memory.row_count()), (Landed::Rows(batches * 2000), batches as usize * 2000));
+            assert_eq!((landed, memory.row_count()), (WriteOutcome::Rows(batches * 2000), batches as usize * 2000));
             assert_eq!(memory.commits(), branches, "branches");
             assert_eq!(memory.jobs().await.unwrap(), []);
         }
@@ -342,9 +342,9 @@ mod tests {
         let memory = MemoryBackend::default();
         let job = JobId::try_new("once").unwrap();
         let first = run_once(&memory, Some(&job), stream::iter([batch(2)])).await.unwrap();
-        assert_eq!(first, Landed::Rows(2));
+        assert_eq!(first, WriteOutcome::Rows(2));
         let untouched = stream::poll_fn(|_| panic!("the input was read"));
-        let Landed::Before(record) = run_once(&memory, Some(&job), untouched).await.unwrap() else {
+        let WriteOutcome::AlreadyFinished(record) = run_once(&memory, Some(&job), untouched).await.unwrap() else {
             panic!("it ran twice")
         };
         assert_eq!((record.rows, memory.row_count()), (2, 2));
@@ -381,7 +381,7 @@ mod tests {
     async fn a_job_goes_on_from_its_last_checkpoint() {
         for writers in [1, 3] {
             let memory = MemoryBackend::default();
-            let input = Pieces {
+            let input = Splits {
                 is_positioned: false,
                 rows: vec![5_000, 0, 1, 3_000, 7_000],
                 fail_at: Mutex::new(vec![11_000, 4_900]),
@@ -399,14 +399,14 @@ mod tests {
             // The next failure passes by itself.
             write.retry.max = 1;
             let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
-            assert_eq!(landed, Landed::Rows(15_001 - first as u64));
+            assert_eq!(landed, WriteOutcome::Rows(15_001 - first as u64));
             assert_eq!((write.counts.retries(), write.counts.resumed()), (1, first as u64));
             assert_eq!(ids(&memory), (0..15_001).collect::<Vec<_>>());
             let state = memory.decision_log().unwrap().read(&job).await.unwrap();
             let checkpoint = state.checkpoint().unwrap();
             assert_eq!((checkpoint.total(), checkpoint.positions.end), (15_001, true));
             let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
-            assert!(matches!(landed, Landed::Before(_)), "{landed:?}");
+            assert!(matches!(landed, WriteOutcome::AlreadyFinished(_)), "{landed:?}");
         }
     }
 
@@ -416,12 +416,12 @@ mod tests {
         let mut write = write(&memory, Some(JobId::try_new("long").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(100);
         let manager = TransactionManager::default();
-        let input = Pieces { is_positioned: false, rows: vec![1_000, 1_000], fail_at: Mutex::new(vec![1_500]) };
+        let input = Splits { is_positioned: false, rows: vec![1_000, 1_000], fail_at: Mutex::new(vec![1_500]) };
         run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
-        let other = Pieces { is_positioned: false, rows: vec![1_001, 1_000], fail_at: Mutex::default() };
+        let other = Splits { is_positioned: false, rows: vec![1_001, 1_000], fail_at: Mutex::default() };
         let error = run(&manager, &write, &other, &Interrupt::new()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        assert!(error.to_string().contains("its pieces is different now"), "{error}");
+        assert!(error.to_string().contains("its splits is different now"), "{error}");
     }
 
     #[tokio::test]
@@ -430,9 +430,9 @@ mod tests {
         let mut write = write(&memory, None, WriterCount::Exactly(2));
         (write.checkpoints, write.retry.max) = (every(500), 2);
         let input =
-            Pieces { is_positioned: false, rows: vec![4_000, 4_000], fail_at: Mutex::new(vec![7_000, 2_000, 100]) };
+            Splits { is_positioned: false, rows: vec![4_000, 4_000], fail_at: Mutex::new(vec![7_000, 2_000, 100]) };
         let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
-        assert_eq!((landed, ids(&memory)), (Landed::Rows(8_000), (0..8_000).collect()));
+        assert_eq!((landed, ids(&memory)), (WriteOutcome::Rows(8_000), (0..8_000).collect()));
         assert_eq!(write.counts.retries(), 3);
         assert_eq!(memory.jobs().await.unwrap(), []);
     }
@@ -444,9 +444,9 @@ mod tests {
             let mut write = write(&memory, job, WriterCount::Exactly(1));
             (write.checkpoints, write.retry.max) = (every(500), 2);
             let fail_at = Mutex::new(vec![7_000, 2_000, 100]);
-            let input = Pieces { is_positioned: true, rows: vec![4_000, 4_000], fail_at };
+            let input = Splits { is_positioned: true, rows: vec![4_000, 4_000], fail_at };
             let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
-            assert_eq!((landed, ids(&memory)), (Landed::Rows(8_000), (0..8_000).collect::<Vec<_>>()));
+            assert_eq!((landed, ids(&memory)), (WriteOutcome::Rows(8_000), (0..8_000).collect::<Vec<_>>()));
         }
     }
 
@@ -455,10 +455,10 @@ mod tests {
         let memory = MemoryBackend::default();
         let mut write = write(&memory, Some(JobId::try_new("exact").unwrap()), WriterCount::Exactly(1));
         write.checkpoints = every(700);
-        let input = Pieces { is_positioned: false, rows: vec![1_400], fail_at: Mutex::default() };
+        let input = Splits { is_positioned: false, rows: vec![1_400], fail_at: Mutex::default() };
         let landed = run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap();
-        assert_eq!((landed, write.counts.epochs()), (Landed::Rows(1_400), 3));
-        let Landed::Before(record) =
+        assert_eq!((landed, write.counts.epochs()), (WriteOutcome::Rows(1_400), 3));
+        let WriteOutcome::AlreadyFinished(record) =
             run(&TransactionManager::default(), &write, &input, &Interrupt::new()).await.unwrap()
         else {
             panic!("it ran twice")
@@ -480,6 +480,6 @@ mod tests {
             }
             interrupt.stop();
         });
-        assert_eq!((ended.unwrap(), memory.row_count()), (Landed::Rows(7), 7));
+        assert_eq!((ended.unwrap(), memory.row_count()), (WriteOutcome::Rows(7), 7));
     }
 }

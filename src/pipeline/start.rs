@@ -8,11 +8,11 @@ use futures::future::join_all;
 use log::info;
 use tokio::time::{Instant, timeout_at};
 
-use super::ahead::Reader;
 use super::input::Read;
+use super::prefetch::Reader;
 use super::write::{Write, WriterCount};
 use crate::backend::{Protocol, WriteSpec};
-use crate::buffer::Share;
+use crate::buffer::Reservation;
 use crate::columnar::batch_bytes;
 use crate::error::Result;
 use crate::manager::{Member, Transaction};
@@ -28,7 +28,11 @@ const MANY_WITHIN: Duration = Duration::from_millis(250);
 
 /// Reads the first rows of a stream, where the number of writers depends on them; gives whether they pay for more than
 /// one.
-pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecDeque<(Read, Share)>) -> Result<bool> {
+pub(super) async fn take_head(
+    write: &Write,
+    input: &mut Reader,
+    head: &mut VecDeque<(Read, Reservation)>,
+) -> Result<bool> {
     if !write.targets.iter().any(|target| matches!(target.writers, WriterCount::UpTo(2..))) {
         return Ok(false);
     }
@@ -52,8 +56,8 @@ pub(super) async fn take_head(write: &Write, input: &mut Reader, head: &mut VecD
             bytes += held;
             until.get_or_insert_with(|| Instant::now() + MANY_WITHIN);
         }
-        let share = memory.hold(usize::try_from(held).unwrap_or(usize::MAX));
-        head.push_back((read, share));
+        let reservation = memory.reserve_now(usize::try_from(held).unwrap_or(usize::MAX));
+        head.push_back((read, reservation));
     }
     Ok(true)
 }

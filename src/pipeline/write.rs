@@ -98,16 +98,16 @@ impl Counts {
 
 /// How a write ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Landed {
+pub enum WriteOutcome {
     /// This many rows of the input were consumed by this run and are committed.
     Rows(u64),
     /// The job was finished before, as this record says; the input was not read.
-    Before(DecisionRecord),
+    AlreadyFinished(DecisionRecord),
 }
 
 /// What is committed of a write.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Standing {
+pub(super) struct WriteProgress {
     /// Rows that this run committed.
     pub(super) landed: u64,
     /// Rows of the input that earlier runs of the job had committed.

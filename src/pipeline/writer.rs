@@ -16,7 +16,7 @@ use tracing::{Instrument, debug_span};
 use super::diff::Differ;
 use super::dispatch::Dealt;
 use crate::backend::Branch;
-use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
+use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Member;
@@ -82,7 +82,7 @@ struct Group {
 #[derive(Debug)]
 struct Queued {
     batch: RecordBatch,
-    share: Share,
+    reservation: Reservation,
     since: Instant,
 }
 
@@ -160,8 +160,8 @@ impl Writers {
             Weight { rows: batch.num_rows(), bytes: usize::try_from(batch_bytes(&batch)).unwrap_or(usize::MAX) };
         let since = Instant::now();
         let sent = async {
-            let share = memory.admit(weight.bytes).await?;
-            Ok(writers[to].send(Queued { batch, share, since }, weight).await.is_ok())
+            let reservation = memory.reserve(weight.bytes).await?;
+            Ok(writers[to].send(Queued { batch, reservation, since }, weight).await.is_ok())
         };
         let sent = tokio::select! {
             biased;
@@ -255,10 +255,10 @@ async fn write_all(
 ) -> Result<Box<dyn Branch>> {
     let work = async {
         after.cancelled().await;
-        while let Some(Queued { batch, share, since }) = batches.recv().await {
+        while let Some(Queued { batch, reservation, since }) = batches.recv().await {
             differ.stats().add_batch(since.elapsed());
             differ.write(branch.as_mut(), batch).await?;
-            drop(share);
+            drop(reservation);
             crate::backend::failpoint::failpoint("branch.written");
         }
         differ.flush(branch.as_mut()).await?;

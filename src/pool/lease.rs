@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::keeper::keep;
+use super::reaper::keep;
 use super::{Connect, Facts, Idle, Shared};
 use crate::txn::Xid;
 

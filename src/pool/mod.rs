@@ -5,8 +5,8 @@
 //! to another. Idle connections stand in a queue without locks, all of them in a list with the branch that they serve, and a
 //! fair semaphore bounds them.
 
-mod keeper;
 mod lease;
+mod reaper;
 
 use std::fmt;
 use std::sync::Arc;
@@ -264,7 +264,7 @@ impl<C: Connect> Pool<C> {
         facts.entry.lend(now - shared.began);
         shared.metrics.busy.increment(1);
         if shared.options.min_idle > 0 {
-            keeper::keep(shared);
+            reaper::keep(shared);
         }
         Ok(Lease::new(connection, facts, held, Arc::clone(shared)))
     }

@@ -11,8 +11,8 @@ use sqlx::postgres::PgConnection;
 use super::database::Postgres;
 use super::dialect::PostgresDialect;
 use super::encode::Encoder;
+use super::existing::ExistingRows;
 use super::identity::check_advance;
-use super::present::Present;
 use super::run::run;
 use super::types::Kind;
 use super::{branch, described, scan, statements};
@@ -128,7 +128,7 @@ impl Backend for Postgres {
         let targets = self.targets(table, spec)?;
         check_advance(table, described::relation(table)?.is_table, self.identity)?;
         statements::delete(table, spec.existing)?;
-        Present::of(table, spec, &targets).map(drop)
+        ExistingRows::of(table, spec, &targets).map(drop)
     }
 
     fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {

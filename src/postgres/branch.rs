@@ -7,12 +7,12 @@ use arrow::array::RecordBatch;
 use super::cells::{Numbers, Rows};
 use super::database::Postgres;
 use super::encode::Encoder;
-use super::present::Present;
+use super::existing::ExistingRows;
 use super::sequences::Sequences;
 use super::writer::Writer;
 use crate::backend::{Change, WriteSpec};
 use crate::error::Result;
-use crate::sql::{BulkBranch, EncodedRows, Question, RowEncoder, Targets};
+use crate::sql::{BulkBranch, EncodedRows, LookupRequest, RowEncoder, Targets};
 use crate::txn::Xid;
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
@@ -20,7 +20,7 @@ pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
 /// Encodes the rows of one branch.
 pub(super) struct CopyRows {
     targets: Targets<Encoder>,
-    present: Option<Present>,
+    existing: Option<ExistingRows>,
     sequences: Arc<Sequences>,
     numbers_rows: bool,
     rows: u64,
@@ -33,9 +33,9 @@ pub(super) async fn start(
     change: Option<&Arc<Change>>,
 ) -> Result<PostgresBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, present) = Writer::begin(database, xid, spec, change).await?;
+    let (writer, targets, existing) = Writer::begin(database, xid, spec, change).await?;
     let (sequences, numbers_rows) = (writer.sequences(), writer.numbers_rows());
-    let encoder = CopyRows { targets, present, sequences, numbers_rows, rows: 0 };
+    let encoder = CopyRows { targets, existing, sequences, numbers_rows, rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
 }
 
@@ -52,8 +52,8 @@ impl RowEncoder for CopyRows {
         Ok(Rows::new(columns, slice.num_rows()))
     }
 
-    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>> {
-        Ok(self.present.as_ref().and_then(|present| present.question(&self.targets, rows)))
+    fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {
+        Ok(self.existing.as_ref().and_then(|existing| existing.lookup_request(&self.targets, rows)))
     }
 }
 

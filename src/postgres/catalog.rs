@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
 use super::types::{Collation, Kind, ServerType, kind};
-use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 use crate::sql::TableName;
 
@@ -308,12 +308,12 @@ fn read_column(
     let own_type = types.get(&oid);
     let domain = own_type.filter(|found| found.kind == "d");
     let server = resolve(oid, found.number("typmod")?, types);
-    let filled = match (found.is("is_generated")?, found.text("identity")?) {
-        (true, _) => Filled::Generated,
-        (false, "a") => Filled::Numbered,
+    let default = match (found.is("is_generated")?, found.text("identity")?) {
+        (true, _) => ColumnDefault::Generated,
+        (false, "a") => ColumnDefault::Numbered,
         // A view's columns have the defaults of the table behind, and a domain can have one of its own.
-        (false, "") if !found.is("has_default")? && !is_view && domain.is_none() => Filled::Null,
-        _ => Filled::ByDefault,
+        (false, "") if !found.is("has_default")? && !is_view && domain.is_none() => ColumnDefault::Null,
+        _ => ColumnDefault::ByDefault,
     };
     let has_padding = own_type.is_none_or(|found| matches!(found.name.as_str(), "bpchar" | "citext"));
     let collation = match found.text("collation")? {
@@ -344,7 +344,7 @@ fn read_column(
         sql_type: found.text("sql_type")?.into(),
         data_type: server.arrow_type(),
         nullable: !(found.is("is_not_null")? || domain.is_some_and(|domain| domain.is_not_null)),
-        filled,
+        default,
         comparison,
         holds: Holds::OfItsType,
         characters: encoding.characters(),

@@ -13,7 +13,7 @@ use super::statements::Stage as Place;
 use crate::backend::{Change, Operation, WriteSpec};
 use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, TableName, Targets, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, RowCount, Stage, Step, TableName, Targets, quote, script, stage_columns};
 use crate::txn::Xid;
 
 /// The first version that has MERGE.
@@ -102,14 +102,14 @@ impl Plan {
 /// TRUNCATE, where it can be. It does not count: the rows are counted while nobody can add some.
 fn truncate(relation: &Relation) -> Vec<Step> {
     let name = relation.name.quoted();
-    let step = |sql: String, tells| Step { sql, parameters: Vec::new(), tells };
+    let step = |sql: String, counts| Step { sql, parameters: Vec::new(), counts };
     match relation.can_be_truncated {
         true => vec![
-            step(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"), Tells::Nothing),
-            step(format!("SELECT COUNT(*) FROM {name}"), Tells::SaysDeleted),
-            step(format!("TRUNCATE {name}"), Tells::Nothing),
+            step(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"), RowCount::Nothing),
+            step(format!("SELECT COUNT(*) FROM {name}"), RowCount::SaysDeleted),
+            step(format!("TRUNCATE {name}"), RowCount::Nothing),
         ],
-        false => vec![step(format!("DELETE FROM {name}"), Tells::Deleted)],
+        false => vec![step(format!("DELETE FROM {name}"), RowCount::Deleted)],
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use super::database::Postgres;
 use super::types::declare;
 use crate::backend::NewTable;
-use crate::columnar::{Conform, json, recode, to_text, without_nanoseconds};
+use crate::columnar::{LosslessCast, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
 
@@ -51,7 +51,7 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
         return Ok("NULL".into());
     }
     let micros = without_nanoseconds(value.data_type()).filter(|micros| micros != value.data_type());
-    let value = match micros.and_then(|micros| Conform::try_new(value.data_type(), &micros)) {
+    let value = match micros.and_then(|micros| LosslessCast::try_new(value.data_type(), &micros)) {
         Some(conform) => &conform.apply(value)?,
         None => value,
     };

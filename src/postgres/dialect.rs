@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::backend::{Column, Constant, QueryDialect, RowChange, Spelled, Staged};
-use crate::sql::{SqlDialect, Step, Tells, Writer};
+use crate::sql::{RowCount, SqlDialect, Step, Writer};
 
 /// The SQL of PostgreSQL.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl SqlDialect for PostgresDialect {
                 ),
             };
         }
-        let counted = |what: &str, tells| {
+        let counted = |what: &str, counts| {
             let name = target.replace('\'', "''");
             // In the table and its partitions: those of this transaction, and of others in the session that the server
             // has not added up yet.
@@ -97,16 +97,16 @@ impl SqlDialect for PostgresDialect {
                 "SELECT COALESCE(SUM(pg_stat_get_xact_tuples_{what}(relid)), 0)::bigint FROM (SELECT \
                  '{name}'::regclass::oid AS relid UNION SELECT relid FROM pg_partition_tree('{name}'::regclass)) AS r"
             );
-            Step::new(sql, tells)
+            Step::new(sql, counts)
         };
         Some(vec![
-            counted("inserted", Tells::HadInserted),
-            counted("updated", Tells::HadUpdated),
-            counted("deleted", Tells::HadDeleted),
-            Step::new(sql, Tells::Changed),
-            counted("inserted", Tells::SaysInserted),
-            counted("updated", Tells::SaysUpdated),
-            counted("deleted", Tells::SaysDeleted),
+            counted("inserted", RowCount::HadInserted),
+            counted("updated", RowCount::HadUpdated),
+            counted("deleted", RowCount::HadDeleted),
+            Step::new(sql, RowCount::Changed),
+            counted("inserted", RowCount::SaysInserted),
+            counted("updated", RowCount::SaysUpdated),
+            counted("deleted", RowCount::SaysDeleted),
         ])
     }
 

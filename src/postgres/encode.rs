@@ -20,7 +20,7 @@ use super::types::{Digits, Kind, ServerType};
 use super::{numeric, temporal};
 use crate::backend::Column;
 use crate::columnar::{
-    Conform, Limit, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, whole_and_places,
+    Limit, LosslessCast, json, list_item, misfit, plain, recode, to_text, truncate_nanoseconds, whole_and_places,
     without_nanoseconds,
 };
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ use crate::options::Nanoseconds;
 #[derive(Debug)]
 pub(super) struct Encoder {
     nanoseconds: Nanoseconds,
-    conform: Conform,
+    conform: LosslessCast,
     /// What the array is brought to first, and then sent as.
     data_type: DataType,
     server: ServerType,
@@ -59,7 +59,7 @@ impl Encoder {
         };
         let source = cut.as_ref().unwrap_or(from);
         let chosen = choose(plain(source), server)
-            .and_then(|(data_type, form)| Some((Conform::try_new(source, &data_type)?, data_type, form)));
+            .and_then(|(data_type, form)| Some((LosslessCast::try_new(source, &data_type)?, data_type, form)));
         match chosen {
             Some((conform, data_type, form)) => {
                 Ok(Self { nanoseconds, conform, data_type, server: server.clone(), form })

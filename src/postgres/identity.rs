@@ -1,7 +1,7 @@
 //! Values for columns that the server numbers.
 
 use super::options::Identity;
-use crate::backend::{Filled, Table};
+use crate::backend::{ColumnDefault, Table};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does; COPY would not.
@@ -13,7 +13,7 @@ pub(super) fn check_identity<'a>(
     mut written: impl Iterator<Item = &'a str>,
     identity: Identity,
 ) -> Result<()> {
-    let is_always = |name: &&str| table.column(name).is_some_and(|column| column.filled == Filled::Numbered);
+    let is_always = |name: &&str| table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered);
     match (identity, written.find(is_always)) {
         (Identity::Error, Some(name)) => Err(Error::schema(format!(
             "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: leave it out, and the server numbers the rows; \

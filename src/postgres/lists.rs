@@ -9,7 +9,7 @@ use arrow::datatypes::DataType::{self, List};
 use super::cells::{Cells, LENGTH, put, put_length, put_null};
 use super::decode::MAX_DIMENSIONS;
 use super::types::{Kind, ServerType};
-use crate::columnar::{Conform, list_item, misfit, plain, recode};
+use crate::columnar::{LosslessCast, list_item, misfit, plain, recode};
 use crate::error::{Error, Result};
 
 /// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
@@ -142,7 +142,7 @@ pub(super) fn lists(
     let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let data_type = choose(plain(values.data_type()), item)
         .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
-    let conform = Conform::try_new(values.data_type(), &data_type)
+    let conform = LosslessCast::try_new(values.data_type(), &data_type)
         .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
     let items = conform.apply(&values).and_then(|values| cells(&values, item)).map_err(of_row)?;
     let mut item_sizes = vec![0; values.len()];

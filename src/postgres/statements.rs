@@ -3,7 +3,7 @@
 use super::described::{Relation, Staging, relation, server_type, staging};
 use super::encode::{Encoder, Form};
 use super::types::Kind;
-use crate::backend::{Dispatch, Filled, Table};
+use crate::backend::{ColumnDefault, Dispatch, Table};
 use crate::backend::{Existing, Protocol, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -51,7 +51,7 @@ const NARROW: usize = 100;
 
 /// The way of rows into their table.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum CopyPlan {
     /// COPY into the table itself.
     Direct { copy: String },
     /// COPY into a table for staging, and from there by an INSERT.
@@ -66,7 +66,7 @@ pub(super) enum Way {
     },
 }
 
-impl Way {
+impl CopyPlan {
     pub(super) fn of(xid: &Xid, table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
         let relation = relation(table)?;
         let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
@@ -108,7 +108,7 @@ impl Way {
             if spec.key.contains(name) {
                 key.extend(values.last().cloned());
             }
-            is_numbered |= column.filled == Filled::Numbered;
+            is_numbered |= column.default == ColumnDefault::Numbered;
         }
         let order = if types.len() > NARROW { PLACE } else { NUMBER };
         if order == NUMBER {

@@ -15,15 +15,15 @@ use super::change::Plan;
 use super::database::{BEGIN, Connection, Postgres};
 use super::encode::Encoder;
 use super::error::place_in_copy;
-use super::present::{self, Present};
+use super::existing::{self, ExistingRows};
 use super::sequences::Sequences;
-use super::statements::{Way, delete};
+use super::statements::{CopyPlan, delete};
 use crate::backend::{Change, Existing, Outcome, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, Found, Piece, RowSender, Spare, TableName, Targets, lost_commit};
+use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, lost_commit};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
@@ -59,7 +59,7 @@ pub(super) struct Writer {
     database: Postgres,
     connection: Connection,
     spec: WriteSpec,
-    way: Way,
+    way: CopyPlan,
     change: Option<Plan>,
     sequences: Arc<Sequences>,
     pid: i32,
@@ -76,7 +76,7 @@ impl Writer {
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>, Option<Present>)> {
+    ) -> Result<(Self, Targets<Encoder>, Option<ExistingRows>)> {
         let mut connection = database.pool.acquire_to_write().await?;
         let begin = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{BEGIN}; SELECT pg_backend_pid()")));
         let begun = begin.fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
@@ -98,10 +98,10 @@ impl Writer {
             }
         };
         let way = match &change {
-            Some(_) => Way::direct(&table, &spec)?,
-            None => Way::of(xid, &table, &spec, &targets)?,
+            Some(_) => CopyPlan::direct(&table, &spec)?,
+            None => CopyPlan::of(xid, &table, &spec, &targets)?,
         };
-        let present = Present::of(&table, &spec, &targets)?;
+        let existing = ExistingRows::of(&table, &spec, &targets)?;
 
         if let Some(delete) = delete(&table, spec.existing)? {
             let deleted = database.execute(&mut connection, delete).await;
@@ -113,7 +113,7 @@ impl Writer {
                 _ => error.with_context("deleting the old rows"),
             })?;
         }
-        if let Way::Staged { create, .. } = &way {
+        if let CopyPlan::Staged { create, .. } = &way {
             let created = database.execute(&mut connection, create.clone()).await;
             created.map_err(|error| database.no_stage(error, spec.protocol))?;
         }
@@ -138,7 +138,7 @@ impl Writer {
             not_stored: 0,
             is_out_of_step: false,
         };
-        Ok((writer, targets, present))
+        Ok((writer, targets, existing))
     }
 
     /// The sequences of the columns that are written.
@@ -151,30 +151,30 @@ impl Writer {
         self.way.numbers_rows()
     }
 
-    /// One COPY statement, and what follows it; gives the piece that the next one begins with.
+    /// One COPY statement, and what follows it; gives the chunk that the next one begins with.
     async fn copy(
         &mut self,
-        first: Piece,
-        pieces: &mut Receiver<Piece>,
-        spare: &Spare,
+        first: EncodedChunk,
+        chunks: &mut Receiver<EncodedChunk>,
+        free_list: &FreeList,
         abandoned: &AtomicBool,
-    ) -> Result<Option<Piece>> {
+    ) -> Result<Option<EncodedChunk>> {
         let rows_before = self.rows;
         let database = self.database.clone();
         let mut sending = Duration::ZERO;
         let mut copy = self.connection.copy_in_raw(self.way.copy()).await.map_err(|error| database.error(error))?;
         copy.send(HEADER.as_slice()).await.map_err(|error| database.error(error))?;
-        let (mut piece, mut bytes) = (first, 0);
+        let (mut chunk, mut bytes) = (first, 0);
         let next = loop {
             let began = Instant::now();
-            copy.send(piece.bytes()).await.map_err(|error| database.error(error))?;
+            copy.send(chunk.bytes()).await.map_err(|error| database.error(error))?;
             sending += began.elapsed();
-            self.rows += piece.rows;
-            bytes += piece.bytes().len();
+            self.rows += chunk.rows;
+            bytes += chunk.bytes().len();
             // Where there are enough of them, this one goes.
-            let _ = spare.push(piece.buffer);
-            match pieces.recv().await {
-                Some(next) if bytes < self.way.statement_bytes() => piece = next,
+            let _ = free_list.push(chunk.buffer);
+            match chunks.recv().await {
+                Some(next) if bytes < self.way.statement_bytes() => chunk = next,
                 next => break next,
             }
         };
@@ -186,7 +186,7 @@ impl Writer {
         copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
         let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
         let mut expected = self.rows - rows_before;
-        if let Way::Staged { merge, count, .. } = &self.way {
+        if let CopyPlan::Staged { merge, count, .. } = &self.way {
             if let Some(count) = count {
                 let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
                 let counted = counted.fetch_one(&mut *self.connection).await;
@@ -214,8 +214,8 @@ impl Writer {
         let row = rows_before + line;
         // The columns of a table for staging are numbered.
         let index = |name: &str| match self.way {
-            Way::Direct { .. } => self.spec.columns.index_of(name).ok(),
-            Way::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
+            CopyPlan::Direct { .. } => self.spec.columns.index_of(name).ok(),
+            CopyPlan::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
         };
         let named = column.and_then(|column| self.spec.columns.fields().get(index(&column)?));
         match named {
@@ -233,10 +233,15 @@ impl RowSender for Writer {
         Session { database: self.database.clone(), pid: self.pid }
     }
 
-    async fn send_all(&mut self, mut pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()> {
-        let mut next = pieces.recv().await;
+    async fn send_all(
+        &mut self,
+        mut chunks: Receiver<EncodedChunk>,
+        free_list: &FreeList,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        let mut next = chunks.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
-            let sent = self.copy(first, &mut pieces, spare, abandoned).await;
+            let sent = self.copy(first, &mut chunks, free_list, abandoned).await;
             next = match sent {
                 Ok(next) => next,
                 Err(error) => {
@@ -255,8 +260,8 @@ impl RowSender for Writer {
         Ok(())
     }
 
-    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found> {
-        let read = present::read(&self.database, &mut self.connection, statements, schema).await;
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
+        let read = existing::read(&self.database, &mut self.connection, statements, schema).await;
         // sqlx leaves the end of a COPY TO STDOUT that the server refused to whoever asks next.
         self.is_out_of_step |= read.is_err();
         read
@@ -283,9 +288,9 @@ impl RowSender for Writer {
             return Ok(Vote::ReadOnly);
         }
         let drop = match (&self.way, &self.change) {
-            (Way::Staged { drop, .. }, _) => drop,
-            (Way::Direct { .. }, Some(change)) => &change.drop,
-            (Way::Direct { .. }, None) => &None,
+            (CopyPlan::Staged { drop, .. }, _) => drop,
+            (CopyPlan::Direct { .. }, Some(change)) => &change.drop,
+            (CopyPlan::Direct { .. }, None) => &None,
         };
         if let Some(drop) = drop {
             self.database.execute(&mut self.connection, drop.clone()).await?;

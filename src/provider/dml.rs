@@ -31,7 +31,7 @@ use crate::provider::assign::Columns;
 use crate::provider::checked::checked;
 use crate::provider::expressions::rewrite_expressions;
 use crate::provider::fingerprint::{Inserted, remembered};
-use crate::provider::insert::TAKES_OVER;
+use crate::provider::insert::DML_REWRITE;
 use crate::provider::lists::spelled_out;
 use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
@@ -43,13 +43,13 @@ use crate::txn::StatementId;
 
 /// The rule that takes statements over, for the analyzer of a session.
 #[derive(Debug)]
-pub(super) struct TakeOver;
+pub(super) struct DmlRewrite;
 
-impl TakeOver {
-    pub(super) const NAME: &str = TAKES_OVER;
+impl DmlRewrite {
+    pub(super) const NAME: &str = DML_REWRITE;
 }
 
-impl AnalyzerRule for TakeOver {
+impl AnalyzerRule for DmlRewrite {
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -61,7 +61,7 @@ impl AnalyzerRule for TakeOver {
                 let remembered = remember(statement)?;
                 let node = answerable(node)?;
                 let LogicalPlan::Dml(statement) = &node else { return Ok(Transformed::yes(node)) };
-                let taken = taken_over(statement, remembered)?;
+                let taken = rewritten(statement, remembered)?;
                 Ok(Transformed::yes(taken.unwrap_or(node)))
             }
             _ => Ok(Transformed::no(node)),
@@ -95,7 +95,7 @@ fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
 }
 
 /// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
-pub(super) fn taken_over(statement: &DmlStatement, remembered: Option<StatementId>) -> DfResult<Option<LogicalPlan>> {
+pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId>) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
     let provider = source.table_provider.as_ref();
     if let WriteOp::Insert(_) = &statement.op {
@@ -315,8 +315,8 @@ impl LandfallTable {
         input: Arc<dyn ExecutionPlan>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let target = self.change_target(change, input.schema()).await?;
-        let wishes = crate::provider::agreement::Wishes::try_new(self.options())?;
-        LandfallSink::plan_change(input, wishes.agree(self.table().name.clone(), statement, vec![target])?)
+        let settings = crate::provider::settings::TxnSettings::try_new(self.options())?;
+        LandfallSink::plan_change(input, settings.plan_commit(self.table().name.clone(), statement, vec![target])?)
     }
 
     /// The rows of a table that conditions leave, as a plan; for DELETE and UPDATE from code.
@@ -360,7 +360,7 @@ impl LandfallTable {
             }
         };
         let statement = DmlStatement::new(name, source, op, Arc::new(rows.build()?));
-        match taken_over(&statement, remember(&statement)?)? {
+        match rewritten(&statement, remember(&statement)?)? {
             Some(plan) => Ok(plan),
             None => internal_err!("a statement was not taken over"),
         }

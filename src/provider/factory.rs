@@ -11,7 +11,7 @@ use datafusion::logical_expr::{CreateExternalTable, Expr};
 
 use super::table::LandfallTable;
 use crate::backend::{BackendFactory, NewTable};
-use crate::columnar::Conform;
+use crate::columnar::LosslessCast;
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
 use crate::provider::planning::{Creating, boxed};
@@ -117,7 +117,7 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
 /// A default as an array of the column's type, unchanged where it is a number or a time already.
 fn default_value(value: &ScalarValue, data_type: &DataType) -> DfResult<ArrayRef> {
     let array = value.to_array()?;
-    match Conform::try_new(array.data_type(), data_type) {
+    match LosslessCast::try_new(array.data_type(), data_type) {
         Some(conform) => Ok(conform.apply(&array)?),
         None => value.cast_to(data_type)?.to_array(),
     }

@@ -17,9 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::{OPTIONS, Scope, SinkOptions};
 use crate::pipeline::Write;
 use crate::provider::LandfallTable;
-use crate::provider::agreement::{Wishes, decides};
 use crate::provider::planning::{Creating, Planning, boxed, inserting, planned};
 use crate::provider::request::truncation;
+use crate::provider::settings::{TxnSettings, decides};
 use crate::provider::sink::LandfallSink;
 use crate::registry::without_ledger;
 use crate::sql::without_passwords;
@@ -30,7 +30,7 @@ use crate::txn::StatementId;
 pub struct FanoutTable {
     name: String,
     members: Vec<(String, Arc<dyn TableProvider>)>,
-    wishes: Wishes,
+    settings: TxnSettings,
     definition: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl FanoutTable {
                 )));
             }
         }
-        Ok(Self { name: name.into(), members, wishes: Wishes::try_new(options)?, definition: None })
+        Ok(Self { name: name.into(), members, settings: TxnSettings::try_new(options)?, definition: None })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -96,7 +96,7 @@ impl FanoutTable {
             names.push(format!("{name} in {}", database.location()));
             databases.push((database, capability));
         }
-        let log = match &self.wishes.log {
+        let log = match &self.settings.log {
             Some(log) => Arc::clone(log),
             None => {
                 let database = decides(databases.iter().map(|(database, capability)| (database, *capability)));
@@ -121,7 +121,7 @@ impl FanoutTable {
 
     /// Whether its transactions are a job.
     pub(super) fn has_job(&self) -> bool {
-        self.wishes.job.is_some()
+        self.settings.job.is_some()
     }
 
     async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, statement: StatementId) -> Result<Write> {
@@ -133,7 +133,7 @@ impl FanoutTable {
             names.push(format!("{} in {}", target.spec.table, target.resource.location()));
             targets.push(target);
         }
-        self.wishes.clone().agree(names.join(", "), statement, targets)
+        self.settings.clone().plan_commit(names.join(", "), statement, targets)
     }
 }
 
@@ -160,7 +160,10 @@ impl FanoutTable {
                 }
                 let nothing = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
                 let statement = StatementId::of_operation("TRUNCATE");
-                LandfallSink::plan_change(nothing, self.wishes.clone().agree(names.join(", "), statement, targets)?)
+                LandfallSink::plan_change(
+                    nothing,
+                    self.settings.clone().plan_commit(names.join(", "), statement, targets)?,
+                )
             };
             plan.await.map_err(|error| error.with_context(format!("TRUNCATE TABLE {}", self.name)).into())
         })

@@ -10,22 +10,22 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::agreement::Wishes;
 use super::defaults::without_server_defaults;
 use super::planning::Planning;
+use super::settings::TxnSettings;
 use super::sink::LandfallSink;
 use super::table::LandfallTable;
-use crate::backend::Filled;
+use crate::backend::ColumnDefault;
 use crate::error::Error;
 use crate::txn::StatementId;
 
 /// The name of the analyzer rule that takes statements over.
-pub(super) const TAKES_OVER: &str = "landfall_dml";
+pub(super) const DML_REWRITE: &str = "landfall_dml";
 
 /// Whether statements of a session are taken over.
-pub(super) fn is_taken_over(session: &dyn Session) -> bool {
+pub(super) fn has_dml_rewrite(session: &dyn Session) -> bool {
     let state = session.as_any().downcast_ref::<SessionState>();
-    state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == TAKES_OVER))
+    state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == DML_REWRITE))
 }
 
 impl LandfallTable {
@@ -41,7 +41,7 @@ impl LandfallTable {
         }
         let schema = input.schema();
         let written = |field: &&Arc<Field>| {
-            self.table.column(field.name()).is_none_or(|column| column.filled != Filled::Generated)
+            self.table.column(field.name()).is_none_or(|column| column.default != ColumnDefault::Generated)
         };
         let fields: Vec<_> = schema.fields().iter().filter(written).cloned().collect();
         Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
@@ -55,7 +55,7 @@ impl LandfallTable {
         op: InsertOp,
         statement: StatementId,
     ) -> Planning<'_> {
-        if !is_taken_over(session) {
+        if !has_dml_rewrite(session) {
             self.note(
                 "is written from a session with DataFusion's casts, which cut 1.7 to 1 without a word: call \
                  datafusion_landfall::register(&context) before"
@@ -68,8 +68,8 @@ impl LandfallTable {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
             let target = self.target(&input, op, writers).await.map_err(doing)?;
-            let wishes = Wishes::try_new(&self.options).map_err(doing)?;
-            let write = wishes.agree(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
+            let settings = TxnSettings::try_new(&self.options).map_err(doing)?;
+            let write = settings.plan_commit(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
             LandfallSink::plan(input, write).map_err(|error| doing(error).into())
         })
     }

@@ -1,6 +1,5 @@
 //! The DataFusion face: tables that can be registered, written and read.
 
-mod agreement;
 mod assign;
 mod bounds;
 mod catalog;
@@ -21,7 +20,6 @@ mod lists;
 mod merge;
 mod numbers;
 mod operators;
-mod pieces;
 mod planning;
 mod precedence;
 mod provided;
@@ -31,9 +29,11 @@ mod register;
 mod replay;
 mod request;
 mod scan;
+mod settings;
 mod sink;
 mod sorted;
 mod source;
+mod splits;
 mod statement;
 mod subqueries;
 mod table;

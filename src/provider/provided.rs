@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::insert::is_taken_over;
+use super::insert::has_dml_rewrite;
 use super::planning::{Planning, boxed, inserting, planned};
 use super::pushdown::{Pushed, condition, push};
 use super::request::truncation;
@@ -59,7 +59,7 @@ impl LandfallTable {
 
     /// Refuses a statement whose conditions may be lost on the way.
     fn check_session(&self, verb: &str, session: &dyn Session) -> DfResult<()> {
-        if is_taken_over(session) {
+        if has_dml_rewrite(session) {
             return Ok(());
         }
         let text = format!(

@@ -1,4 +1,4 @@
-//! Reads pieces: each from behind what is consumed of it, one after the other or several at once.
+//! Reads splits: each from behind what is consumed of it, one after the other or several at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,25 +16,25 @@ use tokio::task::JoinSet;
 use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Progress, Read};
-use crate::provider::pieces::{Kind, Piece, on_top};
 use crate::provider::sorted::{failed, shorter, sorted};
 use crate::provider::source::{ReplayableExec, ReplayableSource};
+use crate::provider::splits::{Kind, Split, on_top};
 
-/// Reads pieces in tasks of their own, so many at once; in any order, each in its own.
+/// Reads splits in tasks of their own, so many at once; in any order, each in its own.
 pub(super) fn at_once(
-    pieces: Vec<(usize, Piece, Progress)>,
+    splits: Vec<(usize, Split, Progress)>,
     readers: usize,
     context: Arc<TaskContext>,
 ) -> BoxStream<'static, Result<Read>> {
     let (sender, receiver) = buffer(Limits::items(readers));
-    let (pieces, next) = (Arc::new(pieces), Arc::new(AtomicUsize::new(0)));
+    let (splits, next) = (Arc::new(splits), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
     for _ in 0..readers {
-        let (pieces, next, mut sender, context) =
-            (Arc::clone(&pieces), Arc::clone(&next), sender.clone(), Arc::clone(&context));
+        let (splits, next, mut sender, context) =
+            (Arc::clone(&splits), Arc::clone(&next), sender.clone(), Arc::clone(&context));
         tasks.spawn(async move {
-            while let Some((index, piece, progress)) = pieces.get(next.fetch_add(1, Relaxed)) {
-                let mut reads = read_piece(*index, piece, progress.clone(), &context);
+            while let Some((index, split, progress)) = splits.get(next.fetch_add(1, Relaxed)) {
+                let mut reads = read_piece(*index, split, progress.clone(), &context);
                 while let Some(read) = reads.next().await {
                     let is_over = read.is_err();
                     if sender.send(read, Weight::default()).await.is_err() || is_over {
@@ -61,10 +61,10 @@ pub(super) fn at_once(
     stream::unfold((receiver, tasks), read).boxed()
 }
 
-/// Reads a piece from behind what is consumed of it.
+/// Reads a split from behind what is consumed of it.
 pub(super) fn read_piece(
-    piece: usize,
-    of: &Piece,
+    split: usize,
+    of: &Split,
     progress: Progress,
     context: &Arc<TaskContext>,
 ) -> BoxStream<'static, Result<Read>> {
@@ -76,16 +76,16 @@ pub(super) fn read_piece(
     };
     let rows = || of.plan.execute(of.partition, Arc::clone(context)).map_err(failed);
     let reads = match (&of.kind, progress) {
-        (Kind::Counted, Progress::Rows(skipped)) => rows().map(|rows| counted(piece, rows, skipped)),
-        (Kind::Sorted(order), _) => rows().and_then(|rows| sorted(piece, rows, order, place.as_deref())),
-        (Kind::Source(source), _) => positioned(piece, &of.plan, source, place.as_deref(), context),
-        (Kind::Stream(leaf), _) => streamed(piece, &of.plan, leaf, of.partition, context),
+        (Kind::Counted, Progress::Rows(skipped)) => rows().map(|rows| counted(split, rows, skipped)),
+        (Kind::Sorted(order), _) => rows().and_then(|rows| sorted(split, rows, order, place.as_deref())),
+        (Kind::Source(source), _) => positioned(split, &of.plan, source, place.as_deref(), context),
+        (Kind::Stream(leaf), _) => streamed(split, &of.plan, leaf, of.partition, context),
         (Kind::Counted, other) => {
             Err(Error::new(ErrorKind::Decode, format!("the ledger has {other:?} of an input that is counted by rows")))
         }
     };
     let reads = match reads {
-        Ok(reads) => reads.chain(stream::once(async move { Ok(Read::End { piece }) })).boxed(),
+        Ok(reads) => reads.chain(stream::once(async move { Ok(Read::End { split }) })).boxed(),
         Err(error) => stream::once(async move { Err(error) }).boxed(),
     };
     match of.file.clone() {
@@ -99,7 +99,7 @@ pub(super) fn read_piece(
 
 /// The error of a query, which may be Landfall's own.
 /// Rows behind the first `skipped` of them.
-fn counted(piece: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxStream<'static, Result<Read>> {
+fn counted(split: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxStream<'static, Result<Read>> {
     let mut before = 0;
     let reads = rows.map(Some).chain(stream::once(async { None })).filter_map(move |batch| {
         let read = match batch {
@@ -108,7 +108,7 @@ fn counted(piece: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxSt
                 let skip = skipped.saturating_sub(before).min(rows);
                 before += rows;
                 let batch = if skip > 0 { batch.slice(skip as usize, (rows - skip) as usize) } else { batch };
-                (batch.num_rows() > 0).then_some(Ok(Read::Rows { piece, batch, boundary: Boundary::EveryRow }))
+                (batch.num_rows() > 0).then_some(Ok(Read::Rows { split, batch, boundary: Boundary::EveryRow }))
             }
             Some(Err(error)) => Some(Err(failed(error))),
             None => (before < skipped).then(|| Err(shorter(before, skipped))),
@@ -120,7 +120,7 @@ fn counted(piece: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxSt
 
 /// Rows of a source, and what the plan above it makes of each batch.
 fn positioned(
-    piece: usize,
+    split: usize,
     plan: &Arc<dyn ExecutionPlan>,
     source: &Arc<dyn ReplayableSource>,
     place: Option<&str>,
@@ -140,7 +140,7 @@ fn positioned(
                 [one] => one.clone(),
                 several => concat_batches(&plan.schema(), several).map_err(|error| failed(error.into()))?,
             };
-            Ok(Read::Rows { piece, batch, boundary: Boundary::At(place) })
+            Ok(Read::Rows { split, batch, boundary: Boundary::At(place) })
         }
     });
     Ok(reads.boxed())
@@ -157,7 +157,7 @@ fn project(plan: &Arc<dyn ExecutionPlan>, batch: RecordBatch) -> DfResult<Record
 
 /// What the plan above a stream makes of each of its batches: no row waits in it for others.
 fn streamed(
-    piece: usize,
+    split: usize,
     plan: &Arc<dyn ExecutionPlan>,
     leaf: &Arc<dyn ExecutionPlan>,
     partition: usize,
@@ -170,7 +170,7 @@ fn streamed(
         async move {
             let computed = async { compute(&plan, batch?, context).await };
             let batches = computed.await.map_err(failed)?;
-            let rows = move |batch| Ok(Read::Rows { piece, batch, boundary: Boundary::EveryRow });
+            let rows = move |batch| Ok(Read::Rows { split, batch, boundary: Boundary::EveryRow });
             Ok(stream::iter(batches).map(rows))
         }
     });

@@ -11,7 +11,7 @@ use crate::backend::BackendFactory;
 use crate::error::Result;
 use crate::manager::TransactionManager;
 use crate::provider::comparisons::Comparisons;
-use crate::provider::dml::TakeOver;
+use crate::provider::dml::DmlRewrite;
 use crate::provider::fanout::FanoutFactory;
 use crate::provider::functions::{WRITTEN, local_time, written};
 use crate::provider::values::ValuesPlanner;
@@ -27,8 +27,8 @@ pub fn register(context: &SessionContext) {
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));
-    if !state.analyzer().rules.iter().any(|rule| rule.name() == TakeOver::NAME) {
-        state.add_analyzer_rule(Arc::new(TakeOver));
+    if !state.analyzer().rules.iter().any(|rule| rule.name() == DmlRewrite::NAME) {
+        state.add_analyzer_rule(Arc::new(DmlRewrite));
     }
     if !state.analyzer().function_rewrites().iter().any(|rewrite| rewrite.name() == Comparisons::NAME) {
         let _ = state.register_function_rewrite(Arc::new(Comparisons));

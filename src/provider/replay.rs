@@ -7,7 +7,7 @@
 //! writers all partitions are read at once. Partitions that depend on each other (joins, aggregates) are merged as they
 //! come: reading one while the others wait would make DataFusion buffer the others. A query with ORDER BY stays sorted.
 //!
-//! A write that may be gone on with reads the plan's [pieces](super::pieces) instead.
+//! A write that may be gone on with reads the plan's [splits](super::splits) instead.
 
 #![expect(clippy::disallowed_types, reason = "taken when a statement is planned, and when it begins")]
 
@@ -33,9 +33,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::Result;
 use crate::pipeline::{Fingerprint, Input, Position, Progress, Read};
-use crate::provider::pieces::{Kind, Piece, Pieces, can_execute_again, is_row_by_row, on_top};
 use crate::provider::readers::{at_once, read_piece};
 use crate::provider::sorted::failed;
+use crate::provider::splits::{Kind, Split, Splits, can_execute_again, is_row_by_row, on_top};
 
 /// All partitions of its input as one.
 #[derive(Debug)]
@@ -265,10 +265,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    fn pieces(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Pieces> {
+    fn splits(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Splits> {
         // Not by how many cores there are: another run can have others.
         let cuts = self.context.session_config().options().optimizer.repartition_file_scans;
-        Pieces::of(plan, self.order.as_ref(), cuts)
+        Splits::of(plan, self.order.as_ref(), cuts)
     }
 }
 
@@ -282,7 +282,7 @@ impl Input for Replay {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint> {
-        Ok(self.pieces(&self.plan)?.fingerprint)
+        Ok(self.splits(&self.plan)?.fingerprint)
     }
 
     fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>> {
@@ -291,7 +291,7 @@ impl Input for Replay {
             false => Arc::clone(&self.plan),
             true => reset_plan_states(Arc::clone(&self.plan)).map_err(failed)?,
         };
-        let partition = |plan: &Arc<dyn ExecutionPlan>, partition| Piece {
+        let partition = |plan: &Arc<dyn ExecutionPlan>, partition| Split {
             plan: Arc::clone(plan),
             partition,
             kind: Kind::Counted,
@@ -299,32 +299,32 @@ impl Input for Replay {
         };
         let partitions = plan.output_partitioning().partition_count();
         let is_taken_apart = self.reading.resumes || !from.is_start() || self.is_unbounded();
-        let pieces = match is_taken_apart.then(|| self.pieces(&plan)) {
+        let splits = match is_taken_apart.then(|| self.splits(&plan)) {
             Some(Err(_)) if self.is_unbounded() && from.is_start() => {
                 let stream = |leaf: Arc<dyn ExecutionPlan>| {
-                    let piece = |partition| Piece {
+                    let split = |partition| Split {
                         plan: Arc::clone(&plan),
                         partition,
                         kind: Kind::Stream(Arc::clone(&leaf)),
                         file: None,
                     };
-                    (0..leaf.output_partitioning().partition_count()).map(piece).collect()
+                    (0..leaf.output_partitioning().partition_count()).map(split).collect()
                 };
                 match leaf_of(&plan) {
                     Some(leaf) => stream(leaf),
                     None => (0..partitions).map(|index| partition(&plan, index)).collect(),
                 }
             }
-            Some(Ok(pieces)) => pieces.pieces,
+            Some(Ok(splits)) => splits.splits,
             Some(Err(error)) if !from.is_start() => return Err(error),
             _ if partitions == 1 || is_independent(&plan) => {
                 (0..partitions).map(|index| partition(&plan, index)).collect()
             }
             _ => vec![partition(&(Arc::new(CoalescePartitionsExec::new(plan)) as _), 0)],
         };
-        let left = pieces.into_iter().enumerate().filter_map(|(index, piece)| {
+        let left = splits.into_iter().enumerate().filter_map(|(index, split)| {
             let progress = from.of(index);
-            (progress != Progress::Done).then_some((index, piece, progress))
+            (progress != Progress::Done).then_some((index, split, progress))
         });
         let left: Vec<_> = left.collect();
         // A stream that never ends would let the others wait for ever.
@@ -336,7 +336,7 @@ impl Input for Replay {
         let context = Arc::clone(&self.context);
         Ok(match readers {
             0 | 1 => {
-                let read = move |(index, piece, progress)| read_piece(index, &piece, progress, &context);
+                let read = move |(index, split, progress)| read_piece(index, &split, progress, &context);
                 stream::iter(left).map(read).flatten().boxed()
             }
             _ => at_once(left, readers, context),

@@ -22,10 +22,10 @@ use crate::error::{Error, Result};
 use crate::manager::TransactionManager;
 use crate::options::Checkpoints;
 use crate::options::OnConflict;
-use crate::pipeline::{Interrupt, Landed, Target, Write, WriterCount, run};
-use crate::provider::pieces::Pieces;
+use crate::pipeline::{Interrupt, Target, Write, WriteOutcome, WriterCount, run};
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
+use crate::provider::splits::Splits;
 
 /// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
 /// checkpoints epoch after epoch.
@@ -69,7 +69,7 @@ impl LandfallSink {
             )));
         }
         if resumes && write.job.is_some() {
-            Pieces::of(&input, sort_order(&input), true)?;
+            Splits::of(&input, sort_order(&input), true)?;
         } else if resumes && !is_unbounded {
             warn!(
                 "table {}: what is committed at a checkpoint stays there if the write fails later, and without the \
@@ -300,10 +300,10 @@ impl DataSink for LandfallSink {
             None => error.with_context(format!("writing table {}", self.tables())),
         };
         match landed.map_err(doing)? {
-            Landed::Rows(rows) => {
+            WriteOutcome::Rows(rows) => {
                 Ok(self.changed().map_or_else(|| rows.saturating_sub(self.not_stored()), |changed| changed.rows()))
             }
-            Landed::Before(record) => {
+            WriteOutcome::AlreadyFinished(record) => {
                 let (job, tables) = (&record.job, self.tables());
                 match verb {
                     Some(verb) => warn!("job '{job}' is finished: its {verb} {tables} is done, nothing was written"),

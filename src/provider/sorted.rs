@@ -14,7 +14,7 @@ use crate::pipeline::{Boundary, Read, digest};
 
 /// Rows that are sorted, cut where their key changes, from behind a place on.
 pub(super) fn sorted(
-    piece: usize,
+    split: usize,
     rows: SendableRecordBatchStream,
     order: &LexOrdering,
     place: Option<&str>,
@@ -64,7 +64,7 @@ pub(super) fn sorted(
                 Boundary::Inside(row, format!("{}:{}", first + row as u64, digest(&keys.of(&batch, row - 1)?)))
             }
         };
-        Ok(Some(Read::Rows { piece, batch, boundary }))
+        Ok(Some(Read::Rows { split, batch, boundary }))
     });
     Ok(reads.filter_map(async |read| read.transpose()).boxed())
 }

@@ -11,11 +11,11 @@ use log::warn;
 
 use crate::backend::{Backend, Comparison, NewTable, Table};
 use crate::backend::{Capability, DecisionLog};
-use crate::columnar::{Conform, fraction_digits};
+use crate::columnar::{LosslessCast, fraction_digits};
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
-use crate::provider::agreement::Wishes;
 use crate::provider::defaults::server_default;
+use crate::provider::settings::TxnSettings;
 use crate::registry::{database, without_ledger};
 
 /// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
@@ -156,7 +156,7 @@ impl LandfallTable {
 
     /// What its jobs say that they write, and the log that decides them.
     pub(super) fn decided(&self) -> Result<(String, Arc<dyn DecisionLog>)> {
-        let log = Wishes::try_new(&self.options)?.log;
+        let log = TxnSettings::try_new(&self.options)?.log;
         let log = log.or_else(|| self.database.decision_log());
         Ok((self.table.name.clone(), log.ok_or_else(|| without_ledger(self.database.as_ref()))?))
     }
@@ -231,8 +231,8 @@ fn same_columns(there: &Table, wanted: &NewTable) -> bool {
         && (wanted.primary_key.is_empty() || same_key(&there.primary_key, &wanted.primary_key))
         && there.columns.iter().zip(wanted.schema.fields()).all(|(column, field): (_, &Arc<Field>)| {
             column.name == *field.name()
-                && Conform::try_new(&column.data_type, field.data_type()).is_some()
-                && Conform::try_new(field.data_type(), &column.data_type).is_some()
+                && LosslessCast::try_new(&column.data_type, field.data_type()).is_some()
+                && LosslessCast::try_new(field.data_type(), &column.data_type).is_some()
         })
 }
 

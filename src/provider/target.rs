@@ -10,15 +10,15 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::backend::{Capability, Change, Existing, WriteSpec, WriteStats};
-use crate::backend::{Column, Dispatch, Filled, Table};
+use crate::backend::{Column, ColumnDefault, Dispatch, Table};
 use crate::columnar::{Assign, Assigned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::options::{Commit, Overwrite};
 use crate::pipeline::{Assignments, ColumnAssignment, Target, WriterCount};
 use crate::provider::LandfallTable;
-use crate::provider::agreement::how_to_prepare;
 use crate::provider::scan::ScanExec;
+use crate::provider::settings::how_to_prepare;
 
 impl LandfallTable {
     /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
@@ -36,7 +36,7 @@ impl LandfallTable {
         }
         let spec = self.spec(Arc::clone(assignments.schema()), op)?;
         let is_missing = |column: &&Column| {
-            !column.nullable && column.filled == Filled::Null && columns.field_with_name(&column.name).is_err()
+            !column.nullable && column.default == ColumnDefault::Null && columns.field_with_name(&column.name).is_err()
         };
         // An update may leave out what is there already.
         if spec.on_conflict == OnConflict::Error
@@ -152,7 +152,7 @@ impl LandfallTable {
     /// server sees it. Two transactions that upsert the same keys by several connections each can wait for ever.
     fn is_better_written_by_one(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> bool {
         let is_left_to_the_server = |column: &Column| {
-            matches!(column.filled, Filled::ByDefault | Filled::Numbered)
+            matches!(column.default, ColumnDefault::ByDefault | ColumnDefault::Numbered)
                 && spec.columns.field_with_name(&column.name).is_err()
         };
         spec.on_conflict != OnConflict::Error

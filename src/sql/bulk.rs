@@ -15,16 +15,16 @@ use crossbeam_queue::ArrayQueue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::backend::{Answer, Branch, Outcome, Versions, Vote};
-use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
+use crate::backend::{Branch, LookupAnswer, Outcome, Versions, Vote};
+use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{DecisionRecord, Xid};
 
 /// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
 const SLICE_ROWS: usize = 8_192;
 
-/// Pieces that wait to be sent: the next ones are made while this many are on their way.
-const QUEUED_PIECES: usize = 4;
+/// Chunks that wait to be sent: the next ones are made while this many are on their way.
+const QUEUED_CHUNKS: usize = 4;
 
 /// How long a statement may go on after the write was given up, before the server is told to cancel it.
 const GRACE: Duration = Duration::from_millis(200);
@@ -34,14 +34,14 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Encoded rows.
 #[derive(Debug)]
-pub struct Piece {
+pub struct EncodedChunk {
     /// The rows, as the server takes them.
     pub buffer: Buffer,
     /// How many there are.
     pub rows: u64,
 }
 
-impl Piece {
+impl EncodedChunk {
     /// The rows, as the server takes them.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer.bytes
@@ -52,19 +52,19 @@ impl Piece {
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
-    share: Share,
+    reservation: Reservation,
 }
 
 impl Buffer {
     fn new(memory: &Memory) -> Self {
-        Self { bytes: Vec::new(), share: memory.hold(0) }
+        Self { bytes: Vec::new(), reservation: memory.reserve_now(0) }
     }
 
     /// Takes as much of the memory as it has become.
     fn count(&mut self) {
-        if self.bytes.capacity() != self.share.bytes() {
-            let memory = self.share.memory().clone();
-            self.share = memory.hold(self.bytes.capacity());
+        if self.bytes.capacity() != self.reservation.bytes() {
+            let memory = self.reservation.memory().clone();
+            self.reservation = memory.reserve_now(self.bytes.capacity());
         }
     }
 }
@@ -76,7 +76,7 @@ impl AsRef<[u8]> for Buffer {
 }
 
 /// Buffers that were sent. Where nobody needs another one, it goes.
-pub type Spare = Arc<ArrayQueue<Buffer>>;
+pub type FreeList = Arc<ArrayQueue<Buffer>>;
 
 /// Turns batches into rows of the server.
 pub trait RowEncoder: Send {
@@ -87,7 +87,7 @@ pub trait RowEncoder: Send {
     fn encode(&mut self, slice: &RecordBatch) -> Result<Self::Rows>;
 
     /// How the rows that are there with the keys of these are asked for; `None` where they are not.
-    fn question(&mut self, rows: &RecordBatch) -> Result<Option<Question>>;
+    fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>>;
 }
 
 /// Rows on their way into buffers of about the same size.
@@ -98,7 +98,7 @@ pub trait EncodedRows: Send {
 
 /// Asks for rows that are in the table.
 #[derive(Debug)]
-pub struct Question {
+pub struct LookupRequest {
     /// The rows that they are to be compared with, as they would be read.
     pub new: RecordBatch,
     /// The columns of the key.
@@ -108,7 +108,7 @@ pub struct Question {
 }
 
 /// Rows that were read, before they become columns; `None` where they have a value that cannot be read.
-pub type Found = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
+pub type LookupResult = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 
 /// Sends encoded rows by an open transaction. Dropping it closes the connection, and the server rolls back.
 #[async_trait]
@@ -119,12 +119,17 @@ pub trait RowSender: Send + Sized + 'static {
     /// The server's side of the connection.
     fn session(&self) -> Self::Session;
 
-    /// Sends pieces until there are no more; buffers that are sent go back by `spare`. What was sent is undone where
+    /// Sends chunks until there are no more; buffers that are sent go back by `free_list`. What was sent is undone where
     /// `abandoned` is set then, and after an error.
-    async fn send_all(&mut self, pieces: Receiver<Piece>, spare: &Spare, abandoned: &AtomicBool) -> Result<()>;
+    async fn send_all(
+        &mut self,
+        chunks: Receiver<EncodedChunk>,
+        free_list: &FreeList,
+        abandoned: &AtomicBool,
+    ) -> Result<()>;
 
     /// Reads the rows that statements bring; they become columns of that schema while the next ones are read.
-    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<Found>;
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
 
     /// Whether something is to be done with the rows that were sent.
     fn changes(&self) -> bool;
@@ -195,8 +200,8 @@ pub struct BulkBranch<E, S: RowSender> {
     encoder: E,
     rows: u64,
     memory: Memory,
-    sending: Option<Sender<Piece>>,
-    spare: Spare,
+    sending: Option<Sender<EncodedChunk>>,
+    free_list: FreeList,
     task: Option<JoinHandle<Result<S>>>,
     /// What no task has.
     sender: Option<S>,
@@ -213,7 +218,7 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             rows: 0,
             memory,
             sending: None,
-            spare: Arc::new(ArrayQueue::new(QUEUED_PIECES)),
+            free_list: Arc::new(ArrayQueue::new(QUEUED_CHUNKS)),
             task: None,
             session: sender.session(),
             sender: Some(sender),
@@ -222,17 +227,17 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
     }
 
     /// The way to the task that sends, which is started where none is.
-    fn sending(&mut self) -> Result<&mut Sender<Piece>> {
+    fn sending(&mut self) -> Result<&mut Sender<EncodedChunk>> {
         if self.sending.is_none() {
             let sender = self.sender.take();
             let mut sender = sender.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
-            let (pieces, queued) = buffer(Limits::items(QUEUED_PIECES));
-            let (spare, seen) = (Arc::clone(&self.spare), Arc::clone(&self.abandoned));
+            let (chunks, queued) = buffer(Limits::items(QUEUED_CHUNKS));
+            let (free_list, seen) = (Arc::clone(&self.free_list), Arc::clone(&self.abandoned));
             self.task = Some(tokio::spawn(async move {
-                sender.send_all(queued, &spare, &seen).await?;
+                sender.send_all(queued, &free_list, &seen).await?;
                 Ok(sender)
             }));
-            self.sending = Some(pieces);
+            self.sending = Some(chunks);
         }
         self.sending.as_mut().ok_or_else(|| Error::internal("rows are not sent"))
     }
@@ -285,7 +290,7 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
             let mut rows = self.encoder.encode(&slice).inspect_err(give_up)?;
             loop {
-                let mut buffer = self.spare.pop().unwrap_or_else(|| Buffer::new(&self.memory));
+                let mut buffer = self.free_list.pop().unwrap_or_else(|| Buffer::new(&self.memory));
                 let written = rows.write(&mut buffer.bytes).inspect_err(give_up);
                 let written = written.map_err(|error| match error.row().map(|row| self.rows + row as u64 + 1) {
                     Some(row) => error.in_rows(row, row, ""),
@@ -293,8 +298,8 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
                 });
                 let Some(count) = written? else { break };
                 buffer.count();
-                let piece = Piece { buffer, rows: count as u64 };
-                if self.sending()?.send(piece, Weight::default()).await.is_err() {
+                let chunk = EncodedChunk { buffer, rows: count as u64 };
+                if self.sending()?.send(chunk, Weight::default()).await.is_err() {
                     // The task takes no more: it has failed, and says why.
                     self.finish().await?;
                     return Err(Error::internal("the task that sends rows ended early"));
@@ -305,8 +310,8 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         Ok(())
     }
 
-    async fn ask(&mut self, rows: &RecordBatch) -> Result<Option<Answer>> {
-        let Some(Question { new, key, statements }) = self.encoder.question(rows)? else { return Ok(None) };
+    async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {
+        let Some(LookupRequest { new, key, statements }) = self.encoder.lookup_request(rows)? else { return Ok(None) };
         let (mut sender, schema) = (self.take_sender().await?, new.schema());
         // In a task: whoever stops waiting finds the connection where it is, and can cancel what it does.
         let (answer, old) = oneshot::channel();

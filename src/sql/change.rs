@@ -6,7 +6,7 @@
 
 use crate::backend::{Assignment, Change, Condition, Join, Operation, Repeats, RowChange, Staged, Table};
 use crate::error::Result;
-use crate::sql::{SqlDialect, Stage, Step, Tells, Writer, quote};
+use crate::sql::{RowCount, SqlDialect, Stage, Step, Writer, quote};
 
 /// Whether the server joins the stage with the table by one statement of its own, [`SqlDialect::native`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +25,20 @@ pub fn script(
     stage: &Stage,
 ) -> Result<Vec<Step>> {
     let script = Script { dialect, writer: Writer { target, table, change, stage } };
-    let plain = |sql: String, condition: &Condition, tells| Step {
+    let plain = |sql: String, condition: &Condition, counts| Step {
         sql: format!("{sql}{}", condition.text),
         parameters: condition.parameters.clone(),
-        tells,
+        counts,
     };
     Ok(match &change.operation {
-        Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, Tells::Deleted)],
-        Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), Tells::Deleted)],
+        Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, RowCount::Deleted)],
+        Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), RowCount::Deleted)],
         Operation::Update(set, condition) => {
             // Without its row every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
-            let lost = Tells::Refuses("the new values were lost on their way: run the statement again".into());
+            let lost = RowCount::Refuses("the new values were lost on their way: run the statement again".into());
             let update = dialect.update_by_the_only_row(&script.writer, set);
-            vec![Step::new(rows, lost), plain(update, condition, Tells::Updated)]
+            vec![Step::new(rows, lost), plain(update, condition, RowCount::Updated)]
         }
         Operation::ByKey { actions, join: Join::InQuery, repeats } => script.one_by_one(actions, *repeats),
         Operation::ByKey { actions, join: Join::AtServer, .. } => {
@@ -60,7 +60,7 @@ impl Script<'_> {
         let key: Vec<_> = self.writer.change.key().map(|(_, name)| name).collect();
         Step::new(
             sql,
-            Tells::Refuses(format!(
+            RowCount::Refuses(format!(
                 "{verb} would change a row of table {} twice, as several rows that it goes by have the same ({}); nothing \
                  was changed. Make them one in the source, by GROUP BY or a window",
                 self.writer.table.name,
@@ -78,7 +78,7 @@ impl Script<'_> {
             format!(
                 "SELECT 1 FROM {stage} AS s WHERE {which}NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) LIMIT 1"
             ),
-            Tells::Refuses(format!(
+            RowCount::Refuses(format!(
                 "{} means a row of table {} that cannot be found again by its key ({}): that is NULL, or not stored as \
                  Landfall stores it (a timestamp as 2024-01-31 12:00:00.000000, for instance); nothing was changed",
                 self.writer.change.verb,
@@ -127,7 +127,7 @@ impl Script<'_> {
         let decides = self.dialect.decide(&self.writer, &done, &decides);
         let done = format!("s.{done}");
         let changing = numbers(actions, |action| !is_insert(action));
-        let mut steps = vec![Step::new(decides, Tells::Nothing)];
+        let mut steps = vec![Step::new(decides, RowCount::Nothing)];
         if !changing.is_empty() {
             steps.push(self.refuses_repeats(format!(
                 "SELECT 1 FROM {stage} AS s WHERE {done} IN ({changing}) GROUP BY {} HAVING COUNT(*) > 1 LIMIT 1",
@@ -156,13 +156,13 @@ impl Script<'_> {
                 steps.extend(self.refuses_null(values, is_this.as_deref()));
             }
             let count = format!("SELECT COUNT(*) FROM {stage} AS s{}", only("WHERE"));
-            steps.push(Step::new(count, Tells::Expects));
+            steps.push(Step::new(count, RowCount::Expects));
             steps.push(match action {
                 RowChange::Delete => {
-                    Step::new(self.dialect.delete_joined(&self.writer, is_this.as_deref()), Tells::Deleted)
+                    Step::new(self.dialect.delete_joined(&self.writer, is_this.as_deref()), RowCount::Deleted)
                 }
                 RowChange::Update(set) => {
-                    Step::new(self.dialect.update_joined(&self.writer, set, is_this.as_deref()), Tells::Updated)
+                    Step::new(self.dialect.update_joined(&self.writer, set, is_this.as_deref()), RowCount::Updated)
                 }
                 RowChange::Insert(values) => {
                     let rows = format!("SELECT {} FROM {stage} AS s{}", self.writer.values(values), only("WHERE"));
@@ -171,7 +171,7 @@ impl Script<'_> {
                         self.dialect.verb("INSERT"),
                         self.writer.columns(values, self.dialect.keeps_numbers())
                     );
-                    Step::new(insert, Tells::Inserted)
+                    Step::new(insert, RowCount::Inserted)
                 }
             });
         }
@@ -192,7 +192,7 @@ impl Script<'_> {
                 "{verb} would add a row to table {table} with NULL in column \"{column}\", which takes none; nothing was \
                  changed"
             );
-            Step::new(sql, Tells::Refuses(text))
+            Step::new(sql, RowCount::Refuses(text))
         };
         values.iter().filter(takes_none).map(step).collect()
     }

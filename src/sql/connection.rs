@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::backend::{Change, Parameter};
 use crate::error::{Error, Result};
-use crate::sql::{Step, Tally, Tells};
+use crate::sql::{RowCount, RowCounts, Step};
 
 /// A row of an answer, as texts; booleans are `1` and `0`.
 pub type TextRow = Vec<Option<String>>;
@@ -35,19 +35,19 @@ pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, paramet
 /// # Errors
 /// What the database says, and `Constraint` where the rows that were staged cannot be meant.
 pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
-    let mut tally = Tally::default();
-    for Step { sql, parameters, tells } in steps {
-        let number = match tells.asks() {
+    let mut row_counts = RowCounts::default();
+    for Step { sql, parameters, counts } in steps {
+        let number = match counts.asks() {
             true => match connection.query(sql, parameters).await?.first() {
-                Some(_) if matches!(tells, Tells::Refuses(_)) => Some(0),
+                Some(_) if matches!(counts, RowCount::Refuses(_)) => Some(0),
                 Some(row) => Some(number(row, 0)?.unsigned_abs()),
                 None => None,
             },
             false => Some(connection.execute(sql, parameters).await?),
         };
-        tally.note(tells, number)?;
+        row_counts.note(counts, number)?;
     }
-    change.done.set(tally.changed());
+    change.done.set(row_counts.changed());
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::backend::{Column, Comparison, Filled, Table};
+use crate::backend::{Column, ColumnDefault, Comparison, Table};
 use crate::backend::{Existing, WriteSpec};
 use crate::columnar::dense_range;
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ fn obstacle(table: &Table, spec: &WriteSpec) -> Option<String> {
         return Some(format!("the server may find values of column \"{name}\" equal that are not spelled alike"));
     }
     let is_left_out = |column: &&Column| {
-        !matches!(column.filled, Filled::Generated | Filled::Numbered)
+        !matches!(column.default, ColumnDefault::Generated | ColumnDefault::Numbered)
             && spec.columns.field_with_name(&column.name).is_err()
     };
     let left_out = table.columns.iter().find(is_left_out).filter(|_| spec.on_conflict == OnConflict::Replace)?;

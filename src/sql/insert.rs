@@ -1,7 +1,7 @@
 //! The statement that writes rows.
 
 use crate::backend::WriteSpec;
-use crate::backend::{Column, Filled, Table};
+use crate::backend::{Column, ColumnDefault, Table};
 use crate::options::OnConflict;
 use crate::sql::quote;
 
@@ -26,7 +26,7 @@ pub fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> 
 pub fn upsert(table: &Table, spec: &WriteSpec) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let is_set = |name: &&String| {
-        let fixed = |column: &Column| matches!(column.filled, Filled::Generated | Filled::Numbered);
+        let fixed = |column: &Column| matches!(column.default, ColumnDefault::Generated | ColumnDefault::Numbered);
         !spec.key.contains(name) && !table.column(name).is_some_and(fixed)
     };
     let set: Vec<&String> = match spec.on_conflict {
@@ -58,12 +58,12 @@ mod tests {
     use crate::backend::{Comparison, Detail};
 
     fn statement(on_conflict: OnConflict) -> String {
-        let column = |name: &str, filled| Column {
+        let column = |name: &str, default| Column {
             name: name.into(),
             sql_type: "INTEGER".into(),
             data_type: DataType::Int64,
             nullable: true,
-            filled,
+            default,
             comparison: Comparison::Exact,
             holds: crate::backend::Holds::OfItsType,
             characters: crate::backend::Characters::All,
@@ -72,10 +72,10 @@ mod tests {
         let table = Table {
             name: "T\"1".into(),
             columns: vec![
-                column("k", Filled::Null),
-                column("v", Filled::Null),
-                column("left out", Filled::ByDefault),
-                column("g", Filled::Generated),
+                column("k", ColumnDefault::Null),
+                column("v", ColumnDefault::Null),
+                column("left out", ColumnDefault::ByDefault),
+                column("g", ColumnDefault::Generated),
             ],
             primary_key: vec!["k".into()],
             unique_keys: vec![],

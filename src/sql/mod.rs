@@ -11,15 +11,15 @@ mod insert;
 pub mod ledger;
 mod location;
 mod overwrite;
+mod row_counts;
 mod secrets;
 mod stage;
-mod tally;
 mod targets;
 mod writer;
 
 pub use bulk::{
-    Buffer, BulkBranch, EncodedRows, Found, Piece, Question, RowEncoder, RowSender, Session, Spare, lost_commit,
-    lost_connection,
+    Buffer, BulkBranch, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder, RowSender,
+    Session, lost_commit, lost_connection,
 };
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;
@@ -32,8 +32,8 @@ pub use ident::{TableName, quote};
 pub use insert::{insert_into, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
 pub use overwrite::check_not_truncated;
+pub use row_counts::{RowCount, RowCounts, Step};
 pub use secrets::{without_passwords, without_user};
 pub use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
-pub use tally::{Step, Tally, Tells};
 pub use targets::Targets;
 pub use writer::Writer;

@@ -1,6 +1,6 @@
 //! What statements that change rows by a stage are made of.
 
-use crate::backend::{Assignment, Change, Filled, Staged, Table};
+use crate::backend::{Assignment, Change, ColumnDefault, Staged, Table};
 use crate::sql::{Stage, quote};
 
 /// The parts of the statements of one change: names, joins and values.
@@ -91,7 +91,7 @@ impl Writer<'_> {
     pub fn columns(&self, values: &[Assignment], keeps_numbers: &str) -> String {
         let names: Vec<_> = values.iter().map(|(column, _)| quote(column)).collect();
         let is_numbered = |(column, _): &Assignment| {
-            self.table.column(column).is_some_and(|column| column.filled == Filled::Numbered)
+            self.table.column(column).is_some_and(|column| column.default == ColumnDefault::Numbered)
         };
         let keeps = if values.iter().any(is_numbered) { keeps_numbers } else { "" };
         format!("({}) {keeps}", names.join(", "))

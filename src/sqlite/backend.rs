@@ -8,7 +8,7 @@ use super::branch::SqliteBranch;
 use super::database::Sqlite;
 use super::dialect::SqliteDialect;
 use super::encode::Encoder;
-use super::present::Present;
+use super::existing::ExistingRows;
 use super::run::run;
 use super::thread::blocking;
 use super::{change, scan};
@@ -99,7 +99,7 @@ impl Backend for Sqlite {
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         check_not_truncated(spec, "SQLite has no TRUNCATE")?;
         Targets::try_new(table, spec, Encoder::try_new)?;
-        Present::of(table, spec).map(drop)
+        ExistingRows::of(table, spec).map(drop)
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {

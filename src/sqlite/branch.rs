@@ -13,8 +13,8 @@ use super::database::Sqlite;
 use super::encode::{Encoder, Rows};
 use super::thread::blocking;
 use super::writer::Writer;
-use crate::backend::{Answer, Branch, Change, Outcome, Versions, Vote, WriteSpec};
-use crate::buffer::{Limits, Memory, Receiver, Sender, Share, Weight, buffer};
+use crate::backend::{Branch, Change, LookupAnswer, Outcome, Versions, Vote, WriteSpec};
+use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
 use crate::txn::{DecisionRecord, Xid};
@@ -40,7 +40,7 @@ pub(super) struct SqliteBranch {
 /// Encoded rows, and their share of the memory.
 struct Slice {
     rows: Rows,
-    share: Share,
+    reservation: Reservation,
 }
 
 impl SqliteBranch {
@@ -94,8 +94,8 @@ fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &Atomi
     // Until the next one is asked for.
     let mut held = None;
     let slices = std::iter::from_fn(|| runtime.block_on(slices.recv())).take_while(wanted);
-    writer.insert_all(slices.map(|Slice { rows, share }| {
-        held.replace(share);
+    writer.insert_all(slices.map(|Slice { rows, reservation }| {
+        held.replace(reservation);
         rows
     }))?;
     Ok(writer)
@@ -114,8 +114,8 @@ impl Branch for SqliteBranch {
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let rows = Rows { columns, count: slice.num_rows() };
-            let share = self.memory.hold(rows.bytes());
-            if self.slices()?.send(Slice { rows, share }, Weight::default()).await.is_err() {
+            let reservation = self.memory.reserve_now(rows.bytes());
+            if self.slices()?.send(Slice { rows, reservation }, Weight::default()).await.is_err() {
                 // The thread takes no more: it has failed, and says why.
                 self.finish().await?;
                 return Err(Error::internal("the SQLite thread ended early"));
@@ -124,13 +124,13 @@ impl Branch for SqliteBranch {
         Ok(())
     }
 
-    async fn ask(&mut self, rows: &RecordBatch) -> Result<Option<Answer>> {
+    async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {
         let writer = self.take_writer().await?;
-        let question = writer.present().and_then(|present| {
-            let (new, wanted) = present.question(&self.targets, rows)?;
-            Some((new, wanted, present.key()))
+        let request = writer.existing().and_then(|existing| {
+            let (new, wanted) = existing.lookup_request(&self.targets, rows)?;
+            Some((new, wanted, existing.key()))
         });
-        let Some((new, wanted, key)) = question else {
+        let Some((new, wanted, key)) = request else {
             self.writer = Some(writer);
             return Ok(None);
         };

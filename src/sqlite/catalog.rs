@@ -7,7 +7,7 @@ use super::change::Upserts;
 use super::connector::Missing;
 use super::database::Sqlite;
 use super::types::{Affinity, Form, arrow_type};
-use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 
 /// Reads the description of a table or view; `None` where there is none of that name.
@@ -41,10 +41,10 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
             key.push((key_position, column.clone()));
         }
         let data_type = arrow_type(&sql_type);
-        let filled = match (hidden, has_default) {
-            (2 | 3, _) => Filled::Generated,
-            (_, true) => Filled::ByDefault,
-            (_, false) => Filled::Null,
+        let default = match (hidden, has_default) {
+            (2 | 3, _) => ColumnDefault::Generated,
+            (_, true) => ColumnDefault::ByDefault,
+            (_, false) => ColumnDefault::Null,
         };
         let affinity = if is_strict { Affinity::of_strict(&sql_type) } else { Affinity::of(&sql_type) };
         let comparison = comparison(connection, &name, &column, (&data_type, affinity), text_compares);
@@ -53,7 +53,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
             sql_type,
             data_type,
             nullable: !(not_null || (without_rowid && key_position > 0)),
-            filled,
+            default,
             comparison,
             holds: if is_strict { Holds::OfItsType } else { Holds::OfAnyType },
             characters: Characters::All,
@@ -67,7 +67,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         && let Some(column) = columns.iter_mut().find(|column| column.name == *only)
         && column.sql_type.eq_ignore_ascii_case("INTEGER")
     {
-        (column.nullable, column.filled, column.holds) = (false, Filled::ByDefault, Holds::OfItsType);
+        (column.nullable, column.default, column.holds) = (false, ColumnDefault::ByDefault, Holds::OfItsType);
     }
     let unique_keys = unique_keys(connection, &name)?;
     let folded = folded(connection, &name)?;

@@ -10,9 +10,9 @@ use super::dialect::SqliteDialect;
 use super::encode::Encoder;
 use super::types::Affinity;
 use crate::backend::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
-use crate::backend::{Characters, Column, Comparison, Detail, Filled, Holds, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{self, Native, Stage, Step, Tells, quote, script, stage_columns};
+use crate::sql::{self, Native, RowCount, Stage, Step, quote, script, stage_columns};
 
 /// The table that rows are staged in, of the connection alone.
 const STAGE: &str = "landfall_stage";
@@ -70,7 +70,7 @@ impl Plan {
         let mut steps = script(&SqliteDialect, native, &target, table, change, &stage)?;
         if has_stage {
             let sql = format!("DROP TABLE temp.{STAGE}");
-            steps.push(Step { sql, parameters: Vec::new(), tells: Tells::Nothing });
+            steps.push(Step { sql, parameters: Vec::new(), counts: RowCount::Nothing });
         }
         let spec = sql::stage_spec(spec, &staged);
         Ok((Self { change: Arc::clone(change), first, steps, native }, staged, spec))
@@ -129,7 +129,7 @@ fn is_upsert(table: &Table, change: &Change) -> bool {
                 (true, ..) => !column.nullable,
                 (false, true, _) => true,
                 (false, false, true) => column.nullable,
-                (false, false, false) => column.nullable || column.filled != Filled::Null,
+                (false, false, false) => column.nullable || column.default != ColumnDefault::Null,
             }
         })
 }
@@ -141,7 +141,7 @@ fn number_column() -> Column {
         sql_type: "INTEGER".into(),
         data_type: super::types::arrow_type("INTEGER"),
         nullable: true,
-        filled: Filled::Null,
+        default: ColumnDefault::Null,
         comparison: Comparison::Exact,
         holds: Holds::OfItsType,
         characters: Characters::All,

@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 
 use crate::backend::{Column, Constant, Parameter, QueryDialect, RowChange, Spelled};
-use crate::sql::{SqlDialect, Step, Tells, Writer, quote};
+use crate::sql::{RowCount, SqlDialect, Step, Writer, quote};
 
 /// The SQL of SQLite.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ impl SqlDialect for SqliteDialect {
             )
         });
         let among = among.unwrap_or_default();
-        let count = |tells| Step::new(format!("SELECT COUNT(*) FROM {target}{among}"), tells);
-        Some(vec![count(Tells::Before), Step::new(sql, Tells::Changed), count(Tells::After)])
+        let count = |counts| Step::new(format!("SELECT COUNT(*) FROM {target}{among}"), counts);
+        Some(vec![count(RowCount::Before), Step::new(sql, RowCount::Changed), count(RowCount::After)])
     }
 
     fn may_lose_rows(&self) -> bool {

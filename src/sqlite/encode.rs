@@ -11,7 +11,7 @@ use rusqlite::types::ValueRef;
 use super::types::{Affinity, Form};
 use crate::backend::Column;
 use crate::columnar::json;
-use crate::columnar::{Conform, first_row_where, misfit, recode, to_text};
+use crate::columnar::{LosslessCast, first_row_where, misfit, recode, to_text};
 use crate::error::{Error, Result};
 
 /// A column of values in one of SQLite's storage classes, NULLs among them.
@@ -75,7 +75,7 @@ impl Rows {
 /// How one column is encoded.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    conform: Conform,
+    conform: LosslessCast,
     form: Form,
     affinity: Affinity,
 }
@@ -87,7 +87,7 @@ impl Encoder {
     /// `Schema`, naming both types, where there is none.
     pub(super) fn try_new(from: &DataType, column: &Column) -> Result<Self> {
         let affinity = Affinity::of_column(column);
-        let ways = Conform::try_new(from, &column.data_type).zip(Form::of(&column.data_type, affinity));
+        let ways = LosslessCast::try_new(from, &column.data_type).zip(Form::of(&column.data_type, affinity));
         let supported = ways.filter(|(_, form)| *form != Form::Json || json::json_type(&column.data_type).is_some());
         let Some((conform, form)) = supported else {
             return Err(Error::schema(format!(

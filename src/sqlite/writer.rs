@@ -12,7 +12,7 @@ use super::catalog;
 use super::change::Plan;
 use super::database::{Connection, Sqlite};
 use super::encode::{Encoder, Rows};
-use super::present::{Present, Wanted};
+use super::existing::{ExistingRows, Wanted};
 use super::statement::Statement;
 use crate::backend::{Change, Existing, Outcome, WriteSpec, failpoint::failpoint};
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) struct Writer {
     spec: WriteSpec,
     statements: Vec<(usize, String)>,
     counting: Counting,
-    present: Option<Present>,
+    existing: Option<ExistingRows>,
     change: Option<Plan>,
     rows: u64,
 }
@@ -94,7 +94,7 @@ impl Writer {
         let encoder = Targets::try_new(&table, &spec, Encoder::try_new)?.named(names.into_iter());
         let has_triggers = catalog::has_triggers(connection, &table.name).map_err(|error| database.error(error))?;
         let is_view = catalog::is_view(connection, &table.name).map_err(|error| database.error(error))?;
-        let present = Present::of(&table, &spec)?;
+        let existing = ExistingRows::of(&table, &spec)?;
         let parameters =
             connection.limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER).map_err(|error| database.error(error))?;
         let columns = spec.columns.fields().len();
@@ -116,12 +116,12 @@ impl Writer {
             Some(_) => Counting::EveryRow,
             None => Counting::of(is_view, has_triggers, &statements, spec.on_conflict),
         };
-        Ok((Self { database, lease, spec, statements, counting, present, change, rows: 0 }, encoder))
+        Ok((Self { database, lease, spec, statements, counting, existing, change, rows: 0 }, encoder))
     }
 
     /// How the rows that are there are asked for, where they are compared.
-    pub(super) fn present(&self) -> Option<&Present> {
-        self.present.as_ref()
+    pub(super) fn existing(&self) -> Option<&ExistingRows> {
+        self.existing.as_ref()
     }
 
     /// Whether something is to be done with the rows that were inserted.
@@ -139,9 +139,9 @@ impl Writer {
 
     /// Reads rows that are there; `None` where none are compared.
     pub(super) fn read(&self, wanted: &Wanted, abandoned: &AtomicBool) -> Result<Option<RecordBatch>> {
-        let Some(present) = &self.present else { return Ok(None) };
-        let columns = present.read(&self.lease.connection, wanted, abandoned);
-        present.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
+        let Some(existing) = &self.existing else { return Ok(None) };
+        let columns = existing.read(&self.lease.connection, wanted, abandoned);
+        existing.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
     }
 
     /// Inserts slices of rows until there are no more. After an error the transaction must be rolled back.

@@ -1,6 +1,6 @@
 //! What a run of a job does first.
 
-use super::subject::Progress;
+use super::subject::JobProgress;
 use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Epoch, JobId, JobState, Subject};
 
@@ -15,7 +15,7 @@ pub(crate) enum NextEpoch {
 /// What to do with a job whose log says `state`: a pure function.
 pub(crate) fn next_epoch(state: &JobState, job: &JobId, subject: &Subject) -> Result<NextEpoch> {
     if let Some(checkpoint) = state.checkpoint() {
-        let progress = if checkpoint.positions.end { Progress::Finished } else { Progress::UnderWay };
+        let progress = if checkpoint.positions.end { JobProgress::Finished } else { JobProgress::UnderWay };
         if let Some(difference) = subject.differs_from(&checkpoint.positions.subject, progress) {
             return Err(Error::config(format!("job '{job}' {difference}")));
         }

@@ -27,8 +27,8 @@ impl StatementId {
     }
 
     /// Whether it can be the same statement as one that is recorded.
-    fn can_be(&self, recorded: &Self, progress: Progress) -> bool {
-        let hashes = self.hash.as_ref().zip(recorded.hash.as_ref()).filter(|_| progress == Progress::Finished);
+    fn can_be(&self, recorded: &Self, progress: JobProgress) -> bool {
+        let hashes = self.hash.as_ref().zip(recorded.hash.as_ref()).filter(|_| progress == JobProgress::Finished);
         let differ = hashes.is_some_and(|(own, other)| own.version == other.version && own.hash != other.hash);
         self.operation == recorded.operation && !differ
     }
@@ -51,7 +51,7 @@ impl StatementId {
 
 /// How far the job has come that wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum JobProgress {
     /// It goes on from a checkpoint. The fingerprint of its input is compared, and not the statement's hash, so that the
     /// expression of a column can be corrected between runs.
     UnderWay,
@@ -78,7 +78,7 @@ impl<T: Into<String>> From<T> for Subject {
 
 impl Subject {
     /// Why a job that wrote `recorded` cannot write this; `None` where it can.
-    pub(super) fn differs_from(&self, recorded: &Self, progress: Progress) -> Option<String> {
+    pub(super) fn differs_from(&self, recorded: &Self, progress: JobProgress) -> Option<String> {
         let (own, other) = (&self.table, &recorded.table);
         if own != other {
             return Some(format!(
@@ -139,37 +139,37 @@ mod tests {
     #[test]
     fn another_statement_is_told_apart() {
         let one = insert("1", "a");
-        assert_eq!(one.differs_from(&one, Progress::Finished), None);
-        assert_eq!(insert("1", "b").differs_from(&one, Progress::UnderWay), None);
+        assert_eq!(one.differs_from(&one, JobProgress::Finished), None);
+        assert_eq!(insert("1", "b").differs_from(&one, JobProgress::UnderWay), None);
         assert!(
             insert("1", "b")
-                .differs_from(&one, Progress::Finished)
+                .differs_from(&one, JobProgress::Finished)
                 .unwrap()
                 .contains("ran another INSERT on table \"t\" before")
         );
         let update = Subject { statements: vec![StatementId::of_operation("UPDATE")], ..Subject::from("t") };
         assert!(
             update
-                .differs_from(&one, Progress::Finished)
+                .differs_from(&one, JobProgress::Finished)
                 .unwrap()
                 .contains("ran INSERT on table \"t\" before, and this UPDATE")
         );
-        assert!(update.differs_from(&one, Progress::UnderWay).is_some());
+        assert!(update.differs_from(&one, JobProgress::UnderWay).is_some());
     }
 
     #[test]
     fn hashes_of_another_version_are_not_compared() {
-        assert_eq!(insert("2", "b").differs_from(&insert("1", "a"), Progress::Finished), None);
+        assert_eq!(insert("2", "b").differs_from(&insert("1", "a"), JobProgress::Finished), None);
         let unknown = Subject { statements: vec![StatementId::of_operation("INSERT")], ..Subject::from("t") };
-        assert_eq!(unknown.differs_from(&insert("1", "a"), Progress::Finished), None);
+        assert_eq!(unknown.differs_from(&insert("1", "a"), JobProgress::Finished), None);
     }
 
     #[test]
     fn records_of_version_0_1_name_the_table_alone() {
-        assert_eq!(insert("1", "a").differs_from(&Subject::from("t"), Progress::Finished), None);
+        assert_eq!(insert("1", "a").differs_from(&Subject::from("t"), JobProgress::Finished), None);
         assert!(
             insert("1", "a")
-                .differs_from(&Subject::from("u"), Progress::Finished)
+                .differs_from(&Subject::from("u"), JobProgress::Finished)
                 .unwrap()
                 .contains("wrote table \"u\" before")
         );
@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn another_database_is_told_apart() {
         let at = |database: &str| Subject { databases: vec![database.into()], ..Subject::from("t") };
-        assert_eq!(at("a").differs_from(&at("a"), Progress::Finished), None);
+        assert_eq!(at("a").differs_from(&at("a"), JobProgress::Finished), None);
         assert!(
             at("a")
-                .differs_from(&at("b"), Progress::Finished)
+                .differs_from(&at("b"), JobProgress::Finished)
                 .unwrap()
                 .contains("in another database before, b, and cannot")
         );

@@ -261,7 +261,7 @@ fn every_database_has_the_same_files() {
         "error",
         "factory",
         "ledger",
-        "present",
+        "existing",
         "run",
         "scan",
         "types",

@@ -14,7 +14,7 @@ use datafusion_landfall::backend::memory::MemoryBackend;
 use datafusion_landfall::backend::{Backend, Capability, DecisionLog, Protocol, WriteSpec};
 use datafusion_landfall::backend::{conformance::columns, conformance::rows};
 use datafusion_landfall::backend::{fault::Fault, fault::Faulty, fault::FaultyLog, fault::Script, fault::Step};
-use datafusion_landfall::manager::{Covered, Member, Opened, Selection, TransactionManager, Undertaking, recover};
+use datafusion_landfall::manager::{EpochExtent, JobSpec, Member, Opened, Selection, TransactionManager, recover};
 use datafusion_landfall::txn::{Decision, JobId};
 use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;
@@ -120,9 +120,9 @@ impl World {
             .collect();
         let job = self.job.clone();
         Box::pin(async move {
-            let undertaking = Undertaking { log, job, subject: "t".into(), resources: databases.clone() };
+            let job_spec = JobSpec { log, job, subject: "t".into(), resources: databases.clone() };
             // Each is a process of its own.
-            let run = match TransactionManager::default().open(undertaking).await? {
+            let run = match TransactionManager::default().open(job_spec).await? {
                 Opened::Finished(_) => return Ok(Some(false)),
                 Opened::Run(mut run) => run.begin(),
             };
@@ -139,7 +139,7 @@ impl World {
                 branch.write(rows(id * ROWS..(id + 1) * ROWS)).await?;
                 members.push(Member { resource, xid, protocol, branch });
             }
-            run.commit(members, Covered { rows: ROWS as u64, end: true, ..Covered::default() }).await?;
+            run.commit(members, EpochExtent { rows: ROWS as u64, end: true, ..EpochExtent::default() }).await?;
             Ok(Some(true))
         })
     }

@@ -13,7 +13,7 @@ use crate::message::Failure;
 use datafusion_landfall::backend::{Backend, DecisionLog};
 use datafusion_landfall::error::{Error, Result};
 use datafusion_landfall::log::ObjectStoreLog;
-use datafusion_landfall::manager::{Fate, Mode, Recovered, Selection, recover};
+use datafusion_landfall::manager::{Mode, Recovered, RecoveryOutcome, Selection, recover};
 use datafusion_landfall::options::SinkOptions;
 use datafusion_landfall::pipeline::Position;
 use datafusion_landfall::sql::without_passwords;
@@ -101,26 +101,30 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     let left = |fate| found.iter().filter(|found| found.fate == fate).count();
     for Recovered { branch, fate, .. } in &found {
-        if let Fate::Failed(why) = fate {
+        if let RecoveryOutcome::Failed(why) = fate {
             eprintln!("note: branch {}: {}", branch.xid, without_passwords(why));
         }
     }
-    if left(Fate::TooYoung) > 0 {
+    if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
             "note: {} not decided and younger than {:?}: a run may be at work on them. --older-than 0s does not wait",
-            left(Fate::TooYoung),
+            left(RecoveryOutcome::TooYoung),
             arguments.older_than
         );
     }
-    if left(Fate::DecidedElsewhere) > 0 {
+    if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
             "note: {} not known to the log {}: give the one that decides with --log, or its table with --ledger-table",
-            left(Fate::DecidedElsewhere),
+            left(RecoveryOutcome::DecidedElsewhere),
             log.url()
         );
     }
-    let is_left =
-        |found: &&Recovered| matches!(found.fate, Fate::StillInDoubt | Fate::DecidedElsewhere | Fate::Failed(_));
+    let is_left = |found: &&Recovered| {
+        matches!(
+            found.fate,
+            RecoveryOutcome::StillInDoubt | RecoveryOutcome::DecidedElsewhere | RecoveryOutcome::Failed(_)
+        )
+    };
     match found.iter().filter(is_left).count() {
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} of {} branches are left as they were", found.len()))),
@@ -158,22 +162,22 @@ fn branch_row(found: &Recovered, fate: &str) -> Value {
     })
 }
 
-fn did(fate: &Fate) -> &'static str {
+fn did(fate: &RecoveryOutcome) -> &'static str {
     match fate {
-        Fate::Committed => "committed",
-        Fate::RolledBack => "rolled back",
-        Fate::TooYoung => "left: not decided",
-        Fate::DecidedElsewhere => "left: decided in another log",
-        Fate::EndedMeanwhile => "ended meanwhile",
-        Fate::StillInDoubt => "left: the log does not answer",
-        Fate::Failed(_) => "left: failed",
+        RecoveryOutcome::Committed => "committed",
+        RecoveryOutcome::RolledBack => "rolled back",
+        RecoveryOutcome::TooYoung => "left: not decided",
+        RecoveryOutcome::DecidedElsewhere => "left: decided in another log",
+        RecoveryOutcome::EndedMeanwhile => "ended meanwhile",
+        RecoveryOutcome::StillInDoubt => "left: the log does not answer",
+        RecoveryOutcome::Failed(_) => "left: failed",
     }
 }
 
-fn would(fate: &Fate) -> &'static str {
+fn would(fate: &RecoveryOutcome) -> &'static str {
     match fate {
-        Fate::Committed => "to be committed",
-        Fate::RolledBack => "to be rolled back",
+        RecoveryOutcome::Committed => "to be committed",
+        RecoveryOutcome::RolledBack => "to be rolled back",
         left => did(left),
     }
 }

@@ -9,9 +9,9 @@ use arrow::datatypes::{Float32Type, Float64Type, i256};
 use arrow::error::ArrowError;
 
 use super::each;
-use crate::columnar::conform::{misfit, recode};
+use crate::columnar::lossless_cast::{misfit, recode};
 use crate::columnar::text::{digits_of, parse_decimal};
-use crate::columnar::{Conform, to_text};
+use crate::columnar::{LosslessCast, to_text};
 use crate::error::{Error, Result};
 
 pub(super) fn decimals(unscaled: Vec<Option<i256>>, to: &DataType) -> Result<ArrayRef> {
@@ -50,7 +50,7 @@ pub(super) fn rounded(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 }
 
 /// Decimals with fewer places; Arrow's cast rounds half away from zero.
-pub(super) fn rounded_decimal(array: &ArrayRef, cast: &Conform) -> Result<ArrayRef> {
+pub(super) fn rounded_decimal(array: &ArrayRef, cast: &LosslessCast) -> Result<ArrayRef> {
     let rounded = cast.apply(array)?;
     let is_zero = |array: &ArrayRef| -> Result<BooleanArray> {
         let zero = Decimal128Array::from(vec![0]).with_precision_and_scale(1, 0);

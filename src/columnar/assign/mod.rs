@@ -14,9 +14,9 @@ use arrow::error::ArrowError;
 
 use self::digits::{floats_of_digits, nearest, rounded, rounded_decimal};
 use self::parse::parsed;
-use super::conform::{misfit, plain, recode};
+use super::lossless_cast::{misfit, plain, recode};
 use super::text::digits_of;
-use super::{Conform, json, to_text, truncate_nanoseconds, without_nanoseconds};
+use super::{LosslessCast, json, to_text, truncate_nanoseconds, without_nanoseconds};
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
 
@@ -26,30 +26,30 @@ pub(crate) struct Assign {
     from: DataType,
     to: DataType,
     nanoseconds: Nanoseconds,
-    way: Way,
+    way: Rule,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Way {
+enum Rule {
     /// Each value is the same one in the other type, or an error.
-    Conform(Conform),
+    LosslessCast(LosslessCast),
     /// Nanoseconds are cut off first.
-    Cut(Conform),
+    Cut(LosslessCast),
     /// A float as the decimal that its shortest digits are, rounded half away from zero.
     Round,
     /// A decimal rounded half away from zero.
-    RoundDecimal(Conform),
+    RoundDecimal(LosslessCast),
     /// The real that is nearest to a double.
     Nearest,
     /// The float whose shortest digits are the decimal.
-    Digits(Conform),
+    Digits(LosslessCast),
     /// What a text says.
     Parse,
     Print,
     /// A timestamp without a zone is one of UTC.
-    Utc(Conform),
+    Utc(LosslessCast),
     /// A truth as the numbers 0 and 1, or back.
-    Truth(Conform, Conform),
+    Truth(LosslessCast, LosslessCast),
 }
 
 /// What an assignment does to values.
@@ -102,53 +102,53 @@ impl Assign {
     ) -> std::result::Result<Self, &'static str> {
         let assign = Self::try_new(from, to, nanoseconds)?;
         let rounds = plain(from).is_decimal() && plain(to).is_decimal() && !widens(plain(from), plain(to));
-        match Conform::strict(from, to).filter(|_| rounds) {
-            Some(cast) => Ok(Self { way: Way::RoundDecimal(cast), ..assign }),
+        match LosslessCast::strict(from, to).filter(|_| rounds) {
+            Some(cast) => Ok(Self { way: Rule::RoundDecimal(cast), ..assign }),
             None => Ok(assign),
         }
     }
 
-    fn way(from: &DataType, to: &DataType, nanoseconds: Nanoseconds) -> std::result::Result<Way, &'static str> {
+    fn way(from: &DataType, to: &DataType, nanoseconds: Nanoseconds) -> std::result::Result<Rule, &'static str> {
         let (source, target) = (plain(from), plain(to));
         let is_text = |t: &DataType| matches!(t, Utf8 | LargeUtf8 | Utf8View);
         let is_binary = |t: &DataType| matches!(t, Binary | LargeBinary | BinaryView | FixedSizeBinary(_));
         if source.is_floating() && target.is_decimal() {
-            return Ok(Way::Round);
+            return Ok(Rule::Round);
         }
         if matches!((source, target), (Float64, Float32) | (Float64 | Float32, Float16)) {
-            return Ok(Way::Nearest);
+            return Ok(Rule::Nearest);
         }
         if nanoseconds == Nanoseconds::Truncate
             && source != target
             && let Some(micros) = without_nanoseconds(source)
-            && let Some(conform) = Conform::try_new(&micros, to)
+            && let Some(conform) = LosslessCast::try_new(&micros, to)
         {
-            return Ok(Way::Cut(conform));
+            return Ok(Rule::Cut(conform));
         }
-        if let Some(conform) = Conform::try_new(from, to) {
+        if let Some(conform) = LosslessCast::try_new(from, to) {
             return Ok(if source.is_decimal() && target.is_floating() {
-                Way::Digits(conform)
+                Rule::Digits(conform)
             } else {
-                Way::Conform(conform)
+                Rule::LosslessCast(conform)
             });
         }
-        let checked = || Conform::checked(from, to).map(Way::Conform);
+        let checked = || LosslessCast::checked(from, to).map(Rule::LosslessCast);
         match (source, target) {
-            (text, _) if is_text(text) && has_text(target) => Ok(Way::Parse),
+            (text, _) if is_text(text) && has_text(target) => Ok(Rule::Parse),
             // The bytes of the text, in UTF-8.
             (text, bytes) if is_text(text) && is_binary(bytes) => checked().ok_or("use decode(x, 'hex')"),
             (source, text) if is_text(text) && !is_binary(source) => match source.is_nested() {
                 true if json::json_type(source).is_none() => Err("write out its fields"),
-                _ => Ok(Way::Print),
+                _ => Ok(Rule::Print),
             },
             (bytes, text) if is_text(text) && is_binary(bytes) => checked().ok_or("use encode(x, 'hex')"),
-            (Boolean, number) if number.is_numeric() => Conform::checked(from, &Int8)
-                .zip(Conform::try_new(&Int8, to))
-                .map(|(bit, number)| Way::Truth(bit, number))
+            (Boolean, number) if number.is_numeric() => LosslessCast::checked(from, &Int8)
+                .zip(LosslessCast::try_new(&Int8, to))
+                .map(|(bit, number)| Rule::Truth(bit, number))
                 .ok_or("use CASE WHEN x THEN 1 ELSE 0 END"),
-            (number, Boolean) if number.is_numeric() => Conform::try_new(from, &Int8)
-                .zip(Conform::checked(&Int8, to))
-                .map(|(bit, truth)| Way::Truth(bit, truth))
+            (number, Boolean) if number.is_numeric() => LosslessCast::try_new(from, &Int8)
+                .zip(LosslessCast::checked(&Int8, to))
+                .map(|(bit, truth)| Rule::Truth(bit, truth))
                 .ok_or("use x <> 0"),
             (Date32 | Date64, Timestamp(_, None)) | (Timestamp(_, None), Date32 | Date64) => {
                 checked().ok_or("use CAST(x AS DATE)")
@@ -157,8 +157,8 @@ impl Assign {
                 let local = Timestamp(*unit, None);
                 let cut = without_nanoseconds(source).filter(|_| nanoseconds == Nanoseconds::Truncate);
                 let from = cut.as_ref().unwrap_or(from);
-                let to_local = Conform::try_new(from, &local).or_else(|| Conform::checked(from, &local));
-                to_local.map(Way::Utc).ok_or("use CAST(x AS TIMESTAMP)")
+                let to_local = LosslessCast::try_new(from, &local).or_else(|| LosslessCast::checked(from, &local));
+                to_local.map(Rule::Utc).ok_or("use CAST(x AS TIMESTAMP)")
             }
             (Timestamp(_, Some(_)), Timestamp(_, None)) => {
                 Err("the column has no time zone: use to_local_time(x), or to_local_time(x AT TIME ZONE '…')")
@@ -199,25 +199,25 @@ impl Assign {
     /// What it does to values.
     pub(crate) fn assigned(&self) -> Assigned {
         match &self.way {
-            Way::Cut(_) => Assigned::Cut,
-            Way::Round | Way::RoundDecimal(_) | Way::Nearest => Assigned::Rounded,
-            Way::Conform(conform) if conform.is_exact() => Assigned::Exact,
-            Way::Conform(_) if widens(plain(&self.from), plain(&self.to)) => Assigned::Exact,
-            Way::Utc(_)
+            Rule::Cut(_) => Assigned::Cut,
+            Rule::Round | Rule::RoundDecimal(_) | Rule::Nearest => Assigned::Rounded,
+            Rule::LosslessCast(conform) if conform.is_exact() => Assigned::Exact,
+            Rule::LosslessCast(_) if widens(plain(&self.from), plain(&self.to)) => Assigned::Exact,
+            Rule::Utc(_)
                 if self.nanoseconds == Nanoseconds::Truncate && without_nanoseconds(plain(&self.from)).is_some() =>
             {
                 Assigned::Cut
             }
-            Way::Utc(conform) if !conform.is_exact() => Assigned::Checked,
-            Way::Print | Way::Utc(_) => Assigned::Exact,
-            Way::Truth(..) if self.from == Boolean => Assigned::Exact,
-            Way::Conform(_) | Way::Digits(_) | Way::Parse | Way::Truth(..) => Assigned::Checked,
+            Rule::Utc(conform) if !conform.is_exact() => Assigned::Checked,
+            Rule::Print | Rule::Utc(_) => Assigned::Exact,
+            Rule::Truth(..) if self.from == Boolean => Assigned::Exact,
+            Rule::LosslessCast(_) | Rule::Digits(_) | Rule::Parse | Rule::Truth(..) => Assigned::Checked,
         }
     }
 
     /// Whether it is more than bringing each value to another type and looking whether it is still the same.
     pub(crate) fn is_own_rule(&self) -> bool {
-        matches!(self.way, Way::Cut(_) | Way::Round | Way::Nearest | Way::Digits(_) | Way::Truth(..))
+        matches!(self.way, Rule::Cut(_) | Rule::Round | Rule::Nearest | Rule::Digits(_) | Rule::Truth(..))
     }
 
     /// The values as the column has them.
@@ -226,37 +226,37 @@ impl Assign {
     /// `Encode`, with the row in this array and its value, where the column cannot have it.
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let array = match &self.way {
-            Way::Conform(conform) => return conform.apply(array),
+            Rule::LosslessCast(conform) => return conform.apply(array),
             _ if array.data_type() == plain(array.data_type()) => Arc::clone(array),
             _ => recode(array, plain(array.data_type()))?,
         };
         let to = plain(&self.to);
         let assigned = match &self.way {
-            Way::Conform(conform) => conform.apply(&array)?,
-            Way::Cut(conform) => conform.apply(&truncate_nanoseconds(&array))?,
-            Way::Round => rounded(&array, to)?,
-            Way::RoundDecimal(cast) => rounded_decimal(&array, cast)?,
-            Way::Nearest => nearest(&array, to)?,
+            Rule::LosslessCast(conform) => conform.apply(&array)?,
+            Rule::Cut(conform) => conform.apply(&truncate_nanoseconds(&array))?,
+            Rule::Round => rounded(&array, to)?,
+            Rule::RoundDecimal(cast) => rounded_decimal(&array, cast)?,
+            Rule::Nearest => nearest(&array, to)?,
             // Powers of ten up to this one are floats, so that the quotient is the nearest.
-            Way::Digits(conform) if digits_of(array.data_type()).1 <= 22 => match conform.apply(&array) {
+            Rule::Digits(conform) if digits_of(array.data_type()).1 <= 22 => match conform.apply(&array) {
                 Ok(floats) => floats,
                 Err(_) => floats_of_digits(&array, to)?,
             },
-            Way::Digits(_) => floats_of_digits(&array, to)?,
-            Way::Parse => parsed(recode(&array, &Utf8View)?.as_string_view(), to, self.nanoseconds)?,
-            Way::Print if array.data_type().is_nested() => Arc::new(json::encode(&array)?),
-            Way::Print => Arc::new(to_text(&array)?),
-            Way::Truth(first, then) => {
+            Rule::Digits(_) => floats_of_digits(&array, to)?,
+            Rule::Parse => parsed(recode(&array, &Utf8View)?.as_string_view(), to, self.nanoseconds)?,
+            Rule::Print if array.data_type().is_nested() => Arc::new(json::encode(&array)?),
+            Rule::Print => Arc::new(to_text(&array)?),
+            Rule::Truth(first, then) => {
                 let made = first.apply(&array).and_then(|bits| then.apply(&bits));
                 made.map_err(|error| match error.row() {
                     Some(row) => misfit(&array, row, "is neither 0 nor 1: use x <> 0"),
                     None => error,
                 })?
             }
-            Way::Utc(conform) if self.nanoseconds == Nanoseconds::Truncate => {
+            Rule::Utc(conform) if self.nanoseconds == Nanoseconds::Truncate => {
                 as_type(conform.apply(&truncate_nanoseconds(&array))?.to_data(), to)?
             }
-            Way::Utc(conform) => as_type(conform.apply(&array)?.to_data(), to)?,
+            Rule::Utc(conform) => as_type(conform.apply(&array)?.to_data(), to)?,
         };
         recode(&assigned, &self.to)
     }

@@ -13,10 +13,10 @@ use arrow::datatypes::{
 
 use super::digits::decimals;
 use super::{as_type, each};
-use crate::columnar::conform::{hint, misfit, recode};
 use crate::columnar::iso8601::{fraction_digits, parse_interval, parse_time, parse_timestamp};
+use crate::columnar::lossless_cast::{hint, misfit, recode};
 use crate::columnar::text::{digits_of, parse_decimal};
-use crate::columnar::{Conform, from_text};
+use crate::columnar::{LosslessCast, from_text};
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
 
@@ -94,7 +94,7 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
         }
         _ => {
             let texts: ArrayRef = Arc::new(texts.clone());
-            match Conform::strict(texts.data_type(), to) {
+            match LosslessCast::strict(texts.data_type(), to) {
                 Some(conform) => conform.apply(&texts)?,
                 None => return Err(Error::internal(format!("a text as {to}"))),
             }

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
-use datafusion_landfall::backend::{Filled, NewTable, Table};
+use datafusion_landfall::backend::{ColumnDefault, NewTable, Table};
 use datafusion_landfall::columnar::infer_type;
 use datafusion_landfall::database;
 use datafusion_landfall::provider::plan_statement;
@@ -295,14 +295,14 @@ fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
         let wanted = field.name();
         let named = |is_it: &dyn Fn(&str) -> bool| {
             let columns = table.columns.iter().filter(|column| is_it(&column.name));
-            columns.map(|column| (column.name.clone(), column.filled)).collect::<Vec<_>>()
+            columns.map(|column| (column.name.clone(), column.default)).collect::<Vec<_>>()
         };
         let mut columns = named(&|name| name == wanted);
         if columns.is_empty() {
             columns = named(&|name| name.to_lowercase() == wanted.to_lowercase());
         }
         match columns.as_slice() {
-            [(_, Filled::Generated)] => {
+            [(_, ColumnDefault::Generated)] => {
                 return Err(Failure::new(format!(
                     "column \"{wanted}\" of table {} is computed by the database: leave it out with --select",
                     table.name

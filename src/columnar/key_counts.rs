@@ -33,14 +33,14 @@ pub(crate) struct Counted {
 /// Keys that come in ascending order are only listed, as none of them can have come before; they are looked up from where the
 /// order ends.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct KeyCounts {
     listed: Vec<u64>,
     largest: Option<u64>,
     known: HashSet<u64, RandomState>,
     is_full: bool,
 }
 
-impl Tally {
+impl KeyCounts {
     /// Counts the keys of rows that were compared, each key of which is among them once; `is_new` and `is_updated` say what
     /// becomes of them. `None` where too many keys came before, so that those of these rows may have been counted.
     pub(crate) fn count(
@@ -124,33 +124,33 @@ mod tests {
     use super::*;
 
     /// Counts keys with what becomes of each: new, updated or unchanged.
-    fn count(tally: &mut Tally, rows: &[(u64, char)]) -> (u64, u64, u64, u64) {
+    fn count(key_counts: &mut KeyCounts, rows: &[(u64, char)]) -> (u64, u64, u64, u64) {
         let keys = Keys::Integers(rows.iter().map(|(key, _)| *key).collect());
         let of = |what: char| BooleanBuffer::from_iter(rows.iter().map(|(_, became)| *became == what));
         let all = BooleanBuffer::new_set(rows.len());
         let Counted { inserted, updated, unchanged, changed_later } =
-            tally.count(&keys, &all, &of('n'), &of('u')).unwrap();
+            key_counts.count(&keys, &all, &of('n'), &of('u')).unwrap();
         (inserted, updated, unchanged, changed_later)
     }
 
     #[test]
     fn a_key_is_counted_once() {
-        let mut tally = Tally::default();
-        assert_eq!(count(&mut tally, &[(1, 'n'), (2, 'u'), (3, '=')]), (1, 1, 1, 0));
-        assert_eq!(count(&mut tally, &[(4, 'n'), (5, '=')]), (1, 0, 1, 0), "in ascending order");
-        assert!(tally.known.is_empty(), "nothing is looked up while keys ascend");
-        assert_eq!(count(&mut tally, &[(1, 'u'), (2, '='), (3, '='), (6, 'u')]), (0, 1, 0, 0));
-        assert_eq!(count(&mut tally, &[(3, 'u'), (5, 'u')]), (0, 0, 0, 2), "they are no longer unchanged");
-        assert_eq!(count(&mut tally, &[(3, 'u'), (5, '='), (7, 'n')]), (1, 0, 0, 0));
+        let mut key_counts = KeyCounts::default();
+        assert_eq!(count(&mut key_counts, &[(1, 'n'), (2, 'u'), (3, '=')]), (1, 1, 1, 0));
+        assert_eq!(count(&mut key_counts, &[(4, 'n'), (5, '=')]), (1, 0, 1, 0), "in ascending order");
+        assert!(key_counts.known.is_empty(), "nothing is looked up while keys ascend");
+        assert_eq!(count(&mut key_counts, &[(1, 'u'), (2, '='), (3, '='), (6, 'u')]), (0, 1, 0, 0));
+        assert_eq!(count(&mut key_counts, &[(3, 'u'), (5, 'u')]), (0, 0, 0, 2), "they are no longer unchanged");
+        assert_eq!(count(&mut key_counts, &[(3, 'u'), (5, '='), (7, 'n')]), (1, 0, 0, 0));
     }
 
     #[test]
     fn more_keys_than_are_remembered_are_not_counted() {
-        let mut tally = Tally::default();
+        let mut key_counts = KeyCounts::default();
         let rows: Vec<_> = (0..MOST_KEYS as u64).map(|key| (key, 'n')).collect();
-        assert_eq!(count(&mut tally, &rows).0, MOST_KEYS as u64);
+        assert_eq!(count(&mut key_counts, &rows).0, MOST_KEYS as u64);
         let one = BooleanBuffer::new_set(1);
-        assert_eq!(tally.count(&Keys::Integers(vec![0]), &one, &one, &one), None);
-        assert_eq!(tally.bytes(), 0);
+        assert_eq!(key_counts.count(&Keys::Integers(vec![0]), &one, &one, &one), None);
+        assert_eq!(key_counts.bytes(), 0);
     }
 }

@@ -12,7 +12,7 @@ use crate::txn::{JobId, StatementId};
 
 /// What the user asks of a transaction.
 #[derive(Debug, Clone)]
-pub(super) struct Wishes {
+pub(super) struct TxnSettings {
     pub(super) job: Option<JobId>,
     pub(super) commit: Commit,
     /// The option `log`.
@@ -22,7 +22,7 @@ pub(super) struct Wishes {
     pub(super) retry: Retry,
 }
 
-impl Wishes {
+impl TxnSettings {
     pub(super) fn try_new(options: &SinkOptions) -> Result<Self> {
         let log = options.log.as_deref().map(|url| decision_log(url, options)).transpose()?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl Wishes {
     ///
     /// # Errors
     /// `Config` where the databases cannot do what is asked.
-    pub(super) fn agree(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
+    pub(super) fn plan_commit(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
         check_distinct(&targets)?;
         let agent = last_agent(&targets)?;
         let fixed = decides(targets.iter().map(|target| (&target.resource, target.capability)));

@@ -11,15 +11,15 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A planned way from one Arrow type to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Conform {
+pub(crate) struct LosslessCast {
     to: DataType,
-    way: Way,
+    way: Cast,
     /// The type of the source, where nothing but NULL is in parts of it, with the types of the target there.
     filled: Option<DataType>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Way {
+enum Cast {
     /// The types are the same.
     Same,
     /// The encoding differs (dictionary, view, offsets); every value fits.
@@ -72,30 +72,30 @@ pub(crate) fn plain(data_type: &DataType) -> &DataType {
     }
 }
 
-impl Conform {
+impl LosslessCast {
     /// A way from `from` to `to`, where both can mean the same values.
     pub(crate) fn try_new(from: &DataType, to: &DataType) -> Option<Self> {
         if let Some(filled) = with_types_for_null(from, to).filter(|filled| filled != from) {
             return Some(Self { filled: Some(filled.clone()), ..Self::try_new(&filled, to)? });
         }
         let way = if from == to {
-            Way::Same
+            Cast::Same
         } else if !can_cast_types(from, to) {
             return None;
         } else {
             match (family(plain(from)), family(plain(to))) {
-                (Family::Null, _) | (Family::Text, Family::Text) => Way::Recode,
+                (Family::Null, _) | (Family::Text, Family::Text) => Cast::Recode,
                 (Family::Other(a), Family::Other(b)) => {
                     if a == b {
-                        Way::Recode
+                        Cast::Recode
                     } else if nested_alike(a, b) {
-                        Way::Checked
+                        Cast::Checked
                     } else {
                         return None;
                     }
                 }
-                (a, b) if a == b && plain(from) == plain(to) => Way::Recode,
-                (a, b) if a == b => Way::Checked,
+                (a, b) if a == b && plain(from) == plain(to) => Cast::Recode,
+                (a, b) if a == b => Cast::Checked,
                 _ => return None,
             }
         };
@@ -105,17 +105,17 @@ impl Conform {
     /// A way where Arrow has one there and back, whatever values of both types mean.
     pub(crate) fn checked(from: &DataType, to: &DataType) -> Option<Self> {
         let is_way = can_cast_types(from, to) && can_cast_types(to, from);
-        is_way.then(|| Self { to: to.clone(), way: Way::Checked, filled: None })
+        is_way.then(|| Self { to: to.clone(), way: Cast::Checked, filled: None })
     }
 
     /// A way by Arrow's cast, which refuses what it cannot read.
     pub(crate) fn strict(from: &DataType, to: &DataType) -> Option<Self> {
-        can_cast_types(from, to).then(|| Self { to: to.clone(), way: Way::Recode, filled: None })
+        can_cast_types(from, to).then(|| Self { to: to.clone(), way: Cast::Recode, filled: None })
     }
 
     /// Whether no value can be refused.
     pub(crate) fn is_exact(&self) -> bool {
-        self.way != Way::Checked
+        self.way != Cast::Checked
     }
 
     /// The array in the other type.
@@ -128,13 +128,13 @@ impl Conform {
         // Of integers there is one zero.
         let unsigned_zeros = if self.to.is_integer() { without_negative_zeros(array) } else { None };
         let array = unsigned_zeros.as_ref().unwrap_or(array);
-        if self.way == Way::Same {
+        if self.way == Cast::Same {
             return Ok(ArrayRef::clone(array));
         }
         let strict = CastOptions { safe: false, ..Default::default() };
         let converted = |array: &dyn Array| -> Option<ArrayRef> {
             let there = cast_with_options(array, &self.to, &strict).ok()?;
-            if self.way == Way::Recode {
+            if self.way == Cast::Recode {
                 return Some(there);
             }
             let back = cast_with_options(&there, array.data_type(), &strict).ok()?;
@@ -188,17 +188,17 @@ fn nested_alike(a: &DataType, b: &DataType) -> bool {
             a.len() == b.len()
                 && a.iter()
                     .zip(b)
-                    .all(|(a, b)| a.name() == b.name() && Conform::try_new(a.data_type(), b.data_type()).is_some())
+                    .all(|(a, b)| a.name() == b.name() && LosslessCast::try_new(a.data_type(), b.data_type()).is_some())
         }
         // Whatever the entries are called.
         (Map(a, _), Map(b, _)) => match (a.data_type(), b.data_type()) {
             (Struct(a), Struct(b)) => {
-                a.iter().zip(b).all(|(a, b)| Conform::try_new(a.data_type(), b.data_type()).is_some())
+                a.iter().zip(b).all(|(a, b)| LosslessCast::try_new(a.data_type(), b.data_type()).is_some())
             }
             _ => false,
         },
         _ => match (list_item(a), list_item(b)) {
-            (Some(a), Some(b)) => Conform::try_new(a.data_type(), b.data_type()).is_some(),
+            (Some(a), Some(b)) => LosslessCast::try_new(a.data_type(), b.data_type()).is_some(),
             _ => false,
         },
     }
@@ -306,7 +306,7 @@ mod tests {
 
     fn conform(array: impl Array + 'static, to: DataType) -> Result<ArrayRef> {
         let array: ArrayRef = Arc::new(array);
-        Conform::try_new(array.data_type(), &to).expect("a way").apply(&array)
+        LosslessCast::try_new(array.data_type(), &to).expect("a way").apply(&array)
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
             (DataType::Date32, DataType::Timestamp(TimeUnit::Second, None)),
             (DataType::Timestamp(TimeUnit::Second, None), DataType::Timestamp(TimeUnit::Second, Some("UTC".into()))),
         ] {
-            assert!(Conform::try_new(&from, &to).is_none(), "{from} to {to}");
+            assert!(LosslessCast::try_new(&from, &to).is_none(), "{from} to {to}");
         }
     }
 

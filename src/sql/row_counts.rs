@@ -11,19 +11,19 @@ pub struct Step {
     /// The values of its parameters.
     pub parameters: Vec<Parameter>,
     /// What its number says.
-    pub tells: Tells,
+    pub counts: RowCount,
 }
 
 impl Step {
     /// A statement without parameters.
-    pub fn new(sql: String, tells: Tells) -> Self {
-        Self { sql, parameters: Vec::new(), tells }
+    pub fn new(sql: String, counts: RowCount) -> Self {
+        Self { sql, parameters: Vec::new(), counts }
     }
 }
 
 /// What the number of a statement says: of the rows that it changed, or the one that it brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tells {
+pub enum RowCount {
     /// Nothing.
     Nothing,
     /// It brings how many rows the next statement has to change.
@@ -56,17 +56,17 @@ pub enum Tells {
     Refuses(String),
 }
 
-impl Tells {
+impl RowCount {
     /// Whether the statement is a query.
     pub fn asks(&self) -> bool {
-        use Tells::*;
+        use RowCount::*;
         !matches!(self, Nothing | Inserted | Updated | Deleted | Changed)
     }
 }
 
 /// Adds up what statements tell.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RowCounts {
     changed: Changed,
     had: Changed,
     all: Option<u64>,
@@ -75,34 +75,34 @@ pub struct Tally {
     added: Option<u64>,
 }
 
-impl Tally {
+impl RowCounts {
     /// Takes the number of a step; `None` where its query brought no row.
     ///
     /// # Errors
     /// `Constraint` where a row means none of the table's, or two mean the same.
-    pub fn note(&mut self, tells: &Tells, number: Option<u64>) -> Result<()> {
-        let number = match (tells, number) {
-            (Tells::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
-            (Tells::Refuses(_), None) => return Ok(()),
+    pub fn note(&mut self, counts: &RowCount, number: Option<u64>) -> Result<()> {
+        let number = match (counts, number) {
+            (RowCount::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
+            (RowCount::Refuses(_), None) => return Ok(()),
             (_, number) => number.unwrap_or_default(),
         };
-        match tells {
-            Tells::Nothing | Tells::Refuses(_) => {}
-            Tells::Expects => self.expected = Some(number),
-            Tells::Inserted => self.changed.inserted += number,
-            Tells::Updated => self.changed.updated += number,
-            Tells::Deleted => self.changed.deleted += number,
-            Tells::HadInserted => self.had.inserted = number,
-            Tells::HadUpdated => self.had.updated = number,
-            Tells::HadDeleted => self.had.deleted = number,
-            Tells::SaysInserted => self.changed.inserted = number.saturating_sub(self.had.inserted),
-            Tells::SaysUpdated => self.changed.updated = number.saturating_sub(self.had.updated),
-            Tells::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
-            Tells::Changed => self.all = Some(number),
-            Tells::Before => self.before = number,
-            Tells::After => self.added = Some(number.saturating_sub(self.before)),
+        match counts {
+            RowCount::Nothing | RowCount::Refuses(_) => {}
+            RowCount::Expects => self.expected = Some(number),
+            RowCount::Inserted => self.changed.inserted += number,
+            RowCount::Updated => self.changed.updated += number,
+            RowCount::Deleted => self.changed.deleted += number,
+            RowCount::HadInserted => self.had.inserted = number,
+            RowCount::HadUpdated => self.had.updated = number,
+            RowCount::HadDeleted => self.had.deleted = number,
+            RowCount::SaysInserted => self.changed.inserted = number.saturating_sub(self.had.inserted),
+            RowCount::SaysUpdated => self.changed.updated = number.saturating_sub(self.had.updated),
+            RowCount::SaysDeleted => self.changed.deleted = number.saturating_sub(self.had.deleted),
+            RowCount::Changed => self.all = Some(number),
+            RowCount::Before => self.before = number,
+            RowCount::After => self.added = Some(number.saturating_sub(self.before)),
         }
-        if matches!(tells, Tells::Inserted | Tells::Updated | Tells::Deleted)
+        if matches!(counts, RowCount::Inserted | RowCount::Updated | RowCount::Deleted)
             && let Some(expected) = self.expected.take()
             && expected != number
         {
@@ -138,27 +138,27 @@ mod tests {
 
     #[test]
     fn counts_add_up_or_are_an_error() {
-        let mut tally = Tally::default();
-        tally.note(&Tells::Expects, Some(3)).unwrap();
-        tally.note(&Tells::Deleted, Some(3)).unwrap();
-        tally.note(&Tells::Expects, Some(2)).unwrap();
-        assert_eq!(tally.note(&Tells::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
+        let mut row_counts = RowCounts::default();
+        row_counts.note(&RowCount::Expects, Some(3)).unwrap();
+        row_counts.note(&RowCount::Deleted, Some(3)).unwrap();
+        row_counts.note(&RowCount::Expects, Some(2)).unwrap();
+        assert_eq!(row_counts.note(&RowCount::Updated, Some(1)).unwrap_err().kind(), ErrorKind::Constraint);
 
-        let mut upsert = Tally::default();
-        for (tells, number) in [(Tells::Before, 10), (Tells::Changed, 5), (Tells::After, 12)] {
-            upsert.note(&tells, Some(number)).unwrap();
+        let mut upsert = RowCounts::default();
+        for (counts, number) in [(RowCount::Before, 10), (RowCount::Changed, 5), (RowCount::After, 12)] {
+            upsert.note(&counts, Some(number)).unwrap();
         }
         assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
 
         // A server that does not count says so much only.
-        let mut merge = Tally::default();
-        for (tells, number) in [(Tells::HadInserted, 7), (Tells::Changed, 5), (Tells::SaysInserted, 7)] {
-            merge.note(&tells, Some(number)).unwrap();
+        let mut merge = RowCounts::default();
+        for (counts, number) in [(RowCount::HadInserted, 7), (RowCount::Changed, 5), (RowCount::SaysInserted, 7)] {
+            merge.note(&counts, Some(number)).unwrap();
         }
         assert_eq!(merge.changed(), Changed { other: 5, ..Changed::default() });
 
-        let mut refused = Tally::default();
-        refused.note(&Tells::Refuses("twice".into()), None).unwrap();
-        assert!(refused.note(&Tells::Refuses("twice".into()), Some(1)).is_err());
+        let mut refused = RowCounts::default();
+        refused.note(&RowCount::Refuses("twice".into()), None).unwrap();
+        assert!(refused.note(&RowCount::Refuses("twice".into()), Some(1)).is_err());
     }
 }

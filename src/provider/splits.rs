@@ -1,8 +1,8 @@
-//! What a plan reads, as pieces that can be read again: each brings the same rows in the same order every time.
+//! What a plan reads, as splits that can be read again: each brings the same rows in the same order every time.
 //!
-//! DataFusion's partitions are no such pieces: how many there are depends on the cores, a scan's partitions take files
+//! DataFusion's partitions are no such splits: how many there are depends on the cores, a scan's partitions take files
 //! from each other while they run, and batches are dealt out as they come. So the plan is taken apart to its leaves,
-//! which are cut in a way that depends on the data alone, and what is computed from them is put on top of each piece.
+//! which are cut in a way that depends on the data alone, and what is computed from them is put on top of each split.
 
 use std::sync::Arc;
 
@@ -38,19 +38,19 @@ use crate::pipeline::Fingerprint;
 use crate::provider::scan::ScanExec;
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
-/// Bytes of a file that are one piece: what is read again after a crash, at most, beside what was not committed.
+/// Bytes of a file that are one split: what is read again after a crash, at most, beside what was not committed.
 const PIECE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What a plan reads.
 #[derive(Debug)]
-pub(super) struct Pieces {
-    pub(super) pieces: Vec<Piece>,
+pub(super) struct Splits {
+    pub(super) splits: Vec<Split>,
     pub(super) fingerprint: Fingerprint,
 }
 
 /// A stream that brings the same rows in the same order whenever it is read.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(super) struct Split {
     pub(super) plan: Arc<dyn ExecutionPlan>,
     pub(super) partition: usize,
     pub(super) kind: Kind,
@@ -93,7 +93,7 @@ impl PlannedFile {
     }
 }
 
-/// How a place in a piece is found again.
+/// How a place in a split is found again.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// By the number of rows before it.
@@ -109,7 +109,7 @@ pub(super) enum Kind {
 /// What the fingerprint is made of, by name.
 type Parts = Vec<(String, String)>;
 
-impl Pieces {
+impl Splits {
     /// Takes a plan apart; `order` is the one that its rows must keep, `cuts` says whether texts can be cut at any line.
     ///
     /// # Errors
@@ -119,14 +119,14 @@ impl Pieces {
         let columns: Vec<_> =
             schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
         let mut parts = vec![("its list of columns".to_owned(), columns.join(", "))];
-        let pieces = match order {
+        let splits = match order {
             Some(order) => vec![sorted(plan, order, &mut parts)?],
             None => {
                 let apart = Apart { cuts, is_filtered: false };
                 split(plan, apart, &mut parts).map_err(|(why, next)| refused(&why, next))?
             }
         };
-        Ok(Self { pieces, fingerprint: Fingerprint::new(parts) })
+        Ok(Self { splits, fingerprint: Fingerprint::new(parts) })
     }
 }
 
@@ -154,7 +154,7 @@ struct Apart {
     is_filtered: bool,
 }
 
-fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
     check(plan)?;
     if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         steady(filter.predicate())?;
@@ -170,15 +170,15 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
         [] => leaf(plan, apart, parts),
         [child] if is_left_out => split(child, apart, parts),
         [child] if is_row_by_row(plan) => {
-            let pieces = split(child, apart, parts)?;
-            pieces.into_iter().map(|piece| Ok(Piece { plan: on_top(plan, piece.plan)?, ..piece })).collect()
+            let splits = split(child, apart, parts)?;
+            splits.into_iter().map(|split| Ok(Split { plan: on_top(plan, split.plan)?, ..split })).collect()
         }
         children if plan.is::<UnionExec>() => {
-            let mut pieces = Vec::new();
+            let mut splits = Vec::new();
             for child in children {
-                pieces.extend(split(child, apart, parts)?);
+                splits.extend(split(child, apart, parts)?);
             }
-            Ok(pieces)
+            Ok(splits)
         }
         _ if plan.is::<SortExec>() => Err(("its ORDER BY is by what is not among its columns".into(), SORT_WRITTEN)),
         _ => Err((format!("a {} brings its rows in another order each time", plan.name()), SORT)),
@@ -216,21 +216,21 @@ pub(super) fn on_top(
     replaced.map_err(|error| (format!("it cannot be taken apart ({error})"), DROP))
 }
 
-fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
-    let counted = |plan: &Arc<dyn ExecutionPlan>| -> Vec<Piece> {
+fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
+    let counted = |plan: &Arc<dyn ExecutionPlan>| -> Vec<Split> {
         let partitions = 0..plan.output_partitioning().partition_count();
-        let piece = |partition| Piece { plan: Arc::clone(plan), partition, kind: Kind::Counted, file: None };
-        partitions.map(piece).collect()
+        let split = |partition| Split { plan: Arc::clone(plan), partition, kind: Kind::Counted, file: None };
+        partitions.map(split).collect()
     };
     if let Some(leaf) = plan.downcast_ref::<ReplayableExec>() {
         parts.extend(leaf.sources().iter().map(|source| (format!("source {}", source.name()), source.name())));
-        let piece = |source: &Arc<dyn ReplayableSource>| Piece {
+        let split = |source: &Arc<dyn ReplayableSource>| Split {
             plan: Arc::clone(plan),
             partition: 0,
             kind: Kind::Source(Arc::clone(source)),
             file: None,
         };
-        return Ok(leaf.sources().iter().map(piece).collect());
+        return Ok(leaf.sources().iter().map(split).collect());
     }
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         let source = source.data_source();
@@ -280,7 +280,7 @@ fn format(config: &FileScanConfig) -> String {
 }
 
 /// The files of a scan in the order of their names, the large ones in ranges.
-fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Piece>, Refusal> {
+fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
     if config.limit.is_some() {
         return Err(("LIMIT takes other rows each time".into(), DROP));
     }
@@ -301,7 +301,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     let cuts = apart.cuts || source.file_type() == "parquet";
     let files = whole_files(config)?;
     parts.push(("the number of its files".into(), files.len().to_string()));
-    let mut pieces = Vec::new();
+    let mut splits = Vec::new();
     for file in files {
         let meta = &file.object_meta;
         let is_range = file.range.is_some();
@@ -328,7 +328,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
                 ranges.collect::<Vec<_>>().join(" ")
             ),
         ));
-        pieces.extend(groups.into_iter().map(|group| Piece {
+        splits.extend(groups.into_iter().map(|group| Split {
             plan: DataSourceExec::from_data_source(
                 FileScanConfigBuilder::from(one.clone()).with_file_groups(vec![group]).build(),
             ),
@@ -337,7 +337,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
             file: Some(PlannedFile { store: config.object_store_url.clone(), meta: file.object_meta.clone() }),
         }));
     }
-    Ok(pieces)
+    Ok(splits)
 }
 
 /// The files that were cut into ranges for the cores of this machine, as they were.
@@ -396,8 +396,8 @@ pub(super) fn can_execute_again(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
 }
 
-/// The whole of a sorted plan as one piece.
-fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts) -> Result<Piece> {
+/// The whole of a sorted plan as one split.
+fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts) -> Result<Split> {
     parts.push(("its ORDER BY".into(), order.to_string()));
     fn visit(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<(), Refusal> {
         check(plan)?;
@@ -448,7 +448,7 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
         return Err(refused(&why, SORT));
     }
     visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;
-    Ok(Piece { plan: Arc::clone(plan), partition: 0, kind: Kind::Sorted(order.clone()), file: None })
+    Ok(Split { plan: Arc::clone(plan), partition: 0, kind: Kind::Sorted(order.clone()), file: None })
 }
 
 #[cfg(test)]
@@ -496,10 +496,10 @@ mod tests {
             let (schema, path) = (schema(), file.display().to_string());
             context.register_csv("large", path, CsvReadOptions::new().schema(&schema)).await.unwrap();
             let plan = plan(&context, "SELECT v FROM large WHERE v > 'a'").await;
-            let count = |cuts| Pieces::of(&plan, None, cuts).unwrap().pieces.len();
+            let count = |cuts| Splits::of(&plan, None, cuts).unwrap().splits.len();
             assert_eq!((count(true), count(false)), (4, 1), "{cores} cores");
-            fingerprints.push(Pieces::of(&plan, None, true).unwrap().fingerprint);
-            assert_ne!(fingerprints[0], Pieces::of(&plan, None, false).unwrap().fingerprint);
+            fingerprints.push(Splits::of(&plan, None, true).unwrap().fingerprint);
+            assert_ne!(fingerprints[0], Splits::of(&plan, None, false).unwrap().fingerprint);
         }
         assert_eq!(fingerprints[0], fingerprints[1]);
     }

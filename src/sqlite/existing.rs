@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// How the rows that are there are asked for.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct ExistingRows {
     shapes: Vec<Shape>,
     schema: SchemaRef,
     select: String,
@@ -54,7 +54,7 @@ pub(super) enum Wanted {
     Keys(Rows),
 }
 
-impl Present {
+impl ExistingRows {
     /// How a write's are; `None` where it is blind, as it is unless the user asks for it.
     ///
     /// # Errors
@@ -89,7 +89,11 @@ impl Present {
     }
 
     /// Rows that are to be written, as they would be read, and which ones are asked for.
-    pub(super) fn question(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<(RecordBatch, Wanted)> {
+    pub(super) fn lookup_request(
+        &self,
+        targets: &Targets<Encoder>,
+        rows: &RecordBatch,
+    ) -> Option<(RecordBatch, Wanted)> {
         let stored = targets.try_encode(rows, Encoder::encode)?;
         let columns = self.shapes.iter().zip(&stored).map(|(shape, stored)| shape.array(stored));
         let new = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Option<_>>()?).ok()?;

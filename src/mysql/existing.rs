@@ -18,9 +18,9 @@ use super::statements::select;
 use super::types::ServerType;
 use crate::backend::Table;
 use crate::backend::WriteSpec;
-use crate::columnar::Conform;
+use crate::columnar::LosslessCast;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{EncodedRows, Found, Question, Targets, diff, in_range, quote};
+use crate::sql::{EncodedRows, LookupRequest, LookupResult, Targets, diff, in_range, quote};
 
 /// Bytes of a statement: the server plans for longer lists of keys by reading the whole table.
 const STATEMENT_BYTES: usize = 64 * 1024;
@@ -31,16 +31,16 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// How the rows that are there are asked for.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct ExistingRows {
     schema: SchemaRef,
-    conforms: Vec<Conform>,
+    conforms: Vec<LosslessCast>,
     select: String,
     key: Vec<(usize, String)>,
     lock: bool,
     frame: Arc<Frame>,
 }
 
-impl Present {
+impl ExistingRows {
     /// How a write's are; `None` where it is blind. Who may upsert may read: new values count as read.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Present {
             let projection = names.map(index).collect::<Result<Vec<_>, _>>()?;
             let fields: Vec<_> = projection.iter().map(|index| table.schema().field(*index).clone()).collect();
             let conforms = spec.columns.fields().iter().zip(&fields).map(|(from, to)| {
-                Conform::try_new(from.data_type(), to.data_type())
+                LosslessCast::try_new(from.data_type(), to.data_type())
                     .ok_or_else(|| format!("column \"{}\" is read as {}", to.name(), to.data_type()))
             });
             let conforms = conforms.collect::<Result<_, _>>()?;
@@ -86,7 +86,7 @@ impl Present {
     }
 
     /// How the rows with the keys of these are asked for.
-    pub(super) fn question(&self, keys: &Targets<Encoder>, rows: &RecordBatch) -> Option<Question> {
+    pub(super) fn lookup_request(&self, keys: &Targets<Encoder>, rows: &RecordBatch) -> Option<LookupRequest> {
         let columns = self.conforms.iter().zip(rows.columns()).map(|(conform, column)| conform.apply(column).ok());
         let new = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Option<_>>()?).ok()?;
         let names: Vec<String> = self.key.iter().map(|(_, name)| name.clone()).collect();
@@ -110,7 +110,7 @@ impl Present {
                 statements
             }
         };
-        Some(Question { new, key: self.key.iter().map(|(position, _)| *position).collect(), statements })
+        Some(LookupRequest { new, key: self.key.iter().map(|(position, _)| *position).collect(), statements })
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn read(
     columns: Arc<[ServerType]>,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,
-) -> Result<Found> {
+) -> Result<LookupResult> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for statement in statements {
         let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;

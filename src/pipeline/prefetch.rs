@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::Interrupt;
 use super::input::Read;
-use crate::buffer::{Limits, Memory, Receiver, Share, Weight, buffer};
+use crate::buffer::{Limits, Memory, Receiver, Reservation, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, Result};
 
@@ -19,7 +19,7 @@ const BYTES: usize = 8 * 1024 * 1024;
 /// A stream, read as it is asked for or ahead.
 pub(super) enum Reader {
     AsAsked(BoxStream<'static, Result<Read>>),
-    Ahead { reads: Receiver<(Result<Read>, Share)>, task: JoinSet<()>, stop: Interrupt },
+    Ahead { reads: Receiver<(Result<Read>, Reservation)>, task: JoinSet<()>, stop: Interrupt },
 }
 
 impl Reader {
@@ -44,8 +44,8 @@ impl Reader {
                     }
                     _ => Weight::default(),
                 };
-                let (is_over, share) = (read.is_err(), memory.hold(weight.bytes));
-                if sender.send((read, share), weight).await.is_err() || is_over {
+                let (is_over, reservation) = (read.is_err(), memory.reserve_now(weight.bytes));
+                if sender.send((read, reservation), weight).await.is_err() || is_over {
                     return;
                 }
             }
@@ -97,7 +97,7 @@ mod tests {
     use crate::pipeline::Boundary;
 
     fn read(ids: std::ops::Range<i64>) -> Result<Read> {
-        Ok(Read::Rows { piece: 0, batch: rows(ids), boundary: Boundary::EveryRow })
+        Ok(Read::Rows { split: 0, batch: rows(ids), boundary: Boundary::EveryRow })
     }
 
     async fn count(reader: &mut Reader) -> usize {

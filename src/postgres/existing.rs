@@ -22,14 +22,14 @@ use crate::backend::WriteSpec;
 use crate::backend::{Column, Table};
 use crate::columnar::{plain, recode, to_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Found, Question, Targets, diff, in_range, quote};
+use crate::sql::{LookupRequest, LookupResult, Targets, diff, in_range, quote};
 
 /// Bytes of rows that are read for one comparison, at most: what comes behind them is written as if it were new.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// How the rows that are there are asked for.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct ExistingRows {
     schema: SchemaRef,
     columns: String,
     table: String,
@@ -106,7 +106,7 @@ fn signed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, value: impl Fn(T::Na
     array.iter().map(|native| native.map(|native| value(native).to_string())).collect()
 }
 
-impl Present {
+impl ExistingRows {
     /// How a write's are; `None` where it is blind. Who may upsert may read: what ON CONFLICT sets counts as read.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Present {
     }
 
     /// How the rows with the keys of these are asked for.
-    pub(super) fn question(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<Question> {
+    pub(super) fn lookup_request(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<LookupRequest> {
         let cells = targets.try_encode(rows, Encoder::encode)?;
         let (mut encoded, mut piece) = (cells::Rows::new(cells, rows.num_rows()), Vec::new());
         let mut received = Rows::new(self.schema.fields().len());
@@ -176,7 +176,7 @@ impl Present {
         };
         let query = format!("SELECT {} FROM {} AS t WHERE {condition}{lock}", self.columns, self.table);
         let statements = vec![format!("COPY ({query}) TO STDOUT (FORMAT BINARY)").into_bytes()];
-        Some(Question { new, key: self.key.iter().map(|column| column.index).collect(), statements })
+        Some(LookupRequest { new, key: self.key.iter().map(|column| column.index).collect(), statements })
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) async fn read(
     connection: &mut PgConnection,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,
-) -> Result<Found> {
+) -> Result<LookupResult> {
     let mut rows = Rows::new(schema.fields().len());
     for statement in statements {
         let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;

@@ -10,24 +10,24 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span};
 
-use super::ahead::Reader;
 use super::diff::{Differ, Policy};
-use super::dispatch::Dealer;
+use super::dispatch::Partitioner;
 use super::epoch::{Epoch, Watch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
 use super::interrupt::interrupted;
+use super::prefetch::Reader;
 use super::start::{start, take_head};
-use super::write::{Landed, Standing, Target, Write};
+use super::write::{Target, Write, WriteOutcome, WriteProgress};
 use super::writer::Writers;
 use crate::backend::Dispatch;
 use crate::backend::{WriteStats, failpoint::failpoint};
-use crate::buffer::Share;
+use crate::buffer::Reservation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::{Covered, Member, Run, Transaction};
+use crate::manager::{EpochExtent, Member, Run, Transaction};
 use crate::pipeline::Interrupt;
 
 /// One attempt at a write.
-pub(super) struct Landing<'a> {
+pub(super) struct WriteAttempt<'a> {
     write: &'a Write,
     interrupt: &'a Interrupt,
     run: Run,
@@ -36,12 +36,12 @@ pub(super) struct Landing<'a> {
     /// Of an input that can be gone on with, by another run of its job or by this one.
     fingerprint: Option<Fingerprint>,
     /// What was read before it is written.
-    head: VecDeque<(Read, Share)>,
+    head: VecDeque<(Read, Reservation)>,
     is_many: bool,
     /// What is committed.
-    standing: &'a mut Standing,
+    progress: &'a mut WriteProgress,
     /// What is read: up to the end of the open epoch.
-    reached: Standing,
+    reached: WriteProgress,
     epoch: Option<Epoch>,
     /// The epoch before, whose commit goes on beside the stream.
     closing: Option<Closing>,
@@ -58,7 +58,7 @@ struct Closing {
     /// Cancelled when all of its rows are in the database.
     written: CancellationToken,
     /// What is committed with it.
-    standing: Standing,
+    progress: WriteProgress,
     began: Instant,
 }
 
@@ -92,15 +92,15 @@ enum Ended {
     Stopped,
 }
 
-impl<'a> Landing<'a> {
+impl<'a> WriteAttempt<'a> {
     pub(super) fn new(
         write: &'a Write,
         input: &dyn Input,
         interrupt: &'a Interrupt,
         run: Run,
-        standing: &'a mut Standing,
+        progress: &'a mut WriteProgress,
     ) -> Result<Self> {
-        let goes_on = write.checkpoints.any() || !standing.position.is_start();
+        let goes_on = write.checkpoints.any() || !progress.position.is_start();
         let fingerprint = match &write.job {
             Some(_) if goes_on => Some(input.fingerprint()?),
             _ => input.fingerprint().ok().filter(|_| goes_on),
@@ -110,15 +110,15 @@ impl<'a> Landing<'a> {
             interrupt,
             run,
             input: match write.checkpoints.any() {
-                true => Reader::ahead(input.read(&standing.position)?, write.memory()),
-                false => Reader::AsAsked(input.read(&standing.position)?),
+                true => Reader::ahead(input.read(&progress.position)?, write.memory()),
+                false => Reader::AsAsked(input.read(&progress.position)?),
             },
             is_unbounded: input.is_unbounded(),
             fingerprint,
             head: VecDeque::new(),
             is_many: false,
-            reached: standing.clone(),
-            standing,
+            reached: progress.clone(),
+            progress,
             epoch: None,
             closing: None,
             opened: 0,
@@ -128,7 +128,7 @@ impl<'a> Landing<'a> {
     }
 
     /// Writes the whole input.
-    pub(super) async fn land(mut self) -> Result<Landed> {
+    pub(super) async fn land(mut self) -> Result<WriteOutcome> {
         // What has checkpoints is not rolled back where it can as well be committed.
         let ended = match self.write.checkpoints.any() {
             true => self.read_all().await,
@@ -147,13 +147,13 @@ impl<'a> Landing<'a> {
             Err(failed) => Err(failed),
         };
         match ended {
-            Ok(true) => Ok(Landed::Rows(self.standing.landed)),
+            Ok(true) => Ok(WriteOutcome::Rows(self.progress.landed)),
             Ok(false) => {
                 if self.write.job.is_none() {
                     self.run.abandon().await;
                 }
                 match self.is_unbounded {
-                    true => Ok(Landed::Rows(self.standing.landed)),
+                    true => Ok(WriteOutcome::Rows(self.progress.landed)),
                     false => Err(Error::new(
                         ErrorKind::Interrupted,
                         match &self.write.job {
@@ -196,7 +196,7 @@ impl<'a> Landing<'a> {
             }
         }
         // What was never written to is opened all the same: INSERT OVERWRITE of nothing empties the table.
-        if self.epoch.is_none() && self.opened == 0 && self.standing.position.is_start() {
+        if self.epoch.is_none() && self.opened == 0 && self.progress.position.is_start() {
             self.open().await?;
         }
         let Some(epoch) = &mut self.epoch else { return Ok(Ended::Input(None)) };
@@ -248,33 +248,33 @@ impl<'a> Landing<'a> {
     }
 
     async fn take(&mut self, read: Read) -> Result<(), Failed> {
-        let (piece, mut batch, boundary) = match read {
-            Read::Rows { piece, batch, boundary } => (piece, batch, boundary),
-            Read::End { piece } => {
-                self.reached.position.end(piece);
+        let (split, mut batch, boundary) = match read {
+            Read::Rows { split, batch, boundary } => (split, batch, boundary),
+            Read::End { split } => {
+                self.reached.position.end(split);
                 return Ok(());
             }
         };
         if batch.num_rows() == 0 {
-            self.reached.position.advance(piece, 0, &boundary);
+            self.reached.position.advance(split, 0, &boundary);
         }
         if let Boundary::Inside(row, place) = boundary {
             // Where an epoch can end here it must, as it is not known when it can next.
             let checkpoints = &self.write.checkpoints;
             if self.epoch.as_ref().is_none_or(|epoch| epoch.is_due_with(checkpoints, &batch)) {
-                self.put(piece, batch.slice(0, row), &Boundary::At(place)).await?;
+                self.put(split, batch.slice(0, row), &Boundary::At(place)).await?;
                 if self.epoch.as_ref().is_some_and(|epoch| epoch.is_due_with(checkpoints, &batch)) {
                     self.cut().await?;
                 }
                 batch = batch.slice(row, batch.num_rows() - row);
             }
-            return self.put(piece, batch, &Boundary::None).await;
+            return self.put(split, batch, &Boundary::None).await;
         }
         let is_divisible = boundary == Boundary::EveryRow || self.fingerprint.is_none();
         while batch.num_rows() > 0 {
             let room = room(&self.write.checkpoints, self.epoch.as_ref().map_or(0, |epoch| epoch.rows));
             let rows = if is_divisible { room.min(batch.num_rows()) } else { batch.num_rows() };
-            self.put(piece, batch.slice(0, rows), &boundary).await?;
+            self.put(split, batch.slice(0, rows), &boundary).await?;
             batch = batch.slice(rows, batch.num_rows() - rows);
             if self.can_end() && self.epoch.as_ref().is_some_and(|epoch| epoch.is_due(&self.write.checkpoints)) {
                 self.cut().await?;
@@ -284,7 +284,7 @@ impl<'a> Landing<'a> {
     }
 
     /// Writes rows to the open epoch.
-    async fn put(&mut self, piece: usize, batch: RecordBatch, boundary: &Boundary) -> Result<(), Failed> {
+    async fn put(&mut self, split: usize, batch: RecordBatch, boundary: &Boundary) -> Result<(), Failed> {
         if self.epoch.is_none() {
             self.open().await?;
         }
@@ -292,7 +292,7 @@ impl<'a> Landing<'a> {
         let rows = batch.num_rows();
         epoch.at_boundary = *boundary != Boundary::None;
         epoch.take(batch, self.write.checkpoints.bytes.is_some()).await?;
-        self.reached.position.advance(piece, rows, boundary);
+        self.reached.position.advance(split, rows, boundary);
         self.reached.covered += rows as u64;
         self.reached.landed += rows as u64;
         Ok(())
@@ -323,8 +323,8 @@ impl<'a> Landing<'a> {
         let mut dealers = Vec::new();
         for (group, target) in self.write.targets.iter().enumerate() {
             let writers = members.iter().filter(|(of, ..)| *of == group).count();
-            let dealer = Dealer::try_new(&target.dispatch, &target.spec.columns, writers)?;
-            dealers.push((Arc::clone(&target.assignments), dealer));
+            let partitioner = Partitioner::try_new(&target.dispatch, &target.spec.columns, writers)?;
+            dealers.push((Arc::clone(&target.assignments), partitioner));
         }
         // Rows with the same key are written in the order in which they come: those of the epoch before first.
         let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));
@@ -362,7 +362,7 @@ impl<'a> Landing<'a> {
             committed.map_err(Failed::Committing)
         };
         let task = tokio::spawn(task.in_current_span());
-        self.closing = Some(Closing { task, written, standing: self.reached.clone(), began: Instant::now() });
+        self.closing = Some(Closing { task, written, progress: self.reached.clone(), began: Instant::now() });
         Ok(())
     }
 
@@ -408,8 +408,8 @@ impl<'a> Landing<'a> {
         };
         // Whoever stops waiting does not stop the commit half-way.
         let task = tokio::spawn(commit.in_current_span());
-        let (written, standing) = (cancelled(), self.reached.clone());
-        self.closing = Some(Closing { task, written, standing, began: Instant::now() });
+        let (written, progress) = (cancelled(), self.reached.clone());
+        self.closing = Some(Closing { task, written, progress, began: Instant::now() });
         self.settle().await
     }
 
@@ -418,10 +418,10 @@ impl<'a> Landing<'a> {
     }
 
     /// What an epoch covers that ends where the input is read to.
-    fn covered(&self, rows: u64, end: bool) -> Covered {
+    fn covered(&self, rows: u64, end: bool) -> EpochExtent {
         let fingerprint = self.fingerprint.as_ref().filter(|_| self.write.job.is_some());
         let input = fingerprint.map(|fingerprint| self.reached.position.to_json(fingerprint));
-        Covered { rows, before: self.reached.covered - rows, end, input }
+        EpochExtent { rows, before: self.reached.covered - rows, end, input }
     }
 
     /// Waits until the epoch before is committed.
@@ -437,7 +437,7 @@ impl<'a> Landing<'a> {
         let closing = self.closing.take();
         ended.map_err(|error| Failed::Committing(Error::internal(format!("the commit ended: {error}"))))??;
         if let Some(closing) = closing {
-            *self.standing = closing.standing;
+            *self.progress = closing.progress;
             self.write.counts.epochs.fetch_add(1, Relaxed);
             for target in &self.write.targets {
                 target.spec.stats.add_commit(closing.began.elapsed());
