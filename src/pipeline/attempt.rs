@@ -320,18 +320,18 @@ impl<'a> WriteAttempt<'a> {
         let differ =
             |group: usize| Differ::new(self.policies[group].clone(), Arc::clone(&self.write.targets[group].spec.stats));
         let members: Vec<_> = members.into_iter().map(|(group, member)| (group, member, differ(group))).collect();
-        let mut dealers = Vec::new();
+        let mut partitioners = Vec::new();
         for (group, target) in self.write.targets.iter().enumerate() {
             let writers = members.iter().filter(|(of, ..)| *of == group).count();
             let partitioner = Partitioner::try_new(&target.dispatch, &target.spec.columns, writers)?;
-            dealers.push((Arc::clone(&target.assignments), partitioner));
+            partitioners.push((Arc::clone(&target.assignments), partitioner));
         }
         // Rows with the same key are written in the order in which they come: those of the epoch before first.
         let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));
         let before = self.closing.as_ref().filter(|_| self.write.targets.iter().any(has_key));
         let after = before.map_or_else(cancelled, |closing| closing.written.clone());
         let writers = Writers::new(members, &after);
-        self.epoch = Some(Epoch::new(watch, transaction, writers, dealers, self.reached.covered));
+        self.epoch = Some(Epoch::new(watch, transaction, writers, partitioners, self.reached.covered));
         Ok(())
     }
 

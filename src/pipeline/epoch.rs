@@ -68,7 +68,7 @@ pub(super) struct Epoch {
     pub(super) writers: Writers,
     /// Cancelled when all of its rows are in the database, committed or not.
     pub(super) written: CancellationToken,
-    dealers: Vec<(Arc<Assignments>, Partitioner)>,
+    partitioners: Vec<(Arc<Assignments>, Partitioner)>,
     began: Instant,
     pub(super) rows: u64,
     bytes: u64,
@@ -92,12 +92,12 @@ impl Epoch {
         watch: Watch,
         transaction: Transaction,
         writers: Writers,
-        dealers: Vec<(Arc<Assignments>, Partitioner)>,
+        partitioners: Vec<(Arc<Assignments>, Partitioner)>,
         before: u64,
     ) -> Self {
         let began = Instant::now();
         let (rows, bytes, at_boundary, waiting, written) = (0, 0, true, None, CancellationToken::new());
-        Self { watch, transaction, writers, written, dealers, began, rows, bytes, before, at_boundary, waiting }
+        Self { watch, transaction, writers, written, partitioners, began, rows, bytes, before, at_boundary, waiting }
     }
 
     /// Whether it is to end.
@@ -194,7 +194,7 @@ impl Epoch {
     async fn deal(&mut self, batch: RecordBatch, after: u64) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let origin = Origin { first: self.before + after - rows, rows };
-        for (group, (assignments, partitioner)) in self.dealers.iter_mut().enumerate() {
+        for (group, (assignments, partitioner)) in self.partitioners.iter_mut().enumerate() {
             for dealt in partitioner.deal(assignments.apply(batch.clone(), origin.first)?)? {
                 self.writers.send(group, dealt, origin).await?;
             }

@@ -65,7 +65,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// What its rows take their share of before they are dealt out.
+    /// What its rows are reserved in before they are dealt out.
     pub(super) fn memory(&self) -> Memory {
         self.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default()
     }

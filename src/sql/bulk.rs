@@ -48,7 +48,7 @@ impl EncodedChunk {
     }
 }
 
-/// A buffer for encoded rows, and its share of the memory; used again when it was sent.
+/// A buffer for encoded rows, and its reservation of the memory; used again when it was sent.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -210,7 +210,7 @@ pub struct BulkBranch<E, S: RowSender> {
 }
 
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
-    /// A branch whose buffers take their share of a memory.
+    /// A branch whose buffers reserve their bytes of a memory.
     pub fn start(xid: &Xid, encoder: E, sender: S, memory: Memory) -> Self {
         Self {
             xid: *xid,

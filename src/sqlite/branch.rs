@@ -37,7 +37,7 @@ pub(super) struct SqliteBranch {
     abandoned: Arc<AtomicBool>,
 }
 
-/// Encoded rows, and their share of the memory.
+/// Encoded rows, and their reservation of the memory.
 struct Slice {
     rows: Rows,
     reservation: Reservation,
