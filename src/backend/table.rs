@@ -142,7 +142,7 @@ impl Column {
     }
 
     /// The column, read as another type by its backend's decoder.
-    pub(crate) fn read_as(&self, wanted: &DataType) -> Self {
+    pub fn read_as(&self, wanted: &DataType) -> Self {
         let comparison = match *wanted == self.data_type {
             true => self.comparison,
             // JSON's null is read as NULL, which it is not in the database.

@@ -11,11 +11,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// `Encode`, at its row.
-pub(crate) fn check<T: ArrowPrimitiveType>(
-    array: &ArrayRef,
-    is_good: impl Fn(T::Native) -> bool,
-    why: &str,
-) -> Result<()> {
+pub fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native) -> bool, why: &str) -> Result<()> {
     let values = array.as_primitive::<T>();
     // All at once, NULLs and what they hide included; only where that fails one by one.
     if !values.values().iter().fold(true, |all, value| all & is_good(*value))
@@ -30,11 +26,7 @@ pub(crate) fn check<T: ArrowPrimitiveType>(
 ///
 /// # Errors
 /// `Encode`, at its row.
-pub(crate) fn check_range<T: ArrowPrimitiveType>(
-    array: &ArrayRef,
-    range: impl RangeBounds<T::Native>,
-    why: &str,
-) -> Result<()>
+pub fn check_range<T: ArrowPrimitiveType>(array: &ArrayRef, range: impl RangeBounds<T::Native>, why: &str) -> Result<()>
 where
     T::Native: PartialOrd,
 {
@@ -45,7 +37,7 @@ where
 ///
 /// # Errors
 /// `Encode`, at its row.
-pub(crate) fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digits: u32) -> Result<()> {
+pub fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digits: u32) -> Result<()> {
     if digits >= 6 {
         return Ok(());
     }

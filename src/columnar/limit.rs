@@ -7,8 +7,10 @@ use crate::error::Result;
 
 /// The most that a column holds of a text or of bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Limit {
+pub enum Limit {
+    /// So many characters.
     Characters(usize),
+    /// So many bytes.
     Bytes(usize),
 }
 
@@ -17,7 +19,7 @@ impl Limit {
     ///
     /// # Errors
     /// `Encode`, at the first row that is too long.
-    pub(crate) fn check<'a>(self, array: &dyn Array, bytes: impl Fn(usize) -> &'a [u8]) -> Result<()> {
+    pub fn check<'a>(self, array: &dyn Array, bytes: impl Fn(usize) -> &'a [u8]) -> Result<()> {
         let (limit, what) = match self {
             Self::Characters(limit) => (limit, "characters"),
             Self::Bytes(limit) => (limit, "bytes"),

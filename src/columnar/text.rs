@@ -104,16 +104,13 @@ fn intervals(array: &ArrayRef, unit: IntervalUnit) -> Result<StringViewArray> {
     })
 }
 
-pub(crate) fn undecodable(array: &dyn Array, row: usize, to: &DataType) -> Error {
+/// The error of a text that is no value of a type.
+pub fn undecodable(array: &dyn Array, row: usize, to: &DataType) -> Error {
     Error::new(ErrorKind::Decode, misfit(array, row, &format!("is no {to}")).to_string()).at_row(row)
 }
 
 /// Parses each text that is not NULL.
-pub(crate) fn each<T>(
-    texts: &StringViewArray,
-    to: &DataType,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<Option<T>>> {
+pub fn each<T>(texts: &StringViewArray, to: &DataType, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>> {
     let parsed = texts.iter().enumerate().map(|(row, text)| match text {
         None => Ok(None),
         Some(text) => parse(text).map(Some).ok_or_else(|| undecodable(texts, row, to)),

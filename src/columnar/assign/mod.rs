@@ -287,7 +287,7 @@ pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
 }
 
 /// How many digits an exact number of a type has before the point, and behind it.
-pub(crate) fn whole_and_places(data_type: &DataType) -> Option<(i16, i16)> {
+pub fn whole_and_places(data_type: &DataType) -> Option<(i16, i16)> {
     Some(match data_type {
         decimal if decimal.is_decimal() => {
             let (precision, scale) = digits_of(decimal);

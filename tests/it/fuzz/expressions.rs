@@ -158,7 +158,8 @@ impl Expressions<'_> {
             return match self.rng.u8(..8) {
                 0 | 1 => Sql::all("({} AND {})", &[&one, &other]),
                 2 | 3 => Sql::all("({} OR {})", &[&one, &other]),
-                4 | 5 => Sql::all("(NOT {})", &[&one]),
+                // MariaDB 10.11 says that NOT (NOT (1 < ANY (…))) is true where the comparison is NULL.
+                4 | 5 => Sql::each(["(NOT {})", "(NOT {})", "({} = FALSE)", "(NOT {})"], &[&one]),
                 6 => {
                     Sql::all(self.pick(&["({} IS TRUE)", "({} IS NOT TRUE)", "({} IS NULL)", "({} IS FALSE)"]), &[&one])
                 }
