@@ -78,6 +78,7 @@
 //! | `now()`, `current_date`, `current_time` | date, time, timestamp | the time in the session's zone, with as many digits of a second as the column has |
 //! | text | number, boolean, date, time, timestamp | what it says, by the grammar below, or an error |
 //! | any | text | its text, as a query prints it; of a float the shortest digits |
+//! | struct | struct | its fields by their names, each by these rules: one that it lacks is NULL, one that the column lacks is refused |
 //!
 //! The grammar: no blanks around; numbers `-1.5e3`; `true`, `t`, `yes`, `y`, `on`, `1` and their opposites in any case;
 //! `2013-01-31`; `23:59`, `23:59:59.999`; a date and a time with a space or a `T` between them, and `Z`, `+02` or `+02:00`
@@ -93,7 +94,7 @@
 //! casts back for a whole table.
 //!
 //! DataFusion reads 12345678901234567890.12 as a float, makes the types of the table those of any VALUES in an INSERT, and its
-//! plan does not tell a cast of the user's from its own. So run statements by [`sql`](fn@sql), as the program `landfall`
+//! plan does not tell a cast of the user's from its own; nor does it take `{'a': 1}` in VALUES for a struct of more fields. So run statements by [`sql`](fn@sql), as the program `landfall`
 //! does. A number that is written for an integer or decimal column then has the digits that were written, also in what is
 //! computed for it (`price * 1.1`); elsewhere a number of more than 15 digits is a decimal, and a shorter one a float:
 //!

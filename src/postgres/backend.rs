@@ -17,8 +17,8 @@ use super::run::run;
 use super::types::Kind;
 use super::{branch, described, scan, statements};
 use crate::backend::{
-    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
-    Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
+    Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
+    NewTable, Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{TableName, without_user};
@@ -159,7 +159,12 @@ impl Scan for Postgres {
 
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
         let server = described::server_type(column).ok()?;
-        server.reads_as(wanted).then(|| column.read_as(wanted))
+        let read = column.read_as(&server.read_as(wanted)?);
+        Some(match column.comparison {
+            // Whatever it is read as.
+            Comparison::Nothing => Column { comparison: Comparison::Nothing, ..read },
+            _ => read,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 
 use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
-use super::types::{Collation, Kind, ServerType, kind};
+use super::types::{Collation, CompositeField, Kind, MAX_DIMENSIONS, ServerType, kind};
 use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 use crate::sql::TableName;
@@ -46,6 +46,7 @@ const TABLE: &str = "
                     'sql_type', format_type(a.atttypid, a.atttypmod),
                     'type', a.atttypid::int8,
                     'typmod', a.atttypmod,
+                    'dimensions', a.attndims,
                     'is_not_null', a.attnotnull,
                     'is_generated', a.attgenerated <> '',
                     'identity', a.attidentity,
@@ -90,7 +91,10 @@ const TABLE: &str = "
                     UNION
                     SELECT below
                     FROM used, LATERAL (SELECT * FROM pg_type t WHERE t.oid = used.oid LIMIT 1) t,
-                        unnest(ARRAY[t.typbasetype, t.typelem]) below
+                        unnest(ARRAY[t.typbasetype, t.typelem] || ARRAY(
+                            SELECT a.atttypid FROM pg_attribute a
+                            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                        )) below
                     WHERE below <> 0
                 )
                 SELECT json_build_object(
@@ -102,6 +106,15 @@ const TABLE: &str = "
                     'item', t.typelem::int8,
                     'base', t.typbasetype::int8,
                     'base_typmod', t.typtypmod,
+                    'base_dimensions', t.typndims,
+                    'fields', ARRAY(
+                        SELECT json_build_object(
+                            'name', a.attname, 'type', a.atttypid::int8, 'typmod', a.atttypmod,
+                            'dimensions', a.attndims)
+                        FROM pg_attribute a
+                        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                        ORDER BY a.attnum
+                    ),
                     'is_not_null', t.typnotnull,
                     'is_known_by_name', s.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore'),
                     'without_typmod', format_type(t.oid, -1)
@@ -171,14 +184,32 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What a column is declared with, here or in a composite type, or what a domain is.
+#[derive(Clone, Copy)]
+struct Declared {
+    oid: i64,
+    typmod: i32,
+    dimensions: usize,
+}
+
+impl Declared {
+    fn of_column(found: Facts<'_>) -> sqlx::Result<Self> {
+        Ok(Self {
+            oid: found.number("type")?,
+            typmod: found.number("typmod")?,
+            dimensions: found.number("dimensions")?,
+        })
+    }
+}
+
 /// A type of a table's columns, or below them.
 struct CatalogType {
     name: String,
     kind: String,
     is_array: bool,
     item: i64,
-    base: i64,
-    base_typmod: i32,
+    base: Declared,
+    fields: Vec<(String, Declared)>,
     is_not_null: bool,
     is_known_by_name: bool,
     without_typmod: String,
@@ -241,8 +272,12 @@ fn read_type(found: Facts<'_>) -> sqlx::Result<(i64, CatalogType)> {
         kind: found.text("kind")?.into(),
         is_array: found.is("is_array")?,
         item: found.number("item")?,
-        base: found.number("base")?,
-        base_typmod: found.number("base_typmod")?,
+        base: Declared {
+            oid: found.number("base")?,
+            typmod: found.number("base_typmod")?,
+            dimensions: found.number("base_dimensions")?,
+        },
+        fields: found.list("fields")?.map(read_field).collect::<sqlx::Result<_>>()?,
         is_not_null: found.is("is_not_null")?,
         is_known_by_name: found.is("is_known_by_name")?,
         without_typmod: found.text("without_typmod")?.into(),
@@ -250,22 +285,40 @@ fn read_type(found: Facts<'_>) -> sqlx::Result<(i64, CatalogType)> {
     Ok((found.number("oid")?, read))
 }
 
-/// The type behind an oid, domains resolved.
-fn resolve(oid: i64, typmod: i32, types: &HashMap<i64, CatalogType>) -> ServerType {
+fn read_field(found: Facts<'_>) -> sqlx::Result<(String, Declared)> {
+    Ok((found.text("name")?.into(), Declared::of_column(found)?))
+}
+
+/// The type that is declared, domains resolved.
+fn resolve(declared: Declared, types: &HashMap<i64, CatalogType>) -> ServerType {
+    let Declared { oid, typmod, dimensions } = declared;
     let other = ServerType { oid: u32::try_from(oid).unwrap_or_default(), kind: Kind::Other };
     let Some(found) = types.get(&oid) else { return other };
     let kind = match found.kind.as_str() {
         // The oid stays the domain's: an array of it says so.
-        "d" => resolve(found.base, found.base_typmod, types).kind,
+        "d" => resolve(found.base, types).kind,
         "e" => Kind::Enum,
-        "b" if found.is_array => match resolve(found.item, typmod, types) {
+        "c" => composite(&found.fields, types),
+        "b" if found.is_array => match resolve(Declared { oid: found.item, typmod, dimensions: 0 }, types) {
             item if item.is_text_only() => Kind::Other,
-            item => Kind::Array(Box::new(item)),
+            // A view's columns are declared with none.
+            item => Kind::Array(Box::new(item), dimensions.clamp(1, MAX_DIMENSIONS)),
         },
         "b" if found.is_known_by_name => kind(&found.name, typmod),
         _ => Kind::Other,
     };
     ServerType { kind, ..other }
+}
+
+fn composite(fields: &[(String, Declared)], types: &HashMap<i64, CatalogType>) -> Kind {
+    let field = |(name, declared): &(String, Declared)| {
+        let server = resolve(*declared, types);
+        (!server.is_text_only()).then(|| CompositeField { name: name.clone(), server })
+    };
+    match fields.iter().map(field).collect::<Option<Vec<_>>>() {
+        Some(fields) if !fields.is_empty() => Kind::Composite(fields),
+        _ => Kind::Other,
+    }
 }
 
 /// The encoding of a database: in which order the bytes of its texts are, and what characters it has.
@@ -304,10 +357,10 @@ fn read_column(
     is_view: bool,
     encoding: Encoding,
 ) -> sqlx::Result<Column> {
-    let oid = found.number("type")?;
-    let own_type = types.get(&oid);
+    let declared = Declared::of_column(found)?;
+    let own_type = types.get(&declared.oid);
     let domain = own_type.filter(|found| found.kind == "d");
-    let server = resolve(oid, found.number("typmod")?, types);
+    let server = resolve(declared, types);
     let default = match (found.is("is_generated")?, found.text("identity")?) {
         (true, _) => ColumnDefault::Generated,
         (false, "a") => ColumnDefault::Numbered,
@@ -323,7 +376,7 @@ fn read_column(
     };
     let mut base = own_type;
     while let Some(below) = base.filter(|found| found.kind == "d") {
-        base = types.get(&below.base);
+        base = types.get(&below.base.oid);
     }
     let staging = Staging {
         collate: found.text("collate")?.into(),

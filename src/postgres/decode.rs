@@ -16,15 +16,17 @@ use arrow::datatypes::{
 };
 use uuid::Uuid;
 
+use super::cursor::Cursor;
 use super::network::{push_inet, push_mac};
 use super::numeric::Numeric;
+use super::records::structs;
 use super::rows::{Field, Values};
-use super::types::{Kind, ServerType};
+use super::types::{Kind, MAX_DIMENSIONS, ServerType};
 use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 use crate::columnar::{json, recode};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Decodes values of a server type as `to`, one of the types that [`ServerType::reads_as`].
+/// Decodes values of a server type as `to`, one of the types that [`ServerType::read_as`].
 ///
 /// # Errors
 /// `Decode` for a value that `to` has not.
@@ -90,7 +92,10 @@ pub(super) fn decode(values: Values<'_>, server: &ServerType, to: &DataType) -> 
         (Kind::Jsonb, Utf8View) => Ok(Arc::new(texts(values, 1)?)),
         (Kind::Jsonb, _) => json::decode(&texts(values, 1)?, to),
         (Kind::Hstore, Map(_, _)) => hstores(values, to),
-        (Kind::Array(item), List(_)) => arrays(values, item, to),
+        (Kind::Array(item, dimensions), List(_)) => arrays(values, item, *dimensions, to),
+        (Kind::Composite(columns), Struct(fields)) => structs(values, columns, fields, decode),
+        // As the server writes them.
+        (Kind::Hstore | Kind::Array(..) | Kind::Composite(_), Utf8View) => Ok(Arc::new(texts(values, 0)?)),
         (Kind::Text(_) | Kind::Name | Kind::Char | Kind::Enum | Kind::Other, _) => Ok(Arc::new(texts(values, 0)?)),
         (kind, to) => Err(Error::internal(format!("{kind:?} was to be read as {to}"))),
     }
@@ -122,14 +127,15 @@ fn fixed<T: ArrowPrimitiveType, const N: usize>(
 ) -> Result<ArrayRef> {
     let mut natives = Vec::with_capacity(values.len());
     let mut nulls = NullBufferBuilder::new(values.len());
-    for value in values.iter() {
+    for (row, value) in values.iter().enumerate() {
         match value {
             None => {
                 natives.push(T::Native::default());
                 nulls.append_null();
             }
             Some(bytes) => {
-                natives.push(native(bytes.try_into().map_err(|_| wrong_length(to))?)?);
+                let value = bytes.try_into().map_err(|_| wrong_length(to)).and_then(&native);
+                natives.push(value.map_err(|error| error.at_row(row))?);
                 nulls.append_non_null();
             }
         }
@@ -179,16 +185,14 @@ fn intervals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
 /// Values that are texts, behind as many bytes that are not of the text.
 fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> {
     let mut texts = StringViewBuilder::with_capacity(values.len());
-    for value in values.iter() {
+    for (row, value) in values.iter().enumerate() {
         match value {
             None => texts.append_null(),
             Some(bytes) => {
                 let text = bytes.get(skip..).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 texts.append_value(text.ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Decode,
-                        "the server sent a text that is not UTF-8: its database is of another encoding",
-                    )
+                    let text = "the server sent a text that is not UTF-8: its database is of another encoding";
+                    Error::new(ErrorKind::Decode, text).at_row(row)
                 })?);
             }
         }
@@ -200,12 +204,12 @@ fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> {
 fn texts_by(values: Values<'_>, to: &DataType, push: impl Fn(&[u8], &mut String) -> Option<()>) -> Result<ArrayRef> {
     let mut texts = StringViewBuilder::with_capacity(values.len());
     let mut text = String::new();
-    for value in values.iter() {
+    for (row, value) in values.iter().enumerate() {
         match value {
             None => texts.append_null(),
             Some(bytes) => {
                 text.clear();
-                push(bytes, &mut text).ok_or_else(|| wrong_length(to))?;
+                push(bytes, &mut text).ok_or_else(|| wrong_length(to).at_row(row))?;
                 texts.append_value(&text);
             }
         }
@@ -219,20 +223,16 @@ fn decimals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
         to: &DataType,
         unscaled: impl Fn(Numeric<'_>) -> Option<T>,
     ) -> Result<Vec<Option<T>>> {
-        let unscaled = values.iter().map(|value| match value {
+        let unscaled = values.iter().enumerate().map(|(row, value)| match value {
             None => Ok(None),
             Some(bytes) => {
-                let number = Numeric::parse(bytes).ok_or_else(|| wrong_length(to))?;
+                let number = Numeric::parse(bytes).ok_or_else(|| wrong_length(to).at_row(row))?;
                 let mut text = String::new();
                 unscaled(number).map(Some).ok_or_else(|| {
                     number.push_text(&mut text);
                     text.truncate(60);
-                    Error::new(
-                        ErrorKind::Decode,
-                        format!(
-                            "it holds {text}, which is no {to}: give the column more digits, or read it as VARCHAR"
-                        ),
-                    )
+                    let why = "give the column more digits, or read it as VARCHAR";
+                    Error::new(ErrorKind::Decode, format!("it holds {text}, which is no {to}: {why}")).at_row(row)
                 })
             }
         });
@@ -280,36 +280,6 @@ fn push_time_with_zone(bytes: &[u8], text: &mut String) -> Option<()> {
     Some(())
 }
 
-/// A reader of integers and byte strings with a length before them.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn int(&mut self) -> Option<i32> {
-        let int = i32::from_be_bytes(self.bytes.get(self.at..self.at + 4)?.try_into().ok()?);
-        self.at += 4;
-        Some(int)
-    }
-
-    /// Where the next byte string is; its length is negative for NULL.
-    fn field(&mut self) -> Option<(usize, i32)> {
-        let length = self.int()?;
-        let begin = self.at;
-        self.at += usize::try_from(length).unwrap_or(0);
-        (self.at <= self.bytes.len()).then_some((begin, length))
-    }
-
-    fn text(&mut self) -> Option<Option<&'a str>> {
-        let (begin, length) = self.field()?;
-        if length < 0 {
-            return Some(None);
-        }
-        std::str::from_utf8(&self.bytes[begin..self.at]).ok().map(Some)
-    }
-}
-
 fn hstores(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
     let Map(entries, sorted) = to else { return Err(Error::internal(to.to_string())) };
     let Struct(fields) = entries.data_type() else { return Err(Error::internal(to.to_string())) };
@@ -319,7 +289,7 @@ fn hstores(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
     for value in values.iter() {
         nulls.append(value.is_some());
         let mut push = |bytes| -> Option<usize> {
-            let mut cursor = Cursor { bytes, at: 0 };
+            let mut cursor = Cursor::new(bytes);
             let count = cursor.int()?;
             for _ in 0..count {
                 keys.append_value(cursor.text()??);
@@ -338,13 +308,13 @@ fn hstores(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(map.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?))
 }
 
-fn arrays(values: Values<'_>, item: &ServerType, to: &DataType) -> Result<ArrayRef> {
+fn arrays(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataType) -> Result<ArrayRef> {
     // The lists in each other, from the outermost, and the type of the items in the last one.
     let mut levels = Vec::new();
     let mut leaf = to;
     while let List(field) = leaf {
-        // A list of lists of JSON could be an array of JSON lists: the outermost one is the array.
-        if !levels.is_empty() && item.reads_as(leaf) {
+        // A list of lists of JSON could be an array of JSON lists: as many are of the array as it is declared with.
+        if levels.len() >= dimensions && item.decodes_as(leaf) {
             break;
         }
         levels.push(field);
@@ -353,26 +323,33 @@ fn arrays(values: Values<'_>, item: &ServerType, to: &DataType) -> Result<ArrayR
     let mut lengths: Vec<Vec<usize>> = vec![Vec::new(); levels.len()];
     let mut nulls = NullBufferBuilder::new(values.len());
     let mut items: Vec<Field> = Vec::new();
-    for (value, field) in values.iter().zip(values.fields) {
+    // How many items there are up to each row.
+    let mut ends = Vec::with_capacity(values.len());
+    for (row, (value, field)) in values.iter().zip(values.fields).enumerate() {
         nulls.append(value.is_some());
         let Some(bytes) = value else {
             lengths[0].push(0);
+            ends.push(items.len());
             continue;
         };
-        let mut cursor = Cursor { bytes, at: 0 };
+        let mut cursor = Cursor::new(bytes);
         let found = push_array(&mut cursor, &mut lengths, field.begin, &mut items).ok_or_else(|| wrong_length(to))?;
         if found != levels.len() {
-            return Err(Error::new(
-                ErrorKind::Decode,
-                format!(
-                    "it holds an array of {found} dimensions, and is read as {to}: give the columns, with {}, when the \
-                     table is registered",
-                    "[]".repeat(found)
-                ),
-            ));
+            let text = format!(
+                "it holds an array of {found} dimension{}, and is read as {to}: give the columns when the table is \
+                 registered, this one with {} where all of its values have as many, or as VARCHAR",
+                if found == 1 { "" } else { "s" },
+                "[]".repeat(found)
+            );
+            return Err(Error::new(ErrorKind::Decode, text).at_row(row));
         }
+        ends.push(items.len());
     }
-    let mut array = decode(Values { bytes: values.bytes, fields: &items }, item, leaf)?;
+    let decoded = decode(Values { bytes: values.bytes, fields: &items }, item, leaf);
+    let mut array = decoded.map_err(|error| match error.row() {
+        Some(item) => error.at_row(ends.partition_point(|end| *end <= item)),
+        None => error,
+    })?;
     let mut nulls = nulls.finish();
     for (depth, (field, lengths)) in levels.iter().zip(lengths).enumerate().rev() {
         let nulls: Option<NullBuffer> = if depth == 0 { nulls.take() } else { None };
@@ -381,9 +358,6 @@ fn arrays(values: Values<'_>, item: &ServerType, to: &DataType) -> Result<ArrayR
     }
     Ok(array)
 }
-
-/// `MAXDIM` of src/include/utils/array.h.
-pub(super) const MAX_DIMENSIONS: usize = 6;
 
 /// Takes the lengths and items of one array of as many dimensions as there are `lengths`; gives how many it has.
 fn push_array(
@@ -445,7 +419,7 @@ mod tests {
 
     #[test]
     fn bytes_that_mean_nothing_are_an_error_and_no_panic() {
-        use super::super::types::{Parts, kind};
+        use super::super::types::{CompositeField, Parts, kind};
         use proptest::prelude::*;
         let mut kinds: Vec<Kind> = [
             "bool",
@@ -472,7 +446,13 @@ mod tests {
         ]
         .map(|name| kind(name, -1))
         .into();
-        kinds.extend(kinds.clone().into_iter().map(|kind| Kind::Array(Box::new(ServerType { oid: 0, kind }))));
+        kinds.extend(kinds.clone().into_iter().map(|kind| Kind::Array(Box::new(ServerType { oid: 0, kind }), 1)));
+        let field = |kind: &Kind| CompositeField {
+            name: format!("{kind:?}"),
+            server: ServerType { oid: 0, kind: kind.clone() },
+        };
+        kinds.push(Kind::Composite(kinds.iter().map(field).collect()));
+        kinds.extend(["int4", "text"].map(|name| Kind::Composite(vec![field(&kind(name, -1))])));
         kinds.push(Kind::Interval(Parts::ALL));
         let words = proptest::collection::vec(prop_oneof![0..4_i32, any::<i32>()], 0..12);
         proptest!(|(words in words, cut in 0..4_usize)| {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{
-    Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt32Type,
-    i256,
+    Decimal128Type, Decimal256Type, FieldRef, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    UInt32Type, i256,
 };
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use super::bytes::{Bytes, Packed, Slots, bytes, packed};
 use super::cells::{Cells, Fixed, Nulls, fixed};
 use super::lists::lists;
 use super::network::{Network, parse_inet, parse_mac};
+use super::records::records;
 use super::text::texts;
 use super::types::{Digits, Kind, ServerType};
 use super::{numeric, temporal};
@@ -131,11 +132,22 @@ pub(super) fn choose(from: &DataType, server: &ServerType) -> Option<(DataType, 
             json::json_type(from).is_some().then(|| (from.clone(), Form::Binary))
         }
         (Kind::Hstore, Map(_, _)) => binary(server.arrow_type()),
-        (Kind::Hstore | Kind::Char | Kind::Other, _) if is_text => Some((from.clone(), Form::Text)),
-        (Kind::Array(item), _) => {
+        (Kind::Hstore | Kind::Array(..) | Kind::Composite(_) | Kind::Char | Kind::Other, _) if is_text => {
+            Some((from.clone(), Form::Text))
+        }
+        (Kind::Composite(columns), Struct(fields)) => {
+            let is_sent = |field: &FieldRef| {
+                let column = columns.iter().find(|column| column.name == *field.name())?;
+                choose(plain(field.data_type()), &column.server).filter(|(_, form)| *form == Form::Binary)
+            };
+            let has_twice = |at: usize| fields[..at].iter().any(|field| field.name() == fields[at].name());
+            let is_sent = !(1..fields.len()).any(has_twice) && fields.iter().all(|field| is_sent(field).is_some());
+            is_sent.then(|| (from.clone(), Form::Binary))
+        }
+        (Kind::Array(item, _), _) => {
             let field = list_item(from)?;
-            let below = list_item(field.data_type()).is_some() && !matches!(item.kind, Kind::Json | Kind::Jsonb);
-            let (_, form) = choose(plain(field.data_type()), if below { server } else { item })?;
+            let below = list_item(plain(field.data_type())).is_some().then(|| server.below()).flatten();
+            let (_, form) = choose(plain(field.data_type()), below.as_ref().unwrap_or(item))?;
             (form == Form::Binary).then(|| (List(Arc::clone(field)), Form::Binary))
         }
         _ => None,
@@ -201,11 +213,17 @@ pub(super) fn cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cel
             Some(())
         }),
         Kind::Hstore => hstores(array),
-        Kind::Array(item) => {
-            let choose = |from: &DataType, item: &ServerType| choose(from, item).map(|(data_type, _)| data_type);
-            lists(array, item, choose, cells)
-        }
+        Kind::Array(item, _) => lists(array, server, item, item_cells),
+        Kind::Composite(columns) => records(array, columns, item_cells),
     }
+}
+
+/// The fields of values in others, which are brought to the type that is chosen for them first.
+fn item_cells(array: &ArrayRef, server: &ServerType) -> Result<Box<dyn Cells>> {
+    let from = array.data_type();
+    let conform = choose(plain(from), server).and_then(|(to, _)| LosslessCast::try_new(from, &to));
+    let conform = conform.ok_or_else(|| Error::internal(format!("items of {from}")))?;
+    cells(&conform.apply(array)?, server)
 }
 
 fn json_text(array: &ArrayRef) -> Result<ArrayRef> {
@@ -324,6 +342,7 @@ fn hstores(array: &ArrayRef) -> Result<Box<dyn Cells>> {
 mod tests {
     use arrow::datatypes::IntervalUnit;
 
+    use super::super::types::CompositeField;
     use super::*;
 
     /// The Arrow types that words of the guide stand for.
@@ -385,7 +404,10 @@ mod tests {
         let rows = include_str!("types.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
         let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_end_matches(" |").split(" | ").collect()).collect();
         let mut checked = 0;
+        let mut above = "";
         for row in rows.iter().filter(|row| row.len() == 3 && !row[0].starts_with(['s', '-'])) {
+            let words = if row[2] == "the same" { above } else { row[2] };
+            above = words;
             let name = row[0].trim_matches('`').trim_matches('"');
             let (name, arguments) = name.split_once('(').unwrap_or((name, ""));
             let typmod = match arguments.trim_end_matches(')').split_once(',') {
@@ -408,7 +430,12 @@ mod tests {
                 "timestamp without time zone" => Kind::Timestamp(6),
                 "timestamp with time zone" => Kind::TimestampTz(6),
                 "enums" => Kind::Enum,
-                "integer[]" => Kind::Array(item()),
+                "integer[]" => Kind::Array(item(), 1),
+                "integer[][]" => Kind::Array(item(), 2),
+                "composite types" => {
+                    let server = ServerType { oid: 23, kind: Kind::Int4 };
+                    Kind::Composite(vec![CompositeField { name: "a".into(), server }])
+                }
                 "any other" => Kind::Other,
                 name => super::super::types::kind(name, typmod),
             };
@@ -416,7 +443,7 @@ mod tests {
             let server = ServerType { oid: 0, kind };
             for candidate in &candidates {
                 let takes = choose(candidate, &server).is_some();
-                assert_eq!(takes, is_meant(candidate, row[2]), "{candidate} to {name}: {}", row[2]);
+                assert_eq!(takes, is_meant(candidate, words), "{candidate} to {name}: {words}");
                 checked += 1;
             }
         }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::DataType::{self, List};
+use arrow::datatypes::DataType::List;
 
 use super::cells::{Cells, LENGTH, put, put_length, put_null};
-use super::decode::MAX_DIMENSIONS;
-use super::types::{Kind, ServerType};
-use crate::columnar::{LosslessCast, list_item, misfit, plain, recode};
+use super::types::{MAX_DIMENSIONS, ServerType};
+use crate::columnar::{list_item, misfit, plain, recode};
 use crate::error::{Error, Result};
 
 /// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
@@ -87,13 +86,11 @@ impl Cells for Lists {
     }
 }
 
-/// Lists of any kind, as deep as they are lists of lists.
-///
-/// `choose` says which type items are made of first, and `cells` makes the fields of them.
+/// Lists of any kind, as deep as they are lists of lists; `cells` makes the fields of the items.
 pub(super) fn lists(
     array: &ArrayRef,
+    server: &ServerType,
     item: &ServerType,
-    choose: impl Fn(&DataType, &ServerType) -> Option<DataType>,
     cells: impl Fn(&ArrayRef, &ServerType) -> Result<Box<dyn Cells>>,
 ) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
@@ -101,8 +98,11 @@ pub(super) fn lists(
     let mut lengths: Vec<Vec<i32>> = vec![list.offsets().windows(2).map(|pair| pair[1] - pair[0]).collect()];
     let nulls = list.nulls().cloned();
     let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls: &NullBuffer| nulls.is_null(row));
-    let is_json = matches!(item.kind, Kind::Json | Kind::Jsonb);
-    while list_item(plain(list.values().data_type())).is_some() && !is_json {
+    let mut below = server.below();
+    while list_item(plain(list.values().data_type())).is_some()
+        && let Some(dimension) = below
+    {
+        below = dimension.below();
         let inner = as_list(list.values())?;
         let mut inner_lengths = Vec::with_capacity(array.len());
         for row in 0..array.len() {
@@ -140,11 +140,7 @@ pub(super) fn lists(
         None => error,
     };
     let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let data_type = choose(plain(values.data_type()), item)
-        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
-    let conform = LosslessCast::try_new(values.data_type(), &data_type)
-        .ok_or_else(|| Error::internal(format!("items of {}", values.data_type())))?;
-    let items = conform.apply(&values).and_then(|values| cells(&values, item)).map_err(of_row)?;
+    let items = cells(&values, item).map_err(of_row)?;
     let mut item_sizes = vec![0; values.len()];
     items.add_sizes(&mut item_sizes);
     Ok(Box::new(Lists {

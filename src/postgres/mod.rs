@@ -52,6 +52,7 @@ mod connector;
 #[cfg(feature = "testing")]
 mod copy;
 mod create;
+mod cursor;
 mod database;
 mod decode;
 mod described;
@@ -68,6 +69,7 @@ mod network;
 mod nodelay;
 mod numeric;
 mod options;
+mod records;
 mod rows;
 mod run;
 mod scan;

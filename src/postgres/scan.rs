@@ -25,6 +25,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;
     let mut rows = Rows::new(columns.len());
+    let mut sent = 0;
     loop {
         let message = tokio::select! {
             message = messages.try_next() => message.map_err(|error| database.error(error))?,
@@ -38,10 +39,16 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
             let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
                 let decoded = decode(rows.column(index), server_type(column)?, &column.data_type);
                 decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
-                    error.with_context(format!("reading column \"{}\" ({})", column.name, column.sql_type))
+                    let column = format!("column \"{}\" ({})", column.name, column.sql_type);
+                    let reading = match error.row() {
+                        Some(row) => format!("reading {column}, row {} of what the server sent", sent + row + 1),
+                        None => format!("reading {column}"),
+                    };
+                    error.with_context(reading)
                 })
             });
             let batch = query.batch(arrays.collect::<Result<Vec<_>>>()?, rows.count())?;
+            sent += rows.count();
             rows.clear();
             if batches.send(Ok(batch)).await.is_err() {
                 return Ok(());

@@ -191,7 +191,7 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     let columns = projection.iter().map(|index| {
         let column = &table.columns[*index];
         let name = quote(&column.name);
-        Ok(if server_type(column)?.is_text_only() { format!("{name}::text") } else { name })
+        Ok(if server_type(column)?.is_read_as_text(&column.data_type) { format!("{name}::text") } else { name })
     });
     let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))

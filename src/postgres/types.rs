@@ -38,19 +38,32 @@
 //! | `macaddr` | Utf8View | text |
 //! | `macaddr8` | Utf8View | text |
 //! | `hstore` | Map(Utf8, Utf8) | maps of texts; text |
-//! | `integer[]` | List(Int32) | lists of any kind, of what the items are written from; nested lists that are rectangular |
+//! | `integer[]` | List(Int32) | lists of any kind, of what the items are written from; nested lists that are rectangular; text |
+//! | `integer[][]` | List(List(Int32)) | the same |
+//! | composite types | Struct | Struct, by the names of its fields; text |
 //! | any other | Utf8View | text; the server converts it |
 //!
 //! *Number* is any integer, decimal or float; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary, LargeBinary,
 //! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values, and Null to anything.
 //! Columns that are given when the table is registered are read as those types, where they can hold the values: a
-//! `numeric` as a Decimal, a `uuid` as FixedSizeBinary(16), `json` as Struct, an array as nested lists.
+//! `numeric` as a Decimal, a `uuid` as FixedSizeBinary(16), `json` as Struct, an array as nested lists, and an array, a
+//! composite type or `hstore` as VARCHAR, which is the server's own text.
+//!
+//! A composite type, one of CREATE TYPE or the row of a table, has a field for each column. A Struct that is written is
+//! assigned by the names of its fields, in any order; a field that it lacks is NULL, and one that the type lacks is an
+//! error. What only the server can convert in one of them (the last row of the table above, `"char"`) makes the whole a
+//! text. A Struct of NULLs is `(,)`, which PostgreSQL calls NULL too; DataFusion does not. Texts of a stream go to a column
+//! of arrays or of a composite type as they are, for the server to convert; DataFusion's planner knows no cast for those of
+//! a statement: register the column as VARCHAR.
+//!
+//! An array has the dimensions that it is declared with. PostgreSQL stores others too, and a value that has others is an
+//! error when it is read: register the column as VARCHAR, or with the brackets of its values.
 //!
 //! What the two sides do not share: dates and timestamps of `infinity`, the time `24:00:00`, and intervals of more
 //! nanoseconds than 64 bits have are errors when they are read; lower bounds of arrays are not read; PostgreSQL has no
 //! array of empty arrays. `numeric` has no `-0.0`. `jsonb` is what the server makes of the text: it sorts keys and knows
 //! no `-0.0` either; read as a Struct it gives the fields of that only. What the server converts from text it rounds as
-//! it does in its own literals: `money`, and the fields of composite types.
+//! it does in its own literals: `money`, and the items and fields of arrays and composite types that come as text.
 //!
 //! Texts of a database whose encoding is neither UTF8 nor LATIN1 are sorted by DataFusion, and so are conditions with
 //! characters that are none of ASCII: the bytes of those are in another order than the characters.
@@ -89,6 +102,9 @@ use arrow::datatypes::{Field, IntervalUnit, TimeUnit};
 use crate::backend::Comparison;
 use crate::columnar::{json, list_item, plain};
 use crate::error::{Error, Result};
+
+/// `MAXDIM` of src/include/utils/array.h.
+pub(super) const MAX_DIMENSIONS: usize = 6;
 
 /// A type of the server, domains resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,9 +148,19 @@ pub(super) enum Kind {
     MacAddr,
     MacAddr8,
     Hstore,
-    Array(Box<ServerType>),
+    /// Arrays, and how many dimensions they are declared with.
+    Array(Box<ServerType>, usize),
+    /// The columns of a composite type.
+    Composite(Vec<CompositeField>),
     /// Only the server knows its binary form: it is sent and read as text.
     Other,
+}
+
+/// A column of a composite type.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CompositeField {
+    pub(super) name: String,
+    pub(super) server: ServerType,
 }
 
 /// Precision and scale of a `numeric`.
@@ -266,20 +292,46 @@ impl ServerType {
                 let pair = vec![Field::new("keys", Utf8, false), Field::new("values", Utf8, true)];
                 Map(Arc::new(Field::new("entries", Struct(pair.into()), false)), false)
             }
-            Kind::Array(item) => List(Arc::new(Field::new("item", item.arrow_type(), true))),
+            Kind::Array(item, dimensions) => {
+                (0..*dimensions).fold(item.arrow_type(), |below, _| List(Arc::new(Field::new("item", below, true))))
+            }
+            Kind::Composite(fields) => {
+                let field = |field: &CompositeField| Field::new(&field.name, field.server.arrow_type(), true);
+                Struct(fields.iter().map(field).collect())
+            }
             _ => Utf8View,
         }
     }
 
-    /// Whether it can be read as `to` itself, not by way of [`ServerType::arrow_type`].
-    pub(super) fn reads_as(&self, to: &DataType) -> bool {
+    /// The type that a column is read as where the user asks for `to`; `None` where it is [`ServerType::arrow_type`],
+    /// which `to` then must do with.
+    pub(super) fn read_as(&self, to: &DataType) -> Option<DataType> {
+        let is_nested = matches!(self.kind, Kind::Array(..) | Kind::Composite(_) | Kind::Hstore);
+        match to {
+            // As the server writes them.
+            Utf8 | LargeUtf8 | Utf8View if is_nested => Some(Utf8View),
+            to => self.decodes_as(to).then(|| to.clone()),
+        }
+    }
+
+    /// Whether its binary form can be read as `to` itself, not by way of [`ServerType::arrow_type`].
+    pub(super) fn decodes_as(&self, to: &DataType) -> bool {
         match (&self.kind, to) {
             _ if *to == self.arrow_type() => true,
             (Kind::Numeric(_), t) => t.is_decimal() || *t == Utf8View,
             (Kind::Uuid, FixedSizeBinary(16)) | (Kind::Interval(_), Interval(_) | Duration(_)) => true,
             (Kind::Json | Kind::Jsonb, Struct(_) | Map(_, _)) => json::json_type(to).is_some(),
             (Kind::Json | Kind::Jsonb, t) if list_item(t).is_some() => json::json_type(to).is_some(),
-            (Kind::Array(item), List(field)) => item.reads_as(field.data_type()) || self.reads_as(field.data_type()),
+            (Kind::Array(item, _), List(field)) => {
+                item.decodes_as(field.data_type()) || self.decodes_as(field.data_type())
+            }
+            (Kind::Composite(columns), Struct(fields)) => {
+                let is_read = |field: &Arc<Field>| {
+                    let column = columns.iter().find(|column| column.name == *field.name());
+                    column.is_some_and(|column| column.server.decodes_as(field.data_type()))
+                };
+                columns.len() == fields.len() && fields.iter().all(is_read)
+            }
             _ => false,
         }
     }
@@ -294,7 +346,7 @@ impl ServerType {
             Kind::Numeric(Some(digits)) if digits.decimal().is_some() => Comparison::Exact,
             Kind::Float4 | Kind::Float8 => Comparison::Float,
             // A composite of NULLs is NULL, and is not read as that.
-            Kind::Other => Comparison::Nothing,
+            Kind::Composite(_) | Kind::Other => Comparison::Nothing,
             Kind::Text(_) => match collation {
                 Collation::Bytes => Comparison::Exact,
                 Collation::Deterministic => Comparison::Equality,
@@ -302,6 +354,20 @@ impl ServerType {
             },
             _ => Comparison::Differs,
         }
+    }
+
+    /// The type of a dimension below that of an array, of what comes as lists of lists; `None` where lists are its items.
+    pub(super) fn below(&self) -> Option<Self> {
+        let Kind::Array(item, dimensions) = &self.kind else { return None };
+        // A list can be a JSON array: there are as many dimensions as were declared.
+        let least = if matches!(item.kind, Kind::Json | Kind::Jsonb) { 2 } else { 1 };
+        let kind = Kind::Array(item.clone(), dimensions.saturating_sub(1).max(1));
+        (*dimensions >= least).then_some(Self { kind, ..*self })
+    }
+
+    /// Whether what is read as `to` comes as the server's text.
+    pub(super) fn is_read_as_text(&self, to: &DataType) -> bool {
+        self.is_text_only() || *to == Utf8View && self.arrow_type().is_nested()
     }
 
     /// Whether the server has to make the value from a text.

@@ -22,7 +22,7 @@ use datafusion::physical_expr::create_physical_expr;
 use crate::columnar::{Assign, fraction_digits};
 use crate::error::{Error, Result};
 use crate::options::{Assignment, Nanoseconds};
-use crate::provider::functions::{self, WRITTEN};
+use crate::provider::functions;
 use crate::provider::{FanoutTable, LandfallTable};
 
 /// The columns that a statement assigns to.
@@ -316,12 +316,14 @@ fn check_digits(value: &Expr, to: &DataType) -> Result<()> {
 }
 
 fn is_mark(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if call.name() == WRITTEN && call.args.len() == 1)
+    matches!(expr, Expr::ScalarFunction(call) if functions::is_mark(call.name()) && call.args.len() == 1)
 }
 
 fn unmarked(expr: Expr) -> Expr {
     match expr {
-        Expr::ScalarFunction(mut call) if call.name() == WRITTEN && call.args.len() == 1 => call.args.remove(0),
+        Expr::ScalarFunction(mut call) if functions::is_mark(call.name()) && call.args.len() == 1 => {
+            call.args.remove(0)
+        }
         Expr::Cast(mut cast) if is_mark(&cast.expr) => {
             *cast.expr = unmarked(*cast.expr);
             Expr::Cast(cast)

@@ -16,6 +16,9 @@ use crate::columnar::{Assign, recode};
 /// The function that keeps a cast of the user's apart from the planner's.
 pub(super) const WRITTEN: &str = "landfall_as_written";
 
+/// The function that keeps a struct, or a list of such, from the planner, which knows no cast where fields are missing.
+pub(super) const NESTED: &str = "landfall_nested";
+
 /// Assigns a value to a column.
 const ASSIGN: &str = "landfall_assign";
 
@@ -27,7 +30,7 @@ const TIME: &str = "landfall_time";
 
 /// Whether a function brings a value to the type of a column.
 pub(super) fn is_assignment(function: &str) -> bool {
-    [ASSIGN, TIME, WRITTEN].contains(&function)
+    [ASSIGN, TIME, WRITTEN, NESTED].contains(&function)
 }
 
 /// A value assigned; `column` is what errors call its column.
@@ -74,12 +77,25 @@ macro_rules! function {
     };
 }
 
+/// A value as it was written; `shown` is the type that the planner sees, where that is another.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Written {
+    name: &'static str,
     signature: Signature,
+    shown: Option<DataType>,
 }
 
-function!(Written, |self| WRITTEN, |self, from| from[0].clone(), |_this, array| array);
+function!(
+    Written,
+    |self| self.name,
+    |self, from| self.shown.clone().unwrap_or_else(|| from[0].clone()),
+    |this, array| {
+        match &this.shown {
+            Some(_) => return exec_err!("a struct stands where its column was not found: SELECT it"),
+            None => array,
+        }
+    }
+);
 
 /// The function that [`LOCAL_TIME`] names.
 pub(super) fn local_time() -> ScalarUDF {
@@ -89,7 +105,19 @@ pub(super) fn local_time() -> ScalarUDF {
 
 /// The function that [`WRITTEN`] names.
 pub(super) fn written() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Written { signature: Signature::any(1, Volatility::Immutable) })
+    let signature = Signature::any(1, Volatility::Immutable);
+    ScalarUDF::new_from_impl(Written { name: WRITTEN, signature, shown: None })
+}
+
+/// The function that [`NESTED`] names: a NULL to the planner.
+pub(super) fn nested() -> ScalarUDF {
+    let signature = Signature::any(1, Volatility::Immutable);
+    ScalarUDF::new_from_impl(Written { name: NESTED, signature, shown: Some(DataType::Null) })
+}
+
+/// Whether a call only keeps a value from the planner.
+pub(super) fn is_mark(function: &str) -> bool {
+    [WRITTEN, NESTED].contains(&function)
 }
 
 /// Assigns a value to a column.

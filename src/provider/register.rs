@@ -13,7 +13,7 @@ use crate::manager::TransactionManager;
 use crate::provider::comparisons::Comparisons;
 use crate::provider::dml::DmlRewrite;
 use crate::provider::fanout::FanoutFactory;
-use crate::provider::functions::{WRITTEN, local_time, written};
+use crate::provider::functions::{WRITTEN, local_time, nested, written};
 use crate::provider::values::ValuesPlanner;
 use crate::registry;
 
@@ -35,6 +35,7 @@ pub fn register(context: &SessionContext) {
     }
     if !state.scalar_functions().contains_key(WRITTEN) {
         let _ = state.register_udf(Arc::new(written()));
+        let _ = state.register_udf(Arc::new(nested()));
         let _ = state.register_udf(Arc::new(local_time()));
         let _ = state.register_relation_planner(Arc::new(ValuesPlanner));
     }

@@ -4,7 +4,8 @@
 //! 64-bit floats. In its plan a user's own cast looks like the planner's, and digits that a float has not are gone. So
 //! before it is planned, in a statement that writes a table of ours
 //!
-//! * a user's cast that is assigned is marked, and is found again by [`Columns`](super::assign::Columns);
+//! * a user's cast that is assigned is marked, and is found again by [`Columns`](super::assign::Columns); so is a struct, as
+//!   the planner has no cast to one of other fields;
 //! * a number that is assigned to an integer or a decimal is handed over by its digits, as text;
 //! * VALUES in a CTE, a UNION or a condition become a subquery, as the planner would cast them to the types of the table.
 //!
@@ -32,11 +33,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::columnar::Assign;
+use crate::columnar::{Assign, list_item};
 use crate::error::Error;
 use crate::options::Nanoseconds;
 use crate::provider::assign::Columns;
-use crate::provider::functions::{LOCAL_TIME, WRITTEN};
+use crate::provider::functions::{LOCAL_TIME, NESTED, WRITTEN};
 use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
@@ -321,7 +322,9 @@ impl<'c> Rewriter<'c> {
         while let Expr::Nested(nested) | Expr::UnaryOp { op: UnaryOperator::Plus, expr: nested } = inner {
             inner = nested;
         }
-        if marks && matches!(inner, Expr::Cast { .. } | Expr::TypedString(_) | Expr::Subquery(_)) {
+        if marks && to.is_some_and(holds_structs) {
+            *value = self.call(NESTED, std::mem::replace(value, nothing()));
+        } else if marks && matches!(inner, Expr::Cast { .. } | Expr::TypedString(_) | Expr::Subquery(_)) {
             *value = self.call(WRITTEN, std::mem::replace(value, nothing()));
         }
     }
@@ -404,6 +407,11 @@ impl<'c> Rewriter<'c> {
     }
 }
 
+/// Whether a column is one of structs, or of lists of such.
+fn holds_structs(to: &DataType) -> bool {
+    matches!(to, DataType::Struct(_)) || list_item(to).is_some_and(|item| holds_structs(item.data_type()))
+}
+
 /// Whether an expression is the time that the statement began.
 fn is_clock(expr: &Expr) -> bool {
     const CLOCKS: [&str; 2] = ["now", "current_timestamp"];
@@ -475,6 +483,6 @@ fn reworded(error: DataFusionError, columns: &SchemaRef) -> DataFusionError {
     } else {
         format!("one of the columns {}", names.join(", "))
     };
-    let why = why.unwrap_or("use a function that makes one of the other");
+    let why = why.as_deref().unwrap_or("use a function that makes one of the other");
     Error::schema(format!("{columns}: {from} is not assigned to it: {why}")).into()
 }

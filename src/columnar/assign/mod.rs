@@ -2,10 +2,12 @@
 //! have a name: a float in a decimal column, a double in a real column, and nanoseconds where the user says so.
 
 mod digits;
+mod nested;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, make_array};
@@ -13,6 +15,7 @@ use arrow::datatypes::DataType::{self, *};
 use arrow::error::ArrowError;
 
 use self::digits::{floats_of_digits, nearest, rounded, rounded_decimal};
+use self::nested::Nested;
 use self::parse::parsed;
 use super::lossless_cast::{misfit, plain, recode};
 use super::text::digits_of;
@@ -50,6 +53,8 @@ enum Rule {
     Utc(LosslessCast),
     /// A truth as the numbers 0 and 1, or back.
     Truth(LosslessCast, LosslessCast),
+    /// Structs by the names of their fields; one that is not there is NULL.
+    Nested(Nested),
 }
 
 /// What an assignment does to values.
@@ -88,8 +93,11 @@ impl Assign {
         from: &DataType,
         to: &DataType,
         nanoseconds: Nanoseconds,
-    ) -> std::result::Result<Self, &'static str> {
-        let way = Self::way(from, to, nanoseconds)?;
+    ) -> std::result::Result<Self, Cow<'static, str>> {
+        let way = match Nested::try_new(from, to, nanoseconds) {
+            Some(nested) => Rule::Nested(nested?),
+            None => Self::way(from, to, nanoseconds)?,
+        };
         Ok(Self { from: from.clone(), to: to.clone(), nanoseconds, way })
     }
 
@@ -99,7 +107,7 @@ impl Assign {
         from: &DataType,
         to: &DataType,
         nanoseconds: Nanoseconds,
-    ) -> std::result::Result<Self, &'static str> {
+    ) -> std::result::Result<Self, Cow<'static, str>> {
         let assign = Self::try_new(from, to, nanoseconds)?;
         let rounds = plain(from).is_decimal() && plain(to).is_decimal() && !widens(plain(from), plain(to));
         match LosslessCast::strict(from, to).filter(|_| rounds) {
@@ -211,13 +219,17 @@ impl Assign {
             Rule::Utc(conform) if !conform.is_exact() => Assigned::Checked,
             Rule::Print | Rule::Utc(_) => Assigned::Exact,
             Rule::Truth(..) if self.from == Boolean => Assigned::Exact,
+            Rule::Nested(nested) => nested.assigned(),
             Rule::LosslessCast(_) | Rule::Digits(_) | Rule::Parse | Rule::Truth(..) => Assigned::Checked,
         }
     }
 
     /// Whether it is more than bringing each value to another type and looking whether it is still the same.
     pub(crate) fn is_own_rule(&self) -> bool {
-        matches!(self.way, Rule::Cut(_) | Rule::Round | Rule::Nearest | Rule::Digits(_) | Rule::Truth(..))
+        match &self.way {
+            Rule::Nested(nested) => nested.is_own_rule(),
+            way => matches!(way, Rule::Cut(_) | Rule::Round | Rule::Nearest | Rule::Digits(_) | Rule::Truth(..)),
+        }
     }
 
     /// The values as the column has them.
@@ -257,6 +269,7 @@ impl Assign {
                 as_type(conform.apply(&truncate_nanoseconds(&array))?.to_data(), to)?
             }
             Rule::Utc(conform) => as_type(conform.apply(&array)?.to_data(), to)?,
+            Rule::Nested(nested) => nested.apply(&array, to)?,
         };
         recode(&assigned, &self.to)
     }

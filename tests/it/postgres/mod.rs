@@ -1,6 +1,9 @@
 //! PostgreSQL: a real server, which tests/run starts, looked at with psql.
 
+mod composite;
 mod conformance;
+mod dimensions;
+mod extensions;
 mod failures;
 mod identity;
 mod security;

@@ -1,0 +1,43 @@
+//! The fields of structs.
+
+use arrow::array::{Array, AsArray, BooleanArray, StructArray};
+use arrow::compute::filter;
+
+use crate::error::{Error, Result};
+
+/// The structs that are not NULL, as one that is hides what it likes in its fields.
+pub(crate) struct ValidStructs {
+    pub(crate) structs: StructArray,
+    /// The row of each, where some are NULL.
+    rows: Option<Vec<usize>>,
+}
+
+impl ValidStructs {
+    /// Those of an array.
+    ///
+    /// # Errors
+    /// `Internal` where Arrow cannot leave out rows of a field.
+    pub(crate) fn of(structs: &StructArray) -> Result<Self> {
+        let Some(nulls) = structs.nulls().filter(|nulls| nulls.null_count() > 0) else {
+            return Ok(Self { structs: structs.clone(), rows: None });
+        };
+        let valid = filter(structs, &BooleanArray::new(nulls.inner().clone(), None));
+        let valid = valid.map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Self { structs: valid.as_struct().clone(), rows: Some(nulls.valid_indices().collect()) })
+    }
+
+    /// The row of each; `None` where it is its own.
+    pub(crate) fn rows(&self) -> Option<&[usize]> {
+        self.rows.as_deref()
+    }
+
+    /// An error about one of them, at its row.
+    pub(crate) fn at(&self, error: Error, field: &str) -> Error {
+        let row = error.row();
+        let error = error.with_context(format!("field \"{field}\""));
+        match (row, &self.rows) {
+            (Some(row), Some(rows)) => error.at_row(rows.get(row).copied().unwrap_or(row)),
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Structs and composite types: `record_send` and `record_recv` in src/backend/utils/adt/rowtypes.c. A value is a count of
+//! columns, and for each its type and a field as in a row.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, NullBufferBuilder, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Fields};
+
+use super::cells::{Cells, LENGTH, Nulls, put, put_length, put_null};
+use super::cursor::Cursor;
+use super::rows::{Field, Values};
+use super::types::{CompositeField, ServerType};
+use crate::columnar::ValidStructs;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes of the count of columns, and of the type of each.
+const INT: usize = 4;
+
+/// Values of a composite type.
+struct Records {
+    nulls: Option<NullBuffer>,
+    /// How many before each row are not NULL, where some are: only these have columns.
+    before: Option<Vec<usize>>,
+    columns: Vec<(u32, Box<dyn Cells>)>,
+    /// Bytes of each that is not NULL.
+    lengths: Vec<usize>,
+}
+
+impl Records {
+    /// Where the first of those that are not NULL is, from a row on.
+    fn valid(&self, row: usize) -> usize {
+        self.before.as_ref().map_or(row, |before| before[row])
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+}
+
+impl Cells for Records {
+    fn add_sizes(&self, sizes: &mut [usize]) {
+        let mut lengths = self.lengths.iter();
+        for (row, size) in sizes.iter_mut().enumerate() {
+            *size += LENGTH;
+            if !self.is_null(row) {
+                *size += lengths.next().copied().unwrap_or_default();
+            }
+        }
+    }
+
+    fn scatter(&self, first: usize, at: &mut [usize], _: usize, out: &mut [u8]) {
+        let first_valid = self.valid(first);
+        let mut places = Vec::with_capacity(at.len());
+        for (row, at) in (first..).zip(at.iter_mut()) {
+            if self.is_null(row) {
+                put_null(at, out);
+                continue;
+            }
+            let length = self.lengths[first_valid + places.len()];
+            put_length(at, length, out);
+            let mut place = *at;
+            put(&mut place, &(self.columns.len() as i32).to_be_bytes(), out);
+            places.push(place);
+            *at += length;
+        }
+        for (oid, cells) in &self.columns {
+            places.iter_mut().for_each(|place| put(place, &oid.to_be_bytes(), out));
+            cells.scatter(first_valid, &mut places, 0, out);
+        }
+    }
+}
+
+/// Structs as values of a composite type, column by column as they are called; `cells` makes the fields of one.
+pub(super) fn records(
+    array: &ArrayRef,
+    columns: &[CompositeField],
+    cells: impl Fn(&ArrayRef, &ServerType) -> Result<Box<dyn Cells>>,
+) -> Result<Box<dyn Cells>> {
+    let structs = array.as_struct();
+    let valid = ValidStructs::of(structs)?;
+    let mut lengths = vec![INT; valid.structs.len()];
+    let columns = columns.iter().map(|column| -> Result<(u32, Box<dyn Cells>)> {
+        let cells = match valid.structs.column_by_name(&column.name) {
+            Some(values) => cells(values, &column.server).map_err(|error| valid.at(error, &column.name))?,
+            None => Box::new(Nulls),
+        };
+        lengths.iter_mut().for_each(|length| *length += INT);
+        cells.add_sizes(&mut lengths);
+        Ok((column.server.oid, cells))
+    });
+    let columns = columns.collect::<Result<_>>()?;
+    let before = valid.rows().map(|rows| {
+        let mut before = Vec::with_capacity(structs.len());
+        for (count, row) in rows.iter().enumerate() {
+            before.resize(row + 1, count);
+        }
+        before.resize(structs.len(), rows.len());
+        before
+    });
+    Ok(Box::new(Records { nulls: structs.nulls().cloned(), before, columns, lengths }))
+}
+
+/// Values of a composite type as structs; `decode` decodes a column.
+///
+/// # Errors
+/// `Decode` for one that is none, and what `decode` says, with the row.
+pub(super) fn structs(
+    values: Values<'_>,
+    columns: &[CompositeField],
+    fields: &Fields,
+    decode: impl Fn(Values<'_>, &ServerType, &DataType) -> Result<ArrayRef>,
+) -> Result<ArrayRef> {
+    let mut found = vec![Vec::with_capacity(values.len()); columns.len()];
+    let mut nulls = NullBufferBuilder::new(values.len());
+    for (row, (value, field)) in values.iter().zip(values.fields).enumerate() {
+        nulls.append(value.is_some());
+        match value {
+            None => found.iter_mut().for_each(|fields| fields.push(Field { begin: 0, length: -1 })),
+            Some(bytes) => push(bytes, field.begin, &mut found).ok_or_else(|| {
+                let text = "the server sent a value that has not the columns of its type: register the table again";
+                Error::new(ErrorKind::Decode, text).at_row(row)
+            })?,
+        }
+    }
+    let arrays = fields.iter().map(|field| {
+        let column = columns.iter().zip(&found).find(|(column, _)| column.name == *field.name());
+        let (column, fields) = column.ok_or_else(|| Error::internal(format!("no column \"{}\"", field.name())))?;
+        let decoded = decode(Values { bytes: values.bytes, fields }, &column.server, field.data_type());
+        decoded.map_err(|error| error.with_context(format!("field \"{}\"", field.name())))
+    });
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    let made = StructArray::try_new_with_length(fields.clone(), arrays, nulls.finish(), values.len());
+    Ok(Arc::new(made.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?))
+}
+
+/// Takes the columns of one value, which begins at `begin`.
+fn push(bytes: &[u8], begin: u32, columns: &mut [Vec<Field>]) -> Option<()> {
+    let mut cursor = Cursor::new(bytes);
+    if usize::try_from(cursor.int()?).ok()? != columns.len() {
+        return None;
+    }
+    for column in columns {
+        let _oid = cursor.int()?;
+        let (at, length) = cursor.field()?;
+        column.push(Field { begin: begin + u32::try_from(at).ok()?, length });
+    }
+    Some(())
+}
