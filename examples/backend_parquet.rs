@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{RecordBatch, new_null_array};
 use datafusion::arrow::datatypes::Field;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -94,8 +94,9 @@ impl Backend for Folder {
     }
 
     async fn create_table(&self, table: &NewTable) -> Result<()> {
-        if table.schema.fields().iter().any(|field| !field.is_nullable()) || !table.primary_key.is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "a folder of files has no NOT NULL and no keys"));
+        let has_keys = !table.primary_key.is_empty() || !table.unique_keys.is_empty();
+        if has_keys || !table.defaults.is_empty() || table.schema.fields().iter().any(|field| !field.is_nullable()) {
+            return Err(Error::new(ErrorKind::Unsupported, "a folder of files has no NOT NULL, defaults and keys"));
         }
         let folder = self.path.join(&table.name);
         done(fs::create_dir_all(&folder), &folder)?;
@@ -159,7 +160,10 @@ fn read(files: &[PathBuf], query: &Query, batches: &Batches) -> Result<()> {
             let batch = done(batch, file)?;
             let batch = batch.slice(0, batch.num_rows().min(left));
             left -= batch.num_rows();
-            let columns = query.schema.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
+            let null = |field: &Arc<Field>| new_null_array(field.data_type(), batch.num_rows());
+            let found = |name: &str| batch.column_by_name(name).cloned();
+            let column = |field: &Arc<Field>| found(field.name()).unwrap_or_else(|| null(field));
+            let columns = query.schema.fields().iter().map(column);
             let is_unread = batches.blocking_send(query.batch(columns.collect(), batch.num_rows())).is_err();
             if is_unread || left == 0 {
                 return Ok(());
@@ -172,16 +176,9 @@ fn read(files: &[PathBuf], query: &Query, batches: &Batches) -> Result<()> {
 impl Folder {
     /// The files of a kind in all tables.
     fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        if self.path.exists() {
-            for entry in done(fs::read_dir(&self.path), &self.path)? {
-                let table = done(entry, &self.path)?.path();
-                if table.is_dir() {
-                    found.extend(files(&table, extension)?);
-                }
-            }
-        }
-        Ok(found)
+        let tables = if self.path.exists() { entries(&self.path)? } else { Vec::new() };
+        let of_tables = tables.iter().filter(|table| table.is_dir()).map(|table| files(table, extension));
+        Ok(of_tables.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// Ends a prepared branch, where there is one.
@@ -194,7 +191,6 @@ impl Folder {
     }
 }
 
-/// A file that is written.
 struct FolderBranch {
     file: PathBuf,
     writer: Option<ArrowWriter<File>>,
@@ -229,10 +225,10 @@ impl Branch for FolderBranch {
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        match record {
-            None => self.finish(COMMITTED).map(|()| Outcome::Committed),
-            Some(_) => Err(Error::new(ErrorKind::Unsupported, "a folder keeps no ledger")),
+        if record.is_some() {
+            return Err(Error::new(ErrorKind::Unsupported, "a folder keeps no ledger"));
         }
+        self.finish(COMMITTED).map(|()| Outcome::Committed)
     }
 
     async fn rollback(self: Box<Self>) -> Result<()> {
@@ -256,9 +252,12 @@ fn reader(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     done(ParquetRecordBatchReaderBuilder::try_new(done(File::open(file), file)?), file)
 }
 
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    done(fs::read_dir(folder), folder)?.map(|entry| Ok(done(entry, folder)?.path())).collect()
+}
+
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let entries = done(fs::read_dir(folder), folder)?.map(|entry| Ok(done(entry, folder)?.path()));
-    let mut files = entries.collect::<Result<Vec<_>>>()?;
+    let mut files = entries(folder)?;
     files.retain(|file| file.extension().is_some_and(|found| found == extension) && !file.ends_with(SCHEMA));
     files.sort();
     Ok(files)
@@ -271,7 +270,8 @@ fn sync<E: std::error::Error + Send + Sync + 'static>(file: Result<File, E>, pat
 fn rename(file: &Path, extension: &str) -> Result<()> {
     done(fs::rename(file, file.with_extension(extension)), file)?;
     let folder = file.parent().unwrap_or(file);
-    sync(File::open(folder), folder)
+    let in_doubt = |error| Error::new(ErrorKind::InDoubt, "its rename may not be on the disk").with_source(error);
+    sync(File::open(folder), folder).map_err(in_doubt)
 }
 
 #[tokio::main]

@@ -15,7 +15,7 @@ macro_rules! built_in {
         pub(crate) const FEATURES: &[(&str, &[&str])] = &[$(($feature, &$names)),*];
 
         /// The databases of this build.
-        pub(crate) fn built_in() -> Vec<Arc<dyn BackendFactory>> {
+        fn built_in() -> Vec<Arc<dyn BackendFactory>> {
             let built_in: &[Option<Arc<dyn BackendFactory>>] = &[$({
                 #[cfg(feature = $feature)]
                 let factory = Some(Arc::new($factory) as _);
@@ -71,17 +71,28 @@ pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
 /// # Errors
 /// `Config` for a scheme that is not known, or whose feature this build lacks.
 pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    let factory = REGISTERED.get(scheme).map(|entry| Arc::clone(entry.value()));
-    match factory {
+    match factory_of(url) {
         Some(factory) => open(factory.as_ref(), url, options),
-        None => Err(missing(scheme).unwrap_or_else(|| {
+        None => Err(missing(scheme(url)).unwrap_or_else(|| {
             let mut known: Vec<_> = REGISTERED.iter().map(|entry| entry.value().example()).collect();
             known.sort();
             known.dedup();
             Error::config(format!("a URL must be one such as {}", known.join(" or ")))
         })),
     }
+}
+
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
+}
+
+fn factory_of(url: &str) -> Option<Arc<dyn BackendFactory>> {
+    REGISTERED.get(scheme(url)).map(|entry| Arc::clone(entry.value()))
+}
+
+/// Every name, and what it means in this process.
+pub(crate) fn all() -> Vec<(&'static str, Arc<dyn BackendFactory>)> {
+    REGISTERED.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect()
 }
 
 /// Opens a database with options that are its own.
@@ -120,14 +131,18 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
         return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
     }
     let of_log = |error: Error| error.with_context("the decision log");
-    let database = database(url, options).map_err(of_log)?;
+    // What only the table's database knows, the log's need not.
+    let mut options = options.clone();
+    options.keep_own(factory_of(url).map(|factory| factory.options()).unwrap_or_default());
+    let database = database(url, &options).map_err(of_log)?;
     database.decision_log().ok_or_else(|| of_log(without_ledger(database.as_ref())))
 }
 
 /// The error of a database that keeps no ledger.
 pub fn without_ledger(database: &dyn Backend) -> Error {
     Error::config(format!(
-        "{} keeps no ledger: give the URL of a folder or an object store, or of a database that does",
+        "{} keeps no ledger: name the log that decides, with the option 'log' or --log, as the URL of a folder or an object \
+         store, or of a database that keeps one",
         database.location()
     ))
 }

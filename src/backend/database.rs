@@ -69,7 +69,7 @@ pub struct Listed {
 /// refuses, as a rule when the plan is made, with an error that says so.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
-    /// Where it is, without secrets: for plans, messages and logs.
+    /// Where it is, without secrets: for plans, messages and logs. Best a URL that its factory opens again.
     fn location(&self) -> String;
 
     /// Describes a table; `None` where it is not there.
@@ -93,17 +93,30 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Commits a prepared branch; idempotent.
     async fn commit(&self, _: &Xid) -> Result<Resolution> {
-        Ok(Resolution::Unknown)
+        match self.capability().await? {
+            Capability::OnePhase => Ok(Resolution::Unknown),
+            Capability::TwoPhase { .. } => {
+                Err(unsupported(self.location(), "its prepared branches cannot be committed"))
+            }
+        }
     }
 
     /// Rolls a prepared branch back; idempotent.
     async fn rollback(&self, _: &Xid) -> Result<Resolution> {
-        Ok(Resolution::Unknown)
+        match self.capability().await? {
+            Capability::OnePhase => Ok(Resolution::Unknown),
+            Capability::TwoPhase { .. } => {
+                Err(unsupported(self.location(), "its prepared branches cannot be rolled back"))
+            }
+        }
     }
 
     /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
     async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
-        Ok(Vec::new())
+        match self.capability().await? {
+            Capability::OnePhase => Ok(Vec::new()),
+            Capability::TwoPhase { .. } => Err(unsupported(self.location(), "its prepared branches cannot be found")),
+        }
     }
 
     /// Gives up what this process holds of a prepared branch whose end it does not know: another process is to end it.

@@ -42,7 +42,8 @@ pub struct OrderKey {
 }
 
 /// How a database spells what is pushed down to it. Conditions are comparisons of columns with constants, `IN`, `BETWEEN`,
-/// `IS NULL`, `AND`, `OR` and `NOT`, as the SQL standard has them.
+/// `IS NULL`, `AND`, `OR` and `NOT`, as the SQL standard has them. Which columns are compared there at all says
+/// [`Column::comparison`]: a collation that knows no case, or floats without NaN, must not be called `Exact`.
 pub trait QueryDialect: Debug + Send + Sync {
     /// A constant that a column is compared with; `None` where the database would not compare the two as DataFusion does.
     fn constant(&self, constant: Constant<'_>, column: &Column) -> Option<Spelled>;

@@ -90,11 +90,13 @@
 //!
 //! Batches come with the columns that the statement writes, in the types of [`Table`]: values are assigned by Landfall's rules
 //! before. A backend that takes other Arrow types as they are says so with [`Backend::takes`]. NULL for a column that takes
-//! none, and values that its type cannot have, a branch refuses, with [`Error::in_rows`](crate::Error::in_rows).
+//! none, and values that its type cannot have, a branch refuses, and columns that a statement leaves out it fills in, with [`Error::in_rows`](crate::Error::in_rows).
 //!
 //! # Capabilities
 //!
-//! Everything else is a method with a default that refuses, as a rule when the plan is made:
+//! Everything else is a method with a default that refuses, as a rule when the plan is made. What was prepared and not ended
+//! when a process died is ended by the next run of its job, or by [`recover`](crate::manager::recover) in a program that knows
+//! the backend: `landfall recover` knows those of this crate only.
 //!
 //! | what | methods |
 //! | --- | --- |

@@ -126,15 +126,18 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that takes NULL, has no default, and compares as its Arrow type does; what differs is set behind it.
+    /// A column that takes NULL and has no default. Integers, decimals and booleans compare as in DataFusion, and nothing else
+    /// does: what differs is set behind it, by `..`.
     pub fn new(name: impl Into<String>, sql_type: impl Into<String>, data_type: DataType) -> Self {
+        let is_plain = data_type.is_integer() || data_type.is_decimal() || data_type == DataType::Boolean;
+        let comparison = if is_plain { Comparison::Exact } else { Comparison::Differs };
         Self {
             name: name.into(),
             sql_type: sql_type.into(),
             data_type,
             nullable: true,
             default: ColumnDefault::Null,
-            comparison: Comparison::Exact,
+            comparison,
             holds: Holds::OfItsType,
             characters: Characters::All,
             detail: Detail::default(),

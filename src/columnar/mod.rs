@@ -29,7 +29,7 @@ pub(crate) use keys::{KeyForm, Keys, dense_range};
 pub use limit::Limit;
 pub(crate) use lossless_cast::{LosslessCast, first_row_where, list_item, misfit, plain, recode};
 pub(crate) use size::batch_bytes;
-pub(crate) use structs::ValidStructs;
+pub use structs::ValidStructs;
 pub use text::each;
 pub(crate) use text::from_text;
 pub(crate) use text::to_text;

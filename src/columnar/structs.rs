@@ -6,8 +6,10 @@ use arrow::compute::filter;
 use crate::error::{Error, Result};
 
 /// The structs that are not NULL, as one that is hides what it likes in its fields.
-pub(crate) struct ValidStructs {
-    pub(crate) structs: StructArray,
+#[derive(Debug)]
+pub struct ValidStructs {
+    /// Without NULLs.
+    pub structs: StructArray,
     /// The row of each, where some are NULL.
     rows: Option<Vec<usize>>,
 }
@@ -17,7 +19,7 @@ impl ValidStructs {
     ///
     /// # Errors
     /// `Internal` where Arrow cannot leave out rows of a field.
-    pub(crate) fn of(structs: &StructArray) -> Result<Self> {
+    pub fn of(structs: &StructArray) -> Result<Self> {
         let Some(nulls) = structs.nulls().filter(|nulls| nulls.null_count() > 0) else {
             return Ok(Self { structs: structs.clone(), rows: None });
         };
@@ -27,12 +29,12 @@ impl ValidStructs {
     }
 
     /// The row of each; `None` where it is its own.
-    pub(crate) fn rows(&self) -> Option<&[usize]> {
+    pub fn rows(&self) -> Option<&[usize]> {
         self.rows.as_deref()
     }
 
     /// An error about one of them, at its row.
-    pub(crate) fn at(&self, error: Error, field: &str) -> Error {
+    pub fn at(&self, error: Error, field: &str) -> Error {
         let row = error.row();
         let error = error.with_context(format!("field \"{field}\""));
         match (row, &self.rows) {

@@ -55,6 +55,11 @@ impl SinkOptions {
         Ok(options)
     }
 
+    /// Forgets the options that are none of these.
+    pub(crate) fn keep_own(&mut self, own: &[BackendOption]) {
+        self.own.retain(|(key, _)| own.iter().any(|option| option.key == key));
+    }
+
     /// Checks that the options which only some databases have are those of this one, and their values.
     pub(crate) fn check_own(&self, own: &[BackendOption]) -> Result<()> {
         for (key, value) in &self.own {

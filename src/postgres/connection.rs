@@ -55,7 +55,12 @@ fn text(row: &PgRow, index: usize) -> sqlx::Result<Option<String>> {
         return Ok(None);
     }
     if value.format() == PgValueFormat::Text {
-        return Ok(Some(value.as_str().map_err(sqlx::Error::Decode)?.to_owned()));
+        let text = value.as_str().map_err(sqlx::Error::Decode)?;
+        return Ok(Some(match (value.type_info().name(), text) {
+            ("BOOL", "t") => "1".to_owned(),
+            ("BOOL", _) => "0".to_owned(),
+            (_, text) => text.to_owned(),
+        }));
     }
     let type_info = value.type_info().into_owned();
     Ok(Some(match type_info.name() {

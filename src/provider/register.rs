@@ -40,22 +40,20 @@ pub fn register(context: &SessionContext) {
         let _ = state.register_relation_planner(Arc::new(ValuesPlanner));
     }
     state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
+    // Those of this crate, and what others have registered in this process.
+    for (name, factory) in registry::all() {
+        state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(factory)));
+    }
     for name in registry::FEATURES.iter().flat_map(|(_, names)| *names) {
         // It only says what is missing, which must not take the place of another crate's.
         state.table_factories_mut().entry(name.to_uppercase()).or_insert_with(|| Arc::new(Missing(name)));
-    }
-    drop(state);
-    for factory in registry::built_in() {
-        // Its names are some that URLs can begin with.
-        let _ = register_backend(context, factory);
     }
 }
 
 /// Teaches a session `STORED AS` the names of a factory, and the process the URLs that begin with them: wherever one is
 /// given, as a table's location, the option `log`, or an argument of the program, it means a database of this factory.
-/// Call [`register`] before it. A name that was registered before is the new factory's from then on.
-///
-/// The databases of this crate are registered by this call, too. How to write one is in [`backend`](crate::backend).
+/// Sessions that call [`register`] later know the names, too. A name that was registered before, one of this crate's
+/// databases included, is the new factory's from then on. How to write one is in [`backend`](crate::backend).
 ///
 /// # Errors
 /// `Config` for a name that no URL can begin with.

@@ -112,7 +112,10 @@ impl TxnSettings {
             (None, Protocol::OnePhase) if targets.len() > 1 => "a transaction of several tables needs one",
             (None, Protocol::OnePhase) => return Ok(Arc::new(NoLedger { location: fixed.location() })),
         };
-        let next = if agent.is_some() { " where it commits in one phase" } else { ": set the option 'log'" };
+        let next = match agent {
+            Some(agent) => format!(" where it commits in one phase{}", how_to_prepare([agent])),
+            None => ": set the option 'log'".to_owned(),
+        };
         Err(NoLedger::error(&fixed.location(), &format!("{why}{next}")))
     }
 }

@@ -82,10 +82,16 @@ impl LandfallTable {
                 }
                 1
             }
-            // Several branches are decided somewhere.
-            _ if self.database.decision_log().is_none() && self.options.log.is_none() => 1,
             // Where that is not enough for what was asked, the plan is refused.
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
+            // Several branches are decided somewhere.
+            _ if self.database.decision_log().is_none() && self.options.log.is_none() => {
+                if self.options.writers.is_some_and(|asked| asked > 1) {
+                    let location = self.database.location();
+                    self.note(format!("has one writer: {location} keeps no ledger; set the option 'log'"));
+                }
+                1
+            }
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
                 let (location, how) = (self.database.location(), how_to_prepare([&self.database]));

@@ -209,15 +209,17 @@ impl Ledger {
         match self.dialect.placeholders {
             Placeholders::Numbered => (self.sql(sql), values.to_vec()),
             Placeholders::Positional => {
-                let mut parts = sql.split('$');
-                let (mut written, mut placed) = (parts.next().unwrap_or_default().to_owned(), Vec::new());
-                for part in parts {
-                    // There are less than ten of them.
-                    let (number, rest) = part.split_at(1);
-                    placed.extend(number.parse::<usize>().ok().and_then(|number| values.get(number - 1)).cloned());
-                    written += "?";
-                    written += rest;
+                let (mut written, mut placed, mut rest) = (String::new(), Vec::new(), sql);
+                while let Some((before, behind)) = rest.split_once('$') {
+                    let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+                    let value =
+                        behind[..digits].parse::<usize>().ok().and_then(|number| values.get(number.checked_sub(1)?));
+                    written += before;
+                    written += if value.is_some() { "?" } else { "$" };
+                    placed.extend(value.cloned());
+                    rest = if value.is_some() { &behind[digits..] } else { behind };
                 }
+                written += rest;
                 (self.sql(&written), placed)
             }
         }

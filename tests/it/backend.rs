@@ -106,7 +106,7 @@ async fn rows_are_read_by_columns_conditions_and_limits() {
         async move { crate::landing::rows_of(&sql(&context, text).await.unwrap().collect().await.unwrap()) }
     };
     query("INSERT INTO t SELECT value, 'n' || value FROM generate_series(1, 20000)").await;
-    query("INSERT INTO t VALUES (20001, NULL)").await;
+    query("INSERT INTO t (id) VALUES (20001)").await;
     assert_eq!(query("SELECT count(*) FROM t").await, ["20001"]);
     assert_eq!(query("SELECT name, id FROM t WHERE id IN (7, 20001) ORDER BY id DESC").await, ["NULL|20001", "n7|7"]);
     assert_eq!(query("SELECT count(*) FROM (SELECT name FROM t LIMIT 8195)").await, ["8195"]);
@@ -198,9 +198,10 @@ async fn a_new_table_of_a_database_without_ledger_takes_a_job_with_a_log() {
     let context = session(files.path()).await;
     let create = format!(
         "CREATE EXTERNAL TABLE once STORED AS PARQUETDIR LOCATION '{path}' \
-         OPTIONS ('table' 't', 'job' 'j', 'log' 'file://{path}/log', 'writers' '2')",
+         OPTIONS ('table' 't', 'job' 'j', 'log' 'sqlite:{path}/log.db', 'writers' '2', 'row_group.rows' '7')",
         path = files.path().display()
     );
+    Connection::open(files.path().join("log.db")).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
     sql(&context, &create).await.unwrap();
     for _ in 0..2 {
         let insert = sql(&context, "INSERT INTO once SELECT value, 'x' FROM generate_series(1, 100)").await.unwrap();
