@@ -58,7 +58,7 @@ pub struct Listed {
     pub schema: String,
     /// Its name there.
     pub table: Option<String>,
-    /// What [`Database::table`] calls it.
+    /// What [`Backend::table`] calls it.
     pub name: String,
 }
 

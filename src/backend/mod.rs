@@ -112,7 +112,7 @@
 //! | the catalog of all tables | [`Backend::tables`], [`Backend::spelled`] |
 //! | options of its own | [`BackendFactory::options`], [`SinkOptions::own`](crate::SinkOptions::own) |
 //!
-//! A database of SQL finds more in [`sql`](crate::sql): statements that change rows through a staging table, with
+//! A database of SQL finds more in [`sql`](mod@crate::sql): statements that change rows through a staging table, with
 //! [`SqlDialect`](crate::sql::SqlDialect) for what databases say differently, the ledger, CREATE TABLE, and a branch that
 //! encodes rows in one task and sends them from another.
 //!

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The memory of one write; clones share it. By default there is no limit.
 ///
-/// Whoever brings rows is [admitted](Memory::admit) and waits for it; what is made of them on their way, and must be had so
-/// that they go on, is [held](Memory::hold) without waiting, and leaves less for others.
+/// A stream waits for a [reservation](Memory::reserve) of its rows; what is made of them on their way, and must be had so that
+/// they go on, is [reserved at once](Memory::reserve_now), and leaves less for others.
 #[derive(Clone)]
 pub struct Memory(Arc<Inner>);
 

@@ -46,7 +46,7 @@ pub(super) struct Prepared {
 pub(super) type Connection = Lease<Connector>;
 
 impl MySql {
-    /// The database at `location`, a URL as in the [module's documentation](self). Nothing is connected yet.
+    /// The database at `location`, a URL as in the [module's documentation](super). Nothing is connected yet.
     ///
     /// # Errors
     /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.

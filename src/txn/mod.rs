@@ -37,8 +37,8 @@
 //!
 //! A branch that fails, or is dropped, is rolled back; nothing is retried inside it. An *error* of `decide` says
 //! nothing: it is asked again, and where it stays silent the branches stay prepared, and the error has the command
-//! that recovers them. What follows what is one pure function, [`State::next`], by which [`TransactionManager`] and
-//! [`recover`] go alike.
+//! that recovers them. What follows what is one pure function, [`State::next`], by which [`TransactionManager`](crate::manager::TransactionManager) and
+//! [`recover`](crate::manager::recover) go alike.
 //!
 //! No decision depends on a clock: who proposes an epoch first decides it. A record names the run that proposed it,
 //! and the job by a number that is drawn with its first record, so that the branches of a job that is decided in
