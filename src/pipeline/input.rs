@@ -134,7 +134,8 @@ impl Position {
             })
             .collect();
         let of: Vec<_> = fingerprint.0.iter().map(|(_, digest)| digest).collect();
-        json!({ "of": of, "done": self.done, "splits": splits })
+        // Ledgers have this name for them.
+        json!({ "of": of, "done": self.done, "pieces": splits })
     }
 
     /// What a decision record has, for people: without the fingerprint.
@@ -155,7 +156,7 @@ impl Position {
         let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
         input.check(&of.ok_or_else(bad)?)?;
         let mut position = Self { done: value["done"].as_u64().ok_or_else(bad)? as usize, ..Self::default() };
-        for (split, progress) in value["splits"].as_object().ok_or_else(bad)? {
+        for (split, progress) in value["pieces"].as_object().ok_or_else(bad)? {
             let progress = match progress {
                 Value::Number(rows) => Progress::Rows(rows.as_u64().ok_or_else(bad)?),
                 Value::String(place) => Progress::At(place.clone()),

@@ -268,7 +268,7 @@ mod tests {
         }
 
         fn fingerprint(&self) -> Result<Fingerprint> {
-            Ok(Fingerprint::new([("its splits".to_owned(), format!("{:?}", self.rows))]))
+            Ok(Fingerprint::new([("its pieces".to_owned(), format!("{:?}", self.rows))]))
         }
 
         fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>> {
@@ -421,7 +421,7 @@ mod tests {
         let other = Splits { is_positioned: false, rows: vec![1_001, 1_000], fail_at: Mutex::default() };
         let error = run(&manager, &write, &other, &Interrupt::new()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        assert!(error.to_string().contains("its splits is different now"), "{error}");
+        assert!(error.to_string().contains("its pieces is different now"), "{error}");
     }
 
     #[tokio::test]
