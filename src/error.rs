@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An option, a location or a name that cannot be meant.
+    /// An invalid option, location or name.
     Config,
     /// The table and what is to be written do not fit each other; found when the plan is made.
     Schema,

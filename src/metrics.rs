@@ -112,7 +112,7 @@ pub const METRICS: &[Metric] = &[
 pub enum Phase {
     /// A batch waits for its writer.
     Buffer,
-    /// A batch is compared with the rows that are there.
+    /// A batch is compared with existing rows.
     Compare,
     /// Rows are encoded.
     Encode,

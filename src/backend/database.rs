@@ -226,8 +226,8 @@ pub trait Backend: Debug + Send + Sync {
         Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
     }
 
-    /// Begins a branch that changes rows that are there. The batches that it takes have the columns of `spec`, and are
-    /// what `change` says; what is to be done is done at [`Branch::flush`].
+    /// Begins a branch that changes existing rows. It stages batches of the columns of `spec`, whose meaning `change` gives,
+    /// and applies the change at [`Branch::flush`].
     async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
         Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
     }

@@ -16,7 +16,7 @@ pub trait BackendFactory: Debug + Send + Sync {
     /// statements that only describe a table open it, too.
     ///
     /// # Errors
-    /// `Config` where the location, or an option, cannot be meant.
+    /// `Config` if the location or an option is invalid.
     fn open(&self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>>;
 
     /// An example of a URL, for messages.

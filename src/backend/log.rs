@@ -27,7 +27,7 @@ pub trait DecisionLog: Debug + Send + Sync {
     /// A forgotten epoch stays decided. Only for epochs whose branches are all completed.
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()>;
 
-    /// Removes all records of a job that nobody will run again, and whose branches are all completed.
+    /// Removes all records of a job that will not run again. All of its branches must be completed.
     async fn remove(&self, job: &JobId) -> Result<()>;
 
     /// Where it is, as the program's option `--log` takes it; without secrets.

@@ -28,11 +28,10 @@ pub trait Scan: Debug + Send + Sync {
     }
 }
 
-/// Batches on their way to whoever consumes them; closed when nobody does any more.
+/// Sends batches to the consumer of a scan. It is closed when the consumer stops reading.
 pub type Batches = mpsc::Sender<Result<RecordBatch>>;
 
-/// Reads a table in a task of its own, a few batches ahead of whoever consumes them. The task should end when the sender is
-/// closed, as nobody reads on.
+/// Reads a table in a separate task, a few batches ahead of the consumer. The task should end when the sender is closed.
 pub fn read_ahead<F>(table: String, read: impl FnOnce(Batches) -> F + Send + 'static) -> BatchStream
 where
     F: Future<Output = Result<()>> + Send,

@@ -35,13 +35,13 @@ pub struct WriteSpec {
     pub table: String,
     /// The schema of the batches; its fields are named as the columns that they go to.
     pub columns: SchemaRef,
-    /// What happens to rows that are there.
+    /// What happens to existing rows.
     pub existing: Existing,
     /// What happens to a row whose key is there.
     pub on_conflict: OnConflict,
     /// The columns of that key; empty under [`OnConflict::Error`].
     pub key: Vec<String>,
-    /// How rows that are there are updated.
+    /// How existing rows are updated.
     pub upsert: Upsert,
     /// Whether rows that are compared are locked until the end of the transaction.
     pub diff_lock: bool,

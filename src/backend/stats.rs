@@ -85,13 +85,13 @@ impl WriteStats {
         self.metrics.spent(Phase::Buffer, waited);
     }
 
-    /// Counts time spent waiting for rows that are there, and comparing them.
+    /// Counts time spent reading and comparing existing rows.
     pub fn add_compare(&self, time: Duration) {
         self.compare_nanos.fetch_add(nanos(time), Relaxed);
         self.metrics.spent(Phase::Compare, time);
     }
 
-    /// Counts rows that were compared with those that are there.
+    /// Counts rows that were compared with existing ones.
     pub fn add_compared(&self, compared: Compared) {
         self.inserted.fetch_add(compared.inserted, Relaxed);
         self.updated.fetch_add(compared.updated, Relaxed);
@@ -122,7 +122,7 @@ impl WriteStats {
         }
     }
 
-    /// Time spent waiting for rows that are there, and comparing them.
+    /// Time spent reading and comparing existing rows.
     pub fn compare_time(&self) -> Duration {
         Duration::from_nanos(self.compare_nanos.load(Relaxed))
     }

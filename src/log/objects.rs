@@ -65,7 +65,7 @@ impl ObjectStoreLog {
     /// them.
     ///
     /// # Errors
-    /// `Config` when the URL or the environment cannot be meant.
+    /// `Config` if the URL or the environment is invalid.
     pub fn try_new(url: &str) -> Result<Self> {
         let bad = |why: String| Error::config(format!("the decision log's URL {url} cannot be used: {why}"));
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;

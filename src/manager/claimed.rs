@@ -64,7 +64,7 @@ impl Claimed {
         self.announced.get_or_try_init(announce).await.copied()
     }
 
-    /// Removes what nobody will ask for: records before `before`, or all of a write without a job.
+    /// Removes records that are no longer needed: those before `before`, or all records of a write without a job.
     pub(super) async fn clean(&self, before: Option<Epoch>) {
         let log = &self.job_spec.log;
         let cleaned = match (&self.job_spec.job, before) {

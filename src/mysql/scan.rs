@@ -1,4 +1,4 @@
-//! Reads rows as batches, in a task of its own, a few batches ahead of whoever consumes them.
+//! Reads rows as batches, in a separate task, a few batches ahead of the consumer.
 
 use arrow::array::ArrayRef;
 use mysql_async::prelude::Queryable;

@@ -46,7 +46,7 @@ pub(super) struct WriteAttempt<'a> {
     /// The epoch before, whose commit goes on beside the stream.
     closing: Option<Closing>,
     opened: u64,
-    /// Whether rows of each target are compared with those that are there.
+    /// Whether rows of each target are compared with existing ones.
     policies: Vec<Option<Arc<Policy>>>,
     /// Whether the user has asked for it: what was read is written.
     is_stopped: bool,

@@ -43,7 +43,7 @@ impl Postgres {
     /// The database at `location`, a URL as in the [module's documentation](super). Nothing is connected yet.
     ///
     /// # Errors
-    /// `Config` when the location cannot be meant, or the variable that `password_env` names is not set.
+    /// `Config` if the location is invalid, or the variable that `password_env` names is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
         let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
         Ok(Self {

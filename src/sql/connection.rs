@@ -33,7 +33,7 @@ pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, paramet
 /// Runs the statements of a change, and notes what they did.
 ///
 /// # Errors
-/// What the database says, and `Constraint` where the rows that were staged cannot be meant.
+/// What the database says, and `Constraint` if a staged row matches no row of the table, or two match the same.
 pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
     let mut row_counts = RowCounts::default();
     for Step { sql, parameters, counts } in steps {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 use crate::sql::quote;
 
-/// Why rows of a write are not compared with those that are there, as far as the description of the table says.
+/// Why rows of a write are not compared with existing ones, as far as the description of the table says.
 /// `against` is what speaks against it where nobody asked for it.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ impl Sqlite {
     /// The database at `location`: a path, `sqlite:<path>` or `sqlite://<path>`. Nothing is opened yet.
     ///
     /// # Errors
-    /// `Config` when the location cannot be meant.
+    /// `Config` if the location is invalid.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
         let path = ["sqlite://", "sqlite:", "file://"]
             .iter()

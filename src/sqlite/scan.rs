@@ -1,4 +1,4 @@
-//! Reads rows as batches, on a thread of its own, a few batches ahead of whoever consumes them.
+//! Reads rows as batches, on a separate thread, a few batches ahead of the consumer.
 
 use arrow::array::RecordBatch;
 use futures::stream;

@@ -223,7 +223,7 @@ fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
     sink(plan).is_some_and(LandfallSink::has_checkpoints)
 }
 
-/// What became of rows that were compared with those that are there.
+/// What became of rows that were compared with existing ones.
 fn found(rows: u64, compared: Compared) -> String {
     let Compared { inserted, updated, unchanged, superseded, counts_again } = compared;
     if compared.rows() == 0 {
