@@ -34,6 +34,10 @@ impl SqlConnection for Statements<'_> {
         let rows = self.database.rows(self.session, sql, values(parameters)).await?;
         rows.iter().map(texts).collect()
     }
+
+    async fn has_ledger(&mut self) -> Result<bool> {
+        self.database.has_ledger(self.session).await
+    }
 }
 
 fn texts(row: &Row) -> Result<TextRow> {

@@ -29,40 +29,24 @@ impl DecisionLog for MySql {
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
         let mut connection = self.connect().await?;
-        let state = match self.has_ledger(&mut connection).await? {
-            true => self.ledger.read(&mut self.statements(&mut connection), job).await?,
-            false => JobState::default(),
-        };
+        let state = self.ledger.read(&mut self.statements(&mut connection), job).await?;
         connection.give_back();
         Ok(state)
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
         let mut connection = self.connect().await?;
-        let jobs = match self.has_ledger(&mut connection).await? {
-            true => self.ledger.jobs(&mut self.statements(&mut connection)).await?,
-            false => Vec::new(),
-        };
+        let jobs = self.ledger.jobs(&mut self.statements(&mut connection)).await?;
         connection.give_back();
         Ok(jobs)
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let mut connection = self.connect().await?;
-        if self.has_ledger(&mut connection).await? {
-            self.ledger.forget(&mut self.statements(&mut connection), job, before).await?;
-        }
-        connection.give_back();
-        Ok(())
+        self.clean_ledger(job, Some(before)).await
     }
 
     async fn remove(&self, job: &JobId) -> Result<()> {
-        let mut connection = self.connect().await?;
-        if self.has_ledger(&mut connection).await? {
-            self.ledger.remove(&mut self.statements(&mut connection), job).await?;
-        }
-        connection.give_back();
-        Ok(())
+        self.clean_ledger(job, None).await
     }
 
     fn url(&self) -> String {
@@ -96,6 +80,13 @@ impl MySql {
         Statements { database: self, session }
     }
 
+    async fn clean_ledger(&self, job: &JobId, before: Option<Epoch>) -> Result<()> {
+        let mut connection = self.connect().await?;
+        self.ledger.clean(&mut self.statements(&mut connection), job, before).await?;
+        connection.give_back();
+        Ok(())
+    }
+
     async fn create_ledger(&self, connection: &mut Session) -> Result<()> {
         let ddl = self.ledger.sql(DDL);
         let created = self.execute(connection, &ddl).await;
@@ -112,7 +103,7 @@ impl MySql {
         })
     }
 
-    async fn has_ledger(&self, connection: &mut Session) -> Result<bool> {
+    pub(super) async fn has_ledger(&self, connection: &mut Session) -> Result<bool> {
         const FIND: &str = "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t \
              LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
              WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?";

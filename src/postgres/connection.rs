@@ -34,6 +34,10 @@ impl SqlConnection for Statements<'_> {
         let rows = rows.and_then(|rows| rows.iter().map(texts).collect());
         rows.map_err(|error| self.database.error(error))
     }
+
+    async fn has_ledger(&mut self) -> Result<bool> {
+        self.database.has_ledger(self.connection).await
+    }
 }
 
 fn bound<'q>(sql: &str, parameters: &[Parameter]) -> Query<'q, sqlx::Postgres, PgArguments> {

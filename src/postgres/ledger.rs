@@ -33,42 +33,24 @@ impl DecisionLog for Postgres {
 
     async fn read(&self, job: &JobId) -> Result<JobState> {
         let mut connection = self.connect().await?;
-        let state = match self.has_ledger(&mut connection).await? {
-            true => self.ledger.read(&mut self.statements(&mut connection), job).await?,
-            false => JobState::default(),
-        };
+        let state = self.ledger.read(&mut self.statements(&mut connection), job).await?;
         connection.give_back();
         Ok(state)
     }
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
         let mut connection = self.connect().await?;
-        let jobs = match self.has_ledger(&mut connection).await? {
-            true => self.ledger.jobs(&mut self.statements(&mut connection)).await?,
-            false => Vec::new(),
-        };
+        let jobs = self.ledger.jobs(&mut self.statements(&mut connection)).await?;
         connection.give_back();
         Ok(jobs)
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let mut connection = self.begin(self.connect().await?, RELAXED).await?;
-        if self.has_ledger(&mut connection).await? {
-            self.ledger.forget(&mut self.statements(&mut connection), job, before).await?;
-        }
-        self.execute(&mut connection, "COMMIT".into()).await?;
-        connection.give_back();
-        Ok(())
+        self.clean_ledger(job, Some(before)).await
     }
 
     async fn remove(&self, job: &JobId) -> Result<()> {
-        let mut connection = self.begin(self.connect().await?, RELAXED).await?;
-        if self.has_ledger(&mut connection).await? {
-            self.ledger.remove(&mut self.statements(&mut connection), job).await?;
-        }
-        self.execute(&mut connection, "COMMIT".into()).await?;
-        connection.give_back();
-        Ok(())
+        self.clean_ledger(job, None).await
     }
 
     fn url(&self) -> String {
@@ -81,7 +63,7 @@ impl DecisionLog for Postgres {
     }
 }
 
-/// Nobody acts on what is not there any more: this one need not wait for the disk.
+/// A cleanup need not wait for the disk: no decision depends on it.
 const RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl Postgres {
@@ -103,6 +85,14 @@ impl Postgres {
         Statements { database: self, connection }
     }
 
+    async fn clean_ledger(&self, job: &JobId, before: Option<Epoch>) -> Result<()> {
+        let mut connection = self.begin(self.connect().await?, RELAXED).await?;
+        self.ledger.clean(&mut self.statements(&mut connection), job, before).await?;
+        self.execute(&mut connection, "COMMIT".into()).await?;
+        connection.give_back();
+        Ok(())
+    }
+
     async fn create_ledger(&self, connection: &mut PgConnection) -> Result<()> {
         let ddl = self.ledger.sql(DDL);
         let created = self.execute(connection, format!("{CREATE_LOCK}; {ddl}")).await;
@@ -120,7 +110,7 @@ impl Postgres {
         })
     }
 
-    async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
+    pub(super) async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
         let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.ledger.quoted());
         let found = found.fetch_one(connection).await;
         found.map_err(|error| self.error(error).with_context("looking for the ledger"))

@@ -17,6 +17,9 @@ pub trait SqlConnection: Send {
 
     /// Runs a query. Its columns are texts, integers or booleans.
     async fn query(&mut self, sql: &str, parameters: &[Parameter]) -> Result<Vec<TextRow>>;
+
+    /// Whether the table of the ledger exists.
+    async fn has_ledger(&mut self) -> Result<bool>;
 }
 
 /// Runs a statement once for each list of parameters.

@@ -152,6 +152,9 @@ impl Ledger {
     /// # Errors
     /// What the database says; `Decode` for a row that Landfall has not written.
     pub async fn read(&self, connection: &mut dyn SqlConnection, job: &JobId) -> Result<JobState> {
+        if !connection.has_ledger().await? {
+            return Ok(JobState::default());
+        }
         let rows = self.query(connection, READ, &[Parameter::Text(job.as_str().to_owned())]).await;
         let rows = rows.map_err(|error| error.with_context(READING))?;
         Ok(JobState::new(rows.iter().map(record).collect::<Result<_>>()?))
@@ -162,6 +165,9 @@ impl Ledger {
     /// # Errors
     /// As for `read`.
     pub async fn jobs(&self, connection: &mut dyn SqlConnection) -> Result<Vec<JobEntry>> {
+        if !connection.has_ledger().await? {
+            return Ok(Vec::new());
+        }
         let rows = self.query(connection, self.dialect.jobs, &[]).await;
         let rows = rows.map_err(|error| error.with_context(READING))?;
         let of_jobs = rows.chunk_by(|a, b| text(a, 0) == text(b, 0));
@@ -175,23 +181,24 @@ impl Ledger {
         of_jobs.map(entry).collect()
     }
 
-    /// Removes old records: see [`DecisionLog::forget`](crate::backend::DecisionLog::forget).
+    /// Removes the records of a job: old ones, as [`DecisionLog::forget`](crate::backend::DecisionLog::forget) does, or all of
+    /// them where no epoch is given.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn forget(&self, connection: &mut dyn SqlConnection, job: &JobId, before: Epoch) -> Result<()> {
-        let values = [Parameter::Text(job.as_str().to_owned()), Parameter::Integer(signed(before.0)?)];
-        let forgotten = self.execute(connection, self.dialect.forget, &values).await;
-        forgotten.map(drop).map_err(|error| error.with_context(CLEANING))
-    }
-
-    /// Removes all records of a job.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn remove(&self, connection: &mut dyn SqlConnection, job: &JobId) -> Result<()> {
-        let removed = self.execute(connection, REMOVE, &[Parameter::Text(job.as_str().to_owned())]).await;
-        removed.map(drop).map_err(|error| error.with_context(CLEANING))
+    pub async fn clean(&self, connection: &mut dyn SqlConnection, job: &JobId, before: Option<Epoch>) -> Result<()> {
+        if !connection.has_ledger().await? {
+            return Ok(());
+        }
+        let job = Parameter::Text(job.as_str().to_owned());
+        let cleaned = match before {
+            Some(before) => {
+                let values = [job, Parameter::Integer(signed(before.0)?)];
+                self.execute(connection, self.dialect.forget, &values).await
+            }
+            None => self.execute(connection, REMOVE, &[job]).await,
+        };
+        cleaned.map(drop).map_err(|error| error.with_context("cleaning the ledger"))
     }
 
     async fn execute(&self, connection: &mut dyn SqlConnection, sql: &str, values: &[Parameter]) -> Result<u64> {
@@ -227,7 +234,6 @@ impl Ledger {
 }
 
 const READING: &str = "reading the ledger";
-const CLEANING: &str = "cleaning the ledger";
 
 /// The record that a row is: job, epoch, gtrid, decision, rows, positions.
 fn record(row: &TextRow) -> Result<DecisionRecord> {

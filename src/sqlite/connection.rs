@@ -38,6 +38,10 @@ impl SqlConnection for Statements<'_> {
         };
         query().map_err(|error| self.database.error(error))
     }
+
+    async fn has_ledger(&mut self) -> Result<bool> {
+        self.database.has_ledger(self.connection)
+    }
 }
 
 fn text(value: ValueRef<'_>) -> Option<String> {

@@ -37,10 +37,7 @@ impl DecisionLog for Sqlite {
         let (database, job) = (self.clone(), job.clone());
         blocking(move || {
             let mut connection = database.open(Missing::Refuse)?;
-            match database.has_ledger(&connection)? {
-                true => at_once(database.ledger.read(&mut database.statements(&mut connection), &job)),
-                false => Ok(JobState::default()),
-            }
+            at_once(database.ledger.read(&mut database.statements(&mut connection), &job))
         })
         .await
     }
@@ -49,37 +46,17 @@ impl DecisionLog for Sqlite {
         let database = self.clone();
         blocking(move || {
             let mut connection = database.open(Missing::Refuse)?;
-            match database.has_ledger(&connection)? {
-                true => at_once(database.ledger.jobs(&mut database.statements(&mut connection))),
-                false => Ok(Vec::new()),
-            }
+            at_once(database.ledger.jobs(&mut database.statements(&mut connection)))
         })
         .await
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        let (database, mut lease, job) = (self.clone(), self.pool.acquire().await?, job.clone());
-        blocking(move || {
-            if database.has_ledger(&lease.connection)? {
-                let connection = &mut database.statements(&mut lease.connection);
-                at_once(database.ledger.forget(connection, &job, before))?;
-            }
-            lease.give_back();
-            Ok(())
-        })
-        .await
+        self.clean_ledger(job, Some(before)).await
     }
 
     async fn remove(&self, job: &JobId) -> Result<()> {
-        let (database, mut lease, job) = (self.clone(), self.pool.acquire().await?, job.clone());
-        blocking(move || {
-            if database.has_ledger(&lease.connection)? {
-                at_once(database.ledger.remove(&mut database.statements(&mut lease.connection), &job))?;
-            }
-            lease.give_back();
-            Ok(())
-        })
-        .await
+        self.clean_ledger(job, None).await
     }
 
     fn url(&self) -> String {
@@ -104,7 +81,17 @@ impl Sqlite {
         Statements { database: self, connection }
     }
 
-    fn has_ledger(&self, connection: &Connection) -> Result<bool> {
+    async fn clean_ledger(&self, job: &JobId, before: Option<Epoch>) -> Result<()> {
+        let (database, mut lease, job) = (self.clone(), self.pool.acquire().await?, job.clone());
+        blocking(move || {
+            at_once(database.ledger.clean(&mut database.statements(&mut lease.connection), &job, before))?;
+            lease.give_back();
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn has_ledger(&self, connection: &Connection) -> Result<bool> {
         let found = connection.table_exists(None, self.ledger.name().table.as_str());
         found.map_err(|error: rusqlite::Error| -> Error { self.error(error).with_context("looking for the ledger") })
     }
