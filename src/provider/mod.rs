@@ -12,6 +12,7 @@ mod dml;
 mod expressions;
 mod factory;
 mod fanout;
+mod files;
 mod fingerprint;
 mod functions;
 mod grouping;

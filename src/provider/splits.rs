@@ -6,12 +6,9 @@
 
 use std::sync::Arc;
 
-use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::{CsvSource, FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::TaskContext;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -31,15 +28,15 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
-use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Fingerprint;
+use crate::provider::files::{PlannedFile, file_format, whole_files};
 use crate::provider::scan::ScanExec;
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
 /// Bytes of a file that are one split: what is read again after a crash, at most, beside what was not committed.
-const PIECE_BYTES: u64 = 32 * 1024 * 1024;
+const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What a plan reads.
 #[derive(Debug)]
@@ -56,41 +53,6 @@ pub(super) struct Split {
     pub(super) kind: Kind,
     /// The file that it is in.
     pub(super) file: Option<PlannedFile>,
-}
-
-/// A file as it was when the plan was made: a session remembers what it has listed.
-#[derive(Debug, Clone)]
-pub(super) struct PlannedFile {
-    store: ObjectStoreUrl,
-    meta: ObjectMeta,
-}
-
-impl PlannedFile {
-    /// Whether it is the same now.
-    pub(super) async fn check(&self, context: &TaskContext) -> Result<()> {
-        let store = context.runtime_env().object_store(&self.store);
-        let store = store.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error))?;
-        let changed = |how: &str| {
-            Error::new(
-                ErrorKind::Input,
-                format!(
-                    "file {} {how} since the query was planned: plan it anew, in a new session if this one remembers its \
-                     files",
-                    self.meta.location
-                ),
-            )
-        };
-        let now = store.head(&self.meta.location).await;
-        let now = now.map_err(|error| changed("cannot be found any more").with_source(error))?;
-        // A list and a look at one object tell times and tags in different forms.
-        let tag = |meta: &ObjectMeta| meta.e_tag.as_deref().map(|tag| tag.trim_matches('"').to_owned());
-        let is_same = now.size == self.meta.size
-            && match (tag(&now), tag(&self.meta)) {
-                (Some(now), Some(then)) => now == then,
-                _ => now.last_modified.timestamp() == self.meta.last_modified.timestamp(),
-            };
-        if is_same { Ok(()) } else { Err(changed("was changed")) }
-    }
 }
 
 /// How a place in a split is found again.
@@ -268,17 +230,6 @@ fn without_batch_size(text: &str) -> String {
     text.split(", ").filter(|part| !part.starts_with("batch_size=")).collect::<Vec<_>>().join(", ")
 }
 
-/// What decides how the bytes of files become rows.
-fn format(config: &FileScanConfig) -> String {
-    let source = &config.file_source;
-    // Lines and documents of JSON, and values with line breaks in them, differ in whether a file can be cut.
-    let can_be_cut = source.supports_repartitioning();
-    let format = format!("{} {:?} cut={can_be_cut}", source.file_type(), config.file_compression_type);
-    let Some(csv) = source.downcast_ref::<CsvSource>() else { return format };
-    let of = (csv.has_header(), csv.delimiter(), csv.quote(), csv.escape(), csv.comment(), csv.terminator());
-    format!("{format} {of:?} {} {}", csv.newlines_in_values(), csv.truncate_rows())
-}
-
 /// The files of a scan in the order of their names, the large ones in ranges.
 fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
     if config.limit.is_some() {
@@ -292,14 +243,14 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     if let Some(projection) = source.projection().filter(|_| apart.is_filtered || source.filter().is_some()) {
         projection.iter().try_for_each(|computed| steady(&computed.expr))?;
     }
-    parts.push(("the format of its files, or the options 'format.…'".into(), format(config)));
+    parts.push(("the format of its files, or the options 'format.…'".into(), file_format(config)));
     let base = FileScanConfigBuilder::from(config.clone())
         .with_file_groups(Vec::new())
         // Partitions do not take files from each other then.
         .with_preserve_order(true)
         .build();
     let cuts = apart.cuts || source.file_type() == "parquet";
-    let files = whole_files(config)?;
+    let files = whole_files(config);
     parts.push(("the number of its files".into(), files.len().to_string()));
     let mut splits = Vec::new();
     for file in files {
@@ -307,7 +258,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
         let is_range = file.range.is_some();
         let one = FileScanConfigBuilder::from(base.clone()).with_file_groups(vec![FileGroup::new(vec![file.clone()])]);
         let one = one.build();
-        let ranges = usize::try_from(meta.size.div_ceil(PIECE_BYTES)).unwrap_or(1);
+        let ranges = usize::try_from(meta.size.div_ceil(SPLIT_BYTES)).unwrap_or(1);
         let cut = match is_range || ranges < 2 || !cuts {
             true => None,
             false => one
@@ -334,32 +285,10 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
             ),
             partition: 0,
             kind: Kind::Counted,
-            file: Some(PlannedFile { store: config.object_store_url.clone(), meta: file.object_meta.clone() }),
+            file: Some(PlannedFile::new(config, &file)),
         }));
     }
     Ok(splits)
-}
-
-/// The files that were cut into ranges for the cores of this machine, as they were.
-fn whole_files(config: &FileScanConfig) -> Result<Vec<PartitionedFile>, Refusal> {
-    let mut files: Vec<&PartitionedFile> = config.file_groups.iter().flat_map(FileGroup::iter).collect();
-    let start = |file: &PartitionedFile| file.range.as_ref().map_or(0, |range| range.start);
-    files.sort_by(|a, b| (&a.object_meta.location, start(a)).cmp(&(&b.object_meta.location, start(b))));
-    let mut whole: Vec<PartitionedFile> = Vec::new();
-    for ranges in files.chunk_by(|a, b| a.object_meta.location == b.object_meta.location) {
-        let size = i64::try_from(ranges[0].object_meta.size).unwrap_or(i64::MAX);
-        let mut end = 0;
-        let all = |file: &&PartitionedFile| match &file.range {
-            None => ranges.len() == 1,
-            Some(FileRange { start, end: until }) => std::mem::replace(&mut end, *until) == *start,
-        };
-        let is_tiled = ranges.iter().all(all) && (ranges[0].range.is_none() || end == size);
-        match is_tiled {
-            true => whole.push(PartitionedFile { range: None, ..ranges[0].clone() }),
-            false => whole.extend(ranges.iter().map(|file| (*file).clone())),
-        }
-    }
-    Ok(whole)
 }
 
 /// Aggregate functions whose value does not depend on the order of their rows; a float's sum does, and is no sort key.
@@ -456,7 +385,7 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
 mod tests {
     use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
     use datafusion::catalog::streaming::StreamingTable;
-    use datafusion::execution::SendableRecordBatchStream;
+    use datafusion::execution::{SendableRecordBatchStream, TaskContext};
     use datafusion::physical_plan::EmptyRecordBatchStream;
     use datafusion::physical_plan::streaming::PartitionStream;
     use datafusion::prelude::{CsvReadOptions, SessionConfig, SessionContext};
