@@ -16,6 +16,8 @@ mod size;
 mod structs;
 mod text;
 mod truncate;
+#[cfg(test)]
+pub(crate) mod type_table;
 
 pub(crate) use align::Alignment;
 pub use assign::whole_and_places;

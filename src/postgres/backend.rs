@@ -14,7 +14,6 @@ use super::encode::Encoder;
 use super::existing::ExistingRows;
 use super::identity::check_advance;
 use super::run::run;
-use super::types::Kind;
 use super::{branch, described, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
@@ -116,12 +115,7 @@ impl Backend for Postgres {
     }
 
     fn second_digits(&self, column: &Column) -> Option<u32> {
-        match described::server_type(column).ok()?.kind {
-            Kind::Time(digits) | Kind::TimeTz(digits) | Kind::Timestamp(digits) | Kind::TimestampTz(digits) => {
-                Some(digits)
-            }
-            _ => None,
-        }
+        described::server_type(column).ok()?.codec.second_digits()
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

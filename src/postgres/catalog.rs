@@ -1,14 +1,19 @@
 //! What PostgreSQL's catalog says of a table.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+use super::codec::array::array;
+use super::codec::composite::{CompositeField, composite};
+use super::codec::text::{enumeration, other};
+use super::codec::{Codec, Collation, ServerType, Spelling};
 use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
-use super::types::{Collation, CompositeField, Kind, MAX_DIMENSIONS, ServerType, kind};
+use super::types::codec;
 use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 use crate::sql::TableName;
@@ -292,32 +297,30 @@ fn read_field(found: Facts<'_>) -> sqlx::Result<(String, Declared)> {
 /// The type that is declared, domains resolved.
 fn resolve(declared: Declared, types: &HashMap<i64, CatalogType>) -> ServerType {
     let Declared { oid, typmod, dimensions } = declared;
-    let other = ServerType { oid: u32::try_from(oid).unwrap_or_default(), kind: Kind::Other };
-    let Some(found) = types.get(&oid) else { return other };
-    let kind = match found.kind.as_str() {
+    let server = |codec| ServerType { oid: u32::try_from(oid).unwrap_or_default(), codec };
+    let Some(found) = types.get(&oid) else { return server(other()) };
+    server(match found.kind.as_str() {
         // The oid stays the domain's: an array of it says so.
-        "d" => resolve(found.base, types).kind,
-        "e" => Kind::Enum,
-        "c" => composite(&found.fields, types),
+        "d" => resolve(found.base, types).codec,
+        "e" => enumeration(),
+        "c" => composite_of(&found.fields, types),
         "b" if found.is_array => match resolve(Declared { oid: found.item, typmod, dimensions: 0 }, types) {
-            item if item.is_text_only() => Kind::Other,
-            // A view's columns are declared with none.
-            item => Kind::Array(Box::new(item), dimensions.clamp(1, MAX_DIMENSIONS)),
+            item if item.codec.is_text_only() => other(),
+            item => array(item, dimensions),
         },
-        "b" if found.is_known_by_name => kind(&found.name, typmod),
-        _ => Kind::Other,
-    };
-    ServerType { kind, ..other }
+        "b" if found.is_known_by_name => codec(&found.name, typmod),
+        _ => other(),
+    })
 }
 
-fn composite(fields: &[(String, Declared)], types: &HashMap<i64, CatalogType>) -> Kind {
+fn composite_of(fields: &[(String, Declared)], types: &HashMap<i64, CatalogType>) -> Arc<dyn Codec> {
     let field = |(name, declared): &(String, Declared)| {
         let server = resolve(*declared, types);
-        (!server.is_text_only()).then(|| CompositeField { name: name.clone(), server })
+        (!server.codec.is_text_only()).then(|| CompositeField { name: name.clone(), server })
     };
     match fields.iter().map(field).collect::<Option<Vec<_>>>() {
-        Some(fields) if !fields.is_empty() => Kind::Composite(fields),
-        _ => Kind::Other,
+        Some(fields) if !fields.is_empty() => composite(fields),
+        _ => other(),
     }
 }
 
@@ -387,15 +390,15 @@ fn read_column(
         true => None,
         false => Some(Sequence { name: sequence.text("name")?.into(), descends: sequence.is("descends")? }),
     };
-    let comparison = match server.comparison(collation) {
-        // The literal would have to be of the domain.
-        Comparison::Exact if domain.is_some() && server.kind == Kind::Uuid => Comparison::Differs,
+    let comparison = match server.codec.comparison(collation) {
+        // The literal of a uuid would have to be of the domain.
+        Comparison::Exact if domain.is_some() && server.codec.spelling() == Spelling::Uuid => Comparison::Differs,
         comparison => comparison,
     };
     Ok(Column {
         name: found.text("name")?.into(),
         sql_type: found.text("sql_type")?.into(),
-        data_type: server.arrow_type(),
+        data_type: server.codec.arrow_type(),
         nullable: !(found.is("is_not_null")? || domain.is_some_and(|domain| domain.is_not_null)),
         default,
         comparison,

@@ -269,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::bytes::{Bytes, Slots};
-    use super::super::numeric;
+    use super::super::codec::digits;
     use super::*;
 
     /// The field of a value, made the plain way.
@@ -294,7 +294,7 @@ mod tests {
             let columns = order.iter().map(|index| -> Box<dyn Cells> {
                 match index {
                     0 => Box::new(Fixed::new(ints.values().clone(), ints.nulls(), i32::to_be_bytes)),
-                    1 => Box::new(Slots(numeric::slots(&decimals, Some(&nulls), 2).expect("short decimals"))),
+                    1 => Box::new(Slots(digits::slots(&decimals, Some(&nulls), 2).expect("short decimals"))),
                     2 => {
                         let values = rows.iter().map(|row| Some(&row.2)).collect::<StringArray>();
                         Box::new(Bytes { values, prefix: b"" })
@@ -315,7 +315,7 @@ mod tests {
                     0 => field(int.map(i32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice)),
                     1 => {
                         let mut bytes = Vec::new();
-                        numeric::put_i128(decimal.unwrap_or_default().into(), 2, &mut bytes);
+                        digits::put_i128(decimal.unwrap_or_default().into(), 2, &mut bytes);
                         field(decimal.map(|_| bytes.as_slice()))
                     }
                     2 => field(Some(text.as_bytes())),

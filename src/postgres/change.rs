@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgConnection;
 
+use super::codec::Form;
 use super::database::Postgres;
 use super::described::{Relation, number_column, relation, staging};
 use super::dialect::PostgresDialect;
-use super::encode::{Encoder, Form};
+use super::encode::Encoder;
 use super::identity::{check_advance, check_identity};
 use super::statements::Stage as Place;
 use crate::backend::{Change, Operation, WriteSpec};

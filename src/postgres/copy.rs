@@ -4,8 +4,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::cells::{HEADER, Rows, TRAILER};
+use super::codec::Form;
 use super::database::Postgres;
-use super::encode::{Encoder, Form};
+use super::encode::Encoder;
 use crate::backend::WriteSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;

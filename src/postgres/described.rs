@@ -1,6 +1,7 @@
 //! What is kept of a table that was described.
 
-use super::types::{Kind, ServerType};
+use super::codec::ServerType;
+use super::codec::number::int8;
 use crate::backend::{Column, Detail, Table};
 use crate::error::{Error, Result};
 use crate::sql::TableName;
@@ -71,9 +72,9 @@ pub(super) fn sequence(column: &Column) -> Result<Option<&Sequence>> {
 /// A column of numbers that is not of a table.
 pub(super) fn number_column() -> Column {
     const INT8: u32 = 20;
-    let server = ServerType { oid: INT8, kind: Kind::Int8 };
+    let server = ServerType { oid: INT8, codec: int8() };
     let staging = Staging { collate: String::new(), cast: "bigint".into() };
-    let data_type = server.arrow_type();
+    let data_type = server.codec.arrow_type();
     let detail = Detail::new(Described { server, staging, sequence: None });
     Column { detail, ..Column::new("number", "bigint", data_type) }
 }

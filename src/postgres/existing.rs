@@ -12,12 +12,12 @@ use futures::TryStreamExt;
 use sqlx::postgres::PgConnection;
 
 use super::cells::{self, HEADER};
+use super::codec::{Codec, Form, Spelling};
 use super::create::quote_literal;
 use super::database::Postgres;
 use super::described::{relation, server_type};
-use super::encode::{Encoder, Form};
+use super::encode::Encoder;
 use super::rows::{Rows, Values};
-use super::types::Kind;
 use crate::backend::WriteSpec;
 use crate::backend::{Column, Table};
 use crate::columnar::{plain, recode, to_text};
@@ -46,30 +46,13 @@ struct KeyColumn {
     spelling: Spelling,
 }
 
-/// How the values of a key are spelled for the server: as it would store them, whatever they came as.
-#[derive(Debug, Clone, Copy)]
-enum Spelling {
-    Integer,
-    Uuid,
-    Date,
-    /// A text is one, and of the other types there is one spelling.
-    Text,
-}
-
-impl Spelling {
-    /// Of a column, whose values come as an Arrow type; or why they have none.
-    fn of(kind: &Kind, from: &DataType, column: &Column) -> Result<Self, String> {
-        match kind {
-            Kind::Int2 | Kind::Int4 | Kind::Int8 => Ok(Self::Integer),
-            Kind::Uuid => Ok(Self::Uuid),
-            Kind::Date | Kind::Timestamp(_) | Kind::TimestampTz(_) => Ok(Self::Date),
-            // A number has as many digits as it came with.
-            Kind::Numeric(_) if *plain(from) != column.data_type => Err(format!(
-                "values of column \"{}\" come as {from}, and are read as {}",
-                column.name, column.data_type
-            )),
-            _ => Ok(Self::Text),
+/// How the values of a key column are spelled, which come as an Arrow type; or why they are not.
+fn spelling(codec: &dyn Codec, from: &DataType, column: &Column) -> Result<Spelling, String> {
+    match codec.spelling() {
+        Spelling::Digits if *plain(from) != column.data_type => {
+            Err(format!("values of column \"{}\" come as {from}, and are read as {}", column.name, column.data_type))
         }
+        spelling => Ok(spelling),
     }
 }
 
@@ -96,7 +79,7 @@ impl KeyColumn {
                 }
                 texts
             }
-            Spelling::Text => texts(rows.column(self.index))?,
+            Spelling::Text | Spelling::Digits => texts(rows.column(self.index))?,
         };
         Some(format!("{}::{}[]", list(&texts)?, self.sql_type))
     }
@@ -122,20 +105,20 @@ impl ExistingRows {
             let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"));
             let fields = names.iter().map(|name| {
                 let server = server_type(described(name)?).map_err(|error| error.to_string())?;
-                Ok(Field::new(*name, wire_type(&server.kind), true))
+                Ok(Field::new(*name, wire_type(&*server.codec), true))
             });
             let schema = Arc::new(Schema::new(fields.collect::<Result<Vec<_>, String>>()?));
             let key = spec.key.iter().map(|name| {
                 let column = described(name)?;
                 let index = schema.index_of(name).map_err(|error| error.to_string())?;
                 let server = server_type(column).map_err(|error| error.to_string())?;
-                let spelling = Spelling::of(&server.kind, spec.columns.field(index).data_type(), column)?;
+                let spelling = spelling(&*server.codec, spec.columns.field(index).data_type(), column)?;
                 Ok(KeyColumn { index, name: name.clone(), sql_type: column.sql_type.clone(), spelling })
             });
             let key = key.collect::<Result<Vec<_>, String>>()?;
             let is_integer = |name: &String| {
                 let server = table.column(name).and_then(|column| server_type(column).ok());
-                server.is_some_and(|server| matches!(server.kind, Kind::Int2 | Kind::Int4 | Kind::Int8))
+                server.is_some_and(|server| server.codec.spelling() == Spelling::Integer)
             };
             let relation = relation(table).map_err(|error| error.to_string())?;
             // Rows of tables that inherit from it are not its own.
@@ -201,12 +184,12 @@ pub(super) async fn read(
 }
 
 /// The type that holds the bytes of a field: an integer where they are as many as one has.
-fn wire_type(kind: &Kind) -> DataType {
-    match kind {
-        Kind::Bool => DataType::UInt8,
-        Kind::Int2 => DataType::UInt16,
-        Kind::Int4 | Kind::Oid | Kind::Float4 | Kind::Date => DataType::UInt32,
-        Kind::Int8 | Kind::Float8 | Kind::Time(_) | Kind::Timestamp(_) | Kind::TimestampTz(_) => DataType::UInt64,
+fn wire_type(codec: &dyn Codec) -> DataType {
+    match codec.width() {
+        Some(1) => DataType::UInt8,
+        Some(2) => DataType::UInt16,
+        Some(4) => DataType::UInt32,
+        Some(8) => DataType::UInt64,
         _ => DataType::BinaryView,
     }
 }

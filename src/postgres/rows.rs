@@ -130,3 +130,25 @@ impl<'a> Values<'a> {
         self.fields.len()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_format_is_an_error_and_no_panic() {
+        let mut good = HEADER.to_vec();
+        good.extend([0, 1, 0, 0, 0, 2, b'a', b'b']);
+        let mut rows = Rows::new(1);
+        rows.push(&good).unwrap();
+        rows.push(TRAILER).unwrap();
+        let values: Vec<_> = rows.column(0).iter().collect();
+        assert_eq!((rows.count(), values), (1, vec![Some(&b"ab"[..])]));
+        assert!(rows.push(&[0, 1]).is_err(), "rows after the end");
+        for cut in 1..good.len() {
+            assert!(Rows::new(1).push(&good[..cut]).is_err() || cut == HEADER.len(), "cut at {cut}");
+        }
+        assert!(Rows::new(2).push(&good).is_err());
+    }
+}

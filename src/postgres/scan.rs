@@ -4,7 +4,6 @@ use arrow::array::ArrayRef;
 use futures::TryStreamExt;
 
 use super::database::Postgres;
-use super::decode::decode;
 use super::described::server_type;
 use super::dialect::PostgresDialect;
 use super::rows::Rows;
@@ -37,7 +36,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
         }
         if rows.is_full(query.batch_size) || (message.is_none() && rows.count() > 0) {
             let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
-                let decoded = decode(rows.column(index), server_type(column)?, &column.data_type);
+                let decoded = server_type(column)?.decode(rows.column(index), &column.data_type);
                 decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
                     let column = format!("column \"{}\" ({})", column.name, column.sql_type);
                     let reading = match error.row() {

@@ -13,7 +13,6 @@ use sqlx::postgres::PgConnection;
 use super::database::Postgres;
 use super::described::{Sequence, sequence, server_type};
 use super::options::Identity;
-use super::types::Kind;
 use crate::backend::Table;
 use crate::backend::{Change, WriteSpec};
 use crate::error::{ErrorKind, Result};
@@ -45,8 +44,7 @@ impl Sequences {
         let mut columns: Vec<Numbered> = Vec::new();
         for (name, index) in written {
             let Some(column) = table.column(name) else { continue };
-            let is_number =
-                matches!(server_type(column)?.kind, Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Numeric(_));
+            let is_number = server_type(column)?.codec.is_number();
             let is_known = columns.iter().any(|known| (&known.name, known.index) == (name, index));
             if let (true, false, Some(sequence)) = (is_number, is_known, sequence(column)?) {
                 let furthest = AtomicI64::new(sequence.before_all());

@@ -1,8 +1,8 @@
 //! The statements of one write.
 
+use super::codec::Form;
 use super::described::{Relation, Staging, relation, server_type, staging};
-use super::encode::{Encoder, Form};
-use super::types::Kind;
+use super::encode::Encoder;
 use crate::backend::{ColumnDefault, Dispatch, Table};
 use crate::backend::{Existing, Protocol, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
@@ -201,6 +201,6 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
 /// compare must come to the same one.
 pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     let one_writer = relation(table)?.one_writer;
-    let is_text = |column: &_| server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
+    let is_text = |column: &_| server_type(column).is_ok_and(|server| server.codec.has_collation());
     Ok(Dispatch::of(table, spec, one_writer, is_text))
 }

@@ -2,10 +2,36 @@
 //! weight of the first of them, a sign, how many decimal places to show, and the digits.
 
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType::{self, Decimal128, Decimal256};
 use arrow::datatypes::i256;
 
-use super::bytes::{NULL_SLOT, Slot};
-use super::types::Digits;
+use super::super::bytes::{NULL_SLOT, Slot};
+
+/// Precision and scale of a `numeric`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Digits {
+    pub(super) precision: u16,
+    pub(super) scale: i16,
+}
+
+impl Digits {
+    /// `make_numeric_typmod` of src/backend/utils/adt/numeric.c: precision, and 11 bits of scale.
+    pub(super) fn of(typmod: i32) -> Option<Self> {
+        let bits = u32::try_from(typmod - 4).ok()?;
+        Some(Self { precision: (bits >> 16) as u16, scale: ((((bits & 0x7ff) ^ 1024) as i32) - 1024) as i16 })
+    }
+
+    /// The smallest decimal that holds the values.
+    pub(super) fn decimal(self) -> Option<DataType> {
+        let scale = i8::try_from(self.scale.max(0)).ok()?;
+        let precision = i32::from(self.precision).max(i32::from(scale)) - i32::from(self.scale.min(0));
+        match u8::try_from(precision).ok()? {
+            precision @ 1..=38 => Some(Decimal128(precision, scale)),
+            precision @ 39..=76 => Some(Decimal256(precision, scale)),
+            _ => None,
+        }
+    }
+}
 
 const POSITIVE: u16 = 0x0000;
 const NEGATIVE: u16 = 0x4000;
@@ -73,7 +99,7 @@ impl Magnitude for i256 {
 
 /// Appends `unscaled × 10^-scale`.
 #[inline]
-pub(super) fn put_i128(unscaled: i128, scale: u8, out: &mut Vec<u8>) {
+pub(in crate::postgres) fn put_i128(unscaled: i128, scale: u8, out: &mut Vec<u8>) {
     let sign = if unscaled < 0 { NEGATIVE } else { POSITIVE };
     match u64::try_from(unscaled.unsigned_abs()) {
         Ok(magnitude) => put_magnitude(magnitude, scale, sign, out),
@@ -91,7 +117,7 @@ pub(super) fn put_i256(unscaled: i256, scale: u8, out: &mut Vec<u8>) {
 }
 
 /// All of `unscaled × 10^-scale` as fields, where each is short enough.
-pub(super) fn slots(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
+pub(in crate::postgres) fn slots(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
     match usize::from(scale) % GROUP {
         0 => slots_by::<10_000>(unscaled, nulls, scale),
         1 => slots_by::<10>(unscaled, nulls, scale),

@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType::List;
 
-use super::cells::{Cells, LENGTH, put, put_length, put_null};
-use super::types::{MAX_DIMENSIONS, ServerType};
+use super::super::cells::{Cells, LENGTH, put, put_length, put_null};
+use super::array::{Array as ServerArray, MAX_DIMENSIONS};
 use crate::columnar::{list_item, misfit, plain, recode};
 use crate::error::{Error, Result};
 
@@ -86,13 +86,8 @@ impl Cells for Lists {
     }
 }
 
-/// Lists of any kind, as deep as they are lists of lists; `cells` makes the fields of the items.
-pub(super) fn lists(
-    array: &ArrayRef,
-    server: &ServerType,
-    item: &ServerType,
-    cells: impl Fn(&ArrayRef, &ServerType) -> Result<Box<dyn Cells>>,
-) -> Result<Box<dyn Cells>> {
+/// Lists of any kind, as deep as they are lists of lists.
+pub(super) fn lists(array: &ArrayRef, server: &ServerArray) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
     let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
     let mut lengths: Vec<Vec<i32>> = vec![list.offsets().windows(2).map(|pair| pair[1] - pair[0]).collect()];
@@ -140,14 +135,14 @@ pub(super) fn lists(
         None => error,
     };
     let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let items = cells(&values, item).map_err(of_row)?;
+    let items = server.item.encode_items(&values).map_err(of_row)?;
     let mut item_sizes = vec![0; values.len()];
     items.add_sizes(&mut item_sizes);
     Ok(Box::new(Lists {
         nulls,
         offsets: OffsetBuffer::new(offsets.into()),
         lengths,
-        item_oid: item.oid,
+        item_oid: server.item.oid,
         item_nulls,
         items,
         item_sizes,

@@ -1,6 +1,90 @@
-//! Addresses on the wire: `inet_send` in src/backend/utils/adt/network.c, and `macaddr`.
+//! Addresses: `inet_send` in src/backend/utils/adt/network.c, and `macaddr`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType::{self, Utf8View};
+
+use super::super::bytes::packed;
+use super::super::cells::Cells;
+use super::super::rows::Values;
+#[cfg(test)]
+use super::Example;
+use super::values::texts_by;
+use super::{Codec, Family, Form, binary, is_text};
+use crate::error::Result;
+
+#[derive(Debug, Clone, Copy)]
+enum Address {
+    Inet,
+    Cidr,
+    MacAddr,
+    MacAddr8,
+}
+
+pub(in crate::postgres) const FAMILY: Family = Family {
+    codec,
+    declare: |_| None,
+    #[cfg(test)]
+    examples,
+};
+
+fn codec(name: &str, _: i32) -> Option<Arc<dyn Codec>> {
+    Some(Arc::new(match name {
+        "inet" => Address::Inet,
+        "cidr" => Address::Cidr,
+        "macaddr" => Address::MacAddr,
+        "macaddr8" => Address::MacAddr8,
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+fn examples() -> Vec<Example> {
+    let address = |declared, address: Address, limits| Example { declared, codec: Arc::new(address), limits };
+    vec![
+        address("inet", Address::Inet, "addresses, networks"),
+        address("cidr", Address::Cidr, "networks"),
+        address("macaddr", Address::MacAddr, "addresses of 6 bytes"),
+        address("macaddr8", Address::MacAddr8, "addresses of 6 or 8 bytes"),
+    ]
+}
+
+impl Codec for Address {
+    fn arrow_type(&self) -> DataType {
+        Utf8View
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
+        is_text(from).then(|| binary(Utf8View)).flatten()
+    }
+
+    fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
+        let why = match self {
+            Self::Inet => "is no IP address such as 10.1.2.3 or 10.1.2.3/8",
+            Self::Cidr => "is no network such as 10.0.0.0/8, with zeros behind its bits",
+            Self::MacAddr => "is no MAC address of 6 bytes",
+            Self::MacAddr8 => "is no MAC address of 8 bytes",
+        };
+        packed(array, why, |text, out| {
+            out.extend(match self {
+                Self::Inet => parse_inet(text, Network::Inet)?,
+                Self::Cidr => parse_inet(text, Network::Cidr)?,
+                Self::MacAddr => parse_mac(text, 6)?,
+                Self::MacAddr8 => parse_mac(text, 8)?,
+            });
+            Some(())
+        })
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        match self {
+            Self::Inet | Self::Cidr => texts_by(values, to, push_inet),
+            Self::MacAddr | Self::MacAddr8 => texts_by(values, to, push_mac),
+        }
+    }
+}
 
 /// `PGSQL_AF_INET`; IPv6 is the next number.
 const IPV4: u8 = 2;
@@ -8,13 +92,13 @@ const IPV6: u8 = 3;
 
 /// Whether the network bits only are allowed to be set.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Network {
+enum Network {
     Inet,
     Cidr,
 }
 
 /// The bytes of `192.168.0.1`, `192.168.0.0/16` or an IPv6 address.
-pub(super) fn parse_inet(text: &str, network: Network) -> Option<Vec<u8>> {
+fn parse_inet(text: &str, network: Network) -> Option<Vec<u8>> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
         None => (text, None),
@@ -39,7 +123,7 @@ pub(super) fn parse_inet(text: &str, network: Network) -> Option<Vec<u8>> {
 }
 
 /// The text of an `inet` or `cidr`.
-pub(super) fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
+fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
     use std::fmt::Write;
     let [_, bits, is_cidr, _, address @ ..] = bytes else { return None };
     let address = match address.len() {
@@ -53,7 +137,7 @@ pub(super) fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
 
 /// The `length` bytes of a MAC address in one of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`,
 /// `0800.2b01.0203`, `08002b010203`.
-pub(super) fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
+fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
     let groups: Vec<&str> = match text.find([':', '-', '.']) {
         Some(at) => text.split(text[at..].chars().next()?).collect(),
         None => vec![text],
@@ -78,7 +162,7 @@ pub(super) fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
 }
 
 /// The text of a MAC address.
-pub(super) fn push_mac(bytes: &[u8], text: &mut String) -> Option<()> {
+fn push_mac(bytes: &[u8], text: &mut String) -> Option<()> {
     use std::fmt::Write;
     for (index, byte) in bytes.iter().enumerate() {
         write!(text, "{}{byte:02x}", if index == 0 { "" } else { ":" }).ok()?;

@@ -1,18 +1,100 @@
-//! Structs and composite types: `record_send` and `record_recv` in src/backend/utils/adt/rowtypes.c. A value is a count of
+//! Composite types, from structs and to them: `record_send` and `record_recv` in src/backend/utils/adt/rowtypes.c. A value is a count of
 //! columns, and for each its type and a field as in a row.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, NullBufferBuilder, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Fields};
+use arrow::datatypes::DataType::{self, Struct};
+use arrow::datatypes::{self, FieldRef, Fields};
 
-use super::cells::{Cells, LENGTH, Nulls, put, put_length, put_null};
-use super::cursor::Cursor;
-use super::rows::{Field, Values};
-use super::types::{CompositeField, ServerType};
-use crate::columnar::ValidStructs;
+use super::super::cells::{Cells, LENGTH, Nulls, put, put_length, put_null};
+use super::super::cursor::Cursor;
+use super::super::rows::{Field, Values};
+use super::{Codec, Collation, Family, Form, ServerType, is_text};
+#[cfg(test)]
+use super::{Example, number};
+use crate::backend::Comparison;
+use crate::columnar::{ValidStructs, plain};
 use crate::error::{Error, ErrorKind, Result};
+
+/// The columns of a composite type.
+#[derive(Debug)]
+struct Composite(Vec<CompositeField>);
+
+/// A column of a composite type.
+#[derive(Debug)]
+pub(in crate::postgres) struct CompositeField {
+    pub(in crate::postgres) name: String,
+    pub(in crate::postgres) server: ServerType,
+}
+
+pub(in crate::postgres) const FAMILY: Family = Family {
+    // The catalog tells them by their columns.
+    codec: |_, _| None,
+    declare: |_| None,
+    #[cfg(test)]
+    examples: || {
+        let server = ServerType { oid: 23, codec: number::int4() };
+        let codec = composite(vec![CompositeField { name: "a".into(), server }]);
+        vec![Example { declared: "composite types", codec, limits: "fields by their names" }]
+    },
+};
+
+/// A type of these columns, each with a binary form.
+pub(in crate::postgres) fn composite(fields: Vec<CompositeField>) -> Arc<dyn Codec> {
+    Arc::new(Composite(fields))
+}
+
+impl Composite {
+    fn column(&self, name: &str) -> Option<&ServerType> {
+        self.0.iter().find(|column| column.name == name).map(|column| &column.server)
+    }
+}
+
+impl Codec for Composite {
+    fn arrow_type(&self) -> DataType {
+        let field = |field: &CompositeField| datatypes::Field::new(&field.name, field.server.codec.arrow_type(), true);
+        Struct(self.0.iter().map(field).collect())
+    }
+
+    fn decodes_as(&self, to: &DataType) -> bool {
+        let Struct(fields) = to else { return false };
+        let is_read =
+            |field: &FieldRef| self.column(field.name()).is_some_and(|column| column.reads_as(field.data_type()));
+        self.0.len() == fields.len() && fields.iter().all(is_read)
+    }
+
+    fn comparison(&self, _: Collation) -> Comparison {
+        // A composite of NULLs is NULL, and is not read as that.
+        Comparison::Nothing
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
+        if is_text(from) {
+            return Some((from.clone(), Form::Text));
+        }
+        let Struct(fields) = from else { return None };
+        let is_sent = |field: &FieldRef| {
+            let column = self.column(field.name())?;
+            column.accepts(plain(field.data_type())).filter(|(_, form)| *form == Form::Binary)
+        };
+        let has_twice = |at: usize| fields[..at].iter().any(|field| field.name() == fields[at].name());
+        let is_sent = !(1..fields.len()).any(has_twice) && fields.iter().all(|field| is_sent(field).is_some());
+        is_sent.then(|| (from.clone(), Form::Binary))
+    }
+
+    fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
+        records(array, &self.0)
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        match to {
+            Struct(fields) => structs(values, &self.0, fields),
+            _ => Err(Error::internal(format!("a composite type was to be read as {to}"))),
+        }
+    }
+}
 
 /// Bytes of the count of columns, and of the type of each.
 const INT: usize = 4;
@@ -71,18 +153,14 @@ impl Cells for Records {
     }
 }
 
-/// Structs as values of a composite type, column by column as they are called; `cells` makes the fields of one.
-pub(super) fn records(
-    array: &ArrayRef,
-    columns: &[CompositeField],
-    cells: impl Fn(&ArrayRef, &ServerType) -> Result<Box<dyn Cells>>,
-) -> Result<Box<dyn Cells>> {
+/// Structs as values of a composite type, column by column as they are called.
+fn records(array: &ArrayRef, columns: &[CompositeField]) -> Result<Box<dyn Cells>> {
     let structs = array.as_struct();
     let valid = ValidStructs::of(structs)?;
     let mut lengths = vec![INT; valid.structs.len()];
     let columns = columns.iter().map(|column| -> Result<(u32, Box<dyn Cells>)> {
         let cells = match valid.structs.column_by_name(&column.name) {
-            Some(values) => cells(values, &column.server).map_err(|error| valid.at(error, &column.name))?,
+            Some(values) => column.server.encode_items(values).map_err(|error| valid.at(error, &column.name))?,
             None => Box::new(Nulls),
         };
         lengths.iter_mut().for_each(|length| *length += INT);
@@ -101,16 +179,11 @@ pub(super) fn records(
     Ok(Box::new(Records { nulls: structs.nulls().cloned(), before, columns, lengths }))
 }
 
-/// Values of a composite type as structs; `decode` decodes a column.
+/// Values of a composite type as structs.
 ///
 /// # Errors
-/// `Decode` for one that is none, and what `decode` says, with the row.
-pub(super) fn structs(
-    values: Values<'_>,
-    columns: &[CompositeField],
-    fields: &Fields,
-    decode: impl Fn(Values<'_>, &ServerType, &DataType) -> Result<ArrayRef>,
-) -> Result<ArrayRef> {
+/// `Decode`, with the row, for one that is none, and for a column that is not of its type.
+fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> Result<ArrayRef> {
     let mut found = vec![Vec::with_capacity(values.len()); columns.len()];
     let mut nulls = NullBufferBuilder::new(values.len());
     for (row, (value, field)) in values.iter().zip(values.fields).enumerate() {
@@ -126,7 +199,7 @@ pub(super) fn structs(
     let arrays = fields.iter().map(|field| {
         let column = columns.iter().zip(&found).find(|(column, _)| column.name == *field.name());
         let (column, fields) = column.ok_or_else(|| Error::internal(format!("no column \"{}\"", field.name())))?;
-        let decoded = decode(Values { bytes: values.bytes, fields }, &column.server, field.data_type());
+        let decoded = column.server.decode(Values { bytes: values.bytes, fields }, field.data_type());
         decoded.map_err(|error| error.with_context(format!("field \"{}\"", field.name())))
     });
     let arrays = arrays.collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,182 @@
+//! Arrays of what has a binary form.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListArray, NullBufferBuilder};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::DataType::{self, *};
+
+use super::super::cells::Cells;
+use super::super::cursor::Cursor;
+use super::super::rows::{Field, Values};
+use super::lists::lists;
+use super::values::wrong_length;
+use super::{Codec, Family, Form, ServerType, is_text};
+#[cfg(test)]
+use super::{Example, number};
+use crate::columnar::{list_item, plain};
+use crate::error::{Error, ErrorKind, Result};
+
+/// `MAXDIM` of src/include/utils/array.h.
+pub(super) const MAX_DIMENSIONS: usize = 6;
+
+/// Arrays, and how many dimensions they are declared with.
+#[derive(Debug)]
+pub(super) struct Array {
+    pub(super) item: ServerType,
+    dimensions: usize,
+}
+
+pub(in crate::postgres) const FAMILY: Family = Family {
+    // The catalog tells them by their item.
+    codec: |_, _| None,
+    declare: |_| None,
+    #[cfg(test)]
+    examples,
+};
+
+/// Arrays of a type with a binary form, with so many dimensions: a view's columns are declared with none.
+pub(in crate::postgres) fn array(item: ServerType, dimensions: usize) -> Arc<dyn Codec> {
+    Arc::new(Array { item, dimensions: dimensions.clamp(1, MAX_DIMENSIONS) })
+}
+
+#[cfg(test)]
+fn examples() -> Vec<Example> {
+    let of_integers = |declared, dimensions, limits| {
+        let item = ServerType { oid: 23, codec: number::int4() };
+        Example { declared, codec: array(item, dimensions), limits }
+    };
+    vec![
+        of_integers("integer[]", 1, "items that the type takes; nested lists that are rectangular"),
+        of_integers("integer[][]", 2, "the same"),
+    ]
+}
+
+impl Array {
+    /// The type of a dimension below, of what comes as lists of lists; `None` where lists are the items.
+    pub(super) fn below(&self) -> Option<Self> {
+        // A list can be a JSON array: there are as many dimensions as were declared.
+        let takes_lists = self.item.codec.accepts(&DataType::new_list(Int32, true)).is_some();
+        let least = if takes_lists { 2 } else { 1 };
+        let below = Self { item: self.item.clone(), dimensions: self.dimensions.saturating_sub(1).max(1) };
+        (self.dimensions >= least).then_some(below)
+    }
+}
+
+impl Codec for Array {
+    fn arrow_type(&self) -> DataType {
+        let item = self.item.codec.arrow_type();
+        (0..self.dimensions).fold(item, |below, _| DataType::new_list(below, true))
+    }
+
+    fn decodes_as(&self, to: &DataType) -> bool {
+        let List(field) = to else { return false };
+        self.item.reads_as(field.data_type())
+            || *field.data_type() == self.arrow_type()
+            || self.decodes_as(field.data_type())
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
+        if is_text(from) {
+            return Some((from.clone(), Form::Text));
+        }
+        let field = list_item(from)?;
+        let values = plain(field.data_type());
+        let (_, form) = match list_item(values).and_then(|_| self.below()) {
+            Some(below) => below.accepts(values)?,
+            None => self.item.accepts(values)?,
+        };
+        (form == Form::Binary).then(|| (List(Arc::clone(field)), Form::Binary))
+    }
+
+    fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
+        lists(array, self)
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        decoded(values, &self.item, self.dimensions, to)
+    }
+}
+
+fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataType) -> Result<ArrayRef> {
+    // The lists in each other, from the outermost, and the type of the items in the last one.
+    let mut levels = Vec::new();
+    let mut leaf = to;
+    while let List(field) = leaf {
+        // A list of lists of JSON could be an array of JSON lists: as many are of the array as it is declared with.
+        if levels.len() >= dimensions && item.reads_as(leaf) {
+            break;
+        }
+        levels.push(field);
+        leaf = field.data_type();
+    }
+    let mut lengths: Vec<Vec<usize>> = vec![Vec::new(); levels.len()];
+    let mut nulls = NullBufferBuilder::new(values.len());
+    let mut items: Vec<Field> = Vec::new();
+    // How many items there are up to each row.
+    let mut ends = Vec::with_capacity(values.len());
+    for (row, (value, field)) in values.iter().zip(values.fields).enumerate() {
+        nulls.append(value.is_some());
+        let Some(bytes) = value else {
+            lengths[0].push(0);
+            ends.push(items.len());
+            continue;
+        };
+        let mut cursor = Cursor::new(bytes);
+        let found = push_array(&mut cursor, &mut lengths, field.begin, &mut items).ok_or_else(|| wrong_length(to))?;
+        if found != levels.len() {
+            let text = format!(
+                "it holds an array of {found} dimension{}, and is read as {to}: give the columns when the table is \
+                 registered, this one with {} where all of its values have as many, or as VARCHAR",
+                if found == 1 { "" } else { "s" },
+                "[]".repeat(found)
+            );
+            return Err(Error::new(ErrorKind::Decode, text).at_row(row));
+        }
+        ends.push(items.len());
+    }
+    let decoded = item.decode(Values { bytes: values.bytes, fields: &items }, leaf);
+    let mut array = decoded.map_err(|error| match error.row() {
+        Some(item) => error.at_row(ends.partition_point(|end| *end <= item)),
+        None => error,
+    })?;
+    let mut nulls = nulls.finish();
+    for (depth, (field, lengths)) in levels.iter().zip(lengths).enumerate().rev() {
+        let nulls: Option<NullBuffer> = if depth == 0 { nulls.take() } else { None };
+        let list = ListArray::try_new(Arc::clone(field), OffsetBuffer::from_lengths(lengths), array, nulls);
+        array = Arc::new(list.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?);
+    }
+    Ok(array)
+}
+
+/// Takes the lengths and items of one array of as many dimensions as there are `lengths`; gives how many it has.
+fn push_array(
+    cursor: &mut Cursor<'_>,
+    lengths: &mut [Vec<usize>],
+    begin: u32,
+    items: &mut Vec<Field>,
+) -> Option<usize> {
+    let dimensions = usize::try_from(cursor.int()?).ok().filter(|dimensions| *dimensions <= MAX_DIMENSIONS)?;
+    let (_has_nulls, _oid) = (cursor.int()?, cursor.int()?);
+    if dimensions == 0 {
+        lengths[0].push(0);
+        return Some(lengths.len());
+    }
+    if dimensions != lengths.len() {
+        return Some(dimensions);
+    }
+    let mut count = 1_usize;
+    for lengths in lengths {
+        let length = usize::try_from(cursor.int()?).ok()?;
+        let _lower_bound = cursor.int()?;
+        // Each item has a length of four bytes, if nothing else.
+        let items = count.checked_mul(length).filter(|items| *items <= cursor.bytes.len() / 4)?;
+        lengths.extend(std::iter::repeat_n(length, count));
+        count = items;
+    }
+    for _ in 0..count {
+        let (at, length) = cursor.field()?;
+        items.push(Field { begin: begin + u32::try_from(at).ok()?, length });
+    }
+    Some(dimensions)
+}
