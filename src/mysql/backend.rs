@@ -9,7 +9,7 @@ use mysql_async::prelude::Queryable;
 
 use super::connector::Session;
 use super::database::{MySql, Prepared};
-use super::described::{relation, server_type};
+use super::described::{codec_of, relation};
 use super::dialect::MySqlDialect;
 use super::encode::Encoder;
 use super::error::XAER_NOTA;
@@ -17,7 +17,6 @@ use super::existing::ExistingRows;
 use super::fields::Style;
 use super::row::text;
 use super::run::run;
-use super::types::Kind;
 use super::{branch, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
@@ -139,10 +138,7 @@ impl Backend for MySql {
     }
 
     fn second_digits(&self, column: &Column) -> Option<u32> {
-        match server_type(column).ok()?.kind {
-            Kind::Time(digits) | Kind::DateTime(digits) | Kind::Timestamp(digits) => Some(digits),
-            _ => None,
-        }
+        codec_of(column).ok()?.second_digits()
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
@@ -184,8 +180,8 @@ impl Scan for MySql {
     }
 
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
-        let server = server_type(column).ok()?;
-        server.reads_as(wanted).then(|| column.read_as(wanted))
+        let codec = codec_of(column).ok()?;
+        codec.reads_as(wanted).then(|| column.read_as(wanted))
     }
 }
 

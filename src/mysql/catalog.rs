@@ -2,11 +2,12 @@
 
 use mysql_async::{Row, Value};
 
+use super::codec::Declared;
 use super::connector::Session;
 use super::database::MySql;
 use super::described::Relation;
 use super::row::text;
-use super::types::{Kind, ServerType, kind, rounds};
+use super::types::codec;
 use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, Table};
 use crate::error::Result;
 use crate::sql::{TableName, quote};
@@ -146,10 +147,11 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         Some(Value::Bytes(default)) => default != b"NULL",
         _ => false,
     };
-    let mut kind = kind(&sql_type);
+    let codec_of = |sql_type| codec(&Declared::parse(sql_type).with_collation(&character_set, &collation));
+    let mut codec = codec_of(&sql_type);
     // The server quotes as the session does.
-    if matches!(kind, Kind::Text(_)) && json_checks.contains(&format!("json_valid({})", quote(&name))) {
-        kind = Kind::Json;
+    if codec.is_text() && json_checks.contains(&format!("json_valid({})", quote(&name))) {
+        codec = codec_of("json");
     }
     let nullable = text(row, 2)? == "YES";
     let is_generated = extra.contains("GENERATED") && !extra.contains("DEFAULT_GENERATED");
@@ -157,28 +159,19 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         true => ColumnDefault::Generated,
         false if extra.contains("AUTO_INCREMENT") => ColumnDefault::Numbered,
         // What is not written has to be left to the server, if it is NULL too.
-        false if default || kind == Kind::Other || rounds(&kind, &sql_type) => ColumnDefault::ByDefault,
+        false if default || !codec.is_written() || codec.rounds().is_some() => ColumnDefault::ByDefault,
         false => ColumnDefault::Null,
     };
-    let is_converted = match kind {
-        // A text in its own right, which must be of UTF-8.
-        Kind::Json => character_set.is_empty(),
-        // Bytes would be taken for the value itself.
-        Kind::Uuid | Kind::Inet => true,
-        _ => !["", "utf8mb4", "utf8mb3", "utf8"].contains(&character_set.as_str()),
-    };
-    let by_bytes = collation.ends_with("_nopad_bin") || collation == "utf8mb4_0900_bin";
-    let server = ServerType { kind, is_converted };
     Ok(Column {
         name,
         sql_type,
-        data_type: server.arrow_type(),
+        data_type: codec.arrow_type(),
         nullable,
         default,
-        comparison: server.comparison(by_bytes && !is_converted),
+        comparison: codec.comparison(),
         holds: Holds::OfItsType,
         // A character of four bytes is an error where the column's character set has three.
         characters: Characters::Basic,
-        detail: Detail::new(server),
+        detail: Detail::new(codec),
     })
 }

@@ -2,11 +2,12 @@
 
 use arrow::array::{Array, ArrayRef};
 
+use super::codec::Declared;
 use super::connector::Server;
 use super::database::MySql;
 use super::encode::Encoder;
 use super::fields::Style;
-use super::types::{Kind, ServerType, declare, kind};
+use super::types::{codec, declare};
 use crate::backend::{Column, Comparison, Detail, NewTable};
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
@@ -47,19 +48,18 @@ fn literal(name: &str, value: &ArrayRef, declared: &str) -> Result<String> {
     if value.is_null(0) {
         return Ok("NULL".into());
     }
-    let server = ServerType { kind: kind(declared), is_converted: false };
-    let takes_no_literal =
-        matches!(server.kind, Kind::Json | Kind::Text(crate::columnar::Limit::Bytes(_))) || declared.ends_with("blob");
+    let codec = codec(&Declared::parse(declared));
+    let (data_type, is_expression) = (codec.arrow_type(), codec.default_is_expression());
     let column = Column {
         comparison: Comparison::Differs,
-        detail: Detail::new(server.clone()),
-        ..Column::new(name, declared, server.arrow_type())
+        detail: Detail::new(codec),
+        ..Column::new(name, declared, data_type)
     };
     let encoder = Encoder::try_new(value.data_type(), &column, Nanoseconds::Error, Style::Literal)?;
     let mut literal = Vec::new();
     encoder.encode(value)?.put(0, &mut literal);
     let literal = String::from_utf8(literal).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(if takes_no_literal { format!("({literal})") } else { literal })
+    Ok(if is_expression { format!("({literal})") } else { literal })
 }
 
 #[cfg(test)]

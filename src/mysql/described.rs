@@ -1,7 +1,10 @@
 //! What is kept of a table that was described.
 
+use std::sync::Arc;
+
+use super::codec::{Codec, Declared};
 use super::connector::Server;
-use super::types::{ServerType, kind};
+use super::types::codec;
 use crate::backend::{Column, Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::TableName;
@@ -34,18 +37,19 @@ impl Relation {
     }
 }
 
-/// The type that a column was described with.
+/// The codec that a column was described with.
 ///
 /// # Errors
 /// `Internal` for a column of another database.
-pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
+pub(super) fn codec_of(column: &Column) -> Result<&Arc<dyn Codec>> {
     column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
 }
 
 /// A column of numbers that is not of a table.
 pub(super) fn number_column() -> Column {
-    let server = ServerType { kind: kind("bigint"), is_converted: false };
-    Column { detail: Detail::new(server.clone()), ..Column::new("number", "bigint", server.arrow_type()) }
+    let codec = codec(&Declared::parse("bigint"));
+    let data_type = codec.arrow_type();
+    Column { detail: Detail::new(codec), ..Column::new("number", "bigint", data_type) }
 }
 
 /// What a table was described with.

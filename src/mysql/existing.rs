@@ -8,14 +8,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row};
 
+use super::codec::{Codec, Values};
 use super::connector::Session;
 use super::database::MySql;
-use super::decode::decode;
 use super::described::relation;
 use super::encode::Encoder;
 use super::fields::{Frame, Rows, Style};
 use super::statements::select;
-use super::types::ServerType;
 use crate::backend::Table;
 use crate::backend::WriteSpec;
 use crate::columnar::LosslessCast;
@@ -124,7 +123,7 @@ fn has_empty_member(sql_type: &str) -> bool {
 pub(super) async fn read(
     database: &MySql,
     connection: &mut Session,
-    columns: Arc<[ServerType]>,
+    columns: Arc<[Arc<dyn Codec>]>,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,
 ) -> Result<LookupResult> {
@@ -143,7 +142,7 @@ pub(super) async fn read(
     }
     Ok(Box::new(move || {
         let numbered = columns.iter().zip(schema.fields()).enumerate();
-        let arrays = numbered.map(|(index, (server, field))| decode(&rows, index, server, field.data_type()));
+        let arrays = numbered.map(|(index, (codec, field))| codec.decode(Values::new(&rows, index), field.data_type()));
         match arrays.collect::<Result<Vec<ArrayRef>>>() {
             Ok(arrays) => {
                 RecordBatch::try_new(schema, arrays).map(Some).map_err(|error| Error::internal(error.to_string()))

@@ -4,9 +4,9 @@ use arrow::array::ArrayRef;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
+use super::codec::Values;
 use super::database::MySql;
-use super::decode::decode;
-use super::described::server_type;
+use super::described::codec_of;
 use super::dialect::MySqlDialect;
 use super::statements::select;
 use crate::backend::{BatchStream, Batches, Parameter, Query, read_ahead};
@@ -57,7 +57,7 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
         }
         if rows.len() >= query.batch_size || bytes >= MAX_BYTES || (is_last && !rows.is_empty()) {
             let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
-                let decoded = decode(&rows, index, server_type(column)?, &column.data_type);
+                let decoded = codec_of(column)?.decode(Values::new(&rows, index), &column.data_type);
                 decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
                     error.with_context(format!("reading column \"{}\" ({})", column.name, column.sql_type))
                 })

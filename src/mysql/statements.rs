@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::connector::Server;
-use super::described::{Relation, relation, server_type};
+use super::described::{Relation, codec_of, relation};
 use super::fields::{Frame, Style};
-use super::types::{Kind, ServerType};
 use crate::backend::{Column, ColumnDefault, Comparison, Dispatch, Table};
 use crate::backend::{Existing, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
@@ -58,23 +57,19 @@ pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc
     let relation = relation(table)?;
     let (mut fields, mut set) = (Vec::new(), Vec::new());
     let columns = spec.columns.fields().iter().map(|field| table.column(field.name()));
-    let columns = columns.map(|column| Ok((column, column.map(server_type).transpose()?)));
+    let columns = columns.enumerate().map(|(index, column)| {
+        let variable = format!("@landfall_{index}");
+        let loaded = column.map(codec_of).transpose()?.and_then(|codec| codec.loaded(&variable));
+        Ok((column, variable, loaded))
+    });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let is_made = |server: &ServerType| server.is_converted || matches!(server.kind, Kind::Bit(_));
     // Where the statement or a trigger sets a column, the server forgets that the field of a numbered one was there, and
     // makes a number of its 0, unless that is set too.
-    let sets = relation.watched.is_some() || columns.iter().any(|(_, server)| server.is_some_and(is_made));
-    for (index, (field, (column, server))) in spec.columns.fields().iter().zip(columns).enumerate() {
-        let (quoted, variable) = (quote(field.name()), format!("@landfall_{index}"));
+    let sets = relation.watched.is_some() || columns.iter().any(|(_, _, loaded)| loaded.is_some());
+    for (field, (column, variable, loaded)) in spec.columns.fields().iter().zip(columns) {
+        let quoted = quote(field.name());
         let is_numbered = column.is_some_and(|column| column.default == ColumnDefault::Numbered);
-        let made = match server {
-            Some(server) if server.is_converted => Some(format!("CONVERT({variable} USING utf8mb4)")),
-            // Its field would be taken for the bits themselves.
-            Some(server) if matches!(server.kind, Kind::Bit(_)) => Some(format!("CAST({variable} AS UNSIGNED)")),
-            _ if is_numbered && sets => Some(variable.clone()),
-            _ => None,
-        };
-        match made {
+        match loaded.or_else(|| (is_numbered && sets).then(|| variable.clone())) {
             Some(value) => {
                 set.push(format!("{quoted} = {value}"));
                 fields.push(variable);
@@ -189,6 +184,6 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
 /// compare must come to the same one.
 pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     let one_writer = relation(table)?.one_writer;
-    let is_text = |column: &_| server_type(column).is_ok_and(|server| matches!(server.kind, Kind::Text(_)));
+    let is_text = |column: &_| codec_of(column).is_ok_and(|codec| codec.is_text());
     Ok(Dispatch::of(table, spec, one_writer, is_text))
 }

@@ -13,9 +13,9 @@ use log::warn;
 use mysql_async::prelude::Queryable;
 
 use super::change::{self, Plan};
+use super::codec::Codec;
 use super::database::{Connection, MySql, Prepared};
-use super::described::relation;
-use super::described::server_type;
+use super::described::{codec_of, relation};
 use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
@@ -24,7 +24,6 @@ use super::row::text;
 use super::statements::{
     FILE_BYTES, IGNORED, InsertMethod, OTHER_KEY, PIECE_BYTES, delete, has_several_keys, style, way,
 };
-use super::types::ServerType;
 use crate::backend::Table;
 use crate::backend::{Change, Existing, Outcome, Protocol, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
@@ -68,8 +67,8 @@ pub(super) struct Writer {
     spec: WriteSpec,
     way: InsertMethod,
     frame: Arc<Frame>,
-    /// The types of the columns that are written.
-    columns: Arc<[ServerType]>,
+    /// The codecs of the columns that are written.
+    columns: Arc<[Arc<dyn Codec>]>,
     /// Whether a row that conflicts by another key than the one that was asked for is refused.
     has_guard: bool,
     /// What is done when all rows are staged.
@@ -155,7 +154,7 @@ impl Writer {
             Some(existing) => Some((existing, database.key_targets(&table, &spec)?)),
             None => None,
         };
-        let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| server_type(column).ok());
+        let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| codec_of(column).ok());
         let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
         if !connection.server.local_infile
             && spec.on_conflict == OnConflict::Error

@@ -638,10 +638,10 @@ async fn uuids_and_addresses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_type_is_what_the_server_calls_it() {
-    let guide = include_str!("../../../src/mysql/types.rs");
-    let rows = guide.lines().filter_map(|line| line.strip_prefix("//! | "));
-    let rows: Vec<Vec<_>> = rows.map(|row| row.trim_end_matches(" |").split(" | ").collect()).collect();
-    let reads: Vec<_> = rows.iter().filter(|row| row.len() == 3 && row[0].starts_with('`')).collect();
+    let guide = include_str!("../../../docs/types/mysql.md");
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows: Vec<Vec<_>> = rows.map(|row| row.split(" | ").collect()).collect();
+    let reads: Vec<_> = rows.iter().filter(|row| row.len() == 4 && row[0].starts_with('`')).collect();
     assert!(reads.len() >= 34, "{reads:?}");
     let columns = reads.iter().enumerate().map(|(index, row)| format!("c{index} {} NULL", row[0].trim_matches('`')));
     let server = MySql::new(&format!("CREATE TABLE t ({})", columns.collect::<Vec<_>>().join(", ")));

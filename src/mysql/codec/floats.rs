@@ -1,0 +1,111 @@
+//! `float` and `double`.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType::{self, *};
+use arrow::datatypes::{Float32Type, Float64Type};
+use mysql_async::Value;
+
+use super::{Codec, Declared, Family, NewType, Values};
+use crate::backend::Comparison;
+use crate::columnar::check;
+use crate::error::Result;
+use crate::mysql::fields::{self, Fields, Style};
+
+pub(in crate::mysql) const FAMILY: Family = Family {
+    codec,
+    declare,
+    types: &[("float", "finite"), ("double", "finite")],
+    created: &[("Float16", ""), ("Float32", ""), ("Float64", "")],
+};
+
+fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
+    // `float(10,2)`, which no standard knows.
+    let rounds = declared.arguments.is_some_and(|arguments| arguments.contains(','));
+    match declared.name {
+        "float" => Some(Arc::new(Float { rounds })),
+        "double" => Some(Arc::new(Double { rounds })),
+        _ => None,
+    }
+}
+
+fn declare(new: &NewType<'_>) -> Option<String> {
+    match new.data_type {
+        Float16 | Float32 => Some("float".into()),
+        Float64 => Some("double".into()),
+        _ => None,
+    }
+}
+
+const NOT_FINITE: &str = "is a number that MySQL has not: use nullif or CASE";
+
+#[derive(Debug)]
+struct Float {
+    rounds: bool,
+}
+
+impl Codec for Float {
+    fn arrow_type(&self) -> DataType {
+        Float32
+    }
+
+    fn comparison(&self) -> Comparison {
+        Comparison::SignedZero
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<DataType> {
+        from.is_numeric().then_some(Float32)
+    }
+
+    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
+        check::<Float32Type>(array, f32::is_finite, NOT_FINITE)?;
+        Ok(fields::floats(array, style))
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        values.primitive::<Float32Type>(to, |value| match value {
+            Value::Float(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    fn rounds(&self) -> Option<&'static str> {
+        self.rounds.then_some("float")
+    }
+}
+
+#[derive(Debug)]
+struct Double {
+    rounds: bool,
+}
+
+impl Codec for Double {
+    fn arrow_type(&self) -> DataType {
+        Float64
+    }
+
+    fn comparison(&self) -> Comparison {
+        Comparison::SignedZero
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<DataType> {
+        from.is_numeric().then_some(Float64)
+    }
+
+    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
+        check::<Float64Type>(array, f64::is_finite, NOT_FINITE)?;
+        Ok(fields::doubles(array, style))
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        values.primitive::<Float64Type>(to, |value| match value {
+            Value::Double(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    fn rounds(&self) -> Option<&'static str> {
+        self.rounds.then_some("double")
+    }
+}

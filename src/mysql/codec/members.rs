@@ -1,0 +1,124 @@
+//! `enum` and `set`, whose values are members of a list.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::DataType::{self, *};
+
+use super::{Codec, Family, Texts, Values};
+use crate::backend::Comparison;
+use crate::columnar::{first_row_where, misfit};
+use crate::error::Result;
+use crate::mysql::fields::{self, Fields, Style};
+
+pub(in crate::mysql) const FAMILY: Family = Family {
+    codec: |declared| {
+        let several = match declared.name {
+            "enum" => Several::No,
+            "set" => Several::Yes,
+            _ => return None,
+        };
+        let members = members(declared.arguments.unwrap_or_default());
+        Some(Arc::new(Members { members, several, texts: declared.texts() }))
+    },
+    declare: |_| None,
+    types: &[("enum('a','b')", "a member, spelled as it is"), ("set('a','b')", "members, with commas between them")],
+    created: &[],
+};
+
+/// Whether a value is several members.
+#[derive(Debug, Clone, Copy)]
+enum Several {
+    /// `enum`.
+    No,
+    /// `set`.
+    Yes,
+}
+
+#[derive(Debug)]
+struct Members {
+    members: HashSet<String>,
+    several: Several,
+    texts: Texts,
+}
+
+impl Codec for Members {
+    fn arrow_type(&self) -> DataType {
+        Utf8View
+    }
+
+    fn comparison(&self) -> Comparison {
+        match self.texts {
+            // A text that the column's character set lacks is an error there.
+            Texts::Converted => Comparison::Differs,
+            _ => Comparison::Folded,
+        }
+    }
+
+    fn accepts(&self, from: &DataType) -> Option<DataType> {
+        from.is_string().then_some(Utf8View)
+    }
+
+    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
+        let texts = array.as_string_view();
+        let is_member = |text: &str| self.members.contains(text);
+        let (wrong, why) = match self.several {
+            // The server would take a number for the position of a member.
+            Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is no member of its column"),
+            Several::Yes => {
+                let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
+                (first_row_where(texts, |row| !is_set(texts.value(row))), "has what is no member of its column")
+            }
+        };
+        match wrong {
+            Some(row) => Err(misfit(array, row, why)),
+            None => Ok(fields::texts(texts, style)),
+        }
+    }
+
+    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
+        Ok(Arc::new(values.texts(to)?))
+    }
+
+    fn loaded(&self, variable: &str) -> Option<String> {
+        self.texts.loaded(variable)
+    }
+}
+
+/// The members of a list: `'a','it''s'`.
+fn members(list: &str) -> HashSet<String> {
+    let mut members = HashSet::new();
+    let mut characters = list.chars().peekable();
+    while characters.by_ref().any(|character| character == '\'') {
+        let mut member = String::new();
+        while let Some(character) = characters.next() {
+            match character {
+                '\'' if characters.next_if_eq(&'\'').is_none() => break,
+                // So whatever the session's sql_mode is.
+                '\\' => member.push(match characters.next() {
+                    Some('0') => '\0',
+                    Some('n') => '\n',
+                    Some('r') => '\r',
+                    other => other.unwrap_or('\\'),
+                }),
+                character => member.push(character),
+            }
+        }
+        members.insert(member);
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Declared;
+    use super::*;
+
+    #[test]
+    fn members_are_unescaped() {
+        let expected = ["a\\b", "n\nl", "it's", "", "0\0z", "r\r,"].map(str::to_owned);
+        let declared = Declared::parse(r"enum('a\\b','n\nl','it''s','','0\0z','r\r,')");
+        assert_eq!(members(declared.arguments.unwrap_or_default()), HashSet::from(expected));
+    }
+}
