@@ -3,10 +3,11 @@
 use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::affinity::Affinity;
 use super::change::Upserts;
 use super::connector::Missing;
 use super::database::Sqlite;
-use super::types::{Affinity, Form, arrow_type};
+use super::types::{arrow_type, codec};
 use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 
@@ -92,8 +93,8 @@ fn comparison(
     (data_type, affinity): (&DataType, Affinity),
     text_compares: TextCompares,
 ) -> Comparison {
-    let Some(form) = Form::of(data_type, affinity) else { return Comparison::Differs };
-    if form == Form::Text {
+    let Some(codec) = codec(data_type, affinity) else { return Comparison::Differs };
+    if data_type.is_string() {
         let binary = text_compares == TextCompares::ByUtf8
             && matches!(
                 connection.column_metadata(None, table, column),
@@ -103,7 +104,7 @@ fn comparison(
             return Comparison::Differs;
         }
     }
-    form.comparison(data_type)
+    codec.comparison()
 }
 
 /// Whether a table has triggers.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::affinity::Affinity;
 use super::connection::at_once;
 use super::database::Sqlite;
 use super::dialect::SqliteDialect;
 use super::encode::Encoder;
-use super::types::Affinity;
 use crate::backend::{Assignment, Change, Join, Operation, RowChange, Staged, WriteSpec};
 use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Table};
 use crate::error::{Error, ErrorKind, Result};

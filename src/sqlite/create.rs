@@ -1,10 +1,11 @@
 //! Creates tables.
 
+use super::affinity::Affinity;
+use super::codec::Stored;
 use super::connector::Missing;
 use super::database::Sqlite;
-use super::encode::{Stored, store};
 use super::options::Uint64;
-use super::types::{Affinity, Form, arrow_type, declare};
+use super::types::{arrow_type, codec, declare};
 use crate::backend::NewTable;
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, create_table, quote};
@@ -28,10 +29,9 @@ fn create_statement(table: &NewTable, uint64: Uint64) -> Result<String> {
             declared += " NOT NULL";
         }
         if let Some(default) = column.default {
-            let affinity = Affinity::of(&sql_type);
-            let form = Form::of(default.data_type(), affinity)
+            let codec = codec(default.data_type(), Affinity::of(&sql_type))
                 .ok_or_else(|| Error::schema(format!("{} has no form in SQLite", default.data_type())))?;
-            declared += &format!(" DEFAULT {}", literal(&store(default, form, affinity)?));
+            declared += &format!(" DEFAULT {}", literal(&codec.store(default)?));
         }
         Ok(declared)
     })?;

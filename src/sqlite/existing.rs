@@ -11,8 +11,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
 
-use super::encode::{Encoder, Rows, Stored};
-use super::types::{Affinity, Form};
+use super::affinity::Affinity;
+use super::codec::{Class, Codec, Stored};
+use super::encode::{Encoder, Rows};
+use super::types::codec;
 use crate::backend::Table;
 use crate::backend::WriteSpec;
 use crate::error::{Error, Result};
@@ -68,8 +70,8 @@ impl ExistingRows {
                 let name = field.name();
                 let column = table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"))?;
                 let affinity = Affinity::of_column(column);
-                let form = Form::of(&column.data_type, affinity);
-                let shape = form.and_then(|form| Shape::of(form, affinity));
+                let codec = codec(&column.data_type, affinity);
+                let shape = codec.and_then(|codec| Shape::of(&*codec, affinity));
                 let shape = shape.ok_or_else(|| format!("column \"{name}\" is read as {}", column.data_type))?;
                 shapes.push(shape);
                 names.push(quote(name));
@@ -152,21 +154,14 @@ impl ExistingRows {
 }
 
 impl Shape {
-    fn of(form: Form, affinity: Affinity) -> Option<Self> {
-        Some(match form {
-            Form::Null => return None,
-            Form::Boolean | Form::Integer => Self::Integer,
-            Form::Real => Self::Real { or_integer: affinity.makes_numbers() },
-            Form::DecimalNumber => Self::Digits,
-            Form::Blob => Self::Blob,
-            Form::UnsignedText
-            | Form::DecimalText
-            | Form::Text
-            | Form::Date
-            | Form::Time
-            | Form::Timestamp
-            | Form::Interval
-            | Form::Json => Self::Text,
+    fn of(codec: &dyn Codec, affinity: Affinity) -> Option<Self> {
+        Some(match codec.class() {
+            Class::Null => return None,
+            Class::Integer => Self::Integer,
+            Class::Real => Self::Real { or_integer: affinity.makes_numbers() },
+            Class::Text if codec.is_made_number() => Self::Digits,
+            Class::Text => Self::Text,
+            Class::Blob => Self::Blob,
         })
     }
 

@@ -6,10 +6,12 @@
 //! Options of its own: `uint64` = `text` creates columns for UInt64 as texts, where values beyond 9223372036854775807 are errors
 //! otherwise; `pragma.<name>` sets a pragma of the connection that writes, such as `pragma.synchronous`.
 
+mod affinity;
 mod backend;
 mod branch;
 mod catalog;
 mod change;
+mod codec;
 mod connection;
 mod connector;
 mod create;

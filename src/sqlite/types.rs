@@ -3,30 +3,10 @@
 //! SQLite has five storage classes, and a declared type is a text that says how values are converted on their way in
 //! (its *affinity*). Landfall writes the Arrow type into that text, so that a table reads back as it was written:
 //!
-//! | Arrow type | declared as | stored as |
-//! | --- | --- | --- |
-//! | Boolean | `BOOLEAN` | INTEGER 0 or 1 |
-//! | Int64 | `INTEGER` | INTEGER |
-//! | Int8, Int16, Int32, UInt8, UInt16, UInt32 | `"Int32"` … | INTEGER |
-//! | UInt64 | `"UInt64"` | INTEGER; beyond 9223372036854775807 an error |
-//! | UInt64, with `uint64 = text` | `UNSIGNED TEXT` | TEXT, decimal digits |
-//! | Float64 | `REAL` | REAL; NaN is an error, as SQLite makes it NULL; -0.0 is stored as 0.0 |
-//! | Float16, Float32 | `"Float32"` … | REAL |
-//! | Decimal32, 64, 128, 256 | `TEXT "Decimal128(10, 2)"` … | TEXT, every digit |
-//! | Utf8, LargeUtf8, Utf8View | `TEXT` | TEXT |
-//! | Binary, LargeBinary, BinaryView | `BLOB` | BLOB |
-//! | FixedSizeBinary | `"FixedSizeBinary(16)"` | BLOB |
-//! | Date32 | `DATE` | TEXT `2013-01-31`; years 0000 to 9999, also below |
-//! | Date64 | `"Date64"` | TEXT `2013-01-31`; part of a day is an error |
-//! | Time32, Time64 | `"Time64(µs)"` … | TEXT `23:59:59.999999` |
-//! | Timestamp(µs) | `TIMESTAMP` | TEXT `2013-01-31 23:59:59.999999` |
-//! | Timestamp in other units | `"Timestamp(ns)"` … | TEXT, as many digits as the unit has |
-//! | Timestamp with a zone | `"Timestamp(ms, "UTC")"` … | TEXT, in UTC, with `Z` at the end |
-//! | Duration | `"Duration(ms)"` … | INTEGER, in the unit |
-//! | Interval | `"Interval(MonthDayNano)"` … | TEXT, ISO 8601: `P1M2DT3.5S` |
-//! | Lists, Struct, Map | `"List(Int32)"` … | TEXT, JSON; values that JSON has no form for as in this table |
-//! | Null | `"Null"` | NULL |
-//! | Dictionary, RunEndEncoded | as their values | as their values |
+#![doc = include_str!("../../docs/types/sqlite.md")]
+//!
+//! Time, Timestamp, Duration, Decimal and lists of other units, sizes and items are as those of their kind above; a
+//! Dictionary and a RunEndEncoded array are as their values.
 //!
 //! Text, binary, dictionary and run-end encodings are one type each in SQLite: they are read back as Utf8View,
 //! BinaryView or the plain type, unless the columns are given when the table is registered, which brings back
@@ -38,125 +18,33 @@
 //! anything else Utf8View. A stored value that is not of its column's type is an error that names it when it is read, and a
 //! comparison does not find it: `n > 15` is not true of the text `abc`, which SQLite finds larger than every number.
 
-use arrow::datatypes::DataType::{self, *};
-use arrow::datatypes::TimeUnit;
+use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
+use super::affinity::Affinity;
+use super::codec::{Codec, Family, blobs, booleans, decimals, integers, json, null, reals, temporal, texts, unsigned};
 use super::options::Uint64;
-use crate::backend::{Column, Comparison};
 use crate::columnar::plain;
 use crate::error::{Error, Result};
 
-/// How SQLite converts values of a column: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Affinity {
-    Integer,
-    Text,
-    Blob,
-    Real,
-    Numeric,
-}
+/// In this order they are asked, and the guide shows them.
+const FAMILIES: &[Family] = &[
+    booleans::FAMILY,
+    unsigned::FAMILY,
+    integers::FAMILY,
+    reals::FAMILY,
+    decimals::FAMILY,
+    texts::FAMILY,
+    blobs::FAMILY,
+    temporal::FAMILY,
+    json::FAMILY,
+    null::FAMILY,
+];
 
-impl Affinity {
-    /// That of a column, which is kept where its declared type does not tell it.
-    pub(super) fn of_column(column: &Column) -> Self {
-        column.detail.get().copied().unwrap_or_else(|| Self::of(&column.sql_type))
-    }
-
-    /// That of a column of a STRICT table: `ANY` converts nothing there.
-    pub(super) fn of_strict(declared: &str) -> Self {
-        if declared.eq_ignore_ascii_case("ANY") { Self::Blob } else { Self::of(declared) }
-    }
-
-    pub(super) fn of(declared: &str) -> Self {
-        let declared = declared.to_ascii_uppercase();
-        let has = |word| declared.contains(word);
-        if has("INT") {
-            Self::Integer
-        } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            Self::Text
-        } else if has("BLOB") || declared.is_empty() {
-            Self::Blob
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            Self::Real
-        } else {
-            Self::Numeric
-        }
-    }
-
-    /// A declared type that has it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Integer => "INTEGER",
-            Self::Text => "TEXT",
-            Self::Blob => "BLOB",
-            Self::Real => "REAL",
-            Self::Numeric => "NUMERIC",
-        }
-    }
-
-    /// Whether text that looks like a number is stored as one.
-    pub(super) fn makes_numbers(self) -> bool {
-        !matches!(self, Self::Text | Self::Blob)
-    }
-}
-
-/// The form in which values of an Arrow type are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Null,
-    Boolean,
-    Integer,
-    UnsignedText,
-    Real,
-    DecimalText,
-    /// A decimal in a column that makes numbers of text: 15 digits are safe.
-    DecimalNumber,
-    Text,
-    Blob,
-    Date,
-    Time,
-    Timestamp,
-    Interval,
-    Json,
-}
-
-impl Form {
-    /// The form of a plain Arrow type in a column of that affinity; `None` where it cannot be stored.
-    pub(super) fn of(data_type: &DataType, affinity: Affinity) -> Option<Self> {
-        Some(match data_type {
-            Null => Self::Null,
-            Boolean => Self::Boolean,
-            UInt64 if !affinity.makes_numbers() => Self::UnsignedText,
-            t if t.is_integer() => Self::Integer,
-            Duration(_) => Self::Integer,
-            Float16 | Float32 | Float64 => Self::Real,
-            t if t.is_decimal() => match affinity.makes_numbers() {
-                true => Self::DecimalNumber,
-                false => Self::DecimalText,
-            },
-            Utf8 | LargeUtf8 | Utf8View => Self::Text,
-            Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Self::Blob,
-            Date32 | Date64 => Self::Date,
-            Time32(_) | Time64(_) => Self::Time,
-            Timestamp(_, _) => Self::Timestamp,
-            Interval(_) => Self::Interval,
-            List(_) | LargeList(_) | ListView(_) | LargeListView(_) | FixedSizeList(_, _) | Struct(_) | Map(_, _) => {
-                Self::Json
-            }
-            _ => return None,
-        })
-    }
-
-    pub(super) fn comparison(self, data_type: &DataType) -> Comparison {
-        match (self, data_type) {
-            (_, Float16 | Float32 | Duration(_)) => Comparison::Differs,
-            (Self::Boolean | Self::Integer | Self::Real | Self::Text, _) => Comparison::Exact,
-            (Self::Date | Self::Timestamp, _) => Comparison::IsoText,
-            // The text `null` is read as NULL, which it is not in the database.
-            (Self::Json, _) => Comparison::Nothing,
-            _ => Comparison::Differs,
-        }
-    }
+/// The codec of a plain Arrow type in a column of that affinity; `None` where it cannot be stored.
+pub(super) fn codec(data_type: &DataType, affinity: Affinity) -> Option<Arc<dyn Codec>> {
+    FAMILIES.iter().find_map(|family| (family.codec)(data_type, affinity))
 }
 
 /// The type that `CREATE TABLE` declares for an Arrow type, ready to stand in the statement.
@@ -164,27 +52,17 @@ impl Form {
 /// # Errors
 /// `Schema` for a type that has no form in SQLite.
 pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
-    Ok(match data_type {
-        Dictionary(_, _) | RunEndEncoded(_, _) => declare(plain(data_type), uint64)?,
-        Boolean => "BOOLEAN".into(),
-        Int64 => "INTEGER".into(),
-        Float64 => "REAL".into(),
-        Utf8 | LargeUtf8 | Utf8View => "TEXT".into(),
-        Binary | LargeBinary | BinaryView => "BLOB".into(),
-        Date32 => "DATE".into(),
-        Timestamp(TimeUnit::Microsecond, None) => "TIMESTAMP".into(),
-        UInt64 if uint64 == Uint64::Text => "UNSIGNED TEXT".into(),
-        t if t.is_decimal() => format!("TEXT \"{t}\""),
-        t => {
-            let name = t.to_string();
-            let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *t);
-            if Form::of(t, Affinity::of(&name)).is_none() || !can_be_read_back {
-                return Err(Error::schema(format!("SQLite has no type for {t}: cast it, or its fields, in the query")));
-            }
-            // Quoted even where it need not be: NULL is a word of SQL.
-            crate::sql::quote(&name)
-        }
-    })
+    let data_type = plain(data_type);
+    if let Some(declared) = FAMILIES.iter().find_map(|family| (family.declare)(data_type, uint64)) {
+        return Ok(declared);
+    }
+    let name = data_type.to_string();
+    let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *data_type);
+    if codec(data_type, Affinity::of(&name)).is_none() || !can_be_read_back {
+        return Err(Error::schema(format!("SQLite has no type for {data_type}: cast it, or its fields, in the query")));
+    }
+    // Quoted even where it need not be: NULL is a word of SQL.
+    Ok(crate::sql::quote(&name))
 }
 
 /// The Arrow type that a declared type is read as: what [`declare`] wrote, or the rules for foreign tables.
@@ -197,26 +75,15 @@ pub(super) fn arrow_type(declared: &str) -> DataType {
         Some((word, rest)) => (word.trim(), rest.split_once(')').map(|(arguments, _)| arguments)),
         None => (upper.trim(), None),
     };
-    match word {
-        "BOOL" | "BOOLEAN" => return Boolean,
-        "DATE" => return Date32,
-        "DATETIME" | "TIMESTAMP" => return Timestamp(TimeUnit::Microsecond, None),
-        "TIMESTAMPTZ" => return Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
-        "TIME" => return Time64(TimeUnit::Microsecond),
-        "UNSIGNED TEXT" => return UInt64,
-        "DECIMAL" | "NUMERIC" => {
-            if let Some(decimal) = arguments.and_then(decimal) {
-                return decimal;
-            }
-        }
-        _ => {}
+    if let Some(known) = FAMILIES.iter().find_map(|family| (family.declared)(word, arguments)) {
+        return known;
     }
     match Affinity::of(declared) {
-        Affinity::Integer => Int64,
-        Affinity::Real => Float64,
-        Affinity::Blob if !declared.is_empty() => BinaryView,
-        Affinity::Numeric if ["DECIMAL", "NUMERIC", "NUMBER"].contains(&word) => Float64,
-        _ => Utf8View,
+        Affinity::Integer => DataType::Int64,
+        Affinity::Real => DataType::Float64,
+        Affinity::Blob if !declared.is_empty() => DataType::BinaryView,
+        Affinity::Numeric if ["DECIMAL", "NUMERIC", "NUMBER"].contains(&word) => DataType::Float64,
+        _ => DataType::Utf8View,
     }
 }
 
@@ -232,20 +99,17 @@ fn declared_by_landfall(declared: &str) -> Option<DataType> {
     (kept == declared).then_some(data_type)
 }
 
-fn decimal(arguments: &str) -> Option<DataType> {
-    let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
-    let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-    ((1..=38).contains(&precision) && (0..=precision as i8).contains(&scale)).then_some(Decimal128(precision, scale))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
+    use std::fmt::Write;
 
-    use arrow::datatypes::{Field, Fields, IntervalUnit};
+    use arrow::datatypes::DataType::*;
+    use arrow::datatypes::{Field, Fields, IntervalUnit, TimeUnit};
 
+    use super::super::codec::Class;
     use super::*;
+    use crate::columnar::type_table::check_document;
 
     fn all() -> Vec<DataType> {
         let item = |t| Arc::new(Field::new("item", t, true));
@@ -323,11 +187,11 @@ mod tests {
         for data_type in all() {
             let declared = declare(&data_type, Uint64::Text).unwrap();
             let affinity = Affinity::of(&kept(&declared));
-            let form = Form::of(&data_type, affinity).unwrap();
-            if matches!(form, Form::DecimalText | Form::UnsignedText | Form::Text) {
+            let codec = codec(&data_type, affinity).unwrap();
+            if codec.takes_numbers() {
                 assert!(!affinity.makes_numbers(), "{declared} has affinity {affinity:?}");
             }
-            assert_ne!(form, Form::DecimalNumber, "{declared}");
+            assert!(!codec.is_made_number(), "{declared}");
         }
     }
 
@@ -355,20 +219,35 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_documented_table_says_what_the_code_does() {
-        let rows = include_str!("types.rs").lines().filter(|line| line.starts_with("//! | "));
-        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).skip(2).collect();
-        assert!(rows.len() >= 20, "the table is somewhere else");
-        for row in rows {
-            let Some(declared) = row[2].split('`').nth(1) else { continue };
-            let read = arrow_type(&kept(declared)).to_string();
-            let name = read.split('(').next().unwrap().trim_end_matches("View");
-            let of_these = row[1].split(|c: char| !c.is_alphanumeric());
-            let lists = name == "List" && row[1].contains("Lists");
-            let digits = |t: &str| t.chars().all(|c| c.is_ascii_digit()) && name.ends_with(t) && !t.is_empty();
-            assert!(lists || of_these.clone().any(|t| t == name || digits(t)), "{declared} is read as {read}: {row:?}");
+    /// The table of the guide: a type that the option declares otherwise has a second row.
+    fn table() -> String {
+        let mut table = String::from("| Arrow type | declared as | stored as |\n| --- | --- | --- |\n");
+        for name in FAMILIES.iter().flat_map(|family| family.types) {
+            let data_type: DataType = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let [plain, text] = [Uint64::Error, Uint64::Text].map(|uint64| declare(&data_type, uint64).unwrap());
+            let mut row = |name: &str, declared: &str| {
+                let codec = codec(&data_type, Affinity::of(&kept(declared))).unwrap();
+                let class = match codec.class() {
+                    Class::Null => "NULL",
+                    Class::Integer => "INTEGER",
+                    Class::Real => "REAL",
+                    Class::Text => "TEXT",
+                    Class::Blob => "BLOB",
+                };
+                let stored_as = [class, codec.stored_as()].join(", ");
+                writeln!(table, "| {name} | `{declared}` | {} |", stored_as.trim_end_matches(", ")).unwrap();
+            };
+            row(name, &plain);
+            if text != plain {
+                row(&format!("{name}, with `uint64 = text`"), &text);
+            }
         }
+        table
+    }
+
+    #[test]
+    fn the_guide_has_the_table_that_the_codecs_make() {
+        check_document("types/sqlite.md", &table());
     }
 
     #[test]
