@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_guide_has_the_tables_that_the_codecs_make() {
         let document = format!(
-            "# Columns that are there\n\n{}\n# New tables\n\nA table that Landfall creates is of the engine InnoDB and \
+            "# Existing columns\n\n{}\n# New tables\n\nA table that Landfall creates is of the engine InnoDB and \
              has these types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
             columns(),
             new_tables()

@@ -71,6 +71,7 @@ mod run;
 mod scan;
 mod sequences;
 mod statements;
+mod texts;
 pub mod types;
 mod writer;
 

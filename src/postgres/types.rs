@@ -94,9 +94,9 @@ mod tests {
     use arrow::datatypes::{Field, IntervalUnit, TimeUnit};
     use proptest::prelude::*;
 
-    use super::super::codec::{Example, ServerType};
     use super::super::codec::array::array;
     use super::super::codec::composite::{CompositeField, composite};
+    use super::super::codec::{Example, ServerType};
     use super::super::rows::{Field as Place, Rows, Values};
     use super::*;
     use crate::columnar::type_table::{check_document, written_from};

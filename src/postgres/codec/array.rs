@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ListArray, NullBufferBuilder};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType::{self, *};
+use arrow::datatypes::FieldRef;
 
 use super::super::cells::Cells;
 use super::super::cursor::Cursor;
 use super::super::rows::{Field, Values};
-use super::lists::lists;
+use super::lists::{MAX_DIMENSIONS, lists};
 use super::values::wrong_length;
 use super::{Codec, Family, Form, ServerType, is_text};
 #[cfg(test)]
@@ -17,13 +18,10 @@ use super::{Example, number};
 use crate::columnar::{list_item, plain};
 use crate::error::{Error, ErrorKind, Result};
 
-/// `MAXDIM` of src/include/utils/array.h.
-pub(super) const MAX_DIMENSIONS: usize = 6;
-
 /// Arrays, and how many dimensions they are declared with.
 #[derive(Debug)]
-pub(super) struct Array {
-    pub(super) item: ServerType,
+struct Array {
+    item: ServerType,
     dimensions: usize,
 }
 
@@ -53,13 +51,21 @@ fn examples() -> Vec<Example> {
 }
 
 impl Array {
-    /// The type of a dimension below, of what comes as lists of lists; `None` where lists are the items.
-    pub(super) fn below(&self) -> Option<Self> {
-        // A list can be a JSON array: there are as many dimensions as were declared.
+    /// How many lists in each other are dimensions: a list below them is an item.
+    fn levels(&self) -> usize {
         let takes_lists = self.item.codec.accepts(&DataType::new_list(Int32, true)).is_some();
-        let least = if takes_lists { 2 } else { 1 };
-        let below = Self { item: self.item.clone(), dimensions: self.dimensions.saturating_sub(1).max(1) };
-        (self.dimensions >= least).then_some(below)
+        // The encoder knows how many dimensions there can be.
+        if takes_lists { self.dimensions } else { usize::MAX }
+    }
+
+    /// Whether items come in binary form, from lists of so many levels at most.
+    fn takes(&self, list: &DataType, levels: usize) -> Option<FieldRef> {
+        let field = list_item(list)?;
+        let values = plain(field.data_type());
+        if levels > 1 && list_item(values).is_some() {
+            return self.takes(values, levels - 1).map(|_| Arc::clone(field));
+        }
+        self.item.accepts(values).filter(|(_, form)| *form == Form::Binary).map(|_| Arc::clone(field))
     }
 }
 
@@ -80,17 +86,11 @@ impl Codec for Array {
         if is_text(from) {
             return Some((from.clone(), Form::Text));
         }
-        let field = list_item(from)?;
-        let values = plain(field.data_type());
-        let (_, form) = match list_item(values).and_then(|_| self.below()) {
-            Some(below) => below.accepts(values)?,
-            None => self.item.accepts(values)?,
-        };
-        (form == Form::Binary).then(|| (List(Arc::clone(field)), Form::Binary))
+        self.takes(from, self.levels()).map(|field| (List(field), Form::Binary))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
-        lists(array, self)
+        lists(array, &self.item, self.levels())
     }
 
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {

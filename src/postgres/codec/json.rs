@@ -7,9 +7,9 @@ use arrow::datatypes::DataType::{self, *};
 
 use super::super::cells::Cells;
 use super::super::rows::Values;
+use super::super::texts::texts;
 #[cfg(test)]
 use super::Example;
-use super::text::texts;
 use super::values;
 use super::{Codec, Family, Form, is_text};
 use crate::columnar::{json, list_item};

@@ -7,9 +7,12 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType::List;
 
 use super::super::cells::{Cells, LENGTH, put, put_length, put_null};
-use super::array::{Array as ServerArray, MAX_DIMENSIONS};
+use super::ServerType;
 use crate::columnar::{list_item, misfit, plain, recode};
 use crate::error::{Error, Result};
+
+/// `MAXDIM` of src/include/utils/array.h.
+pub(super) const MAX_DIMENSIONS: usize = 6;
 
 /// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
 struct Lists {
@@ -86,18 +89,14 @@ impl Cells for Lists {
     }
 }
 
-/// Lists of any kind, as deep as they are lists of lists.
-pub(super) fn lists(array: &ArrayRef, server: &ServerArray) -> Result<Box<dyn Cells>> {
+/// Lists of any kind, as deep as they are lists of lists, and at most of so many levels.
+pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
     let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
     let mut lengths: Vec<Vec<i32>> = vec![list.offsets().windows(2).map(|pair| pair[1] - pair[0]).collect()];
     let nulls = list.nulls().cloned();
     let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls: &NullBuffer| nulls.is_null(row));
-    let mut below = server.below();
-    while list_item(plain(list.values().data_type())).is_some()
-        && let Some(dimension) = below
-    {
-        below = dimension.below();
+    while lengths.len() < levels && list_item(plain(list.values().data_type())).is_some() {
         let inner = as_list(list.values())?;
         let mut inner_lengths = Vec::with_capacity(array.len());
         for row in 0..array.len() {
@@ -135,14 +134,14 @@ pub(super) fn lists(array: &ArrayRef, server: &ServerArray) -> Result<Box<dyn Ce
         None => error,
     };
     let item_nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let items = server.item.encode_items(&values).map_err(of_row)?;
+    let items = item.encode_items(&values).map_err(of_row)?;
     let mut item_sizes = vec![0; values.len()];
     items.add_sizes(&mut item_sizes);
     Ok(Box::new(Lists {
         nulls,
         offsets: OffsetBuffer::new(offsets.into()),
         lengths,
-        item_oid: server.item.oid,
+        item_oid: item.oid,
         item_nulls,
         items,
         item_sizes,

@@ -12,6 +12,7 @@ use arrow::datatypes::DataType::{self, *};
 
 use super::cells::{Cells, Nulls};
 use super::rows::Values;
+use super::texts::texts;
 use crate::backend::Comparison;
 use crate::columnar::{LosslessCast, plain};
 use crate::error::{Error, Result};
@@ -61,7 +62,7 @@ pub(super) trait Codec: Debug + Send + Sync {
     /// # Errors
     /// As [`Codec::encode`].
     fn encode_text(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
-        text::texts(array, None, b"")
+        texts(array, None, b"")
     }
 
     /// Reads values as [`Codec::arrow_type`], or as one that it [`Codec::decodes_as`].

@@ -743,7 +743,7 @@ async fn every_documented_pair_is_what_the_code_does() {
         ("UInt64", DataType::UInt64),
         ("Float16", DataType::Float16),
         ("Float64", DataType::Float64),
-        ("Decimal32", DataType::Decimal128(10, 2)),
+        ("Decimal32", DataType::Decimal128(8, 2)),
         ("Utf8", DataType::Utf8),
         ("Binary", DataType::Binary),
         ("Date32", DataType::Date32),
