@@ -1,8 +1,8 @@
-//! What can be watched while it runs: the names of all metrics, and handles to them.
+//! The metrics of writes and connection pools: their names, and handles to them.
 //!
-//! They go through the facade of the crate [`metrics`](https://docs.rs/metrics): the process decides who records them, with any
-//! exporter, before tables are registered. Without a recorder they cost nothing. The program serves them with
-//! `landfall sql --metrics 127.0.0.1:9187`; `examples/monitoring` has alert rules and a dashboard.
+//! The metrics go through the facade crate [`metrics`](https://docs.rs/metrics). A process installs any recorder before it
+//! registers tables. Without a recorder, the metrics cost nothing. The program serves them with
+//! `landfall sql --metrics 127.0.0.1:9187`. The guide describes [operation](crate::guide::operations).
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use ::metrics::{Counter, Gauge, Histogram, Unit};
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its unit.
     pub unit: Unit,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// Its meaning, in a few words.
     pub meaning: &'static str,
 }
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A number that grows.
+    /// A number that only grows.
     Counter,
-    /// A number.
+    /// A number that grows and shrinks.
     Gauge,
-    /// How often values were how large.
+    /// A distribution of values.
     Histogram,
 }
 
@@ -50,41 +50,41 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], meaning: &
     Metric { name, kind: Kind::Histogram, unit: Unit::Seconds, labels, meaning }
 }
 
-const ROWS: Metric = counter("landfall_rows_total", TABLE, "rows handed to the database");
+const ROWS: Metric = counter("landfall_rows_total", TABLE, "rows sent to the database");
 const BYTES: Metric = Metric {
     unit: Unit::Bytes,
-    ..counter("landfall_bytes_total", TABLE, "bytes of them, as they are encoded for the database")
+    ..counter("landfall_bytes_total", TABLE, "bytes sent to the database, as encoded")
 };
-const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers took from the stream");
-const EPOCHS: Metric = counter("landfall_epochs_total", TABLE, "epochs that were begun");
-const COMMITS: Metric = counter("landfall_commits_total", TABLE, "epochs that were committed");
-const ABORTS: Metric = counter("landfall_aborts_total", TABLE, "epochs that were rolled back");
-const RETRIES: Metric = counter("landfall_retries_total", TABLE, "writes that were tried again after a failure");
+const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers took from the query");
+const EPOCHS: Metric = counter("landfall_epochs_total", TABLE, "epochs started");
+const COMMITS: Metric = counter("landfall_commits_total", TABLE, "epochs committed");
+const ABORTS: Metric = counter("landfall_aborts_total", TABLE, "epochs rolled back");
+const RETRIES: Metric = counter("landfall_retries_total", TABLE, "retries after a failure");
 const IN_DOUBT: Metric = gauge(
     "landfall_in_doubt",
     Unit::Count,
     TABLE,
-    "epochs whose commit was sent and not answered, until their job is opened again by this process",
+    "epochs whose commit was not answered, until this process opens their job again",
 );
-const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "time that one step of a phase takes");
+const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "time of one step of a phase");
 const EPOCH: Metric = seconds("landfall_epoch_seconds", TABLE, "time from an epoch's first row to its commit");
-const MEMORY: Metric = gauge("landfall_memory_bytes", Unit::Bytes, TABLE, "bytes of rows that are held");
-const MEMORY_LIMIT: Metric = gauge("landfall_memory_limit_bytes", Unit::Bytes, TABLE, "bytes that may be held");
-const POOL_IDLE: Metric = gauge("landfall_pool_idle", Unit::Count, DATABASE, "connections that wait to be used");
-const POOL_BUSY: Metric = gauge("landfall_pool_busy", Unit::Count, DATABASE, "connections that are in use");
-const POOL_MAX: Metric = gauge("landfall_pool_max", Unit::Count, DATABASE, "connections that there can be");
+const MEMORY: Metric = gauge("landfall_memory_bytes", Unit::Bytes, TABLE, "bytes of rows in memory");
+const MEMORY_LIMIT: Metric = gauge("landfall_memory_limit_bytes", Unit::Bytes, TABLE, "the option `memory.limit`");
+const POOL_IDLE: Metric = gauge("landfall_pool_idle", Unit::Count, DATABASE, "idle connections");
+const POOL_BUSY: Metric = gauge("landfall_pool_busy", Unit::Count, DATABASE, "connections in use");
+const POOL_MAX: Metric = gauge("landfall_pool_max", Unit::Count, DATABASE, "the option `pool.max`");
 const POOL_WAITS: Metric =
-    counter("landfall_pool_waits_total", DATABASE, "times that somebody waited for a connection to become free");
+    counter("landfall_pool_waits_total", DATABASE, "times that a caller waited for a free connection");
 const POOL_TIMEOUTS: Metric =
-    counter("landfall_pool_timeouts_total", DATABASE, "times that none did within `pool.acquire_timeout`");
-const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections that were opened");
+    counter("landfall_pool_timeouts_total", DATABASE, "times that no connection became free within `pool.acquire_timeout`");
+const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections opened");
 const POOL_ACQUIRE: Metric = seconds(
     "landfall_pool_acquire_seconds",
     DATABASE,
-    "time until a connection was had, where it was not there at once",
+    "time that callers waited for a connection",
 );
 
-/// All metrics, as the table in the crate's documentation has them.
+/// All metrics, in the order of the table in the [guide](crate::guide::operations).
 pub const METRICS: &[Metric] = &[
     ROWS,
     BYTES,
@@ -107,7 +107,7 @@ pub const METRICS: &[Metric] = &[
     POOL_ACQUIRE,
 ];
 
-/// What an epoch spends its time with.
+/// A step in which an epoch spends time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// A batch waits for its writer.
@@ -116,22 +116,22 @@ pub enum Phase {
     Compare,
     /// Rows are encoded.
     Encode,
-    /// Rows are sent, and the server takes them.
+    /// Rows are sent, and the server processes them.
     Send,
     /// A branch prepares.
     Prepare,
-    /// The log decides.
+    /// The log stores a decision.
     Decide,
     /// A branch commits.
     Commit,
 }
 
 impl Phase {
-    /// Every phase, in the order of a batch's way.
+    /// Every phase, in the order in which a batch passes them.
     pub const ALL: [Self; 7] =
         [Self::Buffer, Self::Compare, Self::Encode, Self::Send, Self::Prepare, Self::Decide, Self::Commit];
 
-    /// As the label `phase` has it.
+    /// The value of the label `phase`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Buffer => "buffer",
@@ -145,7 +145,7 @@ impl Phase {
     }
 }
 
-/// Handles to the metrics of what is written to one table; by default to nobody's.
+/// Handles to the metrics of one table. The default handles record nothing.
 #[derive(Debug)]
 pub(crate) struct SinkMetrics {
     pub(crate) rows: Counter,
@@ -162,7 +162,7 @@ pub(crate) struct SinkMetrics {
     phases: Phases,
 }
 
-/// Handles to the times that the phases of a table's writes take.
+/// Handles to the phase times of one table.
 #[derive(Debug)]
 pub(crate) struct Phases([Histogram; Phase::ALL.len()]);
 
@@ -173,7 +173,7 @@ impl Default for Phases {
 }
 
 impl Phases {
-    /// Those of a table, or of several that are written together.
+    /// The handles of a table, or of several tables that are written together.
     pub(crate) fn of(table: &str) -> Self {
         Self(
             Phase::ALL.map(
@@ -207,7 +207,7 @@ impl Default for SinkMetrics {
 }
 
 impl SinkMetrics {
-    /// Those of a table.
+    /// The handles of a table.
     pub(crate) fn of(table: &str) -> Self {
         let counter = |metric: Metric| ::metrics::counter!(metric.name, "table" => table.to_owned());
         let gauge = |metric: Metric| ::metrics::gauge!(metric.name, "table" => table.to_owned());
@@ -245,7 +245,7 @@ pub(crate) struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// Those of a database.
+    /// The handles of a database.
     pub(crate) fn of(database: &str) -> Self {
         let counter = |metric: Metric| ::metrics::counter!(metric.name, "database" => database.to_owned());
         let gauge = |metric: Metric| ::metrics::gauge!(metric.name, "database" => database.to_owned());
@@ -261,7 +261,7 @@ impl PoolMetrics {
     }
 }
 
-/// Tells the recorder of the process what the metrics mean.
+/// Describes all metrics to the process's recorder.
 pub fn describe() {
     for Metric { name, kind, unit, meaning, .. } in METRICS {
         match kind {
@@ -276,17 +276,16 @@ pub fn describe() {
 mod tests {
     use super::*;
 
-    /// The table in the crate's documentation is this one.
+    /// The table in the guide is this one.
     #[test]
     fn the_documentation_has_every_metric() {
-        let docs = include_str!("lib.rs");
+        let docs = include_str!("../docs/operations.md");
         for metric in METRICS {
             let kind = format!("{:?}", metric.kind).to_lowercase();
-            let line =
-                format!("//! | `{}` | {kind} | {} | {} |", metric.name, metric.labels.join(", "), metric.meaning);
-            assert!(docs.contains(&line), "lib.rs has no line\n{line}");
+            let line = format!("| `{}` | {kind} | {} | {} |", metric.name, metric.labels.join(", "), metric.meaning);
+            assert!(docs.contains(&line), "docs/operations.md has no line\n{line}");
         }
-        assert_eq!(docs.matches("//! | `landfall_").count(), METRICS.len());
+        assert_eq!(docs.matches("\n| `landfall_").count(), METRICS.len());
     }
 
     #[test]

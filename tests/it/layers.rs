@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sqlite", "postgres", "mysql", "pipeline"],
     &["registry"],
     &["provider"],
+    &["guide"],
 ];
 
 /// The databases: a folder, and the words that only its files may have.

@@ -1,0 +1,54 @@
+//! The guide.
+//!
+//! | page | what it covers |
+//! | --- | --- |
+//! | [Start](start) | a first table, from Rust and from the shell; `CREATE EXTERNAL TABLE` |
+//! | [Writing rows](writing) | INSERT, upserts, REPLACE INTO, INSERT OVERWRITE |
+//! | [Jobs, checkpoints and streams](jobs) | run a statement once, commit it in parts, resume it |
+//! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
+//! | [Reading](reading) | SELECT, attaching a whole database |
+//! | [UPDATE, DELETE, MERGE and TRUNCATE](changing_rows) | changing rows |
+//! | [Options](options) | how to set them; [`SinkOptions`](crate::SinkOptions) lists them all |
+//! | [Types and values](types) | what is stored for a value, and what is refused |
+//! | [Guarantees](guarantees) | what holds after an error or a crash, and what readers see |
+//! | [Operating it](operations) | status, recovery, metrics, alerts, connections, memory |
+//! | [Speed](speed) | measuring, and what helps |
+//! | [Writing a backend](crate::backend) | adding a database |
+//! | [How it works](how_it_works) | the way of a batch, the protocol, the layout of the code |
+
+#[doc = include_str!("../docs/start.md")]
+pub mod start {}
+
+#[doc = include_str!("../docs/writing.md")]
+pub mod writing {}
+
+#[doc = include_str!("../docs/jobs.md")]
+pub mod jobs {}
+
+#[doc = include_str!("../docs/several-databases.md")]
+pub mod several_databases {}
+
+#[doc = include_str!("../docs/reading.md")]
+pub mod reading {}
+
+#[doc = include_str!("../docs/changing-rows.md")]
+pub mod changing_rows {}
+
+#[doc = include_str!("../docs/options.md")]
+pub mod options {}
+
+#[doc = include_str!("../docs/types.md")]
+#[doc = include_str!("assignments.md")]
+pub mod types {}
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
+#[doc = include_str!("../docs/speed.md")]
+pub mod speed {}
+
+#[doc = include_str!("../docs/how-it-works.md")]
+pub mod how_it_works {}
