@@ -51,10 +51,8 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], meaning: &
 }
 
 const ROWS: Metric = counter("landfall_rows_total", TABLE, "rows sent to the database");
-const BYTES: Metric = Metric {
-    unit: Unit::Bytes,
-    ..counter("landfall_bytes_total", TABLE, "bytes sent to the database, as encoded")
-};
+const BYTES: Metric =
+    Metric { unit: Unit::Bytes, ..counter("landfall_bytes_total", TABLE, "bytes sent to the database, as encoded") };
 const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers took from the query");
 const EPOCHS: Metric = counter("landfall_epochs_total", TABLE, "epochs started");
 const COMMITS: Metric = counter("landfall_commits_total", TABLE, "epochs committed");
@@ -75,14 +73,14 @@ const POOL_BUSY: Metric = gauge("landfall_pool_busy", Unit::Count, DATABASE, "co
 const POOL_MAX: Metric = gauge("landfall_pool_max", Unit::Count, DATABASE, "the option `pool.max`");
 const POOL_WAITS: Metric =
     counter("landfall_pool_waits_total", DATABASE, "times that a caller waited for a free connection");
-const POOL_TIMEOUTS: Metric =
-    counter("landfall_pool_timeouts_total", DATABASE, "times that no connection became free within `pool.acquire_timeout`");
-const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections opened");
-const POOL_ACQUIRE: Metric = seconds(
-    "landfall_pool_acquire_seconds",
+const POOL_TIMEOUTS: Metric = counter(
+    "landfall_pool_timeouts_total",
     DATABASE,
-    "time that callers waited for a connection",
+    "times that no connection became free within `pool.acquire_timeout`",
 );
+const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections opened");
+const POOL_ACQUIRE: Metric =
+    seconds("landfall_pool_acquire_seconds", DATABASE, "time that callers waited for a connection");
 
 /// All metrics, in the order of the table in the [guide](crate::guide::operations).
 pub const METRICS: &[Metric] = &[
