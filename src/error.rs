@@ -1,4 +1,4 @@
-//! The one error of the crate: what kind it is, what was being done, what to do next, and the cause.
+//! The error type of the crate: its kind, the operation that failed, the next step, and the cause.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,54 +6,54 @@ use std::fmt;
 /// A result whose failure is an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can decide by. The text of an [`Error`] is for people.
+/// The kind of an error, for programs. The text of an [`Error`] is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An invalid option, location or name.
     Config,
-    /// The table and what is to be written do not fit each other; found when the plan is made.
+    /// The columns of a statement do not match the table. Found when the statement is planned.
     Schema,
-    /// A value that the target column cannot hold unchanged.
+    /// A value that the target column cannot store unchanged.
     Encode,
-    /// A stored value that is not of the type its column is read as.
+    /// A stored value whose type differs from the type that its column is read as.
     Decode,
-    /// A key, NOT NULL, CHECK or foreign key constraint of the database refused a row.
+    /// A row violates a key, NOT NULL, CHECK or foreign key constraint of the database.
     Constraint,
-    /// The database is locked by another transaction, for longer than one waits.
+    /// Another transaction held a lock for longer than `lock_timeout`.
     Locked,
-    /// The server ended the transaction, as it and another one waited for each other.
+    /// The server aborted the transaction because of a deadlock.
     Deadlock,
-    /// The database's disk, or the limit set for it, is full.
+    /// The database's disk is full, or its size limit is reached.
     Full,
-    /// The server cannot be reached, is starting or stopping, takes no more connections, or the connection was lost.
+    /// The server cannot be reached, is starting or stopping, accepts no more connections, or the connection was lost.
     Unavailable,
-    /// The database cannot be opened, read or written (missing, no right, damaged).
+    /// The database cannot be opened, read or written: it is missing or damaged, or the user lacks a privilege.
     Access,
-    /// The query that feeds the write failed.
+    /// The query whose rows are written failed.
     Input,
-    /// Another run of the same job took over; this one must not commit.
+    /// Another run of the same job took over. This run did not commit.
     Fenced,
-    /// A commit was sent and its outcome is not known.
+    /// A commit was sent, and its outcome is unknown. The message contains the command that resolves it.
     InDoubt,
-    /// The user asked to stop.
+    /// The user interrupted the statement.
     Interrupted,
-    /// Something that this database or this version cannot do.
+    /// This database, or this version of it, does not support the operation.
     Unsupported,
-    /// The database failed in a way that has no kind of its own.
+    /// Any other error of the database.
     Database,
-    /// A defect of Landfall.
+    /// A bug in Landfall.
     Internal,
 }
 
 impl ErrorKind {
-    /// Whether the same write can succeed when it is run again, from the start, without a change.
+    /// Whether the same statement may succeed if it runs again unchanged, from the start.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Locked | Self::Deadlock | Self::Unavailable)
     }
 }
 
-/// What went wrong. Displays as `what was being done: what happened: cause`, with the next step in the text.
+/// An error. It displays as `operation: what happened: cause`, and the text contains the next step.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -82,25 +82,25 @@ impl fmt::Display for Context {
 }
 
 impl Error {
-    /// An error of `kind`; `message` names the thing and the next step.
+    /// Creates an error of a kind. The message names the object and the next step.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), row: None, source: None }))
     }
 
-    /// Adds the cause; its text is appended to the message.
+    /// Adds the cause. Its text is appended to the message.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Puts what was being done in front of the message.
+    /// Prepends the operation to the message.
     pub fn with_context(mut self, doing: impl Into<String>) -> Self {
         self.0.context.push(Context::Doing(doing.into()));
         self
     }
 
-    /// Puts the rows that it is about in front of the message, counted from 1 in the rows that a writer takes, and
-    /// `more` behind their numbers.
+    /// Prepends the numbers of the affected rows to the message, followed by `more`. Rows are counted from 1, in the
+    /// order in which a writer receives them.
     pub fn in_rows(mut self, first: u64, last: u64, more: impl Into<String>) -> Self {
         self.0.context.push(Context::Rows(first, last, more.into()));
         self
@@ -116,7 +116,7 @@ impl Error {
         self
     }
 
-    /// What a caller can decide by.
+    /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -1,17 +1,17 @@
-//! What a write does with rows whose keys are in the table already.
+//! What INSERT does with rows whose key exists.
 
-/// What happens to a row whose key is in the table already. A key that comes twice in one stream counts as well:
-/// under `Update` and `Replace` its last row stays, under `Ignore` its first.
+/// What INSERT does with a row whose key exists, in the table or earlier in the same statement. Of several rows with
+/// one key, `Update` and `Replace` store the last, `Ignore` the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnConflict {
-    /// The write fails.
+    /// The statement fails.
     #[default]
     Error,
-    /// The row that is there keeps its values.
+    /// The existing row stays unchanged.
     Ignore,
-    /// The columns that are written are set; the others keep their values.
+    /// The written columns are set. The other columns keep their values.
     Update,
-    /// The whole row is replaced: columns that are not written get their defaults.
+    /// The whole row is replaced. Columns that are not written get their defaults.
     Replace,
 }
 
@@ -32,15 +32,15 @@ impl OnConflict {
     }
 }
 
-/// How a row whose key is in the table already is updated.
+/// How existing rows are updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Upsert {
-    /// By difference where few rows change, else blindly.
+    /// By difference if few rows change, otherwise blindly.
     #[default]
     Auto,
-    /// Whatever is there.
+    /// Blindly: without reading the existing rows.
     Blind,
-    /// By difference: the rows that are there are read, and those that are equal are left alone.
+    /// By difference: existing rows are read, and equal rows are not written.
     Diff,
 }
 

@@ -1,6 +1,6 @@
-//! Every option, declared once: its key, its typed field, the values it takes, its default, its meaning, and whether a
-//! FANOUT table has it. From this come the fields of [`SinkOptions`] and their documentation, what SQL's `OPTIONS (…)` and
-//! the `with_…` methods set, each with the same checks, the list [`OPTIONS`], and the program's help.
+//! The declaration of every option: its key, typed field, values, default, meaning, and whether a FANOUT table has it.
+//! The macro generates the fields of [`SinkOptions`], the `with_…` methods, the parser of SQL's `OPTIONS (…)`, the
+//! documentation, the list [`OPTIONS`] and the program's help from it.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::options::{OnConflict, Upsert};
 pub enum Scope {
     /// A table in a database.
     Table,
-    /// Such a table, and a FANOUT table, whose members then cannot have their own.
+    /// A table in a database, or a FANOUT table. The members of a FANOUT table cannot set it.
     Transaction,
 }
 
-/// One option: its key, the values it takes, its default and what it means.
+/// The description of an option.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct OptionKey {
     /// The key in `OPTIONS ('key' 'value')`.
     pub key: &'static str,
-    /// The values that it takes.
+    /// The values that it accepts.
     pub values: &'static str,
-    /// What holds when it is not given.
+    /// The default, in words.
     pub default: &'static str,
-    /// What it means, in one sentence.
+    /// Its meaning, in one sentence.
     pub meaning: &'static str,
     /// Which tables have it.
     pub scope: Scope,
@@ -41,14 +41,15 @@ macro_rules! declare_options {
         $field:ident: $stored:ty = $initial:expr, $type:ty: $takes:expr,
         $with:ident($given:ident: $from:ty => $value:expr);
     )*) => {
-        /// How a table is written. Build it with [`SinkOptions::new`] and the `with_…` methods, or from text with
+        /// The options of a table. Build them with [`SinkOptions::new`] and the `with_…` methods, or from text with
         /// [`SinkOptions::set`], as SQL's `OPTIONS ('key' 'value')` does:
         ///
         /// | option | values | default | meaning |
         /// | --- | --- | --- | --- |
         $(#[doc = concat!("| `", $key, "` | ", $values, " | ", $default, " | ", $meaning, " |")])*
         ///
-        /// Some databases have options of their own: [`SinkOptions::with_own`], [`backend_options`](crate::backend_options).
+        /// [`backend_options`](crate::backend_options) lists options that only one kind of database has.
+        /// [`SinkOptions::with_own`] sets them.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct SinkOptions {
             $(pub(crate) $field: $stored,)*
@@ -67,7 +68,7 @@ macro_rules! declare_options {
                 #[doc = concat!("Sets the option `", $key, "`: ", $meaning, ".")]
                 ///
                 /// # Errors
-                #[doc = concat!("`Config` for any value but these: ", $values, ".")]
+                #[doc = concat!("`Config` for other values than these: ", $values, ".")]
                 pub fn $with(mut self, $given: $from) -> Result<Self> {
                     let value: $type = $value;
                     $takes.check(&value).map_err(|why| refused($key, &value, &why))?;
@@ -101,72 +102,72 @@ fn refused(key: &str, value: &dyn std::fmt::Debug, why: &str) -> Error {
 
 declare_options! {
     Table "table": "a table's name", "the external table's name",
-        "the table in the database, spelled as the database spells it; in PostgreSQL and MySQL also schema.table",
+        "the table in the database, in the database's spelling; in PostgreSQL and MySQL also schema.table",
         table: Option<String> = None, String: Text,
         with_table(table: impl Into<String> => table.into());
 
     Transaction "job": "a name", "none",
-        "makes the write happen once: a second run of a finished job writes nothing and says so",
+        "runs the statement once: a second run of a finished job writes nothing and says so",
         job: Option<JobId> = None, JobId: JobName,
         with_job(name: &str => JobId::try_new(name)?);
 
     Table "on_conflict": "error, update, ignore", "error",
-        "what INSERT INTO does with a row whose key is in the table already: fail, set the inserted columns, or leave the row that is there",
+        "what INSERT INTO does with a row whose key exists: error fails, update sets the inserted columns, ignore keeps the existing row",
         on_conflict: OnConflict = OnConflict::Error, OnConflict: Words(&[("error", OnConflict::Error), ("update", OnConflict::Update), ("ignore", OnConflict::Ignore)]),
         with_on_conflict(on_conflict: OnConflict => on_conflict);
 
     Table "assignment": "exact, cast", "exact",
-        "what SQL does with a value whose type is not its column's: store it unchanged or fail, or cast it as DataFusion does, which cuts 1.7 to 1",
+        "how SQL assigns a value whose type differs from its column's: exact stores it unchanged or fails, cast converts it as DataFusion does, 1.7 to 1",
         assignment: Assignment = Assignment::Exact, Assignment: Words(&[("exact", Assignment::Exact), ("cast", Assignment::Cast)]),
         with_assignment(assignment: Assignment => assignment);
 
     Table "conflict_key": "column names, comma-separated", "the primary key",
-        "the key that on_conflict and REPLACE INTO go by; a unique index must cover exactly these columns",
+        "the key that on_conflict and REPLACE INTO use; a unique index must cover exactly these columns",
         conflict_key: Vec<String> = Vec::new(), Vec<String>: Names,
         with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
 
     Table "overwrite": "delete, truncate", "delete",
-        "PostgreSQL: how INSERT OVERWRITE empties the table: delete lets readers go on with the old rows until the commit, truncate is quicker, makes readers wait, and shows the table empty to a transaction that began before",
+        "PostgreSQL: how INSERT OVERWRITE empties the table: delete lets readers see the old rows until the commit; truncate is faster, makes readers wait, and shows an empty table to a transaction with an older snapshot",
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "upsert": "auto, blind, diff", "auto",
-        "how existing rows are updated: blind overwrites them without reading, diff reads them first and skips those that are equal, auto uses diff where few rows change",
+        "how existing rows are updated: blind overwrites them without reading, diff reads them and skips equal rows, auto uses diff if few rows change",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
         with_upsert(upsert: Upsert => upsert);
 
     Table "diff.lock": "true, false", "false",
-        "whether diff locks the rows that it reads until the commit, so that no other transaction changes them in between",
+        "whether diff locks the rows that it reads until the commit, so that no other transaction can change them",
         diff_lock: bool = false, bool: BOOLEAN,
         with_diff_lock(diff_lock: bool => diff_lock);
 
     Table "lock_timeout": "a time: 500ms, 5s, 1m", "5s",
-        "how long to wait for another writer's lock",
+        "how long a statement waits for a lock before it fails",
         lock_timeout: Duration = Duration::from_secs(5), Duration: Time::ANY,
         with_lock_timeout(lock_timeout: Duration => lock_timeout);
 
     Table "nanoseconds": "error, truncate", "error",
-        "a time with nanoseconds for a column of microseconds: fail, or cut them off",
+        "how a time with nanoseconds is stored in a column of microseconds: error fails, truncate drops the nanoseconds",
         nanoseconds: Nanoseconds = Nanoseconds::Error, Nanoseconds: Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]),
         with_nanoseconds(nanoseconds: Nanoseconds => nanoseconds);
 
     Table "password_env": "a variable's name", "none",
-        "PostgreSQL, MySQL: the environment variable that has the password",
+        "PostgreSQL, MySQL: the environment variable that contains the password",
         password_env: Option<String> = None, String: Text,
         with_password_env(password_env: impl Into<String> => password_env.into());
 
     Table "writers": "1 to 64", "chosen by Landfall",
-        "PostgreSQL, MySQL: number of connections that write in parallel, as branches of one transaction; Landfall chooses up to 4, and only for more than 65536 rows",
+        "PostgreSQL, MySQL: number of connections that write in parallel, as branches of one transaction; Landfall chooses up to 4, and more than 1 only for more than 65536 rows",
         writers: Option<u16> = None, u16: Number(1..=64),
         with_writers(writers: u16 => writers);
 
     Transaction "commit": "auto, one_phase, two_phase", "auto",
-        "whether a write prepares before it commits: auto does with several branches; one_phase has one writer",
+        "whether a statement uses two-phase commit: auto does for several branches; one_phase uses one writer",
         commit: Commit = Commit::Auto, Commit: Words(&[("auto", Commit::Auto), ("one_phase", Commit::OnePhase), ("two_phase", Commit::TwoPhase)]),
         with_commit(commit: Commit => commit);
 
-    Transaction "log": "a URL: file:///…, s3://…, gs://…, az://…", "the database's ledger table",
-        "where two-phase commits are decided: a folder, or a prefix of an object store",
+    Transaction "log": "a URL: file:///…, s3://…, gs://…, az://…, or of a database", "the database's ledger table",
+        "where decisions are stored: a folder, a prefix of an object store, or the ledger table of another database",
         log: Option<String> = None, String: Text,
         with_log(url: impl Into<String> => url.into());
 
@@ -176,42 +177,42 @@ declare_options! {
         with_ledger_table(ledger_table: impl Into<String> => ledger_table.into());
 
     Transaction "checkpoint.rows": "a number of rows", "none",
-        "commits after so many rows, and goes on: what is committed is visible, and a job goes on behind it",
+        "commits after this many rows and continues: committed rows are visible, and a job resumes after them",
         checkpoint_rows: Option<u64> = None, u64: Rows,
         with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
     Transaction "checkpoint.bytes": "a size: 500KB, 64MB, 1GiB", "none",
-        "commits after so many bytes of rows, as they are in memory",
+        "commits after this many bytes of rows, measured in memory",
         checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
         with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
     Transaction "checkpoint.interval": "a time: 500ms, 10s, 1m", "none; 10s for a stream that never ends",
-        "commits so long after the first row that is not committed",
+        "commits when this much time has passed since the first uncommitted row",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
 
     Transaction "flush.interval": "a time: 20ms, 1s", "100ms",
-        "how long a few rows wait for more, so that they are written together",
+        "how long a small batch waits for more rows to be written together",
         flush_interval: Duration = Duration::from_millis(100), Duration: Time::SOME,
         with_flush_interval(flush_interval: Duration => flush_interval);
 
     Transaction "retry.max": "0 to 1000", "3",
-        "how often a write goes on by itself after a lost connection or a deadlock, without a checkpoint in between",
+        "how many times in a row a statement is retried after a lost connection or a deadlock; a checkpoint resets the count",
         retry_max: u32 = 3, u32: Number(0..=1_000),
         with_retry_max(retry_max: u32 => retry_max);
 
     Transaction "retry.backoff": "a time: 200ms, 1s", "1s",
-        "the pause before the first of them; it doubles with each, up to a minute",
+        "the pause before the first retry; it doubles with each retry, up to a minute",
         retry_backoff: Duration = Duration::from_secs(1), Duration: Time::SOME,
         with_retry_backoff(retry_backoff: Duration => retry_backoff);
 
     Table "memory.limit": "a size: 16MB, 1GiB", "64MB",
-        "maximum memory for the rows of one write, as batches and encoded; when it is reached, the query waits",
+        "maximum memory for the rows of one statement, as batches and encoded; at the limit, the query waits",
         memory_limit: usize = 64_000_000, usize: Size { least: 1_000_000, least_told: "1MB" },
         with_memory_limit(memory_limit: usize => memory_limit);
 
     Table "pool.max": "4 to 10000", "32, more for more than 14 writers",
-        "connections to the database at most, of which writes leave two to what they read; a write takes two for each writer",
+        "maximum number of connections to the database; a statement needs two for each writer, and two are reserved for reading",
         pool_max: Option<usize> = None, usize: Number(4..=10_000),
         with_pool_max(pool_max: usize => pool_max);
 
@@ -221,7 +222,7 @@ declare_options! {
         with_pool_min_idle(pool_min_idle: usize => pool_min_idle);
 
     Table "pool.acquire_timeout": "a time: 500ms, 30s", "30s",
-        "how long to wait for a connection that is free, and for the server to answer a new one",
+        "how long to wait for a free connection, and for the server to accept a new one",
         pool_acquire_timeout: Duration = Duration::from_secs(30), Duration: Time::SOME,
         with_pool_acquire_timeout(pool_acquire_timeout: Duration => pool_acquire_timeout);
 
@@ -236,7 +237,7 @@ declare_options! {
         with_pool_idle_check(pool_idle_check: Duration => pool_idle_check);
 
     Table "pool.max_lifetime": "a time: 5m, 1h", "30m",
-        "the age at which a connection is not used again",
+        "the age at which a connection is closed",
         pool_max_lifetime: Duration = Duration::from_secs(30 * 60), Duration: Time::SOME,
         with_pool_max_lifetime(pool_max_lifetime: Duration => pool_max_lifetime);
 }

@@ -1,5 +1,5 @@
-//! Typed options of a Landfall table: the single source for SQL `OPTIONS (…)`, the API, the program's help and
-//! the documentation.
+//! The options of a table. SQL's `OPTIONS (…)`, the API, the program's help and the documentation use this one
+//! declaration.
 
 mod conflict;
 mod keys;
@@ -16,72 +16,73 @@ pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
 pub use values::duration;
 
-/// What SQL does with a value whose type is not its column's.
+/// How SQL assigns a value whose type differs from its column's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Assignment {
-    /// It is stored unchanged, or an error.
+    /// The value is stored unchanged, or the statement fails.
     #[default]
     Exact,
-    /// It is cast as DataFusion casts it.
+    /// DataFusion casts the value.
     Cast,
 }
 
 /// How INSERT OVERWRITE empties a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overwrite {
-    /// By DELETE: readers go on with the old rows until the commit.
+    /// With DELETE. Readers see the old rows until the commit.
     #[default]
     Delete,
-    /// By TRUNCATE: readers wait for the commit, and a transaction that began before sees no rows then.
+    /// With TRUNCATE. Readers wait for the commit, and a transaction with an older snapshot then sees an empty table.
     Truncate,
 }
 
-/// What to do with nanoseconds where the database counts microseconds.
+/// How nanoseconds are stored if the database has microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Nanoseconds {
-    /// A value with some is an error.
+    /// A value with nanoseconds is an error.
     #[default]
     Error,
-    /// They are cut off, toward the past.
+    /// Nanoseconds are truncated, toward the past.
     Truncate,
 }
 
-/// In how many phases a write commits.
+/// The number of phases in which a statement commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Commit {
-    /// In one where one transaction does, else in two.
+    /// One phase for one branch, two phases for several.
     #[default]
     Auto,
-    /// In one, with one writer.
+    /// One phase, with one writer.
     OnePhase,
-    /// In two, even with one writer.
+    /// Two phases, even with one writer.
     TwoPhase,
 }
 
-/// When a checkpoint is made: at whichever comes first. Without any of them a write is one epoch.
+/// When a checkpoint is made: as soon as the first of these limits is reached. Without a limit, a statement is one
+/// epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checkpoints {
-    /// After so many rows.
+    /// After this number of rows.
     pub rows: Option<u64>,
-    /// After so many bytes of rows in memory.
+    /// After this number of bytes of rows, measured in memory.
     pub bytes: Option<u64>,
-    /// So long after the epoch's first row.
+    /// After this time since the epoch's first row.
     pub interval: Option<Duration>,
 }
 
 impl Checkpoints {
-    /// Whether there are any.
+    /// Whether any limit is set.
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
 }
 
-/// How often a write is tried again by itself.
+/// How often a failed statement is retried automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Failures in a row, without an epoch between them, after which it is given up.
+    /// The maximum number of consecutive failures without a committed epoch between them.
     pub max: u32,
-    /// The pause after the first one; it doubles with each, up to a minute.
+    /// The pause before the first retry. It doubles with each retry, up to a minute.
     pub backoff: Duration,
 }
 
@@ -89,20 +90,20 @@ pub struct Retry {
 /// wait for their own.
 const RESERVED: usize = 2;
 
-/// How many connections there are to a database, and how long.
+/// The limits of a connection pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PoolOptions {
-    /// Connections that are kept open, even if nobody uses them.
+    /// The minimum number of idle connections.
     pub min_idle: usize,
-    /// Connections that there are at most.
+    /// The maximum number of connections.
     pub max: usize,
-    /// How long to wait for one that is free, and for the server to answer a new one.
+    /// How long to wait for a free connection, and for the server to accept a new one.
     pub acquire_timeout: Duration,
-    /// The age at which a connection is not used again.
+    /// The age at which a connection is closed.
     pub max_lifetime: Duration,
-    /// How long a connection stays open that nobody uses.
+    /// How long an idle connection stays open.
     pub idle_timeout: Duration,
-    /// A connection that was idle for longer is looked at before it is lent.
+    /// A connection that was idle for longer is tested before it is used.
     pub idle_check: Duration,
 }
 
@@ -127,7 +128,7 @@ impl Default for PoolOptions {
 }
 
 impl SinkOptions {
-    /// The defaults.
+    /// The default options.
     pub fn new() -> Self {
         Self::default()
     }
@@ -173,7 +174,7 @@ impl SinkOptions {
         Ok(u16::try_from(writers).unwrap_or(u16::MAX).max(1))
     }
 
-    /// The password that the option `password_env` leads to.
+    /// The password in the environment variable that the option `password_env` names.
     pub fn password(&self) -> Result<Option<String>> {
         let Some(variable) = &self.password_env else { return Ok(None) };
         let password = std::env::var(variable).map_err(|_| {
@@ -185,20 +186,20 @@ impl SinkOptions {
     /// Sets one option from text, as `OPTIONS ('key' 'value')` does.
     ///
     /// # Errors
-    /// `Config` for a key that does not exist (the nearest one is named) or a value that it does not take.
+    /// `Config` for an unknown key (the message suggests the nearest one) or an invalid value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         self.set_known(key, value, &[])
     }
 
-    /// As `set`; the nearest key is looked for among those of a database, too.
+    /// Like `set`. The suggestion also considers the options of a database.
     fn set_known(&mut self, key: &str, value: &str, own: &[BackendOption]) -> Result<()> {
         let key = key.to_ascii_lowercase();
         let option = OPTIONS.iter().find(|option| option.key == key).ok_or_else(|| unknown(&key, own))?;
         (option.set)(self, value).map_err(|why| Error::config(format!("option '{key}' cannot be '{value}': {why}")))
     }
 
-    /// Options from the pairs of a `CREATE EXTERNAL TABLE … OPTIONS (…)`. DataFusion hands an undotted key over as
-    /// `format.<key>`; both forms are taken.
+    /// Creates options from the pairs of a `CREATE EXTERNAL TABLE … OPTIONS (…)`. DataFusion passes a key without a dot
+    /// as `format.<key>`; both forms are accepted.
     ///
     /// # Errors
     /// As [`SinkOptions::set`].

@@ -1,25 +1,25 @@
-//! Options that only some databases have.
+//! Options of one kind of database.
 
 use super::SinkOptions;
 use crate::error::{Error, Result};
 
-/// An option that the databases of one kind have beside the common ones.
+/// An option that only one kind of database has.
 #[derive(Debug, Clone, Copy)]
 pub struct BackendOption {
     /// The key in `OPTIONS ('key' 'value')`.
     pub key: &'static str,
-    /// The values that it takes.
+    /// The values that it accepts.
     pub values: &'static str,
-    /// What holds when it is not given.
+    /// The default, in words.
     pub default: &'static str,
-    /// What it means, in one sentence.
+    /// Its meaning, in one sentence.
     pub meaning: &'static str,
-    /// Says why a value is not taken: `it takes 1 or more`.
+    /// Checks a value. The error says what the option accepts: `it takes 1 or more`.
     pub check: fn(&str) -> Result<(), String>,
 }
 
 impl SinkOptions {
-    /// Sets an option that only some databases have. Its value is checked when the database is opened.
+    /// Sets an option that only one kind of database has. Its value is checked when the database is opened.
     pub fn with_own(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.set_own(key.into(), value.into());
         self
@@ -30,12 +30,12 @@ impl SinkOptions {
         self.own.push((key, value));
     }
 
-    /// The value of an option that only some databases have, where it is given.
+    /// The value of an option that only one kind of database has, or `None` if it is not set.
     pub fn own(&self, key: &str) -> Option<&str> {
         self.own.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
-    /// As [`SinkOptions::try_from_pairs`], for databases with options of their own.
+    /// Like [`SinkOptions::try_from_pairs`], and also accepts the options `own` of one kind of database.
     ///
     /// # Errors
     /// `Config` for an unknown key or a bad value.
