@@ -1,9 +1,9 @@
 //! A decision log in an object store.
 //!
-//! A record is an object `<prefix>/<hash of the job>/<epoch>.json` that is created if it is not there
-//! ([`PutMode::Create`]), and that is all the agreement. What a database does with `WHERE NOT EXISTS` a store cannot: a
-//! run that slept could create an epoch that was decided and forgotten long ago. So each record names the one before
-//! it, and what counts is the chain that leads back from the last record; an object that is not in it is void.
+//! A record is an object `<prefix>/<hash of the job>/<epoch>.json`, created only if it does not exist
+//! ([`PutMode::Create`]). This is the whole agreement between runs. An object store has no equivalent of `WHERE NOT
+//! EXISTS`: a suspended run could create an epoch whose record was decided and removed long ago. So each record names
+//! its predecessor. Only the chain that leads back from the last record is valid; other objects are ignored.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,14 +55,13 @@ struct Link {
 }
 
 impl ObjectStoreLog {
-    /// Whether a URL is one of an object store.
+    /// Whether a URL names an object store.
     pub fn knows(url: &str) -> bool {
         url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
     }
 
-    /// The log at `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`. Credentials,
-    /// endpoints and the like are taken from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) as `object_store` names
-    /// them.
+    /// The log at `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`. Credentials
+    /// and endpoints come from the environment variables of `object_store` (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
     ///
     /// # Errors
     /// `Config` if the URL or the environment is invalid.
@@ -102,7 +101,7 @@ impl ObjectStoreLog {
         Ok(Self { store: Arc::from(store), prefix, url: url.trim_end_matches('/').to_owned(), folder })
     }
 
-    /// The log under a prefix of a store that is there; `url` is what messages call it.
+    /// Creates the log under a prefix of an existing store. Messages call it `url`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, url: impl Into<String>) -> Self {
         Self { store, prefix, url: url.into(), folder: None }
     }

@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::metrics::Phases;
 use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Positions, Subject};
 
-/// What a job is in its log, and which databases its branches can be in.
+/// A job, its decision log, and the databases of its branches.
 #[derive(Debug, Clone)]
 pub struct JobSpec {
-    /// Where it is decided.
+    /// The decision log.
     pub log: Arc<dyn DecisionLog>,
-    /// Its name; without one, it is remembered only until it is complete.
+    /// The name. A statement without a job is remembered only until it is complete.
     pub job: Option<JobId>,
-    /// What it writes.
+    /// The tables and the statement.
     pub subject: Subject,
     /// The databases.
     pub resources: Vec<Arc<dyn Backend>>,

@@ -1,4 +1,4 @@
-//! What is being written by this process.
+//! The runs of this process.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use super::retry::RetryPolicy;
 use crate::backend::{EpochEvent, WriteStats};
 use crate::txn::{JobId, State};
 
-/// Drives the runs of one process; clones share what is live.
+/// The transaction manager of one process. Clones share the running jobs.
 #[derive(Debug, Clone, Default)]
 pub struct TransactionManager {
     pub(super) live: Arc<DashMap<String, State>>,
-    /// Jobs whose last commit was not answered, and who counts them.
+    /// Jobs whose last commit was not answered, and the metric that counts them.
     doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
     retry: RetryPolicy,
 }
 
 impl TransactionManager {
-    /// What is being written now: job and log, and where it stands.
+    /// The running jobs: job and log, and the state of each.
     pub fn live(&self) -> Vec<(String, State)> {
         self.live.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
     }

@@ -1,5 +1,5 @@
-//! The transaction manager: drives the branches of a job's epochs by the protocol of [`txn`](crate::txn), and ends those
-//! that an earlier run left.
+//! The transaction manager. It drives the branches of a job's epochs by the protocol of [`txn`](crate::txn), and
+//! completes branches that an earlier run left prepared.
 
 mod claimed;
 mod live;

@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 use crate::txn::{JobId, State};
 
 impl TransactionManager {
-    /// Opens a job: says that it is finished, or claims it by deciding ABORT for its next epoch, which fences every
-    /// other run of it. The latest run to claim wins. Branches that earlier runs left prepared are ended as the log
-    /// says. A write without a job is claimed by [`Transaction::announce`](crate::manager::Transaction::announce), where it is
-    /// needed.
+    /// Opens a job. Returns the last record of a finished job. Otherwise claims the job by deciding ABORT for its next
+    /// epoch, which fences every other run; the latest run to claim wins. Completes branches that earlier runs left
+    /// prepared, as the log says. [`Transaction::announce`](crate::manager::Transaction::announce) claims a statement
+    /// without a job, if necessary.
     ///
     /// # Errors
-    /// `Config` when the job wrote another table before, or ran another statement, or is being written in this process; any error of the log,
-    /// and of a database that has branches left.
+    /// `Config` if the job wrote another table or ran another statement before, or is running in this process. Any
+    /// error of the log, or of a database with prepared branches.
     pub async fn open(&self, job_spec: JobSpec) -> Result<Opened> {
         let run = Uuid::new_v4();
         let job = job_spec.job.clone().unwrap_or_else(|| JobId::of_statement(run));
@@ -68,7 +68,7 @@ mod tests {
         }
     }
 
-    /// The whole input of a job.
+    /// The extent of a job's whole input.
     fn rows(rows: u64) -> EpochExtent {
         EpochExtent { rows, end: true, ..EpochExtent::default() }
     }

@@ -1,4 +1,4 @@
-//! Ends branches that were left prepared, as the log says.
+//! Recovery: completes prepared branches as the decision log says.
 
 use std::time::Duration;
 
@@ -7,43 +7,44 @@ use crate::backend::{Backend, DecisionLog, InDoubt, Resolution};
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{Action, Decision, DecisionRecord, Event, JobEntry, JobId, JobState, Positions, State};
 
-/// Whether recovery acts, or only says what it would do.
+/// Whether recovery acts or only reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// It acts.
+    /// Recovery completes the branches.
     #[default]
     Act,
-    /// It reads only.
+    /// Recovery only reports what it would do.
     DryRun,
 }
 
-/// Which branches are looked at.
+/// Which branches recovery completes.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Those of this job; else all.
+    /// Only the branches of this job; `None` for all.
     pub job: Option<JobId>,
-    /// A branch that is not decided is left to its run until it is as old as this. What is decided does not wait.
+    /// The minimum age of a branch without a decision, because its run may be alive. A decided branch is completed at
+    /// once.
     pub older_than: Duration,
-    /// Whether something is done.
+    /// Whether recovery acts or only reports.
     pub mode: Mode,
 }
 
-/// What becomes of a branch.
+/// The outcome for a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecoveryOutcome {
-    /// It is committed, as was decided.
+    /// Committed, as decided.
     Committed,
-    /// It is rolled back.
+    /// Rolled back.
     RolledBack,
-    /// It is not decided, and so young that its run may live.
+    /// Skipped: not decided, and younger than the minimum age.
     TooYoung,
-    /// This log does not know its job: another one decides.
+    /// Skipped: this log does not know the job. Another log decides.
     DecidedElsewhere,
-    /// Somebody else has ended it meanwhile: its run, or another recovery.
+    /// Another process completed it in the meantime.
     EndedMeanwhile,
-    /// The log did not answer.
+    /// Skipped: the log did not answer.
     StillInDoubt,
-    /// It could not be ended, for this reason: it is another role's, for instance.
+    /// Completing the branch failed for this reason, for example because it belongs to another role.
     Failed(String),
 }
 
@@ -52,14 +53,14 @@ pub enum RecoveryOutcome {
 pub struct Recovered {
     /// The branch.
     pub branch: InDoubt,
-    /// Its job, where the log knows it.
+    /// Its job, if the log knows it.
     pub job: Option<JobId>,
-    /// What became of it; under [`Mode::DryRun`] what would.
+    /// The outcome; with [`Mode::DryRun`] the outcome that recovery would have.
     pub fate: RecoveryOutcome,
 }
 
-/// Ends the prepared branches of a database as a log says; where it has decided nothing, it is made to decide ABORT.
-/// Can be run at any time, by any number of processes at once.
+/// Commits or rolls back the prepared branches of a database as a decision log says. For a branch without a decision,
+/// stores ABORT in the log first. Any number of processes can run it at any time.
 pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &Selection) -> Result<Vec<Recovered>> {
     // Branches first: one that is prepared later, by a run that lives, is none of ours.
     let branches = resource.in_doubt(None).await?;
@@ -85,10 +86,10 @@ pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &
     Ok(recovered)
 }
 
-/// Ends all branches of a job whose log says `state`.
+/// Completes all branches of a job whose state in the log is `state`.
 ///
 /// # Errors
-/// What the database says; `InDoubt` where a branch could not be ended.
+/// Errors of the database. `InDoubt` if a branch could not be completed.
 pub(super) async fn recover_job(
     resource: &dyn Backend,
     log: &dyn DecisionLog,

@@ -1,4 +1,4 @@
-//! One run of a job, which has claimed it: gives out its epochs.
+//! A run of a job that it has claimed. It starts the epochs.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::error::Result;
 use crate::metrics::Phases;
 use crate::txn::{DecisionRecord, Epoch, JobId, JobNumber, JobState, NextEpoch, next_epoch};
 
-/// What opening a job found.
+/// The result of opening a job.
 #[derive(Debug)]
 pub enum Opened {
-    /// The job was finished before; this is its last record.
+    /// The job is finished. This is its last record.
     Finished(DecisionRecord),
-    /// The job is this run's to write.
+    /// The run has claimed the job.
     Run(Run),
 }
 
-/// One run of a job, which has claimed it.
+/// A run of a job that it has claimed.
 #[derive(Debug)]
 pub struct Run {
     claimed: Arc<Claimed>,
@@ -31,8 +31,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Claims the job by deciding ABORT for its next epoch, and ends what earlier runs left; or gives its last record
-    /// where it is finished.
+    /// Claims the job by deciding ABORT for its next epoch, and completes the branches of earlier runs. Returns the
+    /// last record of a finished job.
     pub(super) async fn open(
         manager: TransactionManager,
         job_spec: JobSpec,
@@ -72,19 +72,20 @@ impl Run {
         }
     }
 
-    /// How far earlier runs of the job came.
+    /// The position that earlier runs of the job reached.
     pub fn checkpoint(&self) -> Option<&DecisionRecord> {
         self.checkpoint.as_ref()
     }
 
-    /// The transaction of the next epoch. It can be written while the one before commits, and is committed after it.
+    /// Starts the transaction of the next epoch. It can be written while the one before commits, and must be committed
+    /// after it.
     pub fn begin(&mut self) -> Transaction {
         let epoch = self.next;
         self.next = epoch.next();
         Transaction::new(Arc::clone(&self.claimed), epoch)
     }
 
-    /// Gives the run up, where no branch of it is left.
+    /// Ends the run, if none of its branches is left.
     pub async fn abandon(&self) {
         self.claimed.clean(None).await;
     }

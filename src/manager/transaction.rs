@@ -1,4 +1,4 @@
-//! The global transaction of one epoch: its branches, from their names to their end.
+//! The global transaction of one epoch, and its branches.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Phase;
 use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, Positions, State, Xid};
 
-/// A branch, and the database that it is in.
+/// A branch and its database.
 pub struct Member {
     /// The database.
     pub resource: Arc<dyn Backend>,
-    /// Its name there.
+    /// Its name in the database.
     pub xid: Xid,
-    /// How it was started; at most one of a transaction commits in one phase.
+    /// The protocol with which it was started. At most one branch of a transaction commits in one phase.
     pub protocol: Protocol,
     /// The open branch.
     pub branch: Box<dyn Branch>,
@@ -39,16 +39,16 @@ impl fmt::Debug for Member {
 /// Epochs after which old records are removed; each time costs the log a transaction.
 const CLEANED_EVERY: u64 = 4;
 
-/// What a committed epoch covers of its job's input.
+/// The part of a job's input that a committed epoch covers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EpochExtent {
-    /// Rows of the epoch.
+    /// The number of rows of the epoch.
     pub rows: u64,
-    /// Rows of the epochs before it.
+    /// The number of rows of earlier epochs.
     pub before: u64,
-    /// Whether the input ends with it.
+    /// Whether the input ends with this epoch.
     pub end: bool,
-    /// The place in the input behind its last row, where it can be read again from there.
+    /// The position after its last row; `None` if the input cannot resume.
     pub input: Option<Value>,
 }
 
@@ -69,23 +69,23 @@ impl Transaction {
         self.epoch
     }
 
-    /// The name of a branch of it.
+    /// The name of a branch.
     pub fn xid(&self, bqual: u16) -> Xid {
         Xid { gtrid: self.gtrid(), bqual }
     }
 
-    /// Makes a write without a job known to the log, so that its branches can be recovered: before the first of them
-    /// is prepared. A job is known already.
+    /// Stores a statement without a job in the log, so that its branches can be recovered. Call it before the first
+    /// branch is prepared. Does nothing for a job, which the log knows already.
     pub async fn announce(&self) -> Result<()> {
         self.claimed.announce().await
     }
 
-    /// Commits the epoch's branches: all or none; without branches, only that the epoch is over. Must be driven to
-    /// its end: what is prepared when it is dropped waits for recovery.
+    /// Commits all branches of the epoch, or none. Without branches, it only stores the record. Not cancel safe: if the
+    /// future is dropped, prepared branches wait for recovery.
     ///
     /// # Errors
-    /// `Fenced` when another run took the job over, or what the branch says that failed first: nothing was written.
-    /// `InDoubt` when the log, or a branch after the decision, does not answer: the message says how to go on.
+    /// `Fenced` if another run took the job over, or the error of the first branch that failed: nothing was written.
+    /// `InDoubt` if the log, or a branch after the decision, does not answer: the message says what to do.
     pub async fn commit(self, members: Vec<Member>, covered: EpochExtent) -> Result<()> {
         let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
         let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);

@@ -1,4 +1,4 @@
-//! A connection that somebody has.
+//! A borrowed connection.
 
 #![expect(clippy::disallowed_types, reason = "taken once a branch, and by who asks for the list of loans")]
 
@@ -15,19 +15,19 @@ use super::reaper::keep;
 use super::{Connect, Facts, Idle, Shared};
 use crate::txn::Xid;
 
-/// A connection that somebody has. Dropping it closes it.
+/// A borrowed connection. Dropping it closes the connection.
 pub struct Lease<C: Connect> {
     // Before the place, so that it is closed before the next one may be opened.
     connection: C::Connection,
     place: Place<C>,
 }
 
-/// Since when a connection is lent, and for which branch.
+/// When a connection was borrowed, and for which branch.
 #[derive(Debug, Clone, Copy)]
 pub struct Loan {
-    /// When it was lent.
+    /// When it was borrowed.
     pub since: Instant,
-    /// The branch that is written by it.
+    /// The branch that it serves.
     pub xid: Option<Xid>,
 }
 
@@ -97,7 +97,7 @@ impl<C: Connect> Lease<C> {
         Self { connection, place: Place { shared, facts: Some(facts), held } }
     }
 
-    /// Notes the branch that it serves from now on.
+    /// Notes the branch that the connection serves.
     pub fn serve(&self, xid: &Xid) {
         if let Some(Facts { entry, .. }) = &self.place.facts {
             *entry.xid.lock().unwrap_or_else(PoisonError::into_inner) = Some(*xid);
@@ -105,7 +105,8 @@ impl<C: Connect> Lease<C> {
         }
     }
 
-    /// Gives the connection back, for others to use: nothing is open in it, and its session is as it was.
+    /// Returns the connection to the pool. No transaction may be open in it, and its session must be in the initial
+    /// state.
     pub fn give_back(self) {
         let Self { connection, mut place } = self;
         let Some(facts) = place.facts.take() else { return };

@@ -1,9 +1,9 @@
-//! Connections that are kept, lent and bounded: what all backends connect by.
+//! The connection pool of all backends.
 //!
-//! A [`Lease`] is a connection that somebody has. It goes back by [`Lease::give_back`] only, which says that nothing is
-//! open in it; one that is dropped is closed: a transaction that broke, or that nobody drove to its end, never comes back
-//! to another. Idle connections stand in a queue without locks, all of them in a list with the branch that they serve, and a
-//! fair semaphore bounds them.
+//! A [`Lease`] is a borrowed connection. [`Lease::give_back`] returns it to the pool, and asserts that no transaction
+//! is open in it. Dropping a lease closes the connection, so that another caller never receives an unfinished
+//! transaction. Idle connections wait in a lock-free queue. A list holds all connections with the branches that they
+//! serve, and a fair semaphore limits their number.
 
 mod lease;
 mod reaper;
@@ -35,26 +35,26 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a goodbye may take before the connection is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens, checks and closes connections.
+/// Opens, tests and closes connections.
 #[async_trait]
 pub trait Connect: Send + Sync + 'static {
-    /// What is lent.
+    /// The connection type.
     type Connection: Send + 'static;
 
-    /// A new connection, with its session set up.
+    /// Opens a connection and sets up its session.
     async fn connect(&self) -> Result<Self::Connection>;
 
-    /// Whether a connection that was idle can be used.
+    /// Tests whether an idle connection can be used.
     async fn is_usable(&self, connection: &mut Self::Connection) -> bool;
 
-    /// Ends a connection that has nothing open.
+    /// Closes a connection without an open transaction.
     async fn close(&self, connection: Self::Connection);
 
-    /// The server, without a password.
+    /// The server's location, without a password.
     fn location(&self) -> String;
 }
 
-/// Connections of one server; clones share them. What nobody uses is closed with the last clone.
+/// A pool of connections to one server. Clones share it. Idle connections close when the last clone is dropped.
 pub struct Pool<C: Connect>(Arc<Shared<C>>);
 
 struct Shared<C: Connect> {
@@ -107,7 +107,7 @@ impl<C: Connect> fmt::Debug for Pool<C> {
 }
 
 impl<C: Connect> Pool<C> {
-    /// A pool without a connection.
+    /// Creates an empty pool.
     pub fn new(connect: C, options: PoolOptions) -> Self {
         let metrics = PoolMetrics::of(&connect.location());
         metrics.max.increment(options.max as f64);
@@ -127,56 +127,55 @@ impl<C: Connect> Pool<C> {
         }))
     }
 
-    /// What opens its connections.
+    /// The connector.
     pub fn connector(&self) -> &C {
         &self.0.connect
     }
 
-    /// How many connections wait to be used.
+    /// The number of idle connections.
     pub fn idle(&self) -> usize {
         self.0.idle.len()
     }
 
-    /// How many are lent, or about to be.
+    /// The number of connections in use, including those being opened.
     pub fn busy(&self) -> usize {
         self.0.options.max.saturating_sub(self.0.permits.available_permits())
     }
 
-    /// Who has connections, the longest first.
+    /// The users of connections, the longest-held first.
     pub fn loans(&self) -> Vec<Loan> {
         let mut loans: Vec<_> = self.0.entries.iter().filter_map(|entry| entry.loan(self.0.began)).collect();
         loans.sort_by_key(|loan| loan.since);
         loans
     }
 
-    /// A connection: one that is idle, or a new one where there are fewer than the options say. Whoever asked first gets
-    /// the next one that is free.
+    /// Borrows an idle connection, or opens one if fewer than the maximum are open. Callers queue in the order in which
+    /// they asked.
     ///
     /// # Errors
-    /// `Unavailable` when none becomes free, or the server does not answer, within `acquire_timeout`, and when the pool
-    /// is closed; what connecting says.
-    /// Cancel safety: dropping the future takes nothing.
+    /// `Unavailable` if no connection becomes free or the server does not answer within `acquire_timeout`, and if the
+    /// pool is closed. Errors of connecting. Cancel safe: a dropped future borrows nothing.
     pub async fn acquire(&self) -> Result<Lease<C>> {
         let permit = self.permit(&self.0.permits, "").await?;
         self.take(Permits { one: Some(permit), writing: None }).await
     }
 
-    /// A connection to write by, which is held until the write is over. Of these there are two fewer, so that a write can
-    /// read as well.
+    /// Borrows a connection for writing, which is held until the end of the statement. Two connections are reserved for
+    /// reading, so that a statement can also read.
     ///
     /// # Errors
-    /// As [`Pool::acquire`].
+    /// Like [`Pool::acquire`].
     pub async fn acquire_to_write(&self) -> Result<Lease<C>> {
         let writing = self.permit(&self.0.writing, " that may write").await?;
         let permit = self.permit(&self.0.permits, "").await?;
         self.take(Permits { one: Some(permit), writing: Some(writing) }).await
     }
 
-    /// A connection to end what others wait for, as a transaction whose branches are prepared: it does not wait for one.
-    /// Where all are lent it is one more, and closed when it is given back.
+    /// Borrows a connection to complete a prepared transaction, for which others may wait. It does not queue: if all
+    /// connections are in use, it opens one more, which closes when it is returned.
     ///
     /// # Errors
-    /// As [`Pool::acquire`], but that none is waited for.
+    /// Like [`Pool::acquire`], except that it does not wait.
     pub async fn acquire_to_end(&self) -> Result<Lease<C>> {
         let one = match self.0.permits.try_acquire() {
             Ok(permit) => Some(permit),
@@ -232,11 +231,11 @@ impl<C: Connect> Pool<C> {
         self.lend(permits, connection, shared.enter(now), now)
     }
 
-    /// A connection beside the pool, that it does not count: for what cannot wait, as telling the server to cancel what a
-    /// lease does.
+    /// Opens a connection outside the pool, for requests that cannot wait, such as cancelling another connection's
+    /// statement.
     ///
     /// # Errors
-    /// As [`Pool::acquire`].
+    /// Like [`Pool::acquire`].
     pub async fn beside(&self) -> Result<C::Connection> {
         self.connect(Instant::now()).await
     }
@@ -269,7 +268,7 @@ impl<C: Connect> Pool<C> {
         Ok(Lease::new(connection, facts, held, Arc::clone(shared)))
     }
 
-    /// Closes the connections that nobody uses. Those that are lent go on.
+    /// Closes the idle connections. Connections in use stay open.
     pub async fn clear(&self) {
         let over: Vec<_> = std::iter::from_fn(|| self.0.take_idle()).collect();
         let close = over.into_iter().map(|Idle { connection, facts, .. }| {
@@ -279,7 +278,7 @@ impl<C: Connect> Pool<C> {
         futures::future::join_all(close).await;
     }
 
-    /// Lends no more, and waits until all are back and closed.
+    /// Closes the pool, and waits until all connections are returned and closed.
     pub async fn close(&self) {
         let shared = &self.0;
         shared.is_closed.store(true, Relaxed);

@@ -1,10 +1,10 @@
-//! What a run of a job does first.
+//! The first step of a run of a job.
 
 use super::subject::JobProgress;
 use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Epoch, JobId, JobState, Subject};
 
-/// What a run of a job has to do.
+/// What a run of a job must do.
 pub(crate) enum NextEpoch {
     /// Nothing: this is its last record.
     Finished(DecisionRecord),
@@ -12,7 +12,7 @@ pub(crate) enum NextEpoch {
     Claim(Epoch),
 }
 
-/// What to do with a job whose log says `state`: a pure function.
+/// What to do with a job whose state in the log is `state`. A pure function.
 pub(crate) fn next_epoch(state: &JobState, job: &JobId, subject: &Subject) -> Result<NextEpoch> {
     if let Some(checkpoint) = state.checkpoint() {
         let progress = if checkpoint.positions.end { JobProgress::Finished } else { JobProgress::UnderWay };

@@ -1,21 +1,21 @@
-//! Decision records and what a log knows of a job.
+//! Decision records, and the state of a job in a log.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{Epoch, Gtrid, JobId, JobNumber, Subject};
 
-/// What became of an epoch.
+/// The decision about an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// All of it is in the database.
+    /// The epoch is committed.
     Commit,
-    /// None of it is.
+    /// The epoch is rolled back.
     Abort,
 }
 
 impl Decision {
-    /// The word in the ledger.
+    /// The spelling in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Commit => "commit",
@@ -23,7 +23,7 @@ impl Decision {
         }
     }
 
-    /// The decision that a word of the ledger stands for.
+    /// Parses the spelling in the ledger.
     ///
     /// # Errors
     /// `Decode` for any other word.
@@ -39,21 +39,21 @@ impl Decision {
 /// The version of what a record says; those of Landfall 0.1 have none.
 const VERSION: u64 = 2;
 
-/// How far into the job's input a committed epoch reaches, and what it was written to.
+/// The position in the job's input that a committed epoch reaches, and the tables that it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Positions {
     /// What the job writes.
     pub subject: Subject,
-    /// Whether the input is exhausted, so that the job is finished.
+    /// Whether the job is finished: its input is exhausted.
     pub end: bool,
-    /// Rows that the epochs before it consumed.
+    /// The number of rows that earlier epochs consumed.
     pub before: u64,
-    /// The place in the input behind its last row, in the input's own words, where it can be read again from there.
+    /// The position after its last row, as the input defines it; `None` if the input cannot resume.
     pub input: Option<Value>,
 }
 
 impl Positions {
-    /// Those of a job that writes one epoch, or of a record that is no checkpoint.
+    /// The positions of a job with one epoch, or of a record that is not a checkpoint.
     pub fn new(subject: impl Into<Subject>, end: bool) -> Self {
         Self { subject: subject.into(), end, before: 0, input: None }
     }
@@ -73,11 +73,11 @@ impl Positions {
         Value::Object(token).to_string()
     }
 
-    /// Reads the text in the ledger; members that it does not know are passed over. A later release that
-    /// adds one which older ones must not pass over raises the version.
+    /// Parses the text in the ledger. Unknown members are ignored. A later release that adds a member which older
+    /// releases must not ignore increases the version.
     ///
     /// # Errors
-    /// `Decode` when it is no JSON object with these members, or of a later version.
+    /// `Decode` if the text is not a JSON object with these members, or has a later version.
     pub fn try_parse(token: &str) -> Result<Self> {
         let mut value: Value = serde_json::from_str(token).unwrap_or_default();
         let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
@@ -97,14 +97,14 @@ impl Positions {
     }
 }
 
-/// The durable fact that says commit or abort for an epoch of a job.
+/// The durable record that says commit or abort for an epoch of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionRecord {
     /// The job.
     pub job: JobId,
     /// The epoch decided.
     pub epoch: Epoch,
-    /// The global transaction that proposed it; tells whose proposal stands.
+    /// The global transaction that proposed it. It tells whose proposal stands.
     pub gtrid: Gtrid,
     /// Commit or abort.
     pub decision: Decision,
@@ -115,26 +115,26 @@ pub struct DecisionRecord {
 }
 
 impl DecisionRecord {
-    /// What it says of a transaction for its epoch or an earlier one: commit, where it is that one's own commit;
-    /// abort in any other case, as the epoch is taken.
+    /// The decision about a transaction of this epoch or an earlier one. Commit if the record is that transaction's own
+    /// commit; otherwise abort, because the epoch is taken.
     pub fn verdict(&self, gtrid: &Gtrid) -> Decision {
         if self.gtrid == *gtrid { self.decision } else { Decision::Abort }
     }
 
-    /// Rows that the job consumed up to here.
+    /// The number of rows that the job consumed up to this epoch.
     pub fn total(&self) -> u64 {
         self.positions.before + self.rows
     }
 }
 
-/// What a log knows of a job: the records that it keeps, by epoch.
+/// The state of a job in a log: its records by epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobState {
     records: Vec<DecisionRecord>,
 }
 
 impl JobState {
-    /// The state that these records make.
+    /// Creates the state from records.
     pub fn new(mut records: Vec<DecisionRecord>) -> Self {
         records.sort_by_key(|record| record.epoch);
         Self { records }
@@ -160,13 +160,12 @@ impl JobState {
         self.last().map(|record| record.gtrid.job())
     }
 
-    /// The record that decides an epoch: its own, or, where that is forgotten or was never made, the next later one.
+    /// The record that decides an epoch: its own record, or, if that was removed or never existed, the next later one.
     pub fn standing(&self, epoch: Epoch) -> Option<&DecisionRecord> {
         self.records.iter().find(|record| record.epoch >= epoch)
     }
 
-    /// The records without those that may be forgotten: of epochs before `before`, but never the last record, nor the
-    /// last commit.
+    /// The records without those of epochs before `before`. The last record and the last commit are always kept.
     pub fn kept(&self, before: Epoch) -> impl Iterator<Item = &DecisionRecord> {
         let kept = [self.last(), self.checkpoint()].map(|record| record.map(|record| record.epoch));
         self.records.iter().filter(move |record| record.epoch >= before || kept.contains(&Some(record.epoch)))
@@ -180,7 +179,7 @@ pub struct JobEntry {
     pub job: JobId,
     /// Its records.
     pub state: JobState,
-    /// When each of them was made, by the log's clock: for people.
+    /// When each record was made, by the log's clock. For information only.
     pub decided_at: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The protocol as a pure function: where a global transaction stands, what happened, what is to be done next.
+//! The protocol as a pure function: from the state of a global transaction and an event to the next state and action.
 //!
 //! ```text
 //!           Ready                  Stands(commit)
@@ -16,70 +16,70 @@
 //!   └─ Refused ─▶ Refusing ────────── Stands, Silent ─────┘
 //! ```
 //!
-//! A manager begins at `Active` with its own transaction, recovery at `Found` with one that it has not seen before:
-//! from there on both go by the same arrows, which is why they cannot disagree.
+//! A manager starts at `Active` with its own transaction, recovery at `Found` with a transaction that it found. From
+//! there both follow the same arrows, so they cannot disagree.
 
 use crate::txn::Decision;
 
-/// Where a global transaction stands, as far as whoever drives it knows.
+/// The state of a global transaction, as its driver knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its branches are written, and asked to prepare.
+    /// Its branches are being written, and then asked to prepare.
     Active,
-    /// A branch could not: it is aborted, and nobody has proposed to commit it.
+    /// A branch failed. The transaction aborts; its commit was never proposed.
     Refusing,
     /// Its commit is proposed to the log.
     Deciding,
     /// The branch that cannot prepare commits, and with it the decision.
     LastAgent,
-    /// Its abort is proposed, so that the log says one or the other.
+    /// Its abort is proposed, so that the log decides either way.
     Settling,
-    /// Prepared, by whomever; the log has not been asked.
+    /// Recovery found it prepared, and did not ask the log yet.
     Found,
-    /// The log does not say: its branches must stay prepared.
+    /// The log does not answer. Its branches must stay prepared.
     InDoubt,
-    /// It is decided, and the branches are told.
+    /// It is decided. Its branches are being completed.
     Completing(Decision),
-    /// Every branch knows.
+    /// Every branch is complete.
     Ended(Decision),
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Every branch that can is prepared; nothing else is needed.
+    /// Every branch is prepared.
     Ready,
-    /// Every branch that can is prepared; one is left that commits in one phase.
+    /// Every branch is prepared except one, which commits in one phase.
     ReadyForLastAgent,
-    /// A branch failed and is rolled back, or is to be.
+    /// A branch failed. It is rolled back, or will be.
     Refused,
-    /// The log has no record for the epoch, nor for a later one.
+    /// The log has no record for the epoch or a later one.
     Undecided,
-    /// The log answered: commit, if that is what stands for this very transaction; else abort.
+    /// The log answered: commit if this transaction's commit stands, otherwise abort.
     Stands(Decision),
-    /// The log did not answer, for as long as one waits.
+    /// The log did not answer in time.
     Silent,
-    /// Every branch was told.
+    /// Every branch is complete.
     Completed,
 }
 
-/// What is to be done.
+/// An action of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Propose this to the log, again until it answers.
+    /// Propose this decision to the log. Repeat until it answers.
     Decide(Decision),
-    /// Commit the branch that cannot prepare, with the decision in it.
+    /// Commit the branch that cannot prepare, with the decision record in it.
     CommitLastAgent,
-    /// Tell every branch, again until it answers.
+    /// Complete every branch. Repeat until it answers.
     Complete(Decision),
-    /// Touch nothing.
+    /// Leave the branches as they are.
     Leave,
-    /// Nothing is left to do.
+    /// Done.
     End,
 }
 
 impl State {
-    /// The next state and what to do in it; `None` where the event cannot happen in this state.
+    /// The next state and the action in it; `None` if the event cannot happen in this state.
     pub fn next(self, event: Event) -> Option<(Self, Action)> {
         use Decision::{Abort, Commit};
         Some(match (self, event) {

@@ -1,32 +1,32 @@
-//! What a job writes, as its records say it: a job is one write, and its name must not stand for another one.
+//! What a job writes, as stored in its records. A job is one statement. Its name must not be used for another one.
 
 use serde_json::{Map, Value, json};
 
-/// A statement, so that another one is told apart from it.
+/// The identity of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementId {
     /// `INSERT`, `INSERT OVERWRITE`, `REPLACE`, `UPDATE`, `DELETE`, `MERGE` or `TRUNCATE`.
     pub operation: String,
-    /// A hash of what it writes, and of what it reads; `None` where only the operation is known.
+    /// A hash of what the statement writes and reads; `None` if only the operation is known.
     pub hash: Option<StatementHash>,
 }
 
 /// A hash of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementHash {
-    /// What made it: hashes that others made cannot be compared with it.
+    /// The version of the hash function. Hashes of different versions cannot be compared.
     pub version: String,
     /// The hash.
     pub hash: String,
 }
 
 impl StatementId {
-    /// A statement of which only this is known.
+    /// Creates the identity of a statement of which only the operation is known.
     pub fn of_operation(operation: impl Into<String>) -> Self {
         Self { operation: operation.into(), hash: None }
     }
 
-    /// Whether it can be the same statement as one that is recorded.
+    /// Whether it may be the same statement as a recorded one.
     fn can_be(&self, recorded: &Self, progress: JobProgress) -> bool {
         let hashes = self.hash.as_ref().zip(recorded.hash.as_ref()).filter(|_| progress == JobProgress::Finished);
         let differ = hashes.is_some_and(|(own, other)| own.version == other.version && own.hash != other.hash);
@@ -49,11 +49,11 @@ impl StatementId {
     }
 }
 
-/// How far the job has come that wrote a record.
+/// How a job continues after a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JobProgress {
-    /// It goes on from a checkpoint. The fingerprint of its input is compared, and not the statement's hash, so that the
-    /// expression of a column can be corrected between runs.
+    /// The job resumes from a checkpoint. The fingerprint of its input is compared instead of the statement's hash, so
+    /// that the expression of a column can be corrected between runs.
     UnderWay,
     Finished,
 }
@@ -61,12 +61,12 @@ pub(super) enum JobProgress {
 /// What a job writes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subject {
-    /// The table; of several, their names in one text.
+    /// The table, or the names of several tables in one text.
     pub table: String,
-    /// The databases, as [`Backend::identity`](crate::backend::Backend::identity) names them: those whose
-    /// ledger is not the log, as a ledger moves with its own database.
+    /// The databases whose ledger is not the log, as [`Backend::identity`](crate::backend::Backend::identity) names
+    /// them. A ledger moves with its own database, so that one is not listed.
     pub databases: Vec<String>,
-    /// The statement that is run; several, in time, of one transaction. Records of version 0.1 have none.
+    /// The statement. Records of version 0.1 do not contain it.
     pub statements: Vec<StatementId>,
 }
 
@@ -77,7 +77,7 @@ impl<T: Into<String>> From<T> for Subject {
 }
 
 impl Subject {
-    /// Why a job that wrote `recorded` cannot write this; `None` where it can.
+    /// Why a job that wrote `recorded` cannot write this; `None` if it can.
     pub(super) fn differs_from(&self, recorded: &Self, progress: JobProgress) -> Option<String> {
         let (own, other) = (&self.table, &recorded.table);
         if own != other {
@@ -106,7 +106,7 @@ impl Subject {
         ))
     }
 
-    /// Puts it into the JSON object of a record.
+    /// Writes it into the JSON object of a record.
     pub(super) fn write(&self, token: &mut Map<String, Value>) {
         token.insert("table".into(), self.table.as_str().into());
         if !self.databases.is_empty() {
@@ -117,7 +117,7 @@ impl Subject {
         }
     }
 
-    /// Reads it from the JSON object of a record; `None` where there is no table.
+    /// Reads it from the JSON object of a record; `None` if the object names no table.
     pub(super) fn read(token: &Value) -> Option<Self> {
         let members = |name: &str| token[name].as_array().map(Vec::as_slice).unwrap_or_default();
         let databases = members("databases").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();

@@ -14,10 +14,10 @@ impl JobId {
     /// The longest name, in bytes.
     pub const MAX_BYTES: usize = 512;
 
-    /// Takes a name as it is.
+    /// Creates a job name from a text.
     ///
     /// # Errors
-    /// `Config` when it is empty, longer than [`Self::MAX_BYTES`], or has a control character.
+    /// `Config` if the name is empty, longer than [`Self::MAX_BYTES`], or contains a control character.
     pub fn try_new(name: &str) -> Result<Self> {
         if name.trim().is_empty() {
             return Err(Error::config("a job's name cannot be empty"));
@@ -35,12 +35,12 @@ impl JobId {
         Ok(Self(name.to_owned()))
     }
 
-    /// The name under which a statement without a job is in the log, as long as it lasts.
+    /// The generated name of a statement without a job, used in the log while the statement runs.
     pub fn of_statement(run: Uuid) -> Self {
         Self(format!("statement {run}"))
     }
 
-    /// Whether it is the name of a statement without a job.
+    /// Whether this is the generated name of a statement without a job.
     pub fn is_of_statement(&self) -> bool {
         self.0.strip_prefix("statement ").is_some_and(|run| Uuid::try_parse(run).is_ok())
     }
@@ -74,11 +74,11 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The name of a global transaction: which run writes which epoch of which job.
+/// The name of a global transaction. It contains the job, the epoch and the run.
 ///
-/// Displays as `landfall-<job>-<epoch>-<run>` in hexadecimal, 59 bytes at most, which fits the 64 bytes that
-/// X/Open XA gives to it. The job stands in it as a number that was drawn when its first record was made and that all
-/// its later records carry on: the job of that name in another log has another.
+/// Displays as `landfall-<job>-<epoch>-<run>` in hexadecimal, 59 bytes at most, which fits the 64 bytes of X/Open XA.
+/// It contains the job's number, which is drawn with the job's first record and kept in its later records. A job of the
+/// same name in another log has another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Gtrid {
     job: JobNumber,
@@ -86,32 +86,32 @@ pub struct Gtrid {
     run: u64,
 }
 
-/// The number that a job has in one log.
+/// The number of a job in one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobNumber(u64);
 
-/// The prefix by which Landfall knows its own transactions in a database.
+/// The prefix of Landfall's transaction names.
 pub const PREFIX: &str = "landfall-";
 
 impl JobNumber {
-    /// A new one.
+    /// Draws a new number.
     pub fn draw() -> Self {
         Self(Uuid::new_v4().as_u64_pair().1)
     }
 
-    /// What the names of all its transactions begin with.
+    /// The common prefix of the names of the job's transactions.
     pub fn prefix(self) -> String {
         format!("{PREFIX}{:016x}-", self.0)
     }
 }
 
 impl Gtrid {
-    /// The name for `epoch` of `job`; `run` tells the runs of a job apart.
+    /// Creates the name for `epoch` of `job`. `run` distinguishes the runs of a job.
     pub fn new(job: JobNumber, epoch: Epoch, run: Uuid) -> Self {
         Self { job, epoch, run: run.as_u64_pair().0 }
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote, and nothing else.
+    /// Parses the output of [`Display`](fmt::Display); `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix(PREFIX)?.split('-');
         let mut next = || u64::from_str_radix(parts.next()?, 16).ok();
@@ -119,17 +119,17 @@ impl Gtrid {
         (read.to_string() == text).then_some(read)
     }
 
-    /// The number of its job.
+    /// The number of the job.
     pub fn job(&self) -> JobNumber {
         self.job
     }
 
-    /// The number of the run that writes it.
+    /// The number of the run.
     pub fn run(&self) -> u64 {
         self.run
     }
 
-    /// The epoch that it writes.
+    /// The epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -152,7 +152,7 @@ pub struct Xid {
 }
 
 impl Xid {
-    /// Reads what [`Display`](fmt::Display) wrote; `None` for a transaction that is not Landfall's.
+    /// Parses the output of [`Display`](fmt::Display); `None` for a transaction of another program.
     pub fn parse(text: &str) -> Option<Self> {
         let (gtrid, bqual) = text.rsplit_once('-')?;
         let read = Self { gtrid: Gtrid::parse(gtrid)?, bqual: u16::from_str_radix(bqual, 16).ok()? };
