@@ -1,11 +1,10 @@
-//! What a branch does to the rows that are in a table, in place of adding some: data, which each database makes its own
-//! statements of.
+//! A change of existing rows, as data. Each database generates its own statements from it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A value in a statement.
+/// A parameter of a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parameter {
     /// An integer.
@@ -16,78 +15,78 @@ pub enum Parameter {
     Text(String),
 }
 
-/// Some rows of a table.
+/// A condition that selects rows of a table.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Condition {
     /// ` WHERE …` in the database's own SQL; empty for all rows.
     pub text: String,
-    /// The values of its parameters.
+    /// The values of the parameters.
     pub parameters: Vec<Parameter>,
 }
 
-/// What a column of the rows that are staged is.
+/// The meaning of a staged column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Staged {
-    /// Which action is taken, counted from 1; NULL for none. Of rows that are joined at the server: where the table has
-    /// a row with the key; without this column it is the only one that is no insert.
+    /// The number of the action, counted from 1; NULL for no action. For rows joined at the server: the action if the
+    /// table has a row with the key. Without this column, it is the only action that is not an insert.
     Action,
-    /// Of rows that are joined at the server: which one is taken where the table has no row with the key; without this
-    /// column it is the only insert.
+    /// For rows joined at the server: the action if the table has no row with the key. Without this column, it is the
+    /// only insert.
     ActionOfMissing,
-    /// A column of the key of the row that is meant, as it is in the table.
+    /// A column of the key of the affected row, as stored in the table.
     Key(String),
     /// A new value for a column.
     Value(String),
 }
 
-/// A column, and the staged column that it gets its value from.
+/// A column, and the staged column with its value.
 pub type Assignment = (String, usize);
 
-/// What is done with a staged row.
+/// The action for a staged row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowChange {
-    /// The row that it means gets these values.
+    /// Sets these values in the affected row.
     Update(Vec<Assignment>),
-    /// The row that it means is deleted.
+    /// Deletes the affected row.
     Delete,
-    /// A row with these values is added; the server fills in the others.
+    /// Inserts a row with these values. The server fills in the other columns.
     Insert(Vec<Assignment>),
 }
 
-/// Who finds out which rows of the table the staged ones mean.
+/// How the affected rows are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
-    /// The query that they come from: it has read the table while nobody else could write there.
+    /// By the query, which has read the table while no other transaction could write it.
     InQuery,
-    /// The server, by a unique key.
+    /// By the server, with a unique key.
     AtServer,
 }
 
-/// How often the staged rows may mean the same row of the table.
+/// Whether several staged rows may affect one row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeats {
     /// They cannot.
     Never,
-    /// They could, and that is an error before anything is changed.
+    /// They may, which is an error before anything is changed.
     Refused,
 }
 
-/// What is done.
+/// The operation of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
-    /// These rows are deleted.
+    /// Deletes these rows.
     Delete(Condition),
-    /// These rows get the values of the only staged row.
+    /// Sets the values of the only staged row in these rows.
     Update(Vec<Assignment>, Condition),
-    /// All rows are deleted, the quickest way there is within a transaction.
+    /// Deletes all rows, in the fastest way that a transaction permits.
     Truncate,
-    /// Each staged row says what is done with a row.
+    /// Applies the action of each staged row.
     ByKey {
-        /// By number, from 1 on. With one action only, rows need not say which.
+        /// The actions, numbered from 1. With a single action, rows need no number.
         actions: Vec<RowChange>,
-        /// Who finds the rows.
+        /// How the affected rows are found.
         join: Join,
-        /// How often one may be meant.
+        /// Whether several staged rows may affect one row.
         repeats: Repeats,
     },
 }
@@ -95,16 +94,16 @@ pub enum Operation {
 /// A change of the rows of one table.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The word for it: DELETE, UPDATE, TRUNCATE, MERGE.
+    /// The statement: DELETE, UPDATE, TRUNCATE or MERGE.
     pub verb: &'static str,
-    /// What the columns of the stream are, one for each of them.
+    /// The meaning of each column of the stream.
     pub staged: Vec<Staged>,
-    /// What is done when all of them are staged.
+    /// The operation, applied when all rows are staged.
     pub operation: Operation,
-    /// Rows that nobody else may change from the beginning of the branch on, as the query reads them; other rows can be
-    /// locked with them.
+    /// The rows that the query reads. No other transaction may change them after the branch has started. The branch may
+    /// lock more rows.
     pub lock: Option<Condition>,
-    /// What was done.
+    /// The counters of the change.
     pub done: Arc<Done>,
 }
 
@@ -133,7 +132,7 @@ impl fmt::Display for Change {
 }
 
 impl Change {
-    /// The staged columns that are the key, and its columns in the table.
+    /// The staged columns of the key, and their columns in the table.
     pub fn key(&self) -> impl Iterator<Item = (usize, &str)> {
         self.staged.iter().enumerate().filter_map(|(index, staged)| match staged {
             Staged::Key(name) => Some((index, name.as_str())),
@@ -141,7 +140,7 @@ impl Change {
         })
     }
 
-    /// The column of the table that a staged one is of the type of; none is a number.
+    /// The column of the table whose type a staged column has; `None` for a number.
     pub fn column_of(&self, index: usize) -> Option<&str> {
         match self.staged.get(index) {
             Some(Staged::Key(name) | Staged::Value(name)) => Some(name),
@@ -149,12 +148,12 @@ impl Change {
         }
     }
 
-    /// Whether the server finds the rows that are meant.
+    /// Whether the server finds the affected rows.
     pub fn is_joined_at_server(&self) -> bool {
         matches!(self.operation, Operation::ByKey { join: Join::AtServer, .. })
     }
 
-    /// The columns of rows that are added, and what they get their values from.
+    /// The columns of inserted rows, and the staged columns with their values.
     pub fn inserted(&self) -> impl Iterator<Item = &Assignment> {
         self.actions().iter().flat_map(|action| match action {
             RowChange::Insert(values) => values.as_slice(),
@@ -162,7 +161,7 @@ impl Change {
         })
     }
 
-    /// The columns of rows that are added or updated, and what they get their values from.
+    /// The columns of inserted or updated rows, and the staged columns with their values.
     pub fn assigned(&self) -> impl Iterator<Item = &Assignment> {
         let of_all = match &self.operation {
             Operation::Update(set, _) => set.as_slice(),
@@ -182,7 +181,7 @@ impl Change {
         }
     }
 
-    /// The columns of the table that are written.
+    /// The written columns of the table.
     pub fn written(&self) -> impl Iterator<Item = &str> {
         self.staged.iter().filter_map(|staged| match staged {
             Staged::Value(name) => Some(name.as_str()),
@@ -191,7 +190,7 @@ impl Change {
     }
 }
 
-/// What a change has done, in its last attempt.
+/// The counters of a change, for its last attempt.
 #[derive(Debug, Default)]
 pub struct Done {
     inserted: AtomicU64,
@@ -200,28 +199,28 @@ pub struct Done {
     other: AtomicU64,
 }
 
-/// Rows by what became of them.
+/// Numbers of rows by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Changed {
-    /// Rows that were added.
+    /// Inserted rows.
     pub inserted: u64,
-    /// Rows that were there and got values, the same or others.
+    /// Updated rows, also if the values stayed the same.
     pub updated: u64,
-    /// Rows that were deleted.
+    /// Deleted rows.
     pub deleted: u64,
-    /// Rows of which the server does not say which of these it was.
+    /// Rows whose outcome the server does not report.
     pub other: u64,
 }
 
 impl Changed {
-    /// All of them.
+    /// The total.
     pub fn rows(&self) -> u64 {
         self.inserted + self.updated + self.deleted + self.other
     }
 }
 
 impl Done {
-    /// Says what was done.
+    /// Stores the counters.
     pub(crate) fn set(&self, changed: Changed) {
         self.inserted.store(changed.inserted, Relaxed);
         self.updated.store(changed.updated, Relaxed);
@@ -229,7 +228,7 @@ impl Done {
         self.other.store(changed.other, Relaxed);
     }
 
-    /// What was done.
+    /// The counters of the change.
     pub fn get(&self) -> Changed {
         Changed {
             inserted: self.inserted.load(Relaxed),

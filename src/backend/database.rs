@@ -1,4 +1,4 @@
-//! A database: what it can do, and how it is asked to.
+//! The trait of a database, and its capabilities.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::txn::{JobNumber, Xid};
 
-/// What a resource manager can promise.
+/// The commit protocol that a resource manager supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// Prepares, and commits later from any session.
+    /// Two-phase: prepares a branch, and commits it later from any session.
     TwoPhase {
-        /// As many branches at once, at most; none where it is set up so.
+        /// The maximum number of prepared branches; 0 if the server's configuration forbids them.
         branches: u32,
     },
-    /// Commits at once or not at all, however it is set up.
+    /// One-phase only, with any configuration.
     OnePhase,
 }
 
 impl Capability {
-    /// Whether it can prepare now.
+    /// Whether it can prepare branches with its current configuration.
     pub fn prepares(self) -> bool {
         matches!(self, Self::TwoPhase { branches: 1.. })
     }
 }
 
-/// How the completion of a branch ended.
+/// The result of completing a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// It is done now.
+    /// The branch is completed.
     Done,
-    /// The resource manager has no such branch (`XAER_NOTA`): it was done before, or never prepared.
+    /// The resource manager has no such branch (`XAER_NOTA`): it was completed before, or never prepared.
     Unknown,
 }
 
@@ -47,51 +47,51 @@ pub enum Resolution {
 pub struct InDoubt {
     /// Its name.
     pub xid: Xid,
-    /// How long ago it was prepared, by the database's clock.
+    /// The time since it was prepared, by the database's clock.
     pub age: Duration,
 }
 
-/// A table in the list of a database, or a schema without any.
+/// A table in the list of a database, or a schema without tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its schema.
     pub schema: String,
-    /// Its name there.
+    /// Its name in the schema.
     pub table: Option<String>,
-    /// What [`Backend::table`] calls it.
+    /// Its name for [`Backend::table`].
     pub name: String,
 }
 
-/// A database, seen as an XA resource manager and as a place of tables. All methods can be called from any session.
+/// A database: an XA resource manager with tables. All methods can be called from any session.
 ///
-/// Three methods are required: [`location`](Self::location), [`table`](Self::table) and [`start`](Self::start). With them a
-/// database takes INSERTs that append, in one phase, and without a job. Everything else is a capability; its default
-/// refuses, as a rule when the plan is made, with an error that says so.
+/// Three methods are required: [`location`](Self::location), [`table`](Self::table) and [`start`](Self::start). With
+/// them, a database supports INSERT that appends, in one phase, without a job. Every other method is a capability. Its
+/// default returns an error, usually when the statement is planned.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
-    /// Where it is, without secrets: for plans, messages and logs. Best a URL that its factory opens again.
+    /// The location without secrets, for plans, messages and logs. Preferably a URL that the factory can open.
     fn location(&self) -> String;
 
-    /// Describes a table; `None` where it is not there.
+    /// Describes a table; `None` if it does not exist.
     async fn table(&self, name: &str) -> Result<Option<Table>>;
 
-    /// Begins a branch that writes as `spec` says.
+    /// Starts a branch that writes according to `spec`.
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>>;
 
     // Transactions.
 
-    /// What tells it from all other databases, whoever connects to it: the server's own identifier with the name of the
-    /// database, where it has one, else where it is. May ask the server.
+    /// The identity of the database, the same for every user: the server's identifier and the database's name if the
+    /// server has one, otherwise the location. May query the server.
     async fn identity(&self) -> Result<String> {
         Ok(self.location())
     }
 
-    /// What it can promise. May ask the server.
+    /// The commit protocol that it supports. May query the server.
     async fn capability(&self) -> Result<Capability> {
         Ok(Capability::OnePhase)
     }
 
-    /// Commits a prepared branch; idempotent.
+    /// Commits a prepared branch. Idempotent.
     async fn commit(&self, _: &Xid) -> Result<Resolution> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Resolution::Unknown),
@@ -101,7 +101,7 @@ pub trait Backend: Debug + Send + Sync {
         }
     }
 
-    /// Rolls a prepared branch back; idempotent.
+    /// Rolls back a prepared branch. Idempotent.
     async fn rollback(&self, _: &Xid) -> Result<Resolution> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Resolution::Unknown),
@@ -111,7 +111,7 @@ pub trait Backend: Debug + Send + Sync {
         }
     }
 
-    /// The prepared branches of a job, or of all jobs. Only Landfall's own, only this database's.
+    /// The prepared branches of a job, or of all jobs: only Landfall's branches in this database.
     async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Vec::new()),
@@ -119,44 +119,46 @@ pub trait Backend: Debug + Send + Sync {
         }
     }
 
-    /// Gives up what this process holds of a prepared branch whose end it does not know: another process is to end it.
+    /// Releases what this process holds of a prepared branch with an unknown outcome, so that another process can
+    /// complete it.
     fn leave(&self, _: &Xid) {}
 
-    /// Closes idle connections: after a failure that may have broken all of them.
+    /// Closes the idle connections, after a failure that may have broken all of them.
     async fn release(&self) {}
 
-    /// The ledger in this database; `None` where it keeps none. Then a job, and a write that commits in two phases, needs
-    /// the option `log`, and a database that cannot prepare either takes no jobs.
+    /// The ledger in this database; `None` if it has none. Then jobs and two-phase commits need the option `log`. A
+    /// database that has no ledger and cannot prepare does not support jobs.
     fn decision_log(&self) -> Option<Arc<dyn DecisionLog>> {
         None
     }
 
-    /// Checks that what it commits is durable when it is answered, as others act on that.
+    /// Checks that a commit is durable when the database confirms it, because other branches depend on that.
     ///
     /// # Errors
-    /// `Config`, with the option that says otherwise.
+    /// `Config`, naming the setting that makes commits unsafe.
     fn check_decides(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Where it is, as the program takes it: with what finds it again, and without secrets.
+    /// The location as an argument of the program: complete, but without secrets.
     fn url(&self) -> String {
         self.decision_log().map_or_else(|| self.location(), |log| log.url())
     }
 
-    /// What an administrator has to do so that it can prepare: added to errors and warnings that are about it.
+    /// The steps that an administrator must take so that the database can prepare. Errors and warnings contain this
+    /// text.
     fn how_to_prepare(&self) -> Option<&'static str> {
         None
     }
 
     // Tables.
 
-    /// The schemas and tables that the user can see, but for the database's own.
+    /// The schemas and tables that the user can see, except system schemas.
     async fn tables(&self) -> Result<Vec<Listed>> {
         Err(unsupported(self.location(), "its tables cannot be listed: name one with CREATE EXTERNAL TABLE"))
     }
 
-    /// What [`Backend::table`] calls a table of a schema.
+    /// The name of a schema's table for [`Backend::table`].
     fn spelled(&self, _: &str, table: &str) -> String {
         table.to_owned()
     }
@@ -168,10 +170,10 @@ pub trait Backend: Debug + Send + Sync {
 
     // Writing.
 
-    /// Checks when the plan is made that each column of `spec` can be written.
+    /// Checks that each column of `spec` can be written. Called when the statement is planned.
     ///
     /// # Errors
-    /// `Schema`, naming the column and both types; `Unsupported` for what the database cannot do.
+    /// `Schema`, naming the column and both types. `Unsupported` for an operation that the database does not support.
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         if spec.existing != Existing::Keep {
             return Err(unsupported(self.location(), "it has no INSERT OVERWRITE: use INSERT INTO"));
@@ -196,51 +198,52 @@ pub trait Backend: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Whether its branches take values of an Arrow type for a column as they are, and store each unchanged or fail. What
-    /// they do not take comes in the column's own type.
+    /// Whether branches accept values of an Arrow type for a column, and store each value unchanged or fail. Other
+    /// values are converted to the column's type first.
     fn takes(&self, column: &Column, from: &DataType) -> bool {
         column.data_type == *from
     }
 
-    /// How many digits behind the point of a second a column keeps, where that is less than its Arrow type does.
+    /// The number of fractional digits of a second that a column stores, if that is less than its Arrow type has.
     fn second_digits(&self, _: &Column) -> Option<u32> {
         None
     }
 
-    /// How rows of a write can be dealt out to several writers.
+    /// How the rows of a statement can be distributed to several writers.
     fn dispatch(&self, _: &Table, _: &WriteSpec) -> Dispatch {
         Dispatch::OneWriter("the database has one writer at a time")
     }
 
-    /// How many writers of one table are worth their while, where this machine has so many cores and the server may
-    /// have as many: more than 4 gain nothing at one server.
+    /// The number of writers that pay off if this machine and the server have this many cores. More than 4 gain nothing
+    /// at one server.
     fn writers_that_pay(&self, cores: u16) -> u16 {
         cores.min(4)
     }
 
-    /// Checks when the plan is made that a change can be made, and each column of `spec` be staged for it.
+    /// Checks that a change is possible and that each column of `spec` can be staged for it. Called when the statement
+    /// is planned.
     ///
     /// # Errors
-    /// `Schema`, naming the column and both types; `Unsupported` for a table that cannot be written.
+    /// `Schema`, naming the column and both types. `Unsupported` for a table that cannot be written.
     fn check_change(&self, _: &Table, _: &WriteSpec, change: &Change) -> Result<()> {
         Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
     }
 
-    /// Begins a branch that changes existing rows. It stages batches of the columns of `spec`, whose meaning `change` gives,
-    /// and applies the change at [`Branch::flush`].
+    /// Starts a branch that changes existing rows. It stages batches with the columns of `spec`, whose meaning `change`
+    /// defines, and applies the change in [`Branch::flush`].
     async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
         Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
     }
 
     // Reading.
 
-    /// How its tables are read; `None` where they are only written.
+    /// How its tables are read; `None` if they can only be written.
     fn scan(&self) -> Option<&dyn Scan> {
         None
     }
 
-    /// Runs a statement once for each list of parameters, in one transaction: what writing row by row is. The dialect's
-    /// own placeholders stand for them.
+    /// Runs a statement once for each list of parameters, in one transaction. The statement uses the dialect's
+    /// placeholders. `landfall bench` measures row-by-row writing with it.
     async fn run(&self, _: String, _: Vec<Vec<Parameter>>) -> Result<()> {
         Err(unsupported(self.location(), "it takes no statements of SQL"))
     }

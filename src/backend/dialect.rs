@@ -1,4 +1,4 @@
-//! How a database spells what a query pushes down to it.
+//! The SQL spelling of pushed-down conditions and orders.
 
 use std::fmt::Debug;
 
@@ -6,83 +6,85 @@ use arrow::datatypes::DataType;
 
 use crate::backend::{Column, Parameter};
 
-/// A value that a column is compared with; never NULL.
+/// A constant that a column is compared with. Never NULL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Constant<'a> {
     /// A boolean.
     Boolean(bool),
     /// An integer.
     Integer(i64),
-    /// A number, NaN too.
+    /// A number, including NaN.
     Float(f64),
     /// A text.
     Text(&'a str),
-    /// A decimal, a date or a timestamp, as ISO 8601 and SQL write it; UTC ends with a `Z`.
+    /// A decimal, a date or a timestamp in ISO 8601. UTC times end with a `Z`.
     Other(&'a DataType, &'a str),
 }
 
-/// A constant as it stands in a query.
+/// A constant in a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spelled {
-    /// As this piece of SQL.
+    /// This SQL text.
     Sql(String),
-    /// As a parameter.
+    /// A parameter.
     Parameter(Parameter),
 }
 
-/// A column that rows are sorted by.
+/// A column of an ORDER BY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderKey {
     /// The column of the table, by index.
     pub column: usize,
-    /// From the largest value to the smallest.
+    /// Whether the order is descending.
     pub descending: bool,
-    /// NULL comes before all values.
+    /// Whether NULL comes first.
     pub nulls_first: bool,
 }
 
-/// How a database spells what is pushed down to it. Conditions are comparisons of columns with constants, `IN`, `BETWEEN`,
-/// `IS NULL`, `AND`, `OR` and `NOT`, as the SQL standard has them. Which columns are compared there at all says
-/// [`Column::comparison`]: a collation that knows no case, or floats without NaN, must not be called `Exact`.
+/// The SQL spelling of pushed-down conditions and orders. Conditions are comparisons of columns with constants, `IN`,
+/// `BETWEEN`, `IS NULL`, `AND`, `OR` and `NOT` of the SQL standard. [`Column::comparison`] says which columns are
+/// compared by the database: columns with a case-insensitive collation, or floats without NaN, must not be `Exact`.
 pub trait QueryDialect: Debug + Send + Sync {
-    /// A constant that a column is compared with; `None` where the database would not compare the two as DataFusion does.
+    /// The spelling of a constant that a column is compared with; `None` if the database does not compare the two as
+    /// DataFusion does.
     fn constant(&self, constant: Constant<'_>, column: &Column) -> Option<Spelled>;
 
-    /// What stands on both sides of an identifier, and is doubled in one.
+    /// The quotation mark of identifiers. It is doubled inside an identifier.
     fn quote(&self) -> char {
         '"'
     }
 
-    /// An identifier.
+    /// Quotes an identifier.
     fn identifier(&self, name: &str) -> String {
         let quote = self.quote();
         let doubled = name.replace(quote, &format!("{quote}{quote}"));
         format!("{quote}{doubled}{quote}")
     }
 
-    /// The place of a parameter, counted from 1, for a value of a type.
+    /// The placeholder of a parameter, counted from 1, for a value of a type.
     fn parameter(&self, number: usize, _: &DataType) -> String {
         format!("?{number}")
     }
 
-    /// A column in an ORDER BY.
+    /// The spelling of a column in an ORDER BY.
     fn order_by(&self, name: &str, key: &OrderKey) -> String {
         let direction = if key.descending { "DESC" } else { "ASC" };
         let nulls = if key.nulls_first { "NULLS FIRST" } else { "NULLS LAST" };
         format!("{} {direction} {nulls}", self.identifier(name))
     }
 
-    /// Whether two columns of texts compare as DataFusion compares them: their collations have to be the same, too.
+    /// Whether the database compares two text columns as DataFusion does. Their collations must also be the same.
     fn compares_texts(&self) -> bool {
         false
     }
 
-    /// Whether IS NULL is true of a column just where it is read as NULL.
+    /// Whether IS NULL is true for a column exactly if its value is read as NULL.
     fn finds_null(&self, _: &Column) -> bool {
         true
     }
 
-    /// A condition that a value of a column which [holds](Column::holds) any type is one of its own, or NULL.
+    /// For a column that [holds](Column::holds) values of any type: a condition that the value has the column's type or
+    /// is NULL.
     fn is_of_its_type(&self, _: &Column) -> Option<String> {
         None
     }

@@ -1,21 +1,21 @@
-//! How the rows of one write are dealt out to several writers.
+//! How the rows of one statement are distributed to several writers.
 
 use crate::backend::{Column, ColumnDefault, Comparison, Existing, Table, WriteSpec};
 
-/// How rows are dealt out to several writers of one transaction, which do not see each other's rows.
+/// How rows are distributed to the writers of one transaction. The writers do not see each other's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dispatch {
-    /// They are not: one writer takes them all, for this reason.
+    /// One writer writes all rows, for this reason.
     OneWriter(&'static str),
-    /// Batch by batch.
+    /// Each writer takes the next batch.
     RoundRobin,
     /// Rows that are equal in these columns go to the same writer.
     ByKey(Vec<String>),
 }
 
 impl Dispatch {
-    /// How rows of a table can be dealt out; `one_writer` says why they cannot, beside what is in its description, and
-    /// `is_text` whether a column takes every text.
+    /// Chooses the distribution for a table. `one_writer` gives a further reason for a single writer. `is_text` tells
+    /// whether a column stores any text.
     pub fn of(
         table: &Table,
         spec: &WriteSpec,

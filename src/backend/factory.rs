@@ -9,14 +9,14 @@ use crate::options::{BackendOption, SinkOptions};
 
 /// Opens the databases of one kind.
 pub trait BackendFactory: Debug + Send + Sync {
-    /// What `STORED AS` calls them, and what their URLs begin with: in lower case, the most usual name first.
+    /// The names in `STORED AS` and the URL schemes, in lower case, the most common name first.
     fn names(&self) -> &'static [&'static str];
 
-    /// The database at a location: a URL, or under `STORED AS` whatever `LOCATION` says. Nothing is connected yet, as
-    /// statements that only describe a table open it, too.
+    /// Opens the database at a location: a URL, or the `LOCATION` of a table. Must not connect yet, because statements
+    /// that only describe a table also call it.
     ///
     /// # Errors
-    /// `Config` if the location or an option is invalid.
+    /// `Config` for an invalid location or option.
     fn open(&self, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>>;
 
     /// An example of a URL, for messages.
@@ -24,8 +24,8 @@ pub trait BackendFactory: Debug + Send + Sync {
         format!("{}:…", self.names().first().copied().unwrap_or_default())
     }
 
-    /// The options that these databases have beside those of [`OPTIONS`](crate::options::OPTIONS);
-    /// [`SinkOptions::own`] gives their values.
+    /// The additional options of these databases. [`OPTIONS`](crate::options::OPTIONS) lists the common ones.
+    /// [`SinkOptions::own`] returns their values.
     fn options(&self) -> &'static [BackendOption] {
         &[]
     }

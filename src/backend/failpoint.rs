@@ -1,10 +1,9 @@
-//! Where a test can have the process die.
+//! Points at which a test can abort the process.
 //!
-//! With the feature `failpoints`, `FAILPOINTS='decide.after=return' landfall …` aborts the process at that point, as
-//! `kill -9` would; `3*off->return` passes it three times before. Without the feature the points are nothing.
+//! With the feature `failpoints`, `FAILPOINTS='decide.after=return' landfall …` aborts the process at that point, like
+//! `kill -9`. `3*off->return` passes the point three times first. Without the feature, the points compile to nothing.
 
-/// The points of the protocol and around each act that makes something durable, in the order in which a write passes
-/// them.
+/// The points of the protocol, before and after each durable step, in the order in which a statement passes them.
 pub const POINTS: &[&str] = &[
     "open.claimed",
     "open.recovered",

@@ -1,4 +1,4 @@
-//! Where decisions live.
+//! The trait of a decision log.
 
 use std::fmt::Debug;
 
@@ -7,33 +7,33 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
-/// Where decision records live. Creating one is put-if-absent, and that is the whole agreement between runs.
+/// A store of decision records. Creating a record is put-if-absent, which is the whole agreement between runs.
 #[async_trait]
 pub trait DecisionLog: Debug + Send + Sync {
-    /// Proposes a record and returns the one that stands: the proposal, or what was decided before for this epoch
-    /// or a later one of the job. Whose it is, its `gtrid` tells.
+    /// Proposes a record and returns the record that stands: the proposal, or an earlier decision for this epoch or a
+    /// later one of the job. Its `gtrid` identifies the proposer.
     ///
     /// # Errors
-    /// An error leaves the outcome open: read the log before anything is concluded from it.
+    /// An error leaves the outcome open. Read the log before you act on it.
     async fn decide(&self, proposal: DecisionRecord) -> Result<DecisionRecord>;
 
-    /// What is known of a job; reads only.
+    /// Reads the state of a job.
     async fn read(&self, job: &JobId) -> Result<JobState>;
 
-    /// Every job that is known; reads only.
+    /// Reads the list of all jobs.
     async fn jobs(&self) -> Result<Vec<JobEntry>>;
 
-    /// Removes the records of epochs before `before`, but never the last record nor the last committed one.
-    /// A forgotten epoch stays decided. Only for epochs whose branches are all completed.
+    /// Removes the records of epochs before `before`, except the last record and the last committed one. A removed
+    /// epoch stays decided. All branches of these epochs must be completed.
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()>;
 
     /// Removes all records of a job that will not run again. All of its branches must be completed.
     async fn remove(&self, job: &JobId) -> Result<()>;
 
-    /// Where it is, as the program's option `--log` takes it; without secrets.
+    /// The location as an argument of the program's option `--log`, without secrets.
     fn url(&self) -> String;
 
-    /// The table that it is in there, where that has another name than usual.
+    /// The name of its table, if it is not the default.
     fn ledger_table(&self) -> Option<String> {
         None
     }

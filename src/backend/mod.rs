@@ -1,12 +1,13 @@
-//! What a database brings: how to write a backend.
+//! The interface of a database: how to write a backend.
 //!
-//! A backend is a type that implements [`Backend`], with a [`BackendFactory`] that opens it and a [`Branch`] for each open
-//! transaction. The databases of this crate are backends like any other: each is one folder and one line in the registry.
-//! [`register_backend`](crate::register_backend) teaches a session `STORED AS` a backend's names, and the process its URLs.
+//! A backend implements three traits: [`Backend`] for the database, [`BackendFactory`] to open it, and [`Branch`] for
+//! each open transaction. The databases of this crate use the same traits; each is one folder and one line in the
+//! registry. [`register_backend`](crate::register_backend) makes the names of a backend available in `STORED AS`, and
+//! its URLs in the whole process.
 //!
 //! # The smallest backend
 //!
-//! Eight methods of three traits make a backend that takes INSERTs: it appends, all rows of a statement or none.
+//! A backend that supports INSERT needs eight methods. It appends all rows of a statement or none.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -88,39 +89,40 @@
 //! # }
 //! ```
 //!
-//! Batches come with the columns that the statement writes, in the types of [`Table`]: values are assigned by Landfall's rules
-//! before. A backend that takes other Arrow types as they are says so with [`Backend::takes`]. NULL for a column that takes
-//! none, and values that its type cannot have, a branch refuses, and columns that a statement leaves out it fills in, with [`Error::in_rows`](crate::Error::in_rows).
+//! A batch has the columns that the statement writes, in the types of [`Table`]. Landfall has already assigned the
+//! values by its rules. A backend that accepts other Arrow types unchanged implements [`Backend::takes`]. The branch
+//! fills in the columns that the statement leaves out. It refuses NULL in a NOT NULL column, and values that the
+//! column's type cannot store; [`Error::in_rows`](crate::Error::in_rows) adds the row to the error.
 //!
 //! # Capabilities
 //!
-//! Everything else is a method with a default that refuses, as a rule when the plan is made. What was prepared and not ended
-//! when a process died is ended by the next run of its job, or by [`recover`](crate::manager::recover) in a program that knows
-//! the backend: `landfall recover` knows those of this crate only.
+//! Every other method has a default that returns an error, usually when the statement is planned. After a crash, the
+//! next run of a job completes prepared branches; so does [`recover`](crate::manager::recover) in a program that
+//! registers the backend. `landfall recover` knows only the backends of this crate.
 //!
 //! | what | methods |
 //! | --- | --- |
 //! | two-phase commit, recovery | [`Backend::capability`], [`Backend::commit`], [`Backend::rollback`], [`Backend::in_doubt`], [`Branch::prepare`] |
-//! | jobs and decisions in the database itself | [`Backend::decision_log`], a [`DecisionLog`]; `Branch::commit_one_phase` then writes the record, too |
-//! | INSERT OVERWRITE, `on_conflict`, REPLACE INTO | [`Backend::check`] accepts them; the branch does as [`WriteSpec`] says |
+//! | jobs and decisions in the database itself | [`Backend::decision_log`], a [`DecisionLog`]; `Branch::commit_one_phase` also writes the record |
+//! | INSERT OVERWRITE, `on_conflict`, REPLACE INTO | [`Backend::check`] accepts them; the branch follows [`WriteSpec`] |
 //! | upserts by difference | [`Branch::lookup`] |
 //! | UPDATE, DELETE, MERGE, TRUNCATE | [`Backend::check_change`], [`Backend::start_change`] |
 //! | several writers of a table | [`Backend::dispatch`], [`Backend::writers_that_pay`] |
 //! | SELECT | [`Backend::scan`], a [`Scan`] |
 //! | conditions, orders and limits at the server | [`Scan::dialect`], a [`QueryDialect`] |
 //! | CREATE TABLE | [`Backend::create_table`] |
-//! | the catalog of all tables | [`Backend::tables`], [`Backend::spelled`] |
-//! | options of its own | [`BackendFactory::options`], [`SinkOptions::own`](crate::SinkOptions::own) |
+//! | attaching all tables | [`Backend::tables`], [`Backend::spelled`] |
+//! | own options | [`BackendFactory::options`], [`SinkOptions::own`](crate::SinkOptions::own) |
 //!
-//! A database of SQL finds more in [`sql`](mod@crate::sql): statements that change rows through a staging table, with
-//! [`SqlDialect`](crate::sql::SqlDialect) for what databases say differently, the ledger, CREATE TABLE, and a branch that
-//! encodes rows in one task and sends them from another.
+//! The module [`sql`](mod@crate::sql) contains the shared parts of SQL databases: statements that change rows through a
+//! staging table, with [`SqlDialect`](crate::sql::SqlDialect) for the differences between databases; the ledger; CREATE
+//! TABLE; and a branch that encodes rows in one task and sends them in another.
 //!
 //! # Testing one
 //!
-//! The feature `testing` brings a conformance suite. `examples/backend_parquet.rs` is a folder of Parquet files as a backend
-//! that commits in two phases: it passes the suite, writes in one transaction with SQLite, and survives being killed between
-//! prepare and commit.
+//! The feature `testing` contains a conformance suite. The example `examples/backend_parquet.rs` is a backend of
+//! Parquet files with two-phase commit. It passes the suite, writes in one transaction with SQLite, and survives being
+//! killed between prepare and commit.
 
 mod branch;
 mod change;

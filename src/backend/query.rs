@@ -11,32 +11,32 @@ use crate::backend::{OrderKey, Parameter, QueryDialect, Table};
 use crate::columnar::LosslessCast;
 use crate::error::{Error, Result};
 
-/// Batches on their way out of a database.
+/// A stream of batches from a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
 /// A query for one table.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The table, as it was described.
+    /// The description of the table.
     pub table: Arc<Table>,
-    /// The columns of it that are wanted, by index.
+    /// The indices of the requested columns.
     pub projection: Vec<usize>,
-    /// ` WHERE …`, or nothing.
+    /// ` WHERE …`, or empty.
     pub condition: String,
-    /// The values of `?1`, `?2` … in it.
+    /// The values of the parameters `?1`, `?2` … of the condition.
     pub parameters: Vec<Parameter>,
-    /// What rows are sorted by, the most significant first; none is in no order.
+    /// The sort order, the most significant column first. Empty for no order.
     pub order: Vec<OrderKey>,
-    /// How many rows are wanted, at most.
+    /// The maximum number of rows.
     pub limit: Option<usize>,
-    /// The schema of the batches: the wanted columns, in their types or in types that hold the same values.
+    /// The schema of the batches: the requested columns, in their types or in types that store the same values.
     pub schema: SchemaRef,
-    /// Rows in a batch, at most.
+    /// The maximum number of rows of a batch.
     pub batch_size: usize,
 }
 
 impl Query {
-    /// What follows `FROM <table>`.
+    /// The SQL after `FROM <table>`.
     pub fn suffix(&self, dialect: &dyn QueryDialect) -> String {
         let mut suffix = self.condition.clone();
         for (index, key) in self.order.iter().enumerate() {

@@ -12,23 +12,23 @@ use crate::error::Result;
 
 /// Reads the tables of a database.
 pub trait Scan: Debug + Send + Sync {
-    /// Starts a query and streams its rows. The read begins with this call, not with the first poll.
+    /// Starts a query and streams its rows. Reading starts with this call, not with the first poll.
     fn query(&self, query: Query) -> Result<BatchStream>;
 
-    /// How conditions, constants and orders are spelled; `None` where queries take none: then they have no more than a
+    /// The spelling of conditions, constants and orders; `None` if the database supports none. Queries then have only a
     /// projection and a limit.
     fn dialect(&self) -> Option<&dyn QueryDialect> {
         None
     }
 
-    /// The column as it is when it is read as another type; `None` where it cannot be, and values have to be converted
-    /// when they are there.
+    /// The description of a column that is read as another type; `None` if the database cannot do this, and values must
+    /// be converted after reading.
     fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
         (column.data_type == *wanted).then(|| column.clone())
     }
 }
 
-/// Sends batches to the consumer of a scan. It is closed when the consumer stops reading.
+/// Sends batches to the consumer of a scan. The channel closes when the consumer stops reading.
 pub type Batches = mpsc::Sender<Result<RecordBatch>>;
 
 /// Reads a table in a separate task, a few batches ahead of the consumer. The task should end when the sender is closed.

@@ -1,4 +1,4 @@
-//! What a branch is to write.
+//! The specification of a branch's write.
 
 use std::sync::Arc;
 
@@ -7,52 +7,53 @@ use arrow::datatypes::SchemaRef;
 use crate::backend::WriteStats;
 use crate::options::{OnConflict, Upsert};
 
-/// How a branch is to end.
+/// How a branch commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
-    /// Its rows, and the decision with them, are committed in one local transaction.
+    /// In one phase: its rows and the decision record are committed in one local transaction.
     #[default]
     OnePhase,
-    /// It is prepared, and committed when that is decided.
+    /// In two phases: it is prepared, and committed after the decision.
     TwoPhase,
 }
 
-/// What happens to the rows that are in the table before the write.
+/// What happens to the existing rows of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// They stay, but for conflicts.
+    /// They stay, except in conflicts.
     Keep,
     /// They are deleted in the same transaction.
     Delete,
-    /// The table is truncated in the same transaction, which readers notice.
+    /// The table is truncated in the same transaction. Readers wait.
     Truncate,
 }
 
-/// What is written, where and how.
+/// What a branch writes, where and how.
 #[derive(Debug, Clone)]
 pub struct WriteSpec {
-    /// The table, spelled as the database spells it.
+    /// The table, in the database's spelling.
     pub table: String,
-    /// The schema of the batches; its fields are named as the columns that they go to.
+    /// The schema of the batches. Its fields have the names of the table's columns.
     pub columns: SchemaRef,
     /// What happens to existing rows.
     pub existing: Existing,
-    /// What happens to a row whose key is there.
+    /// What happens to a row whose key exists.
     pub on_conflict: OnConflict,
-    /// The columns of that key; empty under [`OnConflict::Error`].
+    /// The columns of that key. Empty with [`OnConflict::Error`].
     pub key: Vec<String>,
     /// How existing rows are updated.
     pub upsert: Upsert,
-    /// Whether rows that are compared are locked until the end of the transaction.
+    /// Whether compared rows stay locked until the end of the transaction.
     pub diff_lock: bool,
-    /// How the branch is to end.
+    /// How the branch commits.
     pub protocol: Protocol,
-    /// Where the branch counts what it does.
+    /// The counters of the statement.
     pub stats: Arc<WriteStats>,
 }
 
 impl WriteSpec {
-    /// A plain append of these columns, in one phase: what the other fields change is said behind it, by `..`.
+    /// A plain append of these columns, in one phase. Set other fields with struct update syntax: `WriteSpec { …,
+    /// ..WriteSpec::new(…) }`.
     pub fn new(table: impl Into<String>, columns: SchemaRef) -> Self {
         Self {
             table: table.into(),

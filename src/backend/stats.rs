@@ -1,4 +1,4 @@
-//! What a write has counted, for its answer, its plan and its metrics.
+//! The counters of a statement, for its result, its plan and its metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::buffer::Memory;
 use crate::metrics::{Phase, SinkMetrics};
 
-/// Counters of one write; every branch of it adds to them.
+/// The counters of one statement. All of its branches add to them.
 #[derive(Debug, Default)]
 pub struct WriteStats {
     metrics: SinkMetrics,
@@ -45,28 +45,28 @@ pub(crate) enum EpochEvent {
 /// several of its rows have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compared {
-    /// Keys that were not there.
+    /// Inserted keys.
     pub inserted: u64,
-    /// Keys that were there with other values.
+    /// Keys that existed with other values.
     pub updated: u64,
-    /// Keys that were there with these values.
+    /// Keys that existed with the same values.
     pub unchanged: u64,
-    /// Rows beside the one that counts for its key.
+    /// Rows that another row with the same key replaced.
     pub superseded: u64,
-    /// Whether keys that are updated or unchanged may count more than once: where more than a million keys came in no
-    /// ascending order, which ones came before is no longer known.
+    /// Whether updated and unchanged keys may be counted more than once. This happens if more than a million keys
+    /// arrive in no ascending order, because Landfall does not remember all of them.
     pub counts_again: bool,
 }
 
 impl Compared {
-    /// How many rows were compared.
+    /// The number of compared keys.
     pub fn rows(&self) -> u64 {
         self.inserted + self.updated + self.unchanged + self.superseded
     }
 }
 
 impl WriteStats {
-    /// Those of a table, which are metrics too; of its rows so many bytes are held at most.
+    /// Creates the counters of a table, which also update its metrics, with a memory limit in bytes.
     pub fn of(table: &str, memory_limit: usize) -> Self {
         let metrics = SinkMetrics::of(table);
         let memory = Memory::new(memory_limit, metrics.memory.clone());
@@ -74,12 +74,12 @@ impl WriteStats {
         Self { metrics, memory, ..Self::default() }
     }
 
-    /// The memory that its rows are held in.
+    /// The memory of its rows.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Counts a batch that a writer took, after it waited so long.
+    /// Counts a batch that a writer took, and the time that it waited.
     pub(crate) fn add_batch(&self, waited: Duration) {
         self.metrics.batches.increment(1);
         self.metrics.spent(Phase::Buffer, waited);
@@ -91,7 +91,7 @@ impl WriteStats {
         self.metrics.spent(Phase::Compare, time);
     }
 
-    /// Counts rows that were compared with existing ones.
+    /// Counts rows that were compared with existing rows.
     pub fn add_compared(&self, compared: Compared) {
         self.inserted.fetch_add(compared.inserted, Relaxed);
         self.updated.fetch_add(compared.updated, Relaxed);
@@ -100,18 +100,18 @@ impl WriteStats {
         self.counts_again.fetch_or(compared.counts_again, Relaxed);
     }
 
-    /// Counts keys as updated that were counted as unchanged before.
+    /// Moves keys from unchanged to updated.
     pub(crate) fn add_changed_later(&self, keys: u64) {
         self.unchanged.fetch_sub(keys, Relaxed);
         self.updated.fetch_add(keys, Relaxed);
     }
 
-    /// Counts of rows that an attempt which is rolled back takes with it.
+    /// Subtracts the counts of an attempt that was rolled back.
     fn counters(&self) -> [&AtomicU64; 5] {
         [&self.not_stored, &self.inserted, &self.updated, &self.unchanged, &self.superseded]
     }
 
-    /// What comparing has found, without attempts that were rolled back.
+    /// The result of comparing, without attempts that were rolled back.
     pub fn compared(&self) -> Compared {
         Compared {
             inserted: self.inserted.load(Relaxed),
@@ -127,7 +127,7 @@ impl WriteStats {
         Duration::from_nanos(self.compare_nanos.load(Relaxed))
     }
 
-    /// Counts rows, and bytes of their values, that were handed to the database.
+    /// Counts rows sent to the database, and the bytes of their values.
     pub fn add_sent(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
@@ -135,7 +135,7 @@ impl WriteStats {
         self.metrics.bytes.increment(bytes);
     }
 
-    /// Counts rows that the database took and did not store, by its own count.
+    /// Counts rows that the database accepted and did not store, as the database reports.
     pub fn add_not_stored(&self, rows: u64) {
         self.not_stored.fetch_add(rows, Relaxed);
     }
@@ -146,7 +146,7 @@ impl WriteStats {
         self.metrics.spent(Phase::Encode, time);
     }
 
-    /// Counts time spent handing values to the database.
+    /// Counts time spent sending values to the database.
     pub fn add_send(&self, time: Duration) {
         self.send_nanos.fetch_add(nanos(time), Relaxed);
         self.metrics.spent(Phase::Send, time);
@@ -157,7 +157,7 @@ impl WriteStats {
         self.commit_nanos.fetch_add(nanos(time), Relaxed);
     }
 
-    /// Says what became of an epoch to whoever watches.
+    /// Updates the metrics with the outcome of an epoch.
     pub(crate) fn note(&self, event: EpochEvent) {
         let metrics = &self.metrics;
         match event {
@@ -184,18 +184,19 @@ impl WriteStats {
         }
     }
 
-    /// Rows handed to the database.
+    /// The number of rows sent to the database.
     pub fn rows(&self) -> u64 {
         self.rows.load(Relaxed)
     }
 
-    /// Of these, the rows that the database did not store, by its own count: under [`OnConflict::Ignore`](crate::options::OnConflict::Ignore) those whose key
-    /// is there, and those that a trigger or a rule of the table leaves out.
+    /// The number of these rows that the database did not store, as it reports: with
+    /// [`OnConflict::Ignore`](crate::options::OnConflict::Ignore) rows whose key exists, and rows that a trigger or a
+    /// rule of the table suppresses.
     pub fn not_stored(&self) -> u64 {
         self.not_stored.load(Relaxed)
     }
 
-    /// Bytes of the values handed to the database, without its own overhead.
+    /// The bytes of the values sent to the database, without protocol overhead.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
@@ -205,7 +206,7 @@ impl WriteStats {
         Duration::from_nanos(self.encode_nanos.load(Relaxed))
     }
 
-    /// Time spent handing values to the database.
+    /// Time spent sending values to the database.
     pub fn send_time(&self) -> Duration {
         Duration::from_nanos(self.send_nanos.load(Relaxed))
     }

@@ -1,4 +1,4 @@
-//! The description of a table, read from the server's catalog or to be created.
+//! Descriptions of tables: existing ones, read from the server's catalog, and new ones.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -11,40 +11,43 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::error::{Error, Result};
 use crate::options::OnConflict;
 
-/// How a comparison with a literal in the database relates to the same comparison in DataFusion.
+/// How a comparison with a literal in the database differs from the same comparison in DataFusion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// It gives the same answer.
+    /// The result is the same.
     Exact,
-    /// It gives the same answer, but for zeros of different signs, and NaN: every one is the largest number there.
+    /// The result is the same, except for zeros of different signs and for NaN, which is always the largest number in
+    /// the database.
     Float,
-    /// It gives the same answer, but for zeros of different signs; the database has no NaN.
+    /// The result is the same, except for zeros of different signs. The database has no NaN.
     SignedZero,
-    /// Equal is what is equal in DataFusion; the order can differ.
+    /// Equality is the same. The order can differ.
     Equality,
-    /// What is equal in DataFusion is equal there too, and more can be: a collation that knows no case.
+    /// Values that are equal in DataFusion are equal in the database, and others may be, too: a case-insensitive
+    /// collation.
     Folded,
-    /// The column holds ISO 8601 text: only a range of days around the literal is safe.
+    /// The column stores ISO 8601 text. Only a range of days around the literal can be pushed down.
     IsoText,
-    /// It can differ: compare in DataFusion.
+    /// The result can differ. DataFusion compares.
     Differs,
-    /// Not even NULL is the same in both.
+    /// Even NULL can differ.
     Nothing,
 }
 
-/// What a column can hold beside NULL.
+/// The values that a column can store besides NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
     /// Values of its type.
     OfItsType,
-    /// Values of any type: what is none of its own is an error when it is read, and no comparison finds it.
+    /// Values of any type. A value of another type is an error when it is read, and no comparison finds it.
     OfAnyType,
 }
 
-/// The characters that the server can compare a column with; a constant with others is an error there.
+/// The characters that a constant may contain when the server compares it with a column. Others are an error at the
+/// server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Characters {
-    /// All of them.
+    /// All characters.
     All,
     /// Up to U+FFFF.
     Basic,
@@ -55,7 +58,7 @@ pub enum Characters {
 }
 
 impl Characters {
-    /// Whether a text has no others.
+    /// Whether a text contains only these characters.
     pub(crate) fn have(self, text: &str) -> bool {
         let last = match self {
             Self::All => char::MAX,
@@ -67,30 +70,30 @@ impl Characters {
     }
 }
 
-/// Who gives a column its value where a statement leaves it out.
+/// The value of a column that a statement leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnDefault {
-    /// Nobody: it is NULL.
+    /// NULL.
     Null,
-    /// The server has a default, or numbers the rows itself.
+    /// The server's default, or a number from the server.
     ByDefault,
-    /// The server numbers the rows; a number that is given is kept, and cannot be changed later.
+    /// A number from the server. A given number is stored, and cannot be changed later.
     Numbered,
-    /// The server computes it from other columns, and it cannot be written.
+    /// The server computes it from other columns. It cannot be written.
     Generated,
 }
 
-/// What the backend that described a table or column wants to know of it again.
+/// Private data of the backend about a table or column.
 #[derive(Clone, Default)]
 pub struct Detail(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Detail {
-    /// Keeps a detail.
+    /// Stores the data.
     pub fn new(detail: impl Any + Send + Sync) -> Self {
         Self(Some(Arc::new(detail)))
     }
 
-    /// The detail, where it is of that type.
+    /// The data, if it has this type.
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.as_ref()?.downcast_ref()
     }
@@ -105,29 +108,29 @@ impl fmt::Debug for Detail {
 /// A column of a table.
 #[derive(Debug, Clone)]
 pub struct Column {
-    /// Its name, spelled as the database spells it.
+    /// The name, in the database's spelling.
     pub name: String,
-    /// Its type, as the server declares it.
+    /// The type, as the server declares it.
     pub sql_type: String,
-    /// The Arrow type that it is read as and written from.
+    /// The Arrow type of the column.
     pub data_type: DataType,
-    /// Whether it takes NULL.
+    /// Whether it accepts NULL.
     pub nullable: bool,
-    /// Who fills it where it is left out.
+    /// The value if a statement leaves the column out.
     pub default: ColumnDefault,
-    /// How comparisons behave.
+    /// How comparisons in the database behave.
     pub comparison: Comparison,
-    /// What it can hold.
+    /// The values that it can store.
     pub holds: Holds,
-    /// What its texts can be compared with.
+    /// The characters that its texts can be compared with.
     pub characters: Characters,
-    /// What its backend keeps of it.
+    /// Private data of its backend.
     pub detail: Detail,
 }
 
 impl Column {
-    /// A column that takes NULL and has no default. Integers, decimals and booleans compare as in DataFusion, and nothing else
-    /// does: what differs is set behind it, by `..`.
+    /// Creates a column that accepts NULL and has no default. Integers, decimals and booleans compare as in DataFusion,
+    /// other types do not. Set other fields with struct update syntax: `Column { …, ..Column::new(…) }`.
     pub fn new(name: impl Into<String>, sql_type: impl Into<String>, data_type: DataType) -> Self {
         let is_plain = data_type.is_integer() || data_type.is_decimal() || data_type == DataType::Boolean;
         let comparison = if is_plain { Comparison::Exact } else { Comparison::Differs };
@@ -144,7 +147,7 @@ impl Column {
         }
     }
 
-    /// The column, read as another type by its backend's decoder.
+    /// The column, read as another type by its backend.
     pub fn read_as(&self, wanted: &DataType) -> Self {
         let comparison = match *wanted == self.data_type {
             true => self.comparison,
@@ -156,18 +159,18 @@ impl Column {
     }
 }
 
-/// A table that is there.
+/// An existing table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Its name, spelled as the database spells it.
+    /// The name, in the database's spelling.
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<Column>,
-    /// The columns of its primary key, in key order; empty without one.
+    /// The columns of its primary key, in key order. Empty without a primary key.
     pub primary_key: Vec<String>,
     /// The columns of each other unique key.
     pub unique_keys: Vec<Vec<String>>,
-    /// What its backend keeps of it.
+    /// Private data of its backend.
     pub detail: Detail,
 }
 
@@ -177,8 +180,8 @@ impl Table {
         Self { name: name.into(), columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail: Detail::default() }
     }
 
-    /// The schema that DataFusion sees. Every column may bring NULL in it: DataFusion then lets one through to the
-    /// branch, whose error names the row and the column, where its own would name neither.
+    /// The schema that DataFusion sees. All columns are nullable in it, so that NULL reaches the branch, whose error
+    /// names the row and the column. DataFusion's error would name neither.
     pub fn schema(&self) -> SchemaRef {
         let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), true);
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
@@ -189,10 +192,10 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The key that conflicts are found by: `wanted`, or the primary key, or the only unique key.
+    /// The key that detects conflicts: `wanted`, the primary key, or the only unique key.
     ///
     /// # Errors
-    /// `Schema` when the table has no such key.
+    /// `Schema` if the table has no such key.
     pub fn conflict_key(&self, wanted: &[String], on_conflict: OnConflict) -> Result<Vec<String>> {
         let what = match on_conflict {
             OnConflict::Error => return Ok(Vec::new()),
@@ -241,18 +244,18 @@ impl fmt::Display for Table {
     }
 }
 
-/// A table to be created.
+/// A new table.
 #[derive(Debug, Clone)]
 pub struct NewTable {
     /// Its name.
     pub name: String,
     /// Its columns.
     pub schema: SchemaRef,
-    /// The columns of its primary key; empty without one.
+    /// The columns of its primary key. Empty without a primary key.
     pub primary_key: Vec<String>,
     /// The columns of each other unique key.
     pub unique_keys: Vec<Vec<String>>,
-    /// Default values by column, arrays of one row and of the column's type.
+    /// Default values by column: arrays of one row, in the column's type.
     pub defaults: HashMap<String, ArrayRef>,
 }
 
