@@ -1,4 +1,4 @@
-//! The databases that a URL can mean: those of this build, and those that other crates have registered.
+//! The databases that a URL can name: the databases of this build, and the registered backends of other crates.
 
 use std::sync::{Arc, LazyLock};
 
@@ -41,11 +41,11 @@ static REGISTERED: LazyLock<DashMap<&'static str, Arc<dyn BackendFactory>>> = La
     built_in().into_iter().flat_map(named).collect()
 });
 
-/// Lets URLs that begin with its names mean the databases of a factory, for the whole process. One that had a name before
-/// loses it.
+/// Registers a factory for URLs that begin with its names, for the whole process. It replaces earlier factories of the
+/// same names.
 ///
 /// # Errors
-/// `Config` for a name that no URL can begin with.
+/// `Config` for a name that is not a valid URL scheme.
 pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
     let is_scheme = |name: &&str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -66,10 +66,10 @@ pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
     Ok(())
 }
 
-/// The database that a URL means.
+/// Opens the database that a URL names.
 ///
 /// # Errors
-/// `Config` for a scheme that is not known, or whose feature this build lacks.
+/// `Config` for an unknown scheme, or a scheme whose feature is not enabled.
 pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
     match factory_of(url) {
         Some(factory) => open(factory.as_ref(), url, options),
@@ -90,15 +90,15 @@ fn factory_of(url: &str) -> Option<Arc<dyn BackendFactory>> {
     REGISTERED.get(scheme(url)).map(|entry| Arc::clone(entry.value()))
 }
 
-/// Every name, and what it means in this process.
+/// The factories of the process, by name.
 pub(crate) fn all() -> Vec<(&'static str, Arc<dyn BackendFactory>)> {
     REGISTERED.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect()
 }
 
-/// Opens a database with options that are its own.
+/// Opens a database, and checks the options that only one kind of database has.
 ///
 /// # Errors
-/// `Config` for an option that it has not, or what the factory says.
+/// `Config` for an option that it does not have. Errors of the factory.
 pub(crate) fn open(factory: &dyn BackendFactory, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
     options.check_own(factory.options())?;
     factory.open(location, options)
@@ -113,7 +113,7 @@ pub(crate) fn missing(name: &str) -> Option<Error> {
     )))
 }
 
-/// The options that only some databases have, by the name of these.
+/// The options that only one kind of database has, by the name of the database.
 pub fn backend_options() -> Vec<(&'static str, &'static [BackendOption])> {
     let mut factories: Vec<_> = REGISTERED.iter().map(|entry| Arc::clone(entry.value())).collect();
     factories.sort_by_key(|factory| factory.names());
@@ -122,10 +122,10 @@ pub fn backend_options() -> Vec<(&'static str, &'static [BackendOption])> {
     factories.into_iter().filter_map(options).filter(|(_, options)| !options.is_empty()).collect()
 }
 
-/// The decision log that a URL means: an object store, or the ledger of a database.
+/// Opens the decision log that a URL names: an object store, or the ledger of a database.
 ///
 /// # Errors
-/// `Config` for a URL that is neither, or whose parts are wrong, and for a database that keeps no ledger.
+/// `Config` for an invalid URL, and for a database without a ledger.
 pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn DecisionLog>> {
     if ObjectStoreLog::knows(url) {
         return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
@@ -138,7 +138,7 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
     database.decision_log().ok_or_else(|| of_log(without_ledger(database.as_ref())))
 }
 
-/// The error of a database that keeps no ledger.
+/// The error of a database without a ledger.
 pub fn without_ledger(database: &dyn Backend) -> Error {
     Error::config(format!(
         "{} keeps no ledger: name the log that decides, with the option 'log' or --log, as the URL of a folder or an object \

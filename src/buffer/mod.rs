@@ -1,13 +1,13 @@
-//! A bounded queue between tasks that takes no lock: what batches and encoded rows wait in.
+//! A bounded, lock-free queue between tasks, in which batches and encoded rows wait.
 //!
-//! Items stand in crossbeam's [`ArrayQueue`]; whoever finds it full or empty leaves a waker in a queue of the same kind.
-//! It is bounded in items, rows and bytes: an item that alone is beyond a bound goes when the queue is empty. Any number
-//! of tasks send and receive; each of them has a handle of its own.
+//! Items wait in crossbeam's [`ArrayQueue`]. A task that finds it full or empty stores a waker in a second queue of the
+//! same kind. The queue is bounded in items, rows and bytes. An item larger than a bound is accepted when the queue is
+//! empty. Any number of tasks can send and receive; each task has its own handle.
 //!
-//! A batch meets three of them at most on its way from the stream to the socket: read ahead, its writer's, and as encoded
-//! bytes the sender's. On this way it takes no lock, of Landfall or of tokio, as long as nobody waits; a task that does
-//! waits by a waker alone. What is left are those of whoever is called: the allocator, DataFusion's memory pool (atomic
-//! counters, unless it is a fair one), and tokio's for a socket that is not ready or a timer that is waited for.
+//! A batch passes at most three queues on its way from the stream to the socket: the read-ahead queue, its writer's,
+//! and, as encoded bytes, the sender's. On this way it takes no lock of Landfall or tokio unless a task waits, and a
+//! waiting task uses only a waker. Other code still takes locks: the allocator, DataFusion's memory pool (atomic
+//! counters, unless it is a fair pool), and tokio for a socket that is not ready or a timer.
 
 mod memory;
 mod waiters;
@@ -22,16 +22,16 @@ use crossbeam_queue::ArrayQueue;
 pub use memory::{Account, Memory, Reservation};
 use waiters::{Waiter, Waiters};
 
-/// What a queue holds at most.
+/// The limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Items.
     pub items: usize,
-    /// What they weigh together.
+    /// The total weight.
     pub weight: Weight,
 }
 
-/// How much an item is.
+/// The weight of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Weight {
     /// Its rows.
@@ -41,13 +41,13 @@ pub struct Weight {
 }
 
 impl Limits {
-    /// So many items, of any weight.
+    /// Limits the number of items only.
     pub const fn items(items: usize) -> Self {
         Self { items, weight: Weight { rows: usize::MAX, bytes: usize::MAX } }
     }
 }
 
-/// A queue with these limits.
+/// Creates a queue with these limits.
 pub fn buffer<T>(limits: Limits) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
         items: ArrayQueue::new(limits.items.max(1)),
@@ -137,28 +137,27 @@ impl<T> Shared<T> {
     }
 }
 
-/// Puts items in. The queue is closed when the last sender is gone.
+/// Sends items. The queue closes when the last sender is dropped.
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
     waiter: Arc<Waiter>,
 }
 
-/// Takes items out. Senders are told when the last receiver is gone.
+/// Receives items. Senders fail when the last receiver is dropped.
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
     waiter: Arc<Waiter>,
 }
 
-/// Nobody receives any more; the item comes back.
+/// The error of a queue without receivers. It returns the item.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
 impl<T> Sender<T> {
-    /// Puts an item in, when there is room for it.
+    /// Sends an item, waiting for room.
     ///
     /// # Errors
-    /// `Closed` when nobody receives any more.
-    /// Cancel safety: what is dropped before it is put in is gone.
+    /// `Closed` if all receivers are dropped. Cancel safety: dropping the future drops an item that was not sent.
     pub async fn send(&mut self, item: T, weight: Weight) -> Result<(), Closed<T>> {
         let (mut item, weight) = (Some(item), Packed::of(weight));
         let Self { shared, waiter } = self;
@@ -176,7 +175,7 @@ impl<T> Sender<T> {
         shared.not_full.until(waiter, put, || !shared.items.is_full()).await
     }
 
-    /// Whether an item could find room, as far as that can be said at this moment.
+    /// Whether an item would have room at this moment.
     pub fn has_room(&self) -> bool {
         let Shared { items, level, most, .. } = &*self.shared;
         !items.is_full() && Packed(level.load(Relaxed)).plus(Packed(0), *most).is_some()
@@ -184,8 +183,7 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The next item; `None` when there are no more and no senders.
-    /// Cancel safe.
+    /// Receives the next item; `None` if the queue is empty and all senders are dropped. Cancel safe.
     pub async fn recv(&mut self) -> Option<T> {
         let Self { shared, waiter } = self;
         let take = || match shared.take() {

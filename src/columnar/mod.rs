@@ -1,4 +1,5 @@
-//! Work on Arrow arrays that needs no database: which rows of two batches differ, and which type texts are of.
+//! Operations on Arrow arrays that need no database: finding the rows in which two batches differ, and inferring the
+//! types of texts.
 
 mod align;
 mod assign;

@@ -1,4 +1,4 @@
-//! How a user says stop.
+//! Interrupting a statement.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
@@ -7,13 +7,13 @@ use crate::error::{Error, ErrorKind};
 
 use tokio_util::sync::CancellationToken;
 
-/// A request to stop a write, which then rolls back and fails with `Interrupted`. Once the commit has begun it is
-/// too late, and the write succeeds: the caller always learns which of the two it was.
+/// A request to stop a statement. The statement rolls back and fails with `Interrupted`. After its commit has begun, it
+/// completes and succeeds. The result always tells which of the two happened.
 ///
-/// A write with checkpoints commits what it has read instead. A stream that never ends has then succeeded; a write that
-/// has not come to its end fails with `Interrupted` all the same.
+/// A statement with checkpoints commits the rows read so far. A statement that reads an unbounded stream then succeeds;
+/// any other unfinished statement fails with `Interrupted`.
 ///
-/// A session that has one as an extension of its configuration hands it to all its writes:
+/// A session passes an interrupt to all its statements if it is an extension of the session's configuration:
 /// `SessionConfig::new().with_extension(Arc::new(Interrupt::new()))`.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<Asked>);
@@ -26,23 +26,23 @@ struct Asked {
 }
 
 impl Interrupt {
-    /// One that nobody has asked for yet.
+    /// Creates an interrupt.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks every write that has it to stop. Cannot be taken back.
+    /// Stops every statement that has this interrupt. This cannot be undone.
     pub fn stop(&self) {
         self.0.is_asked.store(true, Release);
         self.0.token.cancel();
     }
 
-    /// Waits until somebody asks.
+    /// Waits for [`Interrupt::stop`].
     pub(crate) async fn asked(&self) {
         self.0.token.cancelled().await;
     }
 
-    /// Whether somebody has asked.
+    /// Whether [`Interrupt::stop`] was called.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.is_asked.load(Acquire)
     }

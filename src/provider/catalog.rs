@@ -1,4 +1,4 @@
-//! All tables of a database at once, as a catalog of DataFusion.
+//! A database as a catalog of DataFusion.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::provider::LandfallTable;
 use crate::provider::register::register;
 use crate::registry::database;
 
-/// Registers every table of the database at `url` as `name.schema.table`: schemas are those of PostgreSQL, the databases
-/// of a MySQL server, and `main` of SQLite. Teaches the session what [`register`](crate::register) does, too.
+/// Registers every table of the database at `url` as `name.schema.table`. The schemas are the schemas of a PostgreSQL
+/// database, the databases of a MySQL server, or `main` in SQLite. Also calls [`register`](crate::register).
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -40,7 +40,7 @@ use crate::registry::database;
 /// ```
 ///
 /// # Errors
-/// As for [`LandfallCatalog::connect`].
+/// Like [`LandfallCatalog::connect`].
 pub async fn register_catalog(context: &SessionContext, name: &str, url: &str) -> Result<()> {
     let catalog = LandfallCatalog::connect(url, SinkOptions::new()).await?;
     register(context);
@@ -48,19 +48,19 @@ pub async fn register_catalog(context: &SessionContext, name: &str, url: &str) -
     Ok(())
 }
 
-/// The tables of a database. Their names are read once; each is described when a statement names it, also one that was
-/// created since. They share a pool of connections.
+/// The tables of a database. Their names are read once. A table is described when a statement names it, including
+/// tables created later. All tables share one connection pool.
 #[derive(Debug)]
 pub struct LandfallCatalog {
     schemas: BTreeMap<String, Arc<Schema>>,
 }
 
 impl LandfallCatalog {
-    /// The database at `url`; its tables are written as the options say.
+    /// Connects to the database at `url`. The options apply to all of its tables.
     ///
     /// # Errors
-    /// `Config` for the URL, and for options that are one table's; `Access` or `Unavailable` where the database cannot be
-    /// read.
+    /// `Config` for an invalid URL, and for options that apply to one table only. `Access` or `Unavailable` if the
+    /// database cannot be read.
     pub async fn connect(url: &str, options: SinkOptions) -> Result<Self> {
         let own = [
             ("table", options.table.is_some()),
@@ -102,7 +102,7 @@ impl CatalogProvider for LandfallCatalog {
     }
 }
 
-/// A schema of a database: its tables, and what each is called there.
+/// A schema of a database, with the names of its tables.
 #[derive(Debug)]
 struct Schema {
     name: String,

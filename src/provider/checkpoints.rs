@@ -1,4 +1,4 @@
-//! `landfall_checkpoints('t')`: how far the jobs that write a table have come.
+//! `landfall_checkpoints('t')`: the jobs that write a table, and their last checkpoints.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One INSERT into several tables, of any databases, as one transaction.
+//! One INSERT into several tables of any databases, in one transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::registry::without_ledger;
 use crate::sql::without_passwords;
 use crate::txn::StatementId;
 
-/// A table that is only written: every row goes to each of its members, in one transaction.
+/// A write-only table. Every row is written to each of its members, in one transaction.
 #[derive(Debug)]
 pub struct FanoutTable {
     name: String,
@@ -35,11 +35,11 @@ pub struct FanoutTable {
 }
 
 impl FanoutTable {
-    /// A table over these, which must be [`LandfallTable`]s with the same column names; its columns have the types of
-    /// the first. Its own options are those of [`Scope::Transaction`]; how rows are written, the options of its members say.
+    /// Creates a table from its members, which must be [`LandfallTable`]s with the same column names. Its columns have
+    /// the types of the first member's. It has the options of [`Scope::Transaction`]; its members have the others.
     ///
     /// # Errors
-    /// `Config` for fewer than two members, others than Landfall's, or such with a job of their own; `Schema` where a
+    /// `Config` for fewer than two members, members that are not Landfall tables, or members with a job. `Schema` if a
     /// member lacks a column.
     pub fn try_new(
         name: impl Into<String>,

@@ -1,4 +1,4 @@
-//! The DataFusion face: tables that can be registered, written and read.
+//! The DataFusion interface: tables that can be registered, written and read.
 
 mod assign;
 mod bounds;

@@ -1,4 +1,4 @@
-//! What a session is taught.
+//! Registering Landfall in a session.
 
 use std::sync::Arc;
 
@@ -17,11 +17,12 @@ use crate::provider::functions::{WRITTEN, local_time, nested, written};
 use crate::provider::values::ValuesPlanner;
 use crate::registry;
 
-/// Teaches a session `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…' OPTIONS (…)`, DELETE, UPDATE and MERGE INTO
-/// such a table, and the table function `landfall_checkpoints('t')`: how far the jobs that write a table have come.
+/// Registers Landfall in a session. The session then supports `CREATE EXTERNAL TABLE … STORED AS SQLITE LOCATION '…'
+/// OPTIONS (…)` (and each other enabled database), DELETE, UPDATE and MERGE INTO such a table, and the table function
+/// `landfall_checkpoints('t')`, which shows the jobs that write a table.
 ///
-/// The columns can be left out; they are then taken from the table in the database. Given, the table is created
-/// where it is not there, and must have these columns where it is.
+/// Without a column list, the columns are those of the table in the database. With a column list, a missing table is
+/// created, and an existing table must have these columns.
 pub fn register(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
@@ -50,13 +51,13 @@ pub fn register(context: &SessionContext) {
     }
 }
 
-/// Teaches a session `STORED AS` the names of a factory, and the process the URLs that begin with them: wherever one is
-/// given, as a table's location, the option `log`, or an argument of the program, it means a database of this factory.
-/// Sessions that call [`register`] later know the names, too. A name that was registered before, one of this crate's
-/// databases included, is the new factory's from then on. How to write one is in [`backend`](crate::backend).
+/// Registers a backend. The session supports `STORED AS` with the names of the factory. The whole process uses the
+/// factory for URLs that begin with these names: table locations, the option `log`, and arguments of the program.
+/// Sessions that call [`register`] later also know the names. A name that is already registered, including the
+/// databases of this crate, is replaced. [`backend`](crate::backend) describes how to write one.
 ///
 /// # Errors
-/// `Config` for a name that no URL can begin with.
+/// `Config` for a name that is not a valid URL scheme.
 pub fn register_backend(context: &SessionContext, factory: Arc<dyn BackendFactory>) -> Result<()> {
     registry::add(&factory)?;
     let state = context.state_ref();

@@ -1,4 +1,4 @@
-//! Where `INSERT INTO` ends.
+//! The sink of `INSERT INTO`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,8 +27,8 @@ use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
 use crate::provider::splits::Splits;
 
-/// A [`DataSink`] that lands a stream in a table, or in several: all of it or nothing, with a job once, and with
-/// checkpoints epoch after epoch.
+/// A [`DataSink`] that writes a stream to one or several tables: all rows or none, with a job once, and with
+/// checkpoints epoch by epoch.
 #[derive(Debug)]
 pub struct LandfallSink {
     write: Write,
@@ -40,10 +40,11 @@ pub struct LandfallSink {
 const STREAM_INTERVAL: Duration = Duration::from_secs(10);
 
 impl LandfallSink {
-    /// A plan that writes what another one brings: in its order, if it is sorted, as the last row of a key wins.
+    /// Creates the plan of an INSERT over an input plan. It keeps the order of a sorted input, because the last row of
+    /// a key wins.
     ///
     /// # Errors
-    /// `Config` or `Unsupported` for checkpoints that this write, or its input, cannot have.
+    /// `Config` or `Unsupported` if the statement or its input does not support checkpoints.
     pub(super) fn plan(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
         let is_unbounded = input.boundedness().is_unbounded();
         if write.targets.iter().any(|target| target.spec.existing != Existing::Keep) {
@@ -89,10 +90,11 @@ impl LandfallSink {
         Ok(Arc::new(DataSinkExec::new(Arc::new(input), Arc::new(sink), order)))
     }
 
-    /// A plan that changes rows, as what another plan brings says: one transaction, whatever checkpoints the table has.
+    /// Creates the plan of a change of rows over an input plan. It is one transaction; the checkpoint options of the
+    /// table do not apply.
     ///
     /// # Errors
-    /// `Config` where the input never ends.
+    /// `Config` for an unbounded input.
     pub(super) fn plan_change(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
         if input.boundedness().is_unbounded() {
             return Err(Error::config("its source never ends, and all of it is one transaction: use INSERT INTO"));
@@ -105,7 +107,7 @@ impl LandfallSink {
         Ok(Arc::new(DataSinkExec::new(Arc::new(input), Arc::new(sink), order)))
     }
 
-    /// What became of rows; `None` of an INSERT.
+    /// The numbers of inserted, updated and deleted rows; `None` for an INSERT.
     pub fn changed(&self) -> Option<Changed> {
         let changes = self.write.targets.iter().filter_map(|target| target.change.as_ref());
         let sum = |sum: Changed, of: Changed| Changed {
@@ -117,7 +119,7 @@ impl LandfallSink {
         changes.map(|change| change.done.get()).reduce(sum)
     }
 
-    /// Rows that its first table did not store: see [`WriteStats::not_stored`].
+    /// The number of rows that its first table did not store: see [`WriteStats::not_stored`].
     pub fn not_stored(&self) -> u64 {
         self.write.targets.first().map_or(0, |target| target.spec.stats.not_stored())
     }
@@ -127,7 +129,7 @@ impl LandfallSink {
         self.write.checkpoints.any()
     }
 
-    /// How many keys an upsert by difference inserted, updated or left unchanged.
+    /// The numbers of keys that an upsert by difference inserted, updated and left unchanged.
     pub fn compared(&self) -> Compared {
         let mut sum = Compared::default();
         for found in self.write.targets.iter().map(|target| target.spec.stats.compared()) {
@@ -229,12 +231,13 @@ impl Account for InPool {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// * `rows` and `bytes`: what was sent to the database; `not_stored`: rows of these that it did not store;
+    /// * `rows` and `bytes`: sent to the database; `not_stored`: the rows of these that it did not store;
     /// * `encode_time`, `send_time`, `commit_time`, `compare_time`: the time spent on each;
-    /// * `inserted`, `updated`, `unchanged`: keys of an upsert by difference; `superseded`: rows that another row with the
-    ///   same key replaced; `deleted`: rows of a DELETE or MERGE;
-    /// * `epochs`: commits; `retries`: attempts after a failure; `resumed`: rows that earlier runs of the job had written;
-    /// * `peak_memory`: the most bytes of rows that were in memory at once.
+    /// * `inserted`, `updated`, `unchanged`: keys of an upsert by difference; `superseded`: rows that another row with
+    ///   the same key replaced; `deleted`: rows of a DELETE or MERGE;
+    /// * `epochs`: commits; `retries`: attempts after a failure; `resumed`: rows that earlier runs of the job had
+    ///   written;
+    /// * `peak_memory`: the maximum number of bytes of rows in memory.
     fn metrics(&self) -> Option<MetricsSet> {
         let all = || self.write.targets.iter().map(|target| &target.spec.stats);
         let sum = |of: fn(&WriteStats) -> u64| all().map(|stats| of(stats)).sum();

@@ -1,4 +1,4 @@
-//! Sources of one's own that can be read from a position on, so that a stream can be gone on with.
+//! User-defined sources that can be read from a position, so that a job can resume.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -19,27 +19,27 @@ use futures::stream::BoxStream;
 
 use crate::provider::planning::{Planning, boxed, planned};
 
-/// Batches, each with the position behind its last row.
+/// A stream of batches, each with the position after its last row.
 pub type PositionedStream = BoxStream<'static, DfResult<(RecordBatch, String)>>;
 
-/// A source that can be read from a position on: a log, a queue, a file that grows. What a position is, it says itself;
-/// Landfall keeps it with each checkpoint, and gives it back when a job goes on.
+/// A source that can be read from a position: a log, a queue, a growing file. The source defines what a position is.
+/// Landfall stores it with each checkpoint and passes it back when a job resumes.
 pub trait ReplayableSource: Debug + Send + Sync {
-    /// What it is called; a job goes on only with sources of the same names.
+    /// The name. A job resumes only with sources of the same names.
     fn name(&self) -> String;
 
     /// The schema of its batches.
     fn schema(&self) -> SchemaRef;
 
-    /// Its batches behind `position`, or from its beginning: the same rows each time. A batch without rows moves the
-    /// position on.
+    /// Reads the batches after `position`, or from the beginning. Every call must return the same rows. A batch without
+    /// rows advances the position.
     ///
     /// # Errors
-    /// Where there is nothing to read there, such as when a position is no longer kept.
+    /// If the source cannot be read from the position, for example because its rows were removed.
     fn read(&self, position: Option<&str>, context: Arc<TaskContext>) -> DfResult<PositionedStream>;
 }
 
-/// A table over such sources, each of them a partition.
+/// A table of replayable sources. Each source is a partition.
 #[derive(Debug)]
 pub struct ReplayableTable {
     sources: Vec<Arc<dyn ReplayableSource>>,
@@ -48,10 +48,10 @@ pub struct ReplayableTable {
 }
 
 impl ReplayableTable {
-    /// A table over sources that end.
+    /// Creates a table of bounded sources.
     ///
     /// # Errors
-    /// `Config` where there is none, or they have different schemas.
+    /// `Config` without a source, or if the schemas differ.
     pub fn try_new(sources: Vec<Arc<dyn ReplayableSource>>) -> crate::Result<Self> {
         let Some(schema) = sources.first().map(|source| source.schema()) else {
             return Err(crate::Error::config("a table has one source at least"));
@@ -66,7 +66,7 @@ impl ReplayableTable {
         Ok(Self { sources, schema, boundedness: Boundedness::Bounded })
     }
 
-    /// The same with sources that never end.
+    /// Creates a table of unbounded sources.
     pub fn unbounded(mut self) -> Self {
         self.boundedness = Boundedness::Unbounded { requires_infinite_memory: false };
         self

@@ -1,15 +1,16 @@
-//! SQL that writes: [`SessionContext::sql`], and what needs the statement as it was written.
+//! Statements as they were written, before DataFusion plans them.
 //!
-//! DataFusion's planner brings what a statement assigns to the types of the table's columns by casts, and reads numbers as
-//! 64-bit floats. In its plan a user's own cast looks like the planner's, and digits that a float has not are gone. So
-//! before it is planned, in a statement that writes a table of ours
+//! DataFusion's planner casts assigned values to the types of the table's columns, and parses numbers as 64-bit floats.
+//! In its plan, a user's cast looks like the planner's, and digits beyond a float's precision are lost. So a statement
+//! that writes a Landfall table is rewritten before it is planned:
 //!
-//! * a user's cast that is assigned is marked, and is found again by [`Columns`](super::assign::Columns); so is a struct, as
-//!   the planner has no cast to one of other fields;
-//! * a number that is assigned to an integer or a decimal is handed over by its digits, as text;
-//! * VALUES in a CTE, a UNION or a condition become a subquery, as the planner would cast them to the types of the table.
+//! * a user's cast of an assigned value is marked, and [`Columns`](super::assign::Columns) finds it again. So is a
+//!   struct, because the planner cannot cast it to a struct with other fields;
+//! * a number that is assigned to an integer or a decimal is passed as text, with all its digits;
+//! * VALUES in a CTE, a UNION or a condition become a subquery, because the planner would cast them to the types of the
+//!   table.
 //!
-//! How operators without parentheses belong together is looked at in [`grouping`](super::grouping), in queries too.
+//! [`grouping`](super::grouping) groups operators without parentheses, also in queries.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -42,14 +43,13 @@ use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
-/// Runs a statement as [`SessionContext::sql`] does, with the rules by which values are assigned to columns: a value is
-/// stored unchanged or not at all, whatever literals and casts the statement has.
+/// Runs a statement like [`SessionContext::sql`], with Landfall's [assignment rules](crate::guide::types): each value
+/// is stored unchanged, or the statement fails.
 ///
-/// In such a statement, numbers that a float has not are decimals wherever they are. The session must know Landfall's tables:
-/// call [`register`] before.
+/// In a statement that writes, a number that a float cannot represent is a decimal. Call [`register`] first.
 ///
 /// # Errors
-/// What [`SessionContext::sql`] has; a value that its column cannot have, with its row.
+/// The errors of [`SessionContext::sql`]. For a value that its column cannot store, the error names the row.
 pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
     let statement = {
         let state = context.state();
@@ -60,11 +60,11 @@ pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
     context.execute_logical_plan(plan).await
 }
 
-/// Plans a statement as [`sql`] does, and runs nothing. A session that has a table of ours and was not prepared by
-/// [`register`] is.
+/// Plans a statement like [`sql`], without running it. If the statement names a Landfall table and the session is not
+/// registered, registers Landfall in it.
 ///
 /// # Errors
-/// As of [`sql`].
+/// As for [`sql`].
 pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
     let table = match inner(&mut statement).and_then(|statement| written_table(statement)) {
         Some(name) => table_of(context, name).await,

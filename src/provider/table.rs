@@ -18,7 +18,7 @@ use crate::provider::defaults::server_default;
 use crate::provider::settings::TxnSettings;
 use crate::registry::{database, without_ledger};
 
-/// A table in a database: register it in a session, INSERT INTO it, SELECT from it.
+/// A table in a database. Register it in a session, then INSERT INTO it and SELECT from it.
 #[derive(Debug)]
 pub struct LandfallTable {
     pub(super) database: Arc<dyn Backend>,
@@ -32,29 +32,30 @@ pub struct LandfallTable {
 }
 
 impl LandfallTable {
-    /// The table `table` in the database at `url`, for instance `sqlite:my.db`.
+    /// Connects to the table `table` in the database at `url`, for example `sqlite:my.db`.
     ///
     /// # Errors
-    /// `Config` for the URL, and for the option `table`, whose place the argument takes; `Access` where the database
-    /// cannot be opened, `Schema` where the table is not there.
+    /// `Config` for an invalid URL, and for the option `table`, which the argument replaces. `Access` if the database
+    /// cannot be opened. `Schema` if the table does not exist.
     pub async fn connect(url: &str, table: &str, options: SinkOptions) -> Result<Self> {
         check_unnamed(table, &options)?;
         Self::open(database(url, &options)?, table, options).await
     }
 
-    /// As [`LandfallTable::connect`], but a table that is not there is created; one that is must have these columns.
+    /// Like [`LandfallTable::connect`], but creates a missing table. An existing table must have these columns.
     ///
     /// # Errors
-    /// As for `connect`, and `Schema` where the table has other columns.
+    /// As for `connect`. `Schema` if the table has other columns.
     pub async fn connect_or_create(url: &str, table: NewTable, options: SinkOptions) -> Result<Self> {
         check_unnamed(&table.name, &options)?;
         Self::open_or_create(database(url, &options)?, table, options).await
     }
 
-    /// The table `name` of a database, for instance of one that another crate brings: see [`backend`](crate::backend).
+    /// Opens the table `name` of a database, for example of a backend in another crate: see
+    /// [`backend`](crate::backend).
     ///
     /// # Errors
-    /// `Schema` where the table is not there, and what the database says.
+    /// `Schema` if the table does not exist. Errors of the database.
     pub async fn open(database: Arc<dyn Backend>, name: &str, options: SinkOptions) -> Result<Self> {
         let Some(table) = database.table(name).await? else {
             return Err(Error::schema(format!(

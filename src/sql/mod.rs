@@ -1,4 +1,4 @@
-//! What the databases of SQL have in common: how a table is described, created, written and asked for.
+//! The shared parts of SQL databases: describing, creating, writing and querying tables.
 
 mod bulk;
 mod change;
