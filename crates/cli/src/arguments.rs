@@ -10,60 +10,62 @@ use crate::load::LoadArguments;
 const EXAMPLES: &str = "\
 Examples:
   landfall load weather.csv sqlite:weather.db weather --mode create
-      makes a table of a file; landfall load --help has more
+      creates a table from a file; landfall load --help has more examples
 
   landfall sql sql/quickstart.sql
       runs a script
 
   landfall sql -c \"SELECT count(*) FROM 'examples/data/weather.parquet'\"
-      asks one question of a file
+      runs one query on a file
 
   landfall sql -c \"
     CREATE EXTERNAL TABLE weather (origin VARCHAR, time_hour TIMESTAMP, temp DOUBLE, PRIMARY KEY (origin, time_hour))
       STORED AS SQLITE LOCATION 'weather.db' OPTIONS ('on_conflict' 'update');
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      lands a query's rows in a SQLite table, all of them or none
+      writes a query's rows to a SQLite table, all of them or none
 
   PGPASSWORD=… landfall sql -c \"
     CREATE EXTERNAL TABLE weather STORED AS POSTGRES LOCATION 'postgres://me@localhost/my_database';
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      the same in a PostgreSQL table that is there
+      writes the same rows to an existing PostgreSQL table
 
   landfall bench postgres://me@localhost/my_database
-      how fast rows land there, beside INSERTs; in a table of its own that it drops again
+      measures how fast rows are written there, compared with INSERTs; creates a table and drops it again
 
   landfall status postgres://me@localhost/my_database
-      what has become of jobs, and whether a crash left something to be recovered
+      shows the state of jobs, and transactions that a crash left prepared
 
-What can be written in SQL:
+Statements:
   CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db' [OPTIONS ('key' 'value', …)]
   CREATE EXTERNAL TABLE t … STORED AS POSTGRES LOCATION 'postgres://user@host:port/database?sslmode=…' [OPTIONS …]
-      Without columns they are taken from the table in the database. With them it is created where it is not there.
+  CREATE EXTERNAL TABLE t … STORED AS MYSQL LOCATION 'mysql://user@host:port/database?ssl-mode=…' [OPTIONS …]
+      Without a column list, the columns are those of the table in the database. With one, a missing table is created.
+      MYSQL is for MariaDB, too.
   CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
-      What is inserted into it goes to the tables a and b, in one transaction.
+      An INSERT into it writes to the tables a and b, in one transaction.
   \\attach pg postgres://user@host/database
-      On the first lines of a script, or in the shell: every table of the database is pg.schema.table.
-  INSERT INTO t …            appends; what a key does that is there already, the option on_conflict says
+      In the shell or on the first lines of a script: registers every table of the database as pg.schema.table.
+  INSERT INTO t …            adds rows; the option on_conflict handles rows whose key exists
   INSERT OVERWRITE t …       deletes the old rows in the same transaction
-  REPLACE INTO t …           replaces rows that have the same key
+  REPLACE INTO t …           adds rows, and replaces whole rows whose key exists
   UPDATE t SET … WHERE …     changes rows, DELETE FROM t WHERE … deletes them, TRUNCATE TABLE t all of them
-  MERGE INTO t USING … ON …  updates, deletes and inserts what a query's rows match or do not
-  EXPLAIN INSERT …           shows of each column what is assigned to it: price: Float64 -> numeric(10,2) rounded
+  MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match a query's rows
+  EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2) rounded
   EXPLAIN ANALYZE INSERT …   shows rows, bytes, and the time of encoding, sending and committing
 
-What is stored:
-  A value is stored unchanged, or the statement fails, names the row and the column, and changes nothing.
+Values:
+  A value is stored unchanged, or the statement fails without a change. The error names the row and the column.
   12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
-  1.50 fits a DECIMAL(10, 1), and 1.55 does not. A column of doubles in a decimal column is rounded, half away from
-  zero, by its shortest digits; a double in a REAL column is the nearest real.
-  A product or a quotient of decimals that the statement computes is rounded to its column, as PostgreSQL does.
-  A timestamp fits a DATE at midnight only, and nanoseconds fit microseconds only under 'nanoseconds' = 'truncate'.
-  A timestamp with a zone fits no column without: write to_local_time(x). now() fits either, and a DATE or a TIME.
-  A number is neither a date nor a timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
-  A text is read by one grammar: -1.5e3, true, 2013-01-31, 23:59:59.999, 2013-01-31 23:59:59+02:00.
+  1.50 fits a DECIMAL(10, 1), 1.55 does not. A double for a decimal column is rounded by its shortest digits, half away
+  from zero. A double for a REAL column becomes the nearest real.
+  A product or a quotient of decimals is rounded to the column's scale, as in PostgreSQL.
+  A timestamp fits a DATE only at midnight. Nanoseconds fit microseconds only with 'nanoseconds' 'truncate'.
+  A timestamp with a zone does not fit a column without one: write to_local_time(x). now() fits both, and DATE and TIME.
+  A number does not fit a date or timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
+  Texts for other types look like this: -1.5e3, true, 2013-01-31, 23:59:59.999, 2013-01-31 23:59:59+02:00.
 ";
 
-/// Lands the rows of SQL queries in databases: all of them or none, and with a job once.
+/// Writes the rows of SQL queries into databases: all of them or none, and with a job name once.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_long_help = help_after())]
 pub(crate) struct Arguments {
@@ -73,65 +75,65 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs SQL: scripts, statements, or what is typed
+    /// Runs SQL scripts and statements, or an interactive shell
     #[command(after_long_help = help_after())]
     Sql(SqlArguments),
     /// Loads files into a table
     Load(Box<LoadArguments>),
-    /// Shows jobs, their last checkpoints, and branches that are in doubt
+    /// Shows jobs, their last checkpoints, and branches in doubt
     Status(StatusArguments),
-    /// Ends the branches that a crash left in doubt, as the decision log says
+    /// Commits or rolls back branches in doubt after a crash, as the decision log says
     Recover(RecoverArguments),
-    /// Measures writes into a database of yours, in a table of its own that it drops again
+    /// Measures how fast rows are written into your database
     Bench(BenchArguments),
 }
 
-/// Measures how many rows a second land in a database: Landfall beside INSERTs row by row and many at once, upserts,
-/// transactions in one and in two phases, several writers. It makes a table, and a ledger, of its own, with names that
-/// nobody has, and drops them at the end, also after an error or Ctrl-C.
+/// Measures how many rows a second are written into a database: by Landfall, by single-row and multi-row INSERTs, by upserts,
+/// in one and in two phases, with several writers. It creates a table and a ledger with unique names, and drops them at the
+/// end, also after an error or Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArguments {
-    /// The database, such as postgres://me@host/my_database; a SQLite file that is removed again where none is given
+    /// The database, such as postgres://me@host/my_database; without it, a temporary SQLite file
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// The environment variable that has the password
+    /// The environment variable that contains the password
     #[arg(long, value_name = "NAME")]
     pub(crate) password_env: Option<String>,
 
-    /// Rows of one measurement; of INSERTs row by row it takes fewer
+    /// Rows of one measurement; single-row INSERTs write fewer
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
     pub(crate) rows: u32,
 
-    /// Writers at once, at most
+    /// Maximum number of parallel writers
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) writers: u16,
 
-    /// How often each is measured; the median counts
+    /// Number of runs of each measurement; the median is reported
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) runs: u8,
 
-    /// How they are printed
+    /// Output format
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
 
-/// A database, and where its transactions are decided.
+/// A database and its decision log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The database, such as postgres://me@host/my_database; for status also a decision log
+    /// The database, such as postgres://me@host/my_database; for status also a decision log such as file:///folder
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// The decision log, where that is not the database's own ledger: file:///folder, s3://bucket/prefix, or a database
+    /// The decision log, if it is not the database's own ledger: file:///folder, s3://bucket/prefix, or a database
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
 
-    /// The ledger table, where the option ledger_table named one
+    /// The ledger table, if the option ledger_table was set
     #[arg(long, value_name = "TABLE")]
     pub(crate) ledger_table: Option<String>,
 
-    /// The environment variable that has the password
+    /// The environment variable that contains the password
     #[arg(long, value_name = "NAME")]
     pub(crate) password_env: Option<String>,
 }
@@ -142,14 +144,14 @@ pub(crate) struct StatusArguments {
     #[command(flatten)]
     pub(crate) place: Place,
 
-    /// How it is printed
+    /// Output format
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
 
-/// Commits or rolls back prepared branches as the log has decided. Where it has not, the run that prepared them is
-/// gone or still at work: they are left until they are old enough, and then the log is made to decide to roll back.
-/// Only Landfall's own branches are touched. Can be run at any time, and again.
+/// Commits or rolls back prepared branches as the decision log says. A branch without a decision may belong to a running
+/// statement: it is skipped until it reaches a minimum age, then the decision to roll back is stored in the log. Only
+/// Landfall's branches are changed. It is safe to run at any time, and repeatedly.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecoverArguments {
     #[command(flatten)]
@@ -159,15 +161,15 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) job: Option<String>,
 
-    /// How old a branch must be that is not decided
+    /// The minimum age of a branch without a decision
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub(crate) older_than: Duration,
 
-    /// Only says what would be done
+    /// Only reports what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// How it is printed
+    /// Output format
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
@@ -183,44 +185,44 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Report {
-    /// Tables for people
+    /// Readable tables
     Table,
     /// One JSON object
     Json,
 }
 
-/// Runs scripts and then statements, in order, in one session; stops at the first error. With nothing to run it
-/// reads standard input, and on a terminal it is an interactive shell.
+/// Runs scripts and then statements, in order, in one session. Stops at the first error. Without scripts and statements it
+/// reads standard input; on a terminal it starts an interactive shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SqlArguments {
     /// Scripts to run; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<String>,
 
-    /// Statements to run, after the scripts; can be given more than once
+    /// Statements to run after the scripts; can be repeated
     #[arg(short = 'c', long = "command", value_name = "SQL")]
     pub(crate) commands: Vec<String>,
 
-    /// How the rows of a query are printed
+    /// Output format of queries
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 
-    /// Serves metrics for Prometheus there while it runs, such as 127.0.0.1:9187; port 0 lets the system choose
+    /// Serves Prometheus metrics at this address while it runs, such as 127.0.0.1:9187; with port 0 the system chooses one
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
 
-    /// Says on stderr how long each step of a write took: connecting, starting, preparing, deciding, committing
+    /// Prints to stderr how long each step of a write took: connecting, starting, preparing, deciding, committing
     #[arg(long)]
     pub(crate) trace: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A table for people
+    /// A readable table
     Table,
-    /// Comma-separated values with a header, as they come
+    /// Comma-separated values with a header, streamed
     Csv,
-    /// An array of objects, as they come
+    /// An array of objects, streamed
     Json,
 }
 

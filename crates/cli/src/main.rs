@@ -1,4 +1,4 @@
-//! The `landfall` program: SQL in, rows out, errors as one message each; and what became of transactions.
+//! The `landfall` program: runs SQL, loads files, and shows and recovers transactions.
 
 mod arguments;
 mod bench;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     status
 }
 
-/// Shows what it does to those who asked for it.
+/// Starts tracing and the metrics server, if requested.
 fn watched(runtime: &tokio::runtime::Runtime, arguments: &SqlArguments) -> Result<(), Failure> {
     if arguments.trace {
         watch::show_spans();

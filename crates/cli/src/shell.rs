@@ -17,13 +17,15 @@ use crate::session::Session;
 use datafusion_landfall::sql::without_passwords;
 
 const HELP: &str = "\
-A statement ends with ; and can have several lines.
+A statement ends with ; and can span several lines.
+  CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
+          registers a table of a database
   \\d      lists the tables
   \\attach pg postgres://me@host/db
           registers every table of a database as pg.schema.table
   \\?      this help
-  \\q      leaves, as Ctrl-D does
-Ctrl-C stops a running statement, or drops the line. landfall sql --help has examples.";
+  \\q      leaves, like Ctrl-D
+Ctrl-C stops a running statement, or clears the line. landfall sql --help has examples.";
 
 pub(crate) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> Result<(), Failure> {
     let failed = |error: ReadlineError| Failure::new(format!("the terminal cannot be read: {error}"));

@@ -22,7 +22,7 @@ use crate::message::Failure;
 /// How files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileType {
-    /// Values separated by commas, or by what --delimiter says
+    /// Values separated by commas, or by --delimiter
     Csv,
     /// Values separated by tabs
     Tsv,

@@ -33,20 +33,20 @@ const TARGET: &str = "landfall_target";
 const EXAMPLES: &str = "\
 Examples:
   landfall load weather.csv sqlite:weather.db weather --mode create
-      makes a table of the file
+      creates a table from the file
 
   landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job 'weather 2013'
-      appends many files, all of them or none, and once: a second run writes nothing
+      appends many files, all of them or none, exactly once: a second run writes nothing
 
   landfall load rates.csv.gz mysql://me@localhost/my_database rates --mode update --key day,currency
-      updates the rows whose day and currency are there, and inserts the others
+      updates the rows whose day and currency exist, and inserts the others
 
   landfall load people.csv sqlite:my.db people --select \"SELECT name, lower(mail) AS mail FROM file WHERE active = 'yes'\"
-      lands what a query makes of the file
+      writes the result of a query on the file
 
-Columns are matched by their names, in any order and in letters of either case. A column of the table that the file does
-not have takes its default. The values of a text file get the types of the table's columns: 00701 stays 00701 in a
-VARCHAR, and is an error that names the row in a DATE. An empty value is NULL.
+Columns are matched by name, in any order, ignoring case. A column of the table that the file lacks gets its default.
+The values of a text file are converted to the types of the table's columns: 00701 stays 00701 in a VARCHAR; for a DATE
+it is an error that names the row. An empty value is NULL.
 ";
 
 /// Loads files into a table: all rows or none, by the database's own bulk protocol
@@ -57,91 +57,91 @@ pub(crate) struct LoadArguments {
     #[arg(value_names = ["FILE", "URL", "TABLE"], num_args = 3.., required = true)]
     places: Vec<String>,
 
-    /// How the table and its existing rows are treated
+    /// What to do with the table and its existing rows
     #[arg(long, value_enum, default_value_t = Mode::Append)]
     mode: Mode,
 
-    /// The columns of the key, for update, ignore and replace-rows; of a new table, its primary key
+    /// The key columns for update, ignore and replace-rows; the primary key of a new table
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
 
-    /// A name for this load: run again under it, after a crash or a success, it writes nothing twice
+    /// A name for this load: a second run with this name, after a crash or a success, writes no row twice
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
-    /// Types of a new table's columns: zip=VARCHAR,price=DECIMAL(10,2); the others are those of the values
+    /// Types of a new table's columns: zip=VARCHAR,price=DECIMAL(10,2); other types are inferred from the values
     #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
-    /// Rows that are looked at for the types of a new table's columns
+    /// Number of rows from which the types of a new table's columns are inferred
     #[arg(long, value_name = "ROWS", default_value_t = 20_000)]
     sample: usize,
 
-    /// A query over the files, which are its table `file`
+    /// A query over the files, which it reads as the table `file`
     #[arg(long, value_name = "SQL")]
     select: Option<String>,
 
-    /// Connections that write at once, at most
+    /// Maximum number of parallel connections
     #[arg(long, value_name = "NUMBER")]
     writers: Option<u16>,
 
-    /// What the files are, where their names do not say it
+    /// The type of the files, if their names do not tell it
     #[arg(long, value_enum, value_name = "TYPE")]
     file_type: Option<FileType>,
 
-    /// The text files have no first line with names: their columns are those of --columns, or of the table
+    /// The text files have no header line: the column names come from --columns, or from the table
     #[arg(long)]
     no_header: bool,
 
-    /// The names of the columns of text files without a header
+    /// The column names of text files without a header
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', requires = "no_header")]
     columns: Vec<String>,
 
-    /// What stands between the values of a text file (default: a comma, or a tab in a .tsv)
+    /// The delimiter of a text file (default: a comma, or a tab in a .tsv)
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<char>,
 
-    /// What stands around values that have a delimiter or a line break in them
+    /// The quotation mark around values that contain a delimiter or a line break
     #[arg(long, value_name = "CHARACTER", default_value = "\"")]
     quote: char,
 
-    /// What stands before a quote inside of quotes (default: another quote)
+    /// The character that escapes a quotation mark inside a quoted value (default: a second quotation mark)
     #[arg(long, value_name = "CHARACTER")]
     escape: Option<char>,
 
-    /// What lines begin with that are left out
+    /// The first character of comment lines, which are ignored
     #[arg(long, value_name = "CHARACTER")]
     comment: Option<char>,
 
-    /// The environment variable that has the password
+    /// The environment variable that contains the password
     #[arg(long, value_name = "NAME")]
     password_env: Option<String>,
 
-    /// Another option of the table, such as lock_timeout=5s; landfall sql --help lists them
+    /// Another option of the table, such as lock_timeout=5s; landfall sql --help lists all options
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
-    /// Says what would be done, and does nothing
+    /// Only reports what would be done
     #[arg(long)]
     dry_run: bool,
 }
 
-/// How the table and its existing rows are treated.
+/// What to do with the table and its existing rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// Rows are added; a key that is there is an error
+    /// Adds rows; an existing key is an error
     Append,
-    /// Rows whose key is there are updated, in the columns of the file
+    /// Adds rows; if the key exists, updates the columns of the file in the existing row
     Update,
-    /// Rows whose key is there are left as they are
+    /// Adds rows, and keeps rows whose key exists
     Ignore,
-    /// Rows whose key is there are replaced: columns that the file does not have get their defaults
+    /// Adds rows, and replaces rows whose key exists: columns that the file lacks get their defaults
     ReplaceRows,
-    /// All old rows go, in the same transaction
+    /// Deletes all existing rows and adds the new ones, in one transaction
     Overwrite,
-    /// The table is made; it is an error where it is there
+    /// Creates the table; an existing table is an error
     Create,
-    /// The table is made where it is not there
+    /// Creates the table if it does not exist
     CreateOrAppend,
 }
 
