@@ -1,7 +1,8 @@
-//! What every resource manager must do: one suite, run against each backend and against [`memory`](crate::backend::memory).
+//! The conformance suite of resource managers. It runs against each backend and against
+//! [`memory`](crate::backend::memory).
 //!
-//! Each case is a public function whose name is the sentence that it proves; [`check_all`] runs them all, each on a
-//! fresh [`Subject`]. A case panics where the promise is broken. For those who write a resource manager of their own:
+//! Each case is a public function whose name is the sentence that it tests. [`check_all`] runs all cases, each on a new
+//! [`Subject`]. A case panics if the backend violates it. To test your own backend:
 //!
 //! ```no_run
 //! # use datafusion_landfall::backend::conformance::{Subject, check_all};
@@ -30,9 +31,9 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Posit
 pub struct Subject {
     /// The resource manager.
     pub rm: Arc<dyn Backend>,
-    /// Counts the table's rows in a session of its own, seeing only what is committed.
+    /// Counts the table's committed rows in a separate session.
     pub count: Box<dyn Fn() -> BoxFuture<'static, usize> + Send + Sync>,
-    /// What keeps the table alive.
+    /// A guard that keeps the table.
     pub guard: Box<dyn Send + Sync>,
 }
 
@@ -47,7 +48,7 @@ pub fn columns() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)]))
 }
 
-/// Runs every case that fits the capability of the resource manager.
+/// Runs every case that applies to the capability of the resource manager.
 pub async fn check_all(fresh: impl Fn() -> BoxFuture<'static, Subject>) {
     nothing_is_visible_before_the_commit(&fresh().await).await;
     what_is_committed_is_visible(&fresh().await).await;
@@ -87,7 +88,7 @@ pub async fn check_all(fresh: impl Fn() -> BoxFuture<'static, Subject>) {
     }
 }
 
-/// Runs every case for a decision log, each with jobs of its own.
+/// Runs every case for a decision log, each with separate jobs.
 pub async fn check_log(log: Arc<dyn DecisionLog>) {
     the_first_decision_stands(log.as_ref()).await;
     deciding_again_the_same_changes_nothing(log.as_ref()).await;

@@ -242,7 +242,8 @@ fn has_hole(links: &[Link]) -> bool {
     links.iter().find(lacks).is_some_and(|link| links.iter().any(|other| other.record.epoch < link.record.epoch))
 }
 
-/// The records that count: those that lead back from the last one. The rest was created by runs that came too late.
+/// The valid records: the chain that leads back from the last one. Other records were created by runs that came too
+/// late.
 fn chain(mut links: Vec<Link>) -> Vec<Link> {
     links.sort_by_key(|link| link.record.epoch);
     let mut chain: Vec<Link> = Vec::new();

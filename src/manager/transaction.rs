@@ -124,8 +124,7 @@ impl Transaction {
         Ok(stands)
     }
 
-    /// Tells every branch what was decided; whether all of them know. One that does not know of a rollback is left to
-    /// recovery.
+    /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch that does not answer.
     async fn complete(&self, decision: Decision, told: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
         let retry = self.claimed.manager.retry();
         let mut telling: FuturesUnordered<_> = told
@@ -228,11 +227,11 @@ impl Transaction {
 struct Driven<'t> {
     transaction: &'t Transaction,
     covered: &'t EpochExtent,
-    /// The branches that are told what was decided.
+    /// The branches to complete.
     told: Vec<(Arc<dyn Backend>, Xid)>,
-    /// Why it is not committed.
+    /// The reason why it is not committed.
     failed: Option<Error>,
-    /// Whether every branch knows its outcome.
+    /// Whether every branch is complete.
     all_told: bool,
 }
 
@@ -380,7 +379,8 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Prepares all branches at once; gives those that wrote nothing, or the first error, and whether a connection was lost.
+/// Prepares all branches in parallel. Returns the read-only branches, or the first error and whether a connection was
+/// lost.
 async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
     failpoint("prepare.before");
     let mut voting: FuturesUnordered<_> =

@@ -143,7 +143,7 @@ impl SinkOptions {
         Retry { max: self.retry_max, backoff: self.retry_backoff }
     }
 
-    /// The pool that is to be.
+    /// The options of the pool.
     pub(crate) fn pool(&self) -> Result<PoolOptions> {
         // An epoch is written while the one before commits.
         let needed = 2 * usize::from(self.writers.unwrap_or(1)) + RESERVED;

@@ -38,7 +38,7 @@ pub(super) struct Entry {
     /// Nanoseconds of the pool's life when it was lent, and 1; 0 when it is idle.
     lent: AtomicU64,
     has_xid: AtomicBool,
-    /// Of this loan, or of one before. Locked once a branch, and when somebody asks.
+    /// The branch of this lease or of an earlier one. Locked once for each branch, and to list users.
     xid: Mutex<Option<Xid>>,
 }
 
@@ -60,7 +60,7 @@ impl Entry {
     }
 }
 
-/// A lease's place among those that there can be at once.
+/// A permit of the pool's semaphore.
 struct Place<C: Connect> {
     shared: Arc<Shared<C>>,
     /// Of a connection that is not given back.
@@ -73,7 +73,7 @@ struct Place<C: Connect> {
 pub(super) struct Held {
     /// Among all; without it, the connection is one more than there should be.
     pub(super) one: bool,
-    /// Among those that write.
+    /// The permit for writing.
     pub(super) writing: bool,
 }
 

@@ -29,10 +29,10 @@ pub use crate::options::PoolOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::PoolMetrics;
 
-/// How long a check of an idle connection may take: one that does not answer is not better than a new one.
+/// The timeout of testing an idle connection. A connection that does not answer in time is replaced.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a goodbye may take before the connection is dropped.
+/// The timeout of closing a connection in an orderly way.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens, tests and closes connections.
@@ -65,27 +65,27 @@ struct Shared<C: Connect> {
     entries: DashMap<u64, Arc<Entry>, foldhash::fast::RandomState>,
     /// One for each connection that is lent, or about to be.
     permits: Semaphore,
-    /// One more for each of those that write.
+    /// One permit for each writing connection.
     writing: Semaphore,
     next_number: AtomicU64,
     /// What the times of entries are counted from.
     began: Instant,
     is_closed: AtomicBool,
-    /// Whether a task looks after idle connections.
+    /// Whether a task maintains idle connections.
     is_kept: AtomicBool,
     /// Told when a lease ends after the pool was closed.
     drained: Notify,
     metrics: PoolMetrics,
 }
 
-/// A connection that nobody has.
+/// An idle connection.
 struct Idle<T> {
     connection: T,
     facts: Facts,
     since: Instant,
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 struct Facts {
     entry: Arc<Entry>,
     opened: Instant,

@@ -1,4 +1,4 @@
-//! The task that looks after the connections that nobody uses.
+//! The task that maintains idle connections.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Arc, Weak};
@@ -37,7 +37,7 @@ pub(super) fn keep<C: Connect>(shared: &Arc<Shared<C>>) {
     });
 }
 
-/// Says that nobody looks after them any more, also where the runtime ends.
+/// Marks the task as stopped, also when the runtime ends.
 struct Keeping<C: Connect>(Weak<Shared<C>>);
 
 impl<C: Connect> Drop for Keeping<C> {
@@ -49,7 +49,7 @@ impl<C: Connect> Drop for Keeping<C> {
 }
 
 impl<C: Connect> Shared<C> {
-    /// Closes idle connections that are over, opens those that are to be there; gives whether there are any to look after.
+    /// Closes expired idle connections and opens missing ones. Returns whether any idle connections remain.
     async fn look_after(self: &Arc<Self>) -> bool {
         let min_idle = self.options.min_idle;
         // Each is looked at once; whoever asks for a connection meanwhile must find its place taken.

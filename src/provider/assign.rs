@@ -1,8 +1,8 @@
-//! What a statement assigns to columns, seen before the optimizer: the values as the user wrote them, without the casts by
-//! which DataFusion's planner brings them to the types of the columns.
+//! The values that a statement assigns to columns, before the optimizer: as the user wrote them, without the casts that
+//! DataFusion's planner adds.
 //!
-//! A column of a query goes uncast to the sink, which assigns it row by row. A value of VALUES, which has a row of its own,
-//! is assigned here; one of MERGE, where several clauses write a column, by a function in the plan.
+//! A column of a query reaches the sink without a cast, and the sink assigns it row by row. A value of VALUES is
+//! assigned here. A value of MERGE, where several clauses write a column, is assigned by a function in the plan.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl<'t> Columns<'t> {
         Self { name: table.table().name.clone(), schema: table.schema(), tables: vec![table] }
     }
 
-    /// Whether values are stored unchanged or not at all.
+    /// Whether values are stored unchanged or refused.
     pub(super) fn are_exact(&self) -> bool {
         self.tables.iter().all(|table| table.options().assignment == Assignment::Exact)
     }
@@ -60,7 +60,7 @@ impl<'t> Columns<'t> {
         Ok(self.schema.field_with_name(column)?.data_type())
     }
 
-    /// How many digits of a second a column keeps.
+    /// The number of fractional digits of a second that a column stores.
     fn second_digits(&self, column: &str, data_type: &DataType) -> u32 {
         let of_type = match data_type {
             DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => fraction_digits(*unit),
@@ -70,7 +70,7 @@ impl<'t> Columns<'t> {
         of_tables.chain([of_type as u32]).min().unwrap_or(9)
     }
 
-    /// What is to be said of a column.
+    /// The text of EXPLAIN for a column.
     fn declared(&self, column: &str) -> String {
         match self.tables.first().and_then(|table| table.table().column(column)) {
             Some(known) => format!("column \"{column}\" (declared {})", known.sql_type),
@@ -137,7 +137,7 @@ impl<'t> Columns<'t> {
         Ok(functions::assigned(value, assign, self.declared(column)))
     }
 
-    /// A float of a statement, whose digits may not be all those that were written.
+    /// A float of a statement, which may have fewer digits than the statement's text.
     fn check_digits(&self, column: &str, value: &Expr, to: &DataType) -> Result<()> {
         check_digits(value, to).map_err(|error| error.with_context(self.declared(column)))
     }
@@ -368,7 +368,7 @@ fn strip_alias(mut expr: &Expr) -> &Expr {
     expr
 }
 
-/// Whether an expression is a product or a quotient, or a sum of such.
+/// Whether an expression is a product, a quotient, or a sum of these.
 fn multiplies(expr: &Expr) -> bool {
     match expr {
         Expr::Alias(alias) => multiplies(&alias.expr),
@@ -383,7 +383,7 @@ fn multiplies(expr: &Expr) -> bool {
     }
 }
 
-/// What a column of a plan is computed by, where that is an expression of its own.
+/// The expression that computes a column of a plan, if it is not a column.
 fn origin<'p>(plan: &'p LogicalPlan, column: &Column) -> Option<&'p Expr> {
     let index = plan.schema().maybe_index_of_column(column)?;
     let below = |input: &'p LogicalPlan| {

@@ -1,9 +1,10 @@
 //! Comparisons with constants that the type of the other side does not have.
 //!
-//! DataFusion brings both sides of a comparison to one type, and its optimizer brings the constant to that of the column. On
-//! the way it cuts what does not fit, so that `ts = TIMESTAMP '2020-01-31 00:00:00.000000001'` finds the row of midnight, as
-//! `day = '2020-01-31 01:00:00'` and `price = '1.499'` find others, and a DELETE takes them. Here, before that happens, the
-//! constant becomes one of the other side's type: the value itself, or the next one below and a comparison with that.
+//! DataFusion brings both sides of a comparison to one type, and its optimizer brings the constant to that of the
+//! column. On the way it rounds a constant that does not fit, so that `ts = TIMESTAMP '2020-01-31 00:00:00.000000001'`
+//! finds the row of midnight, `day = '2020-01-31 01:00:00'` and `price = '1.499'` find other rows, and a DELETE deletes
+//! them. Here, before that happens, the constant becomes one of the other side's type: the value itself, or the next
+//! one below and a comparison with that.
 
 use std::sync::Arc;
 

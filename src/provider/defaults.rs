@@ -1,8 +1,8 @@
 //! Columns that an INSERT leaves out, and that the server fills in.
 //!
-//! DataFusion asks the table for an expression for such a column. It gets a call of a function that nobody can call;
-//! the sink finds it in the plan and leaves the column out of its own statement too, so that the default is the
-//! server's, whatever that may be: a literal, a function, the next number of a row.
+//! DataFusion asks the table for an expression for such a column. It gets a call of a function that users cannot call.
+//! The sink finds the call in the plan and leaves the column out of its own statement, so that the server's default
+//! applies: a literal, a function, or the next number.
 
 use std::sync::Arc;
 

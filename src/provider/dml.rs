@@ -1,15 +1,15 @@
-//! DELETE, UPDATE and MERGE INTO, taken over before the optimizer.
+//! DELETE, UPDATE and MERGE INTO, rewritten before the optimizer.
 //!
-//! DataFusion hands a table the conditions that it finds in the plan that the optimizer has made. Some are gone by then:
-//! a subquery has become a join, a condition that is never true an empty relation, a LIMIT is not looked at; and a DELETE
-//! of a few rows would be one of all of them. So each statement is made an INSERT of a query into a [`Changes`] before: the
-//! query has the keys of the rows that are meant, and their new values, and is planned as any other. What it has come to
-//! as a physical plan is what DataFusion asks:
+//! DataFusion passes a table the conditions of the optimized plan. Some conditions are lost by then: a subquery has
+//! become a join, a condition that is never true an empty relation, and a LIMIT is ignored. A DELETE of some rows would
+//! delete all of them. So each statement is first rewritten to an INSERT of a query into a [`Changes`]. The query
+//! returns the keys of the affected rows and their new values, and is planned like any other. Its physical plan
+//! decides:
 //!
-//! * it is the scan of the table alone, whose whole condition the database answers as DataFusion would, and the new values
-//!   are constants: it becomes one statement of the database, with the condition of the scan;
-//! * anything else: it is executed, and its rows are staged and applied by their keys, in one transaction that locks the
-//!   rows before the query reads them.
+//! * If it is only a scan of the table, the database evaluates the whole condition as DataFusion does, and the new
+//!   values are constants, it becomes one statement of the database with the condition of the scan.
+//! * Otherwise it is executed. Its rows are staged and applied by their keys, in one transaction that locks the rows
+//!   before the query reads them.
 
 use std::any::type_name;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use crate::provider::subqueries::with_unknown;
 use crate::provider::{LandfallSink, LandfallTable};
 use crate::txn::StatementId;
 
-/// The rule that takes statements over, for the analyzer of a session.
+/// The analyzer rule that rewrites statements.
 #[derive(Debug)]
 pub(super) struct DmlRewrite;
 
@@ -70,7 +70,7 @@ impl AnalyzerRule for DmlRewrite {
     }
 }
 
-/// What the job of a statement's table is to remember of it.
+/// The hash of a statement that the table's job remembers.
 fn remember(statement: &DmlStatement) -> DfResult<Option<StatementId>> {
     match statement.target.downcast_ref::<DefaultTableSource>() {
         Some(source) => remembered(statement, source.table_provider.as_ref()),
@@ -85,8 +85,8 @@ fn is_ours(statement: &DmlStatement) -> bool {
     })
 }
 
-/// A statement of which DataFusion gives the answers that SQL has. What it has wrong in a SELECT can be looked at, and rows
-/// that are gone cannot.
+/// A statement whose results are those of standard SQL. A wrong result of a SELECT can be seen, but deleted rows are
+/// lost.
 fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     check_plan(&statement)?;
     rewrite_expressions(with_unknown(statement)?, |expr, schema| {
@@ -94,7 +94,7 @@ fn answerable(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     })
 }
 
-/// The INSERT that a statement becomes; `None` where it is one already, or not of a table of ours.
+/// The INSERT to which a statement is rewritten; `None` if it is an INSERT already, or does not write a Landfall table.
 pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId>) -> DfResult<Option<LogicalPlan>> {
     let Some(source) = statement.target.downcast_ref::<DefaultTableSource>() else { return Ok(None) };
     let provider = source.table_provider.as_ref();
@@ -138,7 +138,7 @@ pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId
     Ok(Some(LogicalPlan::Dml(DmlStatement::new(statement.table_name.clone(), target, insert, Arc::new(query)))))
 }
 
-/// Refuses a table whose rows cannot be changed at all.
+/// Refuses a table whose rows cannot be changed.
 fn check_changes(table: &LandfallTable, verb: &'static str) -> Result<()> {
     if table.database.scan().is_none() {
         let text = format!("{} reads no rows that could be changed: use INSERT INTO", table.location());
@@ -176,7 +176,7 @@ fn check_names(statement: &DmlStatement) -> DfResult<()> {
         .map(drop)
 }
 
-/// A column of the target, under the name that the statement gives it.
+/// A column of the target, with the name that the statement uses.
 fn target_column(target: &TableReference, name: &str) -> Expr {
     Expr::Column(Column::new(Some(target.clone()), name))
 }
@@ -236,7 +236,7 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
     Ok((request, query))
 }
 
-/// What a statement calls its target, which is the first of its tables.
+/// The statement's name for its target, which is the first of its tables.
 fn name_of_target(plan: &LogicalPlan) -> Option<TableReference> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => Some(alias.alias.clone()),
@@ -248,7 +248,7 @@ fn name_of_target(plan: &LogicalPlan) -> Option<TableReference> {
     }
 }
 
-/// What takes the rows that a statement means, and what is to be done with them.
+/// The target of the rows that a statement affects, and the operation.
 #[derive(Debug)]
 pub(super) struct Changes {
     table: Arc<dyn TableProvider>,
@@ -307,7 +307,7 @@ impl Changes {
 }
 
 impl LandfallTable {
-    /// Makes a change of the rows that an input brings.
+    /// Plans a change from the rows of an input.
     pub(super) async fn change(
         &self,
         change: Change,
@@ -319,7 +319,7 @@ impl LandfallTable {
         LandfallSink::plan_change(input, settings.plan_commit(self.table().name.clone(), statement, vec![target])?)
     }
 
-    /// The rows of a table that conditions leave, as a plan; for DELETE and UPDATE from code.
+    /// A plan of the rows of a table that satisfy conditions, for DELETE and UPDATE from code.
     pub(super) fn changed_where(
         self,
         session: &dyn Session,

@@ -18,7 +18,7 @@ use crate::provider::planning::{Creating, boxed};
 use crate::registry;
 use crate::sql::without_passwords;
 
-/// Makes the tables of the databases of one kind.
+/// Creates the tables of one kind of database.
 #[derive(Debug)]
 pub(super) struct Factory(pub(super) Arc<dyn BackendFactory>);
 
@@ -64,7 +64,7 @@ impl Factory {
     }
 }
 
-/// Stands for the databases that this build lacks.
+/// Reports databases whose feature is not enabled.
 #[derive(Debug)]
 pub(super) struct Missing(pub(super) &'static str);
 

@@ -1,5 +1,5 @@
-//! What a job remembers of its statement: a hash of the plan as it was written, before the optimizer, and of the options that
-//! change what is written. How the statement is formatted, and what the tables that it reads have in them, is not in it.
+//! The hash of a job's statement: of its plan before the optimizer, and of the options that change what is written. The
+//! formatting of the statement and the rows of its source tables are not part of it.
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::provider::planning::{Planning, boxed, inserting, planned};
 use crate::provider::{FanoutTable, LandfallTable};
 use crate::txn::{StatementHash, StatementId};
 
-/// Raise it when a text is made in another way: hashes of two versions are not compared.
+/// Increase it when the text changes. Hashes of different versions are not compared.
 const VERSION: u32 = 1;
 
-/// A statement that writes a table of ours with a job; `None` where no job will remember it.
+/// A statement that writes a Landfall table with a job; `None` without a job.
 pub(super) fn remembered(statement: &DmlStatement, provider: &dyn TableProvider) -> DfResult<Option<StatementId>> {
     let tables: Vec<_> = match (provider.downcast_ref::<LandfallTable>(), provider.downcast_ref::<FanoutTable>()) {
         (Some(table), _) if table.options().job.is_some() => vec![table.options()],
@@ -66,7 +66,7 @@ fn line(text: &mut String, what: impl Display) {
     let _ = writeln!(text, "{what}");
 }
 
-/// A plan as a text that is another one for another plan, and in each process the same.
+/// A plan as a text: different for different plans, and the same in every process.
 fn write_plan(text: &mut String, plan: &LogicalPlan) -> DfResult<()> {
     plan.apply_with_subqueries(|node| {
         // Of VALUES, a node shows the first rows.
@@ -115,7 +115,7 @@ fn write_merging(text: &mut String, merging: &MergeIntoOp) -> DfResult<()> {
     Ok(())
 }
 
-/// A value in full: its own text has but the first bytes of binary data.
+/// A value in full. Its display text has only the first bytes of binary data.
 fn literal(value: &ScalarValue) -> DfResult<String> {
     let array = value.to_array()?;
     let formatter = ArrayFormatter::try_new(&array, &FormatOptions::new().with_null("NULL"))?;
@@ -139,7 +139,7 @@ fn place(source: &dyn TableSource) -> String {
     table.map(|table| format!("{} {}", table.location(), table.table().name)).unwrap_or_default()
 }
 
-/// A table of ours for one INSERT, which its job is to remember.
+/// A Landfall table for one INSERT, which its job remembers.
 #[derive(Debug)]
 pub(super) struct Inserted {
     table: Arc<dyn TableProvider>,

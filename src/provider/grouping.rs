@@ -213,7 +213,7 @@ impl Region {
         left
     }
 
-    /// How the region is to be grouped, where that is not as it is.
+    /// The correct grouping of the region, if it differs from the parser's.
     fn grouped(&self, expr: &Expr, difference: Difference) -> DfResult<Option<Shape>> {
         let has_distinct = self.operators.iter().any(|operator| operator.is_distinct);
         if !has_distinct && difference == Difference::Kept {

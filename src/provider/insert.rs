@@ -19,22 +19,22 @@ use crate::backend::ColumnDefault;
 use crate::error::Error;
 use crate::txn::StatementId;
 
-/// The name of the analyzer rule that takes statements over.
+/// The name of the analyzer rule that rewrites statements.
 pub(super) const DML_REWRITE: &str = "landfall_dml";
 
-/// Whether statements of a session are taken over.
+/// Whether the session has the analyzer rule.
 pub(super) fn has_dml_rewrite(session: &dyn Session) -> bool {
     let state = session.as_any().downcast_ref::<SessionState>();
     state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == DML_REWRITE))
 }
 
 impl LandfallTable {
-    /// The columns of a plan that are written: not those that are left to the server.
+    /// The columns of a plan that are written, without the columns that the server fills in.
     pub(super) fn written(&self, input: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self.without_generated(without_server_defaults(input)?))
     }
 
-    /// An empty query has lost which columns it was to write: no generated ones, in any case.
+    /// An empty query no longer contains the columns that it was to write. They do not include generated ones.
     fn without_generated(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         if !input.is::<EmptyExec>() {
             return input;

@@ -337,7 +337,7 @@ fn at_server(
     Ok(Some((request, query)))
 }
 
-/// A value as it is before it is made one of its column: that can refuse any row of the source, as in an INSERT of it.
+/// A value before its assignment to the column, which may refuse any row of the source, as in an INSERT.
 fn before_its_casts(value: &Expr) -> &Expr {
     match value {
         Expr::Cast(cast) => before_its_casts(&cast.expr),

@@ -66,7 +66,7 @@ pub(super) fn text(number: String) -> Expr {
     Expr::Value(Value::SingleQuotedString(number).into())
 }
 
-/// Makes a decimal of a number, where it has not more digits than one can.
+/// Makes a decimal of a number, unless it has too many digits.
 pub(super) fn as_decimal(expr: &mut Expr) {
     let Some(number) = number(expr).as_deref().and_then(written_out) else { return };
     let digits = number.trim_start_matches('-');
@@ -96,7 +96,7 @@ fn written_out(number: &str) -> Option<String> {
     Some(text.trim_end_matches('.').to_owned())
 }
 
-/// Makes decimals of the numbers that DataFusion's floats have not, wherever they are.
+/// Makes decimals of the numbers that DataFusion's floats cannot represent, in the whole statement.
 pub(super) struct Exact;
 
 impl VisitorMut for Exact {

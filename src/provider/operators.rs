@@ -29,7 +29,7 @@ pub(super) fn check_plan(plan: &LogicalPlan) -> DfResult<()> {
     plan.apply_with_subqueries(|node| node.apply_expressions(|expr| expr.apply(check))).map(drop)
 }
 
-/// Whether an operand begins with one that IS DISTINCT FROM is to have alone.
+/// Whether an operand begins with the operand that belongs to IS DISTINCT FROM alone.
 fn may_have_taken(operand: &Expr) -> bool {
     matches!(operand, Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. })) || begins_with_is(operand)
 }

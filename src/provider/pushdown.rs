@@ -1,9 +1,9 @@
-//! Filters that the database can answer as DataFusion would.
+//! Filters that the database evaluates as DataFusion does.
 //!
-//! Comparisons of columns with literals, and what AND, OR, NOT, IN, BETWEEN and IS NULL make of them, are pushed
-//! where the column's stored form compares as its Arrow type does. Everything else stays in DataFusion: LIKE (SQLite
-//! folds case), arithmetic (it overflows otherwise), functions. Literals go as parameters where the database takes
-//! any, and are quoted here where not: sqlparser takes some quotes in a value for escaped already.
+//! Comparisons of columns with literals, and what AND, OR, NOT, IN, BETWEEN and IS NULL make of them, are pushed where
+//! the column's stored form compares as its Arrow type does. Everything else stays in DataFusion: LIKE (SQLite folds
+//! case), arithmetic (it overflows otherwise), functions. Literals go as parameters where the database takes any, and
+//! are quoted here where not: sqlparser takes some quotes in a value for escaped already.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -17,12 +17,12 @@ use crate::backend::{Column, Comparison, Constant, Parameter, QueryDialect, Spel
 use crate::columnar::{IsoText, to_text};
 use crate::provider::classes::{compared_columns, has_alternatives, null_for_others};
 
-/// A filter that the database can take over.
+/// A filter that can be pushed down to the database.
 #[derive(Debug)]
 pub(super) enum Pushed {
-    /// The database answers it alone.
+    /// The database evaluates it completely.
     Exact(Expr),
-    /// The database lets too many rows through; DataFusion asks again.
+    /// The database returns additional rows; DataFusion filters again.
     Superset(Expr),
 }
 
@@ -177,8 +177,7 @@ fn float_around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope
     }
 }
 
-/// ISO 8601 text, whoever wrote it and with however many digits, begins with the date. One day more on either side
-/// makes up for zones.
+/// ISO 8601 text of any writer and precision begins with the date. One additional day on either side covers time zones.
 fn days_around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     let day = match value {
         ScalarValue::Date32(Some(days)) => i64::from(*days),
@@ -299,7 +298,7 @@ fn is_of_kind(literal: &DataType, column: &DataType) -> bool {
     }
 }
 
-/// What stands in the query as it is: the unparser does not touch a placeholder.
+/// A text that appears unchanged in the query, because the unparser does not change placeholders.
 fn placeholder(text: String) -> Expr {
     Expr::Placeholder(Placeholder::new_with_field(text, None))
 }

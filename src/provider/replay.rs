@@ -1,4 +1,4 @@
-//! Brings the partitions of a query together for a sink, and reads them again from a checkpoint on.
+//! Merges the partitions of a query for a sink, and reads them again from a checkpoint.
 //!
 //! DataFusion cuts a scan into ranges, or deals its batches out to several cores, and would merge them as they come.
 //! Where the plan is a scan below filters and projections, nothing is dealt out here. A sink with one writer reads one
@@ -7,7 +7,7 @@
 //! writers all partitions are read at once. Partitions that depend on each other (joins, aggregates) are merged as they
 //! come: reading one while the others wait would make DataFusion buffer the others. A query with ORDER BY stays sorted.
 //!
-//! A write that may be gone on with reads the plan's [splits](super::splits) instead.
+//! A job that can resume reads the plan's [splits](super::splits) instead.
 
 #![expect(clippy::disallowed_types, reason = "taken when a statement is planned, and when it begins")]
 
@@ -55,7 +55,7 @@ pub(super) struct ReplayExec {
 pub(super) struct Reading {
     /// At once, where they do not depend on each other; else one after the other.
     pub(super) at_once: bool,
-    /// Whether it may be gone on with from a checkpoint.
+    /// Whether the job can resume from a checkpoint.
     pub(super) resumes: bool,
 }
 

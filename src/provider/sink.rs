@@ -36,7 +36,7 @@ pub struct LandfallSink {
     input: Source,
 }
 
-/// How long a stream that never ends waits for its next checkpoint, unless it is told.
+/// The default checkpoint interval of an unbounded stream.
 const STREAM_INTERVAL: Duration = Duration::from_secs(10);
 
 impl LandfallSink {

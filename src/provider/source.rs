@@ -96,7 +96,7 @@ impl TableProvider for ReplayableTable {
     }
 }
 
-/// A leaf that reads replayable sources.
+/// The plan of a scan of replayable sources.
 #[derive(Debug)]
 pub(super) struct ReplayableExec {
     sources: Vec<Arc<dyn ReplayableSource>>,

@@ -316,7 +316,7 @@ fn is_floating(expr: &Arc<dyn PhysicalExpr>, plan: &Arc<dyn ExecutionPlan>) -> b
     expr.data_type(&plan.schema()).is_ok_and(|data_type| data_type.is_floating())
 }
 
-/// Whether every leaf brings all of its rows whenever it is executed; one that somebody else made may not.
+/// Whether every leaf returns all of its rows whenever it is executed. A leaf of another crate may not.
 pub(super) fn can_execute_again(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let mut parts = Parts::new();
     match plan.children().as_slice() {

@@ -152,7 +152,7 @@ fn written_table(statement: &Sql) -> Option<&ObjectName> {
     }
 }
 
-/// A table of ours; `None` for any other, which the planner is to speak of.
+/// A Landfall table; `None` for any other, for which the planner reports errors.
 async fn table_of(context: &SessionContext, name: &ObjectName) -> Option<Arc<dyn TableProvider>> {
     let normalizes = context.state().config_options().sql_parser.enable_ident_normalization;
     let parts = name.0.iter().map(|part| Some(normalized(part.as_ident()?, normalizes)));
@@ -329,8 +329,8 @@ impl<'c> Rewriter<'c> {
         }
     }
 
-    /// Brings the operands of a value to its kind, where the value has theirs: of a quotient, which has fewer places as a
-    /// decimal, and of functions and conditions it has not.
+    /// Converts the operands of a value to the value's kind, if the value's type follows from theirs. This excludes
+    /// quotients, which have fewer digits as decimals, functions and conditions.
     fn operands(&self, value: &mut Expr, wanted: &Wanted) {
         match value {
             Expr::Nested(of) | Expr::UnaryOp { expr: of, .. } => self.operands(of, wanted),
@@ -364,7 +364,7 @@ impl<'c> Rewriter<'c> {
         }
     }
 
-    /// A call of a function of ours.
+    /// A call of one of Landfall's functions.
     fn call(&self, name: &str, value: Expr) -> Expr {
         let mut call = self.call.clone();
         if let Expr::Function(function) = &mut call {
@@ -376,7 +376,8 @@ impl<'c> Rewriter<'c> {
         call
     }
 
-    /// VALUES as a subquery: numbers of a column that has integers and others are decimals, as a float has not every integer.
+    /// VALUES as a subquery. If a column has integers and other numbers, its numbers are decimals, because a float does
+    /// not represent every integer.
     fn without_values(&self, body: &mut SetExpr) {
         match body {
             SetExpr::Values(values) => {
@@ -407,7 +408,7 @@ impl<'c> Rewriter<'c> {
     }
 }
 
-/// Whether a column is one of structs, or of lists of such.
+/// Whether a column contains structs or lists of structs.
 fn holds_structs(to: &DataType) -> bool {
     matches!(to, DataType::Struct(_)) || list_item(to).is_some_and(|item| holds_structs(item.data_type()))
 }
@@ -461,7 +462,7 @@ impl VisitorMut for Nested<'_> {
     }
 }
 
-/// DataFusion's words for a value that it knows no cast of, with the columns that it can be meant for.
+/// DataFusion's error for a value that it cannot cast, with the columns that the value may be for.
 fn reworded(error: DataFusionError, columns: &SchemaRef) -> DataFusionError {
     const WORDS: [(&str, &str); 3] = [
         ("Cannot automatically convert ", " to "),

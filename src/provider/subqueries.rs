@@ -49,7 +49,8 @@ fn has_subquery(expr: &Expr) -> DfResult<bool> {
     expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::Exists(_))))
 }
 
-/// Numbers the subqueries of a statement: by a name of its own the column of one is told from those around it.
+/// Numbers the subqueries of a statement. A unique name distinguishes the column of a subquery from the columns around
+/// it.
 struct Names(usize);
 
 impl Names {
@@ -139,7 +140,7 @@ impl Names {
         Ok(Expr::Exists(Exists { subquery, negated: false }))
     }
 
-    /// A subquery whose column has a name of its own, and what is made of it.
+    /// A subquery whose column has a unique name, and its replacement.
     fn named(
         &mut self,
         subquery: &Subquery,

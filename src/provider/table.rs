@@ -225,7 +225,7 @@ fn check_unnamed(name: &str, options: &SinkOptions) -> Result<()> {
     }
 }
 
-/// Whether a table that is there has the columns, types that can stand for each other, and the key that are wanted.
+/// Whether an existing table has the requested columns, compatible types and the requested key.
 fn same_columns(there: &Table, wanted: &NewTable) -> bool {
     let same_key = |a: &[String], b: &[String]| a.len() == b.len() && a.iter().all(|name| b.contains(name));
     there.columns.len() == wanted.schema.fields().len()
