@@ -38,6 +38,7 @@ pub mod changing_rows {}
 pub mod options {}
 
 #[doc = include_str!("../docs/types.md")]
+#[doc = ""]
 #[doc = include_str!("assignments.md")]
 pub mod types {}
 

@@ -1,6 +1,6 @@
-//! A resource manager and a log that fail as real ones do: for tests of the protocol, and of whatever is built on it.
+//! A resource manager and a log with faults, for tests of the protocol and of code that uses it.
 //!
-//! A [`Script`] is asked before each step what is to go wrong with it.
+//! A [`Script`] decides before each step which fault occurs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::backend::{Backend, Branch, Capability, DecisionLog, InDoubt, Outcome,
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobNumber, JobState, Xid};
 
-/// What a resource manager, a branch or a log is asked to do.
+/// A step of a resource manager, a branch or a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Step {
@@ -34,22 +34,22 @@ pub enum Step {
     Remove,
 }
 
-/// What goes wrong with a step.
+/// A fault of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Nothing.
     None,
-    /// It is not done, and fails.
+    /// The step is not executed and fails.
     Fail,
-    /// It is done, and the answer is lost.
+    /// The step is executed, and its answer is lost.
     Lose,
-    /// It is not done, and there is no answer.
+    /// The step is not executed, and there is no answer.
     Hang,
-    /// It is done twice, where it can be.
+    /// The step is executed twice, if possible.
     Twice,
 }
 
-/// Says what goes wrong with the next step.
+/// Decides the fault of the next step.
 #[derive(Clone)]
 pub struct Script(Arc<dyn Fn(Step) -> Fault + Send + Sync>);
 

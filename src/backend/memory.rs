@@ -1,5 +1,5 @@
-//! A resource manager in memory: the reference that the [`conformance`](crate::backend::conformance) suite is read by,
-//! and a fast partner for tests of the protocol.
+//! A resource manager in memory: the reference of the [`conformance`](crate::backend::conformance) suite, and a fast
+//! backend for tests of the protocol.
 
 #![expect(clippy::disallowed_types, reason = "a resource manager for tests")]
 
@@ -18,7 +18,7 @@ use crate::backend::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobNumber, JobState, Xid};
 
-/// A table and a ledger in memory. It appends and overwrites; it knows no keys.
+/// A table and a ledger in memory. It supports appending and overwriting, without keys.
 #[derive(Debug, Clone)]
 pub struct MemoryBackend {
     capability: Capability,
@@ -69,12 +69,12 @@ impl Default for MemoryBackend {
 }
 
 impl MemoryBackend {
-    /// One that cannot prepare.
+    /// Creates one that cannot prepare.
     pub fn one_phase() -> Self {
         Self { capability: Capability::OnePhase, ..Self::default() }
     }
 
-    /// Rows that are committed.
+    /// The committed rows.
     pub fn row_count(&self) -> usize {
         self.batches().iter().map(RecordBatch::num_rows).sum()
     }
@@ -89,7 +89,7 @@ impl MemoryBackend {
         self.state().commits
     }
 
-    /// Loses every branch that is open; prepared ones, rows and records stay.
+    /// Simulates a crash: drops every open branch, and keeps prepared branches, rows and records.
     pub fn restart(&self) {
         self.state().restarts += 1;
     }

@@ -49,10 +49,10 @@ impl Query {
         suffix
     }
 
-    /// The ways of the wanted columns from the types that they are read as to those of the batches.
+    /// The conversions of the requested columns from the types in which they are read to the types of the batches.
     ///
     /// # Errors
-    /// `Schema` where there is none.
+    /// `Schema` if a conversion does not exist.
     pub(crate) fn conforms(&self) -> Result<Vec<LosslessCast>> {
         let columns = self.projection.iter().map(|index| &self.table.columns[*index]);
         let ways = columns.zip(self.schema.fields()).map(|(column, field)| {
@@ -68,10 +68,10 @@ impl Query {
         ways.collect()
     }
 
-    /// A batch of so many rows of these columns, which are of the types of [`Query::schema`].
+    /// Creates a batch from these columns, which must have the types of [`Query::schema`].
     ///
     /// # Errors
-    /// `Internal` where they are not.
+    /// `Internal` if the columns have other types.
     pub fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)

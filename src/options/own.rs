@@ -55,12 +55,12 @@ impl SinkOptions {
         Ok(options)
     }
 
-    /// Forgets the options that are none of these.
+    /// Removes options that are not in the list.
     pub(crate) fn keep_own(&mut self, own: &[BackendOption]) {
         self.own.retain(|(key, _)| own.iter().any(|option| option.key == key));
     }
 
-    /// Checks that the options which only some databases have are those of this one, and their values.
+    /// Checks that the options which only one kind of database has belong to this one, and checks their values.
     pub(crate) fn check_own(&self, own: &[BackendOption]) -> Result<()> {
         for (key, value) in &self.own {
             let option = own.iter().find(|option| option.key == key);

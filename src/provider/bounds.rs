@@ -1,4 +1,4 @@
-//! Where a constant lies among the values of another type.
+//! The position of a constant among the values of another type.
 
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::TimeUnit::{self, Microsecond, Millisecond, Nanosecond, Second};
@@ -33,8 +33,8 @@ impl Bound {
     }
 }
 
-/// Where a constant lies among the values of a type; `None` where it is not compared with them by size, or is what DataFusion
-/// refuses. Of times, both have a zone or neither.
+/// The position of a constant among the values of a type; `None` if the two are not ordered, or if DataFusion refuses
+/// the constant. Times must both have a zone, or neither.
 pub(super) fn floor(constant: &ScalarValue, to: &DataType) -> Option<Bound> {
     let (floor, rest) = match to {
         Date32 => in_units(instant(constant, to)?, 86_400 * per_second(Nanosecond)),
@@ -53,7 +53,7 @@ pub(super) fn floor(constant: &ScalarValue, to: &DataType) -> Option<Bound> {
     })
 }
 
-/// The digits of a number, `-1.25e-7`: of a float the shortest.
+/// The digits of a number, such as `-1.25e-7`. For a float, the shortest digits.
 pub(super) fn digits_of(constant: &ScalarValue) -> Option<String> {
     match constant {
         ScalarValue::Float64(Some(value)) if value.is_finite() => Some(format!("{value:e}")),
@@ -125,7 +125,7 @@ fn time(constant: &ScalarValue) -> Option<(i128, Rest)> {
     }
 }
 
-/// The largest integer that is not above a number in units of a scale; `None` where the text is no number.
+/// The largest integer that is not above a number, in units of a scale; `None` if the text is not a number.
 fn scaled(text: &str, scale: i64) -> Option<(i256, Rest)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -165,7 +165,7 @@ fn scaled(text: &str, scale: i64) -> Option<(i256, Rest)> {
     Some((value.wrapping_sub(below), rest(has_rest)))
 }
 
-/// The value of a type that has so many units; `None` where it has none.
+/// The value of a type for a number of units; `None` if the type cannot represent it.
 fn scalar(units: i256, to: &DataType) -> Option<ScalarValue> {
     let long = || i64::try_from(units.to_i128()?).ok();
     let within = |precision: u8| {

@@ -1,7 +1,7 @@
-//! Arithmetic in statements that write: what does not fit is an error.
+//! Arithmetic in statements that write: overflow is an error.
 //!
-//! DataFusion's integers wrap, and a date plus an hour is the date. A sum or a product of integers that can overflow becomes
-//! a function that fails where it does; an interval of less than a day is no summand of a date.
+//! DataFusion's integers wrap, and it ignores hours that are added to a date. A sum or a product of integers that may
+//! overflow is replaced by a function that fails on overflow. Adding an interval with hours to a date is refused.
 
 use arrow::compute::kernels::numeric::{add, mul, sub};
 use arrow::datatypes::{DataType, IntervalUnit};
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr_common::datum::apply;
 
-/// An expression whose arithmetic does not wrap; its operands have been looked at before.
+/// An expression whose arithmetic does not wrap. Its operands are already rewritten.
 pub(super) fn checked(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr {
@@ -46,13 +46,13 @@ fn call(op: Operator, left: Expr, right: Expr) -> Expr {
     ScalarUDF::new_from_impl(function).call(vec![left, right])
 }
 
-/// Whether the value of an expression is one of its type whatever the columns are.
+/// Whether the value of an expression always fits its type.
 fn fits(expr: &Expr, data_type: &DataType, schema: &DFSchema) -> bool {
     data_type.is_signed_integer()
         && largest(expr, schema).zip(range(data_type)).is_some_and(|(value, range)| value < range)
 }
 
-/// The largest number, without its sign, that an integer can be.
+/// The largest absolute value of an integer expression.
 fn largest(expr: &Expr, schema: &DFSchema) -> Option<u128> {
     match expr {
         Expr::Literal(value, _) => match value.cast_to(&DataType::Decimal128(38, 0)).ok()? {
@@ -74,14 +74,14 @@ fn largest(expr: &Expr, schema: &DFSchema) -> Option<u128> {
     }
 }
 
-/// The number that no integer of a type is beyond, on either side of 0.
+/// The largest absolute value of an integer type.
 fn range(data_type: &DataType) -> Option<u128> {
     let bits = data_type.primitive_width()? * 8;
     let is_signed = data_type.is_signed_integer();
     data_type.is_integer().then(|| 1 << (bits - usize::from(is_signed)))
 }
 
-/// Refuses a date plus an interval that may have hours, which DataFusion leaves out.
+/// Refuses a date plus an interval that may have hours, which DataFusion ignores.
 fn check_days(left: &Expr, from: &DataType, right: &Expr, with: &DataType) -> DfResult<()> {
     let is_date = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Date64);
     let interval = match (from, with) {

@@ -1,5 +1,5 @@
-//! Columns of some databases hold values of every type, and compare them: a text is larger than every number. What is none
-//! of its column's type is not what a comparison in DataFusion could find.
+//! In some databases, a column stores values of any type and compares them: a text is larger than every number. A
+//! comparison in DataFusion never finds a value of another type than the column's.
 
 use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -7,7 +7,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::backend::{Column, Holds, QueryDialect, Table};
 
-/// The columns of a condition that may hold anything, and that it asks more of than whether they are NULL.
+/// The columns of a condition that may store any type, and that it does not only test for NULL.
 pub(super) fn compared_columns<'t>(expr: &Expr, table: &'t Table, compared: &mut Vec<&'t Column>) {
     // It looks at an expression that was made here: nothing fails.
     let _ = expr.apply(|expr| {
@@ -24,14 +24,14 @@ pub(super) fn compared_columns<'t>(expr: &Expr, table: &'t Table, compared: &mut
     });
 }
 
-/// Whether a condition can be true beside a comparison that is not: then the comparison itself has to be unknown where a
-/// value is none of its column's type.
+/// Whether a condition can be true although a comparison in it is not. Then the comparison itself must be unknown for a
+/// value of another type than the column's.
 pub(super) fn has_alternatives(expr: &Expr) -> bool {
     let is_one = |expr: &Expr| Ok(matches!(expr, Expr::Not(_) | Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. })));
     expr.exists(is_one).unwrap_or(true)
 }
 
-/// The condition with NULL in the place of values that are none of their column's type.
+/// The condition, with NULL in place of values of another type than the column's.
 pub(super) fn null_for_others(
     expr: Expr,
     table: &Table,

@@ -1,4 +1,4 @@
-//! Comparisons with constants that the type of the other side does not have.
+//! Comparisons with constants that the type of the other side cannot represent.
 //!
 //! DataFusion brings both sides of a comparison to one type, and its optimizer brings the constant to that of the
 //! column. On the way it rounds a constant that does not fit, so that `ts = TIMESTAMP '2020-01-31 00:00:00.000000001'`
@@ -23,7 +23,7 @@ use crate::columnar::fraction_digits;
 use crate::provider::bounds::{Bound, digits_of, floor};
 use crate::provider::functions::time;
 
-/// Rewrites comparisons, for the analyzer of a session, which does so before it makes both sides one type.
+/// The analyzer rule that rewrites comparisons, before DataFusion converts both sides to one type.
 #[derive(Debug)]
 pub(super) struct Comparisons;
 
@@ -87,7 +87,7 @@ enum Constant {
 }
 
 impl Scope<'_> {
-    /// A comparison of a value with a constant; `None` where it is none, or DataFusion's own is right.
+    /// A comparison of a value with a constant; `None` for other expressions, and if DataFusion's result is correct.
     fn compared(self, value: &Expr, op: Operator, constant: &Expr) -> Option<Expr> {
         Some(match self.constant(value, constant)? {
             Constant::As(constant) => binary(value, op, constant),
@@ -95,7 +95,7 @@ impl Scope<'_> {
         })
     }
 
-    /// A constant that DataFusion may cut where it is compared with a value.
+    /// A constant that DataFusion may round in a comparison.
     fn constant(self, value: &Expr, constant: &Expr) -> Option<Constant> {
         if !is_constant(constant) || is_constant(value) {
             return None;
@@ -134,7 +134,7 @@ impl Scope<'_> {
         }
     }
 
-    /// What a constant comes to; `None` where that is only known later.
+    /// The value of a constant; `None` if it is known only later.
     fn fold(self, constant: &Expr) -> Option<ScalarValue> {
         if let Expr::Literal(value, _) = constant {
             return (!value.is_null()).then(|| value.clone());

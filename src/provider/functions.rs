@@ -1,4 +1,4 @@
-//! Functions that a plan has where values are assigned.
+//! Functions in a plan that assign values.
 
 use std::sync::Arc;
 
@@ -13,19 +13,20 @@ use datafusion::logical_expr::{
 
 use crate::columnar::{Assign, recode};
 
-/// The function that keeps a cast of the user's apart from the planner's.
+/// The function that marks a user's cast, to distinguish it from the planner's.
 pub(super) const WRITTEN: &str = "landfall_as_written";
 
-/// The function that keeps a struct, or a list of such, from the planner, which knows no cast where fields are missing.
+/// The function that hides a struct, or a list of structs, from the planner, which cannot cast it if fields are
+/// missing.
 pub(super) const NESTED: &str = "landfall_nested";
 
 /// Assigns a value to a column.
 const ASSIGN: &str = "landfall_assign";
 
-/// The function that brings a time of the session's zone to its local time, in microseconds.
+/// The function that converts a time in the session's zone to local time, in microseconds.
 pub(super) const LOCAL_TIME: &str = "landfall_local_time";
 
-/// The time that a statement began, as a column has it.
+/// The start time of a statement, in a column's type.
 const TIME: &str = "landfall_time";
 
 /// Whether a function brings a value to the type of a column.
@@ -115,7 +116,7 @@ pub(super) fn nested() -> ScalarUDF {
     ScalarUDF::new_from_impl(Written { name: NESTED, signature, shown: Some(DataType::Null) })
 }
 
-/// Whether a call only keeps a value from the planner.
+/// Whether a call only hides a value from the planner.
 pub(super) fn is_mark(function: &str) -> bool {
     [WRITTEN, NESTED].contains(&function)
 }
@@ -132,8 +133,8 @@ function!(Assigning, |self| ASSIGN, |self, _from| self.assign.to().clone(), |thi
     this.assign.apply(&array).map_err(|error| error.with_context(this.column.clone()))?
 });
 
-/// The time that a statement began as a column has it: without a zone it is that of the session's, and it has no more digits
-/// of a second than the column.
+/// The start time of a statement in a column's type and precision. Without a zone it is the local time of the session's
+/// zone.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Clock {
     name: &'static str,

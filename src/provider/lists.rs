@@ -1,7 +1,7 @@
 //! IN of a list whose items are computed from columns, in statements that write.
 //!
-//! DataFusion takes an item that it can compute of no row for a constant, and such is a CASE of columns, also the one that it
-//! makes of a correlated `count(*)`. As comparisons that OR connects the items are computed of each row.
+//! DataFusion treats some list items as constants although they depend on columns: a CASE of columns, also the CASE
+//! into which it rewrites a correlated `count(*)`. As comparisons connected by OR, the items are computed for each row.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result as DfResult, plan_err};

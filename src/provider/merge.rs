@@ -1,8 +1,8 @@
-//! MERGE INTO as a query whose rows say what is done with them.
+//! MERGE INTO as a query whose rows contain their actions.
 //!
-//! In general the query joins the table with the source, and a CASE finds for each pair the first clause that it takes; the
-//! database only applies what was found. Where the join is by a unique key that the database compares as DataFusion does,
-//! and clauses ask for nothing of the table's rows, the source alone is staged, and the database joins it.
+//! In general the query joins the table with the source, and a CASE finds for each pair the first clause that it takes;
+//! the database only applies what was found. Where the join is by a unique key that the database compares as DataFusion
+//! does, and clauses ask for nothing of the table's rows, the source alone is staged, and the database joins it.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::provider::request::{Request, key_of, no_key, numbered};
 const TARGET: &str = "landfall_target";
 const SOURCE: &str = "landfall_source";
 
-/// The number of the clause that a row of the join takes.
+/// The number of the clause that applies to a row of the join.
 const ACTION: &str = "landfall_action";
 
 pub(super) fn merge(
@@ -154,7 +154,7 @@ fn number(index: usize) -> Expr {
     lit(index as i64 + 1)
 }
 
-/// What is done by the clauses, with the staged columns that `index` gives for a clause and a column.
+/// The actions of the clauses, with the staged columns that `index` returns for a clause and a column.
 fn actions(clauses: &[Clause], index: impl Fn(usize, &str) -> usize) -> Vec<RowChange> {
     let action = |(at, clause): (usize, &Clause)| {
         let assignments = |values: &[(String, Expr)]| -> Vec<Assignment> {
@@ -169,7 +169,7 @@ fn actions(clauses: &[Clause], index: impl Fn(usize, &str) -> usize) -> Vec<RowC
     clauses.iter().enumerate().map(action).collect()
 }
 
-/// The join of the table with the source, and what is done with each of its rows.
+/// The join of the table with the source, and the action for each of its rows.
 fn in_query(
     table: &Table,
     statement: &DmlStatement,
@@ -241,7 +241,7 @@ fn in_query(
     Ok((request, chosen.project(numbered(query))?.build()?))
 }
 
-/// The source alone, for a join at the server; `None` where that could be another one than DataFusion's.
+/// The source alone, for a join at the server; `None` if that join could differ from DataFusion's.
 fn at_server(
     table: &Table,
     statement: &DmlStatement,
@@ -346,8 +346,8 @@ fn before_its_casts(value: &Expr) -> &Expr {
     }
 }
 
-/// Whether an expression has a value for whatever row, the same each time: it is asked for rows that do not take its
-/// clause as well. A division, a narrowing cast, `random()` or a subquery has not.
+/// Whether an expression has a value for every row, and always the same one, because it is also evaluated for rows of
+/// other clauses. A division, a narrowing cast, `random()` or a subquery does not.
 fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
     let is_total = |expr: &Expr| is_total(expr, schema);
     match expr {

@@ -1,5 +1,5 @@
-//! Refuses operators that DataFusion groups or interprets otherwise than SQL does, in plans that did not come through
-//! [`sql`](crate::provider::sql).
+//! Refuses operators that DataFusion groups or interprets differently from standard SQL, in plans that
+//! [`sql`](crate::provider::sql) did not create.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -7,8 +7,9 @@ use datafusion::common::{Result as DfResult, plan_err};
 use datafusion::logical_expr::expr::{InList, InSubquery};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, LogicalPlan, Operator};
 
-/// Refuses SIMILAR TO, and a statement in which IS DISTINCT FROM may have taken for its operand what belongs to the condition around it: see
-/// [`grouping`](super::grouping). A plan has no parentheses, so that those of the user are refused too.
+/// Refuses SIMILAR TO, and a statement in which IS DISTINCT FROM may have taken for its operand what belongs to the
+/// condition around it: see [`grouping`](super::grouping). A plan has no parentheses, so expressions with correct
+/// parentheses are refused, too.
 pub(super) fn check_plan(plan: &LogicalPlan) -> DfResult<()> {
     let check = |expr: &Expr| match expr {
         Expr::BinaryExpr(BinaryExpr { op: Operator::IsDistinctFrom | Operator::IsNotDistinctFrom, right, .. })

@@ -139,7 +139,7 @@ impl TableProvider for LandfallTable {
     }
 
     boxed! {
-        /// From code: a statement of SQL is taken over before it comes here.
+        /// Called from code only: the analyzer rule rewrites SQL statements first.
         fn delete_from<'life0, 'life1>(&'life0 self, session: &'life1 dyn Session, filters: Vec<Expr>) -> Planning {
             match self.check_session("DELETE FROM", session) {
                 Ok(()) => self.another().changed_where(session, None, filters),

@@ -1,4 +1,4 @@
-//! Reads splits: each from behind what is consumed of it, one after the other or several at once.
+//! Reads splits from their consumed position, one after the other or in parallel.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -20,7 +20,7 @@ use crate::provider::sorted::{failed, shorter, sorted};
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 use crate::provider::splits::{Kind, Split, on_top};
 
-/// Reads splits in tasks of their own, so many at once; in any order, each in its own.
+/// Reads several splits in parallel, each in a separate task. The order between splits is arbitrary.
 pub(super) fn at_once(
     splits: Vec<(usize, Split, Progress)>,
     readers: usize,
@@ -155,7 +155,7 @@ fn project(plan: &Arc<dyn ExecutionPlan>, batch: RecordBatch) -> DfResult<Record
     }
 }
 
-/// What the plan above a stream makes of each of its batches: no row waits in it for others.
+/// Applies the plan above a stream to each of its batches. No row waits in it for other rows.
 fn streamed(
     split: usize,
     plan: &Arc<dyn ExecutionPlan>,

@@ -1,4 +1,4 @@
-//! What a statement that changes rows wants to be done with the rows of its query.
+//! How a statement that changes rows uses the rows of its query.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::table::LandfallTable;
 use crate::backend::{Change, Condition, Join, Operation, Repeats, RowChange, Staged, Table};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a statement wants to be done with the rows of its query.
+/// How a statement uses the rows of its query.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     /// DELETE, UPDATE or MERGE.
@@ -33,7 +33,7 @@ pub(super) fn numbered(columns: impl IntoIterator<Item = Expr>) -> Vec<Expr> {
     columns.into_iter().enumerate().map(|(index, column)| column.alias(format!("landfall_{index}"))).collect()
 }
 
-/// The key that rows are found by: one without NULL, where there is one.
+/// The key that identifies rows: a key without NULL, if one exists.
 pub(super) fn key_of(table: &Table) -> &[String] {
     let keys = || std::iter::once(&table.primary_key).chain(&table.unique_keys).filter(|key| !key.is_empty());
     let is_full = |key: &&Vec<String>| key.iter().all(|name| table.column(name).is_some_and(|column| !column.nullable));
@@ -94,7 +94,7 @@ impl Request {
     }
 }
 
-/// The error of a statement that cannot find its rows again.
+/// The error of a statement that cannot identify its rows.
 pub(super) fn no_key(table: &Table) -> Error {
     let (has, create) = match table.unique_keys.first() {
         None => ("neither a primary key nor a unique index".to_owned(), "create one"),
@@ -127,7 +127,7 @@ fn scans_of<'p>(query: &'p Arc<dyn ExecutionPlan>, location: &str) -> Vec<&'p Sc
     own.into_iter().chain(others).collect()
 }
 
-/// The last columns of a query as a row of their own, where they are the same in all of its rows.
+/// The last columns of a query as a single row, if they are the same in all of its rows.
 fn constants(query: &Arc<dyn ExecutionPlan>, count: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(projection) = query.downcast_ref::<ProjectionExec>() else { return Ok(None) };
     let columns = projection.expr();

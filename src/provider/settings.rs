@@ -1,4 +1,4 @@
-//! How a write commits and where that is decided, found out when the plan is made.
+//! The commit protocol and the decision log of a statement, chosen when it is planned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::pipeline::{Target, Write, WriterCount};
 use crate::registry::decision_log;
 use crate::txn::{JobId, StatementId};
 
-/// What the user asks of a transaction.
+/// The user's transaction options.
 #[derive(Debug, Clone)]
 pub(super) struct TxnSettings {
     pub(super) job: Option<JobId>,
@@ -35,10 +35,10 @@ impl TxnSettings {
         })
     }
 
-    /// A write to these tables, one transaction.
+    /// Chooses the settings of one transaction that writes these tables.
     ///
     /// # Errors
-    /// `Config` where the databases cannot do what is asked.
+    /// `Config` if the databases do not support the requested options.
     pub(super) fn plan_commit(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
         check_distinct(&targets)?;
         let agent = last_agent(&targets)?;
@@ -62,7 +62,7 @@ impl TxnSettings {
         Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, counts })
     }
 
-    /// How a single branch of a write ends.
+    /// The commit protocol of a single branch.
     fn protocol(&self, targets: &[Target], agent: Option<&Arc<dyn Backend>>) -> Result<Protocol> {
         let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
         match (self.commit, agent) {
@@ -132,7 +132,7 @@ fn check_distinct(targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// The one database that commits in one phase; there is room for one in a transaction.
+/// The only database that commits in one phase. A transaction can contain one.
 fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
     let mut one_phase = targets.iter().filter(|target| !target.capability.prepares()).map(|target| &target.resource);
     match (one_phase.next(), one_phase.next()) {
@@ -146,7 +146,7 @@ fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
     }
 }
 
-/// Refuses more branches than a database can have prepared at once.
+/// Refuses more branches than a database can prepare at once.
 fn check_branches(targets: &[Target]) -> Result<()> {
     for target in targets {
         let location = target.resource.location();
@@ -165,14 +165,15 @@ fn check_branches(targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// The database whose ledger decides, unless the option `log` names another log: the one that can never prepare, else
-/// the first. It must not change with how a server is set up: the next run of a job would not find it.
+/// The database whose ledger decides, unless the option `log` names another log: the database that can never prepare,
+/// otherwise the first one. The choice does not depend on a server's configuration, because the next run of a job must
+/// find the same log.
 pub(super) fn decides<T>(databases: impl Iterator<Item = (T, Capability)> + Clone) -> Option<T> {
     let mut never = databases.clone().filter(|(_, capability)| *capability == Capability::OnePhase);
     never.next().or_else(|| databases.into_iter().next()).map(|(database, _)| database)
 }
 
-/// What has to be done so that these databases prepare, as a remark behind a sentence.
+/// The steps that enable two-phase commit in these databases, as a suffix of a message.
 pub(super) fn how_to_prepare<'a>(databases: impl IntoIterator<Item = &'a Arc<dyn Backend>>) -> String {
     let mut told: Vec<_> = databases.into_iter().filter_map(|database| database.how_to_prepare()).collect();
     told.dedup();

@@ -1,4 +1,4 @@
-//! Rows of a query with ORDER BY: where a checkpoint can be among them, and how it is found again.
+//! Checkpoints in the rows of a query with ORDER BY: where they can be, and how a run finds them again.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boundary, Read, digest};
 
-/// Rows that are sorted, cut where their key changes, from behind a place on.
+/// Sorted rows after a position, divided where their key changes.
 pub(super) fn sorted(
     split: usize,
     rows: SendableRecordBatchStream,
@@ -100,7 +100,7 @@ impl Keys {
         Ok(self.rows(&batch.slice(row, 1)).map_err(failed)?.row(0).as_ref().to_vec())
     }
 
-    /// The last row whose key is another than that of the row before it.
+    /// The last row whose key differs from the row before it.
     fn last_change(&mut self, batch: &RecordBatch) -> Result<Option<usize>> {
         // Keys are unique as a rule: the last rows tell.
         for last in [2, 64, batch.num_rows()] {

@@ -1,8 +1,8 @@
-//! What a plan reads, as splits that can be read again: each brings the same rows in the same order every time.
+//! The input of a plan as repeatable splits: each returns the same rows in the same order every time.
 //!
-//! DataFusion's partitions are no such splits: how many there are depends on the cores, a scan's partitions take files
-//! from each other while they run, and batches are dealt out as they come. So the plan is taken apart to its leaves,
-//! which are cut in a way that depends on the data alone, and what is computed from them is put on top of each split.
+//! DataFusion's partitions are not repeatable: their number depends on the cores, the partitions of a scan take files
+//! from each other at run time, and batches are distributed as they arrive. So the plan is divided into its leaves. The
+//! leaves are split in a way that depends only on the data, and the computations above them are applied to each split.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ use crate::provider::files::{PlannedFile, file_format, whole_files};
 use crate::provider::scan::ScanExec;
 use crate::provider::source::{ReplayableExec, ReplayableSource};
 
-/// Bytes of a file that are one split: what is read again after a crash, at most, beside what was not committed.
+/// The size of a split of a file in bytes. After a crash, at most this many committed bytes are read again.
 const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What a plan reads.
@@ -45,7 +45,7 @@ pub(super) struct Splits {
     pub(super) fingerprint: Fingerprint,
 }
 
-/// A stream that brings the same rows in the same order whenever it is read.
+/// A stream that returns the same rows in the same order every time.
 #[derive(Debug, Clone)]
 pub(super) struct Split {
     pub(super) plan: Arc<dyn ExecutionPlan>,
@@ -72,10 +72,11 @@ pub(super) enum Kind {
 type Parts = Vec<(String, String)>;
 
 impl Splits {
-    /// Takes a plan apart; `order` is the one that its rows must keep, `cuts` says whether texts can be cut at any line.
+    /// Takes a plan apart; `order` is the one that its rows must keep, `cuts` says whether texts can be cut at any
+    /// line.
     ///
     /// # Errors
-    /// `Unsupported` where it would not bring the same rows again, with what to change.
+    /// `Unsupported` if the plan is not repeatable. The message says what to change.
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: Option<&LexOrdering>, cuts: bool) -> Result<Self> {
         let schema = plan.schema();
         let columns: Vec<_> =
@@ -155,7 +156,7 @@ fn steady(expr: &Arc<dyn PhysicalExpr>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a node makes of each row what it makes of it alone.
+/// Whether a node computes each row independently of other rows.
 pub(super) fn is_row_by_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let is_known = plan.is::<FilterExec>() || plan.is::<ProjectionExec>() || plan.is::<CooperativeExec>();
     is_known && plan.fetch().is_none()

@@ -1,4 +1,4 @@
-//! A table as what a stream, or a change, is written to.
+//! A table as the target of a stream or a change.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::provider::scan::ScanExec;
 use crate::provider::settings::how_to_prepare;
 
 impl LandfallTable {
-    /// This table as what a plan is written to; by up to `writers` of them, where the user does not say how many.
+    /// This table as the target of a plan, with up to `writers` writers unless the user sets their number.
     pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
         let columns = input.schema();
         if columns.fields().is_empty() {
@@ -73,7 +73,7 @@ impl LandfallTable {
         Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers })
     }
 
-    /// How many writers there can be of one transaction.
+    /// The maximum number of writers of one transaction.
     fn most_writers(&self, dispatch: &Dispatch, capability: Capability) -> u16 {
         match (dispatch, capability, self.options.commit) {
             (Dispatch::OneWriter(reason), ..) => {
@@ -103,7 +103,7 @@ impl LandfallTable {
         }
     }
 
-    /// This table as what a change is made to, of columns that the change knows.
+    /// This table as the target of a change.
     pub(super) async fn change_target(&self, change: Change, columns: SchemaRef) -> Result<Target> {
         let stats = Arc::new(WriteStats::of(&self.table.name, self.options.memory_limit));
         let column = |index: usize| change.column_of(index).and_then(|name| self.table.column(name));
@@ -153,9 +153,10 @@ impl LandfallTable {
         Ok(Assignments::new(assigned))
     }
 
-    /// Whether one writer does what several would not, unless the user asks for them: rows in the order of the query,
-    /// numbers and times that the server gives them in that order, and upserts that wait for each other where the
-    /// server sees it. Two transactions that upsert the same keys by several connections each can wait for ever.
+    /// Whether the table gets one writer unless the user asks for more. One writer keeps the rows in the order of the
+    /// query, and with them the numbers and times that the server assigns. The server detects deadlocks between upserts
+    /// of one connection each; two transactions that upsert the same keys with several connections each can block each
+    /// other without being detected.
     fn is_better_written_by_one(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> bool {
         let is_left_to_the_server = |column: &Column| {
             matches!(column.default, ColumnDefault::ByDefault | ColumnDefault::Numbered)
@@ -166,14 +167,14 @@ impl LandfallTable {
             || self.table.columns.iter().any(is_left_to_the_server)
     }
 
-    /// Whether a plan reads this table by its name: of a view that shows it only the server knows.
+    /// Whether a plan reads this table by name. Views of it are not detected.
     fn is_read_by(&self, plan: &Arc<dyn ExecutionPlan>) -> bool {
         let is_this = |scan: &ScanExec| scan.table() == self.table.name && scan.location() == self.database.location();
         plan.downcast_ref::<ScanExec>().is_some_and(is_this)
             || plan.children().into_iter().any(|child| self.is_read_by(child))
     }
 
-    /// What a write of these columns is to do.
+    /// The specification of a write of these columns.
     fn spec(&self, columns: SchemaRef, op: InsertOp) -> Result<WriteSpec> {
         let (existing, on_conflict) = match op {
             InsertOp::Append => (Existing::Keep, self.options.on_conflict),
@@ -208,7 +209,7 @@ impl LandfallTable {
     }
 }
 
-/// Every column of a write must be one of the table's, once.
+/// Checks that every column of a write is a column of the table, and that none is repeated.
 fn check_names(table: &Table, columns: &Schema) -> Result<()> {
     for (index, field) in columns.fields().iter().enumerate() {
         let twice = columns.fields()[..index].iter().any(|other| other.name() == field.name());

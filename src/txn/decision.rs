@@ -36,7 +36,7 @@ impl Decision {
     }
 }
 
-/// The version of what a record says; those of Landfall 0.1 have none.
+/// The version of the record's format. Records of Landfall 0.1 have no version.
 const VERSION: u64 = 2;
 
 /// The position in the job's input that a committed epoch reaches, and the tables that it wrote.
