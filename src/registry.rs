@@ -41,11 +41,14 @@ static REGISTERED: LazyLock<DashMap<&'static str, Arc<dyn BackendFactory>>> = La
     built_in().into_iter().flat_map(named).collect()
 });
 
+/// What STORED AS means already: tables of several databases, and DataFusion's formats of files.
+const RESERVED: &[&str] = &["fanout", "arrow", "avro", "csv", "json", "ndjson", "parquet"];
+
 /// Registers a factory for URLs that begin with its names, for the whole process. It replaces earlier factories of the
 /// same names.
 ///
 /// # Errors
-/// `Config` for a name that is not a valid URL scheme.
+/// `Config` for a name that is not a valid URL scheme, and for one that STORED AS has already.
 pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
     let is_scheme = |name: &&str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -58,6 +61,12 @@ pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
         return Err(Error::config(format!(
             "a database cannot be called '{name}': its URLs begin with the name, which has lower-case letters, digits, '+', \
              '-' and '.' only"
+        )));
+    }
+    if let Some(name) = factory.names().iter().find(|name| RESERVED.contains(name)) {
+        let upper = name.to_uppercase();
+        return Err(Error::config(format!(
+            "a database cannot be called '{name}': STORED AS {upper} means something else"
         )));
     }
     for name in factory.names() {
@@ -150,6 +159,27 @@ pub fn without_ledger(database: &dyn Backend) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_means_something_else_is_refused() {
+        #[derive(Debug)]
+        struct Fanout;
+
+        impl BackendFactory for Fanout {
+            fn names(&self) -> &'static [&'static str] {
+                &["fanout"]
+            }
+
+            fn open(&self, _: &str, _: &SinkOptions) -> Result<Arc<dyn Backend>> {
+                Err(Error::internal("nothing to open"))
+            }
+        }
+
+        let factory: Arc<dyn BackendFactory> = Arc::new(Fanout);
+        let error = add(&factory).expect_err("it is reserved").to_string();
+        assert!(error.contains("'fanout'") && error.contains("STORED AS FANOUT"), "{error}");
+        assert!(database("fanout:x", &SinkOptions::new()).is_err());
+    }
 
     #[test]
     fn a_database_that_is_not_built_names_its_feature() {
