@@ -45,6 +45,60 @@ const TABLES: &str = "
 const JSON_CHECKS: &str = "
     SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
 
+/// Why a table cannot be written.
+fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
+    match (table_type, transactional) {
+        ("VIEW" | "SYSTEM VIEW", _) => Some(
+            "is a view, and nobody says whether the tables behind it are transactional: write to the table itself"
+                .to_owned(),
+        ),
+        ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,
+        ("BASE TABLE" | "SYSTEM VERSIONED", _) => Some(format!(
+            "is of the engine {engine}, which is not transactional, so that a failed write could not be undone: \
+             ALTER TABLE {} ENGINE = InnoDB",
+            name.table
+        )),
+        (other, _) => Some(format!("is a {other}, which cannot be written")),
+    }
+}
+
+/// The unique keys of a table.
+struct Keys {
+    primary_key: Vec<String>,
+    unique_keys: Vec<Vec<String>>,
+    /// One is not plain columns.
+    has_others: bool,
+}
+
+impl Keys {
+    /// Those of rows that [`KEYS`] gave.
+    fn read(rows: &[Row]) -> Result<Self> {
+        let mut keys: Vec<(String, Option<Vec<String>>)> = Vec::new();
+        for row in rows {
+            let (index, column, part) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+            if keys.last().is_none_or(|(last, _)| *last != index) {
+                keys.push((index, Some(Vec::new())));
+            }
+            let Some((_, key)) = keys.last_mut() else { continue };
+            match key {
+                Some(columns) if part.is_empty() && !column.is_empty() => columns.push(column),
+                // A part of a column, or an expression.
+                key => *key = None,
+            }
+        }
+        let has_others = keys.iter().any(|(_, key)| key.is_none());
+        let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
+        for (index, key) in keys {
+            match (index.as_str(), key) {
+                ("PRIMARY", Some(key)) => primary_key = key,
+                (_, Some(key)) => unique_keys.push(key),
+                (_, None) => {}
+            }
+        }
+        Ok(Self { primary_key, unique_keys, has_others })
+    }
+}
+
 impl MySql {
     /// Reads the description of a table; `None` where it is not there.
     pub(super) async fn describe(&self, name: &str) -> Result<Option<Table>> {
@@ -64,19 +118,7 @@ impl MySql {
         let schema = text(&found, 0)?;
         let name = TableName { schema: Some(schema.clone()), table: text(&found, 1)? };
         let (table_type, engine) = (text(&found, 2)?, text(&found, 3)?);
-        let read_only = match (table_type.as_str(), text(&found, 4)?.as_str()) {
-            ("VIEW" | "SYSTEM VIEW", _) => Some(
-                "is a view, and nobody says whether the tables behind it are transactional: write to the table itself"
-                    .to_owned(),
-            ),
-            ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,
-            ("BASE TABLE" | "SYSTEM VERSIONED", _) => Some(format!(
-                "is of the engine {engine}, which is not transactional, so that a failed write could not be undone: \
-                 ALTER TABLE {} ENGINE = InnoDB",
-                name.table
-            )),
-            (other, _) => Some(format!("is a {other}, which cannot be written")),
-        };
+        let read_only = read_only(&table_type, &engine, &text(&found, 4)?, &name);
 
         let place = || vec![Value::from(schema.as_str()), Value::from(name.table.as_str())];
         let mut json = String::new();
@@ -88,38 +130,19 @@ impl MySql {
         let columns = self.rows(connection, COLUMNS, place()).await?;
         let columns = columns.iter().map(|row| read_column(row, &json)).collect::<Result<Vec<_>>>()?;
 
-        let mut keys: Vec<(String, Option<Vec<String>>)> = Vec::new();
-        for row in self.rows(connection, KEYS, place()).await? {
-            let (index, column, part) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
-            if keys.last().is_none_or(|(last, _)| *last != index) {
-                keys.push((index, Some(Vec::new())));
-            }
-            let Some((_, key)) = keys.last_mut() else { continue };
-            match key {
-                Some(columns) if part.is_empty() && !column.is_empty() => columns.push(column),
-                // A part of a column, or an expression.
-                key => *key = None,
-            }
-        }
-        let has_other_keys = keys.iter().any(|(_, key)| key.is_none());
-        let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
-        for (index, key) in keys {
-            match (index.as_str(), key) {
-                ("PRIMARY", Some(key)) => primary_key = key,
-                (_, Some(key)) => unique_keys.push(key),
-                (_, None) => {}
-            }
-        }
+        let keys = self.rows(connection, KEYS, place()).await?;
+        let Keys { primary_key, unique_keys, has_others } = Keys::read(&keys)?;
         let one_writer = [
             (text(&found, 5)? == "1", "it has triggers"),
             (text(&found, 6)? == "1", "its rows refer to each other"),
-            (has_other_keys, "it has a unique key that is not plain"),
+            (has_others, "it has a unique key that is not plain"),
             (text(&found, 7)? == "NO", "its engine cannot prepare"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
         let watched = (text(&found, 5)? == "1").then_some("it has triggers");
         let server = connection.server;
-        let relation = Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys };
+        let relation =
+            Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys: has_others };
         let own = self.options().database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))

@@ -1,5 +1,6 @@
 //! Where and how to connect: a location, and the client's environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
@@ -34,6 +35,58 @@ const FORM: &str = "give mysql://user@host:port/database";
 /// The parameters that a location can have.
 const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
+/// The parameters of TLS, as they are given.
+#[derive(Debug, Default)]
+struct Tls {
+    mode: Option<String>,
+    root: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The client's options, `None` where TLS is disabled; and whether the server may do without.
+    fn options(self) -> Result<(Option<SslOpts>, bool)> {
+        let mut options = SslOpts::default();
+        if let Some(root) = &self.root {
+            options = options.with_root_certs(vec![root.clone().into()]).with_disable_built_in_roots(true);
+        }
+        options = match (self.certificate, self.key) {
+            (None, None) => options,
+            (Some(certificate), Some(key)) => {
+                options.with_client_identity(Some(ClientIdentity::new(certificate.into(), key.into())))
+            }
+            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
+        };
+        // A root is there to verify the server.
+        let mode = match (self.mode.as_deref(), self.root.is_some()) {
+            (None, false) => "preferred",
+            (None | Some("required"), true) => "verify_ca",
+            (Some(mode @ ("disabled" | "preferred")), true) => {
+                return Err(Error::config(format!(
+                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
+                     ssl-ca out"
+                )));
+            }
+            (Some(mode), _) => mode,
+        };
+        let verified = match mode {
+            "disabled" => None,
+            "preferred" | "required" => {
+                Some(options.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
+            }
+            "verify_ca" => Some(options.with_danger_skip_domain_validation(true)),
+            "verify_identity" => Some(options),
+            other => {
+                return Err(Error::config(format!(
+                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
+                )));
+            }
+        };
+        Ok((verified, mode == "preferred"))
+    }
+}
+
 impl Options {
     pub(super) fn try_new(location: &str, password: Option<String>) -> Result<Self> {
         let url = parse_location(location, &["mysql", "mariadb"], FORM)?;
@@ -51,18 +104,14 @@ impl Options {
         let port = url.port().or_else(|| variable("MYSQL_TCP_PORT")?.parse().ok()).unwrap_or(3306);
         let password = password.or(url.password().map(decoded).transpose()?).or_else(|| variable("MYSQL_PWD"));
 
-        let (mut tls, mut mode, mut has_root) = (SslOpts::default(), None, false);
-        let (mut identity, mut socket) = ((None, None), Some(host.clone()).filter(|host| host.starts_with('/')));
+        let mut tls = Tls::default();
+        let mut socket = Some(host.clone()).filter(|host| host.starts_with('/'));
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
-                "ssl-mode" => mode = Some(value.to_ascii_lowercase()),
-                "ssl-ca" => {
-                    has_root = true;
-                    tls = tls.with_root_certs(vec![std::path::PathBuf::from(value.as_ref()).into()]);
-                    tls = tls.with_disable_built_in_roots(true);
-                }
-                "ssl-cert" => identity.0 = Some(std::path::PathBuf::from(value.as_ref())),
-                "ssl-key" => identity.1 = Some(std::path::PathBuf::from(value.as_ref())),
+                "ssl-mode" => tls.mode = Some(value.to_ascii_lowercase()),
+                "ssl-ca" => tls.root = Some(PathBuf::from(value.as_ref())),
+                "ssl-cert" => tls.certificate = Some(PathBuf::from(value.as_ref())),
+                "ssl-key" => tls.key = Some(PathBuf::from(value.as_ref())),
                 "socket" => socket = Some(value.into_owned()),
                 other => {
                     return Err(Error::config(format!(
@@ -72,38 +121,7 @@ impl Options {
                 }
             }
         }
-        match identity {
-            (None, None) => {}
-            (Some(cert), Some(key)) => {
-                tls = tls.with_client_identity(Some(ClientIdentity::new(cert.into(), key.into())))
-            }
-            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
-        }
-        // A root is there to verify the server.
-        let mode = match (mode.as_deref(), has_root) {
-            (None, false) => "preferred",
-            (None | Some("required"), true) => "verify_ca",
-            (Some(mode @ ("disabled" | "preferred")), true) => {
-                return Err(Error::config(format!(
-                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
-                     ssl-ca out"
-                )));
-            }
-            (Some(mode), _) => mode,
-        };
-        let tls = match mode {
-            "disabled" => None,
-            "preferred" | "required" => {
-                Some(tls.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
-            }
-            "verify_ca" => Some(tls.with_danger_skip_domain_validation(true)),
-            "verify_identity" => Some(tls),
-            other => {
-                return Err(Error::config(format!(
-                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
-                )));
-            }
-        };
+        let (tls, tls_is_preferred) = tls.options()?;
         let builder = OptsBuilder::default()
             .ip_or_hostname(host.clone())
             .tcp_port(port)
@@ -124,7 +142,6 @@ impl Options {
         let parameters = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
         let parameters: Vec<_> = parameters.filter(|part| !part.starts_with("socket=")).collect();
         let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
-        let tls_is_preferred = mode == "preferred";
         Ok(Self { builder, user, host, socket, port, database, parameters, tls_is_preferred })
     }
 

@@ -16,7 +16,7 @@ use crate::backend::{EpochEvent, Existing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::{JobSpec, Opened, TransactionManager};
 use crate::pipeline::Interrupt;
-use crate::txn::{JobId, Subject};
+use crate::txn::{DecisionRecord, JobId, Subject};
 
 /// Writes a stream as one atomic epoch, or with checkpoints as many, each of them atomic.
 ///
@@ -135,8 +135,16 @@ async fn attempt(
         warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, progress.before);
     }
     progress.began = true;
+    if let Some(checkpoint) = run.checkpoint() {
+        resume(write, input, checkpoint, progress)?;
+    }
+    WriteAttempt::new(write, input, interrupt, run, progress)?.land().await
+}
+
+/// Goes on behind a checkpoint.
+fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progress: &mut WriteProgress) -> Result<()> {
     let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
-    if let (Some(checkpoint), Some(target)) = (run.checkpoint(), write.targets.iter().find(replaces)) {
+    if let Some(target) = write.targets.iter().find(replaces) {
         return Err(Error::config(format!(
             "job '{}' has written {} rows of table {} up to a checkpoint, and INSERT OVERWRITE would delete them: give it a \
              job of its own",
@@ -145,19 +153,17 @@ async fn attempt(
             target.spec.table
         )));
     }
-    if let Some(checkpoint) = run.checkpoint() {
-        let resuming = |error: Error| {
-            let (job, rows) = (&checkpoint.job, checkpoint.total());
-            error.with_context(format!("job '{job}' is to go on after row {rows}"))
-        };
-        let fingerprint = input.fingerprint().map_err(resuming)?;
-        let place = checkpoint.positions.input.as_ref();
-        let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger has no position")))?;
-        progress.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
-        progress.covered = checkpoint.total();
-        progress.landed = progress.covered - progress.before;
-    }
-    WriteAttempt::new(write, input, interrupt, run, progress)?.land().await
+    let resuming = |error: Error| {
+        let (job, rows) = (&checkpoint.job, checkpoint.total());
+        error.with_context(format!("job '{job}' is to go on after row {rows}"))
+    };
+    let fingerprint = input.fingerprint().map_err(resuming)?;
+    let place = checkpoint.positions.input.as_ref();
+    let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger has no position")))?;
+    progress.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
+    progress.covered = checkpoint.total();
+    progress.landed = progress.covered - progress.before;
+    Ok(())
 }
 
 /// What the records of its job say that it writes.

@@ -167,21 +167,6 @@ impl<'t> Columns<'t> {
         if top.expr.len() != fields.len() || !top.expr.iter().zip(fields).all(names_it) {
             return Ok(None);
         }
-        // What a data frame selects from a table has the user's casts: a query of an INSERT has a projection of its own.
-        let is_query = |plan: &LogicalPlan| {
-            use LogicalPlan::{Distinct, EmptyRelation, Limit, Projection, Sort, SubqueryAlias, Union, Values};
-            matches!(
-                plan,
-                Projection(_)
-                    | Sort(_)
-                    | Limit(_)
-                    | Distinct(_)
-                    | Union(_)
-                    | Values(_)
-                    | EmptyRelation(_)
-                    | SubqueryAlias(_)
-            )
-        };
         if !is_query(&top.input) {
             return Ok(None);
         }
@@ -198,34 +183,14 @@ impl<'t> Columns<'t> {
                 columns.push(expr.clone());
                 continue;
             };
-            let mut value = Expr::Column(column.clone());
-            if self.are_exact() && values.is_none() {
-                let from = top.input.schema().data_type(column)?.clone();
-                if let Some(origin) = origin(&top.input, column) {
-                    self.check_digits(field.name(), origin, to)?;
-                    if let Some(clock) = self.of_clock(field.name(), origin, &value, &from, to) {
-                        value = clock;
-                    } else if from.is_decimal() && to.is_decimal() && multiplies(origin) {
-                        value = self.call(field.name(), value, &from, to, true)?;
-                    }
-                }
-            } else if !self.are_exact() {
-                value = alias.expr.as_ref().clone();
-            }
+            let value = match &mut values {
+                _ if !self.are_exact() => alias.expr.as_ref().clone(),
+                None => self.of_query(field, &top.input, column)?,
+                Some(_) => Expr::Column(column.clone()),
+            };
             if let Some(values) = &mut values {
                 let index = top.input.schema().index_of_column(column)?;
-                let of_values = top.input.schema().field(index).data_type();
-                for (row, cells) in values.iter_mut().enumerate() {
-                    let cell = std::mem::take(&mut cells[index]);
-                    cells[index] = match cell {
-                        cell if !self.are_exact() => unmarked(cell),
-                        // Parameters that were filled in have made it the type that all rows have in common.
-                        Expr::Cast(cast) if cast.field.data_type() == of_values => {
-                            self.cell(row, field.name(), *cast.expr, to)?
-                        }
-                        cell => self.cell(row, field.name(), cell, to)?,
-                    };
-                }
+                self.assign_cells(field, values, index, top.input.schema().field(index).data_type())?;
                 if self.are_exact() {
                     types[index] = Arc::new(Field::new(types[index].name(), to.clone(), true));
                 }
@@ -240,6 +205,42 @@ impl<'t> Columns<'t> {
             None => Arc::clone(&top.input),
         };
         Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, input)?)))
+    }
+
+    /// A column of an INSERT's query, uncast, for the sink to assign.
+    fn of_query(&self, field: &Field, input: &LogicalPlan, column: &Column) -> DfResult<Expr> {
+        let (value, to) = (Expr::Column(column.clone()), field.data_type());
+        let from = input.schema().data_type(column)?;
+        let Some(origin) = origin(input, column) else { return Ok(value) };
+        self.check_digits(field.name(), origin, to)?;
+        if let Some(clock) = self.of_clock(field.name(), origin, &value, from, to) {
+            return Ok(clock);
+        }
+        match from.is_decimal() && to.is_decimal() && multiplies(origin) {
+            true => self.call(field.name(), value, from, to, true),
+            false => Ok(value),
+        }
+    }
+
+    /// Assigns a column of VALUES, whose rows have a type in common.
+    fn assign_cells(
+        &self,
+        field: &Field,
+        values: &mut [Vec<Expr>],
+        index: usize,
+        of_values: &DataType,
+    ) -> DfResult<()> {
+        for (row, cells) in values.iter_mut().enumerate() {
+            cells[index] = match std::mem::take(&mut cells[index]) {
+                cell if !self.are_exact() => unmarked(cell),
+                // Parameters that were filled in have made it the type that all rows have in common.
+                Expr::Cast(cast) if cast.field.data_type() == of_values => {
+                    self.cell(row, field.name(), *cast.expr, field.data_type())?
+                }
+                cell => self.cell(row, field.name(), cell, field.data_type())?,
+            };
+        }
+        Ok(())
     }
 
     /// A value of VALUES as one of its column.
@@ -444,4 +445,14 @@ fn constant(expr: &Expr) -> Option<ArrayRef> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
     physical.evaluate(&row.ok()?).ok()?.into_array(1).ok()
+}
+
+/// Whether it is a query of an INSERT, which has a projection besides: what a data frame selects from a table has the
+/// user's casts.
+fn is_query(plan: &LogicalPlan) -> bool {
+    use LogicalPlan::{Distinct, EmptyRelation, Limit, Projection, Sort, SubqueryAlias, Union, Values};
+    matches!(
+        plan,
+        Projection(_) | Sort(_) | Limit(_) | Distinct(_) | Union(_) | Values(_) | EmptyRelation(_) | SubqueryAlias(_)
+    )
 }

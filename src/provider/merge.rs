@@ -248,19 +248,40 @@ fn at_server(
     merging: &MergeIntoOp,
     clauses: &[Clause],
 ) -> DfResult<Option<(Request, LogicalPlan)>> {
-    let source = &statement.input;
-    let is_of_source =
-        |expr: &Expr| !mentions(expr, |column| is_target(statement, column)) && is_total(expr, source.schema());
     let is_simple = |clause: &Clause| {
         let values = clause.values.iter().flatten().map(|(_, value)| before_its_casts(value));
         clause.kind != MergeIntoClauseKind::NotMatchedBySource
-            && clause.predicate.iter().chain(values).all(is_of_source)
+            && clause.predicate.iter().chain(values).all(|expr| is_of_source(statement, expr))
     };
     if !clauses.iter().all(is_simple) {
         return Ok(None);
     }
+    let Some(keys) = unique_key(table, statement, &merging.on)? else { return Ok(None) };
+    let (stage, places) = Stage::of(&keys, clauses);
+    let place = |clause: usize, name: &str| {
+        let found = places.iter().find(|(index, of, _)| *index == clause && of == name);
+        found.map_or(0, |(.., place)| *place)
+    };
+    let request = Request {
+        verb: "MERGE",
+        staged: stage.staged,
+        actions: actions(clauses, place),
+        join: Join::AtServer,
+        repeats: Repeats::Refused,
+    };
+    let query = LogicalPlanBuilder::from(statement.input.as_ref().clone()).project(numbered(stage.query))?.build()?;
+    Ok(Some((request, query)))
+}
+
+/// Whether an expression needs nothing but a row of the source, and cannot fail.
+fn is_of_source(statement: &DmlStatement, expr: &Expr) -> bool {
+    !mentions(expr, |column| is_target(statement, column)) && is_total(expr, statement.input.schema())
+}
+
+/// The columns of a unique key with the source's values that ON compares them with; `None` where ON is anything else.
+fn unique_key(table: &Table, statement: &DmlStatement, on: &Expr) -> DfResult<Option<Vec<(String, Expr)>>> {
     let mut keys: Vec<(String, Expr)> = Vec::new();
-    for equation in split_conjunction(&merging.on) {
+    for equation in split_conjunction(on) {
         let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = equation else { return Ok(None) };
         let sides = match (target_key(statement, table, left), target_key(statement, table, right)) {
             (Some(name), None) => (name, right),
@@ -268,73 +289,86 @@ fn at_server(
             _ => return Ok(None),
         };
         let (name, value) = sides;
-        let Some(column) = table.column(&name).filter(|_| is_of_source(value)) else { return Ok(None) };
+        let Some(column) = table.column(&name).filter(|_| is_of_source(statement, value)) else { return Ok(None) };
         let is_alike = |data_type: &DataType| {
             *data_type == column.data_type || data_type.is_string() && column.data_type.is_string()
         };
-        if !is_alike(&value.get_type(source.schema().as_ref())?) || keys.iter().any(|(of, _)| *of == name) {
+        if !is_alike(&value.get_type(statement.input.schema().as_ref())?) || keys.iter().any(|(of, _)| *of == name) {
             return Ok(None);
         }
         keys.push((name, cast(value.as_ref().clone(), column.data_type.clone())));
     }
     let mut unique = std::iter::once(&table.primary_key).chain(&table.unique_keys);
-    if !unique.any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name))) {
-        return Ok(None);
+    let is_unique =
+        unique.any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name)));
+    Ok(is_unique.then_some(keys))
+}
+
+/// What is staged of each row of the source, and the query for it.
+struct Stage {
+    staged: Vec<Staged>,
+    query: Vec<Expr>,
+}
+
+/// The column of the stage that has a value of a clause: the clause, the table's column, and where.
+type Place = (usize, String, usize);
+
+impl Stage {
+    fn push(&mut self, staged: Staged, value: Expr) {
+        self.staged.push(staged);
+        self.query.push(value);
     }
 
-    let (mut staged, mut query): (Vec<Staged>, Vec<Expr>) = (Vec::new(), Vec::new());
-    for (name, value) in &keys {
-        staged.push(Staged::Key(name.clone()));
-        query.push(value.clone());
+    /// The key, which clause applies, and the values of the clauses.
+    fn of(keys: &[(String, Expr)], clauses: &[Clause]) -> (Self, Vec<Place>) {
+        let mut stage = Self { staged: Vec::new(), query: Vec::new() };
+        keys.iter().for_each(|(name, value)| stage.push(Staged::Key(name.clone()), value.clone()));
+        let chosen = stage.choose(clauses);
+        let places = stage.values(clauses, &chosen);
+        (stage, places)
     }
-    // Which clause it would be in either case: where there is one only, and always, rows need not say it.
-    let mut chosen = [None, None];
-    for (of_missing, says) in [(false, Staged::Action), (true, Staged::ActionOfMissing)] {
-        let of_kind = || clauses.iter().enumerate().filter(move |(_, clause)| clause.of_missing() == of_missing);
-        if of_kind().count() > 1 || of_kind().any(|(_, clause)| clause.predicate.is_some()) {
-            let arm = |(index, clause): (usize, &Clause)| {
-                (clause.predicate.clone().unwrap_or_else(|| lit(true)), number(index))
-            };
-            let action = first(of_kind().map(arm).collect());
-            staged.push(says);
-            query.push(action.clone());
-            chosen[usize::from(of_missing)] = Some(action);
+
+    /// The clause that applies to a row with and without a match; `None` where there is one only, and always.
+    fn choose(&mut self, clauses: &[Clause]) -> [Option<Expr>; 2] {
+        let mut chosen = [None, None];
+        for (of_missing, says) in [(false, Staged::Action), (true, Staged::ActionOfMissing)] {
+            let of_kind = || clauses.iter().enumerate().filter(move |(_, clause)| clause.of_missing() == of_missing);
+            if of_kind().count() > 1 || of_kind().any(|(_, clause)| clause.predicate.is_some()) {
+                let arm = |(index, clause): (usize, &Clause)| {
+                    (clause.predicate.clone().unwrap_or_else(|| lit(true)), number(index))
+                };
+                let action = first(of_kind().map(arm).collect());
+                self.push(says, action.clone());
+                chosen[usize::from(of_missing)] = Some(action);
+            }
         }
+        chosen
     }
-    // Values that are the same expression are staged once.
-    let mut places = Vec::new();
-    for (index, clause) in clauses.iter().enumerate() {
-        for (name, value) in clause.values.iter().flatten() {
-            let is_same = |(staged, of): (&Staged, &Expr)| {
-                let is_of_column = matches!(staged, Staged::Key(key) | Staged::Value(key) if key == name);
-                is_of_column && of == value
-            };
-            let known = staged.iter().zip(&query).position(is_same);
-            let place = known.unwrap_or_else(|| {
-                staged.push(Staged::Value(name.clone()));
-                // What another clause takes need not fit.
-                query.push(match &chosen[usize::from(clause.of_missing())] {
-                    Some(action) => first(vec![(action.clone().eq(number(index)), value.clone())]),
-                    None => value.clone(),
+
+    /// Values that are the same expression are staged once.
+    fn values(&mut self, clauses: &[Clause], chosen: &[Option<Expr>; 2]) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (index, clause) in clauses.iter().enumerate() {
+            for (name, value) in clause.values.iter().flatten() {
+                let is_same = |(staged, of): (&Staged, &Expr)| {
+                    let is_of_column = matches!(staged, Staged::Key(key) | Staged::Value(key) if key == name);
+                    is_of_column && of == value
+                };
+                let known = self.staged.iter().zip(&self.query).position(is_same);
+                let place = known.unwrap_or_else(|| {
+                    // What another clause takes need not fit.
+                    let value = match &chosen[usize::from(clause.of_missing())] {
+                        Some(action) => first(vec![(action.clone().eq(number(index)), value.clone())]),
+                        None => value.clone(),
+                    };
+                    self.push(Staged::Value(name.clone()), value);
+                    self.staged.len() - 1
                 });
-                staged.len() - 1
-            });
-            places.push((index, name.clone(), place));
+                places.push((index, name.clone(), place));
+            }
         }
+        places
     }
-    let place = |clause: usize, name: &str| {
-        let found = places.iter().find(|(index, of, _)| *index == clause && of == name);
-        found.map_or(0, |(.., place)| *place)
-    };
-    let request = Request {
-        verb: "MERGE",
-        staged,
-        actions: actions(clauses, place),
-        join: Join::AtServer,
-        repeats: Repeats::Refused,
-    };
-    let query = LogicalPlanBuilder::from(source.as_ref().clone()).project(numbered(query))?.build()?;
-    Ok(Some((request, query)))
 }
 
 /// A value before its assignment to the column, which may refuse any row of the source, as in an INSERT.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use datafusion::datasource::sink::DataSinkExec;
+use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as Plan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -29,6 +30,9 @@ pub(crate) struct Session {
     format: Format,
     stopped: bool,
 }
+
+/// A statement that is planned: what it has done already, its kind, and how the rest is done.
+type Planned = (Option<String>, Kind, TaskContext, Arc<dyn ExecutionPlan>);
 
 impl Session {
     pub(crate) fn new(format: Format) -> Self {
@@ -95,26 +99,28 @@ impl Session {
         status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
+    /// Plans a statement, and runs it where it is DDL.
+    async fn plan(&self, statement: Statement) -> Result<Planned, Failure> {
+        let plan = plan_statement(&self.context, statement).await?;
+        let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
+        let done = if is_execute { None } else { ddl_done(&plan) };
+        let kind = Kind::of(&plan);
+        let frame = self.context.execute_logical_plan(plan).await?;
+        // What it executes is known now.
+        let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
+        let task = frame.task_ctx();
+        Ok((done, kind, task, frame.create_physical_plan().await?))
+    }
+
     /// Runs one statement.
     pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
         let began = Instant::now();
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
-        let planned = async {
-            let plan = plan_statement(&self.context, statement).await?;
-            let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
-            let done = if is_execute { None } else { ddl_done(&plan) };
-            let kind = Kind::of(&plan);
-            let frame = self.context.execute_logical_plan(plan).await?;
-            // What it executes is known now.
-            let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
-            let task = frame.task_ctx();
-            Ok::<_, Failure>((done, kind, task, frame.create_physical_plan().await?))
-        };
         let (done, kind, task, plan) = tokio::select! {
             biased;
             () = stop.asked() => return Err(Failure::interrupted()),
-            planned = planned => planned?,
+            planned = self.plan(statement) => planned?,
         };
         if let Some(done) = done {
             return status(self.format, &done);
@@ -170,18 +176,7 @@ impl Session {
         self.stopped = asked;
         match printer {
             Some(printer) => printer.finish(),
-            None => {
-                let noun = if rows == 1 { "row" } else { "rows" };
-                let how = if asked && has_checkpoints(&plan) { ", then stopped" } else { "" };
-                let seconds = began.elapsed().as_secs_f64();
-                let (done, found) = match sink(&plan).map(|sink| (sink.changed(), sink.compared(), sink.not_stored())) {
-                    Some((Some(changed), ..)) => ("changed", became(changed)),
-                    Some((None, compared, _)) if compared.rows() > 0 => ("read", found(rows, compared)),
-                    Some((None, _, not_stored @ 1..)) => ("written", format!(" ({not_stored} not stored)")),
-                    _ => ("written", String::new()),
-                };
-                status(self.format, &format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}"))
-            }
+            None => status(self.format, &counted(&plan, rows, began.elapsed(), asked)),
         }
     }
 }
@@ -247,6 +242,20 @@ fn became(changed: Changed) -> String {
     let parts = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, how)| format!("{rows} {how}"));
     let parts: Vec<_> = parts.collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// What a statement that writes answers with.
+fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bool) -> String {
+    let noun = if rows == 1 { "row" } else { "rows" };
+    let how = if stopped && has_checkpoints(plan) { ", then stopped" } else { "" };
+    let seconds = took.as_secs_f64();
+    let (done, found) = match sink(plan).map(|sink| (sink.changed(), sink.compared(), sink.not_stored())) {
+        Some((Some(changed), ..)) => ("changed", became(changed)),
+        Some((None, compared, _)) if compared.rows() > 0 => ("read", found(rows, compared)),
+        Some((None, _, not_stored @ 1..)) => ("written", format!(" ({not_stored} not stored)")),
+        _ => ("written", String::new()),
+    };
+    format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}")
 }
 
 /// Ctrl-C, or the signal that asks a service to end.

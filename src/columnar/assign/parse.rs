@@ -45,16 +45,7 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             decimals(each(texts, rows(), parse)?, to)?
         }
         Date32 | Date64 => {
-            let parse = |text: &str| match parse_timestamp(text) {
-                Some((_, _, Some(_))) => Err(HAS_OFFSET.to_owned()),
-                Some((days, 0, None)) => i32::try_from(days).map_err(|_| not(to)),
-                Some(_) => {
-                    Err("has a time of day, which its column does not keep: leave it out, or use CAST(x AS DATE)"
-                        .into())
-                }
-                None => Err(no_iso(text, "a date such as 2013-01-31")),
-            };
-            let days: PrimitiveArray<Date32Type> = each(texts, rows(), parse)?.into_iter().collect();
+            let days: PrimitiveArray<Date32Type> = each(texts, rows(), |text| date(text, to))?.into_iter().collect();
             recode(&(Arc::new(days) as ArrayRef), to)?
         }
         Time32(unit) | Time64(unit) => {
@@ -72,17 +63,7 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             }
         }
         Timestamp(unit, zone) => {
-            let parse = |text: &str| {
-                const PER_DAY: i128 = 86_400_000_000_000;
-                let Some((days, nanos, offset)) = parse_timestamp(text) else {
-                    return Err(no_iso(text, "a timestamp such as 2013-01-31 23:59:59.999"));
-                };
-                if offset.is_some() && zone.is_none() {
-                    return Err(HAS_OFFSET.to_owned());
-                }
-                let offset = i128::from(offset.unwrap_or_default()) * 1_000_000_000;
-                in_unit(i128::from(days) * PER_DAY + i128::from(nanos) - offset, *unit, nanoseconds)
-            };
+            let parse = |text: &str| timestamp(text, zone.is_some(), *unit, nanoseconds);
             as_type(each(texts, rows(), parse)?.into_iter().collect::<Int64Array>().into_data(), to)?
         }
         // ISO 8601 here, and what Arrow reads, such as 1 day 2 hours.
@@ -100,6 +81,31 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             }
         }
     })
+}
+
+/// Days since 1970.
+fn date(text: &str, to: &DataType) -> Result<i32, String> {
+    match parse_timestamp(text) {
+        Some((_, _, Some(_))) => Err(HAS_OFFSET.to_owned()),
+        Some((days, 0, None)) => i32::try_from(days).map_err(|_| not(to)),
+        Some(_) => {
+            Err("has a time of day, which its column does not keep: leave it out, or use CAST(x AS DATE)".into())
+        }
+        None => Err(no_iso(text, "a date such as 2013-01-31")),
+    }
+}
+
+/// Units since 1970, in UTC where the column has a zone.
+fn timestamp(text: &str, has_zone: bool, unit: TimeUnit, nanoseconds: Nanoseconds) -> Result<i64, String> {
+    const PER_DAY: i128 = 86_400_000_000_000;
+    let Some((days, nanos, offset)) = parse_timestamp(text) else {
+        return Err(no_iso(text, "a timestamp such as 2013-01-31 23:59:59.999"));
+    };
+    if offset.is_some() && !has_zone {
+        return Err(HAS_OFFSET.to_owned());
+    }
+    let offset = i128::from(offset.unwrap_or_default()) * 1_000_000_000;
+    in_unit(i128::from(days) * PER_DAY + i128::from(nanos) - offset, unit, nanoseconds)
 }
 
 const HAS_OFFSET: &str = "has an offset, and its column no time zone: leave the offset out";

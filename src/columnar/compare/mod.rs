@@ -73,6 +73,17 @@ fn mark(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Resu
     {
         return mark_nested(new, old, words);
     }
+    mark_flat(new, old, zeros, words)?;
+    if let Some(last) = words.last_mut()
+        && !new.len().is_multiple_of(WORD)
+    {
+        *last &= (1 << (new.len() % WORD)) - 1;
+    }
+    Ok(())
+}
+
+/// As [`mark`], of arrays whose values are not in others; bits behind the last row are anything.
+fn mark_flat(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Result<()> {
     let nulls = Nulls::mark(new.nulls(), old.nulls(), words);
     let valid = nulls.as_ref().map(|nulls| nulls.both.as_slice());
     macro_rules! by {
@@ -97,13 +108,7 @@ fn mark(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Resu
     }
     match new.data_type() {
         Null => {}
-        Boolean => {
-            let (new, old) = (new.as_boolean().values(), old.as_boolean().values());
-            let (new, old) = (new.bit_chunks(), old.bit_chunks());
-            for (index, (new, old)) in new.iter_padded().zip(old.iter_padded()).take(words.len()).enumerate() {
-                words[index] |= (new ^ old) & valid.map_or(u64::MAX, |valid| valid[index]);
-            }
-        }
+        Boolean => mark_booleans(new, old, valid, words),
         Int8 | UInt8 => by!(u8),
         Int16 | UInt16 => by!(u16),
         Int32 | UInt32 | Date32 | Time32(_) | Decimal32(_, _) | Interval(IntervalUnit::YearMonth) => by!(u32),
@@ -121,29 +126,34 @@ fn mark(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Resu
         LargeBinary => mark_bytes::<GenericBinaryType<i64>>(new, old, valid, words),
         Utf8View => mark_views::<StringViewType>(new, old, valid, words),
         BinaryView => mark_views::<BinaryViewType>(new, old, valid, words),
-        FixedSizeBinary(_) => {
-            let (new_bytes, old_bytes) = (new.as_fixed_size_binary(), old.as_fixed_size_binary());
-            let width = new_bytes.value_size();
-            let (new_bytes, old_bytes) = (new_bytes.value_data(), old_bytes.value_data());
-            for_each_word(words, valid, new.len(), |rows, open| {
-                let all = rows.start * width..rows.end * width;
-                if new_bytes[all.clone()] == old_bytes[all] {
-                    return 0;
-                }
-                one_by_one(rows.start, open, |row| {
-                    let bytes = row * width..(row + 1) * width;
-                    new_bytes[bytes.clone()] != old_bytes[bytes]
-                })
-            });
-        }
+        FixedSizeBinary(_) => mark_fixed(new, old, valid, words),
         other => return Err(Error::internal(format!("{other} is not compared"))),
     }
-    if let Some(last) = words.last_mut()
-        && !new.len().is_multiple_of(WORD)
-    {
-        *last &= (1 << (new.len() % WORD)) - 1;
-    }
     Ok(())
+}
+
+fn mark_booleans(new: &ArrayRef, old: &ArrayRef, valid: Option<&[u64]>, words: &mut [u64]) {
+    let (new, old) = (new.as_boolean().values(), old.as_boolean().values());
+    let (new, old) = (new.bit_chunks(), old.bit_chunks());
+    for (index, (new, old)) in new.iter_padded().zip(old.iter_padded()).take(words.len()).enumerate() {
+        words[index] |= (new ^ old) & valid.map_or(u64::MAX, |valid| valid[index]);
+    }
+}
+
+fn mark_fixed(new: &ArrayRef, old: &ArrayRef, valid: Option<&[u64]>, words: &mut [u64]) {
+    let (new_bytes, old_bytes) = (new.as_fixed_size_binary(), old.as_fixed_size_binary());
+    let width = new_bytes.value_size();
+    let (new_bytes, old_bytes) = (new_bytes.value_data(), old_bytes.value_data());
+    for_each_word(words, valid, new.len(), |rows, open| {
+        let all = rows.start * width..rows.end * width;
+        if new_bytes[all.clone()] == old_bytes[all] {
+            return 0;
+        }
+        one_by_one(rows.start, open, |row| {
+            let bytes = row * width..(row + 1) * width;
+            new_bytes[bytes.clone()] != old_bytes[bytes]
+        })
+    });
 }
 
 /// What nulls say of two columns.
