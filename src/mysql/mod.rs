@@ -57,6 +57,7 @@ mod fields;
 mod file;
 pub mod flavor;
 mod ledger;
+mod load;
 mod location;
 mod row;
 mod run;

@@ -1,14 +1,11 @@
 //! One connection's open transaction: sends encoded rows.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
 use log::warn;
 use mysql_async::prelude::Queryable;
 
@@ -20,17 +17,16 @@ use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
 use super::fields::Frame;
+use super::load::{Sent, load};
 use super::row::text;
-use super::statements::{
-    FILE_BYTES, IGNORED, InsertMethod, OTHER_KEY, PIECE_BYTES, delete, has_several_keys, style, way,
-};
+use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, style, way};
 use crate::backend::Table;
-use crate::backend::{Change, Existing, Outcome, Protocol, Vote, WriteSpec, failpoint::failpoint};
-use crate::buffer::{Limits, Receiver, Weight, buffer};
+use crate::backend::{Change, Existing, Protocol, Vote, WriteSpec, failpoint::failpoint};
+use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, Buffer, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, lost_commit};
+use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
@@ -87,27 +83,6 @@ impl MySql {
         let table = table.ok_or_else(|| Error::schema(format!("table {name} is not there any more")))?;
         relation(&table)?.check_writable()?;
         Ok(table)
-    }
-}
-
-/// A buffer that is on its way to the server, and then used again.
-struct Lent {
-    buffer: Option<Buffer>,
-    back: FreeList,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        self.buffer.as_ref().map(AsRef::as_ref).unwrap_or_default()
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            // Where there are enough of them, this one goes.
-            let _ = self.back.push(buffer);
-        }
     }
 }
 
@@ -192,67 +167,18 @@ impl Writer {
         abandoned: &AtomicBool,
     ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
-        let (mut rows, mut bytes) = (first.rows, first.bytes().len());
-        let mut waited = Duration::ZERO;
+        let mut counted = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
         let (sent, next) = match &self.way {
             InsertMethod::Insert => {
                 let sent = self.connection.conn.query_drop(first.bytes()).await;
                 let _ = free_list.push(first.buffer);
                 (sent, None)
             }
-            InsertMethod::Load(load) => {
-                let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
-                let packet_bytes = PIECE_BYTES.min(self.connection.server.max_allowed_packet / 2);
-                let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
-                self.connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
-                let fill = async {
-                    let mut chunk = first;
-                    loop {
-                        let mut lent =
-                            Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(free_list) });
-                        while !lent.is_empty() {
-                            let packet = lent.split_to(lent.len().min(packet_bytes));
-                            // Nobody takes it where the statement has failed already.
-                            if file.send(packet, Weight::default()).await.is_err() {
-                                drop(file);
-                                return None;
-                            }
-                        }
-                        let waits = Instant::now();
-                        let next = chunks.recv().await;
-                        waited += waits.elapsed();
-                        match next {
-                            Some(next) if bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
-                                rows += next.rows;
-                                bytes += next.bytes().len();
-                                chunk = next;
-                            }
-                            next => {
-                                drop(file);
-                                return next;
-                            }
-                        }
-                    }
-                };
-                let conn = &mut self.connection.conn;
-                let load = async {
-                    let sent = conn.query_drop(load.as_str()).await;
-                    // A statement that the server refused has not asked for its file, which nobody would read then.
-                    conn.set_infile_handler(async { Ok(stream::empty().boxed()) });
-                    sent
-                };
-                let (mut load, mut fill) = (pin!(load), pin!(fill));
-                tokio::select! {
-                    biased;
-                    next = &mut fill => (load.await, next),
-                    // It is over before its file: it failed.
-                    sent = &mut load => match sent {
-                        Ok(()) => (Ok(()), fill.await),
-                        Err(error) => (Err(error), None),
-                    },
-                }
+            InsertMethod::Load(statement) => {
+                load(&mut self.connection, statement, first, chunks, &mut counted, free_list, abandoned).await
             }
         };
+        let Sent { rows, bytes, waited } = counted;
         let rows_before = self.rows;
         self.rows += rows;
         sent.map_err(|error| self.refused(error, rows_before))?;
@@ -343,19 +269,6 @@ impl Writer {
         }
         Ok(())
     }
-
-    /// Undoes everything; whether the server says that it did.
-    async fn undo(&mut self) -> bool {
-        // A connection that fails at this rolls back by itself. A branch may be at its end already, after an error.
-        let rollback = match &self.name {
-            None => "ROLLBACK".to_owned(),
-            Some(name) => {
-                let _ = self.database.execute(&mut self.connection, &format!("XA END {name}")).await;
-                format!("XA ROLLBACK {name}")
-            }
-        };
-        self.database.execute(&mut self.connection, &rollback).await.is_ok()
-    }
 }
 
 #[async_trait]
@@ -376,11 +289,7 @@ impl RowSender for Writer {
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             next = match self.send(first, &mut chunks, free_list, abandoned).await {
                 Ok(None) => chunks.recv().await,
-                Ok(next) => next,
-                Err(error) => {
-                    self.undo().await;
-                    return Err(error);
-                }
+                next => next?,
             };
         }
         if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
@@ -400,12 +309,10 @@ impl RowSender for Writer {
     }
 
     async fn apply(&mut self) -> Result<()> {
-        let Some(change) = &self.change else { return Ok(()) };
-        let applied = change.apply(&self.database, &mut self.connection).await;
-        if applied.is_err() {
-            self.undo().await;
+        match &self.change {
+            Some(change) => change.apply(&self.database, &mut self.connection).await,
+            None => Ok(()),
         }
-        applied
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
@@ -440,24 +347,29 @@ impl RowSender for Writer {
         Ok(Vote::Prepared)
     }
 
-    async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        if let Some(record) = &record {
-            let stands = self.database.decide_in(&mut self.connection, record).await?;
-            if stands != *record {
-                self.rollback().await;
-                return Ok(Outcome::Fenced(stands));
-            }
-        }
+    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
+        self.database.decide_in(&mut self.connection, record).await
+    }
+
+    async fn commit(mut self) -> Result<()> {
         failpoint("mysql.commit.before");
         let committed = self.connection.conn.query_drop("COMMIT").await;
         failpoint("mysql.commit.after");
-        committed.map_err(|error| match self.is_answer(error) {
-            // The server has rolled back.
-            Ok(refused) => refused.with_context("committing"),
-            Err(_) => lost_commit(record.as_ref()),
-        })?;
+        committed.map_err(|error| self.is_answer(error).unwrap_or_else(|lost| lost))?;
         self.connection.give_back();
-        Ok(Outcome::Committed)
+        Ok(())
+    }
+
+    async fn undo(&mut self) -> bool {
+        // A branch may be at its end already, after an error.
+        let rollback = match &self.name {
+            None => "ROLLBACK".to_owned(),
+            Some(name) => {
+                let _ = self.database.execute(&mut self.connection, &format!("XA END {name}")).await;
+                format!("XA ROLLBACK {name}")
+            }
+        };
+        self.database.execute(&mut self.connection, &rollback).await.is_ok()
     }
 
     async fn rollback(mut self) {

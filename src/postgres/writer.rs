@@ -18,12 +18,12 @@ use super::error::place_in_copy;
 use super::existing::{self, ExistingRows};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, Outcome, Vote, WriteSpec, failpoint::failpoint};
+use crate::backend::{Change, Existing, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, lost_commit};
+use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server's side of a connection, as another one knows it.
@@ -241,15 +241,7 @@ impl RowSender for Writer {
     ) -> Result<()> {
         let mut next = chunks.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
-            let sent = self.copy(first, &mut chunks, free_list, abandoned).await;
-            next = match sent {
-                Ok(next) => next,
-                Err(error) => {
-                    // A connection that was lost has rolled back by itself.
-                    let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
-                    return Err(error);
-                }
-            };
+            next = self.copy(first, &mut chunks, free_list, abandoned).await?;
         }
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore && !abandoned.load(Relaxed) {
             warn!(
@@ -272,13 +264,10 @@ impl RowSender for Writer {
     }
 
     async fn apply(&mut self) -> Result<()> {
-        let Some(change) = &self.change else { return Ok(()) };
-        let applied = change.apply(&self.database, &mut self.connection).await;
-        if applied.is_err() {
-            // A connection that was lost has rolled back by itself.
-            let _ = self.database.execute(&mut self.connection, "ROLLBACK".into()).await;
+        match &self.change {
+            Some(change) => change.apply(&self.database, &mut self.connection).await,
+            None => Ok(()),
         }
-        applied
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
@@ -295,7 +284,7 @@ impl RowSender for Writer {
         if let Some(drop) = drop {
             self.database.execute(&mut self.connection, drop.clone()).await?;
         }
-        self.sequences.follow(&self.database, &mut self.connection).await?;
+        self.before_commit().await?;
         failpoint("postgres.prepare.before");
         let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
         if let Err(error) = prepared {
@@ -324,30 +313,30 @@ impl RowSender for Writer {
         Ok(Vote::Prepared)
     }
 
-    async fn commit(mut self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        self.sequences.follow(&self.database, &mut self.connection).await?;
-        if let Some(record) = &record {
-            let stands = self.database.decide_in(&mut self.connection, record).await?;
-            if stands != *record {
-                self.rollback().await;
-                return Ok(Outcome::Fenced(stands));
-            }
-        }
+    async fn before_commit(&mut self) -> Result<()> {
+        self.sequences.follow(&self.database, &mut self.connection).await
+    }
+
+    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
+        self.database.decide_in(&mut self.connection, record).await
+    }
+
+    async fn commit(mut self) -> Result<()> {
         failpoint("postgres.commit.before");
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
         failpoint("postgres.commit.after");
-        committed.map_err(|error| match error.kind() {
-            ErrorKind::Unavailable => lost_commit(record.as_ref()),
-            // A deferred constraint, for instance: the server has rolled back.
-            _ => error.with_context("committing"),
-        })?;
+        // A deferred constraint, for instance, can refuse it.
+        committed?;
         self.connection.give_back();
-        Ok(Outcome::Committed)
+        Ok(())
+    }
+
+    async fn undo(&mut self) -> bool {
+        !self.is_out_of_step && self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok()
     }
 
     async fn rollback(mut self) {
-        // A connection that fails at this, or is closed, rolls back by itself.
-        if !self.is_out_of_step && self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok() {
+        if self.undo().await {
             self.connection.give_back();
         }
     }

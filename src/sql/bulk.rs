@@ -119,8 +119,7 @@ pub trait RowSender: Send + Sized + 'static {
     /// The server's side of the connection.
     fn session(&self) -> Self::Session;
 
-    /// Sends chunks until there are no more; buffers that are sent go back by `free_list`. What was sent is undone where
-    /// `abandoned` is set then, and after an error.
+    /// Sends chunks until there are no more, or `abandoned` is set; buffers that are sent go back by `free_list`.
     async fn send_all(
         &mut self,
         chunks: Receiver<EncodedChunk>,
@@ -134,16 +133,28 @@ pub trait RowSender: Send + Sized + 'static {
     /// Whether something is to be done with the rows that were sent.
     fn changes(&self) -> bool;
 
-    /// Does it. What was sent is undone after an error.
+    /// Does it.
     async fn apply(&mut self) -> Result<()>;
 
     /// Prepares the transaction under a name; its connection waits for the outcome.
     async fn prepare(self, xid: &Xid) -> Result<Vote>;
 
-    /// Commits the rows, and the record with them.
-    async fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome>;
+    /// What the transaction has to do before its commit.
+    async fn before_commit(&mut self) -> Result<()> {
+        Ok(())
+    }
 
-    /// Undoes everything.
+    /// Stores a record in the ledger, in this transaction; gives the record that stands there for its epoch.
+    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord>;
+
+    /// Commits. An error is `Unavailable` where the server did not answer, so that nobody knows; after any other it has
+    /// rolled back.
+    async fn commit(self) -> Result<()>;
+
+    /// Rolls back, after an error too; says whether the server did it. A connection that was lost rolls back by itself.
+    async fn undo(&mut self) -> bool;
+
+    /// Rolls back, and gives the connection back.
     async fn rollback(self);
 }
 
@@ -182,7 +193,7 @@ pub fn lost_connection(location: &str, error: &io::Error) -> String {
 }
 
 /// The error of a commit whose connection was lost before the answer.
-pub fn lost_commit(record: Option<&DecisionRecord>) -> Error {
+fn lost_commit(record: Option<&DecisionRecord>) -> Error {
     let next = match record {
         Some(record) => {
             format!("run job '{}' again, which writes the rows if they are not there", record.job)
@@ -234,7 +245,10 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             let (chunks, queued) = buffer(Limits::items(QUEUED_CHUNKS));
             let (free_list, seen) = (Arc::clone(&self.free_list), Arc::clone(&self.abandoned));
             self.task = Some(tokio::spawn(async move {
-                sender.send_all(queued, &free_list, &seen).await?;
+                if let Err(error) = sender.send_all(queued, &free_list, &seen).await {
+                    sender.undo().await;
+                    return Err(error);
+                }
                 Ok(sender)
             }));
             self.sending = Some(chunks);
@@ -336,7 +350,10 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         // In a task, as what sends: whoever stops waiting can cancel what the connection does.
         let mut sender = self.take_sender().await?;
         self.task = Some(tokio::spawn(async move {
-            sender.apply().await?;
+            if let Err(error) = sender.apply().await {
+                sender.undo().await;
+                return Err(error);
+            }
             Ok(sender)
         }));
         self.finish().await
@@ -348,7 +365,20 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        self.take_whole_sender().await?.commit(record).await
+        let mut sender = self.take_whole_sender().await?;
+        sender.before_commit().await?;
+        if let Some(record) = &record {
+            let stands = sender.decide(record).await?;
+            if stands != *record {
+                sender.rollback().await;
+                return Ok(Outcome::Fenced(stands));
+            }
+        }
+        match sender.commit().await {
+            Ok(()) => Ok(Outcome::Committed),
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(lost_commit(record.as_ref())),
+            Err(error) => Err(error.with_context("committing")),
+        }
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {

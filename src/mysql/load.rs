@@ -1,0 +1,105 @@
+//! Rows as the file of a LOAD DATA LOCAL, which is sent while the statement runs.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use mysql_async::prelude::Queryable;
+
+use super::database::Connection;
+use super::statements::{FILE_BYTES, PIECE_BYTES};
+use crate::buffer::{Limits, Receiver, Weight, buffer};
+use crate::sql::{Buffer, EncodedChunk, FreeList};
+
+/// A buffer that is on its way to the server, and then used again.
+struct Lent {
+    buffer: Option<Buffer>,
+    back: FreeList,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.as_ref().map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            // Where there are enough of them, this one goes.
+            let _ = self.back.push(buffer);
+        }
+    }
+}
+
+/// What was sent.
+pub(super) struct Sent {
+    pub(super) rows: u64,
+    pub(super) bytes: usize,
+    /// Time without a chunk to send.
+    pub(super) waited: Duration,
+}
+
+/// Runs a LOAD DATA whose file are chunks, up to a size; gives the chunk that begins the next one.
+pub(super) async fn load(
+    connection: &mut Connection,
+    statement: &str,
+    first: EncodedChunk,
+    chunks: &mut Receiver<EncodedChunk>,
+    sent: &mut Sent,
+    free_list: &FreeList,
+    abandoned: &AtomicBool,
+) -> (mysql_async::Result<()>, Option<EncodedChunk>) {
+    let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
+    let packet_bytes = PIECE_BYTES.min(connection.server.max_allowed_packet / 2);
+    let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
+    connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
+    let fill = async {
+        let mut chunk = first;
+        loop {
+            let mut lent = Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(free_list) });
+            while !lent.is_empty() {
+                let packet = lent.split_to(lent.len().min(packet_bytes));
+                // Nobody takes it where the statement has failed already.
+                if file.send(packet, Weight::default()).await.is_err() {
+                    drop(file);
+                    return None;
+                }
+            }
+            let waits = Instant::now();
+            let next = chunks.recv().await;
+            sent.waited += waits.elapsed();
+            match next {
+                Some(next) if sent.bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
+                    sent.rows += next.rows;
+                    sent.bytes += next.bytes().len();
+                    chunk = next;
+                }
+                next => {
+                    drop(file);
+                    return next;
+                }
+            }
+        }
+    };
+    let conn = &mut connection.conn;
+    let load = async {
+        let loaded = conn.query_drop(statement).await;
+        // A statement that the server refused has not asked for its file, which nobody would read then.
+        conn.set_infile_handler(async { Ok(stream::empty().boxed()) });
+        loaded
+    };
+    let (mut load, mut fill) = (pin!(load), pin!(fill));
+    tokio::select! {
+        biased;
+        next = &mut fill => (load.await, next),
+        // It is over before its file: it failed.
+        loaded = &mut load => match loaded {
+            Ok(()) => (Ok(()), fill.await),
+            Err(error) => (Err(error), None),
+        },
+    }
+}
