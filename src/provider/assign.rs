@@ -211,8 +211,11 @@ impl<'t> Columns<'t> {
     fn of_query(&self, field: &Field, input: &LogicalPlan, column: &Column) -> DfResult<Expr> {
         let (value, to) = (Expr::Column(column.clone()), field.data_type());
         let from = input.schema().data_type(column)?;
-        let Some(origin) = origin(input, column) else { return Ok(value) };
-        self.check_digits(field.name(), origin, to)?;
+        let origins = origins(input, column);
+        for origin in &origins {
+            self.check_digits(field.name(), origin, to)?;
+        }
+        let [origin] = origins.as_slice() else { return Ok(value) };
         if let Some(clock) = self.of_clock(field.name(), origin, &value, from, to) {
             return Ok(clock);
         }
@@ -384,23 +387,25 @@ fn multiplies(expr: &Expr) -> bool {
     }
 }
 
-/// The expression that computes a column of a plan, if it is not a column.
-fn origin<'p>(plan: &'p LogicalPlan, column: &Column) -> Option<&'p Expr> {
-    let index = plan.schema().maybe_index_of_column(column)?;
+/// The expressions that a column of a query is computed by: one of a projection, or those of the rows of VALUES; none where
+/// that cannot be told.
+fn origins<'p>(plan: &'p LogicalPlan, column: &Column) -> Vec<&'p Expr> {
+    let Some(index) = plan.schema().maybe_index_of_column(column) else { return Vec::new() };
     let below = |input: &'p LogicalPlan| {
         let (qualifier, field) = input.schema().qualified_field(index);
-        origin(input, &Column::new(qualifier.cloned(), field.name()))
+        origins(input, &Column::new(qualifier.cloned(), field.name()))
     };
     match plan {
         LogicalPlan::Projection(projection) => match strip_alias(&projection.expr[index]) {
-            Expr::Column(column) => origin(&projection.input, column),
-            expr => Some(expr),
+            Expr::Column(column) => origins(&projection.input, column),
+            expr => vec![expr],
         },
+        LogicalPlan::Values(values) => values.values.iter().map(|row| &row[index]).collect(),
         LogicalPlan::SubqueryAlias(alias) => below(&alias.input),
         LogicalPlan::Sort(sort) => below(&sort.input),
         LogicalPlan::Limit(limit) => below(&limit.input),
         LogicalPlan::Filter(filter) => below(&filter.input),
-        _ => None,
+        _ => Vec::new(),
     }
 }
 

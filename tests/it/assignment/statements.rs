@@ -89,6 +89,9 @@ async fn numbers_have_the_digits_that_were_written() {
         );
         says(&plain("UPDATE t SET w = 12345678901234567890.12").await, &["\"w\"", "as text"]);
         says(&plain("INSERT INTO t (id, w) SELECT 10, 12345678901234567890.12").await, &["\"w\"", "as text"]);
+        let nested =
+            "INSERT INTO t (id, w) SELECT 10, v FROM (VALUES (1), (12345678901234567890.12)) AS s (v) ORDER BY v";
+        says(&plain(nested).await, &["\"w\"", "as text"]);
     }
 }
 
