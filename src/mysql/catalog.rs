@@ -49,7 +49,7 @@ const JSON_CHECKS: &str = "
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
     match (table_type, transactional) {
         ("VIEW" | "SYSTEM VIEW", _) => Some(
-            "is a view, and nobody says whether the tables behind it are transactional: write to the table itself"
+            "is a view, and MySQL does not tell whether its tables are transactional: write to the table itself"
                 .to_owned(),
         ),
         ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,

@@ -63,7 +63,7 @@ pub(super) async fn load(
             let mut lent = Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(free_list) });
             while !lent.is_empty() {
                 let packet = lent.split_to(lent.len().min(packet_bytes));
-                // Nobody takes it where the statement has failed already.
+                // The receiver is gone if the statement failed.
                 if file.send(packet, Weight::default()).await.is_err() {
                     drop(file);
                     return None;
@@ -88,7 +88,7 @@ pub(super) async fn load(
     let conn = &mut connection.conn;
     let load = async {
         let loaded = conn.query_drop(statement).await;
-        // A statement that the server refused has not asked for its file, which nobody would read then.
+        // If the server refused the statement, it did not read the file: the handler must not wait for the next one.
         conn.set_infile_handler(async { Ok(stream::empty().boxed()) });
         loaded
     };

@@ -24,8 +24,8 @@
 //!
 //! * A session is strict, whatever the server's `sql_mode` is, and a warning is an error: LOAD DATA LOCAL turns errors
 //!   into warnings. It writes in UTC, in utf8mb4, and at READ COMMITTED.
-//! * Tables must be transactional: MyISAM, Aria and MEMORY are refused. Views are read, and not written, as nobody says
-//!   whether the tables behind them are.
+//! * Tables must be transactional: MyISAM, Aria and MEMORY are refused. Views are read, and not written, because
+//!   MySQL does not tell whether the tables of a view are transactional.
 //! * INSERT OVERWRITE deletes the rows one by one: TRUNCATE would commit.
 //! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. Where a table has several unique keys, a row that conflicts by
 //!   another one than the key that was asked for is an error, not an update of a row that nobody meant.

@@ -147,8 +147,8 @@ pub trait RowSender: Send + Sized + 'static {
     /// Stores a record in the ledger, in this transaction; gives the record that stands there for its epoch.
     async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord>;
 
-    /// Commits. An error is `Unavailable` where the server did not answer, so that nobody knows; after any other it has
-    /// rolled back.
+    /// Commits. The error `Unavailable` means that the server did not answer and the outcome is unknown. After any other
+    /// error the server has rolled back.
     async fn commit(self) -> Result<()>;
 
     /// Rolls back, after an error too; says whether the server did it. A connection that was lost rolls back by itself.
