@@ -30,16 +30,16 @@ pub(in crate::mysql) const FAMILY: Family = Family {
 };
 
 fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
-    let most = match declared.name {
-        "binary" => return Some(Arc::new(FixedBytes { length: declared.number(1) })),
-        "varbinary" => return Some(Arc::new(Bytes { most: declared.number(0), is_blob: false })),
-        "tinyblob" => 0xff,
-        "blob" => 0xffff,
-        "mediumblob" => 0xff_ffff,
-        "longblob" => 0xffff_ffff,
+    let length = match declared.name {
+        "binary" => Length::Exactly(declared.number(1)),
+        "varbinary" => Length::AtMost(declared.number(0)),
+        "tinyblob" => Length::OfBlob(0xff),
+        "blob" => Length::OfBlob(0xffff),
+        "mediumblob" => Length::OfBlob(0xff_ffff),
+        "longblob" => Length::OfBlob(0xffff_ffff),
         _ => return None,
     };
-    Some(Arc::new(Bytes { most, is_blob: true }))
+    Some(Arc::new(Bytes { length }))
 }
 
 fn declare(new: &NewType<'_>) -> Option<String> {
@@ -52,67 +52,20 @@ fn declare(new: &NewType<'_>) -> Option<String> {
     })
 }
 
-fn accepts(from: &DataType) -> Option<DataType> {
-    match from {
-        // Arrow has no way back from BinaryView, by which it could be checked.
-        FixedSizeBinary(_) => Some(from.clone()),
-        Binary | LargeBinary | BinaryView => Some(BinaryView),
-        _ => None,
-    }
-}
-
-fn decode(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-    let FixedSizeBinary(length) = to else { return values.blobs(to) };
-    let mut blobs = FixedSizeBinaryBuilder::with_capacity(values.len(), *length);
-    for value in values.iter() {
-        match value {
-            Value::NULL => blobs.append_null(),
-            Value::Bytes(bytes) if blobs.append_value(bytes).is_ok() => {}
-            other => return Err(unreadable(other, to)),
-        }
-    }
-    Ok(Arc::new(blobs.finish()))
-}
-
-/// `binary(n)`: it is padded with zeros.
-#[derive(Debug)]
-struct FixedBytes {
-    length: usize,
-}
-
-impl Codec for FixedBytes {
-    fn arrow_type(&self) -> DataType {
-        BinaryView
-    }
-
-    fn reads_as(&self, to: &DataType) -> bool {
-        matches!(to, BinaryView | FixedSizeBinary(_))
-    }
-
-    fn accepts(&self, from: &DataType) -> Option<DataType> {
-        accepts(from)
-    }
-
-    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
-        let array = recode(array, &BinaryView)?;
-        let blobs = array.as_binary_view();
-        if let Some(row) = first_row_where(blobs, |row| blobs.value(row).len() != self.length) {
-            let why = format!("has another length than the {} bytes that its column pads with zeros", self.length);
-            return Err(misfit(&array, row, &why));
-        }
-        Ok(fields::blobs(blobs, style))
-    }
-
-    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-        decode(values, to)
-    }
-}
-
-/// `varbinary(n)`, `blob`.
 #[derive(Debug)]
 struct Bytes {
-    most: usize,
-    is_blob: bool,
+    length: Length,
+}
+
+/// How many bytes a value has.
+#[derive(Debug, Clone, Copy)]
+enum Length {
+    /// `binary(n)`: the server pads what is shorter with zeros.
+    Exactly(usize),
+    /// `varbinary(n)`.
+    AtMost(usize),
+    /// At most, too.
+    OfBlob(usize),
 }
 
 impl Codec for Bytes {
@@ -125,21 +78,43 @@ impl Codec for Bytes {
     }
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {
-        accepts(from)
+        match from {
+            // Arrow has no way back from BinaryView, by which it could be checked.
+            FixedSizeBinary(_) => Some(from.clone()),
+            Binary | LargeBinary | BinaryView => Some(BinaryView),
+            _ => None,
+        }
     }
 
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
         let array = recode(array, &BinaryView)?;
         let blobs = array.as_binary_view();
-        Limit::Bytes(self.most).check(blobs, |row| blobs.value(row))?;
+        match self.length {
+            Length::Exactly(length) => {
+                if let Some(row) = first_row_where(blobs, |row| blobs.value(row).len() != length) {
+                    let why = format!("has another length than the {length} bytes that its column pads with zeros");
+                    return Err(misfit(&array, row, &why));
+                }
+            }
+            Length::AtMost(most) | Length::OfBlob(most) => Limit::Bytes(most).check(blobs, |row| blobs.value(row))?,
+        }
         Ok(fields::blobs(blobs, style))
     }
 
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-        decode(values, to)
+        let FixedSizeBinary(length) = to else { return values.blobs(to) };
+        let mut blobs = FixedSizeBinaryBuilder::with_capacity(values.len(), *length);
+        for value in values.iter() {
+            match value {
+                Value::NULL => blobs.append_null(),
+                Value::Bytes(bytes) if blobs.append_value(bytes).is_ok() => {}
+                other => return Err(unreadable(other, to)),
+            }
+        }
+        Ok(Arc::new(blobs.finish()))
     }
 
     fn default_is_expression(&self) -> bool {
-        self.is_blob
+        matches!(self.length, Length::OfBlob(_))
     }
 }

@@ -1,5 +1,7 @@
 //! The declaration of a column.
 
+use crate::backend::Comparison;
+
 /// What `information_schema` says of a column's type.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::mysql) struct Declared<'a> {
@@ -56,6 +58,15 @@ impl<'a> Declared<'a> {
 }
 
 impl Texts {
+    /// How texts compare that are not the same wherever their bytes are.
+    pub(in crate::mysql) fn comparison(self) -> Comparison {
+        match self {
+            // A text that the column's character set lacks is an error there.
+            Self::Converted => Comparison::Differs,
+            Self::Bytewise | Self::Folded => Comparison::Folded,
+        }
+    }
+
     /// The value of a field that LOAD DATA reads into a variable, whose bytes are of no character set.
     pub(in crate::mysql) fn loaded(self, variable: &str) -> Option<String> {
         (self == Self::Converted).then(|| format!("CONVERT({variable} USING utf8mb4)"))

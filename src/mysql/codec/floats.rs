@@ -23,11 +23,12 @@ pub(in crate::mysql) const FAMILY: Family = Family {
 fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
     // `float(10,2)`, which no standard knows.
     let rounds = declared.arguments.is_some_and(|arguments| arguments.contains(','));
-    match declared.name {
-        "float" => Some(Arc::new(Float { rounds })),
-        "double" => Some(Arc::new(Double { rounds })),
-        _ => None,
-    }
+    let width = match declared.name {
+        "float" => Width::Float,
+        "double" => Width::Double,
+        _ => return None,
+    };
+    Some(Arc::new(Floats { width, rounds }))
 }
 
 fn declare(new: &NewType<'_>) -> Option<String> {
@@ -40,14 +41,24 @@ fn declare(new: &NewType<'_>) -> Option<String> {
 
 const NOT_FINITE: &str = "is a number that MySQL has not: use nullif or CASE";
 
+#[derive(Debug, Clone, Copy)]
+enum Width {
+    Float,
+    Double,
+}
+
 #[derive(Debug)]
-struct Float {
+struct Floats {
+    width: Width,
     rounds: bool,
 }
 
-impl Codec for Float {
+impl Codec for Floats {
     fn arrow_type(&self) -> DataType {
-        Float32
+        match self.width {
+            Width::Float => Float32,
+            Width::Double => Float64,
+        }
     }
 
     fn comparison(&self) -> Comparison {
@@ -55,57 +66,39 @@ impl Codec for Float {
     }
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {
-        from.is_numeric().then_some(Float32)
+        from.is_numeric().then(|| self.arrow_type())
     }
 
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
-        check::<Float32Type>(array, f32::is_finite, NOT_FINITE)?;
-        Ok(fields::floats(array, style))
-    }
-
-    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-        values.primitive::<Float32Type>(to, |value| match value {
-            Value::Float(value) => Some(*value),
-            _ => None,
+        Ok(match self.width {
+            Width::Float => {
+                check::<Float32Type>(array, f32::is_finite, NOT_FINITE)?;
+                fields::floats(array, style)
+            }
+            Width::Double => {
+                check::<Float64Type>(array, f64::is_finite, NOT_FINITE)?;
+                fields::doubles(array, style)
+            }
         })
     }
 
-    fn rounds(&self) -> Option<&'static str> {
-        self.rounds.then_some("float")
-    }
-}
-
-#[derive(Debug)]
-struct Double {
-    rounds: bool,
-}
-
-impl Codec for Double {
-    fn arrow_type(&self) -> DataType {
-        Float64
-    }
-
-    fn comparison(&self) -> Comparison {
-        Comparison::SignedZero
-    }
-
-    fn accepts(&self, from: &DataType) -> Option<DataType> {
-        from.is_numeric().then_some(Float64)
-    }
-
-    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
-        check::<Float64Type>(array, f64::is_finite, NOT_FINITE)?;
-        Ok(fields::doubles(array, style))
-    }
-
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-        values.primitive::<Float64Type>(to, |value| match value {
-            Value::Double(value) => Some(*value),
-            _ => None,
-        })
+        match self.width {
+            Width::Float => values.primitive::<Float32Type>(to, |value| match value {
+                Value::Float(value) => Some(*value),
+                _ => None,
+            }),
+            Width::Double => values.primitive::<Float64Type>(to, |value| match value {
+                Value::Double(value) => Some(*value),
+                _ => None,
+            }),
+        }
     }
 
     fn rounds(&self) -> Option<&'static str> {
-        self.rounds.then_some("double")
+        self.rounds.then_some(match self.width {
+            Width::Float => "float",
+            Width::Double => "double",
+        })
     }
 }

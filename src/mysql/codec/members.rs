@@ -49,11 +49,7 @@ impl Codec for Members {
     }
 
     fn comparison(&self) -> Comparison {
-        match self.texts {
-            // A text that the column's character set lacks is an error there.
-            Texts::Converted => Comparison::Differs,
-            _ => Comparison::Folded,
-        }
+        self.texts.comparison()
     }
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {

@@ -37,7 +37,7 @@ pub(super) use values::Values;
 
 /// A type of column: what it is read as and written from, and how its values travel.
 pub(super) trait Codec: fmt::Debug + Send + Sync {
-    /// The Arrow type that a column is read as when nobody asks for another.
+    /// The Arrow type that a column is read as by default.
     fn arrow_type(&self) -> DataType;
 
     /// Whether it can be read as `to` itself, not by way of [`Codec::arrow_type`].
@@ -62,7 +62,7 @@ pub(super) trait Codec: fmt::Debug + Send + Sync {
     /// The values as `to`, one of the types that it [`Codec::reads_as`].
     ///
     /// # Errors
-    /// `Decode` for a value that `to` has not.
+    /// `Decode` for a value that `to` cannot represent.
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef>;
 
     /// The value of a field that LOAD DATA reads into a variable; `None` where the server needs no help.

@@ -25,17 +25,16 @@ pub(in crate::mysql) const FAMILY: Family = Family {
 };
 
 fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
-    let texts = declared.texts();
-    let limit = match declared.name {
-        "char" => return Some(Arc::new(Char { length: declared.number(1), texts })),
-        "varchar" => Limit::Characters(declared.number(0)),
-        "tinytext" => Limit::Bytes(0xff),
-        "text" => Limit::Bytes(0xffff),
-        "mediumtext" => Limit::Bytes(0xff_ffff),
-        "longtext" => Limit::Bytes(0xffff_ffff),
+    let (limit, is_padded) = match declared.name {
+        "char" => (Limit::Characters(declared.number(1)), true),
+        "varchar" => (Limit::Characters(declared.number(0)), false),
+        "tinytext" => (Limit::Bytes(0xff), false),
+        "text" => (Limit::Bytes(0xffff), false),
+        "mediumtext" => (Limit::Bytes(0xff_ffff), false),
+        "longtext" => (Limit::Bytes(0xffff_ffff), false),
         _ => return None,
     };
-    Some(Arc::new(Text { limit, texts }))
+    Some(Arc::new(Text { limit, is_padded, texts: declared.texts() }))
 }
 
 fn declare(new: &NewType<'_>) -> Option<String> {
@@ -47,52 +46,12 @@ fn declare(new: &NewType<'_>) -> Option<String> {
     Some(format!("{name} CHARACTER SET utf8mb4 COLLATE {}", new.flavor.bytewise_collation()))
 }
 
-/// `char(n)`: it loses the spaces at its end.
-#[derive(Debug)]
-struct Char {
-    length: usize,
-    texts: Texts,
-}
-
-impl Codec for Char {
-    fn arrow_type(&self) -> DataType {
-        Utf8View
-    }
-
-    fn comparison(&self) -> Comparison {
-        match self.texts {
-            // A text that the column's character set lacks is an error there.
-            Texts::Converted => Comparison::Differs,
-            _ => Comparison::Folded,
-        }
-    }
-
-    fn accepts(&self, from: &DataType) -> Option<DataType> {
-        from.is_string().then_some(Utf8View)
-    }
-
-    fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
-        let texts = array.as_string_view();
-        Limit::Characters(self.length).check(texts, |row| texts.value(row).as_bytes())?;
-        if let Some(row) = first_row_where(texts, |row| texts.value(row).ends_with(' ')) {
-            return Err(misfit(array, row, "ends with a space, which a CHAR column drops: use rtrim(x)"));
-        }
-        Ok(fields::texts(texts, style))
-    }
-
-    fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
-        Ok(Arc::new(values.texts(to)?))
-    }
-
-    fn loaded(&self, variable: &str) -> Option<String> {
-        self.texts.loaded(variable)
-    }
-}
-
-/// `varchar(n)`, `text`.
+/// `char(n)`, `varchar(n)`, `text`.
 #[derive(Debug)]
 struct Text {
     limit: Limit,
+    /// `char(n)`, which loses the spaces at its end.
+    is_padded: bool,
     texts: Texts,
 }
 
@@ -103,12 +62,10 @@ impl Codec for Text {
 
     fn comparison(&self) -> Comparison {
         match (self.texts, self.limit) {
-            // A text that the column's character set lacks is an error there.
-            (Texts::Converted, _) => Comparison::Differs,
             // The server sorts by the first bytes (max_sort_length).
-            (Texts::Bytewise, Limit::Characters(0..=255)) => Comparison::Exact,
-            (Texts::Bytewise, _) => Comparison::Equality,
-            (Texts::Folded, _) => Comparison::Folded,
+            (Texts::Bytewise, Limit::Characters(0..=255)) if !self.is_padded => Comparison::Exact,
+            (Texts::Bytewise, _) if !self.is_padded => Comparison::Equality,
+            (texts, _) => texts.comparison(),
         }
     }
 
@@ -123,6 +80,11 @@ impl Codec for Text {
             (Limit::Bytes(_), Texts::Converted) => {}
             (limit, _) => limit.check(texts, |row| texts.value(row).as_bytes())?,
         }
+        if self.is_padded
+            && let Some(row) = first_row_where(texts, |row| texts.value(row).ends_with(' '))
+        {
+            return Err(misfit(array, row, "ends with a space, which a CHAR column drops: use rtrim(x)"));
+        }
         Ok(fields::texts(texts, style))
     }
 
@@ -135,7 +97,7 @@ impl Codec for Text {
     }
 
     fn is_text(&self) -> bool {
-        true
+        !self.is_padded
     }
 
     fn default_is_expression(&self) -> bool {

@@ -12,7 +12,7 @@ use super::super::cursor::Cursor;
 use super::super::rows::{Field, Values};
 use super::lists::{MAX_DIMENSIONS, lists};
 use super::values::wrong_length;
-use super::{Codec, Family, Form, ServerType, is_text};
+use super::{Codec, Family, Form, ServerType};
 #[cfg(test)]
 use super::{Example, number};
 use crate::columnar::{list_item, plain};
@@ -83,7 +83,7 @@ impl Codec for Array {
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        if is_text(from) {
+        if from.is_string() {
             return Some((from.clone(), Form::Text));
         }
         self.takes(from, self.levels()).map(|field| (List(field), Form::Binary))

@@ -11,7 +11,7 @@ use arrow::datatypes::{self, FieldRef, Fields};
 use super::super::cells::{Cells, LENGTH, Nulls, put, put_length, put_null};
 use super::super::cursor::Cursor;
 use super::super::rows::{Field, Values};
-use super::{Codec, Collation, Family, Form, ServerType, is_text};
+use super::{Codec, Collation, Family, Form, ServerType};
 #[cfg(test)]
 use super::{Example, number};
 use crate::backend::Comparison;
@@ -71,7 +71,7 @@ impl Codec for Composite {
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        if is_text(from) {
+        if from.is_string() {
             return Some((from.clone(), Form::Text));
         }
         let Struct(fields) = from else { return None };
@@ -182,7 +182,7 @@ fn records(array: &ArrayRef, columns: &[CompositeField]) -> Result<Box<dyn Cells
 /// Values of a composite type as structs.
 ///
 /// # Errors
-/// `Decode`, with the row, for one that is none, and for a column that is not of its type.
+/// `Decode`, with the row, if a value does not have the columns of its type, or a column cannot be decoded.
 fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> Result<ArrayRef> {
     let mut found = vec![Vec::with_capacity(values.len()); columns.len()];
     let mut nulls = NullBufferBuilder::new(values.len());

@@ -15,7 +15,7 @@ use super::super::rows::Values;
 #[cfg(test)]
 use super::Example;
 use super::values::wrong_length;
-use super::{Codec, Family, Form, binary, is_text};
+use super::{Codec, Family, Form, binary};
 use crate::columnar::misfit;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,7 +40,7 @@ impl Codec for Hstore {
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         match from {
             Map(_, _) => binary(self.arrow_type()),
-            _ => is_text(from).then(|| (from.clone(), Form::Text)),
+            _ => from.is_string().then(|| (from.clone(), Form::Text)),
         }
     }
 

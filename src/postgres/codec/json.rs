@@ -11,7 +11,7 @@ use super::super::texts::texts;
 #[cfg(test)]
 use super::Example;
 use super::values;
-use super::{Codec, Family, Form, is_text};
+use super::{Codec, Family, Form};
 use crate::columnar::{json, list_item};
 use crate::error::Result;
 
@@ -67,7 +67,7 @@ impl Codec for Json {
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         let is_json = from.is_nested() && json::json_type(from).is_some();
-        (is_text(from) || is_json).then(|| (from.clone(), Form::Binary))
+        (from.is_string() || is_json).then(|| (from.clone(), Form::Binary))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {

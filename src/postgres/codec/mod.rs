@@ -28,6 +28,7 @@ mod lists;
 pub(super) mod network;
 pub(super) mod number;
 pub(super) mod numeric;
+mod received;
 pub(super) mod temporal;
 pub(super) mod text;
 pub(super) mod uuid;
@@ -35,7 +36,7 @@ mod values;
 
 /// A type of column.
 pub(super) trait Codec: Debug + Send + Sync {
-    /// The Arrow type that a column is read as when nobody asks for another.
+    /// The Arrow type that a column is read as by default.
     fn arrow_type(&self) -> DataType;
 
     /// Whether the binary form can be read as another type than [`Codec::arrow_type`].
@@ -227,8 +228,4 @@ impl ServerType {
 /// A type that values are brought to before they are sent in binary form.
 fn binary(data_type: DataType) -> Option<(DataType, Form)> {
     Some((data_type, Form::Binary))
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, Utf8 | LargeUtf8 | Utf8View)
 }

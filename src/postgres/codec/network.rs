@@ -12,7 +12,7 @@ use super::super::rows::Values;
 #[cfg(test)]
 use super::Example;
 use super::values::texts_by;
-use super::{Codec, Family, Form, binary, is_text};
+use super::{Codec, Family, Form};
 use crate::error::Result;
 
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl Codec for Address {
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        is_text(from).then(|| binary(Utf8View)).flatten()
+        from.is_string().then_some((Utf8View, Form::Binary))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {

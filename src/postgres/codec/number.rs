@@ -11,7 +11,7 @@ use super::super::rows::Values;
 #[cfg(test)]
 use super::Example;
 use super::values::{self, wrong_length};
-use super::{Codec, Collation, Family, Form, Spelling, binary};
+use super::{Codec, Collation, Family, Form, Spelling};
 use crate::backend::Comparison;
 use crate::error::Result;
 
@@ -148,7 +148,7 @@ impl Codec for Number {
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        from.is_numeric().then(|| binary(self.arrow_type())).flatten()
+        from.is_numeric().then(|| (self.arrow_type(), Form::Binary))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {

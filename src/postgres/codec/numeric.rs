@@ -11,9 +11,10 @@ use super::super::cells::Cells;
 use super::super::rows::Values;
 #[cfg(test)]
 use super::Example;
-use super::digits::{self, Digits, Numeric};
+use super::digits::{self, Digits};
+use super::received::Numeric;
 use super::values::{texts_by, wrong_length};
-use super::{Codec, Collation, Family, Form, Spelling, binary, is_text};
+use super::{Codec, Collation, Family, Form, Spelling, binary};
 use crate::backend::Comparison;
 use crate::columnar::{misfit, recode, to_text, whole_and_places};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,7 +80,7 @@ impl Codec for Column {
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         match self.0 {
-            _ if is_text(from) => binary(from.clone()),
+            _ if from.is_string() => binary(from.clone()),
             _ if !from.is_numeric() => None,
             _ if *from == Float16 => binary(Float32),
             Some(keeps) if !from.is_floating() && !always_fits(from, keeps) => match self.arrow_type() {

@@ -14,7 +14,7 @@ use super::super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 #[cfg(test)]
 use super::Example;
 use super::values::{self, texts_by, too_large, undecodable};
-use super::{Codec, Collation, Family, Form, Spelling, binary, is_text};
+use super::{Codec, Collation, Family, Form, Spelling, binary};
 use crate::backend::Comparison;
 use crate::columnar::{check_digits, check_range};
 use crate::error::Result;
@@ -94,7 +94,7 @@ impl Codec for Temporal {
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         match (self, from) {
-            (Self::TimeTz(_), t) if is_text(t) => binary(Utf8View),
+            (Self::TimeTz(_), t) if t.is_string() => binary(Utf8View),
             (Self::TimeTz(_), Time32(_) | Time64(_)) => binary(Time64(MICROS)),
             (Self::Date, Date32 | Date64)
             | (Self::Time(_), Time32(_) | Time64(_))

@@ -11,21 +11,17 @@ use super::super::texts::texts;
 #[cfg(test)]
 use super::Example;
 use super::values;
-use super::{Codec, Collation, Family, Form, binary, is_text};
+use super::{Codec, Collation, Family, Form};
 use crate::backend::Comparison;
 use crate::columnar::Limit;
 use crate::error::Result;
 
-/// `text`, `varchar`, `char(n)`, `citext`: at most so many characters.
+/// Texts that the server stores as they come.
 #[derive(Debug)]
-struct Text(Option<usize>);
-
-/// Texts with rules of the server.
-#[derive(Debug)]
-enum Word {
-    /// `name`: at most 63 bytes.
-    Name,
-    Enum,
+struct Text {
+    limit: Option<Limit>,
+    /// `text`, `varchar`, `char(n)`, `citext`; not `name`, nor enums.
+    has_collation: bool,
 }
 
 /// Only the server knows its binary form: it is sent and read as text.
@@ -47,9 +43,9 @@ fn codec(name: &str, typmod: i32) -> Option<Arc<dyn Codec>> {
     // A length has the four bytes of a varlena's header on top.
     let length = usize::try_from(typmod - 4).ok();
     Some(match name {
-        "text" | "citext" => Arc::new(Text(None)),
-        "varchar" | "bpchar" => Arc::new(Text(length)),
-        "name" => Arc::new(Word::Name),
+        "text" | "citext" => Text::arc(None),
+        "varchar" | "bpchar" => Text::arc(length.map(Limit::Characters)),
+        "name" => Arc::new(Text { limit: Some(Limit::Bytes(63)), has_collation: false }),
         "char" => Arc::new(Other::Char),
         _ => return None,
     })
@@ -57,7 +53,7 @@ fn codec(name: &str, typmod: i32) -> Option<Arc<dyn Codec>> {
 
 /// A type of CREATE TYPE … AS ENUM.
 pub(in crate::postgres) fn enumeration() -> Arc<dyn Codec> {
-    Arc::new(Word::Enum)
+    Arc::new(Text { limit: None, has_collation: false })
 }
 
 /// A type that Landfall has no codec for.
@@ -66,21 +62,31 @@ pub(in crate::postgres) fn other() -> Arc<dyn Codec> {
 }
 
 fn declare(data_type: &DataType) -> Option<String> {
-    (is_text(data_type) || *data_type == Null).then(|| "text".into())
+    (data_type.is_string() || *data_type == Null).then(|| "text".into())
 }
 
 #[cfg(test)]
 fn examples() -> Vec<Example> {
-    let text = |declared, limit, limits| Example { declared, codec: Arc::new(Text(limit)), limits };
+    let text = |declared, name, typmod, limits| {
+        let codec = codec(name, typmod).expect("it is one of these");
+        Example { declared, codec, limits }
+    };
     vec![
-        text("text", None, ""),
-        text("character varying(20)", Some(20), "at most so many characters"),
-        text("character(3)", Some(3), "at most so many characters; the server pads them"),
-        Example { declared: "name", codec: Arc::new(Word::Name), limits: "at most 63 bytes" },
-        text("citext", None, ""),
-        Example { declared: "\"char\"", codec: Arc::new(Other::Char), limits: "at most one byte" },
+        text("text", "text", -1, ""),
+        text("character varying(20)", "varchar", 24, "at most so many characters"),
+        text("character(3)", "bpchar", 7, "at most so many characters; the server pads them"),
+        text("name", "name", -1, "at most 63 bytes"),
+        text("citext", "citext", -1, ""),
+        text("\"char\"", "char", -1, "at most one byte"),
         Example { declared: "enums", codec: enumeration(), limits: "labels of the type" },
     ]
+}
+
+impl Text {
+    /// One that a collation compares.
+    fn arc(limit: Option<Limit>) -> Arc<dyn Codec> {
+        Arc::new(Self { limit, has_collation: true })
+    }
 }
 
 impl Codec for Text {
@@ -90,18 +96,18 @@ impl Codec for Text {
 
     fn comparison(&self, collation: Collation) -> Comparison {
         match collation {
-            Collation::Bytes => Comparison::Exact,
-            Collation::Deterministic => Comparison::Equality,
-            Collation::Other => Comparison::Differs,
+            Collation::Bytes if self.has_collation => Comparison::Exact,
+            Collation::Deterministic if self.has_collation => Comparison::Equality,
+            _ => Comparison::Differs,
         }
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        is_text(from).then(|| binary(from.clone())).flatten()
+        from.is_string().then(|| (from.clone(), Form::Binary))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
-        texts(array, self.0.map(Limit::Characters), b"")
+        texts(array, self.limit, b"")
     }
 
     fn decode(&self, values: Values<'_>, _: &DataType) -> Result<ArrayRef> {
@@ -109,29 +115,7 @@ impl Codec for Text {
     }
 
     fn has_collation(&self) -> bool {
-        true
-    }
-}
-
-impl Codec for Word {
-    fn arrow_type(&self) -> DataType {
-        Utf8View
-    }
-
-    fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        is_text(from).then(|| binary(from.clone())).flatten()
-    }
-
-    fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
-        let limit = match self {
-            Self::Name => Some(Limit::Bytes(63)),
-            Self::Enum => None,
-        };
-        texts(array, limit, b"")
-    }
-
-    fn decode(&self, values: Values<'_>, _: &DataType) -> Result<ArrayRef> {
-        Ok(Arc::new(values::texts(values, 0)?))
+        self.has_collation
     }
 }
 
@@ -148,7 +132,7 @@ impl Codec for Other {
     }
 
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
-        is_text(from).then(|| (from.clone(), Form::Text))
+        from.is_string().then(|| (from.clone(), Form::Text))
     }
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {

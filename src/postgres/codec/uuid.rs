@@ -12,7 +12,7 @@ use super::super::rows::Values;
 #[cfg(test)]
 use super::Example;
 use super::values::{texts_by, wrong_length};
-use super::{Codec, Collation, Family, Form, Spelling, binary, is_text};
+use super::{Codec, Collation, Family, Form, Spelling, binary};
 use crate::backend::Comparison;
 use crate::error::Result;
 
@@ -43,7 +43,7 @@ impl Codec for Column {
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         match from {
             FixedSizeBinary(16) => binary(from.clone()),
-            _ => is_text(from).then(|| binary(Utf8View)).flatten(),
+            _ => from.is_string().then_some((Utf8View, Form::Binary)),
         }
     }
 
