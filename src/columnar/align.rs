@@ -39,7 +39,7 @@ impl Alignment {
             return Ok(ArrayRef::clone(column));
         }
         take(column, &self.0, Some(TakeOptions { check_bounds: true }))
-            .map_err(|error| Error::internal(format!("lining rows up: {error}")))
+            .map_err(|error| Error::internal(format!("could not align rows: {error}")))
     }
 }
 

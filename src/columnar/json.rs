@@ -68,7 +68,7 @@ pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
     // A map's entry without a value would be left out otherwise, and be lost.
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(&field, plain.as_ref(), &options)
-        .map_err(|error| Error::internal(format!("JSON of {}: {error}", plain.data_type())))?;
+        .map_err(|error| Error::internal(format!("could not encode {} as JSON: {error}", plain.data_type())))?;
     let mut texts = StringViewBuilder::with_capacity(array.len());
     let mut bytes = Vec::new();
     for row in 0..array.len() {
@@ -85,7 +85,7 @@ pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
 
 fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
     let data_type = array.data_type();
-    let to = json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} has no JSON form")))?;
+    let to = json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} cannot be represented in JSON")))?;
     Ok(match (data_type, &to) {
         (_, List(field)) => {
             let Some(item) = list_item(data_type) else { return Err(Error::internal(data_type.to_string())) };
@@ -118,7 +118,7 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
             let wide = recode(array, &Float64)?;
             let wide = wide.as_primitive::<arrow::datatypes::Float64Type>();
             match first_row_where(wide, |row| !wide.value(row).is_finite()) {
-                Some(row) => return Err(misfit(array, row, "in a list, struct or map has no form in JSON")),
+                Some(row) => return Err(misfit(array, row, "in a list, struct or map cannot be represented in JSON")),
                 None => Arc::clone(array),
             }
         }
@@ -150,10 +150,10 @@ fn of_parent(error: Error, offsets: &OffsetBuffer<i32>) -> Error {
 /// # Errors
 /// `Decode`, at the row whose text is not JSON of that type.
 pub(crate) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
-    let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} has no JSON form")))?;
+    let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} cannot be represented in JSON")))?;
     let not_this = |row: usize, why: String| {
         let shown: ArrayRef = Arc::new(texts.clone());
-        Error::new(ErrorKind::Decode, misfit(&shown, row, &format!("is not JSON of {to}: {why}")).to_string())
+        Error::new(ErrorKind::Decode, misfit(&shown, row, &format!("is not valid JSON for {to}: {why}")).to_string())
             .at_row(row)
     };
     match parse(texts, &json) {
@@ -178,12 +178,12 @@ fn parse(texts: &StringViewArray, json: &DataType) -> Result<ArrayRef, String> {
         let read = decoder.decode(text.as_bytes()).map_err(|error| error.to_string())?;
         let end = decoder.decode(b" ").map_err(|error| error.to_string())?;
         if read != text.len() || end != 1 {
-            return Err("there is more than one value".into());
+            return Err("the text contains more than one value".into());
         }
     }
     let batch = decoder.flush().map_err(|error| error.to_string())?;
     let values = batch.map_or_else(|| arrow::array::new_empty_array(json), |batch| Arc::clone(batch.column(0)));
-    if values.len() == texts.len() { Ok(values) } else { Err(format!("{} values", values.len())) }
+    if values.len() == texts.len() { Ok(values) } else { Err(format!("{} values were parsed", values.len())) }
 }
 
 fn from_json_form(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

@@ -58,7 +58,7 @@ impl KeyForm {
                 Ok(Keys::Bytes(recode(&column, &BinaryView)?.as_binary_view().clone()))
             }
             (Form::Rows(converter), columns) => Ok(Keys::Rows(converter.convert_columns(columns).map_err(failed)?)),
-            _ => Err(Error::internal("a key has more columns than one")),
+            _ => Err(Error::internal("a key has more than one column")),
         }
     }
 }
@@ -102,12 +102,12 @@ fn integers(array: &ArrayRef) -> Result<Vec<u64>> {
         Some(2) => widen::<u16>(&data, u64::from),
         Some(4) => widen::<u32>(&data, u64::from),
         Some(8) => widen::<u64>(&data, |bits| bits),
-        _ => return Err(Error::internal(format!("{} is no integer", array.data_type()))),
+        _ => return Err(Error::internal(format!("{} is not an integer type", array.data_type()))),
     })
 }
 
 fn failed(error: ArrowError) -> Error {
-    Error::internal(format!("making keys: {error}"))
+    Error::internal(format!("could not create keys: {error}"))
 }
 
 /// The smallest and the largest of integers, where so many of all between them are there that to read them all is

@@ -32,7 +32,7 @@ impl Limit {
             bytes.len() > limit && !(counted && bytes.iter().filter(begins).count() <= limit)
         };
         match first_row_where(array, is_too_long) {
-            Some(row) => Err(misfit(array, row, &format!("is longer than the {limit} {what} that its column holds"))),
+            Some(row) => Err(misfit(array, row, &format!("is longer than the {limit} {what} that the column stores"))),
             None => Ok(()),
         }
     }

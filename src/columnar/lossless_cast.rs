@@ -168,7 +168,7 @@ pub(crate) fn recode(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         return Ok(ArrayRef::clone(array));
     }
     cast_with_options(array, to, &CastOptions { safe: false, ..Default::default() })
-        .map_err(|error| Error::new(ErrorKind::Decode, format!("{} to {to}: {error}", array.data_type())))
+        .map_err(|error| Error::new(ErrorKind::Decode, format!("converting {} to {to}: {error}", array.data_type())))
 }
 
 /// The field of the items of a list of any kind.
@@ -212,14 +212,14 @@ pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
     let places = (fraction.len() as i64).saturating_sub(exponent.parse::<i64>().unwrap_or_default());
     match (from, to) {
         (from, to) if from.is_numeric() && to.is_integer() && places > 0 => {
-            ": use round(x), trunc(x) or floor(x) where its fraction may go".into()
+            ": use round(x), trunc(x) or floor(x) to remove its fraction".into()
         }
         (from, Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) | Decimal256(_, scale))
             if from.is_numeric() && places > i64::from(*scale) =>
         {
-            format!(": use round(x, {scale}) where its last digits may go")
+            format!(": use round(x, {scale}) to remove its last digits")
         }
-        (from, to) if from.is_numeric() && (to.is_integer() || to.is_decimal()) => ", which has no room for it".into(),
+        (from, to) if from.is_numeric() && (to.is_integer() || to.is_decimal()) => ": it is out of range".into(),
         (from, Boolean) if from.is_numeric() => ": use x <> 0".into(),
         (from, Float32 | Float64) if from.is_numeric() => format!(
             " with all its digits: use CAST(x AS {})",
@@ -228,9 +228,9 @@ pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
                 _ => "DOUBLE",
             }
         ),
-        (Timestamp(_, _), Date32 | Date64) => ", as it has a time of day: use CAST(x AS DATE)".into(),
+        (Timestamp(_, _), Date32 | Date64) => ", because it has a time of day: use CAST(x AS DATE)".into(),
         (Timestamp(TimeUnit::Nanosecond, _), Timestamp(_, _)) | (Time64(TimeUnit::Nanosecond), Time64(_)) => {
-            ", as it has nanoseconds: the option 'nanoseconds' = 'truncate' cuts them off".into()
+            ", because it has nanoseconds: set the option 'nanoseconds' = 'truncate' to truncate them".into()
         }
         _ => String::new(),
     }

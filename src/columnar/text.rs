@@ -43,7 +43,7 @@ pub(crate) fn from_text(texts: &StringViewArray, to: &DataType) -> Result<ArrayR
     }
 }
 
-const OUT_OF_YEARS: &str = "is outside the years 0000 to 9999 that ISO 8601 has";
+const OUT_OF_YEARS: &str = "is outside the years 0000 to 9999 of ISO 8601";
 
 /// Temporal values, as the integers that they are.
 pub(crate) fn units(array: &ArrayRef) -> Result<Int64Array> {
@@ -76,7 +76,7 @@ fn dates(array: &ArrayRef) -> Result<StringViewArray> {
     let per_day = if array.data_type() == &DataType::Date64 { MILLIS_PER_DAY } else { 1 };
     let units = units(array)?;
     if let Some(row) = first_row_where(&units, |row| units.value(row) % per_day != 0) {
-        return Err(misfit(array, row, "is not a whole day: CAST it to TIMESTAMP"));
+        return Err(misfit(array, row, "is not a whole number of days: use CAST(x AS TIMESTAMP)"));
     }
     formatted(array, OUT_OF_YEARS, |text, value| text.date(value / per_day))
 }
@@ -106,7 +106,7 @@ fn intervals(array: &ArrayRef, unit: IntervalUnit) -> Result<StringViewArray> {
 
 /// The error of a text that is no value of a type.
 pub fn undecodable(array: &dyn Array, row: usize, to: &DataType) -> Error {
-    Error::new(ErrorKind::Decode, misfit(array, row, &format!("is no {to}")).to_string()).at_row(row)
+    Error::new(ErrorKind::Decode, misfit(array, row, &format!("is not a valid {to}")).to_string()).at_row(row)
 }
 
 /// Parses each text that is not NULL.

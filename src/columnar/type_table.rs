@@ -78,7 +78,7 @@ pub(crate) fn check_document(path_below_docs: &str, expected: &str) {
         std::fs::write(&path, expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, expected, "docs/{path_below_docs} is to be (LANDFALL_WRITE_DOCS=1 writes it):\n{expected}");
+    assert_eq!(found, expected, "docs/{path_below_docs} must be (LANDFALL_WRITE_DOCS=1 writes it):\n{expected}");
 }
 
 #[test]

@@ -157,8 +157,8 @@ impl<'a> WriteAttempt<'a> {
                     false => Err(Error::new(
                         ErrorKind::Interrupted,
                         match &self.write.job {
-                            Some(job) => format!("interrupted: run job '{job}' again, and it goes on after them"),
-                            None => "interrupted: the rows after them are not written".to_owned(),
+                            Some(job) => format!("interrupted: run job '{job}' again to write the remaining rows"),
+                            None => "interrupted: the remaining rows are not written".to_owned(),
                         },
                     )),
                 }
@@ -435,7 +435,7 @@ impl<'a> WriteAttempt<'a> {
 
     fn note_closed(&mut self, ended: Result<Result<(), Failed>, JoinError>) -> Result<(), Failed> {
         let closing = self.closing.take();
-        ended.map_err(|error| Failed::Committing(Error::internal(format!("the commit ended: {error}"))))??;
+        ended.map_err(|error| Failed::Committing(Error::internal(format!("the commit task failed: {error}"))))??;
         if let Some(closing) = closing {
             *self.progress = closing.progress;
             self.write.counts.epochs.fetch_add(1, Relaxed);

@@ -160,7 +160,7 @@ impl Held {
 
 impl fmt::Debug for Differ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Differ({} rows wait, {:?})", self.window_rows, self.held)
+        write!(f, "Differ({} rows waiting, {:?})", self.window_rows, self.held)
     }
 }
 
@@ -371,7 +371,7 @@ fn compared(counted: Counted, rows: usize) -> Compared {
 }
 
 fn failed(error: ArrowError) -> Error {
-    Error::internal(format!("choosing rows: {error}"))
+    Error::internal(format!("could not select rows: {error}"))
 }
 
 /// Which rows of a writer went to its branch.

@@ -57,7 +57,7 @@ impl Partitioner {
 }
 
 fn failed(error: ArrowError) -> Error {
-    Error::internal(format!("dealing rows out: {error}"))
+    Error::internal(format!("could not distribute rows: {error}"))
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl Epoch {
         waiting
             .batches
             .push_batch(batch)
-            .map_err(|error| Error::internal(format!("bringing rows together: {error}")))?;
+            .map_err(|error| Error::internal(format!("could not concatenate rows: {error}")))?;
         if waiting.bytes >= WAITING_BYTES {
             return self.flush().await;
         }
@@ -175,7 +175,7 @@ impl Epoch {
     async fn flush_before(&mut self, last: usize) -> Result<()> {
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         let finished = waiting.batches.finish_buffered_batch();
-        finished.map_err(|error| Error::internal(format!("bringing rows together: {error}")))?;
+        finished.map_err(|error| Error::internal(format!("could not concatenate rows: {error}")))?;
         let batches = std::iter::from_fn(|| waiting.batches.next_completed_batch()).collect();
         self.deal_all(batches, last).await
     }

@@ -152,7 +152,7 @@ impl Position {
     /// # Errors
     /// `Input` where it is another one now, with what is different; `Decode` for what is no position.
     pub fn from_json(value: &Value, input: &Fingerprint) -> Result<Self> {
-        let bad = || Error::new(ErrorKind::Decode, format!("the ledger has the position '{value}'"));
+        let bad = || Error::new(ErrorKind::Decode, format!("the ledger contains the invalid position '{value}'"));
         let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
         input.check(&of.ok_or_else(bad)?)?;
         let mut position = Self { done: value["done"].as_u64().ok_or_else(bad)? as usize, ..Self::default() };
@@ -197,13 +197,13 @@ impl Fingerprint {
         let name = match self.0.iter().enumerate().find(differs) {
             Some((_, (name, _))) => name,
             None if then.len() == self.0.len() => return Ok(()),
-            None => "what it is read from",
+            None => "the list of its parts",
         };
         Err(Error::new(
             ErrorKind::Input,
             format!(
-                "the input is not the one that the job began with: {name} is different now. Make it as it was, or start a \
-                 new job; what is committed stays"
+                "the input differs from the one that the job started with: {name} has changed; restore the input, or \
+                 start a new job (committed rows remain)"
             ),
         ))
     }
@@ -244,7 +244,7 @@ mod tests {
         for (now, name) in [
             (parts(&[("its columns", "a"), ("file x", "1"), ("file y", "3")]), "file y"),
             (parts(&[("its columns", "b"), ("file x", "1"), ("file y", "3")]), "its columns"),
-            (parts(&[("its columns", "a"), ("file x", "1")]), "what it is read from"),
+            (parts(&[("its columns", "a"), ("file x", "1")]), "the list of its parts"),
         ] {
             let error = Position::from_json(&token, &now).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} is different now")), "{error}");

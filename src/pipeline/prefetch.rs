@@ -68,7 +68,7 @@ impl Reader {
                 Some((read, _share)) => Some(read),
                 // One that ended early has not read everything.
                 None => match task.join_next().await {
-                    Some(Err(error)) => Some(Err(Error::internal(format!("the task that reads ended: {error}")))),
+                    Some(Err(error)) => Some(Err(Error::internal(format!("the reader task failed: {error}")))),
                     _ => None,
                 },
             },
@@ -152,7 +152,7 @@ mod tests {
         let stream = stream::iter([read(0..3)]).chain(stream::once(async { panic!("here") }));
         let mut reader = Reader::ahead(stream.boxed(), Memory::default());
         assert!(reader.next().await.unwrap().is_ok());
-        assert!(reader.next().await.unwrap().unwrap_err().to_string().contains("the task that reads ended"));
+        assert!(reader.next().await.unwrap().unwrap_err().to_string().contains("the reader task failed"));
         assert!(reader.next().await.is_none());
     }
 }

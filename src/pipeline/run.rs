@@ -73,7 +73,7 @@ pub async fn run(
             _ => break Err(doubt.unwrap_or(error)),
         };
         warn!(
-            "writing table {} failed ({error}): tried again in {pause:?}, from row {}",
+            "writing table {} failed ({error}): retrying in {pause:?}, from row {}",
             write.name,
             progress.covered + 1
         );
@@ -93,7 +93,7 @@ pub async fn run(
     };
     ended.map_err(|error| match progress.landed {
         0 => error,
-        rows => error.with_context(format!("after {rows} rows that are committed")),
+        rows => error.with_context(format!("after {rows} committed rows")),
     })
 }
 
@@ -132,7 +132,7 @@ async fn attempt(
     if let (false, Some(checkpoint)) = (progress.began, run.checkpoint()) {
         progress.before = checkpoint.total();
         write.counts.resumed.store(progress.before, Relaxed);
-        warn!("job '{}' goes on after row {}, where its last checkpoint is", checkpoint.job, progress.before);
+        warn!("job '{}' resumes after row {}, its last checkpoint", checkpoint.job, progress.before);
     }
     progress.began = true;
     if let Some(checkpoint) = run.checkpoint() {
@@ -146,8 +146,8 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
     if let Some(target) = write.targets.iter().find(replaces) {
         return Err(Error::config(format!(
-            "job '{}' has written {} rows of table {} up to a checkpoint, and INSERT OVERWRITE would delete them: give it a \
-             job of its own",
+            "job '{}' has committed {} rows of table {} at a checkpoint, which INSERT OVERWRITE would delete: use a \
+             different job name",
             checkpoint.job,
             checkpoint.total(),
             target.spec.table
@@ -155,11 +155,11 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     }
     let resuming = |error: Error| {
         let (job, rows) = (&checkpoint.job, checkpoint.total());
-        error.with_context(format!("job '{job}' is to go on after row {rows}"))
+        error.with_context(format!("resuming job '{job}' after row {rows}"))
     };
     let fingerprint = input.fingerprint().map_err(resuming)?;
     let place = checkpoint.positions.input.as_ref();
-    let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger has no position")))?;
+    let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger contains no position")))?;
     progress.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
     progress.covered = checkpoint.total();
     progress.landed = progress.covered - progress.before;
@@ -397,7 +397,7 @@ mod tests {
             write.checkpoints = every(1_000);
             let manager = TransactionManager::default();
             let error = run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
-            assert!(error.to_string().contains("rows that are committed"), "{error}");
+            assert!(error.to_string().contains("committed rows"), "{error}");
             let first = memory.row_count();
             // Up to the batch that failed every full epoch is there.
             assert!((4_000..4_900).contains(&first) && first % 1_000 == 0, "{first} rows");
@@ -427,7 +427,7 @@ mod tests {
         let other = Splits { is_positioned: false, rows: vec![1_001, 1_000], fail_at: Mutex::default() };
         let error = run(&manager, &write, &other, &Interrupt::new()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        assert!(error.to_string().contains("its pieces is different now"), "{error}");
+        assert!(error.to_string().contains("its pieces has changed"), "{error}");
     }
 
     #[tokio::test]

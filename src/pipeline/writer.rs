@@ -219,7 +219,7 @@ impl Running {
 
     /// What a task ended with; an error names the rows of the stream.
     fn ended(&self, ended: Result<(usize, Result<Member>), JoinError>) -> Result<(usize, Member)> {
-        let (index, member) = ended.map_err(|error| Error::internal(format!("a writer ended: {error}")))?;
+        let (index, member) = ended.map_err(|error| Error::internal(format!("a writer task failed: {error}")))?;
         match member {
             Ok(member) => Ok((index, member)),
             Err(error) => Err(error.map_rows(|row| self.handed[index].place(row))),

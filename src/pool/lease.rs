@@ -1,6 +1,6 @@
 //! A borrowed connection.
 
-#![expect(clippy::disallowed_types, reason = "taken once a branch, and by who asks for the list of loans")]
+#![expect(clippy::disallowed_types, reason = "locked once for each branch, and to list the loans")]
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

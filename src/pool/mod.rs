@@ -166,7 +166,7 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// Like [`Pool::acquire`].
     pub async fn acquire_to_write(&self) -> Result<Lease<C>> {
-        let writing = self.permit(&self.0.writing, " that may write").await?;
+        let writing = self.permit(&self.0.writing, " for writing").await?;
         let permit = self.permit(&self.0.permits, "").await?;
         self.take(Permits { one: Some(permit), writing: Some(writing) }).await
     }
@@ -246,7 +246,7 @@ impl<C: Connect> Pool<C> {
         let connected = timeout_at(began + options.acquire_timeout, connected).await;
         let connected = connected.map_err(|_| {
             let (location, waited) = (connect.location(), options.acquire_timeout);
-            let text = format!("{location} does not answer, after {waited:?}: check host and port");
+            let text = format!("{location} did not answer within {waited:?}: check host and port");
             Error::new(ErrorKind::Unavailable, text)
         })??;
         metrics.opened.increment(1);
@@ -304,8 +304,8 @@ impl<C: Connect> Pool<C> {
         Error::new(
             ErrorKind::Unavailable,
             format!(
-                "all {} connections to {}{which} were in use for {:?}{longest}: let fewer statements run at once, or \
-                 raise the option 'pool.max'",
+                "all {} connections to {}{which} were in use for {:?}{longest}: run fewer statements at once, or raise \
+                 the option 'pool.max'",
                 if which.is_empty() { options.max } else { options.most_writing() },
                 connect.location(),
                 options.acquire_timeout

@@ -78,7 +78,7 @@ impl<C: Connect> Shared<C> {
                 failed => {
                     // Whoever needs one is told why; until then there is the next round.
                     let failed = failed.map(|failed| failed.err());
-                    debug!("no connection to {} is kept warm: {failed:?}", self.connect.location());
+                    debug!("could not open an idle connection to {}: {failed:?}", self.connect.location());
                     break;
                 }
             }

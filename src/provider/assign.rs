@@ -128,7 +128,7 @@ impl<'t> Columns<'t> {
     fn assign(&self, from: &DataType, to: &DataType, is_computed: bool) -> Result<Assign> {
         let assign = if is_computed { Assign::of_computed } else { Assign::try_new };
         assign(from, to, self.nanoseconds())
-            .map_err(|why| Error::schema(format!("{from} is not assigned to it: {why}")))
+            .map_err(|why| Error::schema(format!("a value of type {from} cannot be assigned: {why}")))
     }
 
     fn call(&self, column: &str, value: Expr, from: &DataType, to: &DataType, is_computed: bool) -> DfResult<Expr> {
@@ -295,7 +295,7 @@ impl<'t> Columns<'t> {
                 match is_alike && is_cast && !is_top(values) {
                     true => plan_err!(
                         "INSERT INTO {}: DataFusion casts VALUES anywhere in an INSERT to the types of the table's \
-                         columns: write SELECT … FROM (VALUES …), or plan the statement by datafusion_landfall::sql",
+                         columns: write SELECT … FROM (VALUES …), or run the statement with datafusion_landfall::sql",
                         self.name
                     ),
                     false => Ok(TreeNodeRecursion::Continue),
@@ -314,8 +314,8 @@ fn check_digits(value: &Expr, to: &DataType) -> Result<()> {
         return Ok(());
     }
     Err(Error::schema(format!(
-        "the number {float} has more digits than DataFusion reads: write it as text, in quotes, or plan the statement by \
-         datafusion_landfall::sql"
+        "the number {float} has more digits than DataFusion parses: write it as text, in quotes, or run the statement \
+         with datafusion_landfall::sql"
     )))
 }
 

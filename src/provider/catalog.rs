@@ -69,8 +69,8 @@ impl LandfallCatalog {
         ];
         if let Some((option, _)) = own.into_iter().find(|(_, is_set)| *is_set) {
             return Err(Error::config(format!(
-                "the option '{option}' is one table's, and a catalog has many: register that table by itself, with \
-                 CREATE EXTERNAL TABLE or LandfallTable::connect"
+                "the option '{option}' applies to a single table, but a catalog has many: register that table \
+                 separately, with CREATE EXTERNAL TABLE or LandfallTable::connect"
             )));
         }
         let database = database(url, &options)?;

@@ -101,8 +101,8 @@ fn check_days(left: &Expr, from: &DataType, right: &Expr, with: &DataType) -> Df
     match is_whole {
         true => Ok(()),
         false => plan_err!(
-            "{left} and {right}: DataFusion adds whole days to a date and leaves hours out: make it a timestamp before, \
-             CAST(… AS TIMESTAMP)"
+            "{left} and {right}: DataFusion adds only whole days to a date and ignores hours: convert the date to a \
+             timestamp first, CAST(… AS TIMESTAMP)"
         ),
     }
 }
@@ -133,7 +133,7 @@ impl ScalarUDFImpl for Checked {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let [left, right] = args.args.as_slice() else {
-            return exec_err!("{} takes two values", self.name());
+            return exec_err!("{} requires two arguments", self.name());
         };
         match self.op {
             Operator::Plus => apply(left, right, add),

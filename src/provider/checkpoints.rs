@@ -30,7 +30,7 @@ impl TableFunctionImpl for Checkpoints {
             [Expr::Literal(ScalarValue::Utf8(Some(table)) | ScalarValue::Utf8View(Some(table)), _)] => {
                 Ok(Arc::new(CheckpointsOf { table: table.clone(), schema: schema() }))
             }
-            _ => Err(Error::config(format!("{NAME} takes one name of a table: {NAME}('t')")).into()),
+            _ => Err(Error::config(format!("{NAME} requires one argument, the name of a table: {NAME}('t')")).into()),
         }
     }
 }
@@ -57,7 +57,7 @@ fn schema() -> SchemaRef {
 
 impl CheckpointsOf {
     async fn read(&self, session: &dyn Session) -> Result<RecordBatch> {
-        let missing = || Error::config(format!("there is no table {}: create it first", self.table));
+        let missing = || Error::config(format!("table {} does not exist: create it first", self.table));
         let state = session.as_any().downcast_ref::<SessionState>().ok_or_else(missing)?;
         let reference = TableReference::parse_str(&self.table);
         let name = reference.table().to_owned();
@@ -69,7 +69,7 @@ impl CheckpointsOf {
                 (_, Some(table)) => table.decided().await?,
                 (None, None) => {
                     return Err(Error::config(format!(
-                        "table {} is not stored in a database that Landfall writes, and has no checkpoints",
+                        "table {} is not stored in a database that Landfall writes, so it has no checkpoints",
                         self.table
                     )));
                 }
@@ -95,7 +95,7 @@ impl CheckpointsOf {
             Arc::new(jobs.iter().map(|entry| entry.checkpoint_at()).collect::<StringArray>()),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| Error::internal(format!("the checkpoints are no table: {error}")))
+            .map_err(|error| Error::internal(format!("could not create the table of checkpoints: {error}")))
     }
 }
 

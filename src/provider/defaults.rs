@@ -35,7 +35,7 @@ impl ScalarUDFImpl for ServerDefault {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        exec_err!("a column with a default in the database was left out in a place where it cannot be: list it")
+        exec_err!("a column with a default value in the database cannot be omitted here: add it to the column list")
     }
 }
 

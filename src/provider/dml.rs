@@ -141,7 +141,8 @@ pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId
 /// Refuses a table whose rows cannot be changed.
 fn check_changes(table: &LandfallTable, verb: &'static str) -> Result<()> {
     if table.database.scan().is_none() {
-        let text = format!("{} reads no rows that could be changed: use INSERT INTO", table.location());
+        let location = table.location();
+        let text = format!("{location} does not support reading rows, so they cannot be changed: use INSERT INTO");
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     let nothing = WriteSpec::new(&table.table().name, Arc::new(Schema::empty()));
@@ -168,7 +169,7 @@ fn check_names(statement: &DmlStatement) -> DfResult<()> {
             };
             match is_alike(name) {
                 true => plan_err!(
-                    "{name} and {own} are two tables of one name: give {name} an alias, as in {name} AS other"
+                    "the table references {name} and {own} are ambiguous: give {name} an alias, as in {name} AS other"
                 ),
                 false => Ok(below),
             }
@@ -199,7 +200,7 @@ fn delete(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
 
 fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request, LogicalPlan)> {
     let LogicalPlan::Projection(values) = statement.input.as_ref() else {
-        return internal_err!("the plan of an UPDATE is {}", statement.input.display());
+        return internal_err!("unexpected plan of an UPDATE: {}", statement.input.display());
     };
     let Some(target) = name_of_target(&values.input) else {
         return internal_err!("the plan of an UPDATE does not begin with its table");
@@ -217,7 +218,7 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         set.push((alias.name.clone(), value));
     }
     if set.is_empty() {
-        return not_impl_err!("it sets columns to themselves only: name a new value");
+        return not_impl_err!("the statement sets columns only to themselves: specify a new value");
     }
     let key = key_of(table.table());
     let keys = key.iter().map(|name| target_column(&target, name));
@@ -274,7 +275,7 @@ impl TableProvider for Changes {
             _: &'life3 [Expr],
             _: Option<usize>,
         ) -> Planning {
-            planned(internal_err!("{} is not read", type_name::<Self>()))
+            planned(internal_err!("{} cannot be read", type_name::<Self>()))
         }
     }
 
@@ -294,7 +295,7 @@ impl Changes {
     fn changed(&self, query: Arc<dyn ExecutionPlan>) -> Planning<'_> {
         Box::pin(async move {
             let Some(table) = self.table.downcast_ref::<LandfallTable>() else {
-                return internal_err!("a table was taken over that is not of Landfall");
+                return internal_err!("the target of a rewritten statement is not a LandfallTable");
             };
             let doing = |error: Error| error.with_context(format!("{} {}", self.request.verb, table.table().name));
             let planned = async {
@@ -362,7 +363,7 @@ impl LandfallTable {
         let statement = DmlStatement::new(name, source, op, Arc::new(rows.build()?));
         match rewritten(&statement, remember(&statement)?)? {
             Some(plan) => Ok(plan),
-            None => internal_err!("a statement was not taken over"),
+            None => internal_err!("a statement was not rewritten"),
         }
     }
 }

@@ -47,13 +47,13 @@ impl Factory {
         let pairs = command.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let options = SinkOptions::try_from_pairs_for(pairs, self.0.options())?;
         let [location] = command.locations.as_slice() else {
-            return Err(Error::config("one table lives in one database: give one LOCATION"));
+            return Err(Error::config("a table is stored in a single database: specify exactly one LOCATION"));
         };
         if !command.table_partition_cols.is_empty() {
-            return Err(Error::config("PARTITIONED BY has no meaning for a table in a database: leave it out"));
+            return Err(Error::config("PARTITIONED BY is not supported for a table in a database: remove the clause"));
         }
         if command.unbounded {
-            return Err(Error::config("a table in a database is not UNBOUNDED: leave the word out"));
+            return Err(Error::config("UNBOUNDED is not supported for a table in a database: remove the keyword"));
         }
         let name = options.table.clone().unwrap_or_else(|| command.name.table().to_owned());
         let database = registry::open(self.0.as_ref(), location, &options)?;
@@ -101,13 +101,14 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
             Expr::Literal(value, _) => default_value(value, field.data_type()),
             other => {
                 return Err(Error::schema(format!(
-                    "column \"{column}\": the default {other} is not a literal; create the table in the database \
-                     itself, and leave the columns out here"
+                    "column \"{column}\": the default value {other} is not a literal: create the table in the \
+                     database, and omit the column list here"
                 )));
             }
         };
         let value = value.map_err(|error| {
-            Error::schema(format!("column \"{column}\": the default does not fit its type")).with_source(error)
+            Error::schema(format!("column \"{column}\": the default value does not fit the type of the column"))
+                .with_source(error)
         })?;
         defaults.insert(column.clone(), value);
     }

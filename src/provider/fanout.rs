@@ -47,31 +47,33 @@ impl FanoutTable {
         options: &SinkOptions,
     ) -> Result<Self> {
         if members.len() < 2 {
-            return Err(Error::config("a FANOUT table has two members at least: LOCATION 'one_table, another_table'"));
+            return Err(Error::config("a FANOUT table needs at least two members: LOCATION 'one_table, another_table'"));
         }
         let columns: Vec<_> = members[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
         for (index, (name, provider)) in members.iter().enumerate() {
             let Some(table) = provider.downcast_ref::<LandfallTable>() else {
                 return Err(Error::config(format!(
-                    "table {name} is not stored in a database that Landfall writes: a FANOUT table cannot have it"
+                    "table {name} is not stored in a database that Landfall writes, so it cannot be a member of a \
+                     FANOUT table"
                 )));
             };
             table.database.check_decides().map_err(|error| error.with_context(format!("table {name}")))?;
             let of_member = table.options();
             if of_member.job.is_some() || of_member.log.is_some() || of_member.checkpoints().any() {
                 return Err(Error::config(format!(
-                    "table {name} has a 'job', a 'log' or checkpoints of its own: give it to the FANOUT table instead"
+                    "table {name} has an option 'job', 'log' or 'checkpoint.…': set the option on the FANOUT table \
+                     instead"
                 )));
             }
             if members[..index].iter().any(|(other, _)| other == name) {
-                return Err(Error::config(format!("table {name} is named twice")));
+                return Err(Error::config(format!("table {name} is specified more than once")));
             }
             let schema = provider.schema();
             let lacks = |column: &&String| schema.field_with_name(column).is_err();
             if let Some(column) = columns.iter().find(lacks) {
                 return Err(Error::schema(format!(
-                    "table {name} has no column \"{column}\", which table {} has: a FANOUT table writes the same \
-                     columns to each",
+                    "table {name} has no column \"{column}\", but table {} has: all members of a FANOUT table must \
+                     have the same columns",
                     members[0].0
                 )));
             }
@@ -111,8 +113,8 @@ impl FanoutTable {
     fn is_only_written(&self, verb: &str) -> DfResult<Arc<dyn ExecutionPlan>> {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!(
-            "{verb} {}: a FANOUT table is only written, and cannot find rows: run the statement on each of {}, or use \
-             INSERT INTO with their option 'on_conflict' = 'update'",
+            "{verb} {}: a FANOUT table cannot be read, so its rows cannot be found: run the statement on each of {}, \
+             or use INSERT INTO with the option 'on_conflict' = 'update' on these tables",
             self.name,
             members.join(", ")
         );
@@ -129,7 +131,7 @@ impl FanoutTable {
         let mut names = Vec::new();
         for ((name, _), table) in self.members.iter().zip(self.tables()) {
             let target = table.target(input, op, 1).await;
-            let target = target.map_err(|error| error.with_context(format!("its member {name}")))?;
+            let target = target.map_err(|error| error.with_context(format!("member {name}")))?;
             names.push(format!("{} in {}", target.spec.table, target.resource.location()));
             targets.push(target);
         }
@@ -197,7 +199,7 @@ impl TableProvider for FanoutTable {
             _: Option<usize>,
         ) -> Planning {
             let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
-            let text = format!("FANOUT table {} is only written: read {}", self.name, members.join(" or "));
+            let text = format!("FANOUT table {} cannot be read: read {} instead", self.name, members.join(" or "));
             planned(Err(Error::new(ErrorKind::Unsupported, text).into()))
         }
     }
@@ -280,7 +282,7 @@ impl FanoutFactory {
                     }
                     None => None,
                 };
-                let missing = || Error::config(format!("there is no table {name}: create it first"));
+                let missing = || Error::config(format!("table {name} does not exist: create it first"));
                 members.push((name.to_owned(), found.ok_or_else(missing).map_err(|error| doing(error, command))?));
             }
             let table = table(command, members).map_err(|error| doing(error, command))?;
@@ -295,7 +297,7 @@ fn doing(error: Error, command: &CreateExternalTable) -> Error {
 
 fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvider>)>) -> Result<FanoutTable> {
     if !command.schema.fields().is_empty() || command.unbounded || !command.table_partition_cols.is_empty() {
-        return Err(Error::config("a FANOUT table has the columns of its members: give only LOCATION and OPTIONS"));
+        return Err(Error::config("a FANOUT table has the columns of its members: specify only LOCATION and OPTIONS"));
     }
     let own = OPTIONS.iter().filter(|option| option.scope == Scope::Transaction).map(|option| option.key);
     let known: Vec<_> = own.collect();
@@ -306,13 +308,14 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
         .collect();
     if let Some(other) = plain.keys().find(|key| !known.contains(*key)) {
         return Err(Error::config(format!(
-            "a FANOUT table has the options {}; '{other}' belongs to its members",
+            "'{other}' is not an option of a FANOUT table, whose options are {}: set it on the members",
             known.join(", ")
         )));
     }
     if plain.contains_key("ledger_table") && !plain.contains_key("log") {
         return Err(Error::config(
-            "'ledger_table' of a FANOUT table goes with 'log'; that of a member is an option of the member",
+            "the option 'ledger_table' of a FANOUT table requires the option 'log': to name the ledger of a member, \
+             set 'ledger_table' on the member",
         ));
     }
     let options = SinkOptions::try_from_pairs(plain)?;

@@ -28,14 +28,14 @@ impl PlannedFile {
             Error::new(
                 ErrorKind::Input,
                 format!(
-                    "file {} {how} since the query was planned: plan it anew, in a new session if this one remembers its \
-                     files",
+                    "file {} {how} after the query was planned: plan the query again, in a new session if this session \
+                     caches its list of files",
                     self.meta.location
                 ),
             )
         };
         let now = store.head(&self.meta.location).await;
-        let now = now.map_err(|error| changed("cannot be found any more").with_source(error))?;
+        let now = now.map_err(|error| changed("could not be found").with_source(error))?;
         // A list and a look at one object tell times and tags in different forms.
         let tag = |meta: &ObjectMeta| meta.e_tag.as_deref().map(|tag| tag.trim_matches('"').to_owned());
         let is_same = now.size == self.meta.size

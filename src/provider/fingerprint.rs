@@ -188,7 +188,7 @@ impl TableProvider for Inserted {
             match (self.table.downcast_ref::<LandfallTable>(), self.table.downcast_ref::<FanoutTable>()) {
                 (Some(table), _) => table.inserted(session, input, op, statement),
                 (None, Some(table)) => table.inserted(input, op, statement),
-                (None, None) => planned(Err(Error::internal("a statement of another table is remembered").into())),
+                (None, None) => planned(Err(Error::internal("the stored statement is of another table").into())),
             }
         }
     }

@@ -64,7 +64,7 @@ macro_rules! function {
 
             fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
                 let ([value], $this) = (args.args.as_slice(), self) else {
-                    return exec_err!("{} takes one value", self.name());
+                    return exec_err!("{} requires one argument", self.name());
                 };
                 let is_scalar = matches!(value, ColumnarValue::Scalar(_));
                 let $array = value.to_array(if is_scalar { 1 } else { args.number_rows })?;
@@ -92,7 +92,11 @@ function!(
     |self, from| self.shown.clone().unwrap_or_else(|| from[0].clone()),
     |this, array| {
         match &this.shown {
-            Some(_) => return exec_err!("a struct stands where its column was not found: SELECT it"),
+            Some(_) => {
+                return exec_err!(
+                    "the column that a struct is assigned to could not be determined: write the struct in a SELECT"
+                );
+            }
             None => array,
         }
     }
@@ -176,7 +180,7 @@ impl Clock {
         let local = |units: i64| {
             let local = offset(units).and_then(|offset| units.checked_add(offset));
             let cut = local.and_then(|local| local.div_euclid(step).checked_mul(step));
-            cut.ok_or_else(|| exec_datafusion_err!("the time is beyond the years of its type"))
+            cut.ok_or_else(|| exec_datafusion_err!("the time is out of range for its type"))
         };
         let local = units.as_primitive::<Int64Type>().try_unary::<_, Int64Type, DataFusionError>(local)?;
         let per_day = 86_400 * per_second;
@@ -193,7 +197,7 @@ impl Clock {
                 let times: ArrayRef = Arc::new(local);
                 recode(&recode(&times, &Timestamp(unit, zone.clone()))?, &self.to)?
             }
-            other => return exec_err!("the time as {other}"),
+            other => return exec_err!("the time cannot be converted to {other}"),
         })
     }
 }

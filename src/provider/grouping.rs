@@ -229,8 +229,8 @@ impl Region {
             let by = grammars.into_iter().find(is_it).and_then(|grammar| self.by(grammar, Distinct::Ranked).ok());
             let Some((shape, _)) = by else {
                 return Err(plan_datafusion_err!(
-                    "{expr}: DataFusion takes all that follows IS DISTINCT FROM for its operand: put IS DISTINCT FROM \
-                     and what it compares in parentheses"
+                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as its operand: put IS DISTINCT FROM \
+                     and its operands in parentheses"
                 ));
             };
             shape
@@ -259,15 +259,15 @@ impl Region {
                 let second = operands.into_iter().flatten().find(|other| differs(other)).unwrap_or(first);
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in another order: put what belongs \
-                     together in parentheses"
+                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order: add \
+                     parentheses around the operation to apply first"
                 ))
             }
             Err(Conflict(first, second)) => {
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: PostgreSQL takes no {second} behind {first} without parentheses: put what belongs together \
-                     in parentheses"
+                    "{expr}: PostgreSQL does not allow {second} after {first} without parentheses: add parentheses \
+                     around the operation to apply first"
                 ))
             }
         }

@@ -57,8 +57,8 @@ impl LandfallTable {
     ) -> Planning<'_> {
         if !has_dml_rewrite(session) {
             self.note(
-                "is written from a session with DataFusion's casts, which cut 1.7 to 1 without a word: call \
-                 datafusion_landfall::register(&context) before"
+                "is written by a session with DataFusion's casts, which silently truncate 1.7 to 1: call \
+                 datafusion_landfall::register(&context) first"
                     .into(),
             );
         }

@@ -100,7 +100,10 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
             _ => "WHEN MATCHED",
         };
         if clauses.iter().any(|before| before.kind == kind && before.predicate.is_none()) {
-            return plan_err!("a second {shown} is never reached, as the one before it has no condition: leave it out");
+            return plan_err!(
+                "unreachable {shown} clause after an unconditional {shown} clause: remove it, or add a condition to \
+                 the first one"
+            );
         }
         let values = match (kind, action) {
             (MergeIntoClauseKind::NotMatchedByTarget, MergeIntoAction::Insert { columns, values }) => {
@@ -110,10 +113,10 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
                 Some(columns.into_iter().zip(values.iter().cloned()).collect())
             }
             (MergeIntoClauseKind::NotMatchedByTarget, _) => {
-                return plan_err!("{shown} has no row of the table to change: only INSERT can follow");
+                return plan_err!("{shown} has no row of the table, so UPDATE and DELETE are not allowed: use INSERT");
             }
             (_, MergeIntoAction::Insert { .. }) => {
-                return plan_err!("{shown} has a row of the table already: only UPDATE and DELETE can follow");
+                return plan_err!("{shown} has a row of the table, so INSERT is not allowed: use UPDATE or DELETE");
             }
             (_, MergeIntoAction::Update(set)) => Some(set.clone()),
             (_, MergeIntoAction::Delete) => None,
@@ -122,12 +125,18 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
         let is_of_target = |column: &Column| is_target(statement, column);
         match kind {
             MergeIntoClauseKind::NotMatchedByTarget if used().any(|expr| mentions(expr, is_of_target)) => {
-                return plan_err!("{shown} names a column of the table, which has no row there: use the source's");
+                return plan_err!(
+                    "{shown} has no row of the table, so it cannot reference a column of the table: use a column of \
+                     the source"
+                );
             }
             MergeIntoClauseKind::NotMatchedBySource
                 if used().any(|expr| mentions(expr, |column| !is_target(statement, column))) =>
             {
-                return plan_err!("{shown} names a column of the source, which has no row there: use the table's");
+                return plan_err!(
+                    "{shown} has no row of the source, so it cannot reference a column of the source: use a column of \
+                     the table"
+                );
             }
             _ => {}
         }

@@ -23,7 +23,8 @@ use crate::txn::StatementId;
 impl LandfallTable {
     /// The error of a query.
     fn is_only_written(&self) -> Error {
-        let text = format!("table {} is only written: {} reads none", self.table.name, self.database.location());
+        let (table, location) = (&self.table.name, self.database.location());
+        let text = format!("table {table} cannot be read: {location} does not support queries");
         Error::new(ErrorKind::Unsupported, text)
     }
 
@@ -63,8 +64,8 @@ impl LandfallTable {
             return Ok(());
         }
         let text = format!(
-            "{verb} {}: this session does not hand over all conditions of a statement: call \
-             datafusion_landfall::register(&context) before it is run",
+            "{verb} {}: the session does not pass all conditions of a statement to the table: call \
+             datafusion_landfall::register(&context) first",
             self.table.name
         );
         Err(Error::new(ErrorKind::Unsupported, text).into())
@@ -177,7 +178,10 @@ impl TableProvider for LandfallTable {
             _: Expr,
             _: Vec<MergeIntoClause>,
         ) -> Planning {
-            let text = format!("MERGE INTO {}: plan it as a statement, by SessionContext::sql", self.table.name);
+            let text = format!(
+                "MERGE INTO {}: MERGE is supported only as a statement: run it with SessionContext::sql",
+                self.table.name
+            );
             let unsupported = || Err(Error::new(ErrorKind::Unsupported, text).into());
             planned(self.check_session("MERGE INTO", session).and_then(|()| unsupported()))
         }

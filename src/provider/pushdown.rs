@@ -312,7 +312,7 @@ fn parameterized(expr: Expr, parameters: &mut Vec<Parameter>, dialect: &dyn Quer
             ScalarValue::Int64(Some(value)) => Parameter::Integer(*value),
             ScalarValue::Float64(Some(value)) => Parameter::Real(*value),
             ScalarValue::Utf8(Some(value)) => Parameter::Text(value.clone()),
-            other => return datafusion::common::internal_err!("{other:?} was to be a parameter"),
+            other => return datafusion::common::internal_err!("{other:?} cannot be a parameter"),
         });
         Ok(Transformed::yes(placeholder(dialect.parameter(parameters.len(), &data_type))))
     })?;

@@ -51,7 +51,7 @@ pub(super) fn at_once(
         while let Some(ended) = tasks.join_next().await {
             // It has not read all of its rows.
             if let Err(error) = ended {
-                let error = Error::internal(format!("a task that reads ended: {error}"));
+                let error = Error::internal(format!("a reader task failed: {error}"));
                 return Some((Err(error), (receiver, tasks)));
             }
         }
@@ -81,7 +81,8 @@ pub(super) fn read_piece(
         (Kind::Source(source), _) => positioned(split, &of.plan, source, place.as_deref(), context),
         (Kind::Stream(leaf), _) => streamed(split, &of.plan, leaf, of.partition, context),
         (Kind::Counted, other) => {
-            Err(Error::new(ErrorKind::Decode, format!("the ledger has {other:?} of an input that is counted by rows")))
+            let text = format!("the ledger contains {other:?} for an input whose position is a number of rows");
+            Err(Error::new(ErrorKind::Decode, text))
         }
     };
     let reads = match reads {
@@ -151,7 +152,7 @@ fn project(plan: &Arc<dyn ExecutionPlan>, batch: RecordBatch) -> DfResult<Record
     match (plan.downcast_ref::<ReplayableExec>(), plan.children().first()) {
         (Some(leaf), _) => leaf.project(batch),
         (None, Some(child)) => project(child, batch),
-        (None, None) => internal_err!("{} is no replayable source", plan.name()),
+        (None, None) => internal_err!("{} is not a replayable source", plan.name()),
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! A job that can resume reads the plan's [splits](super::splits) instead.
 
-#![expect(clippy::disallowed_types, reason = "taken when a statement is planned, and when it begins")]
+#![expect(clippy::disallowed_types, reason = "locked when a statement is planned, and when it starts")]
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -168,9 +168,9 @@ impl DisplayAs for ReplayExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match (&self.order, self.reading, is_independent(&self.input)) {
             (Some(_), ..) => "sorted",
-            (None, Reading { at_once: true, .. }, _) => "at once",
-            (None, Reading { resumes: true, .. }, _) | (None, _, true) => "one by one",
-            (None, ..) => "as they come",
+            (None, Reading { at_once: true, .. }, _) => "in parallel",
+            (None, Reading { resumes: true, .. }, _) | (None, _, true) => "sequential",
+            (None, ..) => "unordered",
         };
         write!(f, "ReplayExec: {how}{}", if self.reading.resumes { ", resumes" } else { "" })?;
         for node in self.above.iter().rev() {

@@ -97,16 +97,16 @@ impl Request {
 /// The error of a statement that cannot identify its rows.
 pub(super) fn no_key(table: &Table) -> Error {
     let (has, create) = match table.unique_keys.first() {
-        None => ("neither a primary key nor a unique index".to_owned(), "create one"),
+        None => ("no primary key and no unique index".to_owned(), "create one"),
         Some(key) => {
-            (format!("no unique index but on columns that take NULL ({})", key.join(", ")), "declare them NOT NULL")
+            (format!("unique indexes only on columns that allow NULL ({})", key.join(", ")), "declare them NOT NULL")
         }
     };
     Error::new(
         ErrorKind::Schema,
         format!(
-            "table {} has {has}, by which the rows that the statement means could be found again: {create}, or use a \
-             condition of comparisons with constants, and constant values",
+            "table {} has {has}, so the rows that the statement changes cannot be identified: {create}, or use a \
+             condition that compares columns with constants, and constant values",
             table.name
         ),
     )

@@ -140,7 +140,7 @@ impl ExecutionPlan for ScanExec {
             return internal_err!("LandfallScan has one partition, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let scan = self.database.scan().ok_or_else(|| Error::internal("a table is read that is only written"))?;
+        let scan = self.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;
         let batches = scan
             .query(self.query.clone())?
             .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));

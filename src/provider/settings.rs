@@ -48,10 +48,11 @@ impl TxnSettings {
             && !Arc::ptr_eq(agent, fixed)
         {
             return Err(Error::config(format!(
-                "{} cannot prepare, so that the transaction would be decided there, and elsewhere when it can: see that \
-                 it can{}, or name it first",
+                "{} cannot prepare transactions{}, so the decision record would be stored there instead of in {}: \
+                 enable prepared transactions there, or name its table first",
                 agent.location(),
-                how_to_prepare([agent])
+                how_to_prepare([agent]),
+                fixed.location()
             )));
         }
         let protocol = self.protocol(&targets, agent)?;
@@ -67,17 +68,18 @@ impl TxnSettings {
         let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
         match (self.commit, agent) {
             (Commit::TwoPhase, Some(agent)) if targets.len() == 1 => Err(Error::config(format!(
-                "{} commits in one phase, and the option 'commit' says two_phase: leave it out{}",
+                "{} cannot prepare transactions{}, but the option 'commit' is 'two_phase': remove the option",
                 agent.location(),
                 how_to_prepare([agent])
             ))),
             (Commit::TwoPhase, _) => Ok(Protocol::TwoPhase),
             (Commit::OnePhase, _) if self.log.is_some() => Err(Error::config(
-                "the option 'log' is for commits in two phases, and the option 'commit' says one_phase: leave one of them \
-                 out",
+                "the option 'log' requires two-phase commit, but the option 'commit' is 'one_phase': remove one of the \
+                 two",
             )),
             (Commit::OnePhase, _) if branches > 1 => Err(Error::config(
-                "the option 'commit' says one_phase, which only one writer of one table can do: leave it out",
+                "the option 'commit' is 'one_phase', which requires a single table and a single writer: remove the \
+                 option",
             )),
             (Commit::Auto, None) if self.log.is_some() => Ok(Protocol::TwoPhase),
             (Commit::Auto | Commit::OnePhase, _) => Ok(Protocol::OnePhase),
@@ -95,7 +97,8 @@ impl TxnSettings {
         match (agent, &self.log) {
             (Some(agent), Some(_)) => {
                 return Err(Error::config(format!(
-                    "{} commits in one phase, with the decision in its own transaction: leave the option 'log' out{}",
+                    "{} cannot prepare transactions{}, so its transaction contains the decision record: remove the \
+                     option 'log'",
                     agent.location(),
                     how_to_prepare([agent])
                 )));
@@ -108,12 +111,12 @@ impl TxnSettings {
         }
         let why = match (&self.job, protocol) {
             (Some(_), _) => "a job needs one",
-            (None, Protocol::TwoPhase) => "a commit in two phases needs one",
-            (None, Protocol::OnePhase) if targets.len() > 1 => "a transaction of several tables needs one",
+            (None, Protocol::TwoPhase) => "two-phase commit needs one",
+            (None, Protocol::OnePhase) if targets.len() > 1 => "a transaction that writes several tables needs one",
             (None, Protocol::OnePhase) => return Ok(Arc::new(NoLedger { location: fixed.location() })),
         };
         let next = match agent {
-            Some(agent) => format!(" where it commits in one phase{}", how_to_prepare([agent])),
+            Some(agent) => format!(" for one-phase commit{}", how_to_prepare([agent])),
             None => ": set the option 'log'".to_owned(),
         };
         Err(NoLedger::error(&fixed.location(), &format!("{why}{next}")))
@@ -126,7 +129,9 @@ fn check_distinct(targets: &[Target]) -> Result<()> {
     for (index, target) in targets.iter().enumerate() {
         if targets[..index].iter().any(|other| place(other) == place(target)) {
             let (location, table) = place(target);
-            return Err(Error::config(format!("table {table} in {location} is written twice: name it once")));
+            return Err(Error::config(format!(
+                "table {table} in {location} is specified more than once: specify it once"
+            )));
         }
     }
     Ok(())
@@ -137,7 +142,8 @@ fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
     let mut one_phase = targets.iter().filter(|target| !target.capability.prepares()).map(|target| &target.resource);
     match (one_phase.next(), one_phase.next()) {
         (Some(first), Some(second)) => Err(Error::config(format!(
-            "{} and {} both commit in one phase, and only one such database can be in a transaction, as its last agent{}",
+            "{} and {} cannot prepare transactions{}, but a transaction can contain only one such database, as its \
+             last agent: write to one of them in a separate statement",
             first.location(),
             second.location(),
             how_to_prepare([first, second])
@@ -156,8 +162,8 @@ fn check_branches(targets: &[Target]) -> Result<()> {
             && needed > branches
         {
             return Err(Error::config(format!(
-                "{needed} branches are needed in {location}, which prepares {branches} at once{}: ask for fewer 'writers', \
-                 or let it prepare more",
+                "the statement needs {needed} prepared transactions in {location}, which allows {branches} at once{}: \
+                 decrease the option 'writers', or raise the limit of the database",
                 how_to_prepare([&target.resource])
             )));
         }

@@ -49,12 +49,12 @@ impl LandfallSink {
         let is_unbounded = input.boundedness().is_unbounded();
         if write.targets.iter().any(|target| target.spec.existing != Existing::Keep) {
             let what = match (is_unbounded, write.checkpoints.any()) {
-                (true, _) => "its input never ends: use INSERT INTO",
-                (false, true) => "the options 'checkpoint.…' cut a write into many: leave them out, or use INSERT INTO",
+                (true, _) => "its input is unbounded: use INSERT INTO",
+                (false, true) => "the options 'checkpoint.…' divide it into several: remove them, or use INSERT INTO",
                 (false, false) => "",
             };
             if !what.is_empty() {
-                return Err(Error::config(format!("INSERT OVERWRITE replaces all rows at once, and {what}")));
+                return Err(Error::config(format!("INSERT OVERWRITE replaces all rows in one transaction, but {what}")));
             }
         }
         if is_unbounded && !write.checkpoints.any() {
@@ -64,8 +64,8 @@ impl LandfallSink {
         if let Some(target) = write.targets.iter().find(|target| resumes && reads(&input, &target.resource.location()))
         {
             return Err(Error::config(format!(
-                "the query reads from {}, where it writes, and would see what its own checkpoints commit: leave the \
-                 checkpoint options out, so that the statement is one epoch",
+                "the query reads from {}, which the statement also writes, so it would see the rows that its \
+                 checkpoints commit: remove the checkpoint options, so that the statement is one transaction",
                 target.resource.location()
             )));
         }
@@ -73,8 +73,8 @@ impl LandfallSink {
             Splits::of(&input, sort_order(&input), true)?;
         } else if resumes && !is_unbounded {
             warn!(
-                "table {}: what is committed at a checkpoint stays there if the write fails later, and without the \
-                 option 'job' nobody knows how far it came",
+                "table {}: rows committed at a checkpoint remain stored if the statement fails later, and without the \
+                 option 'job' it cannot be resumed after them",
                 write.name
             );
         }
@@ -97,7 +97,7 @@ impl LandfallSink {
     /// `Config` for an unbounded input.
     pub(super) fn plan_change(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
         if input.boundedness().is_unbounded() {
-            return Err(Error::config("its source never ends, and all of it is one transaction: use INSERT INTO"));
+            return Err(Error::config("the source is unbounded, but the statement is one transaction: use INSERT INTO"));
         }
         write.checkpoints = Checkpoints::default();
         let sink = Self::new(write);
@@ -288,7 +288,7 @@ impl DataSink for LandfallSink {
     /// Writes what the plan under it reads; the stream is the same, once.
     async fn write_all(&self, _: SendableRecordBatchStream, context: &Arc<TaskContext>) -> DfResult<u64> {
         let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
-        let input = self.input.take().ok_or_else(|| Error::internal("the plan has lost its ReplayExec"))?;
+        let input = self.input.take().ok_or_else(|| Error::internal("the plan has no ReplayExec"))?;
         let manager = context.session_config().get_extension::<TransactionManager>().unwrap_or_default();
         for target in &self.write.targets {
             target.spec.stats.memory().count_with(|| {
@@ -309,11 +309,14 @@ impl DataSink for LandfallSink {
             WriteOutcome::AlreadyFinished(record) => {
                 let (job, tables) = (&record.job, self.tables());
                 match verb {
-                    Some(verb) => warn!("job '{job}' is finished: its {verb} {tables} is done, nothing was written"),
+                    Some(verb) => {
+                        warn!("job '{job}' is finished: its {verb} {tables} has already run; nothing was written");
+                    }
                     None => {
                         let rows = record.total();
                         warn!(
-                            "job '{job}' is finished: its {rows} rows are in table {tables} already, nothing was written"
+                            "job '{job}' is finished: its {rows} rows are already in table {tables}; nothing was \
+                             written"
                         );
                     }
                 }

@@ -20,7 +20,7 @@ pub(super) fn sorted(
     place: Option<&str>,
 ) -> Result<BoxStream<'static, Result<Read>>> {
     let mut keys = Keys::try_new(order, rows.schema().as_ref())?;
-    let bad = || Error::new(ErrorKind::Decode, "the ledger has a place of a sorted input that cannot be read");
+    let bad = || Error::new(ErrorKind::Decode, "the ledger contains an invalid position of a sorted input");
     let (skipped, then) = match place {
         None => (0, String::new()),
         Some(place) => {
@@ -71,8 +71,8 @@ pub(super) fn sorted(
 
 fn moved(row: u64) -> Error {
     let text = format!(
-        "the input is not the one that the job began with: its sort key at row {row} is another now. Make it as it was, \
-         or start a new job; what is committed stays"
+        "the input differs from the one that the job started with: its sort key at row {row} has changed; restore the \
+         input, or start a new job (committed rows remain)"
     );
     Error::new(ErrorKind::Input, text)
 }
@@ -129,6 +129,9 @@ pub(super) fn failed(error: DataFusionError) -> Error {
 pub(super) fn shorter(rows: u64, place: u64) -> Error {
     Error::new(
         ErrorKind::Input,
-        format!("the input is not the one that the job began with: it has {rows} rows where {place} were consumed"),
+        format!(
+            "the input differs from the one that the job started with: it has {rows} rows, but {place} rows were already \
+             read; restore the input, or start a new job (committed rows remain)"
+        ),
     )
 }

@@ -54,11 +54,11 @@ impl ReplayableTable {
     /// `Config` without a source, or if the schemas differ.
     pub fn try_new(sources: Vec<Arc<dyn ReplayableSource>>) -> crate::Result<Self> {
         let Some(schema) = sources.first().map(|source| source.schema()) else {
-            return Err(crate::Error::config("a table has one source at least"));
+            return Err(crate::Error::config("a table needs at least one source"));
         };
         if let Some(other) = sources.iter().find(|source| source.schema() != schema) {
             return Err(crate::Error::config(format!(
-                "source {} has other columns than source {}",
+                "source {} has different columns than source {}",
                 other.name(),
                 sources[0].name()
             )));

@@ -81,7 +81,7 @@ impl Splits {
         let schema = plan.schema();
         let columns: Vec<_> =
             schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
-        let mut parts = vec![("its list of columns".to_owned(), columns.join(", "))];
+        let mut parts = vec![("the list of its columns".to_owned(), columns.join(", "))];
         let splits = match order {
             Some(order) => vec![sorted(plan, order, &mut parts)?],
             None => {
@@ -96,16 +96,16 @@ impl Splits {
 /// Why a plan cannot be taken apart, and what to do.
 type Refusal = (String, &'static str);
 
-const SORT: &str = "add an ORDER BY over a unique key";
-const SORT_WRITTEN: &str = "sort by columns that are written";
-const DROP: &str = "leave the checkpoint options out, so that the statement is one epoch";
-const STREAM: &str = "leave the option 'job' out, or read it by a ReplayableSource";
+const SORT: &str = "add an ORDER BY on a unique key";
+const SORT_WRITTEN: &str = "sort by columns that the statement writes";
+const DROP: &str = "remove the checkpoint options, so that the statement is one transaction";
+const STREAM: &str = "remove the option 'job', or read it through a ReplayableSource";
 
 fn refused(why: &str, next: &str) -> Error {
     let also = if next == SORT || next == SORT_WRITTEN { format!(", or {DROP}") } else { String::new() };
     Error::new(
         ErrorKind::Unsupported,
-        format!("a job with checkpoints reads its input again after a failure, and {why}: {next}{also}"),
+        format!("a job with checkpoints reads its input again after a failure, but {why}: {next}{also}"),
     )
 }
 
@@ -143,15 +143,15 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
             }
             Ok(splits)
         }
-        _ if plan.is::<SortExec>() => Err(("its ORDER BY is by what is not among its columns".into(), SORT_WRITTEN)),
-        _ => Err((format!("a {} brings its rows in another order each time", plan.name()), SORT)),
+        _ if plan.is::<SortExec>() => Err(("its ORDER BY is not on columns of its result".into(), SORT_WRITTEN)),
+        _ => Err((format!("a {} returns its rows in a different order each time", plan.name()), SORT)),
     }
 }
 
 /// Refuses what has another value each time, or one that other tables decide.
 fn steady(expr: &Arc<dyn PhysicalExpr>) -> Result<(), Refusal> {
     match is_volatile(expr) || expr.to_string().contains("scalar_subquery(") {
-        true => Err(("its filter can give another answer each time".into(), DROP)),
+        true => Err(("its filter can return a different result each time".into(), DROP)),
         false => Ok(()),
     }
 }
@@ -164,7 +164,7 @@ pub(super) fn is_row_by_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<(), Refusal> {
     match plan.fetch() {
-        Some(_) => Err(("LIMIT takes other rows each time".into(), DROP)),
+        Some(_) => Err(("LIMIT can return different rows each time".into(), DROP)),
         None => Ok(()),
     }
 }
@@ -176,7 +176,7 @@ pub(super) fn on_top(
 ) -> Result<Arc<dyn ExecutionPlan>, Refusal> {
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     let replaced = Arc::clone(plan).replace_children(vec![child], options);
-    replaced.map_err(|error| (format!("it cannot be taken apart ({error})"), DROP))
+    replaced.map_err(|error| (format!("its plan cannot be divided into splits ({error})"), DROP))
 }
 
 fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
@@ -221,8 +221,8 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Resul
         return Ok(counted(plan));
     }
     match plan.boundedness().is_unbounded() {
-        true => Err((format!("{} is a stream, which brings its rows once", plan.name()), STREAM)),
-        false => Err((format!("a {} may bring its rows in another order each time", plan.name()), SORT)),
+        true => Err((format!("{} is a stream, which can be read only once", plan.name()), STREAM)),
+        false => Err((format!("a {} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
 
@@ -234,7 +234,7 @@ fn without_batch_size(text: &str) -> String {
 /// The files of a scan in the order of their names, the large ones in ranges.
 fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
     if config.limit.is_some() {
-        return Err(("LIMIT takes other rows each time".into(), DROP));
+        return Err(("LIMIT can return different rows each time".into(), DROP));
     }
     let source = &config.file_source;
     if let Some(filter) = source.filter() {
@@ -265,7 +265,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
             false => one
                 .file_source
                 .repartitioned(ranges, 0, None, &one)
-                .map_err(|error| (format!("its files cannot be cut ({error})"), DROP))?,
+                .map_err(|error| (format!("its files cannot be divided into ranges ({error})"), DROP))?,
         };
         let groups = cut.map_or_else(|| one.file_groups.clone(), |cut| cut.file_groups);
         let ranges = groups.iter().flat_map(FileGroup::iter).map(|file| format!("{:?}", file.range));
@@ -332,7 +332,7 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
     fn visit(plan: &Arc<dyn ExecutionPlan>, parts: &mut Parts) -> Result<(), Refusal> {
         check(plan)?;
         if plan.boundedness().is_unbounded() {
-            return Err((format!("{} is a stream, which brings its rows once", plan.name()), STREAM));
+            return Err((format!("{} is a stream, which can be read only once", plan.name()), STREAM));
         }
         if plan.children().is_empty() {
             // What has no fingerprint of its own is known by its text.
@@ -356,14 +356,14 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
             },
         };
         if !is_steady {
-            return Err((format!("a {} can make other rows of the same ones", plan.name()), DROP));
+            return Err((format!("a {} can return different rows for the same input", plan.name()), DROP));
         }
         if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
             projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
         }
         let text = displayable(plan.as_ref()).one_line().to_string();
         if text.contains("scalar_subquery(") {
-            return Err(("a query within it can give another answer each time".into(), DROP));
+            return Err(("a subquery in it can return a different result each time".into(), DROP));
         }
         if let Some(filter) = plan.downcast_ref::<FilterExec>() {
             steady(filter.predicate())?;
@@ -374,7 +374,7 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
         plan.children().into_iter().try_for_each(|child| visit(child, parts))
     }
     if let Some(key) = order.iter().find(|key| steady(&key.expr).is_err() || is_floating(&key.expr, plan)) {
-        let why = format!("its sort key {} is a float, or can be another value each time", key.expr);
+        let why = format!("its sort key {} is a float, or can have a different value each time", key.expr);
         return Err(refused(&why, SORT));
     }
     visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;

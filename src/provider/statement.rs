@@ -484,6 +484,6 @@ fn reworded(error: DataFusionError, columns: &SchemaRef) -> DataFusionError {
     } else {
         format!("one of the columns {}", names.join(", "))
     };
-    let why = why.as_deref().unwrap_or("use a function that makes one of the other");
-    Error::schema(format!("{columns}: {from} is not assigned to it: {why}")).into()
+    let why = why.as_deref().unwrap_or("use a function that converts the value");
+    Error::schema(format!("{columns}: a value of type {from} cannot be assigned: {why}")).into()
 }

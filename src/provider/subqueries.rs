@@ -28,8 +28,8 @@ pub(super) fn with_unknown(statement: LogicalPlan) -> DfResult<LogicalPlan> {
             LogicalPlan::Dml(DmlStatement { op: WriteOp::MergeInto(_), table_name, .. }) => {
                 node.apply_expressions(|expr| match has_subquery(expr)? {
                     true => plan_err!(
-                        "MERGE INTO {table_name}: DataFusion answers no IN or EXISTS of a subquery in ON and WHEN: \
-                         put it into the source, USING (SELECT …)"
+                        "MERGE INTO {table_name}: DataFusion does not support IN or EXISTS with a subquery in ON and \
+                         WHEN: compute it in the source, USING (SELECT …)"
                     ),
                     false => Ok(TreeNodeRecursion::Continue),
                 })?;
@@ -193,7 +193,8 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     check_groups(subquery)?;
     if has_subquery(expr)? || expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {
         return plan_err!(
-            "{expr} IN (SELECT …): a subquery is compared with another: join them in FROM, or write EXISTS"
+            "{expr} IN (SELECT …): a subquery cannot be compared with another subquery: join them in FROM, or use \
+             EXISTS"
         );
     }
     let mut is_volatile = expr.is_volatile();
@@ -205,8 +206,8 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     })?;
     match is_volatile {
         true => plan_err!(
-            "{expr} IN (SELECT …) calls a volatile function and would be computed several times: use EXISTS, or compute it in a \
-             subquery of FROM"
+            "{expr} IN (SELECT …) calls a volatile function, which would be evaluated several times: use EXISTS, or \
+             compute it in a subquery in FROM"
         ),
         false => Ok(()),
     }
@@ -244,8 +245,8 @@ fn check_groups(subquery: &Subquery) -> DfResult<()> {
     })?;
     match refused {
         Some(what) => plan_err!(
-            "IN or EXISTS of a subquery that has {what} and names a column of the rows around it is not answered as SQL \
-             has it: compare with the subquery, x = (SELECT …), or join it in FROM"
+            "DataFusion evaluates IN and EXISTS differently from standard SQL if the subquery has {what} and \
+             references a column of the outer query: compare with the subquery, x = (SELECT …), or join it in FROM"
         ),
         None => Ok(()),
     }

@@ -59,8 +59,8 @@ impl LandfallTable {
     pub async fn open(database: Arc<dyn Backend>, name: &str, options: SinkOptions) -> Result<Self> {
         let Some(table) = database.table(name).await? else {
             return Err(Error::schema(format!(
-                "{} has no table \"{name}\": give the columns, so that it is created, or its name with the option \
-                 'table'",
+                "{} has no table \"{name}\": specify its columns to create it, or set the option 'table' to the name \
+                 of an existing table",
                 database.location()
             )));
         };
@@ -80,7 +80,7 @@ impl LandfallTable {
                 database
                     .table(&wanted.name)
                     .await?
-                    .ok_or_else(|| Error::schema(format!("table \"{}\" was created and is not there", wanted.name)))?
+                    .ok_or_else(|| Error::schema(format!("table \"{}\" was created but not found", wanted.name)))?
             }
         };
         // Columns that are read as what the statement says need no conversion later.
@@ -93,8 +93,8 @@ impl LandfallTable {
         }
         if !same_columns(&there, &wanted) {
             return Err(Error::schema(format!(
-                "table \"{}\" is there with other columns: it has {there}, and the statement says {wanted}; leave \
-                 the columns out to take the table's own",
+                "table \"{}\" already exists with different columns: it has {there}, but the statement specifies \
+                 {wanted}: omit the column list to use the columns of the table",
                 there.name
             )));
         }
@@ -220,7 +220,8 @@ fn check_unnamed(name: &str, options: &SinkOptions) -> Result<()> {
     match &options.table {
         None => Ok(()),
         Some(other) => Err(Error::config(format!(
-            "the table is \"{name}\", and the option 'table' says \"{other}\": leave the option out, which is for SQL"
+            "the table is \"{name}\", but the option 'table' is \"{other}\": remove the option, which is only for \
+             CREATE EXTERNAL TABLE"
         ))),
     }
 }

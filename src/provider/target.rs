@@ -25,7 +25,7 @@ impl LandfallTable {
     pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
         let columns = input.schema();
         if columns.fields().is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "no column is written: name one at least"));
+            return Err(Error::new(ErrorKind::Unsupported, "the statement writes no columns: specify at least one"));
         }
         check_names(&self.table, &columns)?;
         let mut assignments = self.assignments(&columns, |index| self.table.column(columns.field(index).name()))?;
@@ -44,13 +44,13 @@ impl LandfallTable {
         {
             return Err(Error::new(
                 ErrorKind::Constraint,
-                format!("column \"{}\" is NOT NULL and has no default: list it in the INSERT", column.name),
+                format!("column \"{}\" is NOT NULL and has no default value: add it to the INSERT", column.name),
             ));
         }
         if spec.existing == Existing::Truncate && self.is_read_by(input) {
             return Err(Error::config(format!(
-                "the query reads table {}, and would wait for the TRUNCATE that the option 'overwrite' asks for: set it to \
-                 'delete'",
+                "the query reads table {}, which the option 'overwrite' = 'truncate' locks against readers: set the \
+                 option to 'delete'",
                 self.table.name
             )));
         }
@@ -61,7 +61,10 @@ impl LandfallTable {
             Some(asked) => {
                 if asked > most && most > 1 {
                     let how = how_to_prepare([&self.database]);
-                    self.note(format!("has {most} writers, not {asked}: the database prepares no more branches{how}"));
+                    self.note(format!(
+                        "is written by {most} writers instead of {asked}: the database cannot prepare more \
+                         transactions{how}"
+                    ));
                 }
                 WriterCount::Exactly(asked.min(most))
             }
@@ -78,7 +81,7 @@ impl LandfallTable {
         match (dispatch, capability, self.options.commit) {
             (Dispatch::OneWriter(reason), ..) => {
                 if self.options.writers.is_some_and(|asked| asked > 1) {
-                    self.note(format!("has one writer: {reason}"));
+                    self.note(format!("is written by one writer: {reason}"));
                 }
                 1
             }
@@ -88,14 +91,16 @@ impl LandfallTable {
             _ if self.database.decision_log().is_none() && self.options.log.is_none() => {
                 if self.options.writers.is_some_and(|asked| asked > 1) {
                     let location = self.database.location();
-                    self.note(format!("has one writer: {location} keeps no ledger; set the option 'log'"));
+                    self.note(format!("is written by one writer: {location} has no ledger; set the option 'log'"));
                 }
                 1
             }
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::TwoPhase) => 1,
             (_, Capability::OnePhase | Capability::TwoPhase { branches: 0 }, Commit::Auto) => {
                 let (location, how) = (self.database.location(), how_to_prepare([&self.database]));
-                self.note(format!("has one writer and commits in one phase: {location} cannot prepare{how}"));
+                self.note(format!(
+                    "is written by one writer with one-phase commit: {location} cannot prepare transactions{how}"
+                ));
                 1
             }
             (_, Capability::TwoPhase { branches }, Commit::Auto) => u16::try_from(branches).unwrap_or(u16::MAX),
@@ -116,7 +121,7 @@ impl LandfallTable {
             assignments: Arc::new(assignments),
             spec,
             change: Some(Arc::new(change)),
-            dispatch: Dispatch::OneWriter("a statement changes rows at once"),
+            dispatch: Dispatch::OneWriter("a statement that changes rows has one writer"),
             writers: WriterCount::Exactly(1),
         })
     }
@@ -144,7 +149,7 @@ impl LandfallTable {
                 _ if self.database.takes(column, from) => Ok(as_it_is),
                 Ok(assign) => Ok(ColumnAssignment { assign: Some(assign), ..as_it_is }),
                 Err(why) => Err(Error::schema(format!(
-                    "column \"{}\" (declared {}): {from} is not assigned to it: {why}",
+                    "column \"{}\" (declared {}): a value of type {from} cannot be assigned: {why}",
                     column.name, column.sql_type
                 ))),
             }
@@ -187,7 +192,7 @@ impl LandfallTable {
         let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;
         if let Some(missing) = key.iter().find(|name| columns.field_with_name(name).is_err()) {
             return Err(Error::schema(format!(
-                "{} goes by the key ({}), and column \"{missing}\" of it is not written: add it to the query",
+                "{} requires all columns of the key ({}), but column \"{missing}\" is not written: add it to the query",
                 match on_conflict {
                     OnConflict::Replace => "REPLACE INTO",
                     _ => "the option 'on_conflict'",
@@ -216,9 +221,9 @@ fn check_names(table: &Table, columns: &Schema) -> Result<()> {
         if twice || table.column(field.name()).is_none() {
             let written: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
             return Err(Error::schema(format!(
-                "column \"{}\" of the query is {}: the table has {table}, the query ({}); rename it with AS",
+                "column \"{}\" of the query {}: the table has {table}, the query has ({}); rename the column with AS",
                 field.name(),
-                if twice { "there twice" } else { "not in the table" },
+                if twice { "is specified more than once" } else { "does not exist in the table" },
                 written.join(", ")
             )));
         }

@@ -27,7 +27,7 @@ impl RelationPlanner for ValuesPlanner {
             },
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
-        let TableFactor::Derived { alias, .. } = relation else { return plan_err!("VALUES are no subquery") };
+        let TableFactor::Derived { alias, .. } = relation else { return plan_err!("VALUES is not a subquery") };
         let schema = DFSchema::empty();
         let row =
             |row: Vec<Expr>| row.into_iter().map(|cell| context.sql_to_expr(cell, &schema)).collect::<DfResult<_>>();

@@ -31,7 +31,7 @@ impl Decision {
         match word {
             "commit" => Ok(Self::Commit),
             "abort" => Ok(Self::Abort),
-            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the decision '{word}'"))),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains the unknown decision '{word}'"))),
         }
     }
 }
@@ -83,8 +83,8 @@ impl Positions {
         let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
         if let Some(later) = value["version"].as_u64().filter(|version| *version > VERSION) {
             let text = format!(
-                "the ledger has a record of version {later}, and this program knows versions up to {VERSION}: use the \
-                 program that wrote it, or a later one"
+                "the ledger contains a record of version {later}, but this program supports versions up to {VERSION}: \
+                 use the program that wrote it, or a newer version"
             );
             return Err(Error::new(ErrorKind::Decode, text));
         }
@@ -92,7 +92,7 @@ impl Positions {
             (Some(subject), Some(end)) => {
                 Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input })
             }
-            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger has the positions '{token}'"))),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains the invalid positions '{token}'"))),
         }
     }
 }

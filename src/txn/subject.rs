@@ -82,15 +82,15 @@ impl Subject {
         let (own, other) = (&self.table, &recorded.table);
         if own != other {
             return Some(format!(
-                "wrote table \"{other}\" before and cannot write \"{own}\": a job is one write; give this one a name of \
-                 its own"
+                "has written table \"{other}\" and cannot write table \"{own}\": a job is one statement; use a \
+                 different job name for this one"
             ));
         }
         let (here, there) = (self.databases.join(" and "), recorded.databases.join(" and "));
         if here != there && !here.is_empty() && !there.is_empty() {
             return Some(format!(
-                "wrote table \"{other}\" in another database before, {there}, and cannot write it in {here}: a job is one \
-                 write; give this one a name of its own"
+                "has written table \"{other}\" in another database, {there}, and cannot write it in {here}: a job is \
+                 one statement; use a different job name for this one"
             ));
         }
         let mut pairs = self.statements.iter().zip(&recorded.statements);
@@ -100,8 +100,8 @@ impl Subject {
             false => other.operation.clone(),
         };
         Some(format!(
-            "ran {before} on table \"{}\" before, and this {} was not run: a job is one statement; run this one on the \
-             table registered with another 'job', or without one",
+            "has run {before} on table \"{}\", so this {} was not run: a job is one statement; to run this one, \
+             register the table with a different 'job', or without one",
             self.table, own.operation
         ))
     }
@@ -145,14 +145,14 @@ mod tests {
             insert("1", "b")
                 .differs_from(&one, JobProgress::Finished)
                 .unwrap()
-                .contains("ran another INSERT on table \"t\" before")
+                .contains("has run another INSERT on table \"t\"")
         );
         let update = Subject { statements: vec![StatementId::of_operation("UPDATE")], ..Subject::from("t") };
         assert!(
             update
                 .differs_from(&one, JobProgress::Finished)
                 .unwrap()
-                .contains("ran INSERT on table \"t\" before, and this UPDATE")
+                .contains("has run INSERT on table \"t\", so this UPDATE")
         );
         assert!(update.differs_from(&one, JobProgress::UnderWay).is_some());
     }
@@ -171,7 +171,7 @@ mod tests {
             insert("1", "a")
                 .differs_from(&Subject::from("u"), JobProgress::Finished)
                 .unwrap()
-                .contains("wrote table \"u\" before")
+                .contains("has written table \"u\" and cannot")
         );
     }
 
@@ -183,7 +183,7 @@ mod tests {
             at("a")
                 .differs_from(&at("b"), JobProgress::Finished)
                 .unwrap()
-                .contains("in another database before, b, and cannot")
+                .contains("in another database, b, and cannot")
         );
     }
 }

@@ -24,13 +24,13 @@ impl JobId {
         }
         if name.len() > Self::MAX_BYTES {
             return Err(Error::config(format!(
-                "a job's name has at most {} bytes, this one {}",
+                "a job's name can have at most {} bytes, but this one has {}",
                 Self::MAX_BYTES,
                 name.len()
             )));
         }
         if name.chars().any(char::is_control) {
-            return Err(Error::config("a job's name cannot have control characters"));
+            return Err(Error::config("a job's name cannot contain control characters"));
         }
         Ok(Self(name.to_owned()))
     }

@@ -86,7 +86,7 @@ fn round(value: f64, digits: impl Fn() -> String, precision: u8, scale: i8) -> s
     kept(unscaled, value != 0.0, precision, scale)
 }
 
-const NO_DECIMAL: &str = "is no decimal number: use nullif or CASE";
+const NO_DECIMAL: &str = "is not a decimal number: use nullif or CASE";
 
 /// What was rounded, where it has no more digits than a type, and is not 0 by that alone.
 fn kept(unscaled: i256, is_some: bool, precision: u8, scale: i8) -> std::result::Result<i256, String> {
@@ -101,11 +101,11 @@ fn kept(unscaled: i256, is_some: bool, precision: u8, scale: i8) -> std::result:
 }
 
 fn becomes_zero(scale: i8) -> String {
-    format!("would become 0, as its column has {scale} digits after the point: use round(x, {scale})")
+    format!("would be rounded to 0, because the column has a scale of {scale}: use round(x, {scale})")
 }
 
 fn too_large(precision: u8, scale: i8) -> String {
-    format!("has more digits before the point than a decimal({precision}, {scale})")
+    format!("has more digits before the decimal point than decimal({precision}, {scale}) allows")
 }
 
 /// A number in the form `-1.25e-7`, in units of the scale, rounded half away from zero; `None` where it has more digits
@@ -140,7 +140,7 @@ pub(super) fn nearest(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         double.is_finite() && (real.is_infinite() || (real == 0.0 && double != 0.0))
     };
     match (0..doubles.len()).find(|row| doubles.is_valid(*row) && is_lost(*row)) {
-        Some(row) => Err(misfit(array, row, &format!("is beyond the range of {to}: use CASE, or a double column"))),
+        Some(row) => Err(misfit(array, row, &format!("is out of range for {to}: use CASE, or a double column"))),
         None => Ok(reals),
     }
 }
@@ -149,7 +149,7 @@ pub(super) fn nearest(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 pub(super) fn floats_of_digits(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let (texts, (_, scale)) = (to_text(array)?, digits_of(array.data_type()));
     let parse = |text: &str| {
-        let double: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+        let double: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
         let shortest = match to {
             Float64 => format!("{double:e}"),
             _ => format!("{:e}", double as f32),

@@ -78,7 +78,7 @@ impl Assigned {
             Self::Exact => "exact",
             Self::Checked => "checked",
             Self::Rounded => "rounded",
-            Self::Cut => "nanoseconds cut off",
+            Self::Cut => "nanoseconds truncated",
             Self::ByStatement => "cast by the statement",
         }
     }
@@ -146,7 +146,7 @@ impl Assign {
             // The bytes of the text, in UTF-8.
             (text, bytes) if is_text(text) && is_binary(bytes) => checked().ok_or("use decode(x, 'hex')"),
             (source, text) if is_text(text) && !is_binary(source) => match source.is_nested() {
-                true if json::json_type(source).is_none() => Err("write out its fields"),
+                true if json::json_type(source).is_none() => Err("select its fields separately"),
                 _ => Ok(Rule::Print),
             },
             (bytes, text) if is_text(text) && is_binary(bytes) => checked().ok_or("use encode(x, 'hex')"),
@@ -174,28 +174,28 @@ impl Assign {
             (Timestamp(_, _), Date32 | Date64) => {
                 Err("the column has no time zone: use CAST(to_local_time(x) AS DATE)")
             }
-            (Timestamp(_, _), Time32(_) | Time64(_)) => Err("it has a date: use CAST(x AS TIME)"),
+            (Timestamp(_, _), Time32(_) | Time64(_)) => Err("the value has a date: use CAST(x AS TIME)"),
             (number, Timestamp(_, _)) if number.is_numeric() => Err(
-                "say what the number counts: use to_timestamp_seconds(x), to_timestamp_millis(x), …, and to_local_time(…) around it \
-                     where the column has no time zone",
+                "the unit of the number is not specified: use to_timestamp_seconds(x), to_timestamp_millis(x), …, \
+                 inside to_local_time(…) if the column has no time zone",
             ),
             (number, Date32 | Date64) if number.is_numeric() => {
-                Err("say what the number counts: use DATE '1970-01-01' + x * INTERVAL '1 day'")
+                Err("the unit of the number is not specified: use DATE '1970-01-01' + x * INTERVAL '1 day'")
             }
             (Timestamp(_, _), number) if number.is_numeric() => {
-                Err("say what the number is to count: use to_unixtime(x), or date_part('epoch', x)")
+                Err("the unit of the number is not specified: use to_unixtime(x), or date_part('epoch', x)")
             }
             (Date32 | Date64, number) if number.is_numeric() => {
-                Err("say what the number is to count: use date_part('epoch', x) / 86400")
+                Err("the unit of the number is not specified: use date_part('epoch', x) / 86400")
             }
             (Duration(_), Interval(_)) => checked().ok_or("use CAST(x AS INTERVAL)"),
             (text, nested) if is_text(text) && nested.is_nested() => {
-                Err("write a list as [1, 2], a struct as {'a': 1}")
+                Err("write a list as [1, 2] and a struct as {'a': 1}")
             }
             (source, target) if source.is_nested() && target.is_nested() => {
-                checked().ok_or("write its fields in the column's types")
+                checked().ok_or("cast its fields to the types of the column")
             }
-            _ => Err("use a function that makes one of the other"),
+            _ => Err("use a function that converts the value"),
         }
     }
 

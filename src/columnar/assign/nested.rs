@@ -71,7 +71,7 @@ impl Nested {
         match (self, to) {
             (Self::Fields(ways), Struct(fields)) => structs(array.as_struct(), ways, fields),
             (Self::Items(way), to) => lists(array, way, to),
-            (_, to) => Err(Error::internal(format!("structs as {to}"))),
+            (_, to) => Err(Error::internal(format!("structs cannot be assigned to {to}"))),
         }
     }
 }
@@ -81,17 +81,17 @@ fn fields(from: &Fields, to: &Fields, nanoseconds: Nanoseconds) -> std::result::
     for (index, field) in from.iter().enumerate() {
         let is_it = |other: &Arc<arrow::datatypes::Field>| other.name() == field.name();
         if from[..index].iter().any(is_it) {
-            return Err(format!("field \"{}\" is there twice", field.name()).into());
+            return Err(format!("field \"{}\" is specified more than once", field.name()).into());
         }
         if !to.iter().any(is_it) {
             let names = to.iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ");
-            return Err(format!("it has no field \"{}\": its fields are {names}", field.name()).into());
+            return Err(format!("the column has no field \"{}\": its fields are {names}", field.name()).into());
         }
     }
     let way = |(name, to): (&str, &DataType)| {
         let Some((index, field)) = from.find(name) else { return Ok(None) };
         let way = Assign::try_new(field.data_type(), to, nanoseconds)
-            .map_err(|why| format!("field \"{name}\": {} is not assigned to {to}: {why}", field.data_type()))?;
+            .map_err(|why| format!("field \"{name}\": {} cannot be assigned to {to}: {why}", field.data_type()))?;
         Ok(Some((index, way)))
     };
     let ways = to.iter().map(|field| way((field.name(), field.data_type())));
@@ -121,7 +121,7 @@ fn structs(structs: &StructArray, ways: &[Option<(usize, Assign)>], to: &Fields)
 
 fn lists(array: &ArrayRef, way: &Assign, to: &DataType) -> Result<ArrayRef> {
     let (Some(from), Some(item)) = (list_item(array.data_type()), list_item(to)) else {
-        return Err(Error::internal(format!("{} as {to}", array.data_type())));
+        return Err(Error::internal(format!("{} cannot be assigned to {to}", array.data_type())));
     };
     let array = recode(array, &List(Arc::clone(from)))?;
     let lists = array.as_list::<i32>();

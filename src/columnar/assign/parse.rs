@@ -77,7 +77,7 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             let texts: ArrayRef = Arc::new(texts.clone());
             match LosslessCast::strict(texts.data_type(), to) {
                 Some(conform) => conform.apply(&texts)?,
-                None => return Err(Error::internal(format!("a text as {to}"))),
+                None => return Err(Error::internal(format!("a text cannot be converted to {to}"))),
             }
         }
     })
@@ -89,7 +89,7 @@ fn date(text: &str, to: &DataType) -> Result<i32, String> {
         Some((_, _, Some(_))) => Err(HAS_OFFSET.to_owned()),
         Some((days, 0, None)) => i32::try_from(days).map_err(|_| not(to)),
         Some(_) => {
-            Err("has a time of day, which its column does not keep: leave it out, or use CAST(x AS DATE)".into())
+            Err("has a time of day, which the column does not store: omit it, or use CAST(x AS DATE)".into())
         }
         None => Err(no_iso(text, "a date such as 2013-01-31")),
     }
@@ -108,7 +108,7 @@ fn timestamp(text: &str, has_zone: bool, unit: TimeUnit, nanoseconds: Nanosecond
     in_unit(i128::from(days) * PER_DAY + i128::from(nanos) - offset, unit, nanoseconds)
 }
 
-const HAS_OFFSET: &str = "has an offset, and its column no time zone: leave the offset out";
+const HAS_OFFSET: &str = "has a UTC offset, but the column has no time zone: omit the offset";
 
 fn not(to: &DataType) -> String {
     format!("does not fit {to}")
@@ -121,7 +121,7 @@ fn no_iso(text: &str, what: &str) -> String {
     }
 }
 
-const BLANKS: &str = "has blanks around it: use trim(x)";
+const BLANKS: &str = "has leading or trailing blanks: use trim(x)";
 
 fn has_blanks(text: &str) -> bool {
     text.trim() != text && !text.trim().is_empty()
@@ -132,7 +132,7 @@ fn no_number(text: &str, to: &DataType) -> String {
     match text.trim().parse::<f64>() {
         _ if has_blanks(text) => BLANKS.into(),
         Ok(number) if number.is_finite() => format!("does not fit {to}{}", hint(&Float64, to, text)),
-        _ => "is no number".into(),
+        _ => "is not a number".into(),
     }
 }
 
@@ -154,7 +154,7 @@ fn float(text: &str, to: &DataType) -> std::result::Result<f64, String> {
     let kept = if *to == Float64 { double } else { f64::from(double as f32) };
     let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
     match has_digits && (kept.is_infinite() || (kept == 0.0 && !says_zero)) {
-        true => Err(format!("is beyond the range of {to}")),
+        true => Err(format!("is out of range for {to}")),
         // The text of a real is not that of a double.
         false if *to == Float32 => text.parse::<f32>().map(f64::from).map_err(|_| no_number(text, to)),
         false => Ok(double),
@@ -186,12 +186,12 @@ fn in_unit(nanos: i128, unit: TimeUnit, nanoseconds: Nanoseconds) -> std::result
     let per_unit = 10_i128.pow(9 - digits as u32);
     if nanos % per_unit != 0 && (nanoseconds == Nanoseconds::Error || digits < 6) {
         return Err(format!(
-            "has more digits of a second than the {digits} that its type has{}",
+            "has more fractional seconds digits than the {digits} of its type{}",
             match digits {
-                6 => ": the option 'nanoseconds' = 'truncate' cuts them off",
+                6 => ": set the option 'nanoseconds' = 'truncate' to truncate them",
                 _ => "",
             }
         ));
     }
-    i64::try_from(nanos.div_euclid(per_unit)).map_err(|_| "is beyond the range of its column".to_owned())
+    i64::try_from(nanos.div_euclid(per_unit)).map_err(|_| "is out of range for its column".to_owned())
 }

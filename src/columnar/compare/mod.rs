@@ -127,7 +127,7 @@ fn mark_flat(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) ->
         Utf8View => mark_views::<StringViewType>(new, old, valid, words),
         BinaryView => mark_views::<BinaryViewType>(new, old, valid, words),
         FixedSizeBinary(_) => mark_fixed(new, old, valid, words),
-        other => return Err(Error::internal(format!("{other} is not compared"))),
+        other => return Err(Error::internal(format!("columns of type {other} cannot be compared"))),
     }
     Ok(())
 }
@@ -215,7 +215,7 @@ fn one_by_one(first: usize, mut open: u64, differs: impl Fn(usize) -> bool) -> u
 }
 
 fn mark_nested(new: &ArrayRef, old: &ArrayRef, words: &mut [u64]) -> Result<()> {
-    let failed = |error: arrow::error::ArrowError| Error::internal(format!("comparing rows: {error}"));
+    let failed = |error: arrow::error::ArrowError| Error::internal(format!("could not compare rows: {error}"));
     let converter = RowConverter::new(vec![SortField::new(new.data_type().clone())]).map_err(failed)?;
     let new_rows = converter.convert_columns(&[ArrayRef::clone(new)]).map_err(failed)?;
     let old_rows = converter.convert_columns(&[ArrayRef::clone(old)]).map_err(failed)?;
