@@ -247,7 +247,7 @@ mod tests {
             (parts(&[("its columns", "a"), ("file x", "1")]), "the list of its parts"),
         ] {
             let error = Position::from_json(&token, &now).unwrap_err().to_string();
-            assert!(error.contains(&format!("{name} is different now")), "{error}");
+            assert!(error.contains(&format!("{name} has changed")), "{error}");
         }
         assert!(Position::from_json(&token, &then).unwrap().is_start());
     }

@@ -259,15 +259,15 @@ impl Region {
                 let second = operands.into_iter().flatten().find(|other| differs(other)).unwrap_or(first);
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order: add \
-                     parentheses around the operation to apply first"
+                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order: put the \
+                     operation to apply first in parentheses"
                 ))
             }
             Err(Conflict(first, second)) => {
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: PostgreSQL does not allow {second} after {first} without parentheses: add parentheses \
-                     around the operation to apply first"
+                    "{expr}: PostgreSQL does not allow {second} after {first} without parentheses: put the operation \
+                     to apply first in parentheses"
                 ))
             }
         }

@@ -84,7 +84,7 @@ async fn what_a_database_cannot_do_is_refused_when_the_plan_is_made() {
     }
     for (options, why) in [
         ("'job' 'j'", &["keeps no ledger", "a job needs one: set the option 'log'"][..]),
-        ("'commit' 'two_phase'", &["a commit in two phases needs one: set the option 'log'"]),
+        ("'commit' 'two_phase'", &["two-phase commit needs one: set the option 'log'"]),
     ] {
         let create = format!(
             "CREATE EXTERNAL TABLE {name} STORED AS PARQUETDIR LOCATION '{}' OPTIONS ('table' 't', {options})",

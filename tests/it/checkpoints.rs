@@ -87,7 +87,7 @@ async fn a_job_goes_on_behind_its_last_checkpoint_and_reads_less() {
         landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
         let insert = format!("INSERT INTO t {query}");
         let message = landing.error(&insert).await;
-        says(&message, &["after 14000 rows that are committed", "rows 14993 to 15000", "stopped here"]);
+        says(&message, &["after 14000 committed rows", "rows 14993 to 15000", "stopped here"]);
         landing.has(14_000);
         let checkpoint = "SELECT job, epoch, rows, total_rows, finished FROM landfall_checkpoints('t')";
         assert_eq!(read(&landing.context, checkpoint).await, ["j|15|1000|14000|false"]);
@@ -116,7 +116,7 @@ async fn a_large_file_is_read_again_from_the_last_piece_only() {
     landing.files("csv", &[2_000_000]).await;
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '400000'").await.unwrap();
     let insert = "INSERT INTO t SELECT * FROM source";
-    says(&landing.error(insert).await, &["after 1200000 rows that are committed"]);
+    says(&landing.error(insert).await, &["after 1200000 committed rows"]);
     // Other cores cut the files otherwise, which must not matter.
     let other = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(7));
     datafusion_landfall::register(&other);
@@ -158,7 +158,7 @@ async fn what_was_written_up_to_a_checkpoint_is_not_overwritten_by_its_job() {
     landing.error("INSERT INTO t SELECT * FROM source").await;
     landing.register("whole", "", "'table' 't', 'job' 'j'").await.unwrap();
     let message = landing.error("INSERT OVERWRITE whole SELECT * FROM source").await;
-    says(&message, &["job 'j' ran INSERT on table \"t\" before", "this INSERT OVERWRITE was not run"]);
+    says(&message, &["job 'j' has run INSERT on table \"t\"", "this INSERT OVERWRITE was not run"]);
     landing.has(14_000);
 }
 
@@ -188,7 +188,7 @@ async fn sorted_rows_are_cut_where_their_key_changes() {
     landing.sql("SET datafusion.execution.batch_size = 100").await.unwrap();
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
     let insert = "INSERT INTO t SELECT k, v FROM source ORDER BY (k - 1) / 7";
-    says(&landing.error(insert).await, &["rows that are committed", "stopped here"]);
+    says(&landing.error(insert).await, &["committed rows", "stopped here"]);
     let first: u64 = landing.rows("SELECT count(*) FROM t")[0].parse().unwrap();
     assert!(first > 13_000 && first.is_multiple_of(7), "{first} rows");
     landing.let_go();
@@ -209,25 +209,25 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
     for (query, parts) in [
         (
             "SELECT s.k, s.v FROM source s JOIN source r ON s.k = r.k",
-            &["ORDER BY over a unique key", "leave the checkpoint options out"][..],
+            &["ORDER BY on a unique key", "remove the checkpoint options"][..],
         ),
-        ("SELECT k, max(v) FROM source GROUP BY k", &["ORDER BY over a unique key"]),
-        ("SELECT * FROM source LIMIT 50", &["LIMIT", "leave the checkpoint options out"]),
-        ("SELECT * FROM source ORDER BY k LIMIT 50", &["LIMIT", "leave the checkpoint options out"]),
-        ("SELECT * FROM source WHERE random() < 0.5", &["its filter can give another answer each time"]),
+        ("SELECT k, max(v) FROM source GROUP BY k", &["ORDER BY on a unique key"]),
+        ("SELECT * FROM source LIMIT 50", &["LIMIT", "remove the checkpoint options"]),
+        ("SELECT * FROM source ORDER BY k LIMIT 50", &["LIMIT", "remove the checkpoint options"]),
+        ("SELECT * FROM source WHERE random() < 0.5", &["its filter can return a different result each time"]),
         (
             "SELECT k, v FROM (SELECT k, v, k % 7 AS g FROM source) ORDER BY g",
-            &["not among its columns", "sort by columns that are written"],
+            &["not on columns of its result", "sort by columns that the statement writes"],
         ),
         (
             "SELECT k, v FROM (SELECT k, v, random() AS r FROM source) WHERE r < 0.5",
-            &["its filter can give another answer each time"],
+            &["its filter can return a different result each time"],
         ),
-        ("SELECT row_number() OVER () AS k, v FROM source ORDER BY k", &["can make other rows of the same ones"]),
-        ("SELECT k, v FROM source ORDER BY CAST(k AS DOUBLE)", &["is a float", "ORDER BY over a unique key"]),
-        ("SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)", &["can give another answer each time"]),
-        ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see what its own checkpoints commit"]),
-        ("SELECT * FROM o", &["LandfallScan", "ORDER BY over a unique key"]),
+        ("SELECT row_number() OVER () AS k, v FROM source ORDER BY k", &["can return different rows for the same input"]),
+        ("SELECT k, v FROM source ORDER BY CAST(k AS DOUBLE)", &["is a float", "ORDER BY on a unique key"]),
+        ("SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)", &["a subquery in it can return a different result each time"]),
+        ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see the rows that its checkpoints commit"]),
+        ("SELECT * FROM o", &["LandfallScan", "ORDER BY on a unique key"]),
     ] {
         let message = landing.error(&format!("INSERT INTO t {query}")).await;
         says(&message, parts);
@@ -251,21 +251,21 @@ async fn an_input_that_was_changed_is_named() {
     landing.let_go();
     says(
         &landing.error("INSERT INTO t SELECT * FROM source WHERE k > 1").await,
-        &["job 'j' is to go on after row 12000", "its filter is different now"],
+        &["resuming job 'j' after row 12000", "its filter has changed"],
     );
     let file = landing.folder.path().join("source/001.csv");
     let (kept, more) = (std::fs::read(&file).unwrap(), landing.folder.path().join("source/002.csv"));
     let time = std::fs::metadata(&file).unwrap().modified().unwrap();
     std::fs::write(&file, "k,v\n1,v1\n").unwrap();
     // A session remembers its files.
-    says(&landing.error(insert).await, &["001.csv was changed since the query was planned"]);
+    says(&landing.error(insert).await, &["001.csv was changed after the query was planned"]);
     landing.anew("csv", options).await;
-    says(&landing.error(insert).await, &["001.csv is different now", "what is committed stays"]);
+    says(&landing.error(insert).await, &["001.csv has changed", "committed rows remain"]);
     std::fs::write(&file, kept).unwrap();
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
     std::fs::write(&more, "k,v\n1,v1\n").unwrap();
     landing.anew("csv", options).await;
-    says(&landing.error(insert).await, &["the number of its files is different now"]);
+    says(&landing.error(insert).await, &["the number of its files has changed"]);
     std::fs::remove_file(&more).unwrap();
     landing.anew("csv", options).await;
     assert_eq!(count(&landing.sql(insert).await.unwrap()), 8_000);
@@ -296,7 +296,7 @@ async fn explain_analyze_shows_what_was_read_and_written() {
     landing.register("t", "", "").await.unwrap();
     let query = "SELECT * FROM source WHERE CAST(k AS INT) % 2 = 0";
     let plan = read(&landing.context, &format!("EXPLAIN ANALYZE INSERT INTO t {query}")).await.join("\n");
-    says(&plan, &["rows=500", "epochs=1", "ReplayExec: one by one"]);
+    says(&plan, &["rows=500", "epochs=1", "ReplayExec: sequential"]);
     let filter = plan.lines().find(|line| line.contains("FilterExec")).expect("a filter");
     says(filter, &["output_rows=500"]);
 }
@@ -363,7 +363,7 @@ async fn a_stream_that_never_ends_is_seen_and_stopped() {
     let table = StreamingTable::try_new(schema(), vec![silent(500), silent(500)]).unwrap().with_infinite_table(true);
     landing.context.register_table("source", Arc::new(table)).unwrap();
     landing.register("t", "", "'checkpoint.interval' '50ms'").await.unwrap();
-    says(&landing.error("INSERT OVERWRITE t SELECT * FROM source").await, &["never ends"]);
+    says(&landing.error("INSERT OVERWRITE t SELECT * FROM source").await, &["its input is unbounded"]);
     let insert = landing.sql("INSERT INTO t SELECT * FROM source WHERE k <= 495");
     let watch = async {
         let began = Instant::now();
@@ -419,7 +419,7 @@ async fn a_source_that_can_seek_is_gone_on_with() {
     // The projection and the filter are computed batch by batch.
     let insert = "INSERT INTO t (v, k) SELECT v, k FROM source WHERE k % 1000 > 0 OR k > 0";
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
-    says(&landing.error(insert).await, &["after 14000 rows that are committed", "stopped here"]);
+    says(&landing.error(insert).await, &["after 14000 committed rows", "stopped here"]);
     let plain = "SELECT positions FROM landfall_checkpoints('t')";
     assert_eq!(read(&landing.context, plain).await, [r#"{"done":0,"pieces":{"0":"14000"}}"#]);
     landing.let_go();
@@ -456,7 +456,7 @@ async fn servers_go_on_from_a_checkpoint_with_any_number_of_writers() {
         for (table, let_go) in [("p", true), ("m", false)] {
             let insert = format!("{verb} INTO {table} SELECT * FROM source");
             let message = landing.error(&insert).await;
-            says(&message, &["rows that are committed"]);
+            says(&message, &["committed rows"]);
             let all = "SELECT count(*), count(DISTINCT k), sum(k) FROM t";
             match let_go {
                 true => drop(postgres.rows("ALTER TABLE t DROP CONSTRAINT stop")),
@@ -560,13 +560,13 @@ async fn a_fan_out_has_checkpoints_of_its_own() {
     // A member's own option would cut the others' transaction.
     landing.register("c", "", "'table' 't', 'checkpoint.rows' '5'").await.unwrap();
     let message = landing.error("CREATE EXTERNAL TABLE no STORED AS FANOUT LOCATION 'c, b'").await;
-    says(&message, &["checkpoints of its own", "give it to the FANOUT table"]);
+    says(&message, &["'checkpoint.…'", "set the option on the FANOUT table"]);
 }
 
 #[tokio::test]
 async fn checkpoints_are_shown_for_tables_that_have_some() {
     let context = session();
-    says(&error(&context, "SELECT * FROM landfall_checkpoints('none')").await, &["there is no table none"]);
+    says(&error(&context, "SELECT * FROM landfall_checkpoints('none')").await, &["table none does not exist"]);
     says(&error(&context, "SELECT * FROM landfall_checkpoints()").await, &["landfall_checkpoints('t')"]);
     let table = MemTable::try_new(schema(), vec![vec![]]).unwrap();
     context.register_table("memory", Arc::new(table)).unwrap();

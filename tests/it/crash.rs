@@ -391,7 +391,7 @@ impl Stage {
                 break;
             }
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            if let Some(row) = error.split("goes on after row ").nth(1).and_then(|rest| rest.split(',').next()) {
+            if let Some(row) = error.split("resumes after row ").nth(1).and_then(|rest| rest.split(',').next()) {
                 let row: u64 = row.parse().unwrap();
                 assert!(row >= most, "{what}: it went back from row {most} to row {row}");
                 most = row;

@@ -16,7 +16,7 @@ async fn a_table_that_is_not_there_is_created_as_declared() {
         landing.rows("SELECT *, typeof(price) FROM t"),
         ["1|a|-7|0.10|2020-02-29|it's|1|text", "2|b|-7|0.10|2020-02-29|it's|1|text"]
     );
-    says(&landing.error("INSERT INTO t (id) VALUES (9)").await, &["\"name\"", "NOT NULL", "list it"]);
+    says(&landing.error("INSERT INTO t (id) VALUES (9)").await, &["\"name\"", "NOT NULL", "add it to the INSERT"]);
     says(&landing.error("INSERT INTO t (name) VALUES ('a')").await, &["UNIQUE constraint failed: t.name"]);
     assert_eq!(
         landing.rows("SELECT name, type, \"notnull\", pk FROM pragma_table_info('t') LIMIT 2"),
@@ -54,7 +54,7 @@ async fn a_table_with_other_columns_is_an_error_that_shows_both() {
         "(id BIGINT, name VARCHAR, PRIMARY KEY (name))",
     ] {
         let error = landing.register("t", columns, "").await.unwrap_err().to_string();
-        says(&error, &["other columns", "id INTEGER [Int64] NOT NULL", "name TEXT [Utf8View] NOT NULL", "[Int64]"]);
+        says(&error, &["different columns", "id INTEGER [Int64] NOT NULL", "name TEXT [Utf8View] NOT NULL", "[Int64]"]);
     }
     // A type that can stand for the column's is none.
     landing.register("t", "(id INT, name VARCHAR)", "").await.unwrap();

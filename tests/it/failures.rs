@@ -23,7 +23,7 @@ async fn a_bad_location_is_named() {
     says(&create_error(&create("")).await, &["LOCATION names no file"]);
     says(&create_error(&create(":memory:")).await, &["in memory", "give a path"]);
     says(&create_error(&create(&folder)).await, &[&folder, "is a directory"]);
-    says(&create_error(&create(&format!("{folder}/none.db"))).await, &["no table \"t\"", "give the columns"]);
+    says(&create_error(&create(&format!("{folder}/none.db"))).await, &["no table \"t\"", "specify its columns"]);
     let nowhere = format!("CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION '{folder}/no/t.db'");
     says(&create_error(&nowhere).await, &["cannot be opened", "directory"]);
 

@@ -156,7 +156,7 @@ async fn rows_keep_the_order_of_their_source_so_that_the_last_one_of_a_key_wins(
     landing.sql(&source).await.unwrap();
     let plan = landing.sql("EXPLAIN REPLACE INTO t SELECT k, a FROM s").await.unwrap();
     let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
-    says(&plan, &["ReplayExec: one by one", "4 groups"]);
+    says(&plan, &["ReplayExec: sequential", "4 groups"]);
     for _ in 0..5 {
         landing.sql("REPLACE INTO t SELECT k, a FROM s").await.unwrap();
         assert_eq!(landing.rows("SELECT count(*), min(a), max(a) FROM t"), ["100|99901|100000"]);
@@ -165,7 +165,7 @@ async fn rows_keep_the_order_of_their_source_so_that_the_last_one_of_a_key_wins(
     let grouped = "INSERT OVERWRITE t SELECT k, max(a) FROM s GROUP BY k";
     let plan = landing.sql(&format!("EXPLAIN {grouped}")).await.unwrap();
     let plan = datafusion::arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
-    says(&plan, &["ReplayExec: as they come"]);
+    says(&plan, &["ReplayExec: unordered"]);
     assert_eq!(count(&landing.sql(grouped).await.unwrap()), 100);
 }
 
@@ -225,7 +225,7 @@ async fn a_data_frame_is_written_by_column_names() {
 
     let frame = landing.context.read_batch(people(["K", "k"])).unwrap();
     let error = frame.write_table("t", DataFrameWriteOptions::new()).await.unwrap_err().to_string();
-    says(&error, &["column \"K\"", "not in the table", "AS"]);
+    says(&error, &["column \"K\"", "does not exist in the table", "AS"]);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn connecting_to_what_is_not_there_says_what_to_do() {
     let url = format!("sqlite:{}", landing.file().display());
     let error = LandfallTable::connect(&url, "t", SinkOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
-    says(&error.to_string(), &["no table \"t\"", "give the columns"]);
+    says(&error.to_string(), &["no table \"t\"", "specify its columns"]);
     let error = LandfallTable::connect("oracle://x", "t", SinkOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
 }

@@ -37,9 +37,9 @@ async fn a_finished_job_refuses_another_statement() {
         let there = place.client("SELECT k, v FROM t ORDER BY k");
         for (statement, what) in [
             // A plan shows but the first five rows of VALUES.
-            ("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e'), (6, 'g')", "ran another INSERT"),
-            ("INSERT INTO t SELECT 7, 'h'", "ran another INSERT"),
-            ("INSERT OVERWRITE t VALUES (7, 'h')", "ran INSERT"),
+            ("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e'), (6, 'g')", "has run another INSERT"),
+            ("INSERT INTO t SELECT 7, 'h'", "has run another INSERT"),
+            ("INSERT OVERWRITE t VALUES (7, 'h')", "has run INSERT"),
             ("UPDATE t SET v = 'x'", "this UPDATE was not run"),
             ("DELETE FROM t WHERE k = 1", "this DELETE was not run"),
             ("TRUNCATE TABLE t", "this TRUNCATE was not run"),
@@ -48,7 +48,7 @@ async fn a_finished_job_refuses_another_statement() {
                 "this MERGE was",
             ),
         ] {
-            says(&place.error(statement).await, &["job 'j'", what, "with another 'job', or without one"]);
+            says(&place.error(statement).await, &["job 'j'", what, "with a different 'job', or without one"]);
             assert_eq!(place.client("SELECT k, v FROM t ORDER BY k"), there, "{}: {statement}", place.name());
         }
         // However it is laid out, and by the front end too.
@@ -95,7 +95,7 @@ async fn data_and_what_is_only_faster_do_not_make_another_statement() {
         landing.register("t", "", options).await.unwrap();
         match same {
             true => assert_eq!(count(&landing.sql(insert).await.unwrap()), 0, "{options}"),
-            false => says(&landing.error(insert).await, &["ran another INSERT"]),
+            false => says(&landing.error(insert).await, &["has run another INSERT"]),
         }
     }
 }
@@ -116,7 +116,7 @@ async fn another_file_makes_another_statement() {
     source("one.csv").await;
     assert_eq!(count(&landing.sql("INSERT INTO t SELECT * FROM source").await.unwrap()), 1);
     source("two.csv").await;
-    says(&landing.error("INSERT INTO t SELECT * FROM source").await, &["ran another INSERT"]);
+    says(&landing.error("INSERT INTO t SELECT * FROM source").await, &["has run another INSERT"]);
     source("one.csv").await;
     assert_eq!(count(&landing.sql("INSERT INTO t SELECT * FROM source").await.unwrap()), 0);
 }
@@ -127,7 +127,7 @@ async fn long_binary_values_are_told_apart_to_their_end() {
     landing.register("t", "", "'job' 'j'").await.unwrap();
     landing.sql("INSERT INTO t VALUES (X'000102030405060708090A0B0C0D')").await.unwrap();
     let other = landing.error("INSERT INTO t VALUES (X'000102030405060708090A0B0C0E')").await;
-    says(&other, &["ran another INSERT"]);
+    says(&other, &["has run another INSERT"]);
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn a_job_without_rows_is_finished_too() {
     for _ in 0..2 {
         assert_eq!(count(&landing.sql("INSERT INTO t SELECT 1, 'a' WHERE false").await.unwrap()), 0);
     }
-    says(&landing.error("INSERT INTO t VALUES (1, 'a')").await, &["ran another INSERT"]);
+    says(&landing.error("INSERT INTO t VALUES (1, 'a')").await, &["has run another INSERT"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
 }
 
@@ -190,7 +190,7 @@ async fn a_job_of_another_table_is_an_error() {
     landing.register("t", "", "'job' 'j'").await.unwrap();
     landing.register("u", "", "'job' 'j'").await.unwrap();
     landing.sql("INSERT INTO t VALUES (1)").await.unwrap();
-    says(&landing.error("INSERT INTO u VALUES (1)").await, &["job 'j'", "\"t\"", "\"u\"", "a name of its own"]);
+    says(&landing.error("INSERT INTO u VALUES (1)").await, &["job 'j'", "\"t\"", "\"u\"", "use a different job name"]);
     assert_eq!(landing.rows("SELECT count(*) FROM u"), ["0"]);
 }
 
@@ -224,7 +224,7 @@ async fn a_job_of_another_database_is_not_taken_for_done() {
     }
     let insert = "INSERT INTO t VALUES (1)";
     assert_eq!([count(&first.sql(insert).await.unwrap()), count(&first.sql(insert).await.unwrap())], [1, 0]);
-    says(&second.error(insert).await, &["job 'j' wrote table \"t\" in another database before", "a name of its own"]);
+    says(&second.error(insert).await, &["job 'j' has written table \"t\" in another database", "use a different job name"]);
     assert_eq!(second.rows("SELECT count(*) FROM t"), ["0"]);
 }
 
@@ -236,7 +236,7 @@ async fn arguments_of_a_function_and_options_of_a_format_make_another_statement(
     let series = |first: u32| format!("INSERT INTO t SELECT value FROM generate_series({first}, {})", first + 9);
     assert_eq!(count(&landing.sql(&series(1)).await.unwrap()), 10);
     assert_eq!(count(&landing.sql(&series(1)).await.unwrap()), 0);
-    says(&landing.error(&series(11)).await, &["ran another INSERT"]);
+    says(&landing.error(&series(11)).await, &["has run another INSERT"]);
     let file = landing.folder.path().join("k.csv");
     std::fs::write(&file, "50\n51\n").unwrap();
     let read_as = async |option: &str| {
@@ -247,5 +247,5 @@ async fn arguments_of_a_function_and_options_of_a_format_make_another_statement(
     read_as("'format.has_header' 'true'").await;
     assert_eq!(count(&landing.sql("INSERT INTO u SELECT k FROM source").await.unwrap()), 1);
     read_as("'format.has_header' 'false'").await;
-    says(&landing.error("INSERT INTO u SELECT k FROM source").await, &["ran another INSERT"]);
+    says(&landing.error("INSERT INTO u SELECT k FROM source").await, &["has run another INSERT"]);
 }

@@ -67,7 +67,7 @@ async fn the_pool_of_the_session_counts_with_it() {
             Ok(_) => assert!(lands, "{bytes} bytes were enough"),
             Err(error) => {
                 assert!(!lands, "{error}");
-                says(&error, &["memory pool has no room for a batch of 10", "datafusion.execution.batch_size"]);
+                says(&error, &["memory pool has no space for a batch of 10", "datafusion.execution.batch_size"]);
             }
         }
         assert_eq!(pool.reserved(), 0, "everything is given back");

@@ -109,7 +109,7 @@ async fn who_finds_all_connections_in_use_is_told_who_has_them() {
         &server.error("INSERT INTO t VALUES (5)").await,
         &[
             "all 2 connections to postgres://",
-            "that may write were in use for 1s",
+            "for writing were in use for 1s",
             "the longest by branch landfall-",
             "'pool.max'",
         ],

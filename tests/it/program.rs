@@ -419,10 +419,10 @@ fn a_load_that_is_interrupted_keeps_its_checkpoints_and_goes_on() {
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success(), "{output:?}");
     let first = rows().unwrap();
-    says(&texts(&output).1, &[&format!("after {first} rows that are committed: interrupted: run job 'j' again")]);
+    says(&texts(&output).1, &[&format!("after {first} committed rows: interrupted: run job 'j' again")]);
     let again = run(folder.path(), &["sql", "-c", script]);
     says(&texts(&again).0, &[&format!("{} rows written", 3_000_000 - first)]);
-    says(&texts(&again).1, &[&format!("job 'j' goes on after row {first}")]);
+    says(&texts(&again).1, &[&format!("job 'j' resumes after row {first}")]);
     assert_eq!(rows(), Some(3_000_000));
     let status = run(folder.path(), &["status", "sqlite:t.db", "--format", "json"]);
     says(&texts(&status).0, &["\"rows\":3000000", "\"state\":\"finished\""]);

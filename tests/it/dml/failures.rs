@@ -39,7 +39,7 @@ async fn what_fails_changes_nothing() {
                 vec!["twice", "(id)"],
             ),
             ("UPDATE t SET qty = s.qty FROM s WHERE t.id = s.id", vec!["UPDATE ... FROM is not supported"]),
-            ("UPDATE t SET qty = qty", vec!["UPDATE t", "to themselves only"]),
+            ("UPDATE t SET qty = qty", vec!["UPDATE t", "only to themselves"]),
             // The second action of a MERGE hits a key that is there.
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET qty = 1
@@ -61,15 +61,15 @@ async fn what_fails_changes_nothing() {
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (s.id, t.qty)",
-                vec!["WHEN NOT MATCHED names a column of the table"],
+                vec!["WHEN NOT MATCHED has no row of the table, so it cannot reference a column of the table"],
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED BY SOURCE THEN UPDATE SET qty = s.qty",
-                vec!["BY SOURCE names a column of the source"],
+                vec!["BY SOURCE has no row of the source, so it cannot reference a column of the source"],
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN MATCHED THEN UPDATE SET qty = 1",
-                vec!["never reached"],
+                vec!["unreachable WHEN MATCHED"],
             ),
             ("MERGE INTO t USING t ON t.id = t.id WHEN MATCHED THEN DELETE", vec!["t."]),
         ] {
@@ -114,7 +114,7 @@ async fn keys_that_are_not_found_again_are_named() {
     assert_eq!(landing.rows("SELECT v FROM m ORDER BY v"), ["1", "2"]);
     landing.sql("UPDATE m SET v = v + 1 WHERE v = 2").await.unwrap();
     assert_eq!(landing.rows("SELECT v FROM m ORDER BY v"), ["1", "3"]);
-    says(&landing.error("UPDATE u SET n = n + 1").await, &["columns that take NULL (email)", "declare them NOT NULL"]);
+    says(&landing.error("UPDATE u SET n = n + 1").await, &["columns that allow NULL (email)", "declare them NOT NULL"]);
 }
 
 #[tokio::test]

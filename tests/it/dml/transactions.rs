@@ -60,7 +60,7 @@ async fn statements_commit_in_two_phases() {
     }
     let landing = Landing::new("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)");
     landing.register("t", "", "'commit' 'two_phase'").await.unwrap();
-    says(&landing.error("DELETE FROM t WHERE k = 1").await, &["DELETE t", "commits in one phase"]);
+    says(&landing.error("DELETE FROM t WHERE k = 1").await, &["DELETE t", "cannot prepare transactions"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn a_fanout_is_emptied_at_once_and_finds_no_rows() {
         "UPDATE both SET v = 'z'",
         "MERGE INTO both USING (SELECT 1 AS k) AS s ON both.k = s.k WHEN MATCHED THEN DELETE",
     ] {
-        says(&landing.error(sql).await, &["FANOUT", "only written", "a", "b"]);
+        says(&landing.error(sql).await, &["FANOUT", "cannot be read", "a", "b"]);
     }
     assert_eq!(count(&landing.sql("TRUNCATE TABLE both").await.unwrap()), 3);
     assert_eq!(landing.rows("SELECT count(*) FROM a"), ["0"]);

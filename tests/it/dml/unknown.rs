@@ -106,7 +106,7 @@ async fn a_subquery_that_cannot_be_computed_twice_is_refused() {
     fill(&place).await;
     for (sql, why) in [
         ("DELETE FROM t WHERE id NOT IN (SELECT id FROM s WHERE random() < 0.5)", "use EXISTS"),
-        ("DELETE FROM t WHERE (SELECT max(qty) FROM s) NOT IN (SELECT qty FROM t)", "write EXISTS"),
+        ("DELETE FROM t WHERE (SELECT max(qty) FROM s) NOT IN (SELECT qty FROM t)", "or use EXISTS"),
         ("DELETE FROM t WHERE id NOT IN (SELECT max(s.id) FROM s WHERE s.id = t.id)", "x = (SELECT"),
         ("DELETE FROM t WHERE 0 IN (SELECT count(*) FROM s WHERE s.id = t.id)", "x = (SELECT"),
         ("DELETE FROM t WHERE id NOT IN (SELECT s.id FROM s WHERE s.id > t.id ORDER BY s.id LIMIT 1)", "x = (SELECT"),

@@ -292,7 +292,7 @@ async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
     for _ in 0..2 {
         made.sql("INSERT INTO t VALUES (1, 'once')").await.unwrap();
     }
-    says(&made.error("INSERT INTO t VALUES (1, 'twice')").await, &["ran another INSERT"]);
+    says(&made.error("INSERT INTO t VALUES (1, 'twice')").await, &["has run another INSERT"]);
     assert_eq!(made.rows("SELECT v FROM killed"), ["once"]);
 }
 

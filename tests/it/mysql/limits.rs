@@ -175,10 +175,10 @@ async fn what_does_not_fit_is_named_and_nothing_is_written() {
         ("bit(1)", ints(1, 2), &["value 2", "neither 0 nor 1"]),
         ("bit(64)", ints(1, -1), &["-1"]),
         ("decimal(5,2)", ints(999, 1_000), &["1000"]),
-        ("decimal(5,2)", doubles(0.125, 0.001), &["0.001", "would become 0"]),
+        ("decimal(5,2)", doubles(0.125, 0.001), &["0.001", "would be rounded to 0"]),
         ("decimal(5,2)", Arc::new(cents), &["1000.00"]),
         ("decimal(5,2)", Arc::new(mills), &["1.234"]),
-        ("float", doubles(0.1, 1e300), &["1e300", "beyond the range"]),
+        ("float", doubles(0.1, 1e300), &["1e300", "out of range"]),
         ("float", ints(1 << 24, (1 << 24) + 1), &["16777217"]),
         ("double", doubles(0.5, f64::NAN), &["NaN", "MySQL has not"]),
         ("double", doubles(0.5, f64::NEG_INFINITY), &["-inf", "MySQL has not"]),
@@ -208,8 +208,8 @@ async fn what_does_not_fit_is_named_and_nothing_is_written() {
         // 29 February of the year 0, which the server does not count as a leap year.
         ("date", Arc::new(Date32Array::from(vec![0, -719_469])), &[]),
         ("date", Arc::new(Date64Array::from(vec![0, 1])), &["does not fit Date32"]),
-        ("datetime", Arc::new(stamps(1_000_000, 1)), &["the 0 that its column keeps"]),
-        ("datetime(3)", Arc::new(stamps(1_000, 1_001)), &["the 3 that its column keeps"]),
+        ("datetime", Arc::new(stamps(1_000_000, 1)), &["the 0 that the column stores"]),
+        ("datetime(3)", Arc::new(stamps(1_000, 1_001)), &["the 3 that the column stores"]),
         ("datetime(6)", Arc::new(stamps(0, 2_932_897 * DAY)), &["outside the years"]),
         ("datetime(6)", Arc::new(TimestampNanosecondArray::from(vec![1_000, 1])), &["does not fit Timestamp(µs)"]),
         ("datetime(6)", Arc::new(TimestampSecondArray::from(vec![0, i64::MAX])), &["does not fit Timestamp(µs)"]),
@@ -217,7 +217,7 @@ async fn what_does_not_fit_is_named_and_nothing_is_written() {
         ("timestamp(6)", zoned(1_000_000, 0), &[]),
         ("timestamp(6)", zoned(2_147_483_647_999_999, 2_147_483_648_000_000), &[]),
         ("time(6)", Arc::new(Time64MicrosecondArray::from(vec![0, DAY])), &["not a time of day"]),
-        ("time", Arc::new(Time64MicrosecondArray::from(vec![0, 1])), &["the 0 that its column keeps"]),
+        ("time", Arc::new(Time64MicrosecondArray::from(vec![0, 1])), &["the 0 that the column stores"]),
         ("time", Arc::new(DurationSecondArray::from(vec![-3_020_399, 3_020_400])), &["838:59:59"]),
         ("time", Arc::new(DurationSecondArray::from(vec![3_020_399, -3_020_400])), &["838:59:59"]),
         ("varchar(9) CHARACTER SET utf8mb3", texts("ä€", "a😀"), &["F0"]),
@@ -316,5 +316,5 @@ async fn what_arrow_has_not_is_named() {
     }
     server.register("u", "(b TINYINT, j STRUCT<a DATE>, id VARCHAR)", "").await.unwrap();
     assert_eq!(server.read("SELECT b, id FROM u WHERE b = 5").await, ["5|67e55044-10b1-426f-9247-bb680e5fe0c8"]);
-    says(&server.error("SELECT j FROM u").await, &["\"j\"", "is not JSON of Struct"]);
+    says(&server.error("SELECT j FROM u").await, &["\"j\"", "is not valid JSON for Struct"]);
 }

@@ -144,7 +144,7 @@ async fn a_writer_that_is_killed_leaves_nothing_and_its_job_can_run_again() {
     for _ in 0..2 {
         server.sql("INSERT INTO t VALUES (1, 'once')").await.unwrap();
     }
-    says(&server.error("INSERT INTO t VALUES (1, 'twice')").await, &["ran another INSERT"]);
+    says(&server.error("INSERT INTO t VALUES (1, 'twice')").await, &["has run another INSERT"]);
     assert_eq!(server.rows("SELECT v FROM killed"), ["once"]);
 }
 

@@ -468,7 +468,7 @@ async fn what_the_server_would_cut_from_a_text_is_refused() {
     }
     assert_eq!(server.rows("SELECT * FROM t"), ["1|101|10|111|x"]);
     let error = server.register("made", "(a INT DEFAULT 1.7)", "").await.unwrap_err();
-    says(&error.to_string(), &["\"a\"", "the default does not fit"]);
+    says(&error.to_string(), &["\"a\"", "the default value does not fit"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,8 +114,8 @@ async fn the_plan_says_how_a_write_commits() {
 async fn options_that_contradict_each_other_are_refused() {
     let server = Postgres::with_database("CREATE TABLE t (id bigint)");
     for (name, options, parts) in [
-        ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "only one writer"]),
-        ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' is for commits in two phases", "leave one"]),
+        ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "a single writer"]),
+        ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' requires two-phase commit", "remove one"]),
         ("c", "'log' 'nowhere://x'", ["decision log", "a URL must be one such as"]),
         ("d", "'log' 'memory:///'", ["lost with the process", "file:///"]),
     ] {
@@ -192,9 +192,9 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
     assert_eq!(sql("SELECT count(*) FROM t").trim(), "200001");
     let output = run("OPTIONS ('commit' 'two_phase')");
     assert!(!output.status.success());
-    says(&stderr(&output), &["commits in one phase", "two_phase", "max_prepared_transactions is not 0"]);
+    says(&stderr(&output), &["cannot prepare transactions", "two_phase", "max_prepared_transactions is not 0"]);
     let output = run("OPTIONS ('log' 'file:///tmp/x')");
-    says(&stderr(&output), &["leave the option 'log' out"]);
+    says(&stderr(&output), &["remove the option 'log'"]);
     // Two of them cannot be in one transaction; the plan says so, before anything is read.
     let landing = Landing::new("CREATE TABLE b (id INTEGER, name TEXT)");
     let script = format!(
@@ -204,7 +204,7 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
         landing.file().display()
     );
     let output = program(&["sql", "-c", &script]).output().unwrap();
-    says(&stderr(&output), &["both commit in one phase", "only one such database"]);
+    says(&stderr(&output), &["cannot prepare transactions", "only one such database"]);
     // Where it is decided shall not depend on how a server is set up.
     let script = format!(
         "CREATE EXTERNAL TABLE a STORED AS POSTGRES LOCATION '{}' OPTIONS ('table' 'other'); \
@@ -213,7 +213,7 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
         other.url()
     );
     let output = program(&["sql", "-c", &script]).output().unwrap();
-    says(&stderr(&output), &["cannot prepare", "or name it first"]);
+    says(&stderr(&output), &["cannot prepare", "or name its table first"]);
     let output = program(&["sql", "-c", &script.replace("'a, b'", "'b, a'")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(other.rows("SELECT count(*) FROM other"), ["200000"]);
@@ -266,7 +266,7 @@ async fn a_job_of_a_fanout_is_written_once() {
     server.sql("CREATE EXTERNAL TABLE turned STORED AS FANOUT LOCATION 'b, a' OPTIONS ('job' 'j')").await.unwrap();
     assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 2);
     assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 0);
-    says(&server.error("INSERT INTO turned VALUES (1)").await, &["job 'j' wrote table", "a name of its own"]);
+    says(&server.error("INSERT INTO turned VALUES (1)").await, &["job 'j' has written table", "use a different job name"]);
     assert_eq!(server.rows("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), ["2|2"]);
     assert_eq!(left(&server), [""; 0]);
 }
@@ -279,25 +279,25 @@ async fn a_fanout_that_cannot_be_meant_is_refused() {
     server.register("j", "", "'table' 'a', 'job' 'j'").await.unwrap();
     server.sql("CREATE TABLE memory (id BIGINT) AS VALUES (1)").await.unwrap();
     for (location, options, parts) in [
-        ("b", "", ["two members at least", "LOCATION"]),
-        ("b, nothing", "", ["there is no table nothing", "create it first"]),
+        ("b", "", ["at least two members", "LOCATION"]),
+        ("b, nothing", "", ["table nothing does not exist", "create it first"]),
         ("b, memory", "", ["table memory is not stored in a database", "FANOUT"]),
-        ("b, b", "", ["named twice", "b"]),
+        ("b, b", "", ["specified more than once", "b"]),
         ("a, b", "", ["table b has no column \"x\"", "same columns"]),
-        ("b, j", "", ["'job'", "give it to the FANOUT table"]),
-        ("b, a", "OPTIONS ('writers' '2')", ["job, commit, log, ledger_table", "'writers' belongs to its members"]),
+        ("b, j", "", ["'job'", "set the option on the FANOUT table"]),
+        ("b, a", "OPTIONS ('writers' '2')", ["job, commit, log, ledger_table", "'writers' is not an option of a FANOUT table"]),
     ] {
         let create = format!("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION '{location}' {options}");
         says(&server.error(&create).await, &parts);
     }
     server.register("b_again", "", "'table' 'public.b'").await.unwrap();
     server.sql("CREATE EXTERNAL TABLE twice STORED AS FANOUT LOCATION 'b, b_again'").await.unwrap();
-    says(&server.error("INSERT INTO twice VALUES (1)").await, &["public.b", "written twice"]);
+    says(&server.error("INSERT INTO twice VALUES (1)").await, &["public.b", "specified more than once"]);
     let options = "OPTIONS ('ledger_table' 'x')";
     let create = format!("CREATE EXTERNAL TABLE g STORED AS FANOUT LOCATION 'b, a' {options}");
-    says(&server.error(&create).await, &["goes with 'log'"]);
+    says(&server.error(&create).await, &["requires the option 'log'"]);
     server.sql("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION 'b, a'").await.unwrap();
-    says(&server.error("SELECT * FROM f").await, &["only written", "read b or a"]);
+    says(&server.error("SELECT * FROM f").await, &["cannot be read", "read b or a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
