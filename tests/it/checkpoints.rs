@@ -143,7 +143,7 @@ async fn a_job_that_began_with_checkpoints_goes_on_without_them() {
     landing.files("csv", &[2_000, 9_000, 9_000]).await;
     landing.register("t", "", "'job' 'j', 'checkpoint.rows' '1000'").await.unwrap();
     let insert = "INSERT INTO t SELECT * FROM source";
-    says(&landing.error(insert).await, &["after 14000 rows"]);
+    says(&landing.error(insert).await, &["after 14000 committed rows"]);
     landing.let_go();
     landing.anew("csv", "'job' 'j'").await;
     assert_eq!(count(&landing.sql(insert).await.unwrap()), 6_000);
@@ -223,9 +223,15 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
             "SELECT k, v FROM (SELECT k, v, random() AS r FROM source) WHERE r < 0.5",
             &["its filter can return a different result each time"],
         ),
-        ("SELECT row_number() OVER () AS k, v FROM source ORDER BY k", &["can return different rows for the same input"]),
+        (
+            "SELECT row_number() OVER () AS k, v FROM source ORDER BY k",
+            &["can return different rows for the same input"],
+        ),
         ("SELECT k, v FROM source ORDER BY CAST(k AS DOUBLE)", &["is a float", "ORDER BY on a unique key"]),
-        ("SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)", &["a subquery in it can return a different result each time"]),
+        (
+            "SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)",
+            &["a subquery in it can return a different result each time"],
+        ),
         ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see the rows that its checkpoints commit"]),
         ("SELECT * FROM o", &["LandfallScan", "ORDER BY on a unique key"]),
     ] {

@@ -330,7 +330,10 @@ async fn a_statement_that_the_grammars_read_otherwise_says_what_to_put_in_parent
         ("DELETE FROM g WHERE b = n IN (1, 2)", ["= and IN", "b = n IN (1, 2)"]),
         ("UPDATE g SET w = 'x' || n + 1", ["|| and +", "in parentheses"]),
         ("INSERT INTO g (id, b) SELECT n, b = b = b FROM g", ["does not allow = after =", "in parentheses"]),
-        ("UPDATE g SET b = w IS DISTINCT FROM 'a' IS NULL", ["does not allow IS after IS DISTINCT FROM", "in parentheses"]),
+        (
+            "UPDATE g SET b = w IS DISTINCT FROM 'a' IS NULL",
+            ["does not allow IS after IS DISTINCT FROM", "in parentheses"],
+        ),
     ] {
         let error = datafusion_landfall::sql(&place.context, sql).await.unwrap_err().to_string();
         says(&error, &parts);

@@ -37,7 +37,10 @@ async fn a_finished_job_refuses_another_statement() {
         let there = place.client("SELECT k, v FROM t ORDER BY k");
         for (statement, what) in [
             // A plan shows but the first five rows of VALUES.
-            ("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e'), (6, 'g')", "has run another INSERT"),
+            (
+                "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e'), (6, 'g')",
+                "has run another INSERT",
+            ),
             ("INSERT INTO t SELECT 7, 'h'", "has run another INSERT"),
             ("INSERT OVERWRITE t VALUES (7, 'h')", "has run INSERT"),
             ("UPDATE t SET v = 'x'", "this UPDATE was not run"),
@@ -224,7 +227,10 @@ async fn a_job_of_another_database_is_not_taken_for_done() {
     }
     let insert = "INSERT INTO t VALUES (1)";
     assert_eq!([count(&first.sql(insert).await.unwrap()), count(&first.sql(insert).await.unwrap())], [1, 0]);
-    says(&second.error(insert).await, &["job 'j' has written table \"t\" in another database", "use a different job name"]);
+    says(
+        &second.error(insert).await,
+        &["job 'j' has written table \"t\" in another database", "use a different job name"],
+    );
     assert_eq!(second.rows("SELECT count(*) FROM t"), ["0"]);
 }
 

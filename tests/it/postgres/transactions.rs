@@ -266,7 +266,10 @@ async fn a_job_of_a_fanout_is_written_once() {
     server.sql("CREATE EXTERNAL TABLE turned STORED AS FANOUT LOCATION 'b, a' OPTIONS ('job' 'j')").await.unwrap();
     assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 2);
     assert_eq!(count(&server.sql("INSERT INTO both VALUES (1), (2)").await.unwrap()), 0);
-    says(&server.error("INSERT INTO turned VALUES (1)").await, &["job 'j' has written table", "use a different job name"]);
+    says(
+        &server.error("INSERT INTO turned VALUES (1)").await,
+        &["job 'j' has written table", "use a different job name"],
+    );
     assert_eq!(server.rows("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), ["2|2"]);
     assert_eq!(left(&server), [""; 0]);
 }
@@ -285,7 +288,11 @@ async fn a_fanout_that_cannot_be_meant_is_refused() {
         ("b, b", "", ["specified more than once", "b"]),
         ("a, b", "", ["table b has no column \"x\"", "same columns"]),
         ("b, j", "", ["'job'", "set the option on the FANOUT table"]),
-        ("b, a", "OPTIONS ('writers' '2')", ["job, commit, log, ledger_table", "'writers' is not an option of a FANOUT table"]),
+        (
+            "b, a",
+            "OPTIONS ('writers' '2')",
+            ["job, commit, log, ledger_table", "'writers' is not an option of a FANOUT table"],
+        ),
     ] {
         let create = format!("CREATE EXTERNAL TABLE f STORED AS FANOUT LOCATION '{location}' {options}");
         says(&server.error(&create).await, &parts);

@@ -644,7 +644,11 @@ async fn what_does_not_fit_is_named_and_nothing_is_written() {
         ),
         ("char(3)", Arc::new(StringArray::from(vec!["abc", "abcd"])), &["row 2", "character(3)", "'abcd'"]),
         ("numeric(5,2)", Arc::new(Int64Array::from(vec![999, 1000])), &["row 2", "numeric(5,2)", "1000"]),
-        ("numeric(5,2)", Arc::new(Float64Array::from(vec![0.125, 0.001])), &["row 2", "0.001", "would be rounded to 0"]),
+        (
+            "numeric(5,2)",
+            Arc::new(Float64Array::from(vec![0.125, 0.001])),
+            &["row 2", "0.001", "would be rounded to 0"],
+        ),
         (
             "numeric(5,2)",
             Arc::new(Decimal128Array::from(vec![1_230, 1_234]).with_precision_and_scale(6, 3).unwrap()),
@@ -680,7 +684,11 @@ async fn what_does_not_fit_is_named_and_nothing_is_written() {
         ("inet", Arc::new(StringArray::from(vec!["1.2.3.4", "1.2.3"])), &["row 2", "'1.2.3'"]),
         ("json", Arc::new(StringArray::from(vec!["{}", "{"])), &["row 2", "json"]),
         ("numeric", Arc::new(StringArray::from(vec!["1", "one"])), &["row 2", "'one'", "no number"]),
-        ("integer", Arc::new(Date32Array::from(vec![0, 1])), &["a value of type Date32 cannot be assigned", "integer", "date_part"]),
+        (
+            "integer",
+            Arc::new(Date32Array::from(vec![0, 1])),
+            &["a value of type Date32 cannot be assigned", "integer", "date_part"],
+        ),
     ];
     for (sql_type, array, parts) in cases {
         let server = Postgres::new(&format!("CREATE TABLE t (v {sql_type})"));
