@@ -1,4 +1,4 @@
-//! Brings the rows of a stream to the types of a table's columns, before they are dealt out to its writers.
+//! Converts the rows of a stream to the types of a table's columns, before they are distributed to its writers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,29 +9,29 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use crate::columnar::{Assign, Assigned};
 use crate::error::{Error, Result};
 
-/// How each column of a stream becomes one of a table.
+/// The assignment of each column of a stream to a column of a table.
 #[derive(Debug, Clone)]
 pub struct Assignments {
     schema: SchemaRef,
     columns: Vec<ColumnAssignment>,
 }
 
-/// How one column does.
+/// The assignment of one column.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnAssignment {
     /// The column of the table.
     pub(crate) name: String,
-    /// That of the stream.
+    /// The column of the stream.
     pub(crate) source: FieldRef,
-    /// The column's type, for people.
+    /// The type of the table's column, for messages.
     pub(crate) to: String,
-    /// What the writers do not do themselves.
+    /// The conversion before the writers; `None` if they convert the column themselves.
     pub(crate) assign: Option<Assign>,
     pub(crate) how: Assigned,
 }
 
 impl Assignments {
-    /// Columns that are written as they come.
+    /// Columns that are written unchanged.
     pub fn none(schema: SchemaRef) -> Self {
         Self { schema, columns: Vec::new() }
     }
@@ -44,22 +44,22 @@ impl Assignments {
         Self { schema: Arc::new(Schema::new(columns.iter().map(assigned).collect::<Vec<_>>())), columns }
     }
 
-    /// What the writers get.
+    /// The schema of the batches that the writers receive.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Notes that the statement casts a column itself.
+    /// Notes that the statement contains a cast of a column.
     pub(crate) fn note_cast(&mut self, column: usize) {
         if let Some(column) = self.columns.get_mut(column) {
             column.how = Assigned::ByStatement;
         }
     }
 
-    /// The rows as the writers get them; `first` is the row of the stream that they begin with, counted from 0.
+    /// Converts rows for the writers. `first` is the number of the first row in the stream, counted from 0.
     ///
     /// # Errors
-    /// `Encode`, naming the row and the column, where a column of the table cannot have a value.
+    /// `Encode`, with the row and the column, if a column of the table cannot store a value.
     pub(super) fn apply(&self, batch: RecordBatch, first: u64) -> Result<RecordBatch> {
         if self.columns.iter().all(|column| column.assign.is_none()) {
             return Ok(batch);

@@ -1,4 +1,4 @@
-//! From a stream to its commits: one attempt at a write.
+//! One attempt at a write: from a stream to its commits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,31 +33,31 @@ pub(super) struct WriteAttempt<'a> {
     run: Run,
     input: Reader,
     is_unbounded: bool,
-    /// Of an input that can be gone on with, by another run of its job or by this one.
+    /// The fingerprint of an input that can be resumed, by another run of its job or by this one.
     fingerprint: Option<Fingerprint>,
-    /// What was read before it is written.
+    /// Rows that were read before the number of writers was chosen.
     head: VecDeque<(Read, Reservation)>,
     is_many: bool,
-    /// What is committed.
+    /// The committed rows.
     progress: &'a mut WriteProgress,
-    /// What is read: up to the end of the open epoch.
+    /// The rows read so far, up to the end of the open epoch.
     reached: WriteProgress,
     epoch: Option<Epoch>,
-    /// The epoch before, whose commit goes on beside the stream.
+    /// The previous epoch, which commits while the stream is read.
     closing: Option<Closing>,
     opened: u64,
-    /// Whether rows of each target are compared with existing ones.
+    /// For each target, whether its rows are compared with existing rows.
     policies: Vec<Option<Arc<Policy>>>,
-    /// Whether the user has asked for it: what was read is written.
+    /// Whether the user asked to stop. Rows that were already read are still written.
     is_stopped: bool,
 }
 
-/// An epoch that takes no more rows.
+/// An epoch that accepts no more rows.
 struct Closing {
     task: JoinHandle<Result<(), Failed>>,
-    /// Cancelled when all of its rows are in the database.
+    /// Cancelled when all of its rows have been sent to the database.
     written: CancellationToken,
-    /// What is committed with it.
+    /// The progress that it commits.
     progress: WriteProgress,
     began: Instant,
 }
@@ -68,7 +68,7 @@ enum Failed {
     Committing(Error),
 }
 
-/// What comes next.
+/// The next event.
 enum Event {
     Read(Option<Read>),
     Flush,
@@ -76,7 +76,7 @@ enum Event {
     Stop,
 }
 
-/// The end of the input, which is written and not committed.
+/// The last epoch, written but not committed.
 struct Last {
     watch: Watch,
     transaction: Transaction,
@@ -86,9 +86,9 @@ struct Last {
 
 /// How reading ended.
 enum Ended {
-    /// There is no more; what was read last is written, by these branches.
+    /// At the end of the input. The last rows are written by these branches.
     Input(Option<Last>),
-    /// The user asked to stop; what was read is committed.
+    /// The user asked to stop. The rows read so far are committed.
     Stopped,
 }
 
@@ -129,7 +129,7 @@ impl<'a> WriteAttempt<'a> {
 
     /// Writes the whole input.
     pub(super) async fn land(mut self) -> Result<WriteOutcome> {
-        // What has checkpoints is not rolled back where it can as well be committed.
+        // A statement with checkpoints commits its rows instead of rolling them back.
         let ended = match self.write.checkpoints.any() {
             true => self.read_all().await,
             false => {
@@ -195,7 +195,7 @@ impl<'a> WriteAttempt<'a> {
                 Event::Stop => self.stop_reading(),
             }
         }
-        // What was never written to is opened all the same: INSERT OVERWRITE of nothing empties the table.
+        // An empty input opens an epoch, too: INSERT OVERWRITE without rows empties the table.
         if self.epoch.is_none() && self.opened == 0 && self.progress.position.is_start() {
             self.open().await?;
         }
@@ -208,7 +208,7 @@ impl<'a> WriteAttempt<'a> {
         })))
     }
 
-    /// What was read already is written all the same.
+    /// Stops reading. Rows that were already read are still written.
     fn stop_reading(&mut self) {
         self.input.stop();
         self.is_stopped = true;
@@ -239,7 +239,7 @@ impl<'a> WriteAttempt<'a> {
                 closed = closed(&mut self.closing) => self.note_closed(closed)?,
                 error = failure(&mut self.epoch) => return Err(Failed::Writing(error)),
                 read = self.input.next() => return Ok(Event::Read(read.transpose()?)),
-                // These take locks to be waited for: only where no batch is there.
+                // Waiting for these takes locks, so they come after the input.
                 () = reached(due) => return Ok(Event::Due),
                 () = reached(flush_at) => return Ok(Event::Flush),
                 () = self.interrupt.asked(), if can_stop => return Ok(Event::Stop),
@@ -259,7 +259,7 @@ impl<'a> WriteAttempt<'a> {
             self.reached.position.advance(split, 0, &boundary);
         }
         if let Boundary::Inside(row, place) = boundary {
-            // Where an epoch can end here it must, as it is not known when it can next.
+            // If an epoch can end here, it must: the next possible end is unknown.
             let checkpoints = &self.write.checkpoints;
             if self.epoch.as_ref().is_none_or(|epoch| epoch.is_due_with(checkpoints, &batch)) {
                 self.put(split, batch.slice(0, row), &Boundary::At(place)).await?;
@@ -298,15 +298,14 @@ impl<'a> WriteAttempt<'a> {
         Ok(())
     }
 
-    /// Whether a checkpoint can be behind what was read: anywhere, where nobody goes on from it.
+    /// Whether a checkpoint is possible after the rows read so far. It always is if no run resumes from it.
     fn can_end(&self) -> bool {
         self.fingerprint.is_none() || self.epoch.as_ref().is_none_or(|epoch| epoch.at_boundary)
     }
 
-    /// Begins an epoch.
+    /// Starts an epoch.
     async fn open(&mut self) -> Result<(), Failed> {
-        // Two transactions of a table that takes one writer would wait for each other, and what is compared is what is
-        // committed.
+        // Two transactions of a table with one writer would wait for each other, and comparing requires committed rows.
         let has_one_writer = |target: &Target| matches!(target.dispatch, Dispatch::OneWriter(_));
         if self.write.targets.iter().any(has_one_writer) || self.policies.iter().any(Option::is_some) {
             self.settle().await?;
@@ -326,7 +325,7 @@ impl<'a> WriteAttempt<'a> {
             let partitioner = Partitioner::try_new(&target.dispatch, &target.spec.columns, writers)?;
             partitioners.push((Arc::clone(&target.assignments), partitioner));
         }
-        // Rows with the same key are written in the order in which they come: those of the epoch before first.
+        // Rows with the same key are written in their order: those of the previous epoch first.
         let has_key = |target: &Target| matches!(target.dispatch, Dispatch::ByKey(_));
         let before = self.closing.as_ref().filter(|_| self.write.targets.iter().any(has_key));
         let after = before.map_or_else(cancelled, |closing| closing.written.clone());
@@ -335,7 +334,7 @@ impl<'a> WriteAttempt<'a> {
         Ok(())
     }
 
-    /// Ends the open epoch: it is committed beside the stream, when the one before is.
+    /// Ends the open epoch. It commits while the stream is read, after the previous epoch.
     async fn cut(&mut self) -> Result<(), Failed> {
         let Some(epoch) = &mut self.epoch else { return Ok(()) };
         epoch.flush().await?;
@@ -366,7 +365,7 @@ impl<'a> WriteAttempt<'a> {
         Ok(())
     }
 
-    /// Ends the stream where the user asked for it.
+    /// Ends the stream because the user asked to stop.
     async fn stop(&mut self) -> Result<Ended, Failed> {
         match self.can_end() {
             true => self.cut().await?,
@@ -380,7 +379,7 @@ impl<'a> WriteAttempt<'a> {
         Ok(Ended::Stopped)
     }
 
-    /// Commits what is written of the end of the input.
+    /// Commits the last epoch.
     async fn finish(&mut self, last: Option<Last>) -> Result<(), Failed> {
         if let Err(failed) = self.settle().await {
             if let Some(last) = last {
@@ -390,7 +389,7 @@ impl<'a> WriteAttempt<'a> {
         }
         let Last { watch, transaction, rows, members } = match last {
             Some(last) => last,
-            // That the input has ended is a fact of its own.
+            // The end of the input is recorded, too.
             None if self.write.job.is_some() => {
                 let (watch, transaction) = (Watch::new(self.stats()), self.run.begin());
                 Last { watch, transaction, rows: 0, members: Vec::new() }
@@ -406,7 +405,7 @@ impl<'a> WriteAttempt<'a> {
             watch.ended(&committed);
             committed.map_err(Failed::Committing)
         };
-        // Whoever stops waiting does not stop the commit half-way.
+        // The commit continues if its caller stops waiting.
         let task = tokio::spawn(commit.in_current_span());
         let (written, progress) = (cancelled(), self.reached.clone());
         self.closing = Some(Closing { task, written, progress, began: Instant::now() });
@@ -417,14 +416,14 @@ impl<'a> WriteAttempt<'a> {
         self.write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect()
     }
 
-    /// What an epoch covers that ends where the input is read to.
+    /// The extent of an epoch that ends after the rows read so far.
     fn covered(&self, rows: u64, end: bool) -> EpochExtent {
         let fingerprint = self.fingerprint.as_ref().filter(|_| self.write.job.is_some());
         let input = fingerprint.map(|fingerprint| self.reached.position.to_json(fingerprint));
         EpochExtent { rows, before: self.reached.covered - rows, end, input }
     }
 
-    /// Waits until the epoch before is committed.
+    /// Waits until the previous epoch is committed.
     async fn settle(&mut self) -> Result<(), Failed> {
         if self.closing.is_none() {
             return Ok(());
@@ -446,13 +445,13 @@ impl<'a> WriteAttempt<'a> {
         Ok(())
     }
 
-    /// Rolls back what is not committed; gives the error to tell.
+    /// Rolls back the uncommitted epochs and returns the error to report.
     async fn give_up(mut self, failed: Failed) -> Error {
         if let Some(epoch) = self.epoch.take() {
             epoch.writers.stop().await;
         }
         let (error, is_clean) = match (failed, self.settle().await) {
-            // Whether it is committed is more than why the next one is not.
+            // The outcome of the previous commit matters more than the error of this epoch.
             (_, Err(Failed::Committing(error))) | (Failed::Committing(error), _) => (error, false),
             (Failed::Writing(_), Err(Failed::Writing(error))) | (Failed::Writing(error), Ok(())) => (error, true),
         };
@@ -463,14 +462,14 @@ impl<'a> WriteAttempt<'a> {
     }
 }
 
-/// Of what has nothing to wait for.
+/// Never completes without a time.
 fn cancelled() -> CancellationToken {
     let cancelled = CancellationToken::new();
     cancelled.cancel();
     cancelled
 }
 
-/// Waits for an epoch's commit; for ever where there is none.
+/// Waits for the commit of an epoch; never completes without one.
 async fn closed(closing: &mut Option<Closing>) -> Result<Result<(), Failed>, JoinError> {
     match closing {
         Some(closing) => (&mut closing.task).await,

@@ -1,6 +1,6 @@
-//! Upserts by difference: the rows that are in the table are read and compared with those that are to be written, and
-//! only what is new or has changed is written. What is written goes the same way as without: nothing depends on a row
-//! having been found, but that one that was found equal is left alone.
+//! Upserts by difference: existing rows are read and compared with the new ones, and only new or changed rows are
+//! written. They are written as without a comparison. Only rows that were found equal are skipped, so the result does
+//! not depend on whether a row was found.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,46 +19,47 @@ use crate::columnar::{Alignment, Counted, KeyCounts, KeyForm, Keys, LastRows, Se
 use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 
-/// Rows that are compared at once, at most: the server is asked once for all of them.
+/// The maximum number of rows that are compared together, with one query to the server.
 const WINDOW_ROWS: usize = 32_768;
 
-/// Bytes of them, at most.
+/// Their maximum size in bytes.
 const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Rows that are compared to see whether it pays.
+/// The number of rows that are compared to find out whether comparing is faster.
 const PROBE_ROWS: usize = 8_192;
 
-/// Rows that are not worth a question.
+/// The number of rows below which comparing is not worth a query.
 const FEW_ROWS: usize = 256;
 
-/// Bytes of rows that are kept until they are written together: what is read next waits until they are in the table.
+/// The size in bytes of the rows that are held until they are written together. The next read waits until they are in
+/// the table.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What it costs to compare a row, as a part of what it costs to write one, until both are measured.
+/// The cost of comparing a row relative to writing one, until both are measured.
 const USUAL_COST: f64 = 0.3;
 
-/// Rows of which both costs are known.
+/// The number of rows after which both costs are known.
 const MEASURED_ROWS: u64 = 16_384;
 
-/// Rows that are written blindly before it is tried again, the first time; then twice as many.
+/// The number of rows that are written blindly before rows are compared again. It doubles each time.
 const PAUSE_ROWS: u64 = 512 * 1024;
 
-/// As many at most.
+/// The maximum of this number.
 const LONGEST_PAUSE: u64 = 16 * PAUSE_ROWS;
 
-/// Whether rows are compared: what all writers of a table, in all epochs of a write, have found.
+/// Whether rows are compared, as found by all writers of a table in all epochs of a write.
 #[derive(Debug)]
 pub(super) struct Policy {
     is_fixed: bool,
-    /// Whether it paid when it was tried last.
+    /// Whether comparing was faster at the last attempt.
     pays: AtomicBool,
-    /// Rows that are to be written blindly.
+    /// The number of rows to write blindly.
     blind: AtomicU64,
     pause: AtomicU64,
 }
 
 impl Policy {
-    /// What a write begins with; `None` where nothing is compared.
+    /// The initial policy of a write; `None` if it never compares.
     pub(super) fn of(spec: &WriteSpec) -> Option<Self> {
         let is_fixed = match (spec.on_conflict, spec.upsert) {
             (OnConflict::Error | OnConflict::Ignore, _) | (_, Upsert::Blind) => return None,
@@ -74,23 +75,23 @@ impl Policy {
         self.blind.fetch_update(Relaxed, Relaxed, take).is_err()
     }
 
-    /// Whether it paid when it was tried last.
+    /// Whether comparing was faster at the last attempt.
     fn pays(&self) -> bool {
         self.pays.load(Relaxed)
     }
 
-    /// Rows that are compared at once.
+    /// The number of rows to compare together.
     fn window(&self) -> usize {
         if self.pays() { WINDOW_ROWS } else { PROBE_ROWS }
     }
 
-    /// Whether so few rows are worth it.
+    /// Whether this many rows are worth comparing.
     fn is_worth(&self, rows: usize) -> bool {
         self.is_fixed || rows >= FEW_ROWS
     }
 
-    /// Notes how many of some rows are to be written: it pays where comparing all of them takes less time than writing
-    /// the others would.
+    /// Records how many of some rows must be written. Comparing is worth it if comparing all of them takes less time
+    /// than writing the equal ones would.
     fn note(&self, rows: usize, written: usize, stats: &WriteStats) {
         if self.is_fixed {
             return;
@@ -107,7 +108,7 @@ impl Policy {
     }
 }
 
-/// What it costs to compare a row, as a part of what it costs to write one.
+/// The cost of comparing a row relative to writing one.
 fn cost(stats: &WriteStats) -> f64 {
     let (compared, written) = (stats.compared().rows(), stats.rows());
     if compared.min(written) < MEASURED_ROWS {
@@ -117,7 +118,7 @@ fn cost(stats: &WriteStats) -> f64 {
     of_a_row(stats.compare_time(), compared) / of_a_row(stats.send_time(), written)
 }
 
-/// The rows of one branch on their way to it.
+/// The rows of one branch before they are written.
 pub(super) struct Differ {
     policy: Option<Arc<Policy>>,
     stats: Arc<WriteStats>,
@@ -129,23 +130,23 @@ pub(super) struct Differ {
     form: Option<KeyForm>,
     key_counts: KeyCounts,
     sent: Sent,
-    /// The memory of the rows that are kept.
+    /// The memory of the rows that are held.
     kept: Option<Reservation>,
 }
 
-/// Rows whose counterparts are on their way: they are read while the next rows come, and the ones before are compared.
+/// Rows whose existing rows are being read, while the next rows arrive and the previous ones are compared.
 struct Asked {
     rows: RecordBatch,
     answer: LookupAnswer,
 }
 
-/// Rows that are to be written: what the table has of their keys is not what it will have.
+/// Rows that must be written. The table's rows with their keys are outdated.
 #[derive(Debug, Default)]
 struct Held {
     batches: Vec<RecordBatch>,
     bytes: u64,
     keys: Seen,
-    /// Whether there are rows among them whose keys are not.
+    /// Whether they include rows whose keys the table does not have.
     has_others: bool,
 }
 
@@ -181,12 +182,12 @@ impl Differ {
         }
     }
 
-    /// Where it counts what it does.
+    /// The statistics that it updates.
     pub(super) fn stats(&self) -> &WriteStats {
         &self.stats
     }
 
-    /// Writes rows, or keeps them until more have come.
+    /// Writes rows, or holds them until more arrive.
     pub(super) async fn write(&mut self, branch: &mut dyn Branch, batch: RecordBatch) -> Result<()> {
         let Some(policy) = self.policy.clone() else { return branch.write(batch).await };
         let written = self.write_what_differs(branch, policy, batch).await;
@@ -222,7 +223,7 @@ impl Differ {
         Ok(())
     }
 
-    /// Writes what was kept.
+    /// Writes the held rows.
     pub(super) async fn flush(&mut self, branch: &mut dyn Branch) -> Result<()> {
         if let Some(policy) = self.policy.clone() {
             self.lookup(branch, &policy).await?;
@@ -231,12 +232,12 @@ impl Differ {
         Ok(())
     }
 
-    /// The writer's row, counted from 1, that a row of the branch is.
+    /// The number of the writer's row, counted from 1, for a row of the branch.
     pub(super) fn place(&self, row: u64) -> u64 {
         self.sent.place(row)
     }
 
-    /// Asks for the counterparts of the rows that have come, and compares those that were asked for before.
+    /// Queries the existing rows of new rows, and compares the rows of the previous query.
     async fn lookup(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
         let Some(first) = self.window.first() else { return Ok(()) };
         let rows = match self.window.as_slice() {
@@ -272,7 +273,7 @@ impl Differ {
         branch.write(rows).await
     }
 
-    /// Compares the rows that were asked for; those that are to be written are held, in their order.
+    /// Compares the queried rows. Rows that must be written are held, in their order.
     async fn compare(&mut self, policy: &Policy) -> Result<()> {
         let Some(Asked { rows, answer }) = self.asked.take() else { return Ok(()) };
         let began = Instant::now();
@@ -299,7 +300,7 @@ impl Differ {
         Ok(())
     }
 
-    /// Hands over what is to be written: what is asked for from now on has it.
+    /// Writes the held rows. Later queries see them.
     async fn release(&mut self, branch: &mut dyn Branch, policy: &Policy) -> Result<()> {
         self.compare(policy).await?;
         for batch in std::mem::take(&mut self.held).batches {
@@ -308,7 +309,7 @@ impl Differ {
         Ok(())
     }
 
-    /// Which rows are to be written; `None` where a key has NULL, which is for the branch to refuse.
+    /// The rows that must be written; `None` if a key contains NULL, which the branch refuses.
     fn differing(&mut self, versions: &Versions) -> Result<Option<(BooleanBuffer, Compared)>> {
         let Versions { new, old, key } = versions;
         let of = |batch: &RecordBatch| -> Vec<ArrayRef> {
@@ -334,7 +335,7 @@ impl Differ {
         let mut is_new = &!&found & &is_last;
         let mut is_updated = &(&differ & &found) & &is_last;
         if !self.held.keys.is_empty() {
-            // The table does not have what is held, and will.
+            // The table does not contain the held rows yet.
             let is_held = &self.are_seen(&new_keys) & &is_last;
             is_new = &is_new & &!&is_held;
             is_updated = &is_updated | &is_held;
@@ -363,7 +364,7 @@ impl Differ {
     }
 }
 
-/// The count of keys as one of rows.
+/// The number of keys as a number of rows.
 fn compared(counted: Counted, rows: usize) -> Compared {
     let Counted { inserted, updated, unchanged, .. } = counted;
     let superseded = rows as u64 - inserted - updated - unchanged;
@@ -374,12 +375,12 @@ fn failed(error: ArrowError) -> Error {
     Error::internal(format!("could not select rows: {error}"))
 }
 
-/// Which rows of a writer went to its branch.
+/// The rows of a writer that were sent to its branch.
 #[derive(Debug, Default)]
 struct Sent {
-    /// Rows of the branch, and of the writer.
+    /// The numbers of rows of the branch and of the writer.
     rows: (u64, u64),
-    /// The rows of both before some of them, and which of these went, where not all did.
+    /// For each batch, the numbers of rows of both before it, and the rows that were sent if not all were.
     parts: Vec<(u64, u64, Option<BooleanBuffer>)>,
 }
 
@@ -451,7 +452,7 @@ mod tests {
         note(WINDOW_ROWS, WINDOW_ROWS);
         assert_eq!(blind_rows(), PAUSE_ROWS);
 
-        // As it is measured: here comparing takes two thirds of the time of writing.
+        // As measured: comparing takes two thirds of the time of writing here.
         stats.add_compared(Compared { unchanged: 20_000, ..Compared::default() });
         stats.add_compare(Duration::from_millis(20));
         stats.add_sent(40_000, 0);

@@ -1,4 +1,4 @@
-//! Which writer a row goes to.
+//! The distribution of rows to writers.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use arrow::row::{RowConverter, SortField};
 use crate::backend::Dispatch;
 use crate::error::{Error, Result};
 
-/// Deals batches out to a number of writers.
+/// Distributes batches to a number of writers.
 #[derive(Debug)]
 pub(super) enum Partitioner {
     /// Whole batches, in turn.
     InTurn,
-    /// Rows with the same key to the same writer.
+    /// Rows with the same key go to the same writer.
     ByKey { columns: Vec<usize>, converter: RowConverter, writers: usize },
 }
 
-/// A batch for one writer, or for whichever has room.
+/// A batch for one writer, or for the first that has space.
 #[derive(Debug)]
 pub(super) enum Dealt {
     To(usize, RecordBatch),
@@ -42,7 +42,7 @@ impl Partitioner {
         let Self::ByKey { columns, converter, writers } = self else { return Ok(vec![Dealt::ToAny(batch)]) };
         let key: Vec<ArrayRef> = columns.iter().map(|index| Arc::clone(batch.column(*index))).collect();
         let key = converter.convert_columns(&key).map_err(failed)?;
-        // The same in every batch of a write.
+        // These are the same for every batch of a write.
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         let mut rows = vec![Vec::with_capacity(batch.num_rows() / *writers + 1); *writers];
         for (row, key) in (0u32..).zip(key.iter()) {

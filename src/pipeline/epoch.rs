@@ -1,4 +1,4 @@
-//! When an epoch ends, and the one that is being written.
+//! The epoch that is being written, and when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Transaction;
 use crate::options::Checkpoints;
 
-/// Rows that an epoch with so many still takes.
+/// The number of rows that an epoch with `rows` rows still accepts.
 pub(super) fn room(checkpoints: &Checkpoints, rows: u64) -> usize {
     let room = checkpoints.rows.map_or(u64::MAX, |limit| limit.saturating_sub(rows));
     usize::try_from(room).unwrap_or(usize::MAX)
 }
 
-/// Rows of a batch that is written as it comes; what is smaller waits for more.
+/// The minimum number of rows of a batch that is written immediately. Smaller batches are collected.
 const SMALL_ROWS: usize = 1_024;
 
-/// Bytes of rows that wait, at most.
+/// The maximum size in bytes of the collected rows.
 const WAITING_BYTES: u64 = 1024 * 1024;
 
-/// Tells whoever watches what becomes of an epoch: it is rolled back, unless it is said otherwise.
+/// Reports the outcome of an epoch to its observer. Without another report it counts as rolled back.
 #[derive(Debug)]
 pub(super) struct Watch {
     stats: Vec<Arc<WriteStats>>,
@@ -42,11 +42,11 @@ impl Watch {
         Self { stats, first_row: Instant::now() }
     }
 
-    /// Tells how its commit ended.
+    /// Reports how its commit ended.
     pub(super) fn ended(mut self, ended: &Result<()>) {
         let told = match ended {
             Ok(()) => EpochEvent::Committed(self.first_row.elapsed()),
-            // That is told where it is known whether it is settled.
+            // This is reported when the outcome is known.
             Err(error) if error.kind() == ErrorKind::InDoubt => return self.stats.clear(),
             Err(_) => EpochEvent::Aborted,
         };
@@ -66,20 +66,20 @@ pub(super) struct Epoch {
     pub(super) watch: Watch,
     pub(super) transaction: Transaction,
     pub(super) writers: Writers,
-    /// Cancelled when all of its rows are in the database, committed or not.
+    /// Cancelled when all of its rows have been sent to the database, committed or not.
     pub(super) written: CancellationToken,
     partitioners: Vec<(Arc<Assignments>, Partitioner)>,
     began: Instant,
     pub(super) rows: u64,
     bytes: u64,
-    /// Rows of the input before it.
+    /// The number of rows of the input before it.
     before: u64,
-    /// Whether a checkpoint can be behind its last row.
+    /// Whether a checkpoint is possible after its last row.
     pub(super) at_boundary: bool,
     waiting: Option<Waiting>,
 }
 
-/// Small batches that wait to become a larger one.
+/// Small batches that are collected into a larger one.
 #[derive(Debug)]
 struct Waiting {
     batches: BatchCoalescer,
@@ -100,31 +100,31 @@ impl Epoch {
         Self { watch, transaction, writers, written, partitioners, began, rows, bytes, before, at_boundary, waiting }
     }
 
-    /// Whether it is to end.
+    /// Whether it must end.
     pub(super) fn is_due(&self, checkpoints: &Checkpoints) -> bool {
         checkpoints.rows.is_some_and(|rows| self.rows >= rows)
             || checkpoints.bytes.is_some_and(|bytes| self.bytes >= bytes)
             || self.deadline(checkpoints).is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Whether it is to end with these rows.
+    /// Whether it must end with these rows.
     pub(super) fn is_due_with(&self, checkpoints: &Checkpoints, batch: &RecordBatch) -> bool {
         self.is_due(checkpoints)
             || checkpoints.rows.is_some_and(|rows| self.rows + batch.num_rows() as u64 >= rows)
             || checkpoints.bytes.is_some_and(|bytes| self.bytes + batch_bytes(batch) >= bytes)
     }
 
-    /// When it is to end at the latest.
+    /// The latest time at which it ends.
     pub(super) fn deadline(&self, checkpoints: &Checkpoints) -> Option<Instant> {
         checkpoints.interval.filter(|_| self.rows > 0).map(|interval| self.began + interval)
     }
 
-    /// When what waits is to be written.
+    /// The time at which the collected rows are written.
     pub(super) fn flush_at(&self, interval: Duration) -> Option<Instant> {
         self.waiting.as_ref().map(|waiting| waiting.since + interval)
     }
 
-    /// Takes rows.
+    /// Accepts rows.
     pub(super) async fn take(&mut self, batch: RecordBatch, counts_bytes: bool) -> Result<()> {
         if self.rows == 0 {
             self.began = Instant::now();
@@ -166,12 +166,12 @@ impl Epoch {
         self.deal_all(ready, left).await
     }
 
-    /// Writes what waits.
+    /// Writes the collected rows.
     pub(super) async fn flush(&mut self) -> Result<()> {
         self.flush_before(0).await
     }
 
-    /// Writes what waits before the last rows, which do not.
+    /// Writes the collected rows before the last rows, which are written directly.
     async fn flush_before(&mut self, last: usize) -> Result<()> {
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         let finished = waiting.batches.finish_buffered_batch();
@@ -180,7 +180,7 @@ impl Epoch {
         self.deal_all(batches, last).await
     }
 
-    /// Deals batches out that are the last rows but `left`.
+    /// Distributes batches; `left` rows follow them.
     async fn deal_all(&mut self, batches: Vec<RecordBatch>, left: usize) -> Result<()> {
         let all: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let mut after = self.rows - (all + left) as u64;

@@ -1,8 +1,8 @@
-//! What a write reads, and how it is read again from a checkpoint on.
+//! The input of a write, and how it is resumed from a checkpoint.
 //!
-//! An input is a list of *splits*, each a stream that brings the same rows in the same order whenever it is read:
-//! a file, a range of one, a partition of a table in memory. A checkpoint says of each split how far it is consumed,
-//! and a *fingerprint* tells that it is the same input that is read again.
+//! An input is a list of *splits*. A split is a stream that returns the same rows in the same order whenever it is
+//! read: a file, a range of a file, a partition of a table in memory. A checkpoint records how far each split was read.
+//! A *fingerprint* shows whether the same input is read again.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,34 +14,34 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a write reads.
+/// The input of a write.
 pub trait Input: Debug + Send + Sync {
-    /// Whether it never ends by itself.
+    /// Whether it is unbounded.
     fn is_unbounded(&self) -> bool;
 
-    /// Whether it can be read once more from its beginning.
+    /// Whether it can be read again from the start.
     fn can_restart(&self) -> bool;
 
-    /// What tells it from another input.
+    /// The fingerprint that distinguishes it from other inputs.
     ///
     /// # Errors
-    /// `Unsupported` where it cannot be read again from a checkpoint on, with what to change.
+    /// `Unsupported` if it cannot be resumed from a checkpoint. The message says what to change.
     fn fingerprint(&self) -> Result<Fingerprint>;
 
-    /// Reads it, from behind a position on.
+    /// Reads the input from a position to its end.
     fn read(&self, from: &Position) -> Result<BoxStream<'static, Result<Read>>>;
 }
 
-/// What a reader brings.
+/// An item that a reader returns.
 #[derive(Debug)]
 pub enum Read {
     /// The next rows of a split.
     Rows {
         /// The split.
         split: usize,
-        /// The rows; none where only the position goes on.
+        /// The rows. No rows if only the position advances.
         batch: RecordBatch,
-        /// Where a checkpoint can be.
+        /// Where a checkpoint is possible.
         boundary: Boundary,
     },
     /// A split has no more rows.
@@ -51,41 +51,41 @@ pub enum Read {
     },
 }
 
-/// Where a checkpoint can be in rows that were read.
+/// Where a checkpoint is possible in a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Boundary {
-    /// Behind each of them.
+    /// After each row.
     EveryRow,
-    /// Behind the last one; it is found again by this text.
+    /// After the last row. This text identifies the place.
     At(String),
-    /// Behind so many of them, which are found again by this text.
+    /// After this many rows. This text identifies the place.
     Inside(usize, String),
-    /// Not here: the next rows must go with them.
+    /// Nowhere: the next rows belong to the same epoch.
     None,
 }
 
-/// How far a split is consumed.
+/// How far a split was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// So many rows.
+    /// This many rows.
     Rows(u64),
-    /// Up to here, in the split's own words.
+    /// Up to this place, in the split's notation.
     At(String),
-    /// All of it.
+    /// To its end.
     Done,
 }
 
-/// How far an input is consumed.
+/// How far an input was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Splits that are consumed, from the first one on.
+    /// The number of splits, from the first one, that were read to the end.
     done: usize,
-    /// What is known of later ones.
+    /// The progress of later splits.
     splits: BTreeMap<usize, Progress>,
 }
 
 impl Position {
-    /// How far a split is consumed.
+    /// How far a split was read.
     pub fn of(&self, split: usize) -> Progress {
         match self.splits.get(&split) {
             Some(progress) => progress.clone(),
@@ -94,7 +94,7 @@ impl Position {
         }
     }
 
-    /// Goes on in a split by rows that were read, or to where they end.
+    /// Advances a split by a number of rows, or to their boundary.
     pub fn advance(&mut self, split: usize, rows: usize, boundary: &Boundary) {
         let progress = match (boundary, self.splits.get(&split)) {
             (Boundary::EveryRow, Some(Progress::Rows(before))) => Progress::Rows(before + rows as u64),
@@ -105,7 +105,7 @@ impl Position {
         self.splits.insert(split, progress);
     }
 
-    /// Notes that a split is consumed.
+    /// Records that a split was read to the end.
     pub fn end(&mut self, split: usize) {
         self.splits.insert(split, Progress::Done);
         while self.splits.get(&self.done) == Some(&Progress::Done) {
@@ -114,12 +114,12 @@ impl Position {
         }
     }
 
-    /// Whether nothing is consumed.
+    /// Whether nothing was read.
     pub fn is_start(&self) -> bool {
         *self == Self::default()
     }
 
-    /// As the decision record has it.
+    /// The form in the decision record.
     pub fn to_json(&self, fingerprint: &Fingerprint) -> Value {
         let splits: serde_json::Map<_, _> = self
             .splits
@@ -134,11 +134,11 @@ impl Position {
             })
             .collect();
         let of: Vec<_> = fingerprint.0.iter().map(|(_, digest)| digest).collect();
-        // Ledgers have this name for them.
+        // The name in existing ledgers.
         json!({ "of": of, "done": self.done, "pieces": splits })
     }
 
-    /// What a decision record has, for people: without the fingerprint.
+    /// The position of a decision record for display, without the fingerprint.
     pub fn shown(value: &Value) -> String {
         let mut shown = value.clone();
         if let Some(members) = shown.as_object_mut() {
@@ -147,10 +147,10 @@ impl Position {
         shown.to_string()
     }
 
-    /// Reads what a decision record has of an input that must be `input`.
+    /// Reads the position of a decision record, whose input must be `input`.
     ///
     /// # Errors
-    /// `Input` where it is another one now, with what is different; `Decode` for what is no position.
+    /// `Input` if the input has changed; the message says how. `Decode` if the value is not a position.
     pub fn from_json(value: &Value, input: &Fingerprint) -> Result<Self> {
         let bad = || Error::new(ErrorKind::Decode, format!("the ledger contains the invalid position '{value}'"));
         let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
@@ -169,20 +169,20 @@ impl Position {
     }
 }
 
-/// What bytes are known by: the same in every build, and on every machine.
+/// A digest of bytes, the same in every build and on every machine.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes).simple().to_string()[..12].to_owned()
 }
 
-/// What tells an input from another: what it is made of, each with a digest.
+/// The identity of an input: the names of its parts, each with a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fingerprint(Vec<(String, String)>);
 
-/// Parts that are remembered each; what is beyond them is one.
+/// The number of parts that are stored separately. Further parts share one digest.
 const PARTS: usize = 256;
 
 impl Fingerprint {
-    /// The fingerprint of parts: what each is called, and all that must stay as it is.
+    /// Creates a fingerprint from the name of each part and its content, which must not change.
     pub fn new(parts: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut parts: Vec<_> = parts.into_iter().collect();
         if parts.len() > PARTS {

@@ -21,7 +21,7 @@ pub struct Interrupt(Arc<Asked>);
 #[derive(Debug, Default)]
 struct Asked {
     token: CancellationToken,
-    /// The same, to be looked at for every batch: the token would take a lock for it.
+    /// The same as a flag that is checked for every batch: checking the token takes a lock.
     is_asked: AtomicBool,
 }
 

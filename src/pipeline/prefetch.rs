@@ -10,20 +10,20 @@ use crate::buffer::{Limits, Memory, Receiver, Reservation, Weight, buffer};
 use crate::columnar::batch_bytes;
 use crate::error::{Error, Result};
 
-/// Batches that are read ahead, at most.
+/// The maximum number of batches that are read ahead.
 const ITEMS: usize = 64;
 
-/// Bytes of them, at most, and no more than a quarter of the write's memory.
+/// Their maximum size in bytes, which is at most a quarter of the write's memory.
 const BYTES: usize = 8 * 1024 * 1024;
 
-/// A stream, read as it is asked for or ahead.
+/// A stream that is read on demand or ahead.
 pub(super) enum Reader {
     AsAsked(BoxStream<'static, Result<Read>>),
     Ahead { reads: Receiver<(Result<Read>, Reservation)>, task: JoinSet<()>, stop: Interrupt },
 }
 
 impl Reader {
-    /// Reads ahead, in a task of its own; what it has read is held in a memory.
+    /// Reads ahead in a separate task. The memory counts the batches that it holds.
     pub(super) fn ahead(mut stream: BoxStream<'static, Result<Read>>, memory: Memory) -> Self {
         let weight = Weight { rows: usize::MAX, bytes: BYTES.min(memory.limit() / 4) };
         let (mut sender, reads) = buffer(Limits { items: ITEMS, weight });
@@ -53,20 +53,20 @@ impl Reader {
         Self::Ahead { reads, task, stop }
     }
 
-    /// What comes next; the end comes again. Cancel safe.
+    /// The next item. After the end it returns `None` again. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Result<Read>> {
         match self {
             Self::AsAsked(stream) => {
                 let next = stream.next().await;
                 if next.is_none() {
-                    // A stream must not be asked again behind its end.
+                    // A stream must not be polled after its end.
                     self.stop();
                 }
                 next
             }
             Self::Ahead { reads, task, .. } => match reads.recv().await {
                 Some((read, _share)) => Some(read),
-                // One that ended early has not read everything.
+                // A task that ended early has not read everything.
                 None => match task.join_next().await {
                     Some(Err(error)) => Some(Err(Error::internal(format!("the reader task failed: {error}")))),
                     _ => None,
@@ -75,7 +75,7 @@ impl Reader {
         }
     }
 
-    /// Reads no more; what was read comes.
+    /// Stops reading. Items that were already read are still returned.
     pub(super) fn stop(&mut self) {
         match self {
             Self::AsAsked(stream) => *stream = futures::stream::empty().boxed(),
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_comes_after_a_stop() {
-        // The queue is full, and one more waits for room in it.
+        // The queue is full, and one more batch waits for space.
         let reads = (0..ITEMS as i64 + 1).map(|id| read(id..id + 1));
         let stream = stream::iter(reads.collect::<Vec<_>>()).chain(stream::pending());
         let mut reader = Reader::ahead(stream.boxed(), Memory::default());
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(count(&mut reader).await, ITEMS + 1);
     }
 
-    /// Who looks at the first rows of a short stream sees its end, and so does who writes them.
+    /// Both the check of the first rows and the writers see the end of a short stream.
     #[tokio::test]
     async fn the_end_can_be_asked_for_again() {
         let stream = || stream::unfold(0, async |number| (number < 2).then(|| (read(0..3), number + 1))).boxed();

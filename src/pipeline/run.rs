@@ -1,4 +1,4 @@
-//! The attempts that a write takes.
+//! The attempts at a write.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,12 +18,14 @@ use crate::manager::{JobSpec, Opened, TransactionManager};
 use crate::pipeline::Interrupt;
 use crate::txn::{DecisionRecord, JobId, Subject};
 
-/// Writes a stream as one atomic epoch, or with checkpoints as many, each of them atomic.
+/// Writes a stream as one atomic epoch, or with checkpoints as several atomic epochs.
 ///
 /// # Errors
-/// Whatever failed first: the input, a database, the job. The tables are then as they were at the last checkpoint, but
-/// under `InDoubt`; without checkpoints as they were before.
-/// Cancel safety: dropping the future rolls the epoch back, unless its commit has begun, which then goes on by itself.
+/// The first error of the input, a database or the job. The tables are then as they were at the last checkpoint, or
+/// without checkpoints as they were before, except for `InDoubt`.
+///
+/// # Cancel safety
+/// Dropping the future rolls the epoch back, unless its commit has begun; the commit then continues.
 pub async fn run(
     manager: &TransactionManager,
     write: &Write,
@@ -59,7 +61,7 @@ pub async fn run(
                 None => stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt)),
             }
         }
-        // What became of a commit that was not answered, the log of a job says when it is opened again.
+        // If a commit was not acknowledged, the log of the job contains its outcome when the job is opened again.
         let passes = match error.kind() {
             ErrorKind::Unavailable | ErrorKind::Deadlock => true,
             kind => kind == ErrorKind::InDoubt && write.job.is_some(),
@@ -79,7 +81,7 @@ pub async fn run(
         );
         write.counts.retries.fetch_add(1, Relaxed);
         write.targets.iter().for_each(|target| target.spec.stats.note(EpochEvent::Retried));
-        // A server that was restarted has none of its connections any more.
+        // A restarted server has closed its connections.
         for target in &write.targets {
             target.resource.release().await;
         }
@@ -97,7 +99,7 @@ pub async fn run(
     })
 }
 
-/// Opens the job, and writes from its last checkpoint on.
+/// Opens the job and writes from its last checkpoint.
 async fn attempt(
     manager: &TransactionManager,
     write: &Write,
@@ -120,7 +122,7 @@ async fn attempt(
         opened = open.instrument(debug_span!("open")) => opened?,
     };
     if let Some(job) = &write.job {
-        // What a commit without an answer has left is ended now.
+        // Completes the branches that an unacknowledged commit left.
         manager.settle(job);
     }
     let run = match opened {
@@ -141,7 +143,7 @@ async fn attempt(
     WriteAttempt::new(write, input, interrupt, run, progress)?.land().await
 }
 
-/// Goes on behind a checkpoint.
+/// Resumes after a checkpoint.
 fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progress: &mut WriteProgress) -> Result<()> {
     let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
     if let Some(target) = write.targets.iter().find(replaces) {
@@ -166,10 +168,10 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     Ok(())
 }
 
-/// What the records of its job say that it writes.
+/// The subject that the records of its job contain.
 async fn subject(write: &Write) -> Result<Subject> {
     let mut databases = Vec::new();
-    // The ledger of a database moves with it: what is decided there is about no other one.
+    // The ledger of a database moves with it, so its records are about this database.
     let is_elsewhere = |target: &&Target| target.resource.decision_log().is_none_or(|log| log.url() != write.log.url());
     if write.job.is_some() {
         for target in write.targets.iter().filter(is_elsewhere) {
@@ -255,11 +257,11 @@ mod tests {
         Once(Mutex::new(Some(input.map(read).boxed())))
     }
 
-    /// Splits of so many rows each, that fail once at some row of the input.
+    /// Splits with these numbers of rows, which fail once at some row of the input.
     #[derive(Debug)]
     struct Splits {
         rows: Vec<i64>,
-        /// Whether they can be gone on with behind a batch only.
+        /// Whether they can be resumed only after a batch.
         is_positioned: bool,
         fail_at: Mutex<Vec<i64>>,
     }
@@ -399,10 +401,10 @@ mod tests {
             let error = run(&manager, &write, &input, &Interrupt::new()).await.unwrap_err();
             assert!(error.to_string().contains("committed rows"), "{error}");
             let first = memory.row_count();
-            // Up to the batch that failed every full epoch is there.
+            // Every full epoch before the failed batch is stored.
             assert!((4_000..4_900).contains(&first) && first % 1_000 == 0, "{first} rows");
 
-            // The next failure passes by itself.
+            // The next failure is transient.
             write.retry.max = 1;
             let landed = run(&manager, &write, &input, &Interrupt::new()).await.unwrap();
             assert_eq!(landed, WriteOutcome::Rows(15_001 - first as u64));

@@ -1,4 +1,4 @@
-//! How many writers there are, and their branches.
+//! The number of writers, and their branches.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,17 +17,18 @@ use crate::columnar::batch_bytes;
 use crate::error::Result;
 use crate::manager::{Member, Transaction};
 
-/// Rows that are looked at before more than one writer is started: for fewer, starting them costs more than it gains.
+/// The number of rows that are read before more than one writer is started. For fewer rows, starting them costs more
+/// than it gains.
 const MANY_ROWS: usize = 65_536;
 
-/// Bytes of them, at most.
+/// Their maximum size in bytes.
 const MANY_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The time that they may take to come, from the first batch on: one writer is enough for a slower stream.
+/// The maximum time for these rows, from the first batch. One writer is enough for a slower stream.
 const MANY_WITHIN: Duration = Duration::from_millis(250);
 
-/// Reads the first rows of a stream, where the number of writers depends on them; gives whether they pay for more than
-/// one.
+/// Reads the first rows of a stream if the number of writers depends on them. Returns whether more than one writer is
+/// worthwhile.
 pub(super) async fn take_head(
     write: &Write,
     input: &mut Reader,
@@ -37,7 +38,7 @@ pub(super) async fn take_head(
         return Ok(false);
     }
     let memory = write.memory();
-    // What waits for the writers, and what they hold, comes to it.
+    // The memory of queued batches, and of the writers, is added to it.
     let most = MANY_BYTES.min(memory.limit() as u64 / 4);
     let (mut rows, mut bytes, mut until) = (0, 0, None);
     while rows < MANY_ROWS && bytes < most {
@@ -62,10 +63,11 @@ pub(super) async fn take_head(
     Ok(true)
 }
 
-/// Starts the branches, each with the number of its target.
+/// Starts the branches. Each has the number of its target.
 pub(super) async fn start(write: &Write, transaction: &Transaction, is_many: bool) -> Result<Vec<(usize, Member)>> {
     match branches(write, transaction, is_many).await {
-        // Several writers need a ledger, and may need a table for staging. Nobody asked for them: one needs neither.
+        // Several writers need a ledger and possibly a staging table. The user did not request several, and one writer
+        // needs neither.
         Err(error) if is_many && write.protocol == Protocol::OnePhase && write.targets.len() == 1 => {
             let one = branches(write, transaction, false).await?;
             info!("table {} is written by one writer: {error}", write.name);
@@ -100,7 +102,7 @@ async fn branches(write: &Write, transaction: &Transaction, is_many: bool) -> Re
     let announce = async { if has_several { transaction.announce().await } else { Ok(()) } };
     let has_last_agent = write.targets.iter().any(|target| !target.capability.prepares());
     let (announced, started) = match has_last_agent {
-        // Its ledger cannot be written beside its branch.
+        // Its ledger cannot be written while its branch is open.
         true => {
             announce.await?;
             (Ok(()), join_all(started).await)

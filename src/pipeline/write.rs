@@ -1,4 +1,4 @@
-//! One write: what it goes to.
+//! The target of a write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,67 +11,67 @@ use crate::buffer::Memory;
 use crate::options::{Checkpoints, Retry};
 use crate::txn::{DecisionRecord, JobId, StatementId};
 
-/// How many writers a table gets.
+/// The number of writers of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriterCount {
-    /// So many.
+    /// This many.
     Exactly(u16),
-    /// One for a few rows, else so many.
+    /// One for a few rows, otherwise up to this many.
     UpTo(u16),
 }
 
-/// One table that a stream is written to.
+/// A table that a stream is written to.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Its database.
     pub resource: Arc<dyn Backend>,
-    /// What that can promise.
+    /// The capability of the database.
     pub capability: Capability,
-    /// How the columns of the stream become those that are written.
+    /// The assignment of the stream's columns to the written columns.
     pub assignments: Arc<Assignments>,
-    /// What is written.
+    /// The specification of the write.
     pub spec: WriteSpec,
-    /// What is done to rows that are there, in place of inserting those of the stream.
+    /// The change of existing rows; `None` for an INSERT.
     pub change: Option<Arc<Change>>,
-    /// How rows are dealt out to its writers.
+    /// How rows are distributed to its writers.
     pub dispatch: Dispatch,
-    /// How many these are.
+    /// The number of its writers.
     pub writers: WriterCount,
 }
 
-/// What a stream is written to: as one transaction, or as one for each epoch.
+/// The targets of a stream, written in one transaction or in one for each epoch.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The tables.
     pub targets: Vec<Target>,
-    /// What they are called together.
+    /// Their names in one text.
     pub name: String,
-    /// The statement that writes, which the records of its job name.
+    /// The statement, which the records of its job contain.
     pub statement: StatementId,
-    /// The job, where the write is to happen once.
+    /// The job, if the write must happen once.
     pub job: Option<JobId>,
-    /// Where it is decided.
+    /// The decision log.
     pub log: Arc<dyn DecisionLog>,
-    /// How a single branch ends; several always need two phases.
+    /// The commit protocol of a single branch. Several branches always need two-phase commit.
     pub protocol: Protocol,
-    /// When an epoch ends; without them the whole write is one.
+    /// When an epoch ends. Without checkpoints the whole write is one epoch.
     pub checkpoints: Checkpoints,
-    /// How long a few rows wait for more, that they are written together.
+    /// How long a few rows wait for more rows to be written together.
     pub flush_interval: Duration,
-    /// What is done after a failure that passes.
+    /// The retries after a transient failure.
     pub retry: Retry,
-    /// What was done.
+    /// The counters.
     pub counts: Arc<Counts>,
 }
 
 impl Write {
-    /// What its rows are reserved in before they are dealt out.
+    /// The memory in which its rows are reserved before they are distributed.
     pub(super) fn memory(&self) -> Memory {
         self.targets.first().map(|target| target.spec.stats.memory().clone()).unwrap_or_default()
     }
 }
 
-/// Counters of one write.
+/// The counters of a write.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub(super) resumed: AtomicU64,
@@ -80,44 +80,44 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Rows that earlier runs of the job had written.
+    /// The number of rows that earlier runs of the job committed.
     pub fn resumed(&self) -> u64 {
         self.resumed.load(Relaxed)
     }
 
-    /// Epochs that were committed.
+    /// The number of committed epochs.
     pub fn epochs(&self) -> u64 {
         self.epochs.load(Relaxed)
     }
 
-    /// Times that it was tried again.
+    /// The number of retries.
     pub fn retries(&self) -> u64 {
         self.retries.load(Relaxed)
     }
 }
 
-/// How a write ended well.
+/// The outcome of a successful write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// This many rows of the input were consumed by this run and are committed.
+    /// This run read and committed this many rows of the input.
     Rows(u64),
-    /// The job was finished before, as this record says; the input was not read.
+    /// The job was already finished, as this record says. The input was not read.
     AlreadyFinished(DecisionRecord),
 }
 
-/// What is committed of a write.
+/// The committed part of a write.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WriteProgress {
-    /// Rows that this run committed.
+    /// The number of rows that this run committed.
     pub(super) landed: u64,
-    /// Rows of the input that earlier runs of the job had committed.
+    /// The number of rows of the input that earlier runs of the job committed.
     pub(super) before: u64,
-    /// Whether an attempt began to write.
+    /// Whether an attempt started to write.
     pub(super) began: bool,
-    /// Whether this one did: what became of those before it is known then.
+    /// Whether this attempt opened the job. The outcome of earlier attempts is known then.
     pub(super) is_opened: bool,
-    /// Rows of the input up to here, those of earlier runs among them.
+    /// The number of rows of the input so far, including earlier runs.
     pub(super) covered: u64,
-    /// How far the input is consumed.
+    /// How far the input was read.
     pub(super) position: Position,
 }

@@ -1,4 +1,4 @@
-//! Tasks that write, one for each branch.
+//! The tasks that write, one for each branch.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::columnar::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Member;
 
-/// What waits for a writer: while it encodes one batch, the next ones are dealt out.
+/// The length of a writer's queue. While it encodes one batch, the next ones are queued.
 const QUEUED: Limits = Limits { items: 4, weight: Weight { rows: 65_536, bytes: 4 * 1024 * 1024 } };
 
-/// Rows of the stream, counted from 0, that one batch brought.
+/// The rows of the stream, counted from 0, of one batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) first: u64,
     pub(super) rows: u64,
 }
 
-/// What a writer was handed, so that its rows can be named as the stream counts them.
+/// The batches of a writer, to find the number of its rows in the stream.
 #[derive(Debug, Default)]
 struct Handed {
     rows: u64,
-    /// The writer's row that a batch begins with, and where the batch comes from.
+    /// The writer's number of the first row of a batch, and the batch's rows of the stream.
     batches: Vec<(u64, u64, Origin)>,
 }
 
@@ -45,11 +45,11 @@ impl Handed {
         self.rows += rows;
     }
 
-    /// The rows of the stream, counted from 1, that a writer's row is, or is among.
+    /// The rows of the stream, counted from 1, that contain a row of the writer.
     fn place(&self, row: u64) -> (u64, u64) {
         let at = self.batches.partition_point(|(first, ..)| *first < row);
         match at.checked_sub(1).map(|at| self.batches[at]) {
-            // The whole batch came here.
+            // The writer received the whole batch.
             Some((first, rows, origin)) if rows == origin.rows => {
                 let row = origin.first + row - first;
                 (row, row)
@@ -60,8 +60,7 @@ impl Handed {
     }
 }
 
-/// The writers of one write, in groups: the rows of each group together are the whole input. Dropping them rolls
-/// everything back.
+/// The writers of one write, in groups. Each group receives the whole input. Dropping them rolls everything back.
 #[derive(Debug)]
 pub(super) struct Writers {
     groups: Vec<Group>,
@@ -78,7 +77,7 @@ struct Group {
     first: usize,
 }
 
-/// A batch on its way to a writer.
+/// A batch in the queue of a writer.
 #[derive(Debug)]
 struct Queued {
     batch: RecordBatch,
@@ -95,14 +94,14 @@ struct Running {
     handed: Vec<Handed>,
 }
 
-/// Says how many tasks have ended and were not waited for, without a lock: it is looked at for every batch.
+/// The number of tasks that have ended and were not joined, without a lock, because it is checked for every batch.
 #[derive(Debug, Default)]
 struct Ended {
     count: AtomicUsize,
     waker: AtomicWaker,
 }
 
-/// Is dropped when a task ends, however it does.
+/// Dropped when a task ends in any way.
 struct Ending(Arc<Ended>);
 
 impl Drop for Ending {
@@ -113,7 +112,7 @@ impl Drop for Ending {
 }
 
 impl Writers {
-    /// Writers for these branches, each with its group; they begin when `after` is cancelled.
+    /// Creates writers for these branches, each with its group. They start when `after` is cancelled.
     pub(super) fn new(members: Vec<(usize, Member, Differ)>, after: &CancellationToken) -> Self {
         let (mut tasks, ended, stop) = (JoinSet::new(), Arc::new(Ended::default()), CancellationToken::new());
         let mut groups: Vec<Group> = Vec::new();
@@ -138,11 +137,10 @@ impl Writers {
         Self { groups, running: Running { tasks, ended, finished: Vec::new(), handed }, stop }
     }
 
-    /// Hands a batch to a group: to the writer that it is for, or to the first that has room; and waits for room, and for
-    /// memory, where there is none.
+    /// Sends a batch to a group: to its writer, or to the first writer with space. Waits for space and memory.
     ///
     /// # Errors
-    /// What a writer failed with.
+    /// The error of a failed writer.
     pub(super) async fn send(&mut self, group: usize, dealt: Dealt, origin: Origin) -> Result<()> {
         let Group { writers, memory, next, first } = &mut self.groups[group];
         let (to, batch) = match dealt {
@@ -174,23 +172,23 @@ impl Writers {
         }
     }
 
-    /// Waits until a writer fails, which it can before the input ends.
+    /// Waits until a writer fails, possibly before the input ends.
     pub(super) async fn failure(&mut self) -> Error {
         self.running.failure().await
     }
 
-    /// Takes no more: what is queued is written, beside what the caller does.
+    /// Accepts no more batches. Queued batches are written while the caller continues.
     pub(super) fn close(&mut self) {
         self.groups.clear();
     }
 
-    /// Waits until everything is written; gives the branches in their order.
+    /// Waits until everything is written, and returns the branches in their order.
     pub(super) async fn finish(&mut self) -> Result<Vec<Member>> {
         self.close();
         self.running.finish().await
     }
 
-    /// Rolls everything back that is not finished.
+    /// Rolls back all unfinished branches.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         self.running.end().await;
@@ -206,7 +204,7 @@ impl Running {
                 if self.ended.count.load(Acquire) > 0 { Poll::Ready(()) } else { Poll::Pending }
             });
             any.await;
-            // One that says so ends in the next instant.
+            // A task that reports this ends immediately afterwards.
             let ended = self.tasks.join_next().await;
             self.ended.count.fetch_sub(1, AcqRel);
             match ended.map(|ended| self.ended(ended)) {
@@ -217,7 +215,7 @@ impl Running {
         }
     }
 
-    /// What a task ended with; an error names the rows of the stream.
+    /// The result of a task. An error names the rows of the stream.
     fn ended(&self, ended: Result<(usize, Result<Member>), JoinError>) -> Result<(usize, Member)> {
         let (index, member) = ended.map_err(|error| Error::internal(format!("a writer task failed: {error}")))?;
         match member {
@@ -235,17 +233,17 @@ impl Running {
         Ok(self.finished.drain(..).map(|(_, member)| member).collect())
     }
 
-    /// Waits until all have ended, and rolls back what they wrote.
+    /// Waits until all tasks have ended, and rolls back their branches.
     async fn end(mut self) {
         while let Some(ended) = self.tasks.join_next().await {
             self.finished.extend(self.ended(ended).ok());
         }
-        // There is an error to tell already; a failing rollback cannot make more of it.
+        // An error is already being reported; a failed rollback adds nothing to it.
         join_all(self.finished.into_iter().map(|(_, member)| member.branch.rollback())).await;
     }
 }
 
-/// Writes what comes; what fails or is stopped is rolled back.
+/// Writes batches. Rolls back on failure or when stopped.
 async fn write_all(
     mut branch: Box<dyn Branch>,
     mut differ: Differ,
@@ -272,7 +270,7 @@ async fn write_all(
     match written {
         Ok(()) => Ok(branch),
         Err(error) => {
-            // The first error is the one to tell; a failing rollback cannot make more of it.
+            // The first error is reported; a failed rollback adds nothing to it.
             let _ = branch.rollback().await;
             Err(error.map_rows(|row| (differ.place(row), differ.place(row))))
         }
