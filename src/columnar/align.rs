@@ -1,4 +1,4 @@
-//! Lines rows that are there up with the rows that have their keys.
+//! Aligns existing rows with new rows of the same keys.
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
@@ -8,12 +8,13 @@ use super::dedup::LastRows;
 use super::keys::Keys;
 use crate::error::{Error, Result};
 
-/// For each row of a batch the row of another one that has its key, where one has.
+/// For each row of a batch, the row of another batch with the same key, if there is one.
 #[derive(Debug)]
 pub(crate) struct Alignment(UInt32Array);
 
 impl Alignment {
-    /// The rows of a batch with these last rows of its keys, among `rows`, beside rows with the keys `old`, in any order.
+    /// Aligns the rows `rows` of a batch, given the last row of each of its keys, with rows whose keys are `old`, in
+    /// any order.
     pub(crate) fn of(last: &LastRows<'_>, rows: usize, old: &Keys) -> Self {
         let mut found = vec![u32::MAX; rows];
         for row in 0..old.len() {
@@ -25,12 +26,12 @@ impl Alignment {
         Self(UInt32Array::new(found.into(), (there.null_count() > 0).then_some(there)))
     }
 
-    /// Bits of the rows that there is one for.
+    /// The bits of the rows that have a counterpart.
     pub(crate) fn found(&self) -> BooleanBuffer {
         self.0.nulls().map_or_else(|| BooleanBuffer::new_set(self.0.len()), |nulls| nulls.inner().clone())
     }
 
-    /// A column of the other batch, lined up; NULL where there is no row.
+    /// A column of the other batch, aligned. NULL for rows without a counterpart.
     pub(crate) fn apply(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let is_same = self.0.null_count() == 0
             && self.0.len() == column.len()
@@ -68,7 +69,7 @@ mod tests {
                 ]
             };
             let (new_parts, old_parts) = (parts(&new), parts(&old));
-            // Both columns, and one that says as much.
+            // The two columns, and one that contains both.
             for columns in [0..2, 2..3] {
                 let form = KeyForm::try_new(new_parts[columns.clone()].iter().map(|column| column.data_type())).unwrap();
                 let (new_keys, old_keys) = (form.keys(&new_parts[columns.clone()]).unwrap(), form.keys(&old_parts[columns]).unwrap());

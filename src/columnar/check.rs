@@ -1,4 +1,4 @@
-//! Whether every value of a column is one that its target holds.
+//! Checks that every value of a column can be stored by its target.
 
 use std::ops::RangeBounds;
 
@@ -7,13 +7,13 @@ use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray};
 use super::{first_row_where, misfit};
 use crate::error::Result;
 
-/// Refuses the first value that is not NULL and not good.
+/// Refuses the first non-NULL value that does not satisfy `is_good`.
 ///
 /// # Errors
 /// `Encode`, at its row.
 pub fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native) -> bool, why: &str) -> Result<()> {
     let values = array.as_primitive::<T>();
-    // All at once, NULLs and what they hide included; only where that fails one by one.
+    // All values together, including those under NULLs. Only if that fails, one by one.
     if !values.values().iter().fold(true, |all, value| all & is_good(*value))
         && let Some(row) = first_row_where(values, |row| !is_good(values.value(row)))
     {
@@ -22,7 +22,7 @@ pub fn check<T: ArrowPrimitiveType>(array: &ArrayRef, is_good: impl Fn(T::Native
     Ok(())
 }
 
-/// Refuses the first value that is not NULL and out of a range.
+/// Refuses the first non-NULL value that is out of range.
 ///
 /// # Errors
 /// `Encode`, at its row.
@@ -33,7 +33,7 @@ where
     check::<T>(array, |value| range.contains(&value), why)
 }
 
-/// Refuses what a column with fewer digits of a second than six would round; values are microseconds.
+/// Refuses values that a column with fewer than six fractional seconds digits would round. Values are microseconds.
 ///
 /// # Errors
 /// `Encode`, at its row.

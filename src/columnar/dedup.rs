@@ -1,4 +1,4 @@
-//! Which row of a key is the last.
+//! Finds the last row of each key.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ pub(crate) enum LastRows<'a> {
 }
 
 impl<'a> LastRows<'a> {
-    /// The last rows, and a bit for each row that a later one has the key of; `None` where no key comes twice.
+    /// The last rows, and a bit for each row whose key a later row has; `None` if all keys are distinct.
     pub(crate) fn of(keys: &'a Keys) -> (Self, Option<BooleanBuffer>) {
         fn index<K: std::hash::Hash + Eq>(
             count: usize,
@@ -48,7 +48,7 @@ impl<'a> LastRows<'a> {
         }
     }
 
-    /// The last row that has the key of a row of another batch.
+    /// The last row with the key of a row of another batch.
     pub(super) fn row(&self, keys: &Keys, row: usize) -> Option<u32> {
         match (self, keys) {
             (Self::Integers(rows), Keys::Integers(keys)) => rows.get(&keys[row]).copied(),
@@ -58,7 +58,7 @@ impl<'a> LastRows<'a> {
     }
 }
 
-/// Keys of rows that came before, in other batches.
+/// The keys of the rows of earlier batches.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     integers: HashSet<u64, RandomState>,
@@ -66,7 +66,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether the key of a row is among them.
+    /// Whether they contain the key of a row.
     pub(crate) fn contains(&self, keys: &Keys, row: usize) -> bool {
         match keys {
             Keys::Integers(keys) => self.integers.contains(&keys[row]),

@@ -1,4 +1,4 @@
-//! The type that the texts of a column are all of.
+//! Infers the type of a column of texts.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use super::{Assign, recode};
 use crate::error::Result;
 use crate::options::Nanoseconds;
 
-/// Digits that every 64-bit integer has room for.
+/// The number of digits that fit every 64-bit integer.
 const INTEGER_DIGITS: usize = 18;
 
-/// Digits that a double keeps.
+/// The number of digits that a double preserves.
 const DOUBLE_DIGITS: usize = 15;
 
-/// The narrowest type that has all values of a column of texts unchanged: `Int64`, `Float64`, `Boolean`, `Date32`, a
-/// `Timestamp` with microseconds or nanoseconds, with or without a zone, `Time64`; else `Utf8`. Texts that a number would
-/// change stay texts: those with leading zeros, or with more digits than a 64-bit integer or a double keeps. A column of
-/// NULLs is one of texts.
+/// The narrowest type that represents all values of a column of texts unchanged: `Int64`, `Float64`, `Boolean`,
+/// `Date32`, a `Timestamp` with microseconds or nanoseconds, with or without a zone, `Time64`; otherwise `Utf8`. Texts
+/// that a number would change stay texts: those with leading zeros, or with more digits than a 64-bit integer or a
+/// double preserves. A column of NULLs stays text.
 ///
 /// # Errors
-/// `Internal` where the column is none of texts.
+/// `Internal` if the column is not a column of texts.
 pub fn infer_type(texts: &ArrayRef) -> Result<DataType> {
     let texts = recode(texts, &DataType::Utf8View)?;
     let values = || texts.as_string_view().iter().flatten();
@@ -46,7 +46,7 @@ pub fn infer_type(texts: &ArrayRef) -> Result<DataType> {
         DataType::Time64(TimeUnit::Nanosecond),
     ];
     let zoned = [TimeUnit::Microsecond, TimeUnit::Nanosecond].map(|unit| DataType::Timestamp(unit, utc()));
-    // A column gets a time zone only if every value has an offset: a value without one would be taken for UTC.
+    // A column gets a time zone only if every value has an offset: a value without one would be read as UTC.
     let zoned = zoned.into_iter().filter(|_| values().all(has_offset));
     let fits = |to: &DataType| {
         let assign = Assign::try_new(texts.data_type(), to, Nanoseconds::Error);
@@ -65,7 +65,7 @@ fn is_double(text: &str) -> bool {
     let number = text.strip_prefix('-').unwrap_or(text);
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    // 1.50 would become 1.5: what is equal as a number is not changed by being one.
+    // 1.50 would become 1.5, which is the same number.
     digits <= DOUBLE_DIGITS
         && has_no_leading_zero(number)
         && mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')

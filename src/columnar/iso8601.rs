@@ -4,7 +4,7 @@ use arrow::datatypes::TimeUnit;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Digits after the point that a unit has.
+/// The number of fractional digits of a unit.
 pub(crate) fn fraction_digits(unit: TimeUnit) -> usize {
     match unit {
         TimeUnit::Second => 0,
@@ -18,8 +18,8 @@ fn per_second(unit: TimeUnit) -> i64 {
     10_i64.pow(fraction_digits(unit) as u32)
 }
 
-/// Text under construction; long enough for every form of this module. Rows that follow each other are often of one
-/// day, so the last date is kept.
+/// A text under construction, long enough for every form of this module. Consecutive rows often have the same day, so
+/// the last date is cached.
 #[derive(Debug)]
 pub(crate) struct IsoText {
     bytes: [u8; 32],
@@ -52,7 +52,7 @@ impl IsoText {
         Some(self.as_str())
     }
 
-    /// `23:59:59.999`, from `value` units since midnight. `None` outside a day.
+    /// `23:59:59.999`, from `value` units since midnight. `None` if it is not within a day.
     pub(crate) fn time(&mut self, value: i64, unit: TimeUnit) -> Option<&str> {
         self.len = 0;
         let (seconds, fraction) = (value.div_euclid(per_second(unit)), value.rem_euclid(per_second(unit)));
@@ -63,8 +63,8 @@ impl IsoText {
         Some(self.as_str())
     }
 
-    /// `2013-01-31 23:59:59.999`, from `value` units since 1970-01-01; `suffix` says what zone that is in.
-    /// `None` outside the years 0000 to 9999.
+    /// `2013-01-31 23:59:59.999`, from `value` units since 1970-01-01. `suffix` is the zone. `None` outside the years
+    /// 0000 to 9999.
     #[inline]
     pub(crate) fn timestamp(&mut self, value: i64, unit: TimeUnit, suffix: &str) -> Option<&str> {
         self.len = 0;
@@ -111,7 +111,7 @@ impl IsoText {
             self.bytes[at..at + 2].copy_from_slice(&TWO_DIGITS[(rest % 100) as usize]);
             rest /= 100;
         }
-        // Without a fraction there is no point.
+        // Without a fraction there is no decimal point.
         self.len = if unit == TimeUnit::Second { self.len - 1 } else { end };
     }
 
@@ -150,7 +150,7 @@ fn date(days: i64) -> Option<[u8; DATE_BYTES]> {
     Some(date)
 }
 
-/// Months, days and nanoseconds as `P1M2DT3.5S`; each part has its own sign, a zero part is left out.
+/// Months, days and nanoseconds as `P1M2DT3.5S`. Each part has a sign, and a zero part is omitted.
 pub(crate) fn interval(months: i64, days: i64, nanos: i64) -> String {
     use std::fmt::Write;
     let mut text = String::from("P");
@@ -172,7 +172,7 @@ pub(crate) fn interval(months: i64, days: i64, nanos: i64) -> String {
     if text.len() == 1 { "PT0S".into() } else { text }
 }
 
-/// Months, days and nanoseconds of an ISO 8601 duration. `None` when it is none, or does not fit.
+/// Months, days and nanoseconds of an ISO 8601 duration. `None` if the text is not one, or does not fit.
 pub(crate) fn parse_interval(text: &str) -> Option<(i64, i64, i64)> {
     let (mut months, mut days, mut nanos) = (0_i64, 0_i64, 0_i64);
     let mut rest = text.strip_prefix('P')?;
@@ -205,7 +205,7 @@ pub(crate) fn parse_interval(text: &str) -> Option<(i64, i64, i64)> {
     Some((months, days, nanos))
 }
 
-/// Nanoseconds since midnight of `23:59` or `23:59:59.999`, with up to nine digits behind the point.
+/// Nanoseconds since midnight of `23:59` or `23:59:59.999`, with up to nine fractional digits.
 pub(crate) fn parse_time(text: &str) -> Option<i64> {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) if clock.len() == "23:59:59".len() && !fraction.is_empty() => (clock, fraction),
@@ -226,10 +226,10 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
     Some((hours * 3_600 + minutes * 60 + seconds) * 1_000_000_000 + nanos)
 }
 
-/// Days since 1970-01-01, nanoseconds since midnight, and the offset in seconds where there is one, of a date that a time
-/// may follow behind a space or a `T`.
+/// Days since 1970-01-01, nanoseconds since midnight, and the offset in seconds if there is one, of a date that may be
+/// followed by a space or a `T` and a time.
 pub(crate) fn parse_timestamp(text: &str) -> Option<(i64, i64, Option<i32>)> {
-    // A sign is for years beyond the four digits.
+    // Years of more than four digits have a sign.
     let (sign, unsigned) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
         b'+' => (1, &text[1..]),
@@ -389,7 +389,7 @@ mod tests {
             prop_assert_eq!(text.date(days.into()).unwrap(), shown(&Date32Array::from(vec![days])));
             let expected = shown(&TimestampNanosecondArray::from(vec![nanos])).replace('T', " ");
             let ours = text.timestamp(nanos, TimeUnit::Nanosecond, "").unwrap();
-            // Arrow leaves trailing zeros out, by threes.
+            // Arrow omits trailing zeros in groups of three.
             prop_assert!(ours.starts_with(&expected), "{} and {}", ours, expected);
             prop_assert!(ours[expected.len()..].bytes().all(|byte| byte == b'0' || byte == b'.'));
         }

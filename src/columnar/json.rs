@@ -1,7 +1,7 @@
 //! Lists, structs and maps as JSON text, and back.
 //!
-//! Leaves that JSON has a form for keep it; the others are stored in the text or integer form that they have in a
-//! column of their own, so that the same value reads the same wherever it stands. A map is an object, its keys text.
+//! Leaves that JSON can represent use its form. The others are stored in the text or integer form of a column of their
+//! type, so that a value has the same form everywhere. A map is an object with texts as keys.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::text::{from_text, to_text, units};
 use super::{first_row_where, list_item, misfit, plain, recode};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The type whose JSON form stands for values of `data_type`; `None` where there is none.
+/// The type whose JSON form represents values of `data_type`; `None` if there is none.
 pub(crate) fn json_type(data_type: &DataType) -> Option<DataType> {
     let renamed = |field: &FieldRef| Some(field.as_ref().clone().with_data_type(json_type(field.data_type())?));
     Some(match data_type {
@@ -32,7 +32,7 @@ pub(crate) fn json_type(data_type: &DataType) -> Option<DataType> {
             }
             List(Arc::new(renamed(field)?))
         }
-        // Of two fields with one name only one would be left.
+        // Of two fields with the same name only one would remain.
         Struct(fields) if (1..fields.len()).any(|at| fields[..at].iter().any(|f| f.name() == fields[at].name())) => {
             return None;
         }
@@ -61,11 +61,11 @@ fn text_key(key: &DataType) -> Option<DataType> {
 /// The rows of a nested array as JSON text.
 ///
 /// # Errors
-/// `Encode` where a number is NaN or infinite, which JSON has no form for, or a leaf cannot be stored unchanged.
+/// `Encode` if a number is NaN or infinite, which JSON cannot represent, or a leaf cannot be stored unchanged.
 pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
     let plain = to_json_form(array)?;
     let field: FieldRef = Arc::new(Field::new("value", plain.data_type().clone(), true));
-    // A map's entry without a value would be left out otherwise, and be lost.
+    // Otherwise a map's entry without a value would be omitted and lost.
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(&field, plain.as_ref(), &options)
         .map_err(|error| Error::internal(format!("could not encode {} as JSON: {error}", plain.data_type())))?;
@@ -129,15 +129,15 @@ fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
     })
 }
 
-/// The offsets of a slice, made to begin at 0, and where its values begin and how many there are: a slice of a list
-/// has the values of the whole list behind it.
+/// The offsets of a slice, starting at 0, and the start and the number of its values. A slice of a list array contains
+/// the values of the whole array.
 fn trimmed(offsets: &OffsetBuffer<i32>) -> (OffsetBuffer<i32>, usize, usize) {
     let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
     let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
     (OffsetBuffer::from_lengths(lengths), first as usize, (last - first) as usize)
 }
 
-/// An error about a value in a list, as one about the row that the list is in.
+/// Converts an error about a value in a list to one about the row of the list.
 fn of_parent(error: Error, offsets: &OffsetBuffer<i32>) -> Error {
     match error.row() {
         Some(value) => error.at_row(offsets.partition_point(|offset| *offset as usize <= value) - 1),
@@ -145,10 +145,10 @@ fn of_parent(error: Error, offsets: &OffsetBuffer<i32>) -> Error {
     }
 }
 
-/// The nested array that JSON texts stand for.
+/// Parses JSON texts into a nested array.
 ///
 /// # Errors
-/// `Decode`, at the row whose text is not JSON of that type.
+/// `Decode`, at the row whose text is not valid JSON for that type.
 pub(crate) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     let json = json_type(to).ok_or_else(|| Error::internal(format!("{to} cannot be represented in JSON")))?;
     let not_this = |row: usize, why: String| {
@@ -159,7 +159,7 @@ pub(crate) fn decode(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef>
     match parse(texts, &json) {
         Ok(values) => from_json_form(&values, to),
         Err(why) => {
-            // Which row it was, one by one.
+            // Finds the row, one by one.
             let bad = (0..texts.len()).find_map(|row| parse(&texts.slice(row, 1), &json).err().map(|why| (row, why)));
             let (row, why) = bad.unwrap_or((0, why));
             Err(not_this(row, why))

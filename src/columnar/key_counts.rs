@@ -1,4 +1,4 @@
-//! How many keys a stream of rows has touched, and what became of them, whatever the number of rows of each.
+//! Counts the distinct keys of a stream of rows, and whether they were inserted, updated or unchanged.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -8,29 +8,29 @@ use foldhash::fast::{FixedState, RandomState};
 
 use super::keys::Keys;
 
-/// Keys that are remembered, at most: 18 MB of them.
+/// The maximum number of stored keys, which take 18 MB.
 const MOST_KEYS: usize = 1 << 20;
 
-/// What became of the first row of a key that was compared.
+/// The result of comparing the first row of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Became {
     Unchanged = 0,
     Written = 1,
 }
 
-/// What rows have added to the count of keys.
+/// The keys that rows have added to the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counted {
     pub(crate) inserted: u64,
     pub(crate) updated: u64,
     pub(crate) unchanged: u64,
-    /// Keys that were counted as unchanged before, and are updated now.
+    /// The number of keys that were counted as unchanged before and are updated now.
     pub(crate) changed_later: u64,
 }
 
-/// The keys of the rows that came before, as 63 bits of a hash and one that says what became of them.
+/// The keys of earlier rows, as 63 bits of a hash and one bit for their result.
 ///
-/// Keys that come in ascending order are only listed, as none of them can have come before; they are looked up from where the
+/// Ascending keys are only appended to a list, because none of them can be a repetition. They are looked up after the
 /// order ends.
 #[derive(Debug, Default)]
 pub(crate) struct KeyCounts {
@@ -41,8 +41,8 @@ pub(crate) struct KeyCounts {
 }
 
 impl KeyCounts {
-    /// Counts the keys of rows that were compared, each key of which is among them once; `is_new` and `is_updated` say what
-    /// becomes of them. `None` where too many keys came before, so that those of these rows may have been counted.
+    /// Counts the keys of compared rows, which must be distinct. `is_new` and `is_updated` say how each row differs.
+    /// `None` if there were too many earlier keys, so that keys of these rows may have been counted before.
     pub(crate) fn count(
         &mut self,
         keys: &Keys,
@@ -101,14 +101,14 @@ impl KeyCounts {
         Some(counted)
     }
 
-    /// Bytes that it holds.
+    /// The size in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        // A set has a byte for each place beside the key.
+        // A set has an additional byte for each slot.
         self.listed.capacity() * size_of::<u64>() + self.known.capacity() * 8 / 7 * (size_of::<u64>() + 1)
     }
 }
 
-/// 63 bits of a key, with a 0 behind them.
+/// 63 bits of a key, followed by a 0.
 fn hash(keys: &Keys, row: usize) -> u64 {
     let hasher = FixedState::default();
     let hash = match keys {
@@ -123,7 +123,7 @@ fn hash(keys: &Keys, row: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// Counts keys with what becomes of each: new, updated or unchanged.
+    /// Counts keys with the result of each: new, updated or unchanged.
     fn count(key_counts: &mut KeyCounts, rows: &[(u64, char)]) -> (u64, u64, u64, u64) {
         let keys = Keys::Integers(rows.iter().map(|(key, _)| *key).collect());
         let of = |what: char| BooleanBuffer::from_iter(rows.iter().map(|(_, became)| *became == what));

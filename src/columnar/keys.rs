@@ -1,4 +1,4 @@
-//! Keys of rows, in a form that is quick to hash and compare.
+//! The keys of rows, in a form that is fast to hash and compare.
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, UInt64Array};
 use arrow::datatypes::DataType::{self, *};
@@ -8,16 +8,15 @@ use arrow::row::{RowConverter, Rows, SortField};
 use super::{plain, recode};
 use crate::error::{Error, Result};
 
-/// How the keys of a write are made: always the same from the same types, so that keys of several batches can be
-/// compared.
+/// The form of the keys of a write. It depends only on the types, so that keys of several batches can be compared.
 #[derive(Debug)]
 pub(crate) struct KeyForm(Form);
 
 #[derive(Debug)]
 enum Form {
-    /// One column of whole numbers, of at most 64 bits.
+    /// One column of integers of at most 64 bits.
     Integer,
-    /// One column of texts or bytes.
+    /// One column of texts or binary values.
     Bytes,
     /// Any columns.
     Rows(RowConverter),
@@ -32,10 +31,10 @@ pub(crate) enum Keys {
 }
 
 impl KeyForm {
-    /// The form of keys that are made of columns of these types.
+    /// The form of keys with columns of these types.
     ///
     /// # Errors
-    /// `Internal` for types that have no order.
+    /// `Internal` for types without an order.
     pub(crate) fn try_new<'a>(types: impl ExactSizeIterator<Item = &'a DataType> + Clone) -> Result<Self> {
         let single = types.clone().next().filter(|_| types.len() == 1).map(plain);
         let form = match single {
@@ -49,7 +48,7 @@ impl KeyForm {
         Ok(Self(form))
     }
 
-    /// The keys of these columns; none of them may have NULL.
+    /// The keys of these columns, which must not contain NULL.
     pub(crate) fn keys(&self, columns: &[ArrayRef]) -> Result<Keys> {
         match (&self.0, columns) {
             (Form::Integer, [column]) => Ok(Keys::Integers(integers(&recode(column, plain(column.data_type()))?)?)),
@@ -64,7 +63,7 @@ impl KeyForm {
 }
 
 impl Keys {
-    /// The bytes of a key; of an integer there are none.
+    /// The bytes of a key; `None` for an integer.
     pub(super) fn bytes(&self, row: usize) -> &[u8] {
         match self {
             Self::Integers(_) => &[],
@@ -73,7 +72,7 @@ impl Keys {
         }
     }
 
-    /// How many.
+    /// The number of keys.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Integers(keys) => keys.len(),
@@ -88,7 +87,7 @@ fn is_integer(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(_, _))
 }
 
-/// The bits of integers: equal where these are.
+/// The bits of integers, which are equal if the integers are.
 fn integers(array: &ArrayRef) -> Result<Vec<u64>> {
     let data = array.to_data();
     fn widen<T: arrow::datatypes::ArrowNativeType>(
@@ -110,10 +109,10 @@ fn failed(error: ArrowError) -> Error {
     Error::internal(format!("could not create keys: {error}"))
 }
 
-/// The smallest and the largest of integers, where so many of all between them are there that to read them all is
-/// quicker than to look for each.
+/// The smallest and the largest of integers, if they are so dense that reading the whole range is faster than looking
+/// up each one.
 pub(crate) fn dense_range(column: &ArrayRef) -> Option<(i128, i128)> {
-    /// Rows that are read for one that is wanted, at most.
+    /// The maximum number of rows read for one wanted row.
     const MOST: i128 = 4;
     use arrow::compute::{max, min};
     use arrow::datatypes::{Int64Type, UInt64Type};

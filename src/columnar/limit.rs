@@ -1,21 +1,21 @@
-//! How long the values of a column may be.
+//! The maximum length of the values of a column.
 
 use arrow::array::Array;
 
 use super::{first_row_where, misfit};
 use crate::error::Result;
 
-/// The most that a column holds of a text or of bytes.
+/// The maximum length of a text or binary column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
-    /// So many characters.
+    /// This many characters.
     Characters(usize),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
 }
 
 impl Limit {
-    /// Refuses values of `array` that are longer; `bytes` gives those of a row.
+    /// Refuses values of `array` that are longer. `bytes` returns the bytes of a row.
     ///
     /// # Errors
     /// `Encode`, at the first row that is too long.
@@ -26,7 +26,7 @@ impl Limit {
         };
         let is_too_long = |row: usize| {
             let bytes = bytes(row);
-            // In a text, bytes that do not continue a character.
+            // The first bytes of the characters of a text.
             let begins = |byte: &&u8| (**byte as i8) >= -0x40;
             let counted = matches!(self, Self::Characters(_));
             bytes.len() > limit && !(counted && bytes.iter().filter(begins).count() <= limit)

@@ -1,4 +1,5 @@
-//! Brings an array to another type without changing a value: what does not fit is an error that names the row.
+//! Converts an array to another type without changing a value. A value that does not fit is an error that names the
+//! row.
 
 use std::sync::Arc;
 
@@ -9,12 +10,12 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A planned way from one Arrow type to another.
+/// A planned conversion from one Arrow type to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LosslessCast {
     to: DataType,
     way: Cast,
-    /// The type of the source, where nothing but NULL is in parts of it, with the types of the target there.
+    /// The source's type with the target's types for those parts that contain only NULL.
     filled: Option<DataType>,
 }
 
@@ -28,7 +29,7 @@ enum Cast {
     Checked,
 }
 
-/// Types whose values can mean the same.
+/// Types whose values can have the same meaning.
 #[derive(PartialEq)]
 enum Family<'a> {
     Null,
@@ -63,7 +64,7 @@ fn family(data_type: &DataType) -> Family<'_> {
     }
 }
 
-/// The type of the values behind dictionaries and runs.
+/// The type of the values of dictionaries and runs.
 pub(crate) fn plain(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => plain(values),
@@ -73,7 +74,7 @@ pub(crate) fn plain(data_type: &DataType) -> &DataType {
 }
 
 impl LosslessCast {
-    /// A way from `from` to `to`, where both can mean the same values.
+    /// Plans a conversion from `from` to `to`, if their values can have the same meaning.
     pub(crate) fn try_new(from: &DataType, to: &DataType) -> Option<Self> {
         if let Some(filled) = with_types_for_null(from, to).filter(|filled| filled != from) {
             return Some(Self { filled: Some(filled.clone()), ..Self::try_new(&filled, to)? });
@@ -102,13 +103,13 @@ impl LosslessCast {
         Some(Self { to: to.clone(), way, filled: None })
     }
 
-    /// A way where Arrow has one there and back, whatever values of both types mean.
+    /// Plans a conversion if Arrow can cast in both directions, regardless of the meaning of the types.
     pub(crate) fn checked(from: &DataType, to: &DataType) -> Option<Self> {
         let is_way = can_cast_types(from, to) && can_cast_types(to, from);
         is_way.then(|| Self { to: to.clone(), way: Cast::Checked, filled: None })
     }
 
-    /// A way by Arrow's cast, which refuses what it cannot read.
+    /// Plans a conversion by Arrow's cast, which refuses values that it cannot parse.
     pub(crate) fn strict(from: &DataType, to: &DataType) -> Option<Self> {
         can_cast_types(from, to).then(|| Self { to: to.clone(), way: Cast::Recode, filled: None })
     }
@@ -118,14 +119,14 @@ impl LosslessCast {
         self.way != Cast::Checked
     }
 
-    /// The array in the other type.
+    /// Converts an array.
     ///
     /// # Errors
-    /// `Encode`, with the row in this array and its value, where a value does not fit.
+    /// `Encode`, with the row in this array and its value, if a value does not fit.
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let filled = self.filled.as_ref().map(|filled| recode(array, filled)).transpose()?;
         let array = filled.as_ref().unwrap_or(array);
-        // Of integers there is one zero.
+        // Integers have only one zero.
         let unsigned_zeros = if self.to.is_integer() { without_negative_zeros(array) } else { None };
         let array = unsigned_zeros.as_ref().unwrap_or(array);
         if self.way == Cast::Same {
@@ -143,7 +144,7 @@ impl LosslessCast {
         if let Some(there) = converted(array) {
             return Ok(there);
         }
-        // Some value does not fit: find which, one by one.
+        // Some value does not fit: find it, one by one.
         match (0..array.len()).find(|row| converted(&array.slice(*row, 1)).is_none()) {
             Some(row) => {
                 let why = format!(
@@ -153,16 +154,16 @@ impl LosslessCast {
                 );
                 Err(misfit(array, row, &why))
             }
-            // NULLs may hide different bytes: equal row by row, though not as a whole.
+            // Values under NULL may differ: the rows are equal, but not the arrays.
             None => cast_with_options(array, &self.to, &strict).map_err(|error| Error::internal(error.to_string())),
         }
     }
 }
 
-/// The array in a type that has room for each of its values.
+/// The array in a type that can represent each of its values.
 ///
 /// # Errors
-/// `Decode` where it has not, after all.
+/// `Decode` if the type cannot represent a value.
 pub(crate) fn recode(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(ArrayRef::clone(array));
@@ -180,7 +181,7 @@ pub(crate) fn list_item(data_type: &DataType) -> Option<&FieldRef> {
     }
 }
 
-/// Lists, structs and maps of the same shape, whose leaves can mean the same.
+/// Whether two types are lists, structs or maps of the same shape whose leaves can have the same meaning.
 fn nested_alike(a: &DataType, b: &DataType) -> bool {
     use DataType::*;
     match (a, b) {
@@ -190,7 +191,7 @@ fn nested_alike(a: &DataType, b: &DataType) -> bool {
                     .zip(b)
                     .all(|(a, b)| a.name() == b.name() && LosslessCast::try_new(a.data_type(), b.data_type()).is_some())
         }
-        // Whatever the entries are called.
+        // The names of the entries do not matter.
         (Map(a, _), Map(b, _)) => match (a.data_type(), b.data_type()) {
             (Struct(a), Struct(b)) => {
                 a.iter().zip(b).all(|(a, b)| LosslessCast::try_new(a.data_type(), b.data_type()).is_some())
@@ -236,7 +237,7 @@ pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
     }
 }
 
-/// Floats with one zero.
+/// Floats with -0.0 replaced by 0.0.
 fn without_negative_zeros(array: &ArrayRef) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::Float64 => Some(Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0))),
@@ -245,7 +246,8 @@ fn without_negative_zeros(array: &ArrayRef) -> Option<ArrayRef> {
     }
 }
 
-/// A nested type with the types of another of its shape where it has that of NULL: an empty list knows no better.
+/// A nested type with its NULL types replaced by those of another type of its shape. The items of an empty list have
+/// the type NULL.
 fn with_types_for_null(from: &DataType, to: &DataType) -> Option<DataType> {
     use DataType::*;
     let field = |from: &FieldRef, to: &FieldRef| {
@@ -288,7 +290,7 @@ fn shown(array: &dyn Array, row: usize) -> String {
             Err(_) => "(not printable)".into(),
         },
     };
-    // A terminal would show nothing, or do something.
+    // A terminal would interpret control characters.
     let text = text.replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),

@@ -1,5 +1,4 @@
-//! Operations on Arrow arrays that need no database: finding the rows in which two batches differ, and inferring the
-//! types of texts.
+//! Operations on Arrow arrays without a database: comparing batches, and inferring the types of texts.
 
 mod align;
 mod assign;

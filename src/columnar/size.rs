@@ -1,16 +1,16 @@
-//! How much memory rows take.
+//! The memory size of rows.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
-/// Bytes of a batch's values: of its own rows, where it is a slice of a larger one.
+/// The size in bytes of a batch's values. For a slice, only its own rows count.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| array_bytes(column.as_ref()) as u64).sum()
 }
 
 fn array_bytes(array: &dyn Array) -> usize {
     let nulls = array.nulls().map_or(0, |nulls| nulls.len().div_ceil(8));
-    // Their buffers may have the texts of other rows.
+    // Their buffers may contain the texts of other rows.
     let views = |bytes: usize| array.len() * size_of::<u128>() + bytes + nulls;
     match array.data_type() {
         DataType::Utf8View => views(array.as_string_view().total_buffer_bytes_used()),

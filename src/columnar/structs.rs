@@ -5,20 +5,20 @@ use arrow::compute::filter;
 
 use crate::error::{Error, Result};
 
-/// The structs that are not NULL, as one that is hides what it likes in its fields.
+/// The structs that are not NULL. The fields of a NULL struct may contain any value.
 #[derive(Debug)]
 pub struct ValidStructs {
     /// Without NULLs.
     pub structs: StructArray,
-    /// The row of each, where some are NULL.
+    /// The row of each struct, if some are NULL.
     rows: Option<Vec<usize>>,
 }
 
 impl ValidStructs {
-    /// Those of an array.
+    /// The non-NULL structs of an array.
     ///
     /// # Errors
-    /// `Internal` where Arrow cannot leave out rows of a field.
+    /// `Internal` if Arrow cannot filter the rows of a field.
     pub fn of(structs: &StructArray) -> Result<Self> {
         let Some(nulls) = structs.nulls().filter(|nulls| nulls.null_count() > 0) else {
             return Ok(Self { structs: structs.clone(), rows: None });
@@ -28,12 +28,12 @@ impl ValidStructs {
         Ok(Self { structs: valid.as_struct().clone(), rows: Some(nulls.valid_indices().collect()) })
     }
 
-    /// The row of each; `None` where it is its own.
+    /// The row of each struct; `None` if no struct is NULL.
     pub fn rows(&self) -> Option<&[usize]> {
         self.rows.as_deref()
     }
 
-    /// An error about one of them, at its row.
+    /// Moves an error about a struct to its row.
     pub fn at(&self, error: Error, field: &str) -> Error {
         let row = error.row();
         let error = error.with_context(format!("field \"{field}\""));

@@ -1,4 +1,4 @@
-//! Arrays as texts and back: decimals by their digits, dates, times, timestamps and intervals in ISO 8601.
+//! Converts arrays to texts and back: decimals by their digits; dates, times, timestamps and intervals in ISO 8601.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The array as texts that [`from_text`] reads back without loss.
 ///
 /// # Errors
-/// `Encode`, at the row whose value has no text.
+/// `Encode`, at the row whose value has no text form.
 pub(crate) fn to_text(array: &ArrayRef) -> Result<StringViewArray> {
     match array.data_type() {
         DataType::Date32 | DataType::Date64 => dates(array),
@@ -30,10 +30,10 @@ pub(crate) fn to_text(array: &ArrayRef) -> Result<StringViewArray> {
     }
 }
 
-/// The values that texts stand for.
+/// Parses texts.
 ///
 /// # Errors
-/// `Decode`, at the row whose text is no value of that type.
+/// `Decode`, at the row whose text is not a value of that type.
 pub(crate) fn from_text(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     match to {
         t if t.is_decimal() => decimals(texts, to),
@@ -45,14 +45,14 @@ pub(crate) fn from_text(texts: &StringViewArray, to: &DataType) -> Result<ArrayR
 
 const OUT_OF_YEARS: &str = "is outside the years 0000 to 9999 of ISO 8601";
 
-/// Temporal values, as the integers that they are.
+/// The integers of temporal values.
 pub(crate) fn units(array: &ArrayRef) -> Result<Int64Array> {
     let narrow = matches!(array.data_type(), DataType::Date32 | DataType::Time32(_));
     let integers = recode(array, if narrow { &DataType::Int32 } else { &DataType::Int64 })?;
     Ok(recode(&integers, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
-/// Each value as text; `format` says `None` where it has none.
+/// Each value as text. `format` returns `None` if the value has no text form.
 fn formatted(
     array: &ArrayRef,
     why_not: &str,
@@ -104,7 +104,7 @@ fn intervals(array: &ArrayRef, unit: IntervalUnit) -> Result<StringViewArray> {
     })
 }
 
-/// The error of a text that is no value of a type.
+/// The error of a text that is not a value of a type.
 pub fn undecodable(array: &dyn Array, row: usize, to: &DataType) -> Error {
     Error::new(ErrorKind::Decode, misfit(array, row, &format!("is not a valid {to}")).to_string()).at_row(row)
 }
@@ -118,7 +118,7 @@ pub fn each<T>(texts: &StringViewArray, to: &DataType, parse: impl Fn(&str) -> O
     parsed.collect()
 }
 
-/// Precision and scale of a decimal.
+/// The precision and scale of a decimal.
 pub(super) fn digits_of(decimal: &DataType) -> (u8, i8) {
     match *decimal {
         DataType::Decimal32(precision, scale)
@@ -137,7 +137,7 @@ fn decimals(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     recode(&(Arc::new(wide) as ArrayRef), to)
 }
 
-/// The digits of a decimal without its point; `None` where it has more of them than the type.
+/// The digits of a decimal without the decimal point; `None` if it has more digits than the type.
 pub(super) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
     let (text, exponent) = match text.split_once(['e', 'E']) {
         Some((text, exponent)) => (text, exponent.parse::<i32>().ok()?),
@@ -152,7 +152,7 @@ pub(super) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // How many digits of `digits` are in excess of the scale; negative: how many zeros are missing.
+    // The number of digits in excess of the scale; if negative, the number of missing zeros.
     let excess = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?.checked_sub(scale.into())?;
     if excess > 0 {
         let excess = usize::try_from(excess).ok()?;
@@ -172,13 +172,13 @@ pub(super) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256
     i256::from_string(&format!("{sign}{}", if digits.is_empty() { "0" } else { digits }))
 }
 
-/// Dates, times and timestamps; a text with more digits of a second than the unit is an error.
+/// Dates, times and timestamps. A text with more fractional seconds digits than the unit is an error.
 fn temporal(texts: &StringViewArray, to: &DataType) -> Result<ArrayRef> {
     let digits = match to {
         DataType::Time32(unit) | DataType::Time64(unit) | DataType::Timestamp(unit, _) => fraction_digits(*unit),
         _ => fraction_digits(TimeUnit::Second),
     };
-    // A date is of ten characters, so that it compares as text; a DATE column has nothing behind it.
+    // A date has ten characters, so that it compares as text. A DATE column has no time after it.
     let has_date = |text: &str| {
         let bytes = text.as_bytes();
         match to {

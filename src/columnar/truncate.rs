@@ -1,4 +1,4 @@
-//! Cuts nanoseconds off.
+//! Truncates nanoseconds.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arrow::datatypes::{
     Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
 
-/// The type without nanoseconds; `None` for one that has none.
+/// The type without nanoseconds; `None` for a type that has none.
 pub(crate) fn without_nanoseconds(data_type: &DataType) -> Option<DataType> {
     match data_type {
         Timestamp(TimeUnit::Nanosecond, zone) => Some(Timestamp(TimeUnit::Microsecond, zone.clone())),
@@ -20,7 +20,7 @@ pub(crate) fn without_nanoseconds(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// The array without its nanoseconds, each value rounded down; one that has none as it is.
+/// The array with nanoseconds truncated, rounded down. An array without nanoseconds is returned unchanged.
 pub(crate) fn truncate_nanoseconds(array: &ArrayRef) -> ArrayRef {
     fn micros<N, M>(array: &ArrayRef) -> ArrayRef
     where

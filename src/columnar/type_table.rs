@@ -1,4 +1,4 @@
-//! For the tables of types in the documentation, which tests make from the codecs.
+//! Support for the tables of types in the documentation, which tests generate from the codecs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use arrow::datatypes::{Field, IntervalUnit, TimeUnit};
 
 const UNITS: [TimeUnit; 4] = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
 
-/// Arrow types by the name that the documentation has for all of them.
+/// Groups of Arrow types by their name in the documentation.
 fn groups() -> Vec<(&'static str, Vec<DataType>)> {
     let item = || Arc::new(Field::new("item", Int64, true));
     let entries = Struct(vec![Field::new("keys", Utf8, false), Field::new("values", Utf8, true)].into());
@@ -54,7 +54,7 @@ fn groups() -> Vec<(&'static str, Vec<DataType>)> {
     ]
 }
 
-/// The names of the Arrow types that are accepted: of a group that all are of, its own.
+/// The names of the accepted Arrow types. If all types of a group are accepted, the name of the group.
 pub(crate) fn written_from(accepts: impl Fn(&DataType) -> bool) -> String {
     let mut names = Vec::new();
     for (name, members) in groups() {
@@ -70,7 +70,7 @@ pub(crate) fn written_from(accepts: impl Fn(&DataType) -> bool) -> String {
     }
 }
 
-/// Compares a file below `docs` with what it is to be; with `LANDFALL_WRITE_DOCS` set, writes it.
+/// Compares a file below `docs` with its expected content. Writes it if `LANDFALL_WRITE_DOCS` is set.
 pub(crate) fn check_document(path_below_docs: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(path_below_docs);
     if std::env::var_os("LANDFALL_WRITE_DOCS").is_some() {

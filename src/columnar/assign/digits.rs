@@ -1,4 +1,4 @@
-//! Floats and decimals: the shortest digits of the one are the other.
+//! Conversions between floats and decimals by the shortest digits of the float.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) fn decimals(unscaled: Vec<Option<i256>>, to: &DataType) -> Result<Arr
         let wide: Decimal256Array = unscaled.into_iter().collect();
         return Ok(Arc::new(wide.with_precision_and_scale(precision, scale).map_err(internal)?));
     }
-    // All of them have no more digits than the type.
+    // None of them has more digits than the type.
     let narrow: Decimal128Array = unscaled.into_iter().map(|value| value.and_then(i256::to_i128)).collect();
     let narrow: ArrayRef = Arc::new(narrow.with_precision_and_scale(precision, scale).map_err(internal)?);
     recode(&narrow, to)
@@ -37,7 +37,7 @@ pub(super) fn rounded(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         _ => {
             let values = recode(array, &Float32)?;
             let values = values.as_primitive::<Float32Type>();
-            // The product of a real has digits that its shortest ones have not.
+            // The product of a real has more digits than its shortest representation.
             let unscaled = |value: f32| match round_digits(&format!("{value:e}"), scale) {
                 Some(unscaled) if value.is_finite() => kept(unscaled, value != 0.0, precision, scale),
                 Some(_) | None if value.is_finite() => Err(too_large(precision, scale)),
@@ -49,7 +49,7 @@ pub(super) fn rounded(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     decimals(unscaled, to)
 }
 
-/// Decimals with fewer places; Arrow's cast rounds half away from zero.
+/// Decimals with a smaller scale. Arrow's cast rounds half away from zero.
 pub(super) fn rounded_decimal(array: &ArrayRef, cast: &LosslessCast) -> Result<ArrayRef> {
     let rounded = cast.apply(array)?;
     let is_zero = |array: &ArrayRef| -> Result<BooleanArray> {
@@ -69,12 +69,12 @@ fn internal(error: ArrowError) -> Error {
     Error::internal(error.to_string())
 }
 
-/// The digits of a decimal that a float is rounded to, `digits` being its shortest ones.
+/// The digits of the decimal that a float is rounded to. `digits` returns the shortest digits of the float.
 fn round(value: f64, digits: impl Fn() -> String, precision: u8, scale: i8) -> std::result::Result<i256, String> {
     if !value.is_finite() {
         return Err(NO_DECIMAL.into());
     }
-    // Where the product is so small, and so far from a half, its error cannot reach the other side of the half.
+    // If the product is this small and this far from a half, its rounding error cannot cross the half.
     const SMALL: f64 = (1_u64 << 40) as f64;
     const FAR: f64 = 1.0 / 2048.0;
     let scaled = value * 10_f64.powi(scale.into());
@@ -88,7 +88,7 @@ fn round(value: f64, digits: impl Fn() -> String, precision: u8, scale: i8) -> s
 
 const NO_DECIMAL: &str = "is not a decimal number: use nullif or CASE";
 
-/// What was rounded, where it has no more digits than a type, and is not 0 by that alone.
+/// The rounded number, unless it has more digits than the type or was rounded to 0.
 fn kept(unscaled: i256, is_some: bool, precision: u8, scale: i8) -> std::result::Result<i256, String> {
     if unscaled == i256::ZERO && is_some {
         return Err(becomes_zero(scale));
@@ -108,14 +108,14 @@ fn too_large(precision: u8, scale: i8) -> String {
     format!("has more digits before the decimal point than decimal({precision}, {scale}) allows")
 }
 
-/// A number in the form `-1.25e-7`, in units of the scale, rounded half away from zero; `None` where it has more digits
-/// than there are.
+/// A number in the form `-1.25e-7`, in units of the scale, rounded half away from zero; `None` if it has too many
+/// digits.
 fn round_digits(text: &str, scale: i8) -> Option<i256> {
     let (number, exponent) = text.split_once('e')?;
     let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = format!("{whole}{fraction}");
-    // How many of them are before the point that the scale puts there.
+    // The number of digits that the scale keeps.
     let kept = whole.len() as i64 + exponent.parse::<i64>().ok()? + i64::from(scale);
     let Ok(kept) = usize::try_from(kept) else { return Some(i256::ZERO) };
     let (head, tail) = digits.split_at(kept.min(digits.len()));
@@ -145,7 +145,7 @@ pub(super) fn nearest(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     }
 }
 
-/// Decimals as floats that have the same shortest digits.
+/// Decimals as floats with the same shortest digits.
 pub(super) fn floats_of_digits(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let (texts, (_, scale)) = (to_text(array)?, digits_of(array.data_type()));
     let parse = |text: &str| {

@@ -1,5 +1,5 @@
-//! Assigns values to a column of another type. A value is stored unchanged or not at all, but for three roundings that
-//! have a name: a float in a decimal column, a double in a real column, and nanoseconds where the user says so.
+//! Assigns values to a column of another type. A value is stored unchanged or refused, with three exceptions: a float
+//! is rounded for a decimal column, a double for a real column, and nanoseconds are truncated if the user says so.
 
 mod digits;
 mod nested;
@@ -23,7 +23,7 @@ use super::{LosslessCast, json, to_text, truncate_nanoseconds, without_nanosecon
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
 
-/// A planned way for values of one Arrow type into a column of another.
+/// A planned assignment of values of one Arrow type to a column of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Assign {
     from: DataType,
@@ -34,41 +34,41 @@ pub(crate) struct Assign {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Rule {
-    /// Each value is the same one in the other type, or an error.
+    /// Each value is converted unchanged, or is an error.
     LosslessCast(LosslessCast),
-    /// Nanoseconds are cut off first.
+    /// Nanoseconds are truncated first.
     Cut(LosslessCast),
-    /// A float as the decimal that its shortest digits are, rounded half away from zero.
+    /// The shortest digits of a float as a decimal, rounded half away from zero.
     Round,
     /// A decimal rounded half away from zero.
     RoundDecimal(LosslessCast),
-    /// The real that is nearest to a double.
+    /// The real nearest to a double.
     Nearest,
-    /// The float whose shortest digits are the decimal.
+    /// The float whose shortest digits equal the decimal.
     Digits(LosslessCast),
-    /// What a text says.
+    /// A text is parsed.
     Parse,
     Print,
-    /// A timestamp without a zone is one of UTC.
+    /// A timestamp without a zone is in UTC.
     Utc(LosslessCast),
-    /// A truth as the numbers 0 and 1, or back.
+    /// A boolean as the numbers 0 and 1, or back.
     Truth(LosslessCast, LosslessCast),
-    /// Structs by the names of their fields; one that is not there is NULL.
+    /// Structs by the names of their fields. A missing field is NULL.
     Nested(Nested),
 }
 
-/// What an assignment does to values.
+/// The effect of an assignment on values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Assigned {
-    /// Every value of the source has one in the column.
+    /// The column can store every value of the source.
     Exact,
-    /// A value that has none is an error.
+    /// A value that the column cannot store is an error.
     Checked,
-    /// The nearest value that the column has; an error where there is none but 0.
+    /// The nearest value that the column can store; an error if a nonzero value would become 0.
     Rounded,
-    /// Nanoseconds are cut off.
+    /// Nanoseconds are truncated.
     Cut,
-    /// The statement has a cast of its own, which makes of values what it will.
+    /// The statement contains a cast, which is evaluated as DataFusion does.
     ByStatement,
 }
 
@@ -85,10 +85,10 @@ impl Assigned {
 }
 
 impl Assign {
-    /// The way from `from` to a column of `to`.
+    /// Plans the assignment of `from` to a column of `to`.
     ///
     /// # Errors
-    /// What to write in the query, where there is none.
+    /// What to write in the query if the assignment is refused.
     pub(crate) fn try_new(
         from: &DataType,
         to: &DataType,
@@ -101,8 +101,8 @@ impl Assign {
         Ok(Self { from: from.clone(), to: to.clone(), nanoseconds, way })
     }
 
-    /// The same for what a statement computes by a product or a quotient, which has more digits than its operands: a decimal
-    /// is rounded, as PostgreSQL and MySQL do.
+    /// The same for the result of a product or a quotient, which has more digits than its operands: a decimal is
+    /// rounded, as PostgreSQL and MySQL do.
     pub(crate) fn of_computed(
         from: &DataType,
         to: &DataType,
@@ -204,7 +204,7 @@ impl Assign {
         &self.to
     }
 
-    /// What it does to values.
+    /// The effect on values.
     pub(crate) fn assigned(&self) -> Assigned {
         match &self.way {
             Rule::Cut(_) => Assigned::Cut,
@@ -224,7 +224,7 @@ impl Assign {
         }
     }
 
-    /// Whether it is more than bringing each value to another type and looking whether it is still the same.
+    /// Whether it is more than a conversion that checks that each value is unchanged.
     pub(crate) fn is_own_rule(&self) -> bool {
         match &self.way {
             Rule::Nested(nested) => nested.is_own_rule(),
@@ -232,10 +232,10 @@ impl Assign {
         }
     }
 
-    /// The values as the column has them.
+    /// Converts values for the column.
     ///
     /// # Errors
-    /// `Encode`, with the row in this array and its value, where the column cannot have it.
+    /// `Encode`, with the row in this array and its value, if the column cannot store it.
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let array = match &self.way {
             Rule::LosslessCast(conform) => return conform.apply(array),
@@ -249,7 +249,7 @@ impl Assign {
             Rule::Round => rounded(&array, to)?,
             Rule::RoundDecimal(cast) => rounded_decimal(&array, cast)?,
             Rule::Nearest => nearest(&array, to)?,
-            // Powers of ten up to this one are floats, so that the quotient is the nearest.
+            // Powers of ten up to this one are exact floats, so the quotient is the nearest float.
             Rule::Digits(conform) if digits_of(array.data_type()).1 <= 22 => match conform.apply(&array) {
                 Ok(floats) => floats,
                 Err(_) => floats_of_digits(&array, to)?,
@@ -275,7 +275,7 @@ impl Assign {
     }
 }
 
-/// Whether every value of a type has one in another.
+/// Whether every value of one type is also a value of another.
 pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
     let bits = |of: &DataType| of.primitive_width().unwrap_or_default();
     if from == to {
@@ -299,7 +299,7 @@ pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// How many digits an exact number of a type has before the point, and behind it.
+/// The number of digits before and after the decimal point of an exact number type.
 pub fn whole_and_places(data_type: &DataType) -> Option<(i16, i16)> {
     Some(match data_type {
         decimal if decimal.is_decimal() => {
@@ -320,13 +320,13 @@ fn has_text(to: &DataType) -> bool {
     to.is_numeric() || matches!(to, Boolean) || (to.is_temporal() && !matches!(to, Duration(_)))
 }
 
-/// Values of one width as those of another type of that width.
+/// Reinterprets values as another type of the same width.
 fn as_type(data: ArrayData, to: &DataType) -> Result<ArrayRef> {
     let made = data.into_builder().data_type(to.clone()).build();
     Ok(make_array(made.map_err(|error: ArrowError| Error::internal(error.to_string()))?))
 }
 
-/// Makes something of each value that is not NULL; the error says why of one it cannot.
+/// Converts each value that is not NULL. The error says why a value cannot be converted.
 fn each<V, T>(
     array: &dyn Array,
     values: impl Iterator<Item = Option<V>>,

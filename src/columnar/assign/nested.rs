@@ -1,4 +1,4 @@
-//! Structs, which are assigned field by field, by their names, and lists of them.
+//! Assignment of structs, field by field by name, and of lists of structs.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::columnar::structs::ValidStructs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Nanoseconds;
 
-/// The way of each struct.
+/// The assignment of each struct or item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Nested {
-    /// For each field of the column the index of the source's, and its way; `None` is NULL.
+    /// For each field of the column, the index of the source's field and its assignment; `None` is NULL.
     Fields(Vec<Option<(usize, Assign)>>),
     Items(Box<Assign>),
 }
 
 impl Nested {
-    /// The way between structs of different types, or lists of them; `None` for any other types.
+    /// The assignment between structs of different types, or lists of them; `None` for other types.
     ///
     /// # Errors
-    /// Which field has none, and why.
+    /// The field that cannot be assigned, and why.
     pub(super) fn try_new(
         from: &DataType,
         to: &DataType,
@@ -53,7 +53,7 @@ impl Nested {
         fields.iter().flatten().map(|(_, way)| way).chain(items)
     }
 
-    /// What it does to the values below.
+    /// The effect on the nested values.
     pub(super) fn assigned(&self) -> Assigned {
         let does = |what| self.ways().any(|way| way.assigned() == what);
         [Assigned::Cut, Assigned::Rounded, Assigned::Checked]
@@ -66,7 +66,7 @@ impl Nested {
         self.ways().any(Assign::is_own_rule)
     }
 
-    /// The values, which are in no dictionary.
+    /// Converts the values, which must not be in a dictionary.
     pub(super) fn apply(&self, array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         match (self, to) {
             (Self::Fields(ways), Struct(fields)) => structs(array.as_struct(), ways, fields),
@@ -76,7 +76,7 @@ impl Nested {
     }
 }
 
-/// The way of each field of the column.
+/// The assignment of each field of the column.
 fn fields(from: &Fields, to: &Fields, nanoseconds: Nanoseconds) -> std::result::Result<Nested, Cow<'static, str>> {
     for (index, field) in from.iter().enumerate() {
         let is_it = |other: &Arc<arrow::datatypes::Field>| other.name() == field.name();
@@ -100,7 +100,7 @@ fn fields(from: &Fields, to: &Fields, nanoseconds: Nanoseconds) -> std::result::
 
 fn structs(structs: &StructArray, ways: &[Option<(usize, Assign)>], to: &Fields) -> Result<ArrayRef> {
     let valid = ValidStructs::of(structs)?;
-    // Where the field of each row is among those that are not NULL.
+    // The index of each row's field among those that are not NULL.
     let places = valid.rows().map(|rows| {
         let mut places = vec![None; structs.len()];
         rows.iter().zip(0..).for_each(|(row, place)| places[*row] = Some(place));
@@ -125,7 +125,7 @@ fn lists(array: &ArrayRef, way: &Assign, to: &DataType) -> Result<ArrayRef> {
     };
     let array = recode(array, &List(Arc::clone(from)))?;
     let lists = array.as_list::<i32>();
-    // A slice of a list has the items of the whole list behind it.
+    // A slice of a list array contains the items of the whole array.
     let (first, last) = (lists.offsets()[0], lists.offsets()[lists.len()]);
     let offsets: ScalarBuffer<i32> = lists.offsets().iter().map(|offset| offset - first).collect();
     let items = lists.values().slice(first as usize, (last - first) as usize);

@@ -1,4 +1,4 @@
-//! What a text says that is assigned to a column of another type: one grammar, whatever the database.
+//! Parses texts that are assigned to columns of other types, with the same grammar for every database.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::columnar::{LosslessCast, from_text};
 use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
 
-/// What texts say.
+/// The values of texts.
 pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanoseconds) -> Result<ArrayRef> {
     macro_rules! integers {
         ($($data_type:ident => $arrow:ty),+) => {
@@ -66,7 +66,7 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             let parse = |text: &str| timestamp(text, zone.is_some(), *unit, nanoseconds);
             as_type(each(texts, rows(), parse)?.into_iter().collect::<Int64Array>().into_data(), to)?
         }
-        // ISO 8601 here, and what Arrow reads, such as 1 day 2 hours.
+        // ISO 8601, and what Arrow parses, such as 1 day 2 hours.
         Interval(_) if rows().flatten().all(|text| parse_interval(text).is_some()) => {
             from_text(texts, to).map_err(|error| match error.row() {
                 Some(row) => misfit(texts, row, &not(to)),
@@ -95,7 +95,7 @@ fn date(text: &str, to: &DataType) -> Result<i32, String> {
     }
 }
 
-/// Units since 1970, in UTC where the column has a zone.
+/// Units since 1970, in UTC if the column has a zone.
 fn timestamp(text: &str, has_zone: bool, unit: TimeUnit, nanoseconds: Nanoseconds) -> Result<i64, String> {
     const PER_DAY: i128 = 86_400_000_000_000;
     let Some((days, nanos, offset)) = parse_timestamp(text) else {
@@ -127,7 +127,7 @@ fn has_blanks(text: &str) -> bool {
     text.trim() != text && !text.trim().is_empty()
 }
 
-/// Why a text is no number of a type.
+/// Why a text is not a number of a type.
 fn no_number(text: &str, to: &DataType) -> String {
     match text.trim().parse::<f64>() {
         _ if has_blanks(text) => BLANKS.into(),
@@ -155,7 +155,7 @@ fn float(text: &str, to: &DataType) -> std::result::Result<f64, String> {
     let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
     match has_digits && (kept.is_infinite() || (kept == 0.0 && !says_zero)) {
         true => Err(format!("is out of range for {to}")),
-        // The text of a real is not that of a double.
+        // A real is parsed differently from a double.
         false if *to == Float32 => text.parse::<f32>().map(f64::from).map_err(|_| no_number(text, to)),
         false => Ok(double),
     }

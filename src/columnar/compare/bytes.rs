@@ -9,7 +9,7 @@ use multiversion::multiversion;
 
 use super::{for_each_word, one_by_one};
 
-/// By lengths first, then all values of a word together, then one by one.
+/// Compares lengths first, then all values of a word together, then one by one.
 pub(super) fn mark_bytes<T: ByteArrayType>(new: &ArrayRef, old: &ArrayRef, valid: Option<&[u64]>, words: &mut [u64]) {
     let (new, old): (&GenericByteArray<T>, &GenericByteArray<T>) = (new.as_bytes(), old.as_bytes());
     let (new_ends, old_ends) = (new.value_offsets(), old.value_offsets());
@@ -30,7 +30,7 @@ pub(super) fn mark_bytes<T: ByteArrayType>(new: &ArrayRef, old: &ArrayRef, valid
     });
 }
 
-/// Whether all values have the same lengths on both sides: offsets are as far apart everywhere.
+/// Whether all values have the same lengths on both sides: all offsets have the same distance.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2", "x86_64+avx2"))]
 fn have_same_lengths<O: OffsetSizeTrait>(new: &[O], old: &[O]) -> bool {
     let apart = |(new, old): (&O, &O)| *new - *old;
@@ -38,10 +38,10 @@ fn have_same_lengths<O: OffsetSizeTrait>(new: &[O], old: &[O]) -> bool {
     new.iter().zip(old).map(apart).fold(true, |same, apart| same & (apart == first))
 }
 
-/// Bytes of a value that stands in its view.
+/// The maximum length in bytes of a value that is stored in its view.
 const INLINE: u32 = 12;
 
-/// By the views first, then the values that are not in them.
+/// Compares the views first, then the values that are stored outside them.
 pub(super) fn mark_views<T: ByteViewType>(new: &ArrayRef, old: &ArrayRef, valid: Option<&[u64]>, words: &mut [u64])
 where
     T::Native: AsRef<[u8]>,
@@ -52,7 +52,7 @@ where
     let has_long = !new.data_buffers().is_empty() && !old.data_buffers().is_empty();
     for_each_word(words, valid, new.len(), |rows, open| {
         let bytes = rows.start * size_of::<u128>()..rows.end * size_of::<u128>();
-        // Without long values, or with all of them in the same places of the same buffers.
+        // Without long values, or with all of them at the same places of the same buffers.
         if !has_long && new_views.inner()[bytes.clone()] == old_views.inner()[bytes] {
             return 0;
         }
@@ -64,7 +64,7 @@ where
         {
             return 0;
         }
-        // The length and the first bytes, then the others of a short value: those of a long one are elsewhere.
+        // The length and the first bytes, then the other bytes of a short value. Those of a long value are elsewhere.
         let (mut changed, mut long) = (0, 0);
         for (row, (new, old)) in new_word.iter().zip(old_word).enumerate() {
             let is_long = *new as u32 > INLINE;
@@ -84,11 +84,11 @@ fn halves(views: &ScalarBuffer<u128>) -> &[[u64; 2]] {
     views.inner().typed_data::<u64>().as_chunks().0
 }
 
-/// A buffer of an array, and bytes of it.
+/// A buffer of an array, and a range of its bytes.
 type Place = (usize, Range<usize>);
 
-/// Where the bytes lie on which it depends whether the values of a word are the same: all else of their views is. `None`
-/// where it is not, or where the bytes are not together.
+/// The bytes that decide whether the values of a word are equal, given that everything else in their views is. `None`
+/// if something else differs, or if the bytes are not contiguous.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2", "x86_64+avx2"))]
 fn same_but_for(new: &[[u64; 2]], old: &[[u64; 2]]) -> Option<(Place, Place)> {
     // The length and the first bytes; then for a long value its buffer below and its offset above.
@@ -99,9 +99,9 @@ fn same_but_for(new: &[[u64; 2]], old: &[[u64; 2]]) -> Option<(Place, Place)> {
     let (mut other, mut begin, mut end, mut length) = (0, u64::MAX, 0, 0);
     for ([head, place], [old_head, old_place]) in new.iter().zip(old) {
         let bytes = head & LOW;
-        // All bits, where it is long.
+        // All bits for a long value.
         let long = u64::from(INLINE).wrapping_sub(bytes).cast_signed().wrapping_shr(63).cast_unsigned();
-        // Long values are as far apart as the first ones are, and in the same buffers; short ones are the same.
+        // Long values have the same distance as the first ones and are in the same buffers. Short values are equal.
         other |= (head ^ old_head) | (place.wrapping_sub(*old_place) ^ (apart & long));
         other |= ((place ^ new_first) | (old_place ^ old_first)) & long & LOW;
         let offset = place >> 32;
@@ -109,7 +109,7 @@ fn same_but_for(new: &[[u64; 2]], old: &[[u64; 2]]) -> Option<(Place, Place)> {
         end = end.max((offset + bytes) & long);
         length += bytes & long;
     }
-    // What lies between them is compared too.
+    // The bytes between them are compared, too.
     if other != 0 || end - begin > 2 * length {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Columns whose values all have one width.
+//! Columns with values of a fixed width.
 
 use std::marker::PhantomData;
 
@@ -8,7 +8,7 @@ use multiversion::multiversion;
 
 use super::WORD;
 
-/// The values of a column of one width, those of its own rows.
+/// The values of a fixed-width column, only those of its own rows.
 pub(super) struct Natives<T> {
     data: ArrayData,
     of: PhantomData<T>,
@@ -29,7 +29,7 @@ impl<T: ArrowNativeType> Natives<T> {
     }
 }
 
-/// Sets the bits of the rows in which two columns of one width differ, where `valid` has them.
+/// Sets the bits of the rows in which two fixed-width columns differ, for the rows in `valid`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+bmi1+bmi2+lzcnt+popcnt",
     "x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"
@@ -44,7 +44,7 @@ pub(super) fn differ<T: ArrowNativeType, F: Fn(T, T) -> bool>(
     differ_anywhere(new, old, differs, valid, words);
 }
 
-/// The same, with the instructions of whoever calls it.
+/// The same, compiled with the instruction set of its caller.
 #[inline(always)]
 pub(super) fn differ_anywhere<T: ArrowNativeType, F: Fn(T, T) -> bool>(
     new: &Natives<T>,
@@ -57,11 +57,11 @@ pub(super) fn differ_anywhere<T: ArrowNativeType, F: Fn(T, T) -> bool>(
     let ((new, new_rest), (old, old_rest)) = (new.values().as_chunks::<WORD>(), old.values().as_chunks::<WORD>());
     for (index, (new, old)) in new.iter().zip(old).enumerate() {
         let bytes = index * size_of_val(new)..(index + 1) * size_of_val(new);
-        // Most are equal, and nothing is faster than the system's own comparison of bytes.
+        // Most rows are equal, and nothing is faster than the system's `memcmp`.
         if words[index] == u64::MAX || new_bytes[bytes.clone()] == old_bytes[bytes] {
             continue;
         }
-        // Bytes first, then bits: each of the loops becomes vectors.
+        // Bytes first, then bits: both loops are vectorized.
         let (mut bits, mut flags) = (0, [0_u8; WORD]);
         for row in 0..WORD {
             flags[row] = u8::from(differs(new[row], old[row]));

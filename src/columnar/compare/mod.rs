@@ -1,10 +1,10 @@
-//! Which rows differ between two batches, 64 to a word.
+//! Finds the rows that differ between two batches, as bits, 64 in a word.
 //!
-//! Most rows are equal. So the bytes of 64 rows of a column are compared first, by the system's `memcmp`, and only where
-//! these differ is each row looked at: columns of one width in loops without a branch, which the compiler makes vectors
-//! of, once for each set of instructions; the widest that the processor has is taken when it runs. Texts and bytes are
-//! compared by their lengths first, then 64 rows at once, and one by one only where these are not all the same. A word
-//! whose rows have all changed is not looked at again.
+//! Most rows are equal. So the bytes of 64 rows of a column are compared first, with the system's `memcmp`. Only if
+//! they differ is each row compared. Fixed-width columns use loops without branches, which the compiler vectorizes once
+//! for each instruction set; the widest that the processor supports is chosen at run time. Texts and bytes are compared
+//! by their lengths first, then 64 rows together, and one by one only if these differ. A word whose rows have all
+//! changed is not compared again.
 
 mod bytes;
 mod fixed;
@@ -25,25 +25,25 @@ use self::fixed::{differ, natives};
 use super::{plain, recode};
 use crate::error::{Error, Result};
 
-/// Whether 0.0 and -0.0 are the same.
+/// Whether 0.0 and -0.0 are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Zeros {
-    /// They are two values, as a database that stores the sign has them.
+    /// They are different, as in a database that stores the sign.
     #[default]
     Differ,
-    /// They are one.
+    /// They are equal.
     Equal,
 }
 
-/// Rows of a word.
+/// The number of rows of a word.
 const WORD: usize = 64;
 
-/// One bit for each of so many rows: set where the row of `new` is not that of `old`. The columns of both have the same
-/// types, and as many rows. NULL is equal to NULL, and NaN to NaN (in nested types only to a NaN of the same bits, and `zeros` is not heeded
-/// there).
+/// Returns one bit for each row, set if the rows of `new` and `old` differ. The columns of both must have the same
+/// types and lengths. NULL is equal to NULL, and NaN to NaN (in nested types only to a NaN of the same bits; `zeros` is
+/// ignored there).
 ///
 /// # Errors
-/// `Schema` for columns of other types or lengths.
+/// `Schema` for columns of different types or lengths.
 pub fn changed_rows(new: &[ArrayRef], old: &[ArrayRef], rows: usize, zeros: Zeros) -> Result<BooleanBuffer> {
     if new.len() != old.len() {
         return Err(Error::schema(format!("{} columns cannot be compared with {}", new.len(), old.len())));
@@ -82,7 +82,7 @@ fn mark(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Resu
     Ok(())
 }
 
-/// As [`mark`], of arrays whose values are not in others; bits behind the last row are anything.
+/// Like [`mark`], for arrays without dictionaries or runs. Bits after the last row are undefined.
 fn mark_flat(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) -> Result<()> {
     let nulls = Nulls::mark(new.nulls(), old.nulls(), words);
     let valid = nulls.as_ref().map(|nulls| nulls.both.as_slice());
@@ -94,7 +94,7 @@ fn mark_flat(new: &ArrayRef, old: &ArrayRef, zeros: Zeros, words: &mut [u64]) ->
             differ(&natives::<$type>(new), &natives::<$type>(old), $differ, valid, words)
         };
     }
-    // NaN has many bits, of which none is more than another.
+    // NaN has many bit patterns, which are equal here.
     macro_rules! by_float {
         ($type:ty, $nan:expr) => {{
             type Native = <$type as ArrowPrimitiveType>::Native;
@@ -156,14 +156,14 @@ fn mark_fixed(new: &ArrayRef, old: &ArrayRef, valid: Option<&[u64]>, words: &mut
     });
 }
 
-/// What nulls say of two columns.
+/// The comparison of the NULLs of two columns.
 struct Nulls {
-    /// Where neither is NULL, which is where values count.
+    /// The rows in which neither is NULL, whose values are compared.
     both: Vec<u64>,
 }
 
 impl Nulls {
-    /// Sets the bits of rows that are NULL on one side only; `None` where there are none at all.
+    /// Sets the bits of rows that are NULL on one side only; `None` if no row is NULL.
     fn mark(new: Option<&NullBuffer>, old: Option<&NullBuffer>, words: &mut [u64]) -> Option<Self> {
         let of = |nulls: Option<&NullBuffer>| -> Option<Vec<u64>> {
             let nulls = nulls.filter(|nulls| nulls.null_count() > 0)?;
@@ -183,8 +183,8 @@ impl Nulls {
     }
 }
 
-/// Goes through words that have rows to look at: `look` gets the rows of a word, and bits of those that are not NULL and
-/// not known to have changed, and gives bits of those that have.
+/// Visits the words with rows to compare. `look` receives the rows of a word and the bits of those that are not NULL
+/// and not known to have changed, and returns the bits of those that have changed.
 #[inline]
 fn for_each_word(
     words: &mut [u64],
@@ -202,7 +202,7 @@ fn for_each_word(
     }
 }
 
-/// Looks at the rows of a word whose bits are set.
+/// Compares the rows of a word whose bits are set.
 #[inline]
 fn one_by_one(first: usize, mut open: u64, differs: impl Fn(usize) -> bool) -> u64 {
     let mut bits = 0;
@@ -295,7 +295,7 @@ mod tests {
         all
     }
 
-    /// Whether rows differ, by what they are printed as.
+    /// Whether rows differ in their printed form.
     fn reference(new: &ArrayRef, old: &ArrayRef) -> Vec<bool> {
         let options = FormatOptions::new().with_null("no value");
         let print = |array: &ArrayRef| -> Vec<String> {
@@ -323,7 +323,7 @@ mod tests {
                     let bits = changed_rows(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
                     prop_assert_eq!(bits.iter().collect::<Vec<_>>(), reference(&new, &old), "{}", new.data_type());
                 }
-                // The other side begins elsewhere in its buffers.
+                // The other side starts at another offset in its buffers.
                 let (new, old) = (new.slice(skip, rows - skip), old.slice(0, rows - skip));
                 let bits = changed_rows(&[Arc::clone(&new)], &[Arc::clone(&old)], new.len(), Zeros::Differ).unwrap();
                 prop_assert_eq!(bits.iter().collect::<Vec<_>>(), reference(&new, &old), "{}", new.data_type());
