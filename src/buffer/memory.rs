@@ -12,15 +12,15 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The memory of one write; clones share it. By default there is no limit.
 ///
-/// A stream waits for a [reservation](Memory::reserve) of its rows; what is made of them on their way, and must be had so that
-/// they go on, is [reserved at once](Memory::reserve_now), and leaves less for others.
+/// A stream waits for a [reservation](Memory::reserve) of its rows. Memory that is needed to process reserved rows is
+/// [reserved immediately](Memory::reserve_now), and leaves less for others.
 #[derive(Clone)]
 pub struct Memory(Arc<Inner>);
 
 struct Inner {
     limit: usize,
     held: AtomicUsize,
-    /// Of that, what was admitted: it goes on by itself, and its share comes back.
+    /// The admitted part of it, which is released when it has been processed.
     admitted: AtomicUsize,
     most: AtomicUsize,
     gauge: Gauge,
@@ -28,11 +28,11 @@ struct Inner {
     waiters: Waiters,
 }
 
-/// Somebody who counts the memory of many: the memory pool of a session.
+/// An account that several memories share, such as the memory pool of a session.
 pub trait Account: Send + Sync {
-    /// Takes more, or says why not.
+    /// Adds bytes, or returns why it cannot.
     fn try_grow(&self, bytes: usize) -> Result<(), String>;
-    /// Takes more that is there already.
+    /// Adds bytes that are already allocated.
     fn grow(&self, bytes: usize);
     /// Gives some back.
     fn shrink(&self, bytes: usize);
@@ -51,14 +51,14 @@ impl fmt::Debug for Memory {
 }
 
 impl Memory {
-    /// A memory of so many bytes; the gauge shows what is held.
+    /// Creates a memory of this many bytes. The gauge shows the bytes in use.
     pub fn new(limit: usize, gauge: Gauge) -> Self {
         let [held, admitted, most] = Default::default();
         let (account, waiters) = (OnceLock::new(), Waiters::default());
         Self(Arc::new(Inner { limit, held, admitted, most, gauge, account, waiters }))
     }
 
-    /// Counts with somebody else, too; the first one stays.
+    /// Also counts in another account. Only the first account is used.
     pub fn count_with(&self, account: impl FnOnce() -> Box<dyn Account>) {
         self.0.account.get_or_init(account);
     }
@@ -78,7 +78,7 @@ impl Memory {
         self.0.most.load(Relaxed)
     }
 
-    /// Takes a share when there is room for it. What is larger than all that there is goes alone.
+    /// Waits for space and reserves it. A reservation larger than the limit waits until it is the only one.
     ///
     /// # Errors
     /// `Full` when the account has no room, and nothing that was admitted could make some.
@@ -113,7 +113,7 @@ impl Memory {
         Some(Ok(self.reservation(bytes, true)))
     }
 
-    /// Takes a share of what is there already.
+    /// Reserves memory that is already allocated.
     pub fn reserve_now(&self, bytes: usize) -> Reservation {
         self.0.held.fetch_add(bytes, AcqRel);
         if let Some(account) = self.0.account.get() {
@@ -143,7 +143,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// What it is a share of.
+    /// The memory that it belongs to.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }

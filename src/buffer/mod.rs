@@ -63,7 +63,7 @@ pub fn buffer<T>(limits: Limits) -> (Sender<T>, Receiver<T>) {
 
 struct Shared<T> {
     items: ArrayQueue<(T, Packed)>,
-    /// What they weigh together, packed.
+    /// Their total weight, packed.
     level: AtomicU64,
     most: Packed,
     senders: AtomicUsize,
@@ -96,7 +96,7 @@ impl Packed {
         self.0 & ((1 << Self::BYTES_BITS) - 1)
     }
 
-    /// This much more, where that is within `most`, or all that there is.
+    /// Adds a weight if the sum is within `most`, or if nothing is queued.
     fn plus(self, more: Self, most: Self) -> Option<Self> {
         let sum = Self(self.0 + more.0);
         (self.0 == 0 || (sum.rows() <= most.rows() && sum.bytes() <= most.bytes())).then_some(sum)
@@ -104,7 +104,7 @@ impl Packed {
 }
 
 impl<T> Shared<T> {
-    /// Puts an item in, or gives it back where there is no room.
+    /// Adds an item, or returns it if there is no space.
     fn put(&self, item: T, weight: Packed) -> Result<(), T> {
         let plus = |level| Packed(level).plus(weight, self.most).map(|sum| sum.0);
         if self.level.fetch_update(AcqRel, Acquire, plus).is_err() {
@@ -117,7 +117,8 @@ impl<T> Shared<T> {
             }
             Err((item, _)) => {
                 self.level.fetch_sub(weight.0, AcqRel);
-                // Somebody can have found no room because of this one. While it is full, those who take wake him.
+                // Another sender may have found no space because of this item. While the queue is full, receivers wake
+                // that sender.
                 self.not_full.wake_one(|| self.is_half_empty());
                 Err(item)
             }
@@ -127,7 +128,7 @@ impl<T> Shared<T> {
     fn take(&self) -> Option<T> {
         let (item, weight) = self.items.pop()?;
         self.level.fetch_sub(weight.0, AcqRel);
-        // Whoever is woken then finds room for several.
+        // A woken sender then finds space for several items.
         self.not_full.wake_one(|| self.is_half_empty());
         Some(item)
     }
@@ -188,7 +189,7 @@ impl<T> Receiver<T> {
         let Self { shared, waiter } = self;
         let take = || match shared.take() {
             Some(item) => Some(Some(item)),
-            // What was put in before the last sender went is still to come.
+            // Items that were sent before the last sender was dropped are still received.
             None if shared.senders.load(Acquire) == 0 => Some(shared.take()),
             None => None,
         };
@@ -222,7 +223,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if self.shared.receivers.fetch_sub(1, AcqRel) == 1 {
             self.shared.not_full.wake_all();
-            // What nobody will take is not kept until the senders go.
+            // Items that no receiver will take are dropped now.
             while self.shared.items.pop().is_some() {}
         }
     }

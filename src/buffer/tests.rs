@@ -70,7 +70,7 @@ async fn what_is_given_up_loses_no_item_and_wakes_the_next() {
     assert_eq!(second.await.unwrap(), Some(1));
 }
 
-/// Every item comes once, in the order of its sender, whoever waits, and whoever gives up waiting.
+/// Every item is received once, in the order of its sender, whichever tasks wait or stop waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_send_and_receive_at_once() {
     const EACH: u64 = 30_000;
@@ -99,7 +99,7 @@ async fn many_send_and_receive_at_once() {
                     let (mut got, mut random) = (Vec::new(), fastrand::Rng::with_seed(number));
                     loop {
                         if random.u8(..) < 8 {
-                            // Gives up at once, or takes what is there.
+                            // Stops waiting immediately, or takes an available item.
                             match tokio::time::timeout(Duration::ZERO, receiver.recv()).await {
                                 Ok(Some(item)) => got.push(item),
                                 Ok(None) => return got,

@@ -9,28 +9,29 @@ use std::task::{Context, Poll};
 use crossbeam_queue::SegQueue;
 use futures::task::AtomicWaker;
 
-/// Nobody is to be woken.
+/// No task needs to be woken.
 const IDLE: u8 = 0;
-/// The waker is to be called once.
+/// The waker must be called once.
 const WAITING: u8 = 1;
-/// It was called, and its task has not run yet.
+/// It was woken, and its task has not run yet.
 const WOKEN: u8 = 2;
 
-/// One that can wait.
+/// A task that can wait.
 pub(super) struct Waiter {
     state: AtomicU8,
-    /// It stands in the queue, maybe since a wait that was given up: who waits again and again stands there once.
+    /// Whether it is in the queue, possibly since a cancelled wait. A task that waits repeatedly is in the queue once.
     is_queued: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// Those that wait, the first first. Among them can be some that wait no more.
+/// The waiting tasks in their order. Some of them may have stopped waiting.
 #[derive(Default)]
 pub(super) struct Waiters {
     queue: SegQueue<Arc<Waiter>>,
-    /// How many stand in it; fewer than there are for an instant.
+    /// The number of tasks in the queue. It can be too low for a moment.
     count: AtomicIsize,
-    /// How many were woken and have not run yet. Each of them wakes another when there is more than it takes.
+    /// The number of tasks that were woken and have not run yet. Each of them wakes another if there is more than it
+    /// takes.
     woken: AtomicIsize,
 }
 
@@ -41,9 +42,9 @@ impl Waiter {
 }
 
 impl Waiters {
-    /// Wakes the first that waits, where there is a reason to, and none is on its way.
+    /// Wakes the first waiting task, unless a woken task has not run yet.
     pub(super) fn wake_one(&self, has_reason: impl Fn() -> bool) {
-        // What changed is seen by whoever comes after those that are looked for here.
+        // Tasks that start to wait later see the change themselves.
         fence(SeqCst);
         if self.count.load(Relaxed) > 0 && self.woken.load(Relaxed) <= 0 && has_reason() {
             while self.next().is_some_and(|waiter| !self.wake(&waiter)) {}
@@ -70,12 +71,12 @@ impl Waiters {
     fn next(&self) -> Option<Arc<Waiter>> {
         let next = self.queue.pop()?;
         self.count.fetch_sub(1, AcqRel);
-        // Before its state is looked at: who waits anew then stands in the queue again, or is found waiting.
+        // Cleared before its state is checked: a task that waits again is then in the queue again, or is found waiting.
         next.is_queued.store(false, SeqCst);
         Some(next)
     }
 
-    /// Tries until it succeeds, each time that it is woken. `is_more` says whether another one could succeed after it.
+    /// Tries each time it is woken, until it succeeds. `is_more` returns whether another task could succeed after it.
     pub(super) async fn until<T>(
         &self,
         waiter: &Arc<Waiter>,
@@ -85,18 +86,19 @@ impl Waiters {
         let mut waiting = Waiting { waiters: self, waiter, was_woken: false };
         let done = poll_fn(|context| waiting.poll(context, &mut attempt)).await;
         if waiting.end() {
-            // It may have been woken for something else than what it took, and while it was on its way nobody else was.
+            // It may have been woken for another item than the one it took, and no other task was woken in the
+            // meantime.
             self.wake_one(is_more);
         }
         done
     }
 }
 
-/// A wait that goes on. Whoever gives it up wakes the next one, if he was woken himself.
+/// A pending wait. If it is cancelled after it was woken, it wakes the next one.
 struct Waiting<'a> {
     waiters: &'a Waiters,
     waiter: &'a Arc<Waiter>,
-    /// It was woken, found nothing, and has not waited again since.
+    /// Whether it was woken, found nothing, and has not waited again since.
     was_woken: bool,
 }
 
@@ -115,7 +117,7 @@ impl Waiting<'_> {
             self.waiters.queue.push(Arc::clone(self.waiter));
             self.waiters.count.fetch_add(1, AcqRel);
         }
-        // Whoever changed something before this one stood in the queue has not woken it.
+        // A change before this task was in the queue has not woken it.
         fence(SeqCst);
         if let Some(done) = attempt() {
             return Poll::Ready(done);
@@ -124,7 +126,7 @@ impl Waiting<'_> {
         Poll::Pending
     }
 
-    /// Waits no more; whether somebody woke it who then woke nobody else.
+    /// Ends the wait. Returns whether it was woken, in which case no other task was.
     fn end(&mut self) -> bool {
         let state = &self.waiter.state;
         let is_woken = state.load(Acquire) != IDLE && state.swap(IDLE, SeqCst) == WOKEN;
@@ -147,7 +149,7 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    /// A task that looks at several things at once gives up waiting for all but one of them, each time.
+    /// A task that waits for several events cancels all but one of its waits each time.
     #[tokio::test]
     async fn who_gives_up_again_and_again_stands_in_the_queue_once() {
         let (waiters, waiter) = (Waiters::default(), Waiter::new());
@@ -164,7 +166,8 @@ mod tests {
         assert_eq!((waiter.state.load(Relaxed), waiters.woken.load(Relaxed), waiters.queue.len()), (IDLE, 0, 0));
     }
 
-    /// What comes while somebody who was woken is on his way wakes nobody: he does, when he has taken his.
+    /// An item that arrives while a woken task has not run wakes no task. The woken task does so after it has taken its
+    /// item.
     #[tokio::test]
     async fn who_was_woken_and_finds_more_wakes_the_next() {
         let (waiters, [first, second]) = (Waiters::default(), [(); 2].map(|()| Waiter::new()));
@@ -172,7 +175,7 @@ mod tests {
         let attempts = std::cell::Cell::new(0);
         let take = || {
             attempts.set(attempts.get() + 1);
-            // Somebody else took what it was woken for, and two more come before it waits again.
+            // Another task took the item that it was woken for, and two more arrive before it waits again.
             if attempts.get() == 3 {
                 items.set(2);
                 return None;

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Alignment(UInt32Array);
 
 impl Alignment {
-    /// Aligns the rows `rows` of a batch, given the last row of each of its keys, with rows whose keys are `old`, in
-    /// any order.
+    /// Aligns a batch of `rows` rows, given the last row of each of its keys, with rows whose keys are `old`, in any
+    /// order.
     pub(crate) fn of(last: &LastRows<'_>, rows: usize, old: &Keys) -> Self {
         let mut found = vec![u32::MAX; rows];
         for row in 0..old.len() {

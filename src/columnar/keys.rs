@@ -63,7 +63,7 @@ impl KeyForm {
 }
 
 impl Keys {
-    /// The bytes of a key; `None` for an integer.
+    /// The bytes of a key; empty for an integer.
     pub(super) fn bytes(&self, row: usize) -> &[u8] {
         match self {
             Self::Integers(_) => &[],

@@ -52,7 +52,7 @@ impl Entry {
         self.lent.store(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
     }
 
-    /// Where it is lent, to whom, in a pool that began then.
+    /// The current loan, if the connection is lent. `began` is the start time of the pool.
     pub(super) fn loan(&self, began: Instant) -> Option<Loan> {
         let since = began + Duration::from_nanos(self.lent.load(Relaxed).checked_sub(1)?);
         let xid = self.has_xid.load(Relaxed).then(|| *self.xid.lock().unwrap_or_else(PoisonError::into_inner));

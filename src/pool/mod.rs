@@ -68,12 +68,12 @@ struct Shared<C: Connect> {
     /// One permit for each writing connection.
     writing: Semaphore,
     next_number: AtomicU64,
-    /// What the times of entries are counted from.
+    /// The time from which the times of entries are counted.
     began: Instant,
     is_closed: AtomicBool,
     /// Whether a task maintains idle connections.
     is_kept: AtomicBool,
-    /// Told when a lease ends after the pool was closed.
+    /// Notified when a lease ends after the pool was closed.
     drained: Notify,
     metrics: PoolMetrics,
 }
@@ -185,7 +185,7 @@ impl<C: Connect> Pool<C> {
         self.take(Permits { one, writing: None }).await
     }
 
-    /// One of the permits, when it is there; all of them are for connections `which`.
+    /// Waits for one of the permits. `which` describes the connections in messages.
     async fn permit<'s>(&'s self, permits: &'s Semaphore, which: &str) -> Result<SemaphorePermit<'s>> {
         let shared = &self.0;
         match permits.try_acquire() {
@@ -285,7 +285,7 @@ impl<C: Connect> Pool<C> {
         shared.permits.close();
         shared.writing.close();
         while self.busy() > 0 {
-            // Who gives up while he waits for a connection tells nobody.
+            // A caller that stops waiting for a connection sends no notification.
             let _ = timeout(Duration::from_millis(50), shared.drained.notified()).await;
         }
         self.clear().await;
@@ -314,7 +314,7 @@ impl<C: Connect> Pool<C> {
     }
 }
 
-/// What a connection is lent for.
+/// The permits of a lent connection.
 struct Permits<'s> {
     one: Option<SemaphorePermit<'s>>,
     writing: Option<SemaphorePermit<'s>>,
@@ -364,7 +364,7 @@ impl<C: Connect> Shared<C> {
         Listed { shared: self, number: Some(facts.entry.number) }
     }
 
-    /// Closes a connection that has nothing open, while others go on.
+    /// Closes an idle connection in the background.
     fn retire(self: &Arc<Self>, idle: Idle<C::Connection>) {
         self.forget(&idle.facts);
         let shared = Arc::clone(self);

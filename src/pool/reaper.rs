@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Connect, Idle, Shared};
 
-/// Looks after idle connections, in a task that ends when there are none and none are to be.
+/// Maintains the idle connections, in a task that ends when there are none and `pool.min_idle` is 0.
 pub(super) fn keep<C: Connect>(shared: &Arc<Shared<C>>) {
     if shared.is_kept.load(Acquire) || shared.is_kept.swap(true, AcqRel) {
         return;
     }
     let keeping = Keeping(Arc::downgrade(shared));
     let Ok(runtime) = Handle::try_current() else { return };
-    // Nobody stays for more than half as long again as the options say.
+    // No connection stays longer than one and a half times the configured time.
     let pause = shared.options.idle_timeout.min(shared.options.max_lifetime) / 2;
     let pause = pause.clamp(Duration::from_millis(10), Duration::from_secs(30));
     runtime.spawn(async move {
@@ -52,7 +52,7 @@ impl<C: Connect> Shared<C> {
     /// Closes expired idle connections and opens missing ones. Returns whether any idle connections remain.
     async fn look_after(self: &Arc<Self>) -> bool {
         let min_idle = self.options.min_idle;
-        // Each is looked at once; whoever asks for a connection meanwhile must find its place taken.
+        // Each connection is checked once. It keeps its slot in the meantime.
         for _ in 0..self.idle.len() {
             let Ok(_permit) = self.permits.try_acquire() else { break };
             let Some(idle) = self.take_idle() else { break };
@@ -76,7 +76,7 @@ impl<C: Connect> Shared<C> {
                     self.put_idle(Idle { connection, facts: self.enter(now), since: now });
                 }
                 failed => {
-                    // Whoever needs one is told why; until then there is the next round.
+                    // A caller that needs a connection gets the error. Otherwise the next round tries again.
                     let failed = failed.map(|failed| failed.err());
                     debug!("could not open an idle connection to {}: {failed:?}", self.connect.location());
                     break;

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use super::*;
 
-/// What a step of the server does.
+/// The behavior of a step of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Ok,
@@ -34,7 +34,7 @@ impl Does {
     }
 }
 
-/// A server that counts who is connected.
+/// A server that counts its connections.
 #[derive(Debug, Default)]
 struct Server {
     connect: Mutex<Option<Does>>,
@@ -151,7 +151,7 @@ async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
         .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     lease.give_back();
-    // Somebody who comes later does not overtake them.
+    // A later caller does not overtake them.
     pool.acquire().await.unwrap().give_back();
     for task in waiting {
         task.await.unwrap();
@@ -225,7 +225,7 @@ async fn what_was_idle_is_checked_and_what_is_old_is_closed() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(number().await, 2);
     *server.check.lock().unwrap() = None;
-    // Nobody asks: the task closes it.
+    // Without a caller, the task closes it.
     tokio::time::sleep(Duration::from_secs(16)).await;
     assert_eq!((pool.idle(), server.open.load(Relaxed)), (0, 0));
     for _ in 0..12 {
@@ -344,7 +344,7 @@ async fn nothing_leaks_whatever_a_step_does_and_wherever_it_is_given_up() {
             "given back"
         };
         match cycle % 3 {
-            // Beside others, that are given up after a time.
+            // Among others that are cancelled after some time.
             0 => drop(tokio::spawn(timeout(Duration::from_millis(pause * 3), one))),
             1 => drop(seen.insert(polled(polls, one).await.unwrap_or("given up"))),
             _ => {

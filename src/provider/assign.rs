@@ -89,14 +89,14 @@ impl<'t> Columns<'t> {
         let value = as_written(value, to);
         self.check_digits(column, &value, to)?;
         match value.get_type(schema)? {
-            // A column of NULL alone has no type that could be staged.
+            // A column that contains only NULL has no type that could be staged.
             DataType::Null => Ok(cast_expr(value, to.clone())),
             from if from.is_decimal() && multiplies(&value) => self.call(column, value, &from, to, true),
             from => Ok(self.of_clock(column, &value, &value, &from, to).unwrap_or(value)),
         }
     }
 
-    /// A value of a MERGE as one of its column.
+    /// A value of a MERGE, assigned to its column.
     pub(super) fn assigned(&self, column: &str, value: Expr, schema: &DFSchema) -> DfResult<Expr> {
         let to = self.data_type(column)?;
         let value = if self.are_exact() { as_written(value, to) } else { unmarked(value) };
@@ -117,7 +117,7 @@ impl<'t> Columns<'t> {
         self.call(column, value, &from, to, is_computed)
     }
 
-    /// The same before the plan is analysed, which will be done to it once more.
+    /// The same before the plan is analyzed, which repeats the assignment.
     pub(super) fn assigned_early(&self, column: &str, value: Expr, schema: &DFSchema) -> DfResult<Expr> {
         match is_mark(&value) && value.get_type(schema)? == *self.data_type(column)? {
             true => Ok(value),
@@ -142,7 +142,8 @@ impl<'t> Columns<'t> {
         check_digits(value, to).map_err(|error| error.with_context(self.declared(column)))
     }
 
-    /// The time that a statement began, as the column can have it; `None` where `value` is something else. `expr` has its value.
+    /// The start time of the statement with the column's precision; `None` if `value` is something else. `expr` has its
+    /// value.
     fn of_clock(&self, column: &str, value: &Expr, expr: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
         use DataType::*;
         let fits = matches!(
@@ -158,7 +159,7 @@ impl<'t> Columns<'t> {
         Some(functions::time(expr.clone(), to.clone(), self.second_digits(column, to)))
     }
 
-    /// The query of an INSERT without the planner's casts; `None` where it has none.
+    /// The query of an INSERT without the planner's casts; `None` if it has none.
     pub(super) fn insert(&self, statement: &DmlStatement) -> DfResult<Option<LogicalPlan>> {
         let LogicalPlan::Projection(top) = statement.input.as_ref() else { return Ok(None) };
         let fields = self.schema.fields();
@@ -236,7 +237,7 @@ impl<'t> Columns<'t> {
         for (row, cells) in values.iter_mut().enumerate() {
             cells[index] = match std::mem::take(&mut cells[index]) {
                 cell if !self.are_exact() => unmarked(cell),
-                // Parameters that were filled in have made it the type that all rows have in common.
+                // Substituted parameters have given it the common type of all rows.
                 Expr::Cast(cast) if cast.field.data_type() == of_values => {
                     self.cell(row, field.name(), *cast.expr, field.data_type())?
                 }
@@ -246,7 +247,7 @@ impl<'t> Columns<'t> {
         Ok(())
     }
 
-    /// A value of VALUES as one of its column.
+    /// A value of VALUES, assigned to its column.
     fn cell(&self, row: usize, column: &str, value: Expr, to: &DataType) -> DfResult<Expr> {
         let row = row as u64 + 1;
         let at_row = |error: Error| {
@@ -256,7 +257,7 @@ impl<'t> Columns<'t> {
         let value = as_written(value, to);
         check_digits(&value, to).map_err(at_row)?;
         let from = value.get_type(&DFSchema::empty())?;
-        // A column can keep fewer digits of a second than its type here.
+        // A column can store fewer fractional seconds digits than its type here.
         if let Some(value) = self.of_clock(column, &value, &value, &from, to) {
             return Ok(value);
         }
@@ -349,7 +350,7 @@ fn as_written(expr: Expr, to: &DataType) -> Expr {
     match expr {
         Expr::Alias(alias) => as_written(*alias.expr, to),
         Expr::Cast(cast) if cast.field.data_type() == to => unmarked(*cast.expr),
-        // The planner casts what a subquery selects.
+        // The planner casts the columns of a subquery.
         Expr::ScalarSubquery(mut subquery) => {
             if let LogicalPlan::Projection(selected) = subquery.subquery.as_ref()
                 && let [expr] = selected.expr.as_slice()
@@ -387,8 +388,8 @@ fn multiplies(expr: &Expr) -> bool {
     }
 }
 
-/// The expressions that a column of a query is computed by: one of a projection, or those of the rows of VALUES; none where
-/// that cannot be told.
+/// The expressions that compute a column of a query: one of a projection, or those of the rows of VALUES; empty if they
+/// are unknown.
 fn origins<'p>(plan: &'p LogicalPlan, column: &Column) -> Vec<&'p Expr> {
     let Some(index) = plan.schema().maybe_index_of_column(column) else { return Vec::new() };
     let below = |input: &'p LogicalPlan| {

@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 
 use crate::columnar::to_text;
 
-/// Where a constant lies among the values of a type.
+/// The position of a constant among the values of a type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Bound {
     /// The largest value that is not above it.
@@ -16,7 +16,7 @@ pub(super) enum Bound {
     AboveAll,
 }
 
-/// What a constant has beyond a value.
+/// The difference between a constant and a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
     Nothing,

@@ -1,10 +1,10 @@
 //! Comparisons with constants that the type of the other side cannot represent.
 //!
-//! DataFusion brings both sides of a comparison to one type, and its optimizer brings the constant to that of the
-//! column. On the way it rounds a constant that does not fit, so that `ts = TIMESTAMP '2020-01-31 00:00:00.000000001'`
-//! finds the row of midnight, `day = '2020-01-31 01:00:00'` and `price = '1.499'` find other rows, and a DELETE deletes
-//! them. Here, before that happens, the constant becomes one of the other side's type: the value itself, or the next
-//! one below and a comparison with that.
+//! DataFusion converts both sides of a comparison to one type, and its optimizer converts the constant to the type of
+//! the column. This rounds a constant that does not fit, so that `ts = TIMESTAMP '2020-01-31 00:00:00.000000001'` finds
+//! the row of midnight, `day = '2020-01-31 01:00:00'` and `price = '1.499'` find other rows, and a DELETE deletes them.
+//! So the constant is converted here first, to the same value in the other side's type, or to the next lower value with
+//! a suitable comparison.
 
 use std::sync::Arc;
 
@@ -62,27 +62,27 @@ fn binary(left: &Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), op, Box::new(right)))
 }
 
-/// False, or unknown where the value is NULL.
+/// False, or unknown if the value is NULL.
 fn never(value: &Expr) -> Expr {
     value.clone().is_null().and(lit(ScalarValue::Boolean(None)))
 }
 
-/// True, or unknown where the value is NULL.
+/// True, or unknown if the value is NULL.
 fn always(value: &Expr) -> Expr {
     value.clone().is_not_null().or(lit(ScalarValue::Boolean(None)))
 }
 
-/// What names and functions mean.
+/// The meaning of names and functions.
 #[derive(Clone, Copy)]
 struct Scope<'s> {
     schema: &'s DFSchema,
     config: &'s ConfigOptions,
 }
 
-/// A constant, as it is compared with a value of another type.
+/// A constant that is compared with a value of another type.
 enum Constant {
     Among(Bound),
-    /// As it stands, in another type.
+    /// The same value in another type.
     As(Expr),
 }
 
@@ -165,7 +165,7 @@ impl Scope<'_> {
         for item in list {
             match self.constant(expr, item) {
                 Some(Constant::As(constant)) => kept.push(constant),
-                // No value is equal to what lies between two.
+                // No value equals a constant between two values.
                 Some(Constant::Among(bound)) => kept.extend(bound.exact().map(lit)),
                 None => {
                     kept.push(item.clone());

@@ -1,4 +1,4 @@
-//! Columns that an INSERT leaves out, and that the server fills in.
+//! Columns that an INSERT omits and the server fills in.
 //!
 //! DataFusion asks the table for an expression for such a column. It gets a call of a function that users cannot call.
 //! The sink finds the call in the plan and leaves the column out of its own statement, so that the server's default
@@ -41,7 +41,7 @@ impl ScalarUDFImpl for ServerDefault {
 
 /// The expression for a column of that type that the server fills in.
 pub(super) fn server_default(data_type: &DataType) -> Expr {
-    // Volatile, so that the optimizer leaves it where it is.
+    // Volatile, so that the optimizer does not move it.
     let signature = Signature::nullary(Volatility::Volatile);
     ScalarUDF::new_from_impl(ServerDefault { signature, data_type: data_type.clone() }).call(Vec::new())
 }

@@ -57,7 +57,7 @@ impl AnalyzerRule for DmlRewrite {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
         let taken = plan.transform_up(|node| match &node {
             LogicalPlan::Dml(statement) if is_ours(statement) => {
-                // As it was before it is rewritten: how that is done may change.
+                // The statement before the rewrite, which may change between versions.
                 let remembered = remember(statement)?;
                 let node = answerable(node)?;
                 let LogicalPlan::Dml(statement) = &node else { return Ok(Transformed::yes(node)) };
@@ -151,8 +151,8 @@ fn check_changes(table: &LandfallTable, verb: &'static str) -> Result<()> {
     table.database.check_change(table.table(), &nothing, &any)
 }
 
-/// Refuses a statement in which a name means both its table and another: DataFusion takes `orders.id` for a column of
-/// whichever of `db.main.orders` and `orders` comes first.
+/// Refuses a statement in which a name means both its table and another one: DataFusion resolves `orders.id` to the
+/// first of `db.main.orders` and `orders`.
 fn check_names(statement: &DmlStatement) -> DfResult<()> {
     let own = &statement.table_name;
     let is_alike = |name: &TableReference| name != own && name.resolved_eq(own);
@@ -185,7 +185,7 @@ fn target_column(target: &TableReference, name: &str) -> Expr {
 fn delete(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request, LogicalPlan)> {
     let key = key_of(table.table());
     let columns: Vec<_> = key.iter().map(|name| target_column(&statement.table_name, name)).collect();
-    // Of no column, rows are still counted.
+    // Rows are counted even if there is no column.
     let columns = if columns.is_empty() { vec![lit(true)] } else { columns };
     let query = LogicalPlanBuilder::from(statement.input.as_ref().clone()).project(numbered(columns))?.build()?;
     let request = Request {
@@ -231,7 +231,7 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         staged: staged.collect(),
         actions: vec![RowChange::Update(assignments)],
         join: Join::InQuery,
-        // Another table could bring a row twice; and PostgreSQL's tables that inherit have keys of their own.
+        // A join could return a row twice, and PostgreSQL's inheriting tables have separate keys.
         repeats: Repeats::Refused,
     };
     Ok((request, query))

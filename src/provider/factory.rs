@@ -115,7 +115,7 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
     Ok(NewTable { name: name.to_owned(), schema, primary_key, unique_keys, defaults })
 }
 
-/// A default as an array of the column's type, unchanged where it is a number or a time already.
+/// A default value as an array of the column's type, converted without loss if it is a number or a time.
 fn default_value(value: &ScalarValue, data_type: &DataType) -> DfResult<ArrayRef> {
     let array = value.to_array()?;
     match LosslessCast::try_new(array.data_type(), data_type) {

@@ -89,7 +89,7 @@ impl FanoutTable {
         self.members.iter().filter_map(|(_, provider)| provider.downcast_ref())
     }
 
-    /// What its jobs say that they write, and the log that decides them.
+    /// The tables that its jobs record, and their decision log.
     pub(super) async fn decided(&self) -> Result<(String, Arc<dyn DecisionLog>)> {
         let (mut names, mut databases) = (Vec::new(), Vec::new());
         for table in self.tables() {
@@ -109,7 +109,7 @@ impl FanoutTable {
         Ok((names.join(", "), log))
     }
 
-    /// The error of a statement that would have to read it.
+    /// The error of a statement that needs to read it.
     fn is_only_written(&self, verb: &str) -> DfResult<Arc<dyn ExecutionPlan>> {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!(
@@ -185,7 +185,7 @@ impl TableProvider for FanoutTable {
         self.definition.as_deref()
     }
 
-    /// A column that is left out is left to each member's database.
+    /// An omitted column is filled in by each member's database.
     fn get_column_default(&self, column: &str) -> Option<&Expr> {
         self.members.iter().find_map(|(_, provider)| provider.get_column_default(column))
     }

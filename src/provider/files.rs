@@ -8,7 +8,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A file as it was when the plan was made: a session remembers what it has listed.
+/// A file as it was when the query was planned. A session caches the files that it has listed.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedFile {
     store: ObjectStoreUrl,
@@ -20,7 +20,7 @@ impl PlannedFile {
         Self { store: scan.object_store_url.clone(), meta: file.object_meta.clone() }
     }
 
-    /// Whether it is the same now.
+    /// Checks that it has not changed.
     pub(super) async fn check(&self, context: &TaskContext) -> Result<()> {
         let store = context.runtime_env().object_store(&self.store);
         let store = store.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error))?;
@@ -47,7 +47,7 @@ impl PlannedFile {
     }
 }
 
-/// What decides how the bytes of files become rows.
+/// The properties that determine how the bytes of files become rows.
 pub(super) fn file_format(config: &FileScanConfig) -> String {
     let source = &config.file_source;
     // Lines and documents of JSON, and values with line breaks in them, differ in whether a file can be cut.
@@ -58,7 +58,7 @@ pub(super) fn file_format(config: &FileScanConfig) -> String {
     format!("{format} {of:?} {} {}", csv.newlines_in_values(), csv.truncate_rows())
 }
 
-/// The files that were cut into ranges for the cores of this machine, as they were.
+/// The whole files, before they were divided into ranges for the cores of this machine.
 pub(super) fn whole_files(config: &FileScanConfig) -> Vec<PartitionedFile> {
     let mut files: Vec<&PartitionedFile> = config.file_groups.iter().flat_map(FileGroup::iter).collect();
     let start = |file: &PartitionedFile| file.range.as_ref().map_or(0, |range| range.start);

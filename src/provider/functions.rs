@@ -29,18 +29,18 @@ pub(super) const LOCAL_TIME: &str = "landfall_local_time";
 /// The start time of a statement, in a column's type.
 const TIME: &str = "landfall_time";
 
-/// Whether a function brings a value to the type of a column.
+/// Whether a function converts a value to the type of a column.
 pub(super) fn is_assignment(function: &str) -> bool {
     [ASSIGN, TIME, WRITTEN, NESTED].contains(&function)
 }
 
-/// A value assigned; `column` is what errors call its column.
+/// Assigns a value. `column` is the name of its column in errors.
 pub(super) fn assigned(value: Expr, assign: Assign, column: String) -> Expr {
     let function = Assigning { signature: Signature::any(1, Volatility::Immutable), column, assign };
     ScalarUDF::new_from_impl(function).call(vec![value])
 }
 
-/// The time that a value tells, as a column of a type and with so many digits of a second has it.
+/// The time of a value, with the type and the fractional seconds digits of a column.
 pub(super) fn time(value: Expr, to: DataType, digits: u32) -> Expr {
     let function = Clock { name: TIME, signature: Signature::any(1, Volatility::Immutable), to, digits };
     ScalarUDF::new_from_impl(function).call(vec![value])
@@ -78,7 +78,7 @@ macro_rules! function {
     };
 }
 
-/// A value as it was written; `shown` is the type that the planner sees, where that is another.
+/// A value as written in the statement. `shown` is the type that the planner sees, if it differs.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Written {
     name: &'static str,

@@ -1,12 +1,12 @@
-//! How the operators of a statement are grouped where it has no parentheses.
+//! Groups the operators of a statement that has no parentheses.
 //!
-//! DataFusion's parser takes all that follows IS [NOT] DISTINCT FROM for its operand, so that `a IS DISTINCT FROM b OR c` is
-//! `a IS DISTINCT FROM (b OR c)` (mended in apache/datafusion-sqlparser-rs#2436, which no DataFusion has yet). Here it is
-//! grouped anew, by the parser's own ranks. Other operators have other ranks than PostgreSQL's, `a = b LIKE c` is
-//! `(a = b) LIKE c`; a statement that writes is refused where the two grammars differ.
+//! DataFusion's parser reads everything after IS [NOT] DISTINCT FROM as its operand: `a IS DISTINCT FROM b OR c` is `a
+//! IS DISTINCT FROM (b OR c)` (fixed in apache/datafusion-sqlparser-rs#2436, which no DataFusion release contains yet).
+//! This module regroups it by the parser's own precedences. Other operators have precedences that differ from
+//! PostgreSQL's: `a = b LIKE c` is `(a = b) LIKE c`. A statement that writes is refused if the two grammars differ.
 //!
-//! A region is what is between two parentheses, commas or keywords: its operators are listed from left to right, and
-//! grouped by a grammar without looking at the tree that the parser has made of them.
+//! A region is the part of a statement between two parentheses, commas or keywords. Its operators are listed from left
+//! to right and grouped by a grammar, regardless of the tree that the parser has built.
 
 use std::collections::HashSet;
 use std::mem::replace;
@@ -20,16 +20,16 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::provider::precedence::{Class, Grammar};
 
-/// What is done where DataFusion's grammar and PostgreSQL's differ.
+/// What happens if DataFusion's grammar and PostgreSQL's differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Difference {
-    /// DataFusion's is taken.
+    /// DataFusion's grouping is kept.
     Kept,
     /// The statement is refused.
     Refused,
 }
 
-/// Groups the operators of a statement anew where the parser was wrong.
+/// Regroups the operators of a statement where the parser was wrong.
 pub(super) fn regroup(statement: &mut Statement, difference: Difference) -> DfResult<()> {
     let mut grouping = Grouping { difference, seen: HashSet::new() };
     let done = match statement {
@@ -135,7 +135,7 @@ enum Place {
     Prefix,
     Infix,
     Postfix,
-    /// `NOT EXISTS (…)`, which the parser takes for one operand.
+    /// `NOT EXISTS (…)`, which the parser reads as one operand.
     NotExists,
 }
 
@@ -155,7 +155,7 @@ struct Region {
     shape: Shape,
 }
 
-/// Two operators that a grammar does not take beside each other.
+/// Two operators that a grammar does not allow next to each other.
 struct Conflict(usize, usize);
 
 impl Region {
@@ -220,7 +220,7 @@ impl Region {
             return Ok(None);
         }
         let meant = if has_distinct {
-            // Where both read it so, PostgreSQL's is meant: in the other -> is applied after IS.
+            // If both grammars match, PostgreSQL's is used: the other one applies -> after IS.
             let grammars = [Grammar::ParserPostgres, Grammar::Parser];
             let is_it = |grammar: &Grammar| {
                 let parsed = self.by(*grammar, Distinct::TakesAll);
@@ -243,7 +243,7 @@ impl Region {
         Ok((meant != self.shape).then_some(meant))
     }
 
-    /// Refuses what PostgreSQL groups otherwise.
+    /// Refuses operators that PostgreSQL groups differently.
     fn check(&self, expr: &Expr, meant: &Shape) -> DfResult<()> {
         let named = |first: usize, second: usize| {
             let mut names = Vec::new();
@@ -282,12 +282,12 @@ impl Region {
     }
 }
 
-/// What the right operand of IS DISTINCT FROM is.
+/// The extent of the right operand of IS DISTINCT FROM.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Distinct {
-    /// What its rank says.
+    /// As its rank defines.
     Ranked,
-    /// All that follows, as DataFusion's parser has it.
+    /// Everything that follows, as in DataFusion's parser.
     TakesAll,
 }
 
@@ -343,7 +343,7 @@ impl Grouper<'_> {
     }
 }
 
-/// What an operator is called.
+/// The name of an operator.
 fn name(operator: &Expr) -> String {
     match operator {
         Expr::UnaryOp { op, .. } => op.to_string(),
@@ -454,7 +454,7 @@ fn shield(right: &mut Expr) {
     *expr = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
 }
 
-/// What stands in the place of an expression while that is moved.
+/// The placeholder of an expression while it is moved.
 pub(super) fn nothing() -> Expr {
     Expr::Identifier(datafusion::sql::sqlparser::ast::Ident::new("_"))
 }

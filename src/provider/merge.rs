@@ -1,8 +1,8 @@
 //! MERGE INTO as a query whose rows contain their actions.
 //!
-//! In general the query joins the table with the source, and a CASE finds for each pair the first clause that it takes;
-//! the database only applies what was found. Where the join is by a unique key that the database compares as DataFusion
-//! does, and clauses ask for nothing of the table's rows, the source alone is staged, and the database joins it.
+//! In general, the query joins the table with the source, and a CASE finds the first matching clause for each pair. The
+//! database only applies the result. If ON compares a unique key, the database compares the key as DataFusion does, and
+//! no clause reads a column of the table, only the source is staged, and the database joins it.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) fn merge(
     }
 }
 
-/// Makes each value of a MERGE one of its column, by `make`.
+/// Assigns each value of a MERGE to its column with `make`.
 pub(super) fn assign<'t>(
     table: &'t LandfallTable,
     statement: &DmlStatement,
@@ -73,7 +73,7 @@ pub(super) fn assign<'t>(
     Ok(())
 }
 
-/// A clause, as it was checked.
+/// A checked clause.
 struct Clause {
     kind: MergeIntoClauseKind,
     predicate: Option<Expr>,
@@ -287,7 +287,7 @@ fn is_of_source(statement: &DmlStatement, expr: &Expr) -> bool {
     !mentions(expr, |column| is_target(statement, column)) && is_total(expr, statement.input.schema())
 }
 
-/// The columns of a unique key with the source's values that ON compares them with; `None` where ON is anything else.
+/// The columns of a unique key and the source's values that ON compares them with; `None` if ON has any other form.
 fn unique_key(table: &Table, statement: &DmlStatement, on: &Expr) -> DfResult<Option<Vec<(String, Expr)>>> {
     let mut keys: Vec<(String, Expr)> = Vec::new();
     for equation in split_conjunction(on) {
@@ -313,7 +313,7 @@ fn unique_key(table: &Table, statement: &DmlStatement, on: &Expr) -> DfResult<Op
     Ok(is_unique.then_some(keys))
 }
 
-/// What is staged of each row of the source, and the query for it.
+/// The staged columns of each row of the source, and their query.
 struct Stage {
     staged: Vec<Staged>,
     query: Vec<Expr>,
@@ -337,7 +337,7 @@ impl Stage {
         (stage, places)
     }
 
-    /// The clause that applies to a row with and without a match; `None` where there is one only, and always.
+    /// The clause that applies to a row with and without a match; `None` if there is only one and it always applies.
     fn choose(&mut self, clauses: &[Clause]) -> [Option<Expr>; 2] {
         let mut chosen = [None, None];
         for (of_missing, says) in [(false, Staged::Action), (true, Staged::ActionOfMissing)] {

@@ -53,7 +53,7 @@ fn begins_with_is(operand: &Expr) -> bool {
         Expr::Between(Between { expr, .. })
         | Expr::InList(InList { expr, .. })
         | Expr::InSubquery(InSubquery { expr, .. }) => begins_with_is(expr),
-        // What the front end has marked as put in parentheses is cast to a boolean.
+        // The front end marks an expression in parentheses with a cast to boolean.
         Expr::Cast(cast) if *cast.field.data_type() != DataType::Boolean => begins_with_is(&cast.expr),
         _ => false,
     }

@@ -11,16 +11,16 @@ use futures::future::BoxFuture;
 
 /// The future of a plan, as `async_trait` makes the methods of a `TableProvider`.
 ///
-/// The methods are written out, and not by `async_trait`, where they take an `Expr`, or a reference to what has one: a
-/// coroutine that has captured one is `Send` only where every type of an expression and of a plan is, and under the
-/// lifetime bounds of such a method the compiler proves that anew each time, for seconds. A function without such bounds
-/// that boxes the future has it proved once. (DataFusion does the same since apache/datafusion#24325.)
+/// Methods that take an `Expr`, or a reference to a type that contains one, are written without `async_trait`. A
+/// coroutine that captures an `Expr` is `Send` only if every type of an expression and of a plan is. Under the lifetime
+/// bounds of such a method, the compiler proves this again each time, which takes seconds. A function without such
+/// bounds that boxes the future is proved once. (DataFusion does the same since apache/datafusion#24325.)
 pub(super) type Planning<'a> = BoxFuture<'a, DfResult<Arc<dyn ExecutionPlan>>>;
 
 /// The future of a table that a statement creates; the statement has an `Expr` too.
 pub(super) type Creating<'a> = BoxFuture<'a, DfResult<Arc<dyn TableProvider>>>;
 
-/// What is planned already.
+/// A plan that is already complete.
 pub(super) fn planned<'a>(plan: DfResult<Arc<dyn ExecutionPlan>>) -> Planning<'a> {
     Box::pin(ready(plan))
 }

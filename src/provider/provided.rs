@@ -1,4 +1,4 @@
-//! What DataFusion asks of a table.
+//! The implementation of `TableProvider`.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl LandfallTable {
         Ok(Arc::new(ScanExec::new(Arc::clone(&self.database), query)))
     }
 
-    /// Refuses a statement whose conditions may be lost on the way.
+    /// Refuses a statement whose conditions the session may lose.
     fn check_session(&self, verb: &str, session: &dyn Session) -> DfResult<()> {
         if has_dml_rewrite(session) {
             return Ok(());

@@ -1,9 +1,9 @@
 //! Filters that the database evaluates as DataFusion does.
 //!
-//! Comparisons of columns with literals, and what AND, OR, NOT, IN, BETWEEN and IS NULL make of them, are pushed where
-//! the column's stored form compares as its Arrow type does. Everything else stays in DataFusion: LIKE (SQLite folds
-//! case), arithmetic (it overflows otherwise), functions. Literals go as parameters where the database takes any, and
-//! are quoted here where not: sqlparser takes some quotes in a value for escaped already.
+//! Comparisons of columns with literals, also combined by AND, OR, NOT, IN, BETWEEN and IS NULL, are pushed down if the
+//! column's stored form compares as its Arrow type does. Everything else stays in DataFusion: LIKE (SQLite ignores
+//! case), arithmetic (it overflows differently), functions. Literals are passed as parameters if the database supports
+//! them. Otherwise they are quoted here, because sqlparser treats some quotes in a value as already escaped.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -26,20 +26,20 @@ pub(super) enum Pushed {
     Superset(Expr),
 }
 
-/// What of a filter can be pushed.
+/// The part of a filter that can be pushed down.
 pub(super) fn push(filter: &Expr, table: &Table, dialect: &dyn QueryDialect) -> Option<Pushed> {
     let scope = Scope { table, dialect };
     exact(filter, scope).map(Pushed::Exact).or_else(|| superset(filter, scope).map(Pushed::Superset))
 }
 
-/// What names and literals mean.
+/// The meaning of names and literals.
 #[derive(Clone, Copy)]
 struct Scope<'t> {
     table: &'t Table,
     dialect: &'t dyn QueryDialect,
 }
 
-/// ` WHERE …` for the filters that can be pushed, the parameters in it, and the limit where it can be pushed too.
+/// ` WHERE …` for the filters that can be pushed down, its parameters, and the limit if it can be pushed down, too.
 pub(super) fn condition(
     filters: &[Expr],
     table: &Table,
@@ -151,7 +151,7 @@ fn superset(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {
     .or_else(|| exact(expr, scope))
 }
 
-/// The column around a literal, where comparing the two on the server is not exact.
+/// The column compared with a literal, if the server does not compare them exactly.
 fn around(column: &Column, op: Operator, value: &ScalarValue, scope: Scope<'_>) -> Option<Expr> {
     match column.comparison {
         Comparison::IsoText => days_around(column, op, value, scope),
@@ -216,12 +216,12 @@ fn bare(column: &Column) -> Expr {
 
 impl<'t> Scope<'t> {
     fn find(self, name: &ColumnName) -> Option<&'t Column> {
-        // The unparser takes two of its quotes in a name for one that is escaped already.
+        // The unparser treats two of its quotes in a name as one escaped quote.
         let quote = self.dialect.quote();
         self.table.column(&name.name).filter(|column| !column.name.contains(quote))
     }
 
-    /// The column, where the database answers `op` on it as DataFusion does.
+    /// The column, if the database evaluates `op` on it as DataFusion does.
     fn comparable(self, name: &ColumnName, op: Operator) -> Option<&'t Column> {
         self.find(name).filter(|column| match column.comparison {
             // A literal zero is not pushed.
@@ -241,7 +241,7 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// The literal, where it is of the column's kind and the database has it.
+    /// The literal, if it is of the column's kind and the database supports it.
     fn literal(self, value: &ScalarValue, column: &Column) -> Option<Expr> {
         let data_type = &column.data_type;
         match value {

@@ -49,7 +49,7 @@ pub(super) fn at_once(
             return Some((read, (receiver, tasks)));
         }
         while let Some(ended) = tasks.join_next().await {
-            // It has not read all of its rows.
+            // The task has not read all of its rows.
             if let Err(error) = ended {
                 let error = Error::internal(format!("a reader task failed: {error}"));
                 return Some((Err(error), (receiver, tasks)));
@@ -61,7 +61,7 @@ pub(super) fn at_once(
     stream::unfold((receiver, tasks), read).boxed()
 }
 
-/// Reads a split from behind what is consumed of it.
+/// Reads a split after the rows that were already read.
 pub(super) fn read_piece(
     split: usize,
     of: &Split,
@@ -119,7 +119,7 @@ fn counted(split: usize, rows: SendableRecordBatchStream, skipped: u64) -> BoxSt
     reads.boxed()
 }
 
-/// Rows of a source, and what the plan above it makes of each batch.
+/// The rows of a source, with the plan above it applied to each batch.
 fn positioned(
     split: usize,
     plan: &Arc<dyn ExecutionPlan>,
@@ -147,7 +147,7 @@ fn positioned(
     Ok(reads.boxed())
 }
 
-/// The columns that the plan asks its source for.
+/// The columns that the plan reads from its source.
 fn project(plan: &Arc<dyn ExecutionPlan>, batch: RecordBatch) -> DfResult<RecordBatch> {
     match (plan.downcast_ref::<ReplayableExec>(), plan.children().first()) {
         (Some(leaf), _) => leaf.project(batch),
@@ -178,7 +178,7 @@ fn streamed(
     Ok(reads.try_flatten().boxed())
 }
 
-/// What a plan makes of one batch of its leaf.
+/// Applies a plan to one batch of its leaf.
 async fn compute(
     plan: &Arc<dyn ExecutionPlan>,
     batch: RecordBatch,

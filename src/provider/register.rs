@@ -41,12 +41,12 @@ pub fn register(context: &SessionContext) {
         let _ = state.register_relation_planner(Arc::new(ValuesPlanner));
     }
     state.register_udtf(checkpoints::NAME, Arc::new(checkpoints::Checkpoints));
-    // Those of this crate, and what others have registered in this process.
+    // The backends of this crate, and those that other crates have registered in this process.
     for (name, factory) in registry::all() {
         state.table_factories_mut().insert(name.to_uppercase(), Arc::new(Factory(factory)));
     }
     for name in registry::FEATURES.iter().flat_map(|(_, names)| *names) {
-        // It only says what is missing, which must not take the place of another crate's.
+        // It only reports a missing feature and must not replace a backend of another crate.
         state.table_factories_mut().entry(name.to_uppercase()).or_insert_with(|| Arc::new(Missing(name)));
     }
 }

@@ -1,11 +1,12 @@
 //! Merges the partitions of a query for a sink, and reads them again from a checkpoint.
 //!
-//! DataFusion cuts a scan into ranges, or deals its batches out to several cores, and would merge them as they come.
-//! Where the plan is a scan below filters and projections, nothing is dealt out here. A sink with one writer reads one
-//! partition after the other: rows then keep the order of their source, so that "the last row of a key wins" and the
-//! row number of an error mean something, and a database that is loaded in key order appends to its tree. For several
-//! writers all partitions are read at once. Partitions that depend on each other (joins, aggregates) are merged as they
-//! come: reading one while the others wait would make DataFusion buffer the others. A query with ORDER BY stays sorted.
+//! DataFusion divides a scan into ranges, or distributes its batches to several cores, and would merge them in the
+//! order of arrival. If the plan is a scan below filters and projections, batches are not distributed. A sink with one
+//! writer reads one partition after the other. Rows then keep the order of their source, so that "the last row of a key
+//! wins" and the row number of an error are well defined, and a database that is loaded in key order appends to its
+//! tree. For several writers, all partitions are read in parallel. Partitions that depend on each other (joins,
+//! aggregates) are merged in the order of arrival: reading one while the others wait would make DataFusion buffer the
+//! others. A query with ORDER BY stays sorted.
 //!
 //! A job that can resume reads the plan's [splits](super::splits) instead.
 
@@ -41,8 +42,8 @@ use crate::provider::splits::{Kind, Split, Splits, can_execute_again, is_row_by_
 #[derive(Debug)]
 pub(super) struct ReplayExec {
     input: Arc<dyn ExecutionPlan>,
-    /// What is computed of each row of a sorted input, where its columns no longer show the order: DataFusion would leave
-    /// out a sort that nothing above it asks for. From the top down.
+    /// The nodes above the sort, from the top down, if the columns of their result no longer contain the sort key:
+    /// DataFusion would remove a sort that no node above it requires.
     above: Vec<Arc<dyn ExecutionPlan>>,
     order: Option<LexOrdering>,
     reading: Reading,
@@ -53,18 +54,18 @@ pub(super) struct ReplayExec {
 /// How partitions are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// At once, where they do not depend on each other; else one after the other.
+    /// In parallel if the splits are independent, otherwise one after the other.
     pub(super) at_once: bool,
     /// Whether the job can resume from a checkpoint.
     pub(super) resumes: bool,
 }
 
-/// The plan that is executed at last, for the sink that is over it: an optimizer makes others of the node.
+/// The plan that is finally executed, for the sink above it. Optimizers create other instances of the node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Source(Arc<Mutex<Option<Replay>>>);
 
 impl Source {
-    /// What the sink is to read, once its input was executed.
+    /// The input of the sink, available after the plan was executed.
     pub(super) fn take(&self) -> Option<Replay> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,13 +104,13 @@ impl ReplayExec {
         Self { input, above, order, reading, source, properties: Arc::new(properties) }
     }
 
-    /// The order that its rows keep, where its columns show it.
+    /// The order of its rows, if its columns contain it.
     pub(super) fn order(&self) -> Option<&LexOrdering> {
         self.order.as_ref().filter(|_| self.above.is_empty())
     }
 }
 
-/// A plan from its sort on, and what is above that, where that makes of each row what it makes of it alone; else the plan.
+/// A plan down to its sort and the nodes above it, if these compute each row independently; otherwise the whole plan.
 fn down_to_sort(plan: Arc<dyn ExecutionPlan>) -> (Arc<dyn ExecutionPlan>, Vec<Arc<dyn ExecutionPlan>>) {
     let (mut below, mut above) = (Arc::clone(&plan), Vec::new());
     while sort_order(&below).is_none() {
@@ -133,7 +134,7 @@ pub(super) fn sort_order(plan: &Arc<dyn ExecutionPlan>) -> Option<&LexOrdering> 
     plan.output_ordering().filter(|_| sorts(plan))
 }
 
-/// Whether each partition of the plan comes from one of a leaf, on its own and in the leaf's order.
+/// Whether each partition of the plan is computed from one partition of a leaf, in the leaf's order.
 fn is_independent(plan: &Arc<dyn ExecutionPlan>) -> bool {
     match plan.children().as_slice() {
         [] => true,
@@ -145,8 +146,8 @@ fn is_independent(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
 }
 
-/// The plan without the round-robin repartitions that DataFusion put between a leaf and what is computed from it;
-/// `None` where something else than an order-keeping chain is above the leaf.
+/// The plan without the round-robin repartitions that DataFusion inserted above a leaf; `None` if the nodes above the
+/// leaf do not keep its order.
 fn not_dealt_out(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     match plan.children().as_slice() {
         [] => Some(Arc::clone(plan)),
@@ -233,7 +234,7 @@ impl ExecutionPlan for ReplayExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    /// The sink does not read this stream, but the plan as often as it must.
+    /// The sink does not read this stream. It executes the plan as often as necessary.
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         if partition != 0 {
             return internal_err!("ReplayExec has one partition, not {partition}");
@@ -266,7 +267,7 @@ pub(super) struct Replay {
 
 impl Replay {
     fn splits(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Splits> {
-        // Not by how many cores there are: another run can have others.
+        // Independent of the number of cores, which can differ in another run.
         let cuts = self.context.session_config().options().optimizer.repartition_file_scans;
         Splits::of(plan, self.order.as_ref(), cuts)
     }
@@ -327,7 +328,7 @@ impl Input for Replay {
             (progress != Progress::Done).then_some((index, split, progress))
         });
         let left: Vec<_> = left.collect();
-        // A stream that never ends would let the others wait for ever.
+        // An unbounded stream would make the others wait forever.
         let readers = match (self.is_unbounded(), self.reading.at_once) {
             (true, _) => left.len(),
             (false, true) => left.len().min(self.context.session_config().target_partitions()),

@@ -20,9 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct Request {
     /// DELETE, UPDATE or MERGE.
     pub(super) verb: &'static str,
-    /// What the columns of the query are.
+    /// The meaning of the columns of the query.
     pub(super) staged: Vec<Staged>,
-    /// What is done with a row.
+    /// The actions for rows.
     pub(super) actions: Vec<RowChange>,
     pub(super) join: Join,
     pub(super) repeats: Repeats,
@@ -42,7 +42,7 @@ pub(super) fn key_of(table: &Table) -> &[String] {
 }
 
 impl Request {
-    /// What is done with a query, and what of it is read.
+    /// Plans the change of a query, and the part of the query that is executed.
     pub(super) fn plan(
         &self,
         table: &LandfallTable,
@@ -57,7 +57,7 @@ impl Request {
         };
         let nothing = || Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
         if query.is::<EmptyExec>() {
-            // What has no rows needs no key, and locks nobody out.
+            // A query without rows needs no key and no lock.
             let never = Condition { text: " WHERE 1 = 0".into(), parameters: Vec::new() };
             return Ok((change(Vec::new(), Operation::Delete(never), None), nothing()));
         }
@@ -83,10 +83,10 @@ impl Request {
             return Err(no_key(table.table()));
         }
         let lock = match (self.join, scans_of(&query, &table.location()).as_slice()) {
-            // What is staged does not depend on what is there.
+            // The staged rows do not depend on existing rows.
             (Join::AtServer, []) => None,
             (Join::InQuery, [only]) if only.is_of(table.table()) => Some(only.condition()),
-            // What else it reads there may be the table once more, by another name or through a view.
+            // Another scan may read the same table under another name or through a view.
             _ => Some(Condition::default()),
         };
         let (actions, join, repeats) = (self.actions.clone(), self.join, self.repeats);
@@ -120,7 +120,7 @@ fn whole_condition(query: &Arc<dyn ExecutionPlan>, table: &Arc<Table>) -> Option
     query.downcast_ref::<ProjectionExec>().and_then(|projection| whole_condition(projection.input(), table))
 }
 
-/// What a query scans in a database.
+/// The scans of a query in a database.
 fn scans_of<'p>(query: &'p Arc<dyn ExecutionPlan>, location: &str) -> Vec<&'p ScanExec> {
     let own = query.downcast_ref::<ScanExec>().filter(|scan| scan.location() == location);
     let others = query.children().into_iter().flat_map(|child| scans_of(child, location));
@@ -140,7 +140,7 @@ fn constants(query: &Arc<dyn ExecutionPlan>, count: usize) -> Result<Option<Arc<
     Ok(Some(Arc::new(values)))
 }
 
-/// The change that leaves no row.
+/// The change that deletes all rows.
 pub(super) fn truncation() -> Change {
     let operation = Operation::Truncate;
     Change { verb: "TRUNCATE", staged: Vec::new(), operation, lock: None, done: Arc::default() }

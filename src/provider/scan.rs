@@ -49,7 +49,7 @@ impl ScanExec {
         self.database.scan().and_then(Scan::dialect)
     }
 
-    /// What the query says of rows, for EXPLAIN.
+    /// The condition, order and limit of the query, for EXPLAIN.
     fn suffix(&self) -> String {
         match (self.dialect(), self.query.limit) {
             (Some(dialect), _) => self.query.suffix(dialect),
@@ -58,7 +58,7 @@ impl ScanExec {
         }
     }
 
-    /// The column of a key, where the database sorts it as DataFusion does.
+    /// The column of a key, if the database sorts it as DataFusion does.
     fn order_key(&self, key: &PhysicalSortExpr) -> Option<OrderKey> {
         let projected = key.expr.downcast_ref::<Column>()?.index();
         let column = *self.query.projection.get(projected)?;
@@ -77,7 +77,7 @@ impl ScanExec {
         &self.query.table.name
     }
 
-    /// Whether it may leave rows out that its condition has.
+    /// Whether it may omit rows that satisfy its condition.
     pub(super) fn is_limited(&self) -> bool {
         self.query.limit.is_some()
     }
@@ -87,7 +87,7 @@ impl ScanExec {
         Condition { text: self.query.condition.clone(), parameters: self.query.parameters.clone() }
     }
 
-    /// Where it reads.
+    /// The location that it reads.
     pub(super) fn location(&self) -> String {
         self.database.location()
     }

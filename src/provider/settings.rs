@@ -49,7 +49,7 @@ impl TxnSettings {
         {
             return Err(Error::config(format!(
                 "{} cannot prepare transactions{}, so the decision record would be stored there instead of in {}: \
-                 enable prepared transactions there, or name its table first",
+                 enable prepared transactions, or name its table first",
                 agent.location(),
                 how_to_prepare([agent]),
                 fixed.location()

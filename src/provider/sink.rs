@@ -78,7 +78,7 @@ impl LandfallSink {
                 write.name
             );
         }
-        // Which row of a key is the last must not depend on who is read first.
+        // The last row of a key must not depend on which partition is read first.
         let at_once = |target: &Target| {
             let has_several = !matches!(target.writers, WriterCount::Exactly(1) | WriterCount::UpTo(1));
             has_several && target.spec.on_conflict == OnConflict::Error
@@ -143,7 +143,7 @@ impl LandfallSink {
     }
 
     fn new(write: Write) -> Self {
-        // Every column may bring NULL here: the branch refuses one with the row that it is in, DataFusion without.
+        // Every column is nullable here: the branch refuses NULL with the number of the row, DataFusion without it.
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
         let columns = write.targets.iter().take(1).flat_map(|target| target.spec.columns.fields());
         let schema = Arc::new(Schema::new(columns.map(nullable).collect::<Vec<_>>()));
@@ -285,7 +285,7 @@ impl DataSink for LandfallSink {
         &self.schema
     }
 
-    /// Writes what the plan under it reads; the stream is the same, once.
+    /// Writes the rows of the plan below it, and ignores the stream, which can be read only once.
     async fn write_all(&self, _: SendableRecordBatchStream, context: &Arc<TaskContext>) -> DfResult<u64> {
         let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
         let input = self.input.take().ok_or_else(|| Error::internal("the plan has no ReplayExec"))?;

@@ -130,8 +130,8 @@ pub(super) fn shorter(rows: u64, place: u64) -> Error {
     Error::new(
         ErrorKind::Input,
         format!(
-            "the input differs from the one that the job started with: it has {rows} rows, but {place} rows were already \
-             read; restore the input, or start a new job (committed rows remain)"
+            "the input differs from the one that the job started with: it has {rows} rows, but {place} rows were \
+             already read; restore the input, or start a new job (committed rows remain)"
         ),
     )
 }

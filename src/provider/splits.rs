@@ -38,7 +38,7 @@ use crate::provider::source::{ReplayableExec, ReplayableSource};
 /// The size of a split of a file in bytes. After a crash, at most this many committed bytes are read again.
 const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What a plan reads.
+/// The splits of a plan.
 #[derive(Debug)]
 pub(super) struct Splits {
     pub(super) splits: Vec<Split>,
@@ -51,29 +51,29 @@ pub(super) struct Split {
     pub(super) plan: Arc<dyn ExecutionPlan>,
     pub(super) partition: usize,
     pub(super) kind: Kind,
-    /// The file that it is in.
+    /// The file that it reads.
     pub(super) file: Option<PlannedFile>,
 }
 
-/// How a place in a split is found again.
+/// How a position in a split is found again.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// By the number of rows before it.
     Counted,
-    /// By the number of rows before it, where their sort key changes: rows with the same key come in any order.
+    /// By the number of rows before it, at a change of the sort key: rows with the same key are in no fixed order.
     Sorted(LexOrdering),
-    /// By what the source says. The plan is put on top of each of its batches.
+    /// By the position that the source defines. The plan is applied to each of its batches.
     Source(Arc<dyn ReplayableSource>),
-    /// Not at all: it is read once. The plan is put on top of each batch of this leaf.
+    /// Not possible: it is read only once. The plan is applied to each batch of this leaf.
     Stream(Arc<dyn ExecutionPlan>),
 }
 
-/// What the fingerprint is made of, by name.
+/// The parts of the fingerprint, by name.
 type Parts = Vec<(String, String)>;
 
 impl Splits {
-    /// Takes a plan apart; `order` is the one that its rows must keep, `cuts` says whether texts can be cut at any
-    /// line.
+    /// Divides a plan into splits. `order` is the order that its rows must keep. `cuts` says whether text files can be
+    /// divided at any line.
     ///
     /// # Errors
     /// `Unsupported` if the plan is not repeatable. The message says what to change.
@@ -93,7 +93,7 @@ impl Splits {
     }
 }
 
-/// Why a plan cannot be taken apart, and what to do.
+/// Why a plan cannot be divided, and what to do.
 type Refusal = (String, &'static str);
 
 const SORT: &str = "add an ORDER BY on a unique key";
@@ -109,11 +109,11 @@ fn refused(why: &str, next: &str) -> Error {
     )
 }
 
-/// What is known of a plan from above.
+/// What the nodes above a plan require.
 #[derive(Clone, Copy)]
 struct Apart {
     cuts: bool,
-    /// Whether a filter sees what is computed here.
+    /// Whether a filter uses the values that are computed here.
     is_filtered: bool,
 }
 
@@ -127,7 +127,7 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>().filter(|_| apart.is_filtered) {
         projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
     }
-    // These move rows between partitions, of which there are none.
+    // These nodes only move rows between partitions, and a split has no partitions.
     let is_left_out = plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>();
     match plan.children().as_slice() {
         [] => leaf(plan, apart, parts),
@@ -148,7 +148,7 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
     }
 }
 
-/// Refuses what has another value each time, or one that other tables decide.
+/// Refuses expressions whose value changes each time or depends on other tables.
 fn steady(expr: &Arc<dyn PhysicalExpr>) -> Result<(), Refusal> {
     match is_volatile(expr) || expr.to_string().contains("scalar_subquery(") {
         true => Err(("its filter can return a different result each time".into(), DROP)),
@@ -169,7 +169,7 @@ fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<(), Refusal> {
     }
 }
 
-/// A node on top of another child.
+/// A node with another child.
 pub(super) fn on_top(
     plan: &Arc<dyn ExecutionPlan>,
     child: Arc<dyn ExecutionPlan>,
@@ -226,7 +226,7 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Resul
     }
 }
 
-/// The generator's text has the batch size in it, by which rows do not change.
+/// The generator's text without the batch size, which does not change the rows.
 fn without_batch_size(text: &str) -> String {
     text.split(", ").filter(|part| !part.starts_with("batch_size=")).collect::<Vec<_>>().join(", ")
 }
@@ -247,7 +247,7 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     parts.push(("the format of its files, or the options 'format.…'".into(), file_format(config)));
     let base = FileScanConfigBuilder::from(config.clone())
         .with_file_groups(Vec::new())
-        // Partitions do not take files from each other then.
+        // Partitions then do not take files from each other.
         .with_preserve_order(true)
         .build();
     let cuts = apart.cuts || source.file_type() == "parquet";
@@ -292,7 +292,8 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     Ok(splits)
 }
 
-/// Aggregate functions whose value does not depend on the order of their rows; a float's sum does, and is no sort key.
+/// Aggregate functions whose value does not depend on the order of their rows. The sum of floats does, so it cannot be
+/// a sort key.
 const STEADY: [&str; 12] = [
     "count",
     "sum",
@@ -335,7 +336,7 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
             return Err((format!("{} is a stream, which can be read only once", plan.name()), STREAM));
         }
         if plan.children().is_empty() {
-            // What has no fingerprint of its own is known by its text.
+            // A leaf without a fingerprint is identified by its text.
             let (before, apart) = (parts.len(), Apart { cuts: false, is_filtered: true });
             if leaf(plan, apart, parts).is_err() {
                 parts.truncate(before);

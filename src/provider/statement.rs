@@ -114,7 +114,7 @@ fn with_assigned_merge(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     Ok(assigned?.data)
 }
 
-/// The statement that another explains or prepares, or itself.
+/// The statement that EXPLAIN or PREPARE contains, or the statement itself.
 fn inner(statement: &mut Statement) -> Option<&mut Sql> {
     match statement {
         Statement::Statement(statement) => match statement.as_mut() {
@@ -174,7 +174,7 @@ fn normalized(ident: &Ident, normalizes: bool) -> String {
     }
 }
 
-/// Writes a statement that fills columns so that the planner leaves its values as they are.
+/// Rewrites a statement that assigns columns so that the planner does not change its values.
 struct Rewriter<'c> {
     columns: &'c Schema,
     /// Parts of a statement, to be filled in: a call of a function, and VALUES as a subquery.
@@ -246,7 +246,7 @@ impl<'c> Rewriter<'c> {
     /// alias; the result does not show it.
     fn items(&self, names: &[ObjectName], select: &mut Select) {
         let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
-        // What is selected is named once more there.
+        // These clauses repeat the selected expressions.
         if is_grouped || select.distinct.is_some() {
             return;
         }
@@ -291,8 +291,8 @@ impl<'c> Rewriter<'c> {
         self.columns.fields().iter().find(|field| is_it(field.name())).map(|field| field.data_type())
     }
 
-    /// A value that is assigned to a column of a type, where that is known.
-    /// A cast is marked where the planner puts another around it.
+    /// A value that is assigned to a column of a type, if the type is known. A cast is marked if the planner adds
+    /// another one around it.
     fn value(&self, value: &mut Expr, to: Option<&DataType>, marks: bool) {
         if let (Some(number), Some(to)) = (number(value), to) {
             if is_read_from_text(&number, to) {
@@ -424,13 +424,13 @@ fn is_clock(expr: &Expr) -> bool {
     CLOCKS.iter().any(|clock| name.eq_ignore_ascii_case(clock))
 }
 
-/// Whether a function gives one of its arguments.
+/// Whether a function returns one of its arguments.
 fn chooses(function: &Function) -> bool {
     let name = function.name.to_string();
     ["coalesce", "nullif", "nvl", "ifnull", "greatest", "least"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// What the operands of a value are made.
+/// How the operands of a value are rewritten.
 struct Wanted {
     /// Numbers are decimals.
     decimals: bool,

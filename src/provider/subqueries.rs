@@ -1,8 +1,8 @@
-//! IN and NOT IN of a subquery in statements that write, with the answer unknown where a NULL makes it so.
+//! IN and NOT IN with a subquery in statements that write, with the result unknown if a NULL makes it so.
 //!
-//! DataFusion makes joins of them. That of `x NOT IN (SELECT …)` knows NULL only where the subquery names no column of the
-//! rows around it and the condition is no part of an OR (apache/datafusion#8241, #25336, #25347, #25473, #25480). With EXISTS,
-//! which is never unknown, `x IN (SELECT y …)` is
+//! DataFusion rewrites them to joins. The join of `x NOT IN (SELECT …)` handles NULL only if the subquery references no
+//! column of the outer query and the condition is not part of an OR (apache/datafusion#8241, #25336, #25347, #25473,
+//! #25480). With EXISTS, which is never unknown, `x IN (SELECT y …)` is
 //!
 //! * true where EXISTS (y = x),
 //! * else unknown where EXISTS (y IS NULL), or where x IS NULL and EXISTS (…),
@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
     not,
 };
 
-/// A statement with the conditions of its query written so that DataFusion answers them with NULL.
+/// A statement with the conditions of its query rewritten so that DataFusion evaluates them with NULL.
 pub(super) fn with_unknown(statement: LogicalPlan) -> DfResult<LogicalPlan> {
     let mut names = Names(0);
     let rewritten = statement.transform_up_with_subqueries(|node| {
@@ -83,7 +83,7 @@ impl Names {
                 }
                 Ok(Transformed::yes(Expr::Case(Case::new(None, arms, Some(Box::new(missing))))))
             }
-            // DataFusion makes EXISTS of it by itself.
+            // DataFusion rewrites it to EXISTS.
             Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
                 check(&expr, &subquery)?;
                 let subquery = self.named(&subquery, |rows, _| Ok(rows))?;
@@ -98,7 +98,7 @@ impl Names {
         Ok(rewritten?.data)
     }
 
-    /// IN or NOT IN where unknown and false are the same.
+    /// IN or NOT IN where unknown and false are equivalent.
     fn true_or_not(&mut self, membership: InSubquery, schema: &DFSchema) -> DfResult<Expr> {
         if !membership.negated {
             check_groups(&membership.subquery)?;
@@ -132,7 +132,7 @@ impl Names {
     ) -> DfResult<Expr> {
         let is_alone = subquery.subquery.all_out_ref_exprs().is_empty();
         let mut subquery = self.named(subquery, rows)?;
-        // One row says it, where it is the same for all rows around it.
+        // One row is enough if the result is the same for all outer rows.
         if is_alone && subquery.outer_ref_columns.is_empty() {
             let one = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).limit(0, Some(1))?.build()?;
             subquery.subquery = Arc::new(one);
@@ -166,7 +166,7 @@ impl Names {
     }
 }
 
-/// What makes IN true, and what unknown where that does not; `None` where nothing can.
+/// The conditions that make IN true, and otherwise unknown; `None` if nothing can.
 struct Parts {
     equal: Expr,
     unknown: Option<Expr>,
@@ -188,7 +188,7 @@ fn outer_reference(expr: Expr, schema: &DFSchema) -> DfResult<Expr> {
     Ok(named?.data)
 }
 
-/// Refuses what cannot be computed several times.
+/// Refuses expressions that cannot be evaluated several times.
 fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     check_groups(subquery)?;
     if has_subquery(expr)? || expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {
@@ -213,7 +213,8 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     }
 }
 
-/// A subquery without a LIMIT at its top that lets a row through: it has a row where that without has one.
+/// A subquery without a top-level LIMIT that allows at least one row. It returns a row if and only if the original
+/// does.
 fn without_limit(subquery: &Subquery) -> Subquery {
     let is_row = |fetch: Option<&Expr>| match fetch {
         Some(Expr::Literal(ScalarValue::Int64(Some(rows)), _)) => *rows > 0,
@@ -227,8 +228,8 @@ fn without_limit(subquery: &Subquery) -> Subquery {
     }
 }
 
-/// Refuses a subquery that has a row whatever there is around it, and that names a column of there: the join that DataFusion
-/// makes of it has none where nothing is found. And LIMIT in such a one, which DataFusion leaves out.
+/// Refuses a subquery that always returns a row and references a column of the outer query, because DataFusion's join
+/// returns no row if nothing matches. Also refuses LIMIT in such a subquery, which DataFusion ignores.
 fn check_groups(subquery: &Subquery) -> DfResult<()> {
     let plan = subquery.subquery.as_ref();
     if plan.all_out_ref_exprs().is_empty() {

@@ -83,7 +83,7 @@ impl LandfallTable {
                     .ok_or_else(|| Error::schema(format!("table \"{}\" was created but not found", wanted.name)))?
             }
         };
-        // Columns that are read as what the statement says need no conversion later.
+        // Columns that are read with the statement's types need no conversion later.
         let mut there = there;
         for (column, field) in there.columns.iter_mut().zip(wanted.schema.fields()) {
             let as_wanted = database.scan().and_then(|scan| scan.read_as(column, field.data_type()));
@@ -98,7 +98,7 @@ impl LandfallTable {
                 there.name
             )));
         }
-        // The types are the statement's; NULL is for the branch to refuse, as in `Table::schema`.
+        // The types are the statement's. The branch refuses NULL, as in `Table::schema`.
         let fields = wanted.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Self::new(database, there, schema, options)
@@ -110,7 +110,7 @@ impl LandfallTable {
         schema: SchemaRef,
         options: SinkOptions,
     ) -> Result<Self> {
-        // A key that does not exist is told now, not at the first write.
+        // A missing key is reported now, not at the first write.
         table.conflict_key(&options.conflict_key, options.on_conflict)?;
         for (column, field) in table.columns.iter_mut().zip(schema.fields()) {
             let alike = |t: &DataType| (t.is_integer(), t.is_string(), t.is_temporal());
@@ -120,7 +120,7 @@ impl LandfallTable {
                 column.comparison = Comparison::Differs;
             }
         }
-        // DataFusion takes a key's rows for distinct, which they are not where NULL is: SQLite has many of them.
+        // DataFusion assumes that the rows of a key are distinct. Rows with NULL are not: SQLite allows several.
         let index = |name: &String| {
             table.column(name).filter(|column| !column.nullable)?;
             schema.index_of(name).ok()
@@ -155,14 +155,14 @@ impl LandfallTable {
         self
     }
 
-    /// What its jobs say that they write, and the log that decides them.
+    /// The table that its jobs record, and their decision log.
     pub(super) fn decided(&self) -> Result<(String, Arc<dyn DecisionLog>)> {
         let log = TxnSettings::try_new(&self.options)?.log;
         let log = log.or_else(|| self.database.decision_log());
         Ok((self.table.name.clone(), log.ok_or_else(|| without_ledger(self.database.as_ref()))?))
     }
 
-    /// Its database, and what that can promise.
+    /// Its database and the database's capability.
     pub(super) async fn resource(&self) -> Result<(Arc<dyn Backend>, Capability)> {
         Ok((Arc::clone(&self.database), self.database.capability().await?))
     }
@@ -171,12 +171,12 @@ impl LandfallTable {
         &self.options
     }
 
-    /// The table, as it was described.
+    /// The description of the table.
     pub(super) fn table(&self) -> &Arc<Table> {
         &self.table
     }
 
-    /// How many digits of a second a column keeps, where that is less than its type does.
+    /// The number of fractional seconds digits that a column stores, if it is less than that of its type.
     pub(super) fn second_digits(&self, column: &str) -> Option<u32> {
         let column = self.table.column(column)?;
         let of_type = match column.data_type {
@@ -188,12 +188,12 @@ impl LandfallTable {
         self.database.second_digits(column).into_iter().chain(of_type).min()
     }
 
-    /// Where its database is.
+    /// The location of its database.
     pub(super) fn location(&self) -> String {
         self.database.location()
     }
 
-    /// The same table once more.
+    /// Another instance of the same table.
     pub(super) fn another(&self) -> Self {
         Self {
             database: Arc::clone(&self.database),
@@ -207,7 +207,7 @@ impl LandfallTable {
         }
     }
 
-    /// Says something about the table, once.
+    /// Logs a warning about the table, once.
     pub(super) fn note(&self, what: String) {
         if !self.noted.swap(true, Relaxed) {
             warn!("table {} {what}", self.table.name);
@@ -238,7 +238,7 @@ fn same_columns(there: &Table, wanted: &NewTable) -> bool {
         })
 }
 
-/// Values that columns have by default. A trait, as an `Expr` reaches every type of a plan: see [`Planning`].
+/// The default values of columns. A trait, because an `Expr` refers to every type of a plan: see [`Planning`].
 pub(super) trait Defaults: std::fmt::Debug + Send + Sync {
     fn of(&self, column: &str) -> Option<&Expr>;
 }

@@ -38,7 +38,7 @@ impl LandfallTable {
         let is_missing = |column: &&Column| {
             !column.nullable && column.default == ColumnDefault::Null && columns.field_with_name(&column.name).is_err()
         };
-        // An update may leave out what is there already.
+        // An update may omit columns of existing rows.
         if spec.on_conflict == OnConflict::Error
             && let Some(column) = self.table.columns.iter().find(is_missing)
         {
@@ -69,7 +69,7 @@ impl LandfallTable {
                 WriterCount::Exactly(asked.min(most))
             }
             None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
-            // Of two epochs, as one is written while the other commits.
+            // The pool's connections are divided between two epochs: one is written while the other commits.
             None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
         };
         let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
@@ -85,9 +85,9 @@ impl LandfallTable {
                 }
                 1
             }
-            // Where that is not enough for what was asked, the plan is refused.
+            // If this is not enough for the requested number, the plan is refused.
             (_, _, Commit::OnePhase) => self.options.writers.unwrap_or(1),
-            // Several branches are decided somewhere.
+            // Several branches need a decision log.
             _ if self.database.decision_log().is_none() && self.options.log.is_none() => {
                 if self.options.writers.is_some_and(|asked| asked > 1) {
                     let location = self.database.location();
@@ -126,7 +126,8 @@ impl LandfallTable {
         })
     }
 
-    /// How columns of a stream become columns of the table, where they do: `column` says which.
+    /// The assignment of the stream's columns to columns of the table. `column` returns the column of the table, if
+    /// any.
     fn assignments<'t>(
         &'t self,
         columns: &SchemaRef,

@@ -1,12 +1,12 @@
-//! VALUES as rows of their own.
+//! VALUES as a separate relation.
 
 use datafusion::common::{DFSchema, Result as DfResult, plan_err};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, TableFactor};
 
-/// Plans `FROM (VALUES …)` by its own values, where DataFusion's planner casts them to the types of a table that the
-/// statement writes (apache/datafusion#12864).
+/// Plans `FROM (VALUES …)` with the types of its values. DataFusion's planner casts them to the types of the table that
+/// the statement writes (apache/datafusion#12864).
 #[derive(Debug)]
 pub(super) struct ValuesPlanner;
 
