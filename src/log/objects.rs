@@ -27,11 +27,11 @@ const AT_ONCE: usize = 8;
 
 /// What is said where the store refuses.
 const NO_RIGHT: (ErrorKind, &str) =
-    (ErrorKind::Access, "may not be read or written: check the credentials in the environment");
+    (ErrorKind::Access, "denies access: check the credentials in the environment");
 
 /// What is said where the bucket is missing: time does not heal that, so it is not `Unavailable`.
 const NOT_THERE: (ErrorKind, &str) =
-    (ErrorKind::Access, "is not there: make the bucket, or check the URL and the endpoint in the environment");
+    (ErrorKind::Access, "does not exist: create the bucket, or check the URL and the endpoint in the environment");
 
 /// What begins the URLs that it takes.
 const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
@@ -70,17 +70,17 @@ impl ObjectStoreLog {
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(Error::config(
-                "the decision log's URL has a user or password in it: set the environment instead",
+                "the decision log's URL contains a user or password: set the credentials in the environment",
             ));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(bad("it has a ? or #, which would be ignored".into()));
+            return Err(bad("it contains ? or #, and parameters are not supported".into()));
         }
         if parsed.scheme() == "file" && !url.starts_with("file:///") {
-            return Err(bad("it is no absolute path; give file:///a/folder".into()));
+            return Err(bad("its path is not absolute; use file:///a/folder".into()));
         }
         if parsed.scheme() == "memory" {
-            return Err(bad("a log in memory is lost with the process, and with it what recovery needs; give \
+            return Err(bad("a log in memory is lost when the process ends, and recovery needs it; use \
                             file:///a/folder"
                 .into()));
         }
@@ -91,11 +91,11 @@ impl ObjectStoreLog {
             .filter(of_a_cloud);
         let (store, prefix) = object_store::parse_url_opts(&parsed, environment).map_err(|error| {
             bad(format!(
-                "{error}; give file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+                "{error}; use file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
             ))
         })?;
         let folder = match parsed.scheme() {
-            "file" => Some(parsed.to_file_path().map_err(|()| bad("it is no absolute path".into()))?),
+            "file" => Some(parsed.to_file_path().map_err(|()| bad("its path is not absolute".into()))?),
             _ => None,
         };
         Ok(Self { store: Arc::from(store), prefix, url: url.trim_end_matches('/').to_owned(), folder })
@@ -136,9 +136,9 @@ impl ObjectStoreLog {
             _ if matches!(status(&error), Some(401 | 403)) => NO_RIGHT,
             _ if status(&error) == Some(404) => NOT_THERE,
             Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
-                (ErrorKind::Unsupported, "cannot create an object only where there is none")
+                (ErrorKind::Unsupported, "does not support creating an object only if it does not exist")
             }
-            _ => (ErrorKind::Unavailable, "does not answer as it should"),
+            _ => (ErrorKind::Unavailable, "could not be read or written"),
         };
         Error::new(kind, format!("the decision log {} {help}", self.url)).with_source(error)
     }
@@ -161,7 +161,7 @@ impl ObjectStoreLog {
                         let seconds = object.last_modified.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string();
                         parse(&bytes, seconds).ok_or_else(|| {
                             let text =
-                                format!("the decision log {} has {}, which is no record", self.url, object.location);
+                                format!("the decision log {} has an invalid record, {}", self.url, object.location);
                             Error::new(ErrorKind::Decode, text)
                         })
                     });
@@ -204,7 +204,7 @@ impl ObjectStoreLog {
             std::fs::File::open(folder)?.sync_all()
         });
         let failed = |cause: String| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} cannot be synced", self.url))
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} could not be synced to disk", self.url))
                 .with_source(cause)
         };
         synced.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
@@ -304,7 +304,7 @@ impl DecisionLog for ObjectStoreLog {
         }
         let stands = known.standing(proposal.epoch).cloned();
         let stands = stands.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: ask it again", self.url))
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: run it again", self.url))
         })?;
         if stands.epoch != proposal.epoch {
             // Ours was void, if it was created: nobody has to find it.

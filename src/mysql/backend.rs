@@ -49,7 +49,7 @@ impl Backend for MySql {
             Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => {
                 without_user(&self.location_text())
             }
-            Err(error) => return Err(self.error(error).with_context("asking for the server's UUID")),
+            Err(error) => return Err(self.error(error).with_context("reading the server's UUID")),
         };
         connection.give_back();
         Ok(identity)
@@ -106,7 +106,7 @@ impl Backend for MySql {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("MySQL prepares for users with the privilege XA_RECOVER_ADMIN, MariaDB from 10.5 on")
+        Some("MySQL requires the privilege XA_RECOVER_ADMIN, MariaDB requires version 10.5 or newer")
     }
 
     async fn release(&self) {
@@ -143,7 +143,7 @@ impl Backend for MySql {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         relation(table)?.check_writable()?;
-        check_not_truncated(spec, "MySQL's TRUNCATE commits what was done before")?;
+        check_not_truncated(spec, "TRUNCATE in MySQL commits the open transaction")?;
         self.targets(table, spec, Style::File)?;
         ExistingRows::of(table, spec).map(drop)
     }
@@ -153,7 +153,7 @@ impl Backend for MySql {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
     }
 
     /// Each keeps a core of the server busy: on two cores, two were 0.8 times as fast as one.
@@ -223,14 +223,14 @@ impl MySql {
         let name = xid.to_string();
         let gtrid = xid.gtrid.to_string();
         let bqual = name.strip_prefix(&gtrid).and_then(|rest| rest.strip_prefix('-'));
-        let bqual = bqual.ok_or_else(|| Error::internal(format!("the branch {name} is not of {gtrid}")))?;
+        let bqual = bqual.ok_or_else(|| Error::internal(format!("branch {name} is not of transaction {gtrid}")))?;
         Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
     }
 
     async fn now(&self, connection: &mut Session) -> Result<u64> {
         let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
         let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
-        now.parse().map_err(|_| Error::internal(format!("the server's clock says '{now}'")))
+        now.parse().map_err(|_| Error::internal(format!("the server returned '{now}' as the current time")))
     }
 
     /// Landfall's prepared branches in the whole server.
@@ -240,7 +240,7 @@ impl MySql {
             .conn
             .query("XA RECOVER")
             .await
-            .map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+            .map_err(|error| self.error(error).with_context("listing prepared branches"))?;
         let read = |row: &mysql_async::Row| {
             let [format, of_gtrid, of_bqual, data] = [0, 1, 2, 3].map(|index| text(row, index));
             Recoverable::parse(&format.ok()?, [&of_gtrid.ok()?, &of_bqual.ok()?], &data.ok()?)
@@ -273,7 +273,7 @@ impl MySql {
                     connection.give_back();
                     return Err(Error::new(
                         ErrorKind::Locked,
-                        format!("branch {xid} is still held by the session that prepared it, or is being completed"),
+                        format!("branch {xid} still belongs to the session that prepared it, or is being completed"),
                     ));
                 }
                 connection.give_back();

@@ -49,12 +49,12 @@ const JSON_CHECKS: &str = "
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
     match (table_type, transactional) {
         ("VIEW" | "SYSTEM VIEW", _) => Some(
-            "is a view, and MySQL does not tell whether its tables are transactional: write to the table itself"
+            "is a view, and MySQL does not tell whether its tables are transactional: write to the underlying table"
                 .to_owned(),
         ),
         ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,
         ("BASE TABLE" | "SYSTEM VERSIONED", _) => Some(format!(
-            "is of the engine {engine}, which is not transactional, so that a failed write could not be undone: \
+            "uses the storage engine {engine}, which is not transactional and cannot roll back a failed write: run \
              ALTER TABLE {} ENGINE = InnoDB",
             name.table
         )),
@@ -134,9 +134,9 @@ impl MySql {
         let Keys { primary_key, unique_keys, has_others } = Keys::read(&keys)?;
         let one_writer = [
             (text(&found, 5)? == "1", "it has triggers"),
-            (text(&found, 6)? == "1", "its rows refer to each other"),
-            (has_others, "it has a unique key that is not plain"),
-            (text(&found, 7)? == "NO", "its engine cannot prepare"),
+            (text(&found, 6)? == "1", "it has a foreign key to itself"),
+            (has_others, "it has a unique key on expressions or column prefixes"),
+            (text(&found, 7)? == "NO", "its storage engine does not support XA"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
         let watched = (text(&found, 5)? == "1").then_some("it has triggers");

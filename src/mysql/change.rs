@@ -78,7 +78,7 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
     }
 }
 
-const DOING: &str = "creating a table to stage the new rows in";
+const DOING: &str = "creating a staging table";
 
 /// The error of a user who may not create it, with the statement that lets him.
 async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> Error {
@@ -88,7 +88,7 @@ async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> E
     let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let place = database.options().database.replace('`', "``");
     error.with_context(format!(
-        "{DOING}; who may is to run: GRANT CREATE TEMPORARY TABLES ON `{place}`.* TO {}@{}; the server says",
+        "{DOING} (requires GRANT CREATE TEMPORARY TABLES ON `{place}`.* TO {}@{})",
         literal(name),
         literal(host)
     ))

@@ -71,7 +71,7 @@ impl Connect for Connector {
             }
         })?;
         let said: Option<mysql_async::Row> = conn.query_first(ABOUT).await.map_err(|error| self.error(error))?;
-        let said = said.ok_or_else(|| Error::internal("the server says nothing of itself"))?;
+        let said = said.ok_or_else(|| Error::internal("the server did not return its version"))?;
         let server = Server {
             flavor: Flavor::parse(&text(&said, 0)?)?,
             max_allowed_packet: text(&said, 1)?.parse().unwrap_or(1 << 20),

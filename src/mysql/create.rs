@@ -29,7 +29,7 @@ impl MySql {
 
 fn create_statement(table: &NewTable, server: Server) -> Result<String> {
     let name = TableName::try_parse(&table.name)?;
-    check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL takes")?;
+    check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL allows")?;
     let created = create_table(table, &name.quoted(), |column: &NewColumn<'_>| {
         let declared = declare(column.field.data_type(), column.is_key, server.flavor)?;
         // Said in any case: a timestamp would be NOT NULL otherwise on some servers.

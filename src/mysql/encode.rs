@@ -41,20 +41,19 @@ impl Encoder {
         let Some(conform) = to.and_then(|to| LosslessCast::try_new(source, &to)) else {
             return Err(Error::schema(match codec.is_written() {
                 false => format!(
-                    "column \"{}\": Landfall does not write columns of type {}: leave it out of the INSERT",
+                    "cannot write column \"{}\", as its type {} is not supported: omit it from the INSERT",
                     column.name, column.sql_type
                 ),
                 true => format!(
-                    "column \"{}\": no way from Arrow type {from} to a column of type {} (read as {}): CAST it in the \
-                     query to {}",
+                    "column \"{}\" of type {} (read as {}) cannot store Arrow type {from}: CAST it to {} in the query",
                     column.name, column.sql_type, column.data_type, column.data_type
                 ),
             }));
         };
         if let Some(plain) = codec.rounds() {
             return Err(Error::schema(format!(
-                "column \"{}\" is {}, which rounds what it is given and does not say so: ALTER it to {plain}, or to decimal",
-                column.name, column.sql_type,
+                "column \"{}\" has the type {}, which rounds values silently: ALTER it to {plain} or decimal",
+                column.name, column.sql_type
             )));
         }
         Ok(Self { nanoseconds, conform, codec, style })

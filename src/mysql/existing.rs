@@ -50,18 +50,18 @@ impl ExistingRows {
         let against = relation.watched.or(relation.has_other_keys.then_some("it has several unique keys"));
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
-                return Err(format!("column \"{}\" has '' both as a value and for what was none", column.name));
+                return Err(format!("column \"{}\" stores '' both as a member and for invalid values", column.name));
             }
             let index = |name: &String| {
                 let found = table.columns.iter().position(|column| column.name == *name);
-                found.ok_or_else(|| format!("column \"{name}\" is not there"))
+                found.ok_or_else(|| format!("column \"{name}\" does not exist"))
             };
             let names = spec.columns.fields().iter().map(|field| field.name());
             let projection = names.map(index).collect::<Result<Vec<_>, _>>()?;
             let fields: Vec<_> = projection.iter().map(|index| table.schema().field(*index).clone()).collect();
             let conforms = spec.columns.fields().iter().zip(&fields).map(|(from, to)| {
                 LosslessCast::try_new(from.data_type(), to.data_type())
-                    .ok_or_else(|| format!("column \"{}\" is read as {}", to.name(), to.data_type()))
+                    .ok_or_else(|| format!("column \"{}\" is read as {}, another type", to.name(), to.data_type()))
             });
             let conforms = conforms.collect::<Result<_, _>>()?;
             let select = select(table, &projection, "").map_err(|error| error.to_string())?;

@@ -27,12 +27,12 @@ impl FileEncoder {
     /// `Schema` where the table is not there or a column has no encoder.
     pub async fn connect(database: &MySql, table: &str, columns: SchemaRef) -> Result<Self> {
         let Some(table) = database.describe(table).await? else {
-            return Err(Error::schema(format!("there is no table {table}")));
+            return Err(Error::schema(format!("table {table} does not exist")));
         };
         let spec = crate::backend::WriteSpec::new(&table.name, columns);
         let targets = database.targets(&table, &spec, Style::File)?;
         let (InsertMethod::Load(statement), frame) = load(&table, &spec)? else {
-            return Err(Error::internal("a file is no statement"));
+            return Err(Error::internal("LOAD DATA was expected, not INSERT"));
         };
         Ok(Self {
             statement,

@@ -42,7 +42,7 @@ impl Flavor {
         if found < oldest {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the server is {version}, and the oldest that works are MariaDB 10.2 and MySQL 8.0.19"),
+                format!("the server version {version} is not supported: use MariaDB 10.2.1, MySQL 8.0.19 or newer"),
             ));
         }
         Ok(flavor)

@@ -30,7 +30,7 @@ impl std::fmt::Debug for Options {
     }
 }
 
-const FORM: &str = "give mysql://user@host:port/database";
+const FORM: &str = "use mysql://user@host:port/database";
 
 /// The parameters that a location can have.
 const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
@@ -56,7 +56,7 @@ impl Tls {
             (Some(certificate), Some(key)) => {
                 options.with_client_identity(Some(ClientIdentity::new(certificate.into(), key.into())))
             }
-            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
+            _ => return Err(Error::config("LOCATION has only one of ssl-cert and ssl-key: set both")),
         };
         // A root is there to verify the server.
         let mode = match (self.mode.as_deref(), self.root.is_some()) {
@@ -64,8 +64,8 @@ impl Tls {
             (None | Some("required"), true) => "verify_ca",
             (Some(mode @ ("disabled" | "preferred")), true) => {
                 return Err(Error::config(format!(
-                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
-                     ssl-ca out"
+                    "ssl-mode={mode} does not verify the server with ssl-ca: use verify_identity or verify_ca, or \
+                     remove ssl-ca"
                 )));
             }
             (Some(mode), _) => mode,
@@ -79,7 +79,7 @@ impl Tls {
             "verify_identity" => Some(options),
             other => {
                 return Err(Error::config(format!(
-                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
+                    "ssl-mode cannot be '{other}': use disabled, preferred, required, verify_ca or verify_identity"
                 )));
             }
         };
@@ -115,7 +115,7 @@ impl Options {
                 "socket" => socket = Some(value.into_owned()),
                 other => {
                     return Err(Error::config(format!(
-                        "LOCATION has the parameter '{other}', which is not known: known are {}",
+                        "unknown parameter '{other}' in LOCATION: the known ones are {}",
                         PARAMETERS.join(", ")
                     )));
                 }

@@ -14,6 +14,6 @@ pub(super) fn text(row: &Row, index: usize) -> Result<String> {
         Some(Value::Bytes(bytes)) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         Some(Value::Int(value)) => Ok(value.to_string()),
         Some(Value::UInt(value)) => Ok(value.to_string()),
-        other => Err(Error::internal(format!("the server sent {other:?} where a text was expected"))),
+        other => Err(Error::internal(format!("the server sent {other:?} instead of text"))),
     }
 }

@@ -171,7 +171,7 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     let names = projection.iter().map(|index| table.columns[*index].name.as_str());
     if let Some(name) = names.clone().find(|name| name.contains('\\')) {
         // The client would take a later : for one of its own parameters.
-        let text = format!("column \"{name}\" has a backslash in its name, and cannot be read: leave it out");
+        let text = format!("cannot read column \"{name}\", as its name contains a backslash: omit it from the query");
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     let columns: Vec<_> = names.map(quote).collect();

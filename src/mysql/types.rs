@@ -65,7 +65,7 @@ pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Res
     let data_type = plain(data_type);
     let new = NewType { data_type, is_key, flavor };
     let declared = FAMILIES.iter().find_map(|family| (family.declare)(&new));
-    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: cast it in the query")))
+    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: CAST it in the query")))
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn the_guide_has_the_tables_that_the_codecs_make() {
         let document = format!(
-            "# Existing columns\n\n{}\n# New tables\n\nA table that Landfall creates is of the engine InnoDB and \
-             has these types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
+            "# Existing columns\n\n{}\n# New tables\n\nLandfall creates tables with the engine InnoDB and these \
+             types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
             columns(),
             new_tables()
         );

@@ -80,7 +80,7 @@ impl MySql {
     /// Describes a table that is to be written.
     async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
         let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {name} is not there any more")))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {name} no longer exists")))?;
         relation(&table)?.check_writable()?;
         Ok(table)
     }
@@ -136,7 +136,7 @@ impl Writer {
             && !database.said_slow.swap(true, Relaxed)
         {
             warn!(
-                "{} has local_infile = OFF: rows go by INSERT statements, at about half the speed of LOAD DATA",
+                "{} has local_infile = OFF: Landfall writes with INSERT, at about half the speed of LOAD DATA",
                 database.location_text()
             );
         }
@@ -211,8 +211,8 @@ impl Writer {
             true => Error::new(
                 ErrorKind::Constraint,
                 format!(
-                    "a row has a key of another unique index of table {} in common with a row that is there, and not \
-                     its ({}): neither can stay as it is",
+                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): change \
+                     or delete one of them",
                     self.spec.table,
                     self.spec.key.join(", ")
                 ),
@@ -247,7 +247,7 @@ impl Writer {
         if self.connection.conn.get_warnings() > 0 {
             let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
-                let error = Error::new(ErrorKind::Database, "the server warned, and does not say of what");
+                let error = Error::new(ErrorKind::Database, "the server reported warnings, but SHOW WARNINGS is empty");
                 return Err(self.at(error, None, rows_before));
             }
             for warning in warnings {
@@ -264,7 +264,7 @@ impl Writer {
         if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
             let sent = self.rows - rows_before;
             let error =
-                format!("table {} took {stored} of {sent} rows, and the server does not say why", self.spec.table);
+                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
             return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
         }
         Ok(())
@@ -317,7 +317,7 @@ impl RowSender for Writer {
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         let Some(name) = self.name.clone() else {
-            return Err(Error::internal("a branch that commits in one phase was to prepare"));
+            return Err(Error::internal("cannot prepare a branch that commits in one phase"));
         };
         // What was found equal stays locked until the commit, where that was asked for.
         if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {

@@ -36,7 +36,7 @@ impl Backend for Postgres {
         let identity = match (code.as_deref(), found) {
             (_, Ok(identity)) => identity,
             (Some(INSUFFICIENT_PRIVILEGE), _) => without_user(&self.location_text()),
-            (_, Err(error)) => return Err(self.error(error).with_context("asking for the system identifier")),
+            (_, Err(error)) => return Err(self.error(error).with_context("reading the system identifier")),
         };
         connection.give_back();
         Ok(identity)
@@ -74,7 +74,7 @@ impl Backend for Postgres {
         let found = found.and_then(|rows| {
             rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
         });
-        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("listing prepared transactions"))?;
         connection.give_back();
         let read = |(gid, age): (String, f64)| {
             Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
@@ -83,7 +83,7 @@ impl Backend for Postgres {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("PostgreSQL prepares transactions where max_prepared_transactions is not 0, and so many of them at once")
+        Some("PostgreSQL prepares at most max_prepared_transactions branches at once; the server's default is 0")
     }
 
     async fn release(&self) {
@@ -130,7 +130,7 @@ impl Backend for Postgres {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {

@@ -252,11 +252,11 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let is_direct = !found.is("has_row_security")? && !has_rules;
     let one_writer = [
         (has_triggers, "it has triggers"),
-        (found.is("refers_to_itself")?, "its rows refer to each other"),
-        (found.is("has_other_keys")?, "it has a unique key that is not plain"),
-        (!has_own_rows, "it is not a plain table"),
+        (found.is("refers_to_itself")?, "it has a foreign key to itself"),
+        (found.is("has_other_keys")?, "it has a partial or deferrable unique index, or one on expressions, or EXCLUDE"),
+        (!has_own_rows, "it is not an ordinary table"),
     ];
-    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not a plain table")];
+    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not an ordinary table")];
     let first = |reasons: &[(bool, &'static str)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, reason)| *reason);
     let name = TableName { schema: Some(found.text("schema")?.into()), table: found.text("name")?.into() };
     let relation = Relation {

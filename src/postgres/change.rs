@@ -93,7 +93,7 @@ impl Plan {
     fn refused(&self, error: Error) -> Error {
         match (&self.change.operation, error.kind()) {
             (Operation::Truncate, ErrorKind::Unsupported) => {
-                Error::new(ErrorKind::Unsupported, "use DELETE FROM, as PostgreSQL says").with_source(error)
+                Error::new(ErrorKind::Unsupported, "cannot truncate the table: use DELETE FROM").with_source(error)
             }
             _ => error,
         }

@@ -32,11 +32,11 @@ impl CopyEncoder {
     /// `Schema` where the table is not there or a column has no encoder, `Unsupported` where COPY cannot write one.
     pub async fn connect(database: &Postgres, table: &str, columns: SchemaRef) -> Result<Self> {
         let Some(table) = database.describe(table).await? else {
-            return Err(Error::schema(format!("there is no table {table}")));
+            return Err(Error::schema(format!("table {table} does not exist")));
         };
         let targets = database.targets(&table, &WriteSpec::new(&table.name, columns))?;
         if targets.encoders().any(|encoder| encoder.form() == Form::Text) {
-            return Err(Error::new(ErrorKind::Unsupported, "a column's type has no binary form that Landfall knows"));
+            return Err(Error::new(ErrorKind::Unsupported, "the binary format of a column's type is unknown"));
         }
         Ok(Self { targets, buffer: Vec::new() })
     }

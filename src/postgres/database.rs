@@ -81,7 +81,7 @@ impl Postgres {
 
     /// The error of a table for staging that could not be created.
     pub(super) fn no_stage(&self, error: Error, protocol: Protocol) -> Error {
-        const DOING: &str = "creating a table to stage the new rows in";
+        const DOING: &str = "creating a staging table";
         if error.kind() != ErrorKind::Access {
             return error.with_context(DOING);
         }
@@ -91,9 +91,9 @@ impl Postgres {
             Protocol::OnePhase => {
                 format!("TEMPORARY ON DATABASE {}", quote(options.get_database().unwrap_or(user)))
             }
-            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first one of the search path)".to_owned(),
+            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first schema of the search path)".to_owned(),
         };
-        error.with_context(format!("{DOING}; who may is to run: GRANT {right} TO {}; the server says", quote(user)))
+        error.with_context(format!("{DOING} (requires GRANT {right} TO {})", quote(user)))
     }
 
     pub(super) fn location_text(&self) -> String {

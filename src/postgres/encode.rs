@@ -41,8 +41,7 @@ impl Encoder {
                 Ok(Self { nanoseconds, conform, data_type, server: server.clone(), form })
             }
             None => Err(Error::schema(format!(
-                "column \"{}\": no way from Arrow type {from} to a column of type {} (read as {}): CAST it in the \
-                 query to {}",
+                "column \"{}\" of type {} (read as {}) cannot store Arrow type {from}: CAST it to {} in the query",
                 column.name, column.sql_type, column.data_type, column.data_type
             ))),
         }

@@ -50,7 +50,7 @@ struct KeyColumn {
 fn spelling(codec: &dyn Codec, from: &DataType, column: &Column) -> Result<Spelling, String> {
     match codec.spelling() {
         Spelling::Digits if *plain(from) != column.data_type => {
-            Err(format!("values of column \"{}\" come as {from}, and are read as {}", column.name, column.data_type))
+            Err(format!("column \"{}\" is written from {from}, but read as {}", column.name, column.data_type))
         }
         spelling => Ok(spelling),
     }
@@ -102,7 +102,7 @@ impl ExistingRows {
             if let Some((_, name)) = texts {
                 return Err(format!("column \"{name}\" is written as text"));
             }
-            let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"));
+            let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" does not exist"));
             let fields = names.iter().map(|name| {
                 let server = server_type(described(name)?).map_err(|error| error.to_string())?;
                 Ok(Field::new(*name, wire_type(&*server.codec), true))
@@ -225,7 +225,7 @@ fn integers<T: ArrowPrimitiveType, const N: usize>(
             }
             Some(bytes) => {
                 let bytes = bytes.try_into();
-                natives.push(native(bytes.map_err(|_| Error::new(ErrorKind::Decode, "a value has another length"))?));
+                natives.push(native(bytes.map_err(|_| Error::new(ErrorKind::Decode, "a value has the wrong length"))?));
                 nulls.append_non_null();
             }
         }

@@ -16,9 +16,9 @@ pub(super) fn check_identity<'a>(
     let is_always = |name: &&str| table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered);
     match (identity, written.find(is_always)) {
         (Identity::Error, Some(name)) => Err(Error::schema(format!(
-            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: leave it out, and the server numbers the rows; \
-             or keep the values that are given with the option 'identity' = 'override', or 'advance' to move its sequence \
-             behind them too",
+            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: omit the column to let the server \
+             number the rows; or set the option 'identity' to 'override' to store the given values, or to 'advance' \
+             to also advance the sequence past them",
             table.name
         ))),
         _ => Ok(()),
@@ -32,8 +32,8 @@ pub(super) fn check_identity<'a>(
 pub(super) fn check_advance(table: &Table, is_table: bool, identity: Identity) -> Result<()> {
     if identity == Identity::Advance && !is_table {
         let text = format!(
-            "the option 'identity' = 'advance' moves the sequences of a table, and {} is none, or has rules: write to the \
-             table itself",
+            "the option 'identity' = 'advance' requires a table without rules, and {} is not a table, or has rules: \
+             write to the underlying table",
             table.name
         );
         return Err(Error::new(ErrorKind::Unsupported, text));

@@ -99,20 +99,20 @@ impl Postgres {
         created.map(drop).map_err(|error| match error.kind() {
             // 3F000: there is no schema to create it in.
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
-                "creating the table {name}, which remembers jobs and decisions; name one that is there with the option \
-                 'ledger_table', or ask who may create it to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON {name} TO \
-                 {user};\nThe server says",
+                "creating table {name}, which stores jobs and decisions; name an existing table with the option \
+                 'ledger_table', or ask a user with the privilege to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON \
+                 {name} TO {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
                 user = crate::sql::quote(self.options().connect.get_username()),
             )),
-            _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
+            _ => error.with_context(format!("creating table {}", self.ledger.quoted())),
         })
     }
 
     pub(super) async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
         let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.ledger.quoted());
         let found = found.fetch_one(connection).await;
-        found.map_err(|error| self.error(error).with_context("looking for the ledger"))
+        found.map_err(|error| self.error(error).with_context("looking up the ledger table"))
     }
 }

@@ -48,7 +48,7 @@ const PARAMETERS: &[&str] = &[
 impl Options {
     /// Reads a location; `password` stands for its own.
     pub(super) fn try_new(location: &str, password: Option<String>) -> Result<Self> {
-        const FORM: &str = "give postgres://user@host:port/database";
+        const FORM: &str = "use postgres://user@host:port/database";
         let mut url = parse_location(location, &["postgres", "postgresql"], FORM)?;
         check_parameters(url.query().unwrap_or_default())?;
         let parameters = parameters(url.query().unwrap_or_default());
@@ -59,7 +59,7 @@ impl Options {
         }
         // The cause could have the password in it.
         let mut connect = PgConnectOptions::from_url(&url)
-            .map_err(|error| Error::config(format!("LOCATION cannot be understood, {}: {FORM}", cause(&error))))?;
+            .map_err(|error| Error::config(format!("invalid LOCATION, {}: {FORM}", cause(&error))))?;
         check_host(connect.get_host())?;
         if let Some(password) = password {
             connect = connect.password(&password);
@@ -93,7 +93,7 @@ fn check_parameters(query: &str) -> Result<()> {
         let name = parameter.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
             return Err(Error::config(format!(
-                "LOCATION has the parameter '{name}', which is not known: known are {}",
+                "unknown parameter '{name}' in LOCATION: the known ones are {}",
                 PARAMETERS.join(", ")
             )));
         }
@@ -121,7 +121,7 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
         && mode.parse::<PgSslMode>().is_err()
     {
         return Err(Error::config(format!(
-            "PGSSLMODE cannot be '{mode}': it takes disable, prefer, require, verify-ca or verify-full"
+            "PGSSLMODE cannot be '{mode}': use disable, prefer, require, verify-ca or verify-full"
         )));
     }
     let has_mode = mode_in_url || variable("PGSSLMODE").is_some();
@@ -135,8 +135,8 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
         mode @ (PgSslMode::Disable | PgSslMode::Prefer) if has_root && has_mode => {
             let mode = if matches!(mode, PgSslMode::Disable) { "disable" } else { "prefer" };
             return Err(Error::config(format!(
-                "sslmode={mode} would not verify the server by sslrootcert: use verify-full or verify-ca, or leave \
-                 sslrootcert (PGSSLROOTCERT) out"
+                "sslmode={mode} does not verify the server with sslrootcert: use verify-full or verify-ca, or remove \
+                 sslrootcert (PGSSLROOTCERT)"
             )));
         }
         PgSslMode::Prefer | PgSslMode::Require if has_root => PgSslMode::VerifyCa,

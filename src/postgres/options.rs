@@ -36,11 +36,11 @@ pub(super) const OPTIONS: &[BackendOption] = &[BackendOption {
     key: IDENTITY,
     values: "error, override, advance",
     default: "error",
-    meaning: "what a value for a column that is GENERATED ALWAYS AS IDENTITY is: an error, or kept (override); advance keeps \
-              it too, and moves the sequences of all columns that are written behind the written values, so that later \
-              defaults do not collide with them",
+    meaning: "what happens to a value for a column that is GENERATED ALWAYS AS IDENTITY: error refuses it, override \
+              stores it; advance also stores it, and advances the sequences of all written columns past the written \
+              values, so that later default values do not collide with them",
     check: |value| match Identity::parse(value) {
         Some(_) => Ok(()),
-        None => Err("it takes error, override or advance".into()),
+        None => Err("use error, override or advance".into()),
     },
 }];

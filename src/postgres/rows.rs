@@ -108,7 +108,7 @@ impl Rows {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::Decode, "the server sent something that is not COPY BINARY")
+    Error::new(ErrorKind::Decode, "the server sent data that is not in COPY's binary format")
 }
 
 /// The values of a column, or the items of its arrays.

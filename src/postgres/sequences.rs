@@ -75,9 +75,9 @@ impl Sequences {
                     ErrorKind::Access => {
                         let user = quote(database.options().connect.get_username());
                         let grant = format!("GRANT SELECT, UPDATE ON SEQUENCE {name} TO {user}");
-                        error.with_context(format!("moving a sequence; who may is to run: {grant}; the server says"))
+                        error.with_context(format!("advancing a sequence (requires {grant})"))
                     }
-                    _ => error.with_context(format!("moving the sequence {name}")),
+                    _ => error.with_context(format!("advancing the sequence {name}")),
                 })?;
             } else if !database.said_behind.contains(name) {
                 let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(column.sequence.is_behind(value)));
@@ -85,9 +85,9 @@ impl Sequences {
                     asked.fetch_optional(&mut *connection).await.map_err(|error| database.error(error))?;
                 if is_behind == Some(true) && database.said_behind.insert(name.clone()) {
                     warn!(
-                        "table {}: column \"{}\" was given values up to {value}, and its sequence is not behind them: a \
-                         default will be one of them; run SELECT setval('{}', {value}), or write with the option \
-                         'identity' = 'advance'",
+                        "table {}: column \"{}\" was written with values up to {value}, but its sequence is behind, so \
+                         that a later default value will collide with one of them; run SELECT setval('{}', {value}), \
+                         or set the option 'identity' to 'advance'",
                         self.table,
                         column.name,
                         name.replace('\'', "''")

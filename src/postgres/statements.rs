@@ -177,8 +177,8 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
         Existing::Truncate if relation.can_be_truncated => Ok(Some(format!("TRUNCATE {name}"))),
         Existing::Truncate => {
             let text = format!(
-                "table {} is a view, or has row security, rules or a trigger on DELETE, which a TRUNCATE would pass over: \
-                 set the option 'overwrite' to 'delete'",
+                "cannot truncate table {}: it is a view, or it has row security, rules or a trigger on DELETE, which \
+                 TRUNCATE would bypass; set the option 'overwrite' to 'delete'",
                 table.name
             );
             Err(Error::new(ErrorKind::Unsupported, text))

@@ -29,7 +29,7 @@ fn text<A: TextValues + ByteValues + Clone + 'static>(
         return Err(misfit(
             array,
             row,
-            "has a NUL character, which PostgreSQL's texts cannot hold: use replace(x, chr(0), '')",
+            "contains a NUL character, which PostgreSQL cannot store in text: use replace(x, chr(0), '')",
         ));
     }
     if let Some(limit) = limit {

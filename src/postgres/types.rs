@@ -69,7 +69,7 @@ pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
 /// # Errors
 /// `Schema` for a type that has no form in PostgreSQL.
 pub(super) fn declare(data_type: &DataType) -> Result<String> {
-    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: cast it in the query"));
+    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: CAST it in the query"));
     match data_type {
         Dictionary(_, _) | RunEndEncoded(_, _) => return declare(plain(data_type)),
         Struct(_) | Map(_, _) if json::json_type(data_type).is_none() => return Err(none()),
@@ -112,7 +112,7 @@ mod tests {
 
     fn server_types() -> String {
         let mut table = String::from("| server type | read as | written from | limits |\n| --- | --- | --- | --- |\n");
-        let other = Example { declared: "any other", codec: codec::text::other(), limits: "what the server converts" };
+        let other = Example { declared: "any other", codec: codec::text::other(), limits: "text that the server converts" };
         for example in FAMILIES.iter().flat_map(|family| (family.examples)()).chain([other]) {
             let declared = match example.declared {
                 words @ ("enums" | "composite types" | "any other") => words.to_owned(),

@@ -84,7 +84,7 @@ impl Writer {
         connection.serve(xid);
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let (change, table, spec, targets) = match change {
@@ -108,7 +108,8 @@ impl Writer {
             deleted.map_err(|error| match (spec.existing, error.kind()) {
                 // A foreign key refers to it.
                 (Existing::Truncate, ErrorKind::Unsupported) => {
-                    Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
+                    let text = "cannot truncate the table: set the option 'overwrite' to 'delete'";
+                    Error::new(ErrorKind::Unsupported, text).with_source(error)
                 }
                 _ => error.with_context("deleting the old rows"),
             })?;
@@ -179,7 +180,7 @@ impl Writer {
             }
         };
         if abandoned.load(Relaxed) {
-            copy.abort("the write was given up").await.map_err(|error| database.error(error))?;
+            copy.abort("the write was canceled").await.map_err(|error| database.error(error))?;
             return Ok(None);
         }
         let began = Instant::now();
@@ -245,7 +246,7 @@ impl RowSender for Writer {
         }
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore && !abandoned.load(Relaxed) {
             warn!(
-                "table {} did not store {} rows: a trigger or a rule left them out",
+                "table {} did not store {} rows: a trigger or a rule suppressed them",
                 self.spec.table, self.not_stored
             );
         }
@@ -292,8 +293,8 @@ impl RowSender for Writer {
                 sql::Session::ended(&self.session()).await;
             }
             let doing = match error.kind() {
-                ErrorKind::Unsupported => "preparing; the option 'commit' = 'one_phase' would do without it",
-                ErrorKind::Full => "preparing; the option 'writers' = '1' would do without it",
+                ErrorKind::Unsupported => "preparing (set the option 'commit' to 'one_phase' to commit without it)",
+                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without it)",
                 _ => "preparing",
             };
             return Err(error.with_context(doing));
@@ -305,7 +306,8 @@ impl RowSender for Writer {
         if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
             return Err(Error::new(
                 ErrorKind::Database,
-                "the prepared branch is gone: the server rolled it back (see its log), or another run of the job or a recovery did",
+                "the prepared transaction no longer exists: the server (see its log), another run of the job or a \
+                 recovery rolled it back",
             ));
         }
         // The branch is the server's now, and of no session.

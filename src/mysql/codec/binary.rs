@@ -16,9 +16,9 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
     declare,
     types: &[
-        ("binary(16)", "exactly so many bytes"),
-        ("varbinary(20)", "at most so many bytes"),
-        ("blob", "at most 65,535 bytes; `tinyblob`, `mediumblob` and `longblob` as many as they hold"),
+        ("binary(16)", "exactly 16 bytes"),
+        ("varbinary(20)", "at most 20 bytes"),
+        ("blob", "at most 65,535 bytes; `tinyblob`, `mediumblob` and `longblob` have other limits"),
     ],
     created: &[
         ("Binary", ""),
@@ -92,7 +92,7 @@ impl Codec for Bytes {
         match self.length {
             Length::Exactly(length) => {
                 if let Some(row) = first_row_where(blobs, |row| blobs.value(row).len() != length) {
-                    let why = format!("has another length than the {length} bytes that its column pads with zeros");
+                    let why = format!("is not {length} bytes long, and the column pads shorter values with zeros");
                     return Err(misfit(&array, row, &why));
                 }
             }

@@ -23,7 +23,7 @@ pub(in crate::mysql) const FAMILY: Family = Family {
         Some(Arc::new(Members { members, several, texts: declared.texts() }))
     },
     declare: |_| None,
-    types: &[("enum('a','b')", "a member, spelled as it is"), ("set('a','b')", "members, with commas between them")],
+    types: &[("enum('a','b')", "a member, in the same spelling"), ("set('a','b')", "members, separated by commas")],
     created: &[],
 };
 
@@ -61,10 +61,10 @@ impl Codec for Members {
         let is_member = |text: &str| self.members.contains(text);
         let (wrong, why) = match self.several {
             // The server would take a number for the position of a member.
-            Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is no member of its column"),
+            Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column"),
             Several::Yes => {
                 let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
-                (first_row_where(texts, |row| !is_set(texts.value(row))), "has what is no member of its column")
+                (first_row_where(texts, |row| !is_set(texts.value(row))), "has a member that its column does not have")
             }
         };
         match wrong {

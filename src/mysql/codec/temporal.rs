@@ -97,7 +97,7 @@ impl Codec for Year {
 
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
         let is_year = |year| matches!(year, 0 | 1901..=2155);
-        check::<UInt16Type>(array, is_year, "is no year of the server, which are 0 and 1901 to 2155")?;
+        check::<UInt16Type>(array, is_year, "is not a year that MySQL can store: 0, or 1901 to 2155")?;
         Ok(fields::years(array, style))
     }
 
@@ -183,7 +183,7 @@ impl Codec for Time {
         let array = values.primitive::<DurationMicrosecondType>(&Duration(MICROS), micros_of_time)?;
         // Of another unit where they have no part of it.
         let way = LosslessCast::try_new(array.data_type(), to);
-        way.ok_or_else(|| Error::internal(format!("a time was to be read as {to}")))?.apply(&array)
+        way.ok_or_else(|| Error::internal(format!("cannot read a time as {to}")))?.apply(&array)
     }
 
     fn second_digits(&self) -> Option<u32> {

@@ -17,9 +17,9 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
     declare,
     types: &[
-        ("char(20)", "at most so many characters, without spaces at the end"),
-        ("varchar(20)", "at most so many characters"),
-        ("text", "at most 65,535 bytes; `tinytext`, `mediumtext` and `longtext` as many as they hold"),
+        ("char(20)", "at most 20 characters, without trailing spaces"),
+        ("varchar(20)", "at most 20 characters"),
+        ("text", "at most 65,535 bytes; `tinytext`, `mediumtext` and `longtext` have other limits"),
     ],
     created: &[("Utf8", BYTEWISE), ("LargeUtf8", BYTEWISE), ("Utf8View", BYTEWISE), ("Null", BYTEWISE)],
 };

@@ -49,7 +49,7 @@ impl Codec for UuidCodec {
         }
         let texts = array.as_string_view();
         if let Some(row) = first_row_where(texts, |row| Uuid::try_parse(texts.value(row)).is_err()) {
-            return Err(misfit(array, row, "is no UUID"));
+            return Err(misfit(array, row, "is not a UUID"));
         }
         Ok(fields::texts(texts, style))
     }

@@ -45,7 +45,7 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: array(item, dimensions), limits }
     };
     vec![
-        of_integers("integer[]", 1, "items that the type takes; nested lists that are rectangular"),
+        of_integers("integer[]", 1, "elements that fit; nested lists of equal lengths"),
         of_integers("integer[][]", 2, "the same"),
     ]
 }
@@ -126,8 +126,8 @@ fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataTy
         let found = push_array(&mut cursor, &mut lengths, field.begin, &mut items).ok_or_else(|| wrong_length(to))?;
         if found != levels.len() {
             let text = format!(
-                "it holds an array of {found} dimension{}, and is read as {to}: give the columns when the table is \
-                 registered, this one with {} where all of its values have as many, or as VARCHAR",
+                "an array with {found} dimension{} cannot be read as {to}: list the columns when you register the \
+                 table, this one with {} if all of its values have as many dimensions, or as VARCHAR",
                 if found == 1 { "" } else { "s" },
                 "[]".repeat(found)
             );

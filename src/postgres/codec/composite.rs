@@ -37,7 +37,7 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     examples: || {
         let server = ServerType { oid: 23, codec: number::int4() };
         let codec = composite(vec![CompositeField { name: "a".into(), server }]);
-        vec![Example { declared: "composite types", codec, limits: "fields by their names" }]
+        vec![Example { declared: "composite types", codec, limits: "fields are matched by name" }]
     },
 };
 
@@ -91,7 +91,7 @@ impl Codec for Composite {
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
         match to {
             Struct(fields) => structs(values, &self.0, fields),
-            _ => Err(Error::internal(format!("a composite type was to be read as {to}"))),
+            _ => Err(Error::internal(format!("cannot read a composite type as {to}"))),
         }
     }
 }
@@ -191,7 +191,7 @@ fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> R
         match value {
             None => found.iter_mut().for_each(|fields| fields.push(Field { begin: 0, length: -1 })),
             Some(bytes) => push(bytes, field.begin, &mut found).ok_or_else(|| {
-                let text = "the server sent a value that has not the columns of its type: register the table again";
+                let text = "the server sent a value with other columns than its type: register the table again";
                 Error::new(ErrorKind::Decode, text).at_row(row)
             })?,
         }

@@ -228,13 +228,13 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     }
     if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
         if keeps.is_some() {
-            return Err("is infinite, and only a numeric without a precision takes that".into());
+            return Err("is infinite, and only numeric without a precision can store infinity".into());
         }
         let sign = if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY };
         put_groups(std::iter::empty(), 0, sign, INFINITE_SCALE, out);
         return Ok(());
     }
-    let not_a_number = || "is no number".to_owned();
+    let not_a_number = || "is not a number".to_owned();
     let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| not_a_number())?),
         None => (unsigned, 0),
@@ -254,14 +254,14 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     let shown_scale = (fraction.len() as i64 - i64::from(exponent)).max(0);
     if let Some(Digits { precision, scale }) = keeps {
         if length > 0 && length - point > i64::from(scale) {
-            return Err(format!("has more places than the {scale} that its column keeps: round it in the query"));
+            return Err(format!("has more decimal places than the {scale} of its column: round it in the query"));
         }
         if length > 0 && point > i64::from(precision) - i64::from(scale) {
-            return Err(format!("has more digits before the point than numeric({precision},{scale}) has"));
+            return Err(format!("has too many digits before the decimal point for numeric({precision},{scale})"));
         }
     }
     if shown_scale > MAX_SCALE || (length > 0 && point > MAX_WHOLE) {
-        return Err("has more digits than numeric has".into());
+        return Err("has more digits than numeric allows".into());
     }
     if length == 0 {
         put_groups(std::iter::empty(), 0, POSITIVE, shown_scale as usize, out);

@@ -103,7 +103,7 @@ fn interval(micros: i64, days: i32, months: i32) -> [u8; 16] {
 }
 
 fn encoded(array: &ArrayRef, parts: Parts) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "has more than its column keeps (nanoseconds, or fields that its type leaves out)";
+    const WHY: &str = "does not fit its column (it has nanoseconds, or fields that the type does not store)";
     let keeps = move |micros: i64, days: i32, months: i32| {
         months % parts.months == 0
             && (parts.keeps_days || days == 0)
@@ -172,6 +172,6 @@ fn decoded(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
                 }
             }
         }
-        _ => Err(Error::internal(format!("{to} is no interval"))),
+        _ => Err(Error::internal(format!("{to} is not an interval"))),
     }
 }

@@ -41,7 +41,7 @@ fn codec(name: &str, _: i32) -> Option<Arc<dyn Codec>> {
 
 #[cfg(test)]
 fn examples() -> Vec<Example> {
-    let json = |declared, json: Json| Example { declared, codec: Arc::new(json), limits: "texts that are JSON" };
+    let json = |declared, json: Json| Example { declared, codec: Arc::new(json), limits: "valid JSON" };
     vec![json("json", Json::Text), json("jsonb", Json::Binary)]
 }
 

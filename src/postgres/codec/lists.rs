@@ -107,11 +107,11 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
             }
             let length = inner.value_length(items.start);
             let why = if items.clone().any(|index| inner.is_null(index)) {
-                "has NULL in the place of a list, which PostgreSQL's arrays cannot hold"
+                "contains NULL instead of a list, which a PostgreSQL array cannot store"
             } else if items.clone().any(|index| inner.value_length(index) != length) {
-                "has lists of different lengths, which PostgreSQL's arrays cannot hold"
+                "contains lists of different lengths, which a PostgreSQL array cannot store"
             } else if length == 0 {
-                "has an empty list in a list, which PostgreSQL's arrays cannot hold"
+                "contains an empty list in a list, which a PostgreSQL array cannot store"
             } else {
                 inner_lengths.push(length);
                 continue;
@@ -123,7 +123,7 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
         list = inner;
     }
     if lengths.len() > MAX_DIMENSIONS {
-        return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
+        return Err(Error::schema(format!("a PostgreSQL array has at most {MAX_DIMENSIONS} dimensions")));
     }
     // A slice of a list has the items of the whole list behind it.
     let (first, last) = (offsets[0], offsets[offsets.len() - 1]);

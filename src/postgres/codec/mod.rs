@@ -194,7 +194,7 @@ impl ServerType {
             return Ok(Arc::new(values::texts(values, 0)?));
         }
         if !self.reads_as(to) {
-            return Err(Error::internal(format!("{:?} was to be read as {to}", self.codec)));
+            return Err(Error::internal(format!("cannot read {:?} as {to}", self.codec)));
         }
         self.codec.decode(values, to)
     }

@@ -56,9 +56,9 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: Arc::new(Column(digits)), limits }
     };
     vec![
-        numeric("numeric(10,2)", Some((10, 2)), "numbers, and texts of numbers, that fit; NaN"),
+        numeric("numeric(10,2)", Some((10, 2)), "numbers that fit, also as text; NaN"),
         numeric("numeric(50,5)", Some((50, 5)), "the same"),
-        numeric("numeric", None, "texts of numbers"),
+        numeric("numeric", None, "text that is a number"),
     ]
 }
 
@@ -203,7 +203,7 @@ fn decimals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
             let unscaled = unscaled(values, to, fits)?.into_iter().collect::<Decimal256Array>();
             Arc::new(unscaled.with_data_type(to.clone()))
         }
-        _ => return Err(Error::internal(format!("{to} is no decimal"))),
+        _ => return Err(Error::internal(format!("{to} is not a decimal"))),
     })
 }
 
@@ -219,8 +219,8 @@ fn unscaled<T>(
             let mut text = String::new();
             number.push_text(&mut text);
             text.truncate(60);
-            let why = "give the column more digits, or read it as VARCHAR";
-            Error::new(ErrorKind::Decode, format!("it holds {text}, which is no {to}: {why}")).at_row(row)
+            let next = "register the column with more digits, or as VARCHAR";
+            Error::new(ErrorKind::Decode, format!("{text} cannot be read as {to}: {next}")).at_row(row)
         })
     });
     unscaled.collect()

@@ -70,7 +70,7 @@ fn examples() -> Vec<Example> {
         time(
             "time with time zone",
             Temporal::TimeTz(6),
-            "texts such as `12:34:56.789+02:00`; times become times in UTC",
+            "text such as `12:34:56.789+02:00`; times are stored as times in UTC",
         ),
         time("timestamp without time zone", Temporal::Timestamp(6), "from 4714-11-24 BC on"),
         time("timestamp with time zone", Temporal::TimestampTz(6), "the same"),
@@ -174,12 +174,12 @@ fn are_near(micros: &[i64]) -> bool {
 }
 
 fn dates(array: &ArrayRef) -> Result<Box<dyn Cells>> {
-    check_range::<Date32Type>(array, DATES, "is outside the years that PostgreSQL's dates have")?;
+    check_range::<Date32Type>(array, DATES, "is outside the range of PostgreSQL's dates")?;
     Ok(fixed::<Date32Type, 4>(array, |days| days.wrapping_sub(POSTGRES_EPOCH_DAYS).to_be_bytes()))
 }
 
 fn timestamps(array: &ArrayRef, digits: u32) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "is outside the years that PostgreSQL's timestamps have";
+    const WHY: &str = "is outside the range of PostgreSQL's timestamps";
     if !are_near(array.as_primitive::<TimestampMicrosecondType>().values()) {
         check_range::<TimestampMicrosecondType>(array, TIMESTAMPS, WHY)?;
     }
@@ -203,7 +203,7 @@ fn times_with_zone(array: &ArrayRef, digits: u32) -> Result<Box<dyn Cells>> {
         return Ok(fixed::<Time64MicrosecondType, 12>(array, |micros| time_with_zone(micros, 0)));
     }
     let unit = 10_i64.pow(6 - digits.min(6));
-    let why = format!("is no time with a zone such as 12:34:56+02:00, of at most {digits} digits of a second");
+    let why = format!("is not a time with a zone such as 12:34:56+02:00, with at most {digits} fractional digits");
     packed(array, &why, |text, out| {
         let (micros, seconds_west) = parse_time_with_zone(text).filter(|(micros, _)| micros % unit == 0)?;
         out.extend_from_slice(&time_with_zone(micros, seconds_west));

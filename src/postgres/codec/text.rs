@@ -73,8 +73,8 @@ fn examples() -> Vec<Example> {
     };
     vec![
         text("text", "text", -1, ""),
-        text("character varying(20)", "varchar", 24, "at most so many characters"),
-        text("character(3)", "bpchar", 7, "at most so many characters; the server pads them"),
+        text("character varying(20)", "varchar", 24, "at most 20 characters"),
+        text("character(3)", "bpchar", 7, "at most 3 characters; the server pads them with spaces"),
         text("name", "name", -1, "at most 63 bytes"),
         text("citext", "citext", -1, ""),
         text("\"char\"", "char", -1, "at most one byte"),

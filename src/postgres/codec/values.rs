@@ -11,13 +11,13 @@ use super::super::rows::Values;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn wrong_length(to: &DataType) -> Error {
-    Error::new(ErrorKind::Decode, format!("the server sent a value that is no {to}: its length is another"))
+    Error::new(ErrorKind::Decode, format!("the server sent a value of the wrong length for {to}"))
 }
 
 pub(super) fn undecodable(what: &str, to: &DataType) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("it holds {what}, which is no {to}: read the table through a view that leaves it out"),
+        format!("{what} cannot be read as {to}: read the table through a view that omits the value"),
     )
 }
 
@@ -58,7 +58,7 @@ pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> 
             Some(bytes) => {
                 let text = bytes.get(skip..).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 texts.append_value(text.ok_or_else(|| {
-                    let text = "the server sent a text that is not UTF-8: its database is of another encoding";
+                    let text = "the server sent text that is not UTF-8: the database has another encoding";
                     Error::new(ErrorKind::Decode, text).at_row(row)
                 })?);
             }
