@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn a_url_that_cannot_be_a_log_is_refused() {
         for (url, why) in [
-            ("memory:///", "lost with the process"),
+            ("memory:///", "lost when the process ends"),
             ("s3://", "cannot be used"),
             ("s3://key:secret@bucket/p", "user or password"),
         ] {

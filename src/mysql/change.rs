@@ -78,7 +78,7 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
     }
 }
 
-const DOING: &str = "creating a staging table";
+const DOING: &str = "creating the staging table";
 
 /// The error of a user who may not create it, with the statement that lets him.
 async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> Error {

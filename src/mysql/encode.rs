@@ -45,7 +45,8 @@ impl Encoder {
                     column.name, column.sql_type
                 ),
                 true => format!(
-                    "column \"{}\" of type {} (read as {}) cannot store Arrow type {from}: CAST it to {} in the query",
+                    "column \"{}\" (type {}, read as {}) cannot store values of Arrow type {from}: CAST them to {} in \
+                     the query",
                     column.name, column.sql_type, column.data_type, column.data_type
                 ),
             }));

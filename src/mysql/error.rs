@@ -81,11 +81,11 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1053 | 1077 | 1079 | 1080 | 1927 | 3169 => (Unavailable, "the server closed the connection: run it again"),
         1062 | 1022 | 1169 | 1586 => (
             Constraint,
-            "the key exists in the table already, or the query contains it twice (to update or skip such rows, use \
-             REPLACE INTO, or the option 'on_conflict' = 'update' or 'ignore')",
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
+             or the option 'on_conflict' = 'update' or 'ignore')",
         ),
         1216 | 1217 | 1451 | 1452 => {
-            (Constraint, "a foreign key is violated: the referenced row does not exist, or is still referenced")
+            (Constraint, "the row that a foreign key references does not exist, or is still referenced")
         }
         1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
@@ -94,9 +94,11 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
              it back: run it again",
         ),
-        1021 | 1114 | 1041 | 1037 | 1038 | 1030 => {
-            (Full, "the server's disk or memory is full, or a limit is exceeded: free space and run it again")
-        }
+        1021 | 1114 | 1041 | 1037 | 1038 | 1030 => (
+            Full,
+            "the server's disk or memory is full, or a limit is reached: free space, or raise the limit, and run the \
+             statement again",
+        ),
         1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise it"),
         1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
             (Encode, "the server cannot store a value in its column")

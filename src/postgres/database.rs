@@ -81,7 +81,7 @@ impl Postgres {
 
     /// The error of a table for staging that could not be created.
     pub(super) fn no_stage(&self, error: Error, protocol: Protocol) -> Error {
-        const DOING: &str = "creating a staging table";
+        const DOING: &str = "creating the staging table";
         if error.kind() != ErrorKind::Access {
             return error.with_context(DOING);
         }

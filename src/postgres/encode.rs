@@ -41,7 +41,8 @@ impl Encoder {
                 Ok(Self { nanoseconds, conform, data_type, server: server.clone(), form })
             }
             None => Err(Error::schema(format!(
-                "column \"{}\" of type {} (read as {}) cannot store Arrow type {from}: CAST it to {} in the query",
+                "column \"{}\" (type {}, read as {}) cannot store values of Arrow type {from}: CAST them to {} in the \
+                 query",
                 column.name, column.sql_type, column.data_type, column.data_type
             ))),
         }

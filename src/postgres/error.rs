@@ -78,10 +78,10 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "25006" => (Access, "the server is read-only (a standby?): connect to the primary"),
         "23505" => (
             Constraint,
-            "the key exists in the table already, or the query contains it twice (to update or skip such rows, use \
-             REPLACE INTO, or the option 'on_conflict' = 'update' or 'ignore')",
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
+             or the option 'on_conflict' = 'update' or 'ignore')",
         ),
-        "23503" => (Constraint, "a foreign key is violated: the referenced row does not exist, or is still referenced"),
+        "23503" => (Constraint, "the row that a foreign key references does not exist, or is still referenced"),
         "21000" => {
             (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
         }
@@ -92,10 +92,12 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
              it back: run it again",
         ),
-        "53100" | "53400" => {
-            (Full, "the server's disk is full, or a limit is exceeded: free space or raise the limit, and run it again")
-        }
-        _ if code.starts_with("53") => (Full, "the server is out of resources: free some and run it again"),
+        "53100" | "53400" => (
+            Full,
+            "the server's disk is full, or a limit is reached: free space, or raise the limit, and run the statement \
+             again",
+        ),
+        _ if code.starts_with("53") => (Full, "the server is out of resources: free some, and run the statement again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
         "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run it again"),
         "57014" => (Database, "the statement was canceled on the server"),

@@ -64,7 +64,10 @@ impl Codec for Members {
             Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column"),
             Several::Yes => {
                 let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
-                (first_row_where(texts, |row| !is_set(texts.value(row))), "has a member that its column does not have")
+                (
+                    first_row_where(texts, |row| !is_set(texts.value(row))),
+                    "contains a text that is not a member of its column",
+                )
             }
         };
         match wrong {
