@@ -143,7 +143,7 @@ impl Backend for MySql {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         relation(table)?.check_writable()?;
-        check_not_truncated(spec, "TRUNCATE in MySQL commits the open transaction")?;
+        check_not_truncated(spec, "TRUNCATE commits the open transaction in MySQL")?;
         self.targets(table, spec, Style::File)?;
         ExistingRows::of(table, spec).map(drop)
     }

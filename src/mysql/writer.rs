@@ -211,8 +211,8 @@ impl Writer {
             true => Error::new(
                 ErrorKind::Constraint,
                 format!(
-                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): change \
-                     or delete one of them",
+                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): \
+                     change or delete one of them",
                     self.spec.table,
                     self.spec.key.join(", ")
                 ),

@@ -61,7 +61,9 @@ impl Codec for Members {
         let is_member = |text: &str| self.members.contains(text);
         let (wrong, why) = match self.several {
             // The server would take a number for the position of a member.
-            Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column"),
+            Several::No => {
+                (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column")
+            }
             Several::Yes => {
                 let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
                 (
