@@ -15,7 +15,7 @@
 //!
 //! Members of an `enum` or a `set` with four-byte characters, which the server shows as `?`, cannot be written. Reading a
 //! `tinyint(1)` other than 0 and 1, a zero date (`0000-00-00`), or a `time` that is not a time of day is an error. Writing
-//! NaN or infinity is an error. A `set` does not preserve the order or the number of its members. A `uuid` is returned in
+//! NaN or infinity is an error. A `set` preserves neither order nor duplicates of its members. A `uuid` is returned in
 //! lower case, an address in its shortest form. MariaDB 10.11.19 and newer stores -0.0 as 0.0. `float(10,2)` and
 //! `double(10,2)` round silently; writing to them is an error. MySQL's `json` (not MariaDB's) is normalized by the server,
 //! which sorts the keys. MariaDB's JSON type is `longtext` with a CHECK on `json_valid`; Landfall recognizes it by that.

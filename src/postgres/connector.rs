@@ -31,7 +31,7 @@ impl Connector {
         self.options.location()
     }
 
-    /// Runs statements that bring no rows.
+    /// Runs statements that return no rows.
     pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
         done.map(|done| done.rows_affected()).map_err(|error| self.error(error))

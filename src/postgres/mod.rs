@@ -37,8 +37,8 @@
 //!   path if it does not exist. The option `ledger_table` names another table.
 //! * Several writers (the option `writers`) are several branches of one transaction, and each needs one of the server's
 //!   `max_prepared_transactions`. Landfall uses several automatically for an ordinary table without triggers and with at
-//!   most one unique key. They stage rows in an unlogged table in the first schema of the search path, because a session
-//!   that has used a temporary table cannot prepare. The same transaction drops it.
+//!   most one unique key. If they have to stage rows, they use an unlogged table in the first schema of the search path,
+//!   because a session that has used a temporary table cannot prepare. The same transaction drops it.
 //! * Sessions use the time zone UTC.
 
 mod backend;
