@@ -10,7 +10,7 @@ use crate::columnar::{LosslessCast, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
 
-/// Bytes of an identifier: a longer one the server would cut, and say so to nobody.
+/// Maximum bytes of an identifier: the server silently truncates a longer one.
 const MAX_IDENTIFIER: usize = 63;
 
 impl Postgres {
@@ -40,12 +40,12 @@ fn create_statement(table: &NewTable) -> Result<String> {
     })
 }
 
-/// A text as a literal of SQL, where `standard_conforming_strings` is on. It must have no NUL.
+/// A text as an SQL literal with `standard_conforming_strings` on. The text must not contain NUL.
 pub(super) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The only value of an array as a literal of a declared type.
+/// The single value of an array as a literal of a declared type.
 fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
     if value.is_null(0) {
         return Ok("NULL".into());

@@ -1,4 +1,4 @@
-//! SQLSTATE to kinds of error, in one table, with what to do next:
+//! Maps SQLSTATE to error kinds, with the next step, in one table:
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
 use std::io;
@@ -60,7 +60,7 @@ impl Connector {
     }
 }
 
-/// The kind of an SQLSTATE, and what to do.
+/// The kind of an SQLSTATE, and the next step.
 fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     use ErrorKind::*;
     match code {
@@ -107,7 +107,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     }
 }
 
-/// Where in a COPY the server found the error: `COPY t, line 3, column c: …`.
+/// The position of an error in a COPY: `COPY t, line 3, column c: …`.
 pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)> {
     let sqlx::Error::Database(error) = error else { return None };
     let context = error.try_downcast_ref::<PgDatabaseError>()?.r#where()?;
@@ -115,7 +115,7 @@ pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)
 }
 
 fn parse_place(context: &str) -> Option<(u64, Option<String>)> {
-    // A trigger's or a domain's own lines come first.
+    // The lines of a trigger or domain come first.
     let line = context.lines().find(|line| line.starts_with("COPY "))?;
     let (_, rest) = line.rsplit_once(", line ")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
