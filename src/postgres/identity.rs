@@ -1,13 +1,13 @@
-//! Values for columns that the server numbers.
+//! Explicit values for identity columns.
 
 use super::options::Identity;
 use crate::backend::{ColumnDefault, Table};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does; COPY would not.
+/// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does and COPY does not.
 ///
 /// # Errors
-/// `Schema`, with what to do.
+/// `Schema`, with the next step.
 pub(super) fn check_identity<'a>(
     table: &Table,
     mut written: impl Iterator<Item = &'a str>,
@@ -25,10 +25,10 @@ pub(super) fn check_identity<'a>(
     }
 }
 
-/// Refuses to move the sequences of a view, which stays unknown.
+/// Refuses `identity` = `advance` for a view, whose sequences are unknown.
 ///
 /// # Errors
-/// `Unsupported`, with what to do.
+/// `Unsupported`, with the next step.
 pub(super) fn check_advance(table: &Table, is_table: bool, identity: Identity) -> Result<()> {
     if identity == Identity::Advance && !is_table {
         let text = format!(

@@ -12,10 +12,10 @@ use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 
-/// Two sessions that create the same table at once would fail; the second waits for the first.
+/// If two sessions create the same table at once, one fails; this lock makes the second one wait.
 const CREATE_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('landfall_ledger', 0))";
 
-/// A decision that others act on must be durable when it is answered, whatever the role's settings are.
+/// A decision must be durable when it is returned, regardless of the role's settings.
 const DURABLE: &str =
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -54,7 +54,7 @@ impl DecisionLog for Postgres {
     }
 
     fn url(&self) -> String {
-        // With what finds the ledger: the command that a message has must work as it is.
+        // Complete, so that the command in a message works unchanged.
         self.options().url()
     }
 
@@ -63,7 +63,7 @@ impl DecisionLog for Postgres {
     }
 }
 
-/// A cleanup need not wait for the disk: no decision depends on it.
+/// A cleanup does not wait for the disk, because no decision depends on it.
 const RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl Postgres {

@@ -1,16 +1,16 @@
-//! Options that only PostgreSQL has.
+//! Options of PostgreSQL only.
 
 use crate::options::{BackendOption, SinkOptions};
 
-/// What is done with values for columns that are numbered by a sequence.
+/// The handling of values for columns that are numbered by a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Identity {
-    /// A value for a column that is GENERATED ALWAYS AS IDENTITY is an error; others are kept, and the sequence stays.
+    /// A value for a GENERATED ALWAYS AS IDENTITY column is an error; others are stored without advancing the sequence.
     #[default]
     Error,
-    /// All are kept, and the sequence stays.
+    /// All values are stored without advancing the sequence.
     Override,
-    /// All are kept, and the sequence is moved behind them.
+    /// All values are stored, and the sequence is advanced past them.
     Advance,
 }
 

@@ -28,7 +28,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     loop {
         let message = tokio::select! {
             message = messages.try_next() => message.map_err(|error| database.error(error))?,
-            // The connection is dropped in the middle of the COPY; the server ends it.
+            // Dropping the connection during the COPY makes the server end it.
             () = batches.closed() => return Ok(()),
         };
         if let Some(message) = &message {

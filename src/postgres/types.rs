@@ -57,7 +57,7 @@ const FAMILIES: [&Family; 12] = [
     &codec::composite::FAMILY,
 ];
 
-/// The codec of what `pg_type` calls a base type that is neither an array nor an enum.
+/// The codec of a base type of `pg_type` that is neither an array nor an enum.
 pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
     let found = FAMILIES.iter().find_map(|family| (family.codec)(name, typmod));
     found.unwrap_or_else(codec::text::other)
@@ -66,7 +66,7 @@ pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
 /// The type that `CREATE TABLE` declares for an Arrow type.
 ///
 /// # Errors
-/// `Schema` for a type that has no form in PostgreSQL.
+/// `Schema` if PostgreSQL has no type for it.
 pub(super) fn declare(data_type: &DataType) -> Result<String> {
     let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: CAST it in the query"));
     match data_type {

@@ -26,7 +26,7 @@ use crate::pool::Connect;
 use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
 use crate::txn::{DecisionRecord, Xid};
 
-/// The server's side of a connection, as another one knows it.
+/// The server process of a connection, for use from other connections.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     database: Postgres,
@@ -36,7 +36,7 @@ pub(super) struct Session {
 #[async_trait]
 impl sql::Session for Session {
     async fn cancel(&self) {
-        // Where this fails, the statement goes on until its end.
+        // If this fails, the statement runs to its end.
         if let Ok(mut connection) = self.database.pool.beside().await {
             let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
             let _ = cancel.execute(&mut connection).await;
@@ -65,12 +65,12 @@ pub(super) struct Writer {
     pid: i32,
     rows: u64,
     not_stored: u64,
-    /// Its answers are not those of what was asked last: it cannot be used again.
+    /// Whether its next answer belongs to an earlier request, so that the connection cannot be used again.
     is_out_of_step: bool,
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it, and how its rows are read.
+    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read.
     pub(super) async fn begin(
         database: Postgres,
         xid: &Xid,
@@ -106,7 +106,7 @@ impl Writer {
         if let Some(delete) = delete(&table, spec.existing)? {
             let deleted = database.execute(&mut connection, delete).await;
             deleted.map_err(|error| match (spec.existing, error.kind()) {
-                // A foreign key refers to it.
+                // A foreign key references it.
                 (Existing::Truncate, ErrorKind::Unsupported) => {
                     let text = "cannot truncate the table: set the option 'overwrite' to 'delete'";
                     Error::new(ErrorKind::Unsupported, text).with_source(error)
@@ -152,7 +152,7 @@ impl Writer {
         self.way.numbers_rows()
     }
 
-    /// One COPY statement, and what follows it; gives the chunk that the next one begins with.
+    /// Runs one COPY statement and the merge after it; returns the first chunk of the next one.
     async fn copy(
         &mut self,
         first: EncodedChunk,
@@ -172,7 +172,7 @@ impl Writer {
             sending += began.elapsed();
             self.rows += chunk.rows;
             bytes += chunk.bytes().len();
-            // Where there are enough of them, this one goes.
+            // If the list is full, the buffer is dropped.
             let _ = free_list.push(chunk.buffer);
             match chunks.recv().await {
                 Some(next) if bytes < self.way.statement_bytes() => chunk = next,
@@ -196,7 +196,7 @@ impl Writer {
             let merged = self.database.execute(&mut self.connection, merge.clone()).await;
             stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
             if count.is_none() && self.spec.on_conflict.updates() {
-                // Rows of the same key are one, and no trigger leaves any out.
+                // Rows with the same key count once, and no trigger suppresses any.
                 expected = stored;
             }
         }
@@ -207,13 +207,13 @@ impl Writer {
         Ok(next)
     }
 
-    /// The error that a COPY ended with, at the row of the stream that the server names.
+    /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
         let place = place_in_copy(&error);
         let error = self.database.error(error);
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
-        // The columns of a table for staging are numbered.
+        // The columns of a staging table are numbered.
         let index = |name: &str| match self.way {
             CopyPlan::Direct { .. } => self.spec.columns.index_of(name).ok(),
             CopyPlan::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
@@ -255,7 +255,7 @@ impl RowSender for Writer {
 
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
         let read = existing::read(&self.database, &mut self.connection, statements, schema).await;
-        // sqlx leaves the end of a COPY TO STDOUT that the server refused to whoever asks next.
+        // If the server refuses a COPY TO STDOUT, sqlx does not read its end: the next request would receive it.
         self.is_out_of_step |= read.is_err();
         read
     }
@@ -272,7 +272,7 @@ impl RowSender for Writer {
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
-        // What was found equal stays locked until the commit, where that was asked for.
+        // With the option, equal rows stay locked until the commit.
         if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
@@ -300,7 +300,7 @@ impl RowSender for Writer {
             return Err(error.with_context(doing));
         }
         failpoint("postgres.prepare.after");
-        // In a transaction that failed before, the server rolls back and calls it no error.
+        // If the transaction has failed before, PREPARE rolls it back without an error.
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
         let found = found.bind(xid.to_string()).fetch_one(&mut *self.connection).await;
         if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
@@ -310,7 +310,7 @@ impl RowSender for Writer {
                  recovery rolled it back",
             ));
         }
-        // The branch is the server's now, and of no session.
+        // The prepared transaction no longer belongs to the session.
         self.connection.give_back();
         Ok(Vote::Prepared)
     }
@@ -327,7 +327,7 @@ impl RowSender for Writer {
         failpoint("postgres.commit.before");
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
         failpoint("postgres.commit.after");
-        // A deferred constraint, for instance, can refuse it.
+        // It can fail, for example because of a deferred constraint.
         committed?;
         self.connection.give_back();
         Ok(())
