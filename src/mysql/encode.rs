@@ -1,4 +1,4 @@
-//! Arrow arrays to the fields of rows. What a column cannot hold unchanged is an error that names the row.
+//! Encodes Arrow arrays as the fields of rows. A value that a column cannot store unchanged is an error with its row.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Encoder {
     /// The encoder from an Arrow type to a column.
     ///
     /// # Errors
-    /// `Schema`, naming both types, where there is none.
+    /// `Schema`, naming both types, if there is none.
     pub(super) fn try_new(from: &DataType, column: &Column, nanoseconds: Nanoseconds, style: Style) -> Result<Self> {
         let codec = Arc::clone(codec_of(column)?);
         let cut = match nanoseconds {
@@ -60,10 +60,10 @@ impl Encoder {
         Ok(Self { nanoseconds, conform, codec, style })
     }
 
-    /// Checks an array, and makes its fields.
+    /// Checks an array, and encodes its fields.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     pub(super) fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Fields>> {
         let array = match self.nanoseconds {
             Nanoseconds::Error => self.conform.apply(array)?,

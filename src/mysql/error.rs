@@ -1,4 +1,4 @@
-//! Error numbers to kinds of error, in one table, with what to do next:
+//! Maps error numbers to error kinds, with the next step, in one table:
 //! <https://mariadb.com/kb/en/mariadb-error-codes/>.
 
 use std::io;
@@ -9,7 +9,7 @@ use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
-/// There is no such prepared branch (`XAER_NOTA`).
+/// The prepared branch does not exist (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
 
 impl Connector {
@@ -19,7 +19,7 @@ impl Connector {
         match error {
             mysql_async::Error::Server(error) => self.refused(&error),
             mysql_async::Error::Io(IoError::Tls(error)) => self.no_tls().with_source(error.to_string()),
-            // TLS hides its own errors in those of the connection.
+            // TLS errors are wrapped in I/O errors.
             mysql_async::Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 self.no_tls().with_source(error)
             }
@@ -56,7 +56,7 @@ impl Connector {
         }
     }
 
-    /// What a warning means, that the server gave in the place of an error.
+    /// The error for a warning that the server reported in place of an error.
     pub(super) fn warned(&self, code: u16, message: String) -> Error {
         self.refused(&ServerError { code, message, state: String::new() })
     }
@@ -64,7 +64,7 @@ impl Connector {
 
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
-/// The kind of an error number, and what to do.
+/// The kind of an error number, and the next step.
 fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
     use ErrorKind::*;
     match code {
@@ -115,7 +115,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
     }
 }
 
-/// The row of the statement that a message is about: `… at row 3`.
+/// The row of the statement in a message: `… at row 3`.
 pub(super) fn row_in(message: &str) -> Option<u64> {
     let (_, rest) = message.rsplit_once(" at row ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

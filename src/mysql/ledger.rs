@@ -50,7 +50,7 @@ impl DecisionLog for MySql {
     }
 
     fn url(&self) -> String {
-        // With what finds the ledger: the command that a message has must work as it is.
+        // Complete, so that the command in a message works unchanged.
         self.options().url()
     }
 
@@ -67,7 +67,7 @@ impl MySql {
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         if !self.has_ledger(connection).await? {
-            // DDL would commit what is open.
+            // DDL would commit the open transaction.
             let mut other = self.pool.acquire_to_end().await?;
             self.create_ledger(&mut other).await?;
             other.give_back();

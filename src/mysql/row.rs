@@ -1,13 +1,13 @@
-//! Rows of the server's answers.
+//! Rows of query results.
 
 use mysql_async::{Row, Value};
 
 use crate::error::{Error, Result};
 
-/// A column of a row as text; NULL is empty.
+/// A column of a row as text; an empty text for NULL.
 ///
 /// # Errors
-/// `Internal` where the row has no such column, or it is no text.
+/// `Internal` if the row has no such column, or it is not text.
 pub(super) fn text(row: &Row, index: usize) -> Result<String> {
     match row.as_ref(index) {
         Some(Value::NULL) => Ok(String::new()),

@@ -35,7 +35,7 @@ use super::flavor::Flavor;
 use crate::columnar::plain;
 use crate::error::{Error, Result};
 
-/// In this order the guide shows them, and they are asked.
+/// Every family, in the order of the guide and of the lookup.
 const FAMILIES: &[Family] = &[
     boolean::FAMILY,
     integers::FAMILY,
@@ -60,7 +60,7 @@ pub(super) fn codec(declared: &Declared<'_>) -> Arc<dyn Codec> {
 /// The type that `CREATE TABLE` declares for an Arrow type.
 ///
 /// # Errors
-/// `Schema` for a type that has no form in MySQL.
+/// `Schema` if MySQL has no type for it.
 pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Result<String> {
     let data_type = plain(data_type);
     let new = NewType { data_type, is_key, flavor };
