@@ -77,7 +77,7 @@ impl Connect for Connector {
             max_allowed_packet: text(&said, 1)?.parse().unwrap_or(1 << 20),
             local_infile: text(&said, 2)? == "1",
         };
-        // 0 would be for ever, and there are no parts of a second.
+        // In whole seconds, from 1 to a year.
         let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
         for settings in [
             "SET NAMES utf8mb4".to_owned(),

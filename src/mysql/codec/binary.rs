@@ -57,10 +57,10 @@ struct Bytes {
     length: Length,
 }
 
-/// How many bytes a value has.
+/// The limit of a value's length.
 #[derive(Debug, Clone, Copy)]
 enum Length {
-    /// `binary(n)`: the server pads what is shorter with zeros.
+    /// `binary(n)`: the server pads shorter values with zeros.
     Exactly(usize),
     /// `varbinary(n)`.
     AtMost(usize),
@@ -79,7 +79,7 @@ impl Codec for Bytes {
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {
         match from {
-            // Arrow has no way back from BinaryView, by which it could be checked.
+            // Arrow cannot cast BinaryView back, so a lossless cast is impossible.
             FixedSizeBinary(_) => Some(from.clone()),
             Binary | LargeBinary | BinaryView => Some(BinaryView),
             _ => None,

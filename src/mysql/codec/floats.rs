@@ -21,7 +21,7 @@ pub(in crate::mysql) const FAMILY: Family = Family {
 };
 
 fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
-    // `float(10,2)`, which no standard knows.
+    // `float(10,2)`, a nonstandard syntax.
     let rounds = declared.arguments.is_some_and(|arguments| arguments.contains(','));
     let width = match declared.name {
         "float" => Width::Float,

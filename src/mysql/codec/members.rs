@@ -27,7 +27,7 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     created: &[],
 };
 
-/// Whether a value is several members.
+/// Whether a value can have several members.
 #[derive(Debug, Clone, Copy)]
 enum Several {
     /// `enum`.
@@ -60,7 +60,7 @@ impl Codec for Members {
         let texts = array.as_string_view();
         let is_member = |text: &str| self.members.contains(text);
         let (wrong, why) = match self.several {
-            // The server would take a number for the position of a member.
+            // The server would interpret a number as the position of a member.
             Several::No => {
                 (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column")
             }
@@ -96,7 +96,7 @@ fn members(list: &str) -> HashSet<String> {
         while let Some(character) = characters.next() {
             match character {
                 '\'' if characters.next_if_eq(&'\'').is_none() => break,
-                // So whatever the session's sql_mode is.
+                // Quotes are doubled regardless of the session's sql_mode.
                 '\\' => member.push(match characters.next() {
                     Some('0') => '\0',
                     Some('n') => '\n',

@@ -1,4 +1,4 @@
-//! The values of a column, as the driver has them.
+//! The values of a column, in the driver's type.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(in crate::mysql) struct Values<'r> {
 }
 
 impl<'r> Values<'r> {
-    /// Those of a column, by index.
+    /// The values of a column, by index.
     pub(in crate::mysql) fn new(rows: &'r [Row], column: usize) -> Self {
         Self { rows, column }
     }
@@ -45,7 +45,7 @@ impl<'r> Values<'r> {
         Ok(Arc::new(natives.with_data_type(to.clone())))
     }
 
-    /// Numbers that are 0 or 1.
+    /// Numbers as booleans: 0 or 1.
     pub(super) fn booleans(self, number: impl Fn(&Value) -> Option<i128>) -> Result<ArrayRef> {
         let mut booleans = BooleanBuilder::new();
         for value in self.iter() {
@@ -115,7 +115,7 @@ pub(super) fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// An error about a value that was sent.
+/// The error for a value that cannot be read.
 pub(super) fn unreadable(value: &Value, to: &DataType) -> Error {
     let shown = match value {
         Value::Date(year, month, day, ..) => format!("{year:04}-{month:02}-{day:02}"),

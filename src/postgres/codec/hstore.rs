@@ -1,4 +1,4 @@
-//! `hstore` of contrib: maps of texts.
+//! `hstore` of contrib: maps from text to text.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Codec for Hstore {
     }
 }
 
-/// `hstore_send` of contrib/hstore: a count, and for each pair two lengths with their bytes.
+/// `hstore_send` of contrib/hstore: a count, and for each pair the length and bytes of key and value.
 fn encoded(array: &ArrayRef) -> Result<Box<dyn Cells>> {
     let maps = array.as_map();
     let (keys, texts) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());

@@ -19,7 +19,7 @@ use crate::backend::Comparison;
 use crate::columnar::{check_digits, check_range};
 use crate::error::Result;
 
-/// A type of time, with the digits of a second that its column keeps.
+/// A date or time type, with the fractional digits of its column.
 #[derive(Debug, Clone, Copy)]
 enum Temporal {
     Date,
@@ -156,18 +156,18 @@ impl Codec for Temporal {
     }
 }
 
-/// Dates that PostgreSQL has, as days since 1970: from 4714-11-24 BC to before 5874898-01-01
+/// The range of PostgreSQL's dates, in days since 1970: from 4714-11-24 BC to before 5874898-01-01
 /// (`IS_VALID_DATE` of src/include/datatype/timestamp.h).
 const DATES: Range<i32> = -2_451_545 + POSTGRES_EPOCH_DAYS..2_145_031_949 + POSTGRES_EPOCH_DAYS;
 
-/// Timestamps that PostgreSQL has, as microseconds since 1970: from 4714-11-24 BC (`IS_VALID_TIMESTAMP`). It goes on
-/// for longer than Arrow's do.
+/// The range of PostgreSQL's timestamps, in microseconds since 1970: from 4714-11-24 BC (`IS_VALID_TIMESTAMP`). Its end
+/// is beyond Arrow's.
 const TIMESTAMPS: RangeInclusive<i64> = -211_813_488_000_000_000 + POSTGRES_EPOCH_MICROS..=i64::MAX;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Whether all timestamps are of the years from 2598 BC to 289680: an addition and an OR for each, where comparisons of
-/// 64 bits are slow.
+/// Whether all timestamps are in the years from 2598 BC to 289680. This takes an addition and an OR for each, because
+/// 64-bit comparisons are slow.
 fn are_near(micros: &[i64]) -> bool {
     const NEAR: i64 = 1 << 57;
     micros.iter().fold(0, |all, micros| all | micros.wrapping_add(NEAR)) >= 0

@@ -1,4 +1,4 @@
-//! What several families share when they decode.
+//! Decoding that several families share.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn too_large(to: &DataType) -> Error {
     undecodable("a value beyond Arrow's range", to)
 }
 
-/// Values that all have `N` bytes.
+/// Values of `N` bytes each.
 pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     values: Values<'_>,
     to: &DataType,
@@ -49,7 +49,7 @@ pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     Ok(Arc::new(PrimitiveArray::<T>::new(natives.into(), nulls.finish()).with_data_type(to.clone())))
 }
 
-/// Values that are texts, behind as many bytes that are not of the text.
+/// Text values, each after `skip` bytes that do not belong to the text.
 pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> {
     let mut texts = StringViewBuilder::with_capacity(values.len());
     for (row, value) in values.iter().enumerate() {
@@ -67,7 +67,7 @@ pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> 
     Ok(texts.finish())
 }
 
-/// Values as texts that `push` appends.
+/// Values as text, appended by `push`.
 pub(super) fn texts_by(
     values: Values<'_>,
     to: &DataType,
