@@ -106,7 +106,7 @@ impl EncodedRows for Rows {
             }
             if size > self.frame.most {
                 let why = format!(
-                    "its statement has {size} bytes, and the server's max_allowed_packet is {}: raise it",
+                    "this row's statement has {size} bytes, and the server's max_allowed_packet is {}: raise it",
                     self.frame.most
                 );
                 return Err(Error::new(ErrorKind::Encode, why).at_row(self.next));
