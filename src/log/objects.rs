@@ -80,7 +80,7 @@ impl ObjectStoreLog {
             return Err(bad("its path is not absolute; use file:///a/folder".into()));
         }
         if parsed.scheme() == "memory" {
-            return Err(bad("a log in memory is lost when the process ends, and recovery needs it; use \
+            return Err(bad("a log in memory is lost with the process, and recovery after a crash needs it; use \
                             file:///a/folder"
                 .into()));
         }
@@ -303,7 +303,7 @@ impl DecisionLog for ObjectStoreLog {
         }
         let stands = known.standing(proposal.epoch).cloned();
         let stands = stands.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: run it again", self.url))
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: try again", self.url))
         })?;
         if stands.epoch != proposal.epoch {
             // Our record is invalid, if it was created: delete it.
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn a_url_that_cannot_be_a_log_is_refused() {
         for (url, why) in [
-            ("memory:///", "lost when the process ends"),
+            ("memory:///", "lost with the process"),
             ("s3://", "cannot be used"),
             ("s3://key:secret@bucket/p", "user or password"),
         ] {

@@ -92,8 +92,8 @@ impl SqlDialect for MySqlDialect {
     }
 }
 
-/// The statements of the ledger. A record of the same epoch is an error, as there is no `ON CONFLICT`; and MySQL lets no statement read the
-/// table that it deletes from, unless through another one.
+/// The statements of the ledger. A record of the same epoch is an error, because there is no `ON CONFLICT`. MySQL does not
+/// allow a DELETE to read its own table, except in a derived table.
 pub(super) const LEDGER: LedgerDialect = LedgerDialect {
     placeholders: Placeholders::Positional,
     decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \

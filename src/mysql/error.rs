@@ -29,7 +29,7 @@ impl Connector {
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => self.no_tls(),
             mysql_async::Error::Driver(DriverError::ConnectionClosed) => Error::new(
                 ErrorKind::Unavailable,
-                format!("the connection to {location} was lost: look at the server's log, and run it again"),
+                format!("the connection to {location} was lost: check the server's log, and run the statement again"),
             ),
             other => Error::new(ErrorKind::Database, location).with_source(other),
         }
@@ -78,7 +78,9 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1040 | 1203 | 1226 => {
             (Unavailable, "the server or the user has too many connections: close some, or raise the limit")
         }
-        1053 | 1077 | 1079 | 1080 | 1927 | 3169 => (Unavailable, "the server closed the connection: run it again"),
+        1053 | 1077 | 1079 | 1080 | 1927 | 3169 => {
+            (Unavailable, "the server closed the connection: run the statement again")
+        }
         1062 | 1022 | 1169 | 1586 => (
             Constraint,
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
@@ -92,7 +94,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1213 | 1614 | 1020 => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
-             it back: run it again",
+             it back: run the statement again",
         ),
         1021 | 1114 | 1041 | 1037 | 1038 | 1030 => (
             Full,

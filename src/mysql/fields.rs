@@ -200,7 +200,7 @@ pub(super) fn floats(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     fields(array, style, move |row, out| put_float(&mut digits, values[row].into(), style, out))
 }
 
-/// Digits with a point before the last `scale` of them.
+/// Digits with a decimal point before the last `scale` of them.
 fn put_decimal(is_negative: bool, digits: &[u8], scale: usize, out: &mut Vec<u8>) {
     if is_negative {
         out.push(b'-');

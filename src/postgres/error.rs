@@ -64,10 +64,10 @@ impl Connector {
 fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     use ErrorKind::*;
     match code {
-        "57P01" | "57P02" => (Unavailable, "the server closed the connection: run it again"),
-        "57P03" => (Unavailable, "the server is starting up or shutting down: run it again later"),
+        "57P01" | "57P02" => (Unavailable, "the server closed the connection: run the statement again"),
+        "57P03" => (Unavailable, "the server is starting up or shutting down: run the statement again later"),
         "53300" => (Unavailable, "the server has too many connections: close some, or raise max_connections"),
-        _ if code.starts_with("08") => (Unavailable, "the connection was lost: run it again"),
+        _ if code.starts_with("08") => (Unavailable, "the connection was lost: run the statement again"),
         "28P01" | "28000" => (
             Access,
             "authentication failed: check the user, and the password in PGPASSWORD, ~/.pgpass or the option \
@@ -90,7 +90,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "40P01" | "40001" => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
-             it back: run it again",
+             it back: run the statement again",
         ),
         "53100" | "53400" => (
             Full,
@@ -99,7 +99,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         ),
         _ if code.starts_with("53") => (Full, "the server is out of resources: free some, and run the statement again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
-        "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run it again"),
+        "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run the statement again"),
         "57014" => (Database, "the statement was canceled on the server"),
         "42P01" | "42703" => (Schema, "the table was altered or dropped: register it again"),
         _ if code.starts_with("0A") => (Unsupported, ""),

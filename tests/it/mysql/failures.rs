@@ -217,7 +217,7 @@ async fn a_deadlock_is_tried_again_or_an_error_that_says_to() {
         let (answer, ()) = tokio::join!(made.sql(&replace), wait);
         match answer {
             Err(error) if retries == "0" => {
-                says(&error.to_string(), &["deadlock", "run it again"]);
+                says(&error.to_string(), &["deadlock", "run the statement again"]);
                 assert_eq!(made.rows("SELECT * FROM t ORDER BY id"), ["1|1", "2|2"]);
             }
             answer => {
@@ -272,7 +272,7 @@ async fn a_connection_that_is_cut_in_mid_load_leaves_nothing() {
     }
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success());
-    says(&String::from_utf8_lossy(&output.stderr), &["run it again"]);
+    says(&String::from_utf8_lossy(&output.stderr), &["run the statement again"]);
     assert_eq!(made.rows("SELECT count(*) FROM cut_here"), ["0"]);
 }
 
@@ -308,7 +308,7 @@ async fn a_server_that_is_killed_in_mid_load_ends_the_write() {
     cluster.stop();
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success());
-    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run it again"]);
+    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run the statement again"]);
     cluster.resume();
     assert_eq!(rows("SELECT count(*) FROM t"), ["0"]);
 }

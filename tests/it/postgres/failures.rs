@@ -123,7 +123,7 @@ async fn a_connection_that_is_cut_in_mid_copy_leaves_nothing() {
     let output = child.wait_with_output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    says(&error, &["run it again"]);
+    says(&error, &["run the statement again"]);
     assert_eq!(server.rows("SELECT count(*) FROM cut_here"), ["0"]);
 }
 
@@ -165,7 +165,7 @@ async fn a_server_that_is_killed_in_mid_copy_ends_the_write() {
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success());
-    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run it again"]);
+    says(&String::from_utf8_lossy(&output.stderr), &["connection", "run the statement again"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

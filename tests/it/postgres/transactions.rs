@@ -117,7 +117,7 @@ async fn options_that_contradict_each_other_are_refused() {
         ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "only one writer"]),
         ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' is for commits in two phases", "leave one"]),
         ("c", "'log' 'nowhere://x'", ["decision log", "a URL must be one such as"]),
-        ("d", "'log' 'memory:///'", ["lost when the process ends", "file:///"]),
+        ("d", "'log' 'memory:///'", ["lost with the process", "file:///"]),
     ] {
         server.register(name, "", &format!("'table' 't', {options}")).await.unwrap();
         says(&server.error(&format!("INSERT INTO {name} VALUES (1)")).await, &parts);
