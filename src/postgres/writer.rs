@@ -108,8 +108,7 @@ impl Writer {
             deleted.map_err(|error| match (spec.existing, error.kind()) {
                 // A foreign key references it.
                 (Existing::Truncate, ErrorKind::Unsupported) => {
-                    let text = "cannot truncate the table: set the option 'overwrite' to 'delete'";
-                    Error::new(ErrorKind::Unsupported, text).with_source(error)
+                    Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
                 }
                 _ => error.with_context("deleting the old rows"),
             })?;

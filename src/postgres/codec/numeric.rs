@@ -219,8 +219,8 @@ fn unscaled<T>(
             let mut text = String::new();
             number.push_text(&mut text);
             text.truncate(60);
-            let next = "register the column with more digits, or as VARCHAR";
-            Error::new(ErrorKind::Decode, format!("{text} cannot be read as {to}: {next}")).at_row(row)
+            let why = "register the column with more digits, or as VARCHAR";
+            Error::new(ErrorKind::Decode, format!("{text} cannot be read as {to}: {why}")).at_row(row)
         })
     });
     unscaled.collect()
