@@ -25,15 +25,15 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobSta
 /// Objects that are read or deleted at once.
 const AT_ONCE: usize = 8;
 
-/// What is said where the store refuses.
+/// The error if the store denies access.
 const NO_RIGHT: (ErrorKind, &str) =
-    (ErrorKind::Access, "may not be read or written: check the credentials in the environment");
+    (ErrorKind::Access, "denies access: check the credentials in the environment");
 
-/// What is said where the bucket is missing: time does not heal that, so it is not `Unavailable`.
+/// The error if the bucket does not exist. A retry does not help, so it is not `Unavailable`.
 const NOT_THERE: (ErrorKind, &str) =
-    (ErrorKind::Access, "is not there: make the bucket, or check the URL and the endpoint in the environment");
+    (ErrorKind::Access, "does not exist: create the bucket, or check the URL and the endpoint in the environment");
 
-/// What begins the URLs that it takes.
+/// The URL schemes of object stores.
 const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
 
 /// A decision log in a folder, or under a prefix of a bucket.
@@ -42,11 +42,11 @@ pub struct ObjectStoreLog {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     url: String,
-    /// Where the store is a folder: what is created there is to reach the disk.
+    /// If the store is a folder, its path: new files are synced to disk.
     folder: Option<PathBuf>,
 }
 
-/// A record as its object has it.
+/// A record as stored in its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Link {
     record: DecisionRecord,
@@ -70,17 +70,17 @@ impl ObjectStoreLog {
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(Error::config(
-                "the decision log's URL has a user or password in it: set the environment instead",
+                "the decision log's URL contains a user or password: set the credentials in the environment",
             ));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(bad("it has a ? or #, which would be ignored".into()));
+            return Err(bad("it contains ? or #, and parameters are not supported".into()));
         }
         if parsed.scheme() == "file" && !url.starts_with("file:///") {
-            return Err(bad("it is no absolute path; give file:///a/folder".into()));
+            return Err(bad("its path is not absolute; use file:///a/folder".into()));
         }
         if parsed.scheme() == "memory" {
-            return Err(bad("a log in memory is lost with the process, and with it what recovery needs; give \
+            return Err(bad("a log in memory is lost with the process, and recovery after a crash needs it; use \
                             file:///a/folder"
                 .into()));
         }
@@ -91,11 +91,11 @@ impl ObjectStoreLog {
             .filter(of_a_cloud);
         let (store, prefix) = object_store::parse_url_opts(&parsed, environment).map_err(|error| {
             bad(format!(
-                "{error}; give file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+                "{error}; use file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
             ))
         })?;
         let folder = match parsed.scheme() {
-            "file" => Some(parsed.to_file_path().map_err(|()| bad("it is no absolute path".into()))?),
+            "file" => Some(parsed.to_file_path().map_err(|()| bad("its path is not absolute".into()))?),
             _ => None,
         };
         Ok(Self { store: Arc::from(store), prefix, url: url.trim_end_matches('/').to_owned(), folder })
@@ -107,7 +107,7 @@ impl ObjectStoreLog {
     }
 
     fn job_folder(&self, job: &JobId) -> Path {
-        // A name can be longer than a file's, and have any character in it.
+        // A job's name can be longer than a file name, and contain any character.
         let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, job.as_str().as_bytes());
         self.prefix.clone().join(hash.simple().to_string())
     }
@@ -116,9 +116,9 @@ impl ObjectStoreLog {
         self.job_folder(job).join(format!("{:020}.json", epoch.0))
     }
 
-    /// Whether an object is where this log has a record. What else is under the prefix is not its own: data, the records
-    /// of a log under a longer prefix, and the empty object by which a store's console shows a folder; that one is
-    /// listed without its last slash, and cannot be read so.
+    /// Whether an object has the location of a record of this log. Other objects under the prefix do not belong to it:
+    /// data, the records of a log with a longer prefix, and the empty object by which a store's console shows a folder,
+    /// which is listed without its trailing slash and cannot be read under that name.
     fn has_record(&self, location: &Path) -> bool {
         let Some(parts) = location.prefix_match(&self.prefix) else { return false };
         let parts: Vec<_> = parts.collect();
@@ -136,9 +136,9 @@ impl ObjectStoreLog {
             _ if matches!(status(&error), Some(401 | 403)) => NO_RIGHT,
             _ if status(&error) == Some(404) => NOT_THERE,
             Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
-                (ErrorKind::Unsupported, "cannot create an object only where there is none")
+                (ErrorKind::Unsupported, "does not support creating an object only if it does not exist")
             }
-            _ => (ErrorKind::Unavailable, "does not answer as it should"),
+            _ => (ErrorKind::Unavailable, "could not be read or written"),
         };
         Error::new(kind, format!("the decision log {} {help}", self.url)).with_source(error)
     }
@@ -153,7 +153,7 @@ impl ObjectStoreLog {
                 Ok((object, bytes))
             });
             match read.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await {
-                // Forgotten between the list and the read.
+                // Deleted between the list and the read.
                 Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(self.error(error)),
                 Ok(read) => {
@@ -161,7 +161,7 @@ impl ObjectStoreLog {
                         let seconds = object.last_modified.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string();
                         parse(&bytes, seconds).ok_or_else(|| {
                             let text =
-                                format!("the decision log {} has {}, which is no record", self.url, object.location);
+                                format!("the decision log {} has an invalid record, {}", self.url, object.location);
                             Error::new(ErrorKind::Decode, text)
                         })
                     });
@@ -173,7 +173,7 @@ impl ObjectStoreLog {
 
     async fn chain(&self, job: &JobId) -> Result<Vec<Link>> {
         let mut links = self.links(&self.job_folder(job)).await?;
-        // A list is made page by page: one that lacks a record which a later one names may be older in that place.
+        // A list is read page by page: if it lacks a record that a later one names, that page may be outdated.
         for _ in 0..3 {
             if !has_hole(&links) {
                 break;
@@ -190,7 +190,7 @@ impl ObjectStoreLog {
         let put = self.store.put_opts(&location, PutPayload::from(to_json(proposal, after)), options).await;
         failpoint("log.put.after");
         match put {
-            // There is one: perhaps our own, if the answer to it was lost.
+            // It exists: perhaps our own, if the response was lost.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
             Err(error) => return Err(self.error(error)),
         }
@@ -204,7 +204,7 @@ impl ObjectStoreLog {
             std::fs::File::open(folder)?.sync_all()
         });
         let failed = |cause: String| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} cannot be synced", self.url))
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} could not be synced to disk", self.url))
                 .with_source(cause)
         };
         synced.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
@@ -212,7 +212,7 @@ impl ObjectStoreLog {
 
     async fn delete(&self, job: &JobId, epochs: impl Iterator<Item = Epoch> + Send) -> Result<()> {
         let epochs: Vec<_> = epochs.collect();
-        // The oldest first: what is left when this is stopped half-way is a chain again.
+        // The oldest first, so that the rest is still a chain if this is interrupted.
         for epoch in epochs {
             match self.store.delete(&self.location(job, epoch)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -223,16 +223,16 @@ impl ObjectStoreLog {
     }
 }
 
-/// The status that a list was answered with: `object_store` keeps it in the text alone.
+/// The HTTP status of a failed list: `object_store` has it in the text only.
 fn status(error: &object_store::Error) -> Option<u16> {
     let object_store::Error::Generic { source, .. } = error else { return None };
-    // In a URL there is no space: this is not of one.
+    // A URL contains no space, so this is not part of one.
     let text = source.to_string();
     let (_, status) = text.split_once("status code: ")?;
     status.get(..3)?.parse().ok()
 }
 
-/// Whether a record names one before it that is not there, though older ones are: what is forgotten goes oldest first.
+/// Whether a record names a predecessor that is missing although older ones exist: records are deleted oldest first.
 fn has_hole(links: &[Link]) -> bool {
     let is_there = |epoch: Epoch| links.iter().any(|link| link.record.epoch == epoch);
     let lacks = |link: &&Link| {
@@ -242,8 +242,7 @@ fn has_hole(links: &[Link]) -> bool {
     links.iter().find(lacks).is_some_and(|link| links.iter().any(|other| other.record.epoch < link.record.epoch))
 }
 
-/// The valid records: the chain that leads back from the last one. Other records were created by runs that came too
-/// late.
+/// The valid records: the chain that leads back from the last one. Runs that were too late created the others.
 fn chain(mut links: Vec<Link>) -> Vec<Link> {
     links.sort_by_key(|link| link.record.epoch);
     let mut chain: Vec<Link> = Vec::new();
@@ -304,10 +303,10 @@ impl DecisionLog for ObjectStoreLog {
         }
         let stands = known.standing(proposal.epoch).cloned();
         let stands = stands.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: ask it again", self.url))
+            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: try again", self.url))
         })?;
         if stands.epoch != proposal.epoch {
-            // Ours was void, if it was created: nobody has to find it.
+            // Our record is invalid, if it was created: delete it.
             let own = self.links(&self.job_folder(&proposal.job)).await?;
             if own.iter().any(|link| link.record.gtrid == proposal.gtrid && link.record.epoch == proposal.epoch) {
                 self.delete(&proposal.job, std::iter::once(proposal.epoch)).await?;
@@ -338,7 +337,7 @@ impl DecisionLog for ObjectStoreLog {
     }
 
     async fn forget(&self, job: &JobId, before: Epoch) -> Result<()> {
-        // From the last commit on the chain stays whole: without its links the commit would not count.
+        // Keep the chain from the last commit on: without its links, the commit would not be valid.
         let known = self.read(job).await?;
         let Some(checkpoint) = known.checkpoint().map(|record| record.epoch) else { return Ok(()) };
         let links = self.links(&self.job_folder(job)).await?;
@@ -401,7 +400,7 @@ mod tests {
             log.decide(record(epoch, 1)).await.unwrap();
         }
         log.forget(&job, Epoch(5)).await.unwrap();
-        // It has looked before the others came, and creates now.
+        // It read the log before the others wrote, and creates its record now.
         log.create(&record(4, 9), Some(record(3, 1).gtrid)).await.unwrap();
         assert_eq!(log.read(&job).await.unwrap().records(), [record(5, 1)]);
         assert_eq!(log.decide(record(4, 9)).await.unwrap(), record(5, 1));

@@ -45,11 +45,11 @@ impl Backend for MySql {
                 format!("MySQL server {server}, database {}", database.unwrap_or_default())
             }
             Ok(None) => without_user(&self.location_text()),
-            // MariaDB has none.
+            // MariaDB has no server_uuid.
             Err(mysql_async::Error::Server(error)) if error.code == UNKNOWN_SYSTEM_VARIABLE => {
                 without_user(&self.location_text())
             }
-            Err(error) => return Err(self.error(error).with_context("asking for the server's UUID")),
+            Err(error) => return Err(self.error(error).with_context("reading the server's UUID")),
         };
         connection.give_back();
         Ok(identity)
@@ -73,7 +73,7 @@ impl Backend for MySql {
     }
 
     fn leave(&self, xid: &Xid) {
-        // The server keeps what is prepared; no other session could end it as long as this one is there.
+        // The server keeps the prepared branch, but no other session could complete it while its session exists.
         self.prepared.remove(xid);
     }
 
@@ -89,7 +89,7 @@ impl Backend for MySql {
         let mut connection = self.connect().await?;
         self.ask_capability(&mut connection).await?;
         if job.is_some() && !self.capability().await?.prepares() {
-            // Where nothing can be prepared, nothing is left of the job, unless the server was set up otherwise then.
+            // If branches cannot be prepared, the job has left none, unless the server was configured differently then.
             connection.give_back();
             return Ok(Vec::new());
         }
@@ -106,7 +106,7 @@ impl Backend for MySql {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("MySQL prepares for users with the privilege XA_RECOVER_ADMIN, MariaDB from 10.5 on")
+        Some("MySQL requires the privilege XA_RECOVER_ADMIN, MariaDB requires version 10.5 or newer")
     }
 
     async fn release(&self) {
@@ -143,7 +143,7 @@ impl Backend for MySql {
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         relation(table)?.check_writable()?;
-        check_not_truncated(spec, "MySQL's TRUNCATE commits what was done before")?;
+        check_not_truncated(spec, "TRUNCATE commits the open transaction in MySQL")?;
         self.targets(table, spec, Style::File)?;
         ExistingRows::of(table, spec).map(drop)
     }
@@ -153,10 +153,10 @@ impl Backend for MySql {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
     }
 
-    /// Each keeps a core of the server busy: on two cores, two were 0.8 times as fast as one.
+    /// Each writer keeps one core of the server busy: on two cores, two writers had 0.8 times the speed of one.
     fn writers_that_pay(&self, cores: u16) -> u16 {
         (cores / 2).clamp(1, 4)
     }
@@ -185,20 +185,20 @@ impl Scan for MySql {
     }
 }
 
-/// What Landfall's own branches have as the format of their names.
+/// The format ID of Landfall's branches.
 const FORMAT_ID: u32 = 0x4c46;
 
-/// A prepared branch in the list of the server.
+/// A prepared branch in the server's list.
 struct Recoverable {
     xid: Xid,
     /// Its name in a statement.
     name: String,
-    /// When it began, in seconds since 1970 by the server's clock.
+    /// When it began, in seconds since 1970 on the server's clock.
     began: u64,
 }
 
 impl Recoverable {
-    /// Reads a row of XA RECOVER: format, lengths of gtrid and bqual, both together; `None` where it is not of Landfall.
+    /// Parses a row of XA RECOVER: format ID, lengths of gtrid and bqual, and both; `None` if it is not Landfall's.
     fn parse(format: &str, lengths: [&str; 2], data: &str) -> Option<Self> {
         let [of_gtrid, of_bqual] = lengths.map(|length| length.parse::<usize>().ok());
         if format != FORMAT_ID.to_string() || data.len() != of_gtrid? + of_bqual? {
@@ -216,31 +216,31 @@ fn in_statement(gtrid: &str, bqual: &str) -> String {
 }
 
 impl MySql {
-    /// The name of a new branch in a statement. The server does not know how old a branch is: the time when it began
-    /// is part of its name.
+    /// The name of a new branch in a statement. It contains the time when the branch began, because the server does not
+    /// record it.
     pub(super) async fn name_branch(&self, connection: &mut Session, xid: &Xid) -> Result<String> {
         let began = self.now(connection).await?;
         let name = xid.to_string();
         let gtrid = xid.gtrid.to_string();
         let bqual = name.strip_prefix(&gtrid).and_then(|rest| rest.strip_prefix('-'));
-        let bqual = bqual.ok_or_else(|| Error::internal(format!("the branch {name} is not of {gtrid}")))?;
+        let bqual = bqual.ok_or_else(|| Error::internal(format!("branch {name} is not of transaction {gtrid}")))?;
         Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
     }
 
     async fn now(&self, connection: &mut Session) -> Result<u64> {
         let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
         let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
-        now.parse().map_err(|_| Error::internal(format!("the server's clock says '{now}'")))
+        now.parse().map_err(|_| Error::internal(format!("the server returned '{now}' as the current time")))
     }
 
     /// Landfall's prepared branches in the whole server.
     async fn recoverable(&self, connection: &mut Session) -> Result<Vec<Recoverable>> {
-        // Not every server prepares this statement.
+        // Not every server supports this as a prepared statement.
         let rows: Vec<mysql_async::Row> = connection
             .conn
             .query("XA RECOVER")
             .await
-            .map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+            .map_err(|error| self.error(error).with_context("listing prepared branches"))?;
         let read = |row: &mysql_async::Row| {
             let [format, of_gtrid, of_bqual, data] = [0, 1, 2, 3].map(|index| text(row, index));
             Recoverable::parse(&format.ok()?, [&of_gtrid.ok()?, &of_bqual.ok()?], &data.ok()?)
@@ -249,7 +249,7 @@ impl MySql {
     }
 
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
-        // Where the connection that prepared it is lost, the next try has another one.
+        // If the connection that prepared it is lost, the next attempt uses another one.
         let parked = self.prepared.remove(xid).map(|(_, parked)| parked);
         let Prepared { mut connection, name } = match parked {
             Some(parked) => parked,
@@ -273,7 +273,7 @@ impl MySql {
                     connection.give_back();
                     return Err(Error::new(
                         ErrorKind::Locked,
-                        format!("branch {xid} is still held by the session that prepared it, or is being completed"),
+                        format!("branch {xid} still belongs to the session that prepared it, or is being completed"),
                     ));
                 }
                 connection.give_back();
@@ -285,14 +285,14 @@ impl MySql {
         Ok(Resolution::Done)
     }
 
-    /// Finds out whether branches can be prepared, and completed by others.
+    /// Reads whether branches can be prepared, and completed by other sessions.
     pub(super) async fn ask_capability(&self, connection: &mut Session) -> Result<()> {
         if self.capability.get().is_some() {
             return Ok(());
         }
         let can_recover = match connection.conn.query_drop("XA RECOVER").await {
             Ok(()) => true,
-            // A privilege is missing, or a cluster has no XA.
+            // A privilege is missing, or the server is a cluster without XA.
             Err(mysql_async::Error::Server(_)) => false,
             Err(error) => return Err(self.error(error)),
         };

@@ -1,4 +1,4 @@
-//! A branch: batches to the rows of a file or of INSERT statements.
+//! A branch, which encodes batches as the rows of a file or of INSERT statements.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `information_schema` says of a table.
+//! Reads tables from `information_schema`.
 
 use mysql_async::{Row, Value};
 
@@ -12,8 +12,8 @@ use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, T
 use crate::error::Result;
 use crate::sql::{TableName, quote};
 
-/// Schema or nothing, and table; three times, as MariaDB opens every table that there is where it is to compare with
-/// anything but constants.
+/// Parameters: the schema or an empty text, and the table, three times, because MariaDB opens every table unless it
+/// compares with constants.
 const RELATION: &str = "
     SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS,
         EXISTS (SELECT 1 FROM information_schema.TRIGGERS g
@@ -34,14 +34,14 @@ const KEYS: &str = "
     SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
-/// Every database with its tables; NULL in one that has none.
+/// Every database with its tables; a NULL table if it has none.
 const TABLES: &str = "
     SELECT s.SCHEMA_NAME, t.TABLE_NAME
     FROM information_schema.SCHEMATA s LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = s.SCHEMA_NAME
     WHERE s.SCHEMA_NAME NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')
     ORDER BY s.SCHEMA_NAME, t.TABLE_NAME";
 
-/// MariaDB's `json` is a text with such a constraint.
+/// MariaDB's `json` is a text with such a CHECK constraint.
 const JSON_CHECKS: &str = "
     SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
 
@@ -49,12 +49,12 @@ const JSON_CHECKS: &str = "
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
     match (table_type, transactional) {
         ("VIEW" | "SYSTEM VIEW", _) => Some(
-            "is a view, and MySQL does not tell whether its tables are transactional: write to the table itself"
+            "is a view, and MySQL does not tell whether its tables are transactional: write to the underlying table"
                 .to_owned(),
         ),
         ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,
         ("BASE TABLE" | "SYSTEM VERSIONED", _) => Some(format!(
-            "is of the engine {engine}, which is not transactional, so that a failed write could not be undone: \
+            "uses the storage engine {engine}, which is not transactional and cannot roll back a failed write: run \
              ALTER TABLE {} ENGINE = InnoDB",
             name.table
         )),
@@ -66,12 +66,12 @@ fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableNa
 struct Keys {
     primary_key: Vec<String>,
     unique_keys: Vec<Vec<String>>,
-    /// One is not plain columns.
+    /// Whether there is a key on expressions or column prefixes.
     has_others: bool,
 }
 
 impl Keys {
-    /// Those of rows that [`KEYS`] gave.
+    /// Reads the rows of [`KEYS`].
     fn read(rows: &[Row]) -> Result<Self> {
         let mut keys: Vec<(String, Option<Vec<String>>)> = Vec::new();
         for row in rows {
@@ -82,7 +82,7 @@ impl Keys {
             let Some((_, key)) = keys.last_mut() else { continue };
             match key {
                 Some(columns) if part.is_empty() && !column.is_empty() => columns.push(column),
-                // A part of a column, or an expression.
+                // A column prefix, or an expression.
                 key => *key = None,
             }
         }
@@ -100,7 +100,7 @@ impl Keys {
 }
 
 impl MySql {
-    /// Reads the description of a table; `None` where it is not there.
+    /// Reads the description of a table; `None` if it does not exist.
     pub(super) async fn describe(&self, name: &str) -> Result<Option<Table>> {
         let name = TableName::try_parse(name)?;
         let mut connection = self.connect().await?;
@@ -134,9 +134,9 @@ impl MySql {
         let Keys { primary_key, unique_keys, has_others } = Keys::read(&keys)?;
         let one_writer = [
             (text(&found, 5)? == "1", "it has triggers"),
-            (text(&found, 6)? == "1", "its rows refer to each other"),
-            (has_others, "it has a unique key that is not plain"),
-            (text(&found, 7)? == "NO", "its engine cannot prepare"),
+            (text(&found, 6)? == "1", "it has a foreign key to itself"),
+            (has_others, "it has a unique key on expressions or column prefixes"),
+            (text(&found, 7)? == "NO", "its storage engine does not support XA"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
         let watched = (text(&found, 5)? == "1").then_some("it has triggers");
@@ -148,7 +148,7 @@ impl MySql {
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
     }
 
-    /// The databases that the user can see, and what is in them.
+    /// The databases that the user can see, with their tables.
     pub(super) async fn list(&self) -> Result<Vec<Listed>> {
         let mut connection = self.connect().await?;
         let rows = self.rows(&mut connection, TABLES, Vec::new()).await?;
@@ -166,13 +166,13 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
     let (name, sql_type, extra) = (text(row, 0)?, text(row, 1)?, text(row, 4)?.to_ascii_uppercase());
     let (character_set, collation) = (text(row, 5)?, text(row, 6)?);
     let default = match row.as_ref(3) {
-        // MariaDB writes it so where there is none.
+        // In MariaDB, the text NULL means no default value.
         Some(Value::Bytes(default)) => default != b"NULL",
         _ => false,
     };
     let codec_of = |sql_type| codec(&Declared::parse(sql_type).with_collation(&character_set, &collation));
     let mut codec = codec_of(&sql_type);
-    // The server quotes as the session does.
+    // The server quotes the name according to the session's sql_mode.
     if codec.is_text() && json_checks.contains(&format!("json_valid({})", quote(&name))) {
         codec = codec_of("json");
     }
@@ -181,7 +181,7 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
     let default = match is_generated {
         true => ColumnDefault::Generated,
         false if extra.contains("AUTO_INCREMENT") => ColumnDefault::Numbered,
-        // What is not written has to be left to the server, if it is NULL too.
+        // The server fills in columns that cannot be written, even if with NULL.
         false if default || !codec.is_written() || codec.rounds().is_some() => ColumnDefault::ByDefault,
         false => ColumnDefault::Null,
     };
@@ -193,7 +193,7 @@ fn read_column(row: &Row, json_checks: &str) -> Result<Column> {
         default,
         comparison: codec.comparison(),
         holds: Holds::OfItsType,
-        // A character of four bytes is an error where the column's character set has three.
+        // A four-byte character is an error if the column's character set has three bytes.
         characters: Characters::Basic,
         detail: Detail::new(codec),
     })

@@ -1,4 +1,4 @@
-//! What a change is in MySQL: a table to stage rows in, and the statements that apply them.
+//! Changes in MySQL: a staging table for rows, and the statements that apply them.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use crate::backend::{Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{self, Native, RowCount, Stage, Step, TableName, quote, script, stage_columns};
 
-/// The table that rows are staged in.
+/// The staging table.
 const STAGE: &str = "landfall_stage";
 
 /// How a branch changes rows.
 #[derive(Debug)]
 pub(super) struct Plan {
     change: Arc<Change>,
-    /// Before rows come: what is locked.
+    /// Run before rows are written: locks rows.
     lock: Option<Step>,
-    /// When all of them are there.
+    /// Run when all rows are staged.
     steps: Vec<Step>,
 }
 
-/// What is locked: where statements that follow each other must find the same rows, all of them.
+/// The rows to lock: all of them if consecutive statements must see the same rows.
 fn lock(change: &Change) -> Option<Condition> {
     change.lock.clone().or_else(|| change.is_joined_at_server().then(Condition::default))
 }
 
-/// What is done before the transaction begins: statements that name the table could commit it, or not be allowed in it.
+/// Runs before the transaction begins the statements that would commit it or are not allowed in it.
 pub(super) async fn before(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
     if !change.staged.is_empty() {
         create_stage(database, connection, table, change).await?;
     }
     if lock(change).is_some() {
-        // Of the next transaction only, as a statement by itself is one: what a condition has found, and that there is
-        // nothing else, stays so.
+        // For the next transaction only: the rows that a condition selects, and the absence of others, do not change until
+        // it ends.
         database.execute(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
     }
     Ok(())
@@ -48,7 +48,7 @@ pub(super) async fn before(database: &MySql, connection: &mut Session, table: &T
 
 async fn create_stage(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
     let (columns, done) = stage_columns(table, change);
-    // A failed branch may have left it.
+    // It may exist after a failed branch.
     database.execute(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {STAGE}")).await?;
     let (mut declared, mut selected) = (Vec::new(), Vec::new());
     for (index, name) in columns.iter().enumerate() {
@@ -64,7 +64,7 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
     if selected.is_empty() {
         selected.push("1 AS landfall_none".into());
     }
-    // Types, character sets and collations are those of the table; every column takes NULL, as it is joined so.
+    // Types, character sets and collations are those of the table. The outer join makes every column nullable.
     let create = format!(
         "CREATE TEMPORARY TABLE {STAGE}{declared} ENGINE = InnoDB SELECT {} FROM (SELECT 1 AS landfall_one) AS o LEFT \
          JOIN {} AS t ON FALSE WHERE FALSE",
@@ -78,9 +78,9 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
     }
 }
 
-const DOING: &str = "creating a table to stage the new rows in";
+const DOING: &str = "creating the staging table";
 
-/// The error of a user who may not create it, with the statement that lets him.
+/// The error if the user may not create it, with the missing GRANT.
 async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> Error {
     let asked = database.rows(connection, "SELECT CURRENT_USER()", Vec::new()).await;
     let user = asked.ok().and_then(|rows| text(rows.first()?, 0).ok()).unwrap_or_default();
@@ -88,14 +88,14 @@ async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> E
     let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let place = database.options().database.replace('`', "``");
     error.with_context(format!(
-        "{DOING}; who may is to run: GRANT CREATE TEMPORARY TABLES ON `{place}`.* TO {}@{}; the server says",
+        "{DOING} (requires GRANT CREATE TEMPORARY TABLES ON `{place}`.* TO {}@{})",
         literal(name),
         literal(host)
     ))
 }
 
 impl Plan {
-    /// How a table's rows are changed; and the table that rows go to first, and what is written there.
+    /// The plan, the staging table, and what is written to it.
     pub(super) fn of(table: &Table, spec: &WriteSpec, change: &Arc<Change>) -> Result<(Self, Table, WriteSpec)> {
         let relation = relation(table)?;
         let target = relation.name.quoted();
@@ -125,7 +125,7 @@ impl Plan {
         Ok((Self { change: Arc::clone(change), lock, steps }, staged, spec))
     }
 
-    /// Locks what is to be locked.
+    /// Locks the rows.
     pub(super) async fn lock(&self, database: &MySql, connection: &mut Session) -> Result<()> {
         if let Some(Step { sql, parameters: values, .. }) = &self.lock {
             database.rows(connection, sql, parameters(values)).await?;
@@ -133,14 +133,14 @@ impl Plan {
         Ok(())
     }
 
-    /// Does what was staged.
+    /// Applies the staged rows.
     pub(super) async fn apply(&self, database: &MySql, connection: &mut Session) -> Result<()> {
         sql::apply(&mut database.statements(connection), &self.steps, &self.change).await
     }
 }
 
 impl MySql {
-    /// Checks when the plan is made that a change can be made.
+    /// Checks at planning time that a change is possible.
     pub(super) fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
         relation(table)?.check_writable()?;
         sql::check_change(table, change)?;

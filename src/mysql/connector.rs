@@ -1,4 +1,4 @@
-//! Opens connections, and sets their sessions up.
+//! Opens connections and sets up their sessions.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub(super) struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The password is among what the client remembers.
+        // The client's options include the password.
         write!(f, "Session({})", self.conn.id())
     }
 }
 
-/// What a server said of itself.
+/// The properties of a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Server {
     pub(super) flavor: Flavor,
@@ -71,13 +71,13 @@ impl Connect for Connector {
             }
         })?;
         let said: Option<mysql_async::Row> = conn.query_first(ABOUT).await.map_err(|error| self.error(error))?;
-        let said = said.ok_or_else(|| Error::internal("the server says nothing of itself"))?;
+        let said = said.ok_or_else(|| Error::internal("the server did not return its version"))?;
         let server = Server {
             flavor: Flavor::parse(&text(&said, 0)?)?,
             max_allowed_packet: text(&said, 1)?.parse().unwrap_or(1 << 20),
             local_infile: text(&said, 2)? == "1",
         };
-        // 0 would be for ever, and there are no parts of a second.
+        // In whole seconds, from 1 to a year.
         let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
         for settings in [
             "SET NAMES utf8mb4".to_owned(),
@@ -101,7 +101,7 @@ impl Connect for Connector {
     }
 
     async fn close(&self, session: Session) {
-        // What was to be done is done; how the goodbye goes does not matter.
+        // All work is done: an error here does not matter.
         let _ = session.conn.disconnect().await;
     }
 
@@ -112,9 +112,9 @@ impl Connect for Connector {
 
 const ABOUT: &str = "SELECT @@version, CAST(@@max_allowed_packet AS CHAR), CAST(@@local_infile + 0 AS CHAR)";
 
-/// Names stand in double quotes, and a quote in a text is doubled, as in standard SQL; nothing is cut or changed to fit.
+/// Double quotes around names, doubled quotes in texts, as in standard SQL; and no value is truncated or changed to fit.
 const SQL_MODE: &str = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,\
      NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION";
 
-/// A session waits for its query as long as that takes: seconds, the most that a server takes.
+/// A session waits for its query without a time limit: the maximum that a server accepts, in seconds.
 const YEAR: u32 = 31_536_000;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::options::Nanoseconds;
 use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
 
-/// Characters of an identifier.
+/// Maximum characters of an identifier.
 const MAX_IDENTIFIER: usize = 64;
 
 impl MySql {
@@ -29,10 +29,10 @@ impl MySql {
 
 fn create_statement(table: &NewTable, server: Server) -> Result<String> {
     let name = TableName::try_parse(&table.name)?;
-    check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL takes")?;
+    check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL allows")?;
     let created = create_table(table, &name.quoted(), |column: &NewColumn<'_>| {
         let declared = declare(column.field.data_type(), column.is_key, server.flavor)?;
-        // Said in any case: a timestamp would be NOT NULL otherwise on some servers.
+        // Always explicit: on some servers, a timestamp is NOT NULL by default.
         let null = if column.is_not_null { "NOT NULL" } else { "NULL" };
         let default = match column.default {
             Some(default) => format!(" DEFAULT {}", literal(column.field.name(), default, &declared)?),
@@ -43,7 +43,7 @@ fn create_statement(table: &NewTable, server: Server) -> Result<String> {
     Ok(format!("{created} ENGINE = InnoDB"))
 }
 
-/// The only value of an array as a literal of a declared type.
+/// The single value of an array as a literal of a declared type.
 fn literal(name: &str, value: &ArrayRef, declared: &str) -> Result<String> {
     if value.is_null(0) {
         return Ok("NULL".into());

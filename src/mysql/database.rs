@@ -1,4 +1,4 @@
-//! A database of MySQL or MariaDB.
+//! A MySQL or MariaDB database.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -26,30 +26,30 @@ pub struct MySql {
     pub(super) pool: Pool<Connector>,
     pub(super) nanoseconds: Nanoseconds,
     pub(super) ledger: Ledger,
-    /// What the server can promise, once it was asked.
+    /// The server's capability, once it was read.
     pub(super) capability: Arc<OnceLock<Capability>>,
-    /// The connections of branches that are prepared and not completed: a branch is its session's until then.
+    /// The connections of branches that are prepared and not completed: until then, a branch belongs to its session.
     pub(super) prepared: Arc<DashMap<Xid, Prepared>>,
-    /// Whether it was said that LOAD DATA is forbidden.
+    /// Whether the warning was logged that the server does not allow LOAD DATA.
     pub(super) said_slow: Arc<AtomicBool>,
 }
 
-/// A prepared branch whose session is here.
+/// A prepared branch with its session.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) connection: Connection,
-    /// Its name, as the server has it.
+    /// Its name in the server.
     pub(super) name: String,
 }
 
-/// A connection that is this one's alone.
+/// A connection that is in use by one caller.
 pub(super) type Connection = Lease<Connector>;
 
 impl MySql {
-    /// The database at `location`, a URL as in the [module's documentation](super). Nothing is connected yet.
+    /// The database at `location`, a URL as in the [module's documentation](super). This does not connect yet.
     ///
     /// # Errors
-    /// `Config` if the location is invalid, or the variable that `password_env` names is not set.
+    /// `Config` if the location is invalid, or the environment variable named by `password_env` is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
         let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
         Ok(Self {
@@ -62,12 +62,12 @@ impl MySql {
         })
     }
 
-    /// A connection in which nothing is open.
+    /// A connection without an open transaction.
     pub(super) async fn connect(&self) -> Result<Connection> {
         self.pool.acquire().await
     }
 
-    /// Runs a statement that brings no rows.
+    /// Runs a statement that returns no rows.
     pub(super) async fn execute(&self, connection: &mut Session, sql: &str) -> Result<u64> {
         connection.conn.query_drop(sql).await.map_err(|error| self.error(error))?;
         Ok(connection.conn.affected_rows())
@@ -83,14 +83,14 @@ impl MySql {
         Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds, style))
     }
 
-    /// Encoders of a write's key, as literals.
+    /// The encoders of a write's key, as literals.
     pub(super) fn key_targets(&self, table: &Table, spec: &WriteSpec) -> Result<Targets<encode::Encoder>> {
         let key = spec.key.iter().filter_map(|name| spec.columns.field_with_name(name).ok().cloned());
         let columns = Arc::new(Schema::new(key.collect::<Vec<_>>()));
         self.targets(table, &WriteSpec { columns, ..spec.clone() }, fields::Style::Literal)
     }
 
-    /// The rows that a query brings.
+    /// The rows of a query.
     pub(super) async fn rows(&self, connection: &mut Session, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {
         let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
         connection.conn.exec(sql, parameters).await.map_err(|error| self.error(error))
@@ -105,7 +105,7 @@ impl MySql {
         self.pool.connector().error(error)
     }
 
-    /// Where and how it is connected to.
+    /// The parameters of its connections.
     pub(super) fn options(&self) -> &Options {
         self.pool.connector().options()
     }

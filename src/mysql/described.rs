@@ -1,4 +1,4 @@
-//! What is kept of a table that was described.
+//! The description of a table.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::backend::{Column, Detail, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::TableName;
 
-/// What a write has to know of a table beside its columns.
+/// The properties of a table that a write needs, except its columns.
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub(super) name: TableName,
     pub(super) server: Server,
     /// Why it cannot be written.
     pub(super) read_only: Option<String>,
-    /// Why its rows cannot be dealt out to several transactions, beside its keys.
+    /// Why its rows cannot be distributed to several transactions, apart from its keys.
     pub(super) one_writer: Option<&'static str>,
-    /// What sees an update that changes nothing.
+    /// Why an update that changes nothing has an effect.
     pub(super) watched: Option<&'static str>,
-    /// A unique key is not plain columns.
+    /// Whether there is a unique key on expressions or column prefixes.
     pub(super) has_other_keys: bool,
 }
 
@@ -28,7 +28,7 @@ impl Relation {
     /// Refuses a table that cannot be written.
     ///
     /// # Errors
-    /// `Unsupported`, with what to do.
+    /// `Unsupported`, with the next step.
     pub(super) fn check_writable(&self) -> Result<()> {
         match &self.read_only {
             Some(why) => Err(Error::new(ErrorKind::Unsupported, format!("table {} {why}", self.name.table))),
@@ -37,7 +37,7 @@ impl Relation {
     }
 }
 
-/// The codec that a column was described with.
+/// The codec of a column.
 ///
 /// # Errors
 /// `Internal` for a column of another database.
@@ -45,14 +45,14 @@ pub(super) fn codec_of(column: &Column) -> Result<&Arc<dyn Codec>> {
     column.detail.get().ok_or_else(|| Error::internal(format!("column \"{}\" was not described by MySQL", column.name)))
 }
 
-/// A column of numbers that is not of a table.
+/// A column of numbers that belongs to no table.
 pub(super) fn number_column() -> Column {
     let codec = codec(&Declared::parse("bigint"));
     let data_type = codec.arrow_type();
     Column { detail: Detail::new(codec), ..Column::new("number", "bigint", data_type) }
 }
 
-/// What a table was described with.
+/// The properties of a table.
 pub(super) fn relation(table: &Table) -> Result<&Relation> {
     table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by MySQL", table.name)))
 }

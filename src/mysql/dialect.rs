@@ -22,7 +22,7 @@ impl QueryDialect for MySqlDialect {
         };
         Some(Spelled::Sql(match data_type {
             t if t.is_decimal() => text.to_owned(),
-            // There was no year 0, and a nanosecond would be rounded.
+            // The calendar has no year 0, and nanoseconds would be rounded.
             _ if text.starts_with("0000") => return None,
             DataType::Timestamp(TimeUnit::Nanosecond, _) if !text.trim_end_matches('Z').ends_with("000") => {
                 return None;
@@ -36,12 +36,12 @@ impl QueryDialect for MySqlDialect {
         '`'
     }
 
-    /// Parameters stand in the order in which they come.
+    /// Parameters are positional.
     fn parameter(&self, _: usize, _: &DataType) -> String {
         "?".into()
     }
 
-    /// It has no words for where NULL comes: NULL is its smallest value.
+    /// MySQL has no NULLS FIRST or LAST: NULL is the smallest value.
     fn order_by(&self, name: &str, key: &OrderKey) -> String {
         let name = self.identifier(name);
         let nulls = match key.nulls_first == key.descending {
@@ -51,14 +51,14 @@ impl QueryDialect for MySqlDialect {
         format!("{nulls}{name} {}", if key.descending { "DESC" } else { "ASC" })
     }
 
-    /// It finds NULL in a NOT NULL column, where its year is 0.
+    /// In MySQL, a zero date in a NOT NULL column IS NULL.
     fn finds_null(&self, column: &Column) -> bool {
         column.nullable || !column.data_type.is_temporal()
     }
 }
 
 impl SqlDialect for MySqlDialect {
-    /// It opens a temporary table once in a statement; whose columns have names that the table's have not.
+    /// MySQL can open a temporary table only once in a statement. The names of its columns differ from the table's.
     fn update_by_the_only_row(&self, writer: &Writer<'_>, set: &[Assignment]) -> String {
         let (target, stage) = (writer.target(), writer.stage());
         format!("UPDATE {target} AS t CROSS JOIN {stage} AS s SET {}", writer.set("t.", set))
@@ -86,14 +86,14 @@ impl SqlDialect for MySqlDialect {
     }
 
     fn decide(&self, writer: &Writer<'_>, done: &str, value: &str) -> String {
-        // What is not set may be ON UPDATE CURRENT_TIMESTAMP, as the column that it is for.
+        // Columns that are not set may be ON UPDATE CURRENT_TIMESTAMP, like the columns of the table.
         let kept = (0..writer.staged_columns()).map(|index| format!(", s.{0} = s.{0}", writer.column(index)));
         format!("UPDATE {} AS s SET s.{done} = {value}{}", writer.stage(), kept.collect::<String>())
     }
 }
 
-/// The statements of the ledger. A record of the same epoch is an error, as there is no `ON CONFLICT`; and MySQL lets no statement read the
-/// table that it deletes from, unless through another one.
+/// The statements of the ledger. A record of the same epoch is an error, because there is no `ON CONFLICT`. MySQL does not
+/// allow a DELETE to read its own table, except in a derived table.
 pub(super) const LEDGER: LedgerDialect = LedgerDialect {
     placeholders: Placeholders::Positional,
     decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \

@@ -1,4 +1,4 @@
-//! Arrow arrays to the fields of rows. What a column cannot hold unchanged is an error that names the row.
+//! Encodes Arrow arrays as the fields of rows. A value that a column cannot store unchanged is an error with its row.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Encoder {
     /// The encoder from an Arrow type to a column.
     ///
     /// # Errors
-    /// `Schema`, naming both types, where there is none.
+    /// `Schema`, naming both types, if there is none.
     pub(super) fn try_new(from: &DataType, column: &Column, nanoseconds: Nanoseconds, style: Style) -> Result<Self> {
         let codec = Arc::clone(codec_of(column)?);
         let cut = match nanoseconds {
@@ -41,29 +41,29 @@ impl Encoder {
         let Some(conform) = to.and_then(|to| LosslessCast::try_new(source, &to)) else {
             return Err(Error::schema(match codec.is_written() {
                 false => format!(
-                    "column \"{}\": Landfall does not write columns of type {}: leave it out of the INSERT",
+                    "cannot write column \"{}\", as its type {} is not supported: omit it from the INSERT",
                     column.name, column.sql_type
                 ),
                 true => format!(
-                    "column \"{}\": no way from Arrow type {from} to a column of type {} (read as {}): CAST it in the \
-                     query to {}",
+                    "column \"{}\" (type {}, read as {}) cannot store values of Arrow type {from}: CAST them to {} in \
+                     the query",
                     column.name, column.sql_type, column.data_type, column.data_type
                 ),
             }));
         };
         if let Some(plain) = codec.rounds() {
             return Err(Error::schema(format!(
-                "column \"{}\" is {}, which rounds what it is given and does not say so: ALTER it to {plain}, or to decimal",
-                column.name, column.sql_type,
+                "column \"{}\" has the type {}, which rounds values silently: ALTER it to {plain} or decimal",
+                column.name, column.sql_type
             )));
         }
         Ok(Self { nanoseconds, conform, codec, style })
     }
 
-    /// Checks an array, and makes its fields.
+    /// Checks an array, and encodes its fields.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     pub(super) fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Fields>> {
         let array = match self.nanoseconds {
             Nanoseconds::Error => self.conform.apply(array)?,

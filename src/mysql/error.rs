@@ -1,4 +1,4 @@
-//! Error numbers to kinds of error, in one table, with what to do next:
+//! Maps error numbers to error kinds, with the next step, in one table:
 //! <https://mariadb.com/kb/en/mariadb-error-codes/>.
 
 use std::io;
@@ -9,7 +9,7 @@ use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
-/// There is no such prepared branch (`XAER_NOTA`).
+/// The prepared branch does not exist (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
 
 impl Connector {
@@ -19,7 +19,7 @@ impl Connector {
         match error {
             mysql_async::Error::Server(error) => self.refused(&error),
             mysql_async::Error::Io(IoError::Tls(error)) => self.no_tls().with_source(error.to_string()),
-            // TLS hides its own errors in those of the connection.
+            // TLS errors are wrapped in I/O errors.
             mysql_async::Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 self.no_tls().with_source(error)
             }
@@ -29,7 +29,7 @@ impl Connector {
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => self.no_tls(),
             mysql_async::Error::Driver(DriverError::ConnectionClosed) => Error::new(
                 ErrorKind::Unavailable,
-                format!("the connection to {location} was lost: look at the server's log, and run it again"),
+                format!("the connection to {location} was lost: check the server's log, and run the statement again"),
             ),
             other => Error::new(ErrorKind::Database, location).with_source(other),
         }
@@ -39,7 +39,7 @@ impl Connector {
         let location = self.options().location();
         Error::new(
             ErrorKind::Access,
-            format!("no TLS with {location}: check ssl-mode, ssl-ca and the name in the server's certificate"),
+            format!("TLS with {location} failed: check ssl-mode, ssl-ca and the name in the server's certificate"),
         )
     }
 
@@ -56,7 +56,7 @@ impl Connector {
         }
     }
 
-    /// What a warning means, that the server gave in the place of an error.
+    /// The error for a warning that the server reported in place of an error.
     pub(super) fn warned(&self, code: u16, message: String) -> Error {
         self.refused(&ServerError { code, message, state: String::new() })
     }
@@ -64,56 +64,60 @@ impl Connector {
 
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
-/// The kind of an error number, and what to do.
+/// The kind of an error number, and the next step.
 fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
     use ErrorKind::*;
     match code {
         1045 | 1698 | 1251 | 2059 => (
             Access,
-            "the server does not let this user in: check the user, and the password in MYSQL_PWD or the option \
-             'password_env'",
+            "authentication failed: check the user, and the password in MYSQL_PWD or the option 'password_env'",
         ),
-        1049 => (Access, "there is no such database: check LOCATION"),
-        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "this user has not the right to do that: GRANT it"),
-        1290 | 1792 | 1836 => (Access, "the server is read-only (a replica?): connect to one that can write"),
+        1049 => (Access, "the database does not exist: check LOCATION"),
+        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: GRANT it"),
+        1290 | 1792 | 1836 => (Access, "the server is read-only (a replica?): connect to the primary"),
         1040 | 1203 | 1226 => {
-            (Unavailable, "the server takes no more connections of this user: end some, or raise its limit")
+            (Unavailable, "the server or the user has too many connections: close some, or raise the limit")
         }
-        1053 | 1077 | 1079 | 1080 | 1927 | 3169 => (Unavailable, "the server ended the connection; run it again"),
+        1053 | 1077 | 1079 | 1080 | 1927 | 3169 => {
+            (Unavailable, "the server closed the connection: run the statement again")
+        }
         1062 | 1022 | 1169 | 1586 => (
             Constraint,
-            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
-             'update' or 'ignore', if that is meant)",
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
+             or the option 'on_conflict' = 'update' or 'ignore')",
         ),
         1216 | 1217 | 1451 | 1452 => {
-            (Constraint, "the row that a foreign key refers to is not there, or is still referred to")
+            (Constraint, "the row that a foreign key references does not exist, or is still referenced")
         }
-        1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "a constraint of the table refuses the row"),
-        LOCK_WAIT_TIMEOUT => (Locked, "another transaction is in the way: wait for it, see SHOW PROCESSLIST"),
+        1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
+        LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
         1213 | 1614 | 1020 => (
             Deadlock,
-            "another transaction was in the way of this one (a deadlock), and the server rolled this one back: run it again",
+            "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
+             it back: run the statement again",
         ),
-        1021 | 1114 | 1041 | 1037 | 1038 | 1030 => {
-            (Full, "the server's disk or memory, or a limit set for it, is full: make room and run it again")
-        }
-        1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise that"),
+        1021 | 1114 | 1041 | 1037 | 1038 | 1030 => (
+            Full,
+            "the server's disk or memory is full, or a limit is reached: free space, or raise the limit, and run the \
+             statement again",
+        ),
+        1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise it"),
         1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
             (Encode, "the server cannot store a value in its column")
         }
-        3140 | 4035..=4040 => (Encode, "the server cannot read a value as JSON"),
-        1317 | 1969 | 3024 => (Database, "the server was told to cancel the statement"),
-        1146 | 1054 => (Schema, "the table has changed: register it again"),
+        3140 | 4035..=4040 => (Encode, "the server cannot parse a value as JSON"),
+        1317 | 1969 | 3024 => (Database, "the statement was canceled on the server"),
+        1146 | 1054 => (Schema, "the table was altered or dropped: register it again"),
         1148 | 3948 | 4166 => {
-            (Unsupported, "the server, or a proxy before it, forbids LOAD DATA LOCAL: SET GLOBAL local_infile = 1")
+            (Unsupported, "the server or a proxy does not allow LOAD DATA LOCAL: SET GLOBAL local_infile = 1")
         }
-        1401 => (Unsupported, "the server lets only users with the privilege XA_RECOVER_ADMIN do that: GRANT it"),
+        1401 => (Unsupported, "the user lacks the privilege XA_RECOVER_ADMIN: GRANT it"),
         1235 => (Unsupported, ""),
         _ => (Database, ""),
     }
 }
 
-/// The row of the statement that a message is about: `… at row 3`.
+/// The row of the statement in a message: `… at row 3`.
 pub(super) fn row_in(message: &str) -> Option<u64> {
     let (_, rest) = message.rsplit_once(" at row ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

@@ -1,5 +1,5 @@
-//! The rows that are in a table, beside rows that are to be written: both in the types that the table is read as, each
-//! of whose values means one of the server's.
+//! Compares existing rows of a table with new ones. Both have the types that the table is read as, in which each value
+//! corresponds to one value of the server.
 
 use std::sync::Arc;
 
@@ -21,14 +21,13 @@ use crate::columnar::LosslessCast;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{EncodedRows, LookupRequest, LookupResult, Targets, diff, in_range, quote};
 
-/// Bytes of a statement: the server plans for longer lists of keys by reading the whole table.
+/// Maximum bytes of a statement: for longer lists of keys, the server reads the whole table.
 const STATEMENT_BYTES: usize = 64 * 1024;
 
-/// Bytes of texts and blobs that are read for one comparison, at most: what comes behind them is written as if it were
-/// new.
+/// Maximum bytes of texts and blobs that are read for one comparison. Rows beyond it are written as if they were new.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// How the rows that are there are asked for.
+/// The query for existing rows.
 #[derive(Debug)]
 pub(super) struct ExistingRows {
     schema: SchemaRef,
@@ -40,28 +39,29 @@ pub(super) struct ExistingRows {
 }
 
 impl ExistingRows {
-    /// How a write's are; `None` where it is blind. Who may upsert may read: new values count as read.
+    /// The query of a write; `None` if the write is blind. The privilege to upsert includes the one to read, because ON
+    /// DUPLICATE KEY UPDATE reads the columns.
     ///
     /// # Errors
-    /// `Schema` where the user asked for it and it cannot be.
+    /// `Schema` if the option requires a comparison and it is impossible.
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
         let relation = relation(table)?;
-        // A row that another of the stream comes after is not written, and what it would have freed stays taken.
+        // Only the last row of a key is written: a unique value that an earlier one would have freed stays taken.
         let against = relation.watched.or(relation.has_other_keys.then_some("it has several unique keys"));
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
-                return Err(format!("column \"{}\" has '' both as a value and for what was none", column.name));
+                return Err(format!("column \"{}\" stores '' both as a member and for invalid values", column.name));
             }
             let index = |name: &String| {
                 let found = table.columns.iter().position(|column| column.name == *name);
-                found.ok_or_else(|| format!("column \"{name}\" is not there"))
+                found.ok_or_else(|| format!("column \"{name}\" does not exist"))
             };
             let names = spec.columns.fields().iter().map(|field| field.name());
             let projection = names.map(index).collect::<Result<Vec<_>, _>>()?;
             let fields: Vec<_> = projection.iter().map(|index| table.schema().field(*index).clone()).collect();
             let conforms = spec.columns.fields().iter().zip(&fields).map(|(from, to)| {
                 LosslessCast::try_new(from.data_type(), to.data_type())
-                    .ok_or_else(|| format!("column \"{}\" is read as {}", to.name(), to.data_type()))
+                    .ok_or_else(|| format!("column \"{}\" is read as {}, another type", to.name(), to.data_type()))
             });
             let conforms = conforms.collect::<Result<_, _>>()?;
             let select = select(table, &projection, "").map_err(|error| error.to_string())?;
@@ -84,12 +84,12 @@ impl ExistingRows {
         })
     }
 
-    /// How the rows with the keys of these are asked for.
+    /// The request for the existing rows with the same keys.
     pub(super) fn lookup_request(&self, keys: &Targets<Encoder>, rows: &RecordBatch) -> Option<LookupRequest> {
         let columns = self.conforms.iter().zip(rows.columns()).map(|(conform, column)| conform.apply(column).ok());
         let new = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Option<_>>()?).ok()?;
         let names: Vec<String> = self.key.iter().map(|(_, name)| name.clone()).collect();
-        // Others' rows between them are not to be locked.
+        // A range would also lock other rows.
         let range = if self.lock { None } else { in_range(rows, &names) };
         let statements = match range {
             Some(range) => vec![format!("{} WHERE {range}", self.select).into_bytes()],
@@ -100,7 +100,7 @@ impl ExistingRows {
                 let mut statements = Vec::new();
                 let mut statement = Vec::new();
                 while rows.write(&mut statement).ok()?.is_some() {
-                    // The client would take a later : for one of its own parameters.
+                    // After a backslash, the client would parse a `:` as a named parameter.
                     if statement.contains(&b'\\') {
                         return None;
                     }
@@ -113,13 +113,13 @@ impl ExistingRows {
     }
 }
 
-/// Whether a type is an ENUM with an empty text among its values: it looks like the value of an error.
+/// Whether a type is an ENUM with the member '', which looks like the value that the server stores for invalid ones.
 fn has_empty_member(sql_type: &str) -> bool {
     let is_enum = sql_type.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case("enum("));
     is_enum && ["('',", ",'',", ",'')", "('')"].iter().any(|member| sql_type.contains(member))
 }
 
-/// The rows that statements bring.
+/// Reads the rows of the statements.
 pub(super) async fn read(
     database: &MySql,
     connection: &mut Session,

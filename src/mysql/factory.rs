@@ -1,4 +1,4 @@
-//! Opens databases of MySQL and MariaDB.
+//! Opens MySQL and MariaDB databases.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::backend::{Backend, BackendFactory};
 use crate::error::Result;
 use crate::options::SinkOptions;
 
-/// Opens databases of MySQL and MariaDB.
+/// Opens MySQL and MariaDB databases.
 #[derive(Debug)]
 pub struct MySqlFactory;
 

@@ -1,8 +1,8 @@
-//! The rows of a batch as text: the lines of a file for LOAD DATA, or the rows of an INSERT.
+//! Encodes the rows of a batch as text: the lines of a file for LOAD DATA, or the rows of an INSERT.
 //!
-//! A row is made field by field, each by a function that knows its column's type: which column has what type is asked
-//! once a column, not once a value. Numbers are written with the fewest digits that mean them, everything straight into
-//! the buffer that is sent.
+//! A row is encoded field by field, each by a function for its column's type: dispatch on the type happens once per
+//! column, not once per value. Numbers are written with their shortest digits. All fields are written directly to the
+//! buffer that is sent.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::columnar::IsoText;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::EncodedRows;
 
-/// In which form values stand.
+/// The form of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Style {
     /// Fields of a file that end with a tab, escaped by `\`.
     File,
-    /// Literals of SQL, where `\` is a character like others.
+    /// SQL literals, in which `\` is an ordinary character.
     Literal,
 }
 
@@ -31,7 +31,7 @@ impl Style {
         }
     }
 
-    /// What stands around a text that needs no escape.
+    /// The quote around a text that needs no escape.
     fn quote(self) -> &'static [u8] {
         match self {
             Self::File => b"",
@@ -46,20 +46,20 @@ pub(super) trait Fields: Send {
     fn put(&mut self, row: usize, out: &mut Vec<u8>);
 }
 
-/// What stands around rows, and how many bytes are sent at once.
+/// The text around rows, and the limits for a piece.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) style: Style,
-    /// What rows begin and end with.
+    /// The text before and after the rows.
     pub(super) head: String,
     pub(super) tail: String,
-    /// Bytes of a piece, unless a single row is longer.
+    /// Maximum bytes of a piece, unless a single row is longer.
     pub(super) bytes: usize,
-    /// Bytes of a piece that the server takes.
+    /// Maximum bytes of a piece that the server accepts.
     pub(super) most: usize,
 }
 
-/// Rows on their way into buffers.
+/// Rows that are written to buffers.
 pub(super) struct Rows {
     frame: Arc<Frame>,
     columns: Vec<Box<dyn Fields>>,
@@ -106,7 +106,7 @@ impl EncodedRows for Rows {
             }
             if size > self.frame.most {
                 let why = format!(
-                    "it takes {size} bytes as a statement, and the server's max_allowed_packet is {}: raise that",
+                    "this row's statement has {size} bytes, and the server's max_allowed_packet is {}: raise it",
                     self.frame.most
                 );
                 return Err(Error::new(ErrorKind::Encode, why).at_row(self.next));
@@ -114,7 +114,7 @@ impl EncodedRows for Rows {
             self.next += 1;
         }
         if self.frame.style == Style::Literal {
-            // The comma behind the last row.
+            // The comma after the last row.
             out.pop();
         }
         out.extend_from_slice(self.frame.tail.as_bytes());
@@ -122,7 +122,7 @@ impl EncodedRows for Rows {
     }
 }
 
-/// Fields that are NULL where `nulls` says so, and otherwise what `put` appends.
+/// Fields that are NULL according to `nulls`, and otherwise appended by `put`.
 struct Nullable<F> {
     nulls: Option<NullBuffer>,
     null: &'static [u8],
@@ -144,7 +144,7 @@ fn fields(array: &dyn Array, style: Style, put: impl FnMut(usize, &mut Vec<u8>) 
     Box::new(Nullable { nulls, null: style.null(), put })
 }
 
-/// Only NULLs.
+/// A column of NULLs.
 pub(super) struct Nulls(pub(super) Style);
 
 impl Fields for Nulls {
@@ -167,7 +167,7 @@ where
     fields(array, style, move |row, out| out.extend_from_slice(digits.format(values[row]).as_bytes()))
 }
 
-/// Years as four digits: of fewer the server would guess the century.
+/// Years as four digits: with fewer, the server would guess the century.
 pub(super) fn years(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     let values = array.as_primitive::<arrow::datatypes::UInt16Type>().values().clone();
     let mut digits = itoa::Buffer::new();
@@ -177,11 +177,11 @@ pub(super) fn years(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     })
 }
 
-/// A finite number by its shortest digits.
+/// A finite number with its shortest digits.
 fn put_float(digits: &mut zmij::Buffer, value: f64, style: Style, out: &mut Vec<u8>) {
     let digits = digits.format_finite(value).as_bytes();
     out.extend_from_slice(digits);
-    // Without an exponent, a literal is a decimal.
+    // A literal without an exponent is a decimal.
     if style == Style::Literal && !digits.contains(&b'e') {
         out.extend_from_slice(b"e0");
     }
@@ -193,14 +193,14 @@ pub(super) fn doubles(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     fields(array, style, move |row, out| put_float(&mut digits, values[row], style, out))
 }
 
-/// The server reads a double and rounds that: it must be the same number.
+/// The server parses a double and rounds it, so the digits are those of the double with the same value.
 pub(super) fn floats(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     let values = array.as_primitive::<Float32Type>().values().clone();
     let mut digits = zmij::Buffer::new();
     fields(array, style, move |row, out| put_float(&mut digits, values[row].into(), style, out))
 }
 
-/// Digits with a point before the last `scale` of them.
+/// Digits with a decimal point before the last `scale` of them.
 fn put_decimal(is_negative: bool, digits: &[u8], scale: usize, out: &mut Vec<u8>) {
     if is_negative {
         out.push(b'-');
@@ -239,7 +239,7 @@ pub(super) fn decimals(array: &dyn Array, scale: i8, style: Style) -> Box<dyn Fi
     })
 }
 
-/// Texts that `text` makes of units, which are of years that it has.
+/// Texts that `text` formats from units, in years that it supports.
 fn iso<T: ArrowPrimitiveType>(
     array: &dyn Array,
     style: Style,
@@ -272,14 +272,14 @@ pub(super) fn times(array: &dyn Array, style: Style) -> Box<dyn Fields> {
 
 const MICROS_PER_HOUR: u64 = 3_600_000_000;
 
-/// Times of more than a day, or before it.
+/// Times of more than a day, or negative ones.
 pub(super) fn durations(array: &dyn Array, style: Style) -> Box<dyn Fields> {
     let values = array.as_primitive::<arrow::datatypes::DurationMicrosecondType>().values().clone();
     let (mut digits, mut iso) = (itoa::Buffer::new(), IsoText::new());
     fields(array, style, move |row, out| {
         let micros = values[row].unsigned_abs();
         let (hours, of_hour) = (micros / MICROS_PER_HOUR, micros % MICROS_PER_HOUR);
-        // Of no hours, `00`, which the hours stand in the place of.
+        // The hours of the time are `00`, which the actual hours replace.
         let time = iso.time(of_hour as i64, TimeUnit::Microsecond).unwrap_or_default();
         out.extend_from_slice(style.quote());
         out.extend_from_slice(if values[row] < 0 { b"-" } else { b"" });
@@ -293,7 +293,7 @@ pub(super) fn durations(array: &dyn Array, style: Style) -> Box<dyn Fields> {
 #[inline]
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     let is_special = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\\' | b'\0');
-    // All bytes are looked at, without a branch: short ones are many.
+    // Checks all bytes without a branch, because most texts are short.
     if !bytes.iter().fold(false, |found, byte| found | is_special(byte)) {
         out.extend_from_slice(bytes);
         return;

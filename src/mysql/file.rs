@@ -1,4 +1,4 @@
-//! Batches as the file of a LOAD DATA statement, for who sends them himself.
+//! Batches as the file of a LOAD DATA statement, for callers that send it themselves.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ pub struct FileEncoder {
 }
 
 impl FileEncoder {
-    /// An encoder of batches with these columns for `table`, whose server types are read from the catalog.
+    /// Creates an encoder for batches with these columns; reads the types of `table` from the catalog.
     ///
     /// # Errors
-    /// `Schema` where the table is not there or a column has no encoder.
+    /// `Schema` if the table does not exist or a column has no encoder.
     pub async fn connect(database: &MySql, table: &str, columns: SchemaRef) -> Result<Self> {
         let Some(table) = database.describe(table).await? else {
-            return Err(Error::schema(format!("there is no table {table}")));
+            return Err(Error::schema(format!("table {table} does not exist")));
         };
         let spec = crate::backend::WriteSpec::new(&table.name, columns);
         let targets = database.targets(&table, &spec, Style::File)?;
         let (InsertMethod::Load(statement), frame) = load(&table, &spec)? else {
-            return Err(Error::internal("a file is no statement"));
+            return Err(Error::internal("LOAD DATA was expected, not INSERT"));
         };
         Ok(Self {
             statement,
@@ -41,15 +41,15 @@ impl FileEncoder {
         })
     }
 
-    /// The statement that the file is for, in a session whose `sql_mode` has ANSI_QUOTES and NO_BACKSLASH_ESCAPES.
+    /// The LOAD DATA statement for the file. The session's `sql_mode` must include ANSI_QUOTES and NO_BACKSLASH_ESCAPES.
     pub fn statement(&self) -> &str {
         &self.statement
     }
 
-    /// Encodes a batch, and hands it over in pieces of whole rows.
+    /// Encodes a batch, and calls `piece` with its bytes in pieces of whole rows.
     ///
     /// # Errors
-    /// `Encode` or `Constraint`, naming row and column, where a value cannot be stored.
+    /// `Encode` or `Constraint`, naming row and column, if a value cannot be stored.
     pub fn encode(&mut self, batch: &RecordBatch, mut piece: impl FnMut(&[u8])) -> Result<()> {
         let mut rows = self.rows.encode(batch)?;
         while rows.write(&mut self.buffer)?.is_some() {

@@ -1,19 +1,19 @@
-//! Where MariaDB and Oracle's MySQL differ: here and nowhere else.
+//! The differences between MariaDB and Oracle's MySQL, all in this module.
 //!
 //! | | MariaDB | MySQL |
 //! | --- | --- | --- |
 //! | prepared branches outlive their session | 10.5 | 8.0 |
 //! | `XA RECOVER` needs | nothing | the privilege XA_RECOVER_ADMIN |
-//! | a session that has no time limit | `max_statement_time`, `idle_…transaction_timeout` | `max_execution_time` |
-//! | CHECKs can be off | `check_constraint_checks` | no |
+//! | settings without a time limit | `max_statement_time`, `idle_…transaction_timeout` | `max_execution_time` |
+//! | CHECK constraints can be disabled | `check_constraint_checks` | no |
 //! | the new row in `ON DUPLICATE KEY UPDATE` | `VALUES(c)` | an alias, as `VALUES` is deprecated |
-//! | texts compared byte by byte, spaces at their end too | `utf8mb4_nopad_bin` | `utf8mb4_0900_bin` |
-//! | `json` | `longtext` with a CHECK | a type of its own, of texts in UTF-8 only |
+//! | collation that compares bytes, including trailing spaces | `utf8mb4_nopad_bin` | `utf8mb4_0900_bin` |
+//! | `json` | `longtext` with a CHECK | a separate type, in UTF-8 only |
 //! | `local_infile` by default | on | off |
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whose server it is, and of which version.
+/// The product and version of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flavor {
     MariaDb(Version),
@@ -29,26 +29,26 @@ impl Flavor {
     /// # Errors
     /// `Unsupported` for a server that is too old.
     pub(super) fn parse(version: &str) -> Result<Self> {
-        // What replication from old servers needs MariaDB to say first.
+        // The prefix that MariaDB sends for replication to old servers.
         let digits = version.strip_prefix("5.5.5-").unwrap_or(version);
         let mut numbers = digits.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
         let mut number = || numbers.next().unwrap_or(0);
         let found = (number(), number(), number());
         let (flavor, oldest) = match version.contains("MariaDB") {
             true => (Self::MariaDb(found), (10, 2, 1)),
-            // The new row has no name before.
+            // Older versions have no alias for the new row.
             false => (Self::MySql(found), (8, 0, 19)),
         };
         if found < oldest {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the server is {version}, and the oldest that works are MariaDB 10.2 and MySQL 8.0.19"),
+                format!("the server version {version} is not supported: use MariaDB 10.2.1, MySQL 8.0.19 or newer"),
             ));
         }
         Ok(flavor)
     }
 
-    /// Whether a prepared branch can be completed from another session, after its own is gone.
+    /// Whether another session can complete a prepared branch after its own session has ended.
     pub(super) fn keeps_prepared(self) -> bool {
         match self {
             Self::MariaDb(version) => version >= (10, 5, 0),
@@ -56,7 +56,7 @@ impl Flavor {
         }
     }
 
-    /// Statements may take as long as they do, and constraints hold, whatever the server's defaults are.
+    /// Disables time limits and enables constraints, regardless of the server's defaults.
     pub(super) fn session(self) -> &'static str {
         match self {
             Self::MariaDb(version) if version >= (10, 3, 0) => {
@@ -68,7 +68,7 @@ impl Flavor {
         }
     }
 
-    /// The alias of the new row, behind `VALUES (…)`.
+    /// The alias of the new row, after `VALUES (…)`.
     pub(super) fn new_row(self) -> &'static str {
         match self {
             Self::MariaDb(_) => "",
@@ -84,7 +84,7 @@ impl Flavor {
         }
     }
 
-    /// The collation by which texts are equal where their bytes are.
+    /// The collation in which texts are equal if and only if their bytes are.
     pub(super) fn bytewise_collation(self) -> &'static str {
         match self {
             Self::MariaDb(_) => "utf8mb4_nopad_bin",
@@ -92,7 +92,7 @@ impl Flavor {
         }
     }
 
-    /// Whether `json` is a type of its own.
+    /// Whether `json` is a separate type.
     pub(super) fn has_json(self) -> bool {
         matches!(self, Self::MySql(_))
     }

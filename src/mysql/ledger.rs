@@ -50,7 +50,7 @@ impl DecisionLog for MySql {
     }
 
     fn url(&self) -> String {
-        // With what finds the ledger: the command that a message has must work as it is.
+        // Complete, so that the command in a message works unchanged.
         self.options().url()
     }
 
@@ -67,7 +67,7 @@ impl MySql {
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         if !self.has_ledger(connection).await? {
-            // DDL would commit what is open.
+            // DDL would commit the open transaction.
             let mut other = self.pool.acquire_to_end().await?;
             self.create_ledger(&mut other).await?;
             other.give_back();
@@ -92,14 +92,14 @@ impl MySql {
         let created = self.execute(connection, &ddl).await;
         created.map(drop).map_err(|error| match error.kind() {
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
-                "creating the table {name}, which remembers jobs and decisions; name one that is there with the option \
-                 'ledger_table', or ask who may create it to run:\nSET sql_mode = 'ANSI_QUOTES';\n{ddl};\nGRANT SELECT, \
-                 INSERT, DELETE ON {name} TO {user};\nThe server says",
+                "creating table {name}, which stores jobs and decisions; name an existing table with the option \
+                 'ledger_table', or ask a user with the privilege to run:\nSET sql_mode = 'ANSI_QUOTES';\n{ddl};\n\
+                 GRANT SELECT, INSERT, DELETE ON {name} TO {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
                 user = self.options().user,
             )),
-            _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
+            _ => error.with_context(format!("creating table {}", self.ledger.quoted())),
         })
     }
 
@@ -110,15 +110,15 @@ impl MySql {
         let TableName { schema, table } = self.ledger.name();
         let place = vec![schema.as_deref().unwrap_or_default().into(), table.as_str().into()];
         let found = self.rows(connection, FIND, place).await;
-        let found = found.map_err(|error| error.with_context("looking for the ledger"))?;
+        let found = found.map_err(|error| error.with_context("looking up the ledger table"))?;
         let Some(found) = found.first() else { return Ok(false) };
         if text(found, 1)? != "YES" {
             let (name, engine) = (self.ledger.quoted(), text(found, 0)?);
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "the ledger {name} is of the engine {engine}, which is not transactional, so that a record could \
-                     stand without its rows: ALTER TABLE {name} ENGINE = InnoDB"
+                    "the ledger table {name} uses the storage engine {engine}, which is not transactional and could \
+                     keep a record without its rows: run ALTER TABLE {name} ENGINE = InnoDB"
                 ),
             ));
         }

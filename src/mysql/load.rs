@@ -1,4 +1,4 @@
-//! Rows as the file of a LOAD DATA LOCAL, which is sent while the statement runs.
+//! Sends rows as the file of a LOAD DATA LOCAL while the statement runs.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::statements::{FILE_BYTES, PIECE_BYTES};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
 use crate::sql::{Buffer, EncodedChunk, FreeList};
 
-/// A buffer that is on its way to the server, and then used again.
+/// A buffer that is being sent to the server, and then reused.
 struct Lent {
     buffer: Option<Buffer>,
     back: FreeList,
@@ -29,13 +29,13 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            // Where there are enough of them, this one goes.
+            // If the list is full, the buffer is dropped.
             let _ = self.back.push(buffer);
         }
     }
 }
 
-/// What was sent.
+/// The amount of data that was sent.
 pub(super) struct Sent {
     pub(super) rows: u64,
     pub(super) bytes: usize,
@@ -43,7 +43,7 @@ pub(super) struct Sent {
     pub(super) waited: Duration,
 }
 
-/// Runs a LOAD DATA whose file are chunks, up to a size; gives the chunk that begins the next one.
+/// Runs a LOAD DATA whose file is the chunks, up to a size; returns the first chunk of the next one.
 pub(super) async fn load(
     connection: &mut Connection,
     statement: &str,
@@ -96,7 +96,7 @@ pub(super) async fn load(
     tokio::select! {
         biased;
         next = &mut fill => (load.await, next),
-        // It is over before its file: it failed.
+        // It ended before its file: it failed.
         loaded = &mut load => match loaded {
             Ok(()) => (Ok(()), fill.await),
             Err(error) => (Err(error), None),

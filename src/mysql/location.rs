@@ -1,4 +1,4 @@
-//! Where and how to connect: a location, and the client's environment.
+//! Connection parameters: a location, and the client's environment variables.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
 use crate::error::{Error, Result};
 use crate::sql::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
 
-/// Where and how to connect.
+/// Connection parameters.
 #[derive(Clone)]
 pub(super) struct Options {
     pub(super) builder: OptsBuilder,
@@ -19,23 +19,23 @@ pub(super) struct Options {
     pub(super) database: String,
     /// The parameters of the location.
     pub(super) parameters: String,
-    /// TLS where the server has it.
+    /// Whether to use TLS only if the server supports it.
     pub(super) tls_is_preferred: bool,
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The builder has the password.
+        // The builder contains the password.
         f.write_str(&self.location())
     }
 }
 
-const FORM: &str = "give mysql://user@host:port/database";
+const FORM: &str = "use mysql://user@host:port/database";
 
 /// The parameters that a location can have.
 const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
-/// The parameters of TLS, as they are given.
+/// The TLS parameters of a location.
 #[derive(Debug, Default)]
 struct Tls {
     mode: Option<String>,
@@ -45,7 +45,7 @@ struct Tls {
 }
 
 impl Tls {
-    /// The client's options, `None` where TLS is disabled; and whether the server may do without.
+    /// The client's options, `None` if TLS is disabled; and whether a server without TLS is accepted.
     fn options(self) -> Result<(Option<SslOpts>, bool)> {
         let mut options = SslOpts::default();
         if let Some(root) = &self.root {
@@ -56,16 +56,16 @@ impl Tls {
             (Some(certificate), Some(key)) => {
                 options.with_client_identity(Some(ClientIdentity::new(certificate.into(), key.into())))
             }
-            _ => return Err(Error::config("LOCATION has one of ssl-cert and ssl-key: give both")),
+            _ => return Err(Error::config("LOCATION has only one of ssl-cert and ssl-key: set both")),
         };
-        // A root is there to verify the server.
+        // A root certificate means that the server is verified.
         let mode = match (self.mode.as_deref(), self.root.is_some()) {
             (None, false) => "preferred",
             (None | Some("required"), true) => "verify_ca",
             (Some(mode @ ("disabled" | "preferred")), true) => {
                 return Err(Error::config(format!(
-                    "ssl-mode={mode} would not verify the server by ssl-ca: use verify_identity or verify_ca, or leave \
-                     ssl-ca out"
+                    "ssl-mode={mode} does not verify the server with ssl-ca: use verify_identity or verify_ca, or \
+                     remove ssl-ca"
                 )));
             }
             (Some(mode), _) => mode,
@@ -79,7 +79,7 @@ impl Tls {
             "verify_identity" => Some(options),
             other => {
                 return Err(Error::config(format!(
-                    "ssl-mode cannot be '{other}': it takes disabled, preferred, required, verify_ca or verify_identity"
+                    "ssl-mode cannot be '{other}': use disabled, preferred, required, verify_ca or verify_identity"
                 )));
             }
         };
@@ -115,7 +115,7 @@ impl Options {
                 "socket" => socket = Some(value.into_owned()),
                 other => {
                     return Err(Error::config(format!(
-                        "LOCATION has the parameter '{other}', which is not known: known are {}",
+                        "unknown parameter '{other}' in LOCATION: the known ones are {}",
                         PARAMETERS.join(", ")
                     )));
                 }
@@ -131,14 +131,14 @@ impl Options {
             .ssl_opts(tls.filter(|_| socket.is_none()))
             .socket(socket.clone())
             .prefer_socket(false)
-            // A row that an UPDATE finds counts, also where it has its values already.
+            // An UPDATE counts the rows that it finds, even if it does not change them.
             .client_found_rows(true)
-            // A server that is gone without a word is noticed.
+            // Detects a server that has disappeared without closing the connection.
             .tcp_keepalive(Some(Duration::from_secs(30)))
-            // What the server takes is asked by ourselves.
+            // The client must not query these values: Landfall reads them.
             .max_allowed_packet(Some(1 << 30))
             .wait_timeout(Some(28_800));
-        // The socket stands for the host.
+        // The socket replaces the host.
         let parameters = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
         let parameters: Vec<_> = parameters.filter(|part| !part.starts_with("socket=")).collect();
         let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
@@ -150,7 +150,7 @@ impl Options {
         format!("mysql://{}@{host}:{}/{}", encoded(&self.user), self.port, encoded(&self.database))
     }
 
-    /// The location as a URL that can be given again.
+    /// The location as a URL that can be used again.
     pub(super) fn url(&self) -> String {
         format!("{}{}", self.location(), self.parameters)
     }

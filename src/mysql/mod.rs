@@ -1,41 +1,41 @@
-//! MySQL, 8.0.19 and newer, and MariaDB, 10.2 and newer: LOAD DATA and XA branches.
+//! MySQL 8.0.19 and newer, and MariaDB 10.2 and newer: writes with LOAD DATA, and commits in one phase or with XA.
 //!
-//! A branch is a connection with an open transaction. Rows go straight into the table by `LOAD DATA LOCAL INFILE`, fed
-//! from memory; where the server forbids that (`local_infile`), and where there are conflicts to look after, by INSERT
-//! statements of many rows, as large as `max_allowed_packet` lets them be. In one phase the decision record is a row of
-//! the ledger table in the same transaction. In two, a branch is `XA START` … `XA PREPARE`, and any session completes
-//! it; its gtrid begins with `landfall-`, and no other one is ever touched. A query is a prepared statement. How types
-//! go is in [`types`], and what differs between the two servers in [`flavor`].
+//! A branch is a connection with an open transaction. `LOAD DATA LOCAL INFILE` writes the rows directly to the table
+//! from memory. If the server does not allow it (`local_infile`), or if conflicts must be resolved, multi-row INSERT
+//! statements of up to `max_allowed_packet` bytes write them. In a one-phase commit, the decision record is a row of the
+//! ledger table in the same transaction. In a two-phase commit, a branch is `XA START` … `XA PREPARE`, and any session
+//! completes it. Its gtrid begins with `landfall-`; Landfall never touches any other XA transaction. Queries are prepared
+//! statements. [`types`] describes the types, and [`flavor`] the differences between the two servers.
 //!
 //! # Location
 //!
 //! `mysql://user@host:port/database` (or `mariadb://…`), with these parameters: `ssl-mode` (disabled, preferred,
 //! required, verify_ca, verify_identity; preferred by default), `ssl-ca`, `ssl-cert`, `ssl-key`, `socket`. The host is a
-//! name, an address (`[::1]` of IPv6), or a unix socket: `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`.
-//! There is one, as a transaction is ended by the server that it was begun at. What is left out comes from the client's
-//! environment (`MYSQL_HOST`, `MYSQL_TCP_PORT`, `USER`). The password is taken from the option `password_env`, the URL
-//! or `MYSQL_PWD`, and is never shown; in a URL its reserved characters are percent-encoded (`@` as `%40`).
+//! name, an address (IPv6: `[::1]`), or a Unix socket: `mysql://user@localhost/database?socket=/run/mysqld/mysqld.sock`.
+//! Several hosts are an error, because a transaction must end on the server where it began. Omitted parts come from the
+//! environment variables `MYSQL_HOST`, `MYSQL_TCP_PORT` and `USER`. The password comes from the option `password_env`,
+//! the URL or `MYSQL_PWD`, and is never shown. In a URL, percent-encode its reserved characters (`@` as `%40`).
 //!
-//! A root certificate, `ssl-ca`, verifies the server, and no other root does: `ssl-mode` is then verify_ca, where it is not
-//! given or is required, and disabled and preferred, which would not look at the root, are refused. The client
-//! (mysql_async 0.37) wants the host's name in the certificate under verify_ca, too. A socket has no TLS.
+//! With a root certificate (`ssl-ca`), the client verifies the server with this root only: if `ssl-mode` is not set or is
+//! required, it becomes verify_ca; disabled and preferred, which ignore the root certificate, are errors. The client
+//! (mysql_async 0.37) requires a matching host name for verify_ca, too. A Unix socket does not use TLS.
 //!
 //! # Writing
 //!
-//! * A session is strict, whatever the server's `sql_mode` is, and a warning is an error: LOAD DATA LOCAL turns errors
-//!   into warnings. It writes in UTC, in utf8mb4, and at READ COMMITTED.
-//! * Tables must be transactional: MyISAM, Aria and MEMORY are refused. Views are read, and not written, because
-//!   MySQL does not tell whether the tables of a view are transactional.
-//! * INSERT OVERWRITE deletes the rows one by one: TRUNCATE would commit.
-//! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. Where a table has several unique keys, a row that conflicts by
-//!   another one than the key that was asked for is an error, not an update of a row that nobody meant.
-//! * Under a job, and for several branches, the table `landfall_ledger` is made in the database, if it is not there, by a
-//!   connection of its own, as DDL commits; the option `ledger_table` names another one.
-//! * Several writers (the option `writers`) are several XA branches. They are used by themselves where there are four
-//!   cores or more, for a plain table without triggers, and with at most one unique key.
-//! * Branches are prepared in the whole server, not in one database of it. A branch keeps what it has prepared after its
-//!   session is gone from MariaDB 10.5 on; older ones write in one phase.
-//! * A decision is as durable as `innodb_flush_log_at_trx_commit` says; the default, 1, is durable.
+//! * Sessions are strict regardless of the server's `sql_mode`, and a warning is an error, because LOAD DATA LOCAL turns
+//!   errors into warnings. They use the time zone UTC, the character set utf8mb4 and the isolation level READ COMMITTED.
+//! * Tables must be transactional: writing to MyISAM, Aria and MEMORY tables is an error. Views can be read, but not
+//!   written, because MySQL does not tell whether the tables of a view are transactional.
+//! * INSERT OVERWRITE deletes the rows with DELETE, because TRUNCATE would commit.
+//! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. If a table has several unique keys, a row that conflicts on a key
+//!   other than the conflict key is an error; it does not update the other row.
+//! * Jobs and transactions with several branches create the table `landfall_ledger` in the database if it does not exist,
+//!   on a separate connection, because DDL commits. The option `ledger_table` names another table.
+//! * Several writers (the option `writers`) are several XA branches. Landfall uses several automatically on machines with
+//!   four or more cores, for a base table without triggers and with at most one unique key.
+//! * Branches are prepared in the server, not in one of its databases. In MariaDB 10.5 and newer, a prepared branch
+//!   outlives its session; on older versions, Landfall commits in one phase.
+//! * A decision is as durable as `innodb_flush_log_at_trx_commit` specifies; the default, 1, is durable.
 
 mod backend;
 mod branch;

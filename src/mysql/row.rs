@@ -1,19 +1,19 @@
-//! Rows of the server's answers.
+//! Rows of query results.
 
 use mysql_async::{Row, Value};
 
 use crate::error::{Error, Result};
 
-/// A column of a row as text; NULL is empty.
+/// A column of a row as text; an empty text for NULL.
 ///
 /// # Errors
-/// `Internal` where the row has no such column, or it is no text.
+/// `Internal` if the row has no such column, or it is not text.
 pub(super) fn text(row: &Row, index: usize) -> Result<String> {
     match row.as_ref(index) {
         Some(Value::NULL) => Ok(String::new()),
         Some(Value::Bytes(bytes)) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         Some(Value::Int(value)) => Ok(value.to_string()),
         Some(Value::UInt(value)) => Ok(value.to_string()),
-        other => Err(Error::internal(format!("the server sent {other:?} where a text was expected"))),
+        other => Err(Error::internal(format!("the server sent {other:?} instead of text"))),
     }
 }

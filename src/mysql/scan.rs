@@ -13,7 +13,7 @@ use crate::backend::{BatchStream, Batches, Parameter, Query, read_ahead};
 use crate::error::Result;
 use crate::pool::Connect;
 
-/// Bytes of texts and blobs that are decoded at once, at most, unless one row has more.
+/// Maximum bytes of texts and blobs that are decoded at once, unless one row has more.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
@@ -21,7 +21,7 @@ pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
     read_ahead(table, async move |batches| read(&database, &query, &batches).await)
 }
 
-/// Values as the driver has them.
+/// Values in the driver's type.
 pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
     let value = |parameter: &Parameter| match parameter {
         Parameter::Integer(value) => Value::Int(*value),
@@ -80,9 +80,9 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
     }
 }
 
-/// Ends a connection in the middle of its result: the client would read the rest before it lets go.
+/// Kills a connection whose result was not read to its end: the client would read the rest before it closes it.
 async fn end(database: &MySql, id: u32) {
-    // Where this fails, the rest is read.
+    // If this fails, the rest is read.
     if let Ok(mut other) = database.pool.beside().await {
         let _ = database.execute(&mut other, &format!("KILL CONNECTION {id}")).await;
         database.pool.connector().close(other).await;

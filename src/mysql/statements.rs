@@ -11,31 +11,31 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::quote;
 
-/// Bytes of a piece of a file, and of a packet at most.
+/// Maximum bytes of a piece of a file, and of a packet.
 pub(super) const PIECE_BYTES: usize = 128 * 1024;
 
-/// Bytes of an INSERT, unless a single row is longer; more is not faster.
+/// Maximum bytes of an INSERT, unless a single row is longer. Longer ones are not faster.
 const INSERT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a file: the server tells of refused rows at its end only.
+/// Maximum bytes of a file: the server reports refused rows at its end only.
 pub(super) const FILE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The error of a row that conflicts by another key than the one that was asked for: a number is out of range.
+/// The error of a row that conflicts on another key than the conflict key: a number is out of range.
 pub(super) const OTHER_KEY: u16 = 1690;
 
-/// Counts the rows of a branch that are ignored, as their key is there.
+/// Counts the rows of a branch that are ignored because their key exists.
 pub(super) const IGNORED: &str = "@landfall_ignored";
 
-/// The way of rows into their table.
+/// How rows are written to their table.
 #[derive(Debug)]
 pub(super) enum InsertMethod {
-    /// By this statement, whose file the frame's pieces are.
+    /// With this statement; the frame's pieces are its file.
     Load(String),
     /// Each of the frame's pieces is a statement.
     Insert,
 }
 
-/// In which form a write's values stand.
+/// The form of a write's values.
 pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
     match spec.on_conflict {
         OnConflict::Error if server.local_infile => Style::File,
@@ -43,7 +43,7 @@ pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
     }
 }
 
-/// The way of a write's rows, and what stands around them.
+/// How a write's rows are written, and the text around them.
 pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let server = relation(table)?.server;
     match style(server, spec) {
@@ -52,7 +52,7 @@ pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<
     }
 }
 
-/// LOAD DATA. Bytes are stored as they are, and as texts they must be of UTF-8.
+/// LOAD DATA. Bytes are stored unchanged; texts must be UTF-8.
 pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let relation = relation(table)?;
     let (mut fields, mut set) = (Vec::new(), Vec::new());
@@ -63,8 +63,8 @@ pub(super) fn load(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc
         Ok((column, variable, loaded))
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    // Where the statement or a trigger sets a column, the server forgets that the field of a numbered one was there, and
-    // makes a number of its 0, unless that is set too.
+    // If the statement or a trigger sets a column, the server no longer knows that an AUTO_INCREMENT column had a field,
+    // and replaces its 0 by a new number, unless the statement sets that column, too.
     let sets = relation.watched.is_some() || columns.iter().any(|(_, _, loaded)| loaded.is_some());
     for (field, (column, variable, loaded)) in spec.columns.fields().iter().zip(columns) {
         let quoted = quote(field.name());
@@ -95,33 +95,33 @@ fn insert(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)>
     let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", relation.name.quoted(), names.join(", "));
     let tail = on_duplicate_key(table, relation, spec);
-    // The server wants some room beside the statement.
+    // The packet contains more than the statement.
     let most = relation.server.max_allowed_packet.saturating_sub(1_024);
     let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(INSERT_BYTES), most };
     Ok((InsertMethod::Insert, Arc::new(frame)))
 }
 
-/// Whether a row can be there already by another key than the one that an upsert goes by.
+/// Whether a row can conflict on another key than the conflict key.
 pub(super) fn has_several_keys(table: &Table, relation: &Relation) -> bool {
     usize::from(!table.primary_key.is_empty()) + table.unique_keys.len() > 1 || relation.has_other_keys
 }
 
-/// What an upsert does with a row whose key is there. The key itself is set only where it can be equal in other letters.
-/// REPLACE sets every other column, the ones that are not written to their defaults; nothing is deleted, so no foreign key
+/// The clause for a row whose key exists. It sets the key itself only if equal keys can have different spellings. REPLACE
+/// sets every other column, those that are not written to their default values. Nothing is deleted, so no foreign key
 /// cascades.
 fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> String {
     let flavor = relation.server.flavor;
     let is_written = |name: &str| spec.columns.field_with_name(name).is_ok();
     let new = |name: &str| flavor.new_value(&quote(name));
-    // Beside the new row's alias a bare name would be ambiguous.
+    // With the new row's alias, an unqualified name would be ambiguous.
     let old = |name: &str| format!("{}.{}", relation.name.quoted(), quote(name));
     let mut set = Vec::new();
-    // The statement takes any unique key for the one that was meant.
+    // The statement resolves a conflict on any unique key.
     if has_several_keys(table, relation) {
         let is_same: Vec<_> = spec.key.iter().map(|name| format!("{} <=> {}", old(name), new(name))).collect();
         let (key, old_key, new_key) =
             spec.key.first().map(|name| (quote(name), old(name), new(name))).unwrap_or_default();
-        // An overflow, which is an error, where it is not the same key; the server cannot reckon it beforehand.
+        // If it is not the same key, an overflow raises an error. The server cannot evaluate it in advance.
         set.push(format!(
             "{key} = IF({} OR ~0 + (1 + CHAR_LENGTH({new_key})) > 0, {old_key}, {old_key})",
             is_same.join(" AND ")
@@ -133,7 +133,7 @@ fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> Str
     match spec.on_conflict {
         OnConflict::Error => return String::new(),
         OnConflict::Ignore => {
-            // Nothing changes; the server counts such a row as one that it has written.
+            // Changes nothing; the server counts such a row as written.
             let (key, old_key) = spec.key.first().map(|name| (quote(name), old(name))).unwrap_or_default();
             set.push(format!("{key} = IF(({IGNORED} := {IGNORED} + 1) > 0, {old_key}, {old_key})"));
         }
@@ -153,7 +153,7 @@ fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> Str
         }
     }
     if set.is_empty() {
-        // Nothing changes.
+        // Changes nothing.
         let (key, old_key) = spec.key.first().map(|name| (quote(name), old(name))).unwrap_or_default();
         set.push(format!("{key} = {old_key}"));
     }
@@ -170,18 +170,18 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
 pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
     let names = projection.iter().map(|index| table.columns[*index].name.as_str());
     if let Some(name) = names.clone().find(|name| name.contains('\\')) {
-        // The client would take a later : for one of its own parameters.
-        let text = format!("column \"{name}\" has a backslash in its name, and cannot be read: leave it out");
+        // After a backslash, the client would parse a `:` as a named parameter.
+        let text = format!("cannot read column \"{name}\", as its name contains a backslash: omit it from the query");
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     let columns: Vec<_> = names.map(quote).collect();
-    // Of no column, rows are still counted.
+    // Without columns, the rows are still counted.
     let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
 }
 
-/// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to
-/// compare must come to the same one.
+/// How the rows of a write can be distributed to several writers, which do not see each other's rows: two rows that the
+/// server has to compare must go to the same writer.
 pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     let one_writer = relation(table)?.one_writer;
     let is_text = |column: &_| codec_of(column).is_ok_and(|codec| codec.is_text());

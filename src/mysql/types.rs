@@ -1,27 +1,27 @@
 //! Server type ↔ Arrow type.
 //!
-//! The encoder of a column is chosen by both its server type, read from `information_schema`, and the Arrow type that
-//! comes. A value is sent unchanged or not at all: what the column cannot hold is an error that names it.
+//! The server type of a column, read from `information_schema`, and the Arrow type of the values select the encoder. A
+//! value is stored unchanged, or the write fails with an error that names the value.
 //!
 #![doc = include_str!("../../docs/types/mysql.md")]
 //!
-//! # What the two sides do not share
+//! # Differences
 //!
 //! *Numbers* are integers, decimals and floats; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary, LargeBinary,
-//! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values, and Null to anything.
-//! Columns that are given when the table is registered are read as those types, where they can hold the values: a
-//! `tinyint(1)` that counts as TINYINT, a `json` as Struct, a `uuid` as FixedSizeBinary(16), a `time` as Duration.
+//! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values. Null can be written to
+//! any column. If you list the columns when you register the table, they are read as those types, provided that the
+//! types can hold the values: `tinyint(1)` as TINYINT, `json` as Struct, `uuid` as FixedSizeBinary(16), `time` as
+//! Duration.
 //!
-//! Members of an `enum` or a `set` with characters of four bytes, which the server shows as `?`, cannot be written; a
-//! `tinyint(1)` other than 0 and 1, zero dates (`0000-00-00`), and a `time` that is no time of day are errors when they
-//! are read. NaN and infinity are errors when they are written. Of a `set` the server keeps the members, not their order
-//! nor how often they come; a `uuid` comes back in lower case, an address in its shortest form; MariaDB stores -0.0 as
-//! 0.0 from 10.11.19 on, whoever sends it. `float(10,2)` and `double(10,2)` round without a word, and are not written.
-//! MySQL's `json` (not MariaDB's) is what the server makes of the text: it sorts keys. MariaDB calls its JSON `longtext`
-//! with a CHECK on `json_valid`, and is known by that.
+//! Members of an `enum` or a `set` with four-byte characters, which the server shows as `?`, cannot be written. Reading a
+//! `tinyint(1)` other than 0 and 1, a zero date (`0000-00-00`), or a `time` that is not a time of day is an error. Writing
+//! NaN or infinity is an error. A `set` preserves neither order nor duplicates of its members. A `uuid` is returned in
+//! lower case, an address in its shortest form. MariaDB 10.11.19 and newer stores -0.0 as 0.0. `float(10,2)` and
+//! `double(10,2)` round silently; writing to them is an error. MySQL's `json` (not MariaDB's) is normalized by the server,
+//! which sorts the keys. MariaDB's JSON type is `longtext` with a CHECK on `json_valid`; Landfall recognizes it by that.
 //!
-//! A `tinyint(1)` takes 0 and 1. For other numbers register the table with its columns: `CREATE EXTERNAL TABLE t (stars
-//! TINYINT) …`.
+//! A `tinyint(1)` accepts 0 and 1. For other numbers, register the table with its columns: `CREATE EXTERNAL TABLE t
+//! (stars TINYINT) …`.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ use super::flavor::Flavor;
 use crate::columnar::plain;
 use crate::error::{Error, Result};
 
-/// In this order the guide shows them, and they are asked.
+/// Every family, in the order of the guide and of the lookup.
 const FAMILIES: &[Family] = &[
     boolean::FAMILY,
     integers::FAMILY,
@@ -60,12 +60,12 @@ pub(super) fn codec(declared: &Declared<'_>) -> Arc<dyn Codec> {
 /// The type that `CREATE TABLE` declares for an Arrow type.
 ///
 /// # Errors
-/// `Schema` for a type that has no form in MySQL.
+/// `Schema` if MySQL has no type for it.
 pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Result<String> {
     let data_type = plain(data_type);
     let new = NewType { data_type, is_key, flavor };
     let declared = FAMILIES.iter().find_map(|family| (family.declare)(&new));
-    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: cast it in the query")))
+    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: CAST it in the query")))
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn the_guide_has_the_tables_that_the_codecs_make() {
         let document = format!(
-            "# Existing columns\n\n{}\n# New tables\n\nA table that Landfall creates is of the engine InnoDB and \
-             has these types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
+            "# Existing columns\n\n{}\n# New tables\n\nLandfall creates tables with the engine InnoDB and these \
+             types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
             columns(),
             new_tables()
         );

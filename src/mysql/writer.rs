@@ -29,7 +29,7 @@ use crate::pool::Connect;
 use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
 use crate::txn::{DecisionRecord, Xid};
 
-/// The server's side of a connection, as another one knows it.
+/// The server thread of a connection, for use from other connections.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     database: MySql,
@@ -39,7 +39,7 @@ pub(super) struct Session {
 #[async_trait]
 impl sql::Session for Session {
     async fn cancel(&self) {
-        // Where this fails, the statement goes on until its end.
+        // If this fails, the statement runs to its end.
         if let Ok(mut connection) = self.database.pool.beside().await {
             let _ = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
             self.database.pool.connector().close(connection).await;
@@ -65,30 +65,30 @@ pub(super) struct Writer {
     frame: Arc<Frame>,
     /// The codecs of the columns that are written.
     columns: Arc<[Arc<dyn Codec>]>,
-    /// Whether a row that conflicts by another key than the one that was asked for is refused.
+    /// Whether a row that conflicts on another key than the conflict key is refused.
     has_guard: bool,
-    /// What is done when all rows are staged.
+    /// The plan that is applied when all rows are staged.
     change: Option<Plan>,
-    /// Its name as a branch; none commits in one phase.
+    /// The name of the branch; `None` if it commits in one phase.
     name: Option<String>,
-    /// What messages call the columns of a stage.
+    /// The names of the staging table's columns in messages.
     names: Vec<String>,
     rows: u64,
 }
 
 impl MySql {
-    /// Describes a table that is to be written.
+    /// Reads the description of a table, and checks that it can be written.
     async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
         let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {name} is not there any more")))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {name} no longer exists")))?;
         relation(&table)?.check_writable()?;
         Ok(table)
     }
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it, and how its rows are read, with
-    /// the encoders of their keys.
+    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read, with the
+    /// encoders of their keys.
     pub(super) async fn begin(
         database: MySql,
         xid: &Xid,
@@ -136,7 +136,7 @@ impl Writer {
             && !database.said_slow.swap(true, Relaxed)
         {
             warn!(
-                "{} has local_infile = OFF: rows go by INSERT statements, at about half the speed of LOAD DATA",
+                "{} has local_infile = OFF: Landfall writes with INSERT, at about half the speed of LOAD DATA",
                 database.location_text()
             );
         }
@@ -158,7 +158,7 @@ impl Writer {
         Arc::clone(&self.frame)
     }
 
-    /// One statement; gives the chunk that the next one begins with.
+    /// Runs one statement; returns the first chunk of the next one.
     async fn send(
         &mut self,
         first: EncodedChunk,
@@ -188,7 +188,7 @@ impl Writer {
         Ok(next)
     }
 
-    /// A message of the server, which calls the columns of a change as its stage does.
+    /// Replaces the names of the staging table's columns in a message of the server.
     fn with_names(&self, message: String) -> String {
         let renamed = self.spec.columns.fields().iter().zip(&self.names);
         renamed.fold(message, |message, (field, name)| {
@@ -196,7 +196,7 @@ impl Writer {
         })
     }
 
-    /// The error that a statement ended with, at the row of the stream that the server names.
+    /// The error of a statement, with the row of the stream that the server names.
     fn refused(&self, mut error: mysql_async::Error, rows_before: u64) -> Error {
         let row = match &mut error {
             mysql_async::Error::Server(error) => {
@@ -211,8 +211,8 @@ impl Writer {
             true => Error::new(
                 ErrorKind::Constraint,
                 format!(
-                    "a row has a key of another unique index of table {} in common with a row that is there, and not \
-                     its ({}): neither can stay as it is",
+                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): \
+                     change or delete one of them",
                     self.spec.table,
                     self.spec.key.join(", ")
                 ),
@@ -222,7 +222,7 @@ impl Writer {
         self.at(error, row, rows_before)
     }
 
-    /// Whether the server has answered, with an error, or the connection is lost: what it was told is done then or not.
+    /// `Ok` if the server responded with an error, `Err` if the connection is lost and the outcome unknown.
     fn is_answer(&self, error: mysql_async::Error) -> Result<Error, Error> {
         let is_answer = matches!(&error, mysql_async::Error::Server(_));
         let error = self.database.error(error);
@@ -233,7 +233,7 @@ impl Writer {
         }
     }
 
-    /// At a row of the statement, or somewhere in it.
+    /// Adds the row of the statement, or all its rows if it is unknown.
     fn at(&self, error: Error, row: Option<u64>, rows_before: u64) -> Error {
         match row.filter(|row| *row > 0 && rows_before + row <= self.rows) {
             Some(row) => error.in_rows(rows_before + row, rows_before + row, ""),
@@ -241,19 +241,19 @@ impl Writer {
         }
     }
 
-    /// Makes an error of a warning: under LOAD DATA LOCAL the server gives no other.
+    /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
     async fn check(&mut self, rows_before: u64) -> Result<()> {
         let stored = self.connection.conn.affected_rows();
         if self.connection.conn.get_warnings() > 0 {
             let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
-                let error = Error::new(ErrorKind::Database, "the server warned, and does not say of what");
+                let error = Error::new(ErrorKind::Database, "the server reported warnings, but SHOW WARNINGS is empty");
                 return Err(self.at(error, None, rows_before));
             }
             for warning in warnings {
                 let (code, message) = (text(&warning, 1)?, text(&warning, 2)?);
                 let code = code.parse().unwrap_or(0);
-                // Words that will be gone in later versions, and statements that a binary log cannot repeat.
+                // Deprecated syntax, and statements that are unsafe for statement-based binary logs.
                 if !matches!(code, 1287 | 1592 | 1681) {
                     let message = self.with_names(message);
                     let row = row_in(&message);
@@ -264,7 +264,7 @@ impl Writer {
         if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
             let sent = self.rows - rows_before;
             let error =
-                format!("table {} took {stored} of {sent} rows, and the server does not say why", self.spec.table);
+                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
             return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
         }
         Ok(())
@@ -317,9 +317,9 @@ impl RowSender for Writer {
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         let Some(name) = self.name.clone() else {
-            return Err(Error::internal("a branch that commits in one phase was to prepare"));
+            return Err(Error::internal("cannot prepare a branch that commits in one phase"));
         };
-        // What was found equal stays locked until the commit, where that was asked for.
+        // With the option, equal rows stay locked until the commit.
         if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
@@ -361,7 +361,7 @@ impl RowSender for Writer {
     }
 
     async fn undo(&mut self) -> bool {
-        // A branch may be at its end already, after an error.
+        // After an error, the branch may have ended already.
         let rollback = match &self.name {
             None => "ROLLBACK".to_owned(),
             Some(name) => {

@@ -36,7 +36,7 @@ impl Backend for Postgres {
         let identity = match (code.as_deref(), found) {
             (_, Ok(identity)) => identity,
             (Some(INSUFFICIENT_PRIVILEGE), _) => without_user(&self.location_text()),
-            (_, Err(error)) => return Err(self.error(error).with_context("asking for the system identifier")),
+            (_, Err(error)) => return Err(self.error(error).with_context("reading the system identifier")),
         };
         connection.give_back();
         Ok(identity)
@@ -74,7 +74,7 @@ impl Backend for Postgres {
         let found = found.and_then(|rows| {
             rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
         });
-        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("looking for prepared branches"))?;
+        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("listing prepared transactions"))?;
         connection.give_back();
         let read = |(gid, age): (String, f64)| {
             Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
@@ -83,7 +83,7 @@ impl Backend for Postgres {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("PostgreSQL prepares transactions where max_prepared_transactions is not 0, and so many of them at once")
+        Some("set max_prepared_transactions to at least the number of branches (the default is 0), and restart the server")
     }
 
     async fn release(&self) {
@@ -130,7 +130,7 @@ impl Backend for Postgres {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("it was not described"))
+        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {
@@ -155,28 +155,28 @@ impl Scan for Postgres {
         let server = described::server_type(column).ok()?;
         let read = column.read_as(&server.read_as(wanted)?);
         Some(match column.comparison {
-            // Whatever it is read as.
+            // Regardless of the type that it is read as.
             Comparison::Nothing => Column { comparison: Comparison::Nothing, ..read },
             _ => read,
         })
     }
 }
 
-/// Prefix: the prepared transactions of this database that have it, and their age in seconds.
+/// Parameter: a prefix. The prepared transactions of this database with that prefix, and their age in seconds.
 const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
      WHERE database = current_database() AND starts_with(gid, $1) ORDER BY gid";
 
-/// The cluster, which a standby that takes over is as well, and the database.
+/// The cluster and the database. A promoted standby has the same system identifier.
 const IDENTITY: &str = "SELECT format('PostgreSQL system %s, database %s', system_identifier, current_database()) \
      FROM pg_control_system()";
 
-/// A function that was taken from all but a superuser.
+/// The privilege on a function is missing: by default, only superusers may run it.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
-/// There is no prepared transaction of that name.
+/// No prepared transaction has this identifier.
 const UNDEFINED_OBJECT: &str = "42704";
 
-/// Somebody else is completing it at this moment.
+/// Another session is completing it.
 const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 impl Postgres {
@@ -198,7 +198,7 @@ impl Postgres {
         Ok(resolution)
     }
 
-    /// Asks for it, where that was not done.
+    /// Reads the server's `max_prepared_transactions`, unless it is known.
     pub(super) async fn ask_max_prepared(&self, connection: &mut PgConnection) -> Result<()> {
         if self.max_prepared.get().is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A branch: batches to the rows of a COPY.
+//! A branch, which encodes batches as the rows of a COPY.
 
 use std::sync::Arc;
 

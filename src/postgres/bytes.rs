@@ -1,4 +1,4 @@
-//! Fields of any length.
+//! Fields of variable length.
 
 use std::hint::select_unpredictable;
 
@@ -18,16 +18,16 @@ pub(super) trait ByteValues: Send {
     fn length(&self, row: usize) -> usize;
     fn bytes(&self, row: usize) -> &[u8];
 
-    /// Where the value begins, in bytes that can go on behind it.
+    /// Bytes that contain the value and may continue after it, and the position where it begins.
     fn source(&self, row: usize) -> (&[u8], usize) {
         (self.bytes(row), 0)
     }
 }
 
-/// Bytes of a view's value that are in the view itself.
+/// Maximum bytes of a value that is stored in the view itself.
 const MAX_INLINE: u32 = 12;
 
-/// Bytes that are copied at once.
+/// Bytes copied at once.
 const WIDE: usize = 16;
 
 impl<T: ByteArrayType> ByteValues for GenericByteArray<T> {
@@ -69,7 +69,7 @@ where
     fn source(&self, row: usize) -> (&[u8], usize) {
         let view = self.views()[row];
         let is_inline = view as u32 <= MAX_INLINE;
-        // Which of the two it is nobody can foresee where texts are of different lengths.
+        // With texts of different lengths, the branch is unpredictable.
         let buffer = select_unpredictable(is_inline, 0, (view >> 64) as u32 as usize);
         let buffer = self.data_buffers().get(buffer).map_or(&[][..], |buffer| buffer.as_slice());
         let in_view = (self.views().inner().as_slice(), row * size_of::<u128>() + LENGTH);
@@ -91,7 +91,7 @@ impl ByteValues for FixedSizeBinaryArray {
     }
 }
 
-/// Values that were encoded one behind the other.
+/// Values encoded one after the other.
 #[derive(Default)]
 pub(super) struct Packed {
     data: Vec<u8>,
@@ -130,7 +130,7 @@ impl ByteValues for Packed {
     }
 }
 
-/// Values of any length, each behind the same prefix.
+/// Values of variable length, each after the same prefix.
 pub(super) struct Bytes<A> {
     pub(super) values: A,
     pub(super) prefix: &'static [u8],
@@ -183,10 +183,10 @@ impl<A: ByteValues> Cells for Bytes<A> {
     }
 }
 
-/// Short values, each in a slot of as many bytes, behind its length.
+/// Short values, each in a slot of fixed size, after its length.
 pub(super) struct Slots(pub(super) Vec<Slot>);
 
-/// The length, a value of 8 to 16 bytes, and nothing that counts; or the length of NULL.
+/// The length, a value of 8 to 16 bytes, and unused bytes; or the length of NULL.
 pub(super) type Slot = [u8; LENGTH + 16];
 
 /// A slot that is NULL.
@@ -230,7 +230,7 @@ pub(super) fn bytes(array: &ArrayRef, prefix: &'static [u8]) -> Result<Box<dyn C
     })
 }
 
-/// Each text by `put`, which says `None` where it is none of the type's.
+/// Encodes each text with `put`, which returns `None` if the text is not a value of the type.
 pub(super) fn packed(
     array: &ArrayRef,
     why_not: &str,

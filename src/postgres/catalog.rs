@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalog says of a table.
+//! Reads tables from PostgreSQL's catalog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Hold
 use crate::error::Result;
 use crate::sql::TableName;
 
-/// A table by its name, and all that is to be known of it, as JSON: one round trip, and one snapshot. Without a schema it
-/// is the first of that name in the search path. Its types are those of its columns, and those that these are made of;
-/// its keys the unique indexes that conflicts can be found by: no partial ones, none on expressions, none deferrable.
+/// The description of a table by its name, as JSON, in one round trip and one snapshot. Without a schema, the first table
+/// of that name in the search path. `types` are the types of its columns and the types that they consist of. `keys` are
+/// the unique indexes that ON CONFLICT can use: not partial, not on expressions, not deferrable.
 const TABLE: &str = "
     SELECT row_to_json(found)::text FROM (
         SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
@@ -152,14 +152,14 @@ const TABLE: &str = "
             AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END
     ) found";
 
-/// Every schema with its tables; NULL in one that has none.
+/// Every schema with its tables; a NULL table if it has none.
 const TABLES: &str = "
     SELECT n.nspname::text, c.relname::text
     FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
     ORDER BY n.nspname, c.relname";
 
-/// An object of what [`TABLE`] finds.
+/// A JSON object in the result of [`TABLE`].
 #[derive(Clone, Copy)]
 struct Facts<'a>(&'a Value);
 
@@ -189,7 +189,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What a column is declared with, here or in a composite type, or what a domain is.
+/// The declared type of a column, of a field of a composite type, or of a domain.
 #[derive(Clone, Copy)]
 struct Declared {
     oid: i64,
@@ -207,7 +207,7 @@ impl Declared {
     }
 }
 
-/// A type of a table's columns, or below them.
+/// A type of a table's columns, or a type that one of them consists of.
 struct CatalogType {
     name: String,
     kind: String,
@@ -220,7 +220,7 @@ struct CatalogType {
     without_typmod: String,
 }
 
-/// Reads the description of a table or view; `None` where there is none of that name.
+/// Reads the description of a table or view; `None` if it does not exist.
 pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Result<Option<Table>> {
     let schema = name.schema.as_deref().unwrap_or_default();
     let found = sqlx::query_scalar(TABLE).bind(&name.table).bind(schema).fetch_optional(&mut *connection).await?;
@@ -242,7 +242,7 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     for key in found.list("keys")? {
         let folded = key.names("folded")?;
         for column in columns.iter_mut().filter(|column| folded.contains(&column.name)) {
-            // What the index finds equal, the column need not.
+            // The index may consider values equal that the column does not.
             column.comparison = Comparison::Differs;
         }
         let columns = key.names("columns")?;
@@ -252,11 +252,11 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let is_direct = !found.is("has_row_security")? && !has_rules;
     let one_writer = [
         (has_triggers, "it has triggers"),
-        (found.is("refers_to_itself")?, "its rows refer to each other"),
-        (found.is("has_other_keys")?, "it has a unique key that is not plain"),
-        (!has_own_rows, "it is not a plain table"),
+        (found.is("refers_to_itself")?, "it has a foreign key to itself"),
+        (found.is("has_other_keys")?, "it has a partial or deferrable unique index, or one on expressions, or EXCLUDE"),
+        (!has_own_rows, "it is not an ordinary table"),
     ];
-    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not a plain table")];
+    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not an ordinary table")];
     let first = |reasons: &[(bool, &'static str)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, reason)| *reason);
     let name = TableName { schema: Some(found.text("schema")?.into()), table: found.text("name")?.into() };
     let relation = Relation {
@@ -294,13 +294,13 @@ fn read_field(found: Facts<'_>) -> sqlx::Result<(String, Declared)> {
     Ok((found.text("name")?.into(), Declared::of_column(found)?))
 }
 
-/// The type that is declared, domains resolved.
+/// The declared type, with domains resolved.
 fn resolve(declared: Declared, types: &HashMap<i64, CatalogType>) -> ServerType {
     let Declared { oid, typmod, dimensions } = declared;
     let server = |codec| ServerType { oid: u32::try_from(oid).unwrap_or_default(), codec };
     let Some(found) = types.get(&oid) else { return server(other()) };
     server(match found.kind.as_str() {
-        // The oid stays the domain's: an array of it says so.
+        // Keep the domain's oid: the header of an array of it has that oid.
         "d" => resolve(found.base, types).codec,
         "e" => enumeration(),
         "c" => composite_of(&found.fields, types),
@@ -324,14 +324,14 @@ fn composite_of(fields: &[(String, Declared)], types: &HashMap<i64, CatalogType>
     }
 }
 
-/// The encoding of a database: in which order the bytes of its texts are, and what characters it has.
+/// The encoding of a database, which determines the byte order of its texts and its characters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Encoding {
-    /// UTF8, and what other bytes SQL_ASCII holds.
+    /// UTF8, or the arbitrary bytes of SQL_ASCII.
     Utf8,
-    /// The first 256 characters by their numbers.
+    /// The first 256 characters of Unicode.
     Latin1,
-    /// Bytes are in another order than characters, but for those of ASCII.
+    /// The bytes of non-ASCII characters are in another order than the characters.
     Other,
 }
 
@@ -344,7 +344,7 @@ impl Encoding {
         }
     }
 
-    /// What constants can have: another character is an error of the server's.
+    /// The characters that constants can contain; the server refuses others.
     fn characters(self) -> Characters {
         match self {
             Self::Utf8 => Characters::All,
@@ -367,7 +367,7 @@ fn read_column(
     let default = match (found.is("is_generated")?, found.text("identity")?) {
         (true, _) => ColumnDefault::Generated,
         (false, "a") => ColumnDefault::Numbered,
-        // A view's columns have the defaults of the table behind, and a domain can have one of its own.
+        // A view's columns have the defaults of its table, and a domain can have its own default.
         (false, "") if !found.is("has_default")? && !is_view && domain.is_none() => ColumnDefault::Null,
         _ => ColumnDefault::ByDefault,
     };
@@ -391,7 +391,7 @@ fn read_column(
         false => Some(Sequence { name: sequence.text("name")?.into(), descends: sequence.is("descends")? }),
     };
     let comparison = match server.codec.comparison(collation) {
-        // The literal of a uuid would have to be of the domain.
+        // A uuid literal would need the type of the domain.
         Comparison::Exact if domain.is_some() && server.codec.spelling() == Spelling::Uuid => Comparison::Differs,
         comparison => comparison,
     };
@@ -409,7 +409,7 @@ fn read_column(
 }
 
 impl Postgres {
-    /// Reads the description of a table; `None` where it is not there.
+    /// Reads the description of a table; `None` if it does not exist.
     pub(super) async fn describe(&self, name: &str) -> Result<Option<Table>> {
         let name = TableName::try_parse(name)?;
         let mut connection = self.connect().await?;
@@ -419,7 +419,7 @@ impl Postgres {
         Ok(described)
     }
 
-    /// The schemas that the user may use, and what is in them.
+    /// The schemas that the user may use, with their tables.
     pub(super) async fn list(&self) -> Result<Vec<Listed>> {
         let mut connection = self.connect().await?;
         let rows = sqlx::query(TABLES).fetch_all(&mut *connection).await.map_err(|error| self.error(error))?;

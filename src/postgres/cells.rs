@@ -1,62 +1,62 @@
 //! The columns of a batch as the fields of `COPY … (FORMAT BINARY)`:
 //! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4.6>.
 //!
-//! A row is a count of fields, and for each field a length and that many bytes. Rows are made column by column: first
-//! every column adds up how long its fields are, then each writes its fields to their places in one buffer of exactly
-//! the right size, a few rows at a time, so that these stay in the processor's innermost cache. Which column has what
-//! type is asked once a column, not once a value.
+//! A row is a count of fields, followed by the length and the bytes of each field. Rows are encoded column by column:
+//! first each column adds the lengths of its fields, then each writes its fields to their positions in one buffer of the
+//! exact size, a few rows at a time, so that they stay in the processor's L1 cache. Dispatch on the type happens once per
+//! column, not once per value.
 //!
-//! A copy of a length that is known when this is compiled is one or two instructions, any other a call. Short values
-//! are therefore copied as more bytes than they have, where these are there, and where what they overwrite is written
-//! afterwards: the fields behind it in the same row.
+//! A copy of a constant length compiles to one or two instructions; any other copy is a call. Short values are therefore
+//! copied with more bytes than they have, if the source has these bytes and if the overwritten bytes are written later:
+//! they are the following fields of the same row.
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 
-/// What begins the data of a COPY.
+/// The header of a COPY's data.
 pub(super) const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// What ends them: a count of fields that no row has.
+/// The trailer: an invalid count of fields.
 pub(super) const TRAILER: &[u8; 2] = &(-1_i16).to_be_bytes();
 
 /// The length of a field that is NULL.
 const NULL: [u8; LENGTH] = (-1_i32).to_be_bytes();
 
-/// Bytes of a field's length.
+/// Size of a field's length, in bytes.
 pub(super) const LENGTH: usize = 4;
 
-/// Bytes of a row's count of fields.
+/// Size of a row's count of fields, in bytes.
 const FIELD_COUNT: usize = 2;
 
 /// A column whose fields can be written.
 pub(super) trait Cells: Send {
-    /// The bytes of each field, with its length, where they all have as many.
+    /// The size of each field in bytes, including its length, if all have the same size.
     fn size(&self) -> Option<usize> {
         None
     }
 
-    /// Adds the bytes of each row's field, with its length.
+    /// Adds the size of each row's field in bytes, including its length.
     fn add_sizes(&self, sizes: &mut [usize]);
 
-    /// Writes the fields of the rows from `first` on, as many as `at` has places, and moves each place behind its
-    /// field. `free` bytes behind a field may be overwritten.
+    /// Writes the fields of the rows from `first` on to the positions `at`, and advances each position past its field.
+    /// `free` bytes after a field may be overwritten.
     fn scatter(&self, first: usize, at: &mut [usize], free: usize, out: &mut [u8]);
 }
 
-/// Rows on their way into buffers of about the same size.
+/// Rows that are written to buffers of about the same size.
 pub(super) struct Rows {
-    /// Each with the bytes that the columns behind it take at least.
+    /// Each with the minimum size of the fields after it, in bytes.
     columns: Vec<(Box<dyn Cells>, usize)>,
-    /// The size of each row that is to come.
+    /// The size of each row that is not written yet.
     places: Vec<usize>,
     next: usize,
 }
 
-/// Bytes of a buffer, unless a single row is longer: what is written stays in the processor's cache.
+/// Maximum bytes of a buffer, unless a single row is longer: the data stays in the processor's cache.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Rows that are written before the next ones.
+/// Rows written at once, column by column.
 const BLOCK_ROWS: usize = 48;
 
 impl Rows {
@@ -74,11 +74,11 @@ impl Rows {
         Self { columns: columns.into_iter().map(behind).collect(), places: sizes, next: 0 }
     }
 
-    /// Makes `out` the next rows, whatever it was, and says how many; `None` when there are no more.
+    /// Replaces the contents of `out` with the next rows, and returns their number; `None` if there are no more.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> Option<usize> {
         let first = self.next;
         let (mut end, mut next) = (0, first);
-        // Where the rows' first fields begin takes the place of their sizes.
+        // Replace the sizes of the rows by the positions of their first fields.
         for size in &mut self.places[first..] {
             if next > first && end + *size > BUFFER_BYTES {
                 break;
@@ -112,7 +112,7 @@ pub(super) fn put_null(at: &mut usize, out: &mut [u8]) {
 
 #[inline]
 pub(super) fn put_length(at: &mut usize, length: usize, out: &mut [u8]) {
-    // The server refuses a field of a gigabyte or more; what does not fit here cannot have been sent there.
+    // The server refuses fields of 1 GB or more, so a length that does not fit is never stored.
     out[*at..*at + LENGTH].copy_from_slice(&(length as i32).to_be_bytes());
     *at += LENGTH;
 }
@@ -123,7 +123,7 @@ pub(super) fn put(at: &mut usize, bytes: &[u8], out: &mut [u8]) {
     *at += bytes.len();
 }
 
-/// Copies a few bytes without a call; both are of one length.
+/// Copies a few bytes without a call. Both slices have the same length.
 #[inline]
 fn copy(from: &[u8], to: &mut [u8]) {
     /// The first and the last `N` bytes, which may overlap.
@@ -144,7 +144,7 @@ fn copy(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Only NULLs.
+/// A column of NULLs.
 pub(super) struct Nulls;
 
 impl Cells for Nulls {
@@ -161,10 +161,10 @@ impl Cells for Nulls {
     }
 }
 
-/// Values that all take `N` bytes; `wire` makes them.
+/// Values of `N` bytes each, encoded by `wire`.
 pub(super) struct Fixed<T: ArrowNativeType, const N: usize, F> {
     values: ScalarBuffer<T>,
-    /// Whether each is not NULL, in bytes, which are quicker to read than bits are.
+    /// Whether each is not NULL, as bytes, because they are faster to read than bits.
     valid: Option<Vec<bool>>,
     wire: F,
 }
@@ -217,7 +217,7 @@ impl<T: ArrowNativeType, const N: usize, F: Fn(T) -> [u8; N] + Send> Cells for F
             return;
         };
         for ((at, value), is_valid) in at.iter_mut().zip(values).zip(&valid[first..]) {
-            // No branch on what the processor cannot foresee.
+            // Without an unpredictable branch.
             if free >= N {
                 let length = N as i32 | (i32::from(*is_valid) - 1);
                 put(*at, length.to_be_bytes(), *value, out);
@@ -232,7 +232,7 @@ impl<T: ArrowNativeType, const N: usize, F: Fn(T) -> [u8; N] + Send> Cells for F
     }
 }
 
-/// The values of an array that all take `N` bytes.
+/// The values of an array, of `N` bytes each.
 pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     array: &ArrayRef,
     wire: impl Fn(T::Native) -> [u8; N] + Send + 'static,
@@ -241,7 +241,7 @@ pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     Box::new(Fixed::new(array.values().clone(), array.nulls(), wire))
 }
 
-/// The number of each row in its load, for the order of rows that have one key.
+/// The number of each row, which gives the order of rows with the same key.
 pub(super) struct Numbers {
     pub(super) first: i64,
 }
@@ -272,14 +272,14 @@ mod tests {
     use super::super::codec::digits;
     use super::*;
 
-    /// The field of a value, made the plain way.
+    /// The field of a value, encoded the simple way.
     fn field(value: Option<&[u8]>) -> Vec<u8> {
         let length = value.map_or(-1, |value| value.len() as i32).to_be_bytes();
         [&length, value.unwrap_or_default()].concat()
     }
 
     proptest! {
-        /// What is written over a field's end is always written again.
+        /// Bytes written past a field's end are always overwritten.
         #[test]
         fn fields_are_whole_in_any_order(
             order in Just((0..4).collect::<Vec<_>>()).prop_shuffle(),

@@ -1,4 +1,4 @@
-//! What a change is in PostgreSQL: a table to stage rows in, and the statements that apply them.
+//! Changes in PostgreSQL: a staging table for rows, and the statements that apply them.
 
 use std::sync::Arc;
 
@@ -17,25 +17,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{self, Native, RowCount, Stage, Step, TableName, Targets, quote, script, stage_columns};
 use crate::txn::Xid;
 
-/// The first version that has MERGE.
+/// The first server version with MERGE.
 const MERGES: u32 = 150_000;
 
 /// How a branch changes rows.
 #[derive(Debug)]
 pub(super) struct Plan {
     change: Arc<Change>,
-    /// Before rows come: what is locked, and where they are staged.
+    /// Run before rows are written: locks the table, and creates the staging table.
     pub(super) lock: Option<String>,
     pub(super) create: Option<String>,
-    /// When all of them are there.
+    /// Run when all rows are staged.
     steps: Vec<Step>,
-    /// Before the branch is prepared.
+    /// Run before the branch is prepared.
     pub(super) drop: Option<String>,
 }
 
 impl Plan {
-    /// How a table's rows are changed by a server of that version; and the table that rows go to first, what is written
-    /// there, and its encoders.
+    /// The plan for a server of that version, the staging table, what is written to it, and its encoders.
     pub(super) fn of(
         database: &Postgres,
         version: u32,
@@ -64,7 +63,7 @@ impl Plan {
         }
         let is_joined = change.is_joined_at_server();
         let native = Native(is_joined && relation.is_table && version >= MERGES);
-        // Statements that follow each other must find the same rows.
+        // Consecutive statements must see the same rows.
         let is_locked = change.lock.is_some() || is_joined && native == Native(false);
         let lock = is_locked.then(|| format!("LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE"));
         if is_joined && native == Native(false) {
@@ -81,7 +80,7 @@ impl Plan {
         Ok((plan, staged, spec, targets))
     }
 
-    /// Does what was staged.
+    /// Applies the staged rows.
     pub(super) async fn apply(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
         let applied = sql::apply(&mut database.statements(connection), &self.steps, &self.change).await;
         applied.map_err(|error| self.refused(error))
@@ -89,18 +88,18 @@ impl Plan {
 }
 
 impl Plan {
-    /// What a statement was refused with, and what to do.
+    /// The error of a statement, with the next step.
     fn refused(&self, error: Error) -> Error {
         match (&self.change.operation, error.kind()) {
             (Operation::Truncate, ErrorKind::Unsupported) => {
-                Error::new(ErrorKind::Unsupported, "use DELETE FROM, as PostgreSQL says").with_source(error)
+                Error::new(ErrorKind::Unsupported, "cannot truncate the table: use DELETE FROM").with_source(error)
             }
             _ => error,
         }
     }
 }
 
-/// TRUNCATE, where it can be. It does not count: the rows are counted while nobody can add some.
+/// TRUNCATE if possible, otherwise DELETE. TRUNCATE does not count rows: they are counted under an exclusive lock.
 fn truncate(relation: &Relation) -> Vec<Step> {
     let name = relation.name.quoted();
     let step = |sql: String, counts| Step { sql, parameters: Vec::new(), counts };
@@ -115,7 +114,7 @@ fn truncate(relation: &Relation) -> Vec<Step> {
 }
 
 impl Postgres {
-    /// Checks when the plan is made that a change can be made.
+    /// Checks at planning time that a change is possible.
     pub(super) fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
         sql::check_change(table, change)?;
         let inserted = change.inserted().map(|(name, _)| name.as_str());

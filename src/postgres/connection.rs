@@ -10,7 +10,7 @@ use crate::backend::Parameter;
 use crate::error::Result;
 use crate::sql::{SqlConnection, TextRow};
 
-/// A connection, and whose it is.
+/// A connection and its database.
 pub(super) struct Statements<'a> {
     pub(super) database: &'a Postgres,
     pub(super) connection: &'a mut PgConnection,

@@ -1,4 +1,4 @@
-//! Opens connections, and sets their sessions up.
+//! Opens connections and sets up their sessions.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Connector {
         self.options.location()
     }
 
-    /// Runs statements that bring no rows.
+    /// Runs statements that return no rows.
     pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await;
         done.map(|done| done.rows_affected()).map_err(|error| self.error(error))
@@ -48,16 +48,16 @@ impl Connect for Connector {
         let connected = PgConnection::connect_with(&self.options.connect).await;
         before.set_since(port);
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
-        // A write waits for its query as long as that takes, whatever the role's settings are.
+        // A write waits for its query without a time limit, regardless of the role's settings.
         let mut settings = format!(
             "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
              SET standard_conforming_strings = on; SET TimeZone = 'UTC'",
-            // 0 would be for ever.
+            // 0 would disable the timeout.
             self.lock_timeout.as_millis().max(1)
         );
         let version = connection.server_version_num().unwrap_or_default();
         if version >= 140_000 {
-            // Whoever is gone shall not keep a statement running.
+            // The server cancels the statements of a client that has disconnected.
             settings += "; SET client_connection_check_interval = '2s'; SET idle_session_timeout = 0";
         }
         if version >= 170_000 {
@@ -72,7 +72,7 @@ impl Connect for Connector {
     }
 
     async fn close(&self, connection: PgConnection) {
-        // What was to be done is done; how the goodbye goes does not matter.
+        // All work is done: an error here does not matter.
         let _ = connection.close().await;
     }
 

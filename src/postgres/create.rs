@@ -10,7 +10,7 @@ use crate::columnar::{LosslessCast, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
 
-/// Bytes of an identifier: a longer one the server would cut, and say so to nobody.
+/// Maximum bytes of an identifier: the server silently truncates a longer one.
 const MAX_IDENTIFIER: usize = 63;
 
 impl Postgres {
@@ -26,7 +26,7 @@ impl Postgres {
 
 fn create_statement(table: &NewTable) -> Result<String> {
     let name = TableName::try_parse(&table.name)?;
-    check_identifiers(table, &name, |name| name.len() <= MAX_IDENTIFIER, "63 bytes that PostgreSQL keeps")?;
+    check_identifiers(table, &name, |name| name.len() <= MAX_IDENTIFIER, "63 bytes that PostgreSQL allows")?;
     create_table(table, &name.quoted(), |column: &NewColumn<'_>| {
         let mut declared = declare(column.field.data_type())?;
         let default = column.default.map(|default| literal(default, &declared)).transpose()?;
@@ -40,12 +40,12 @@ fn create_statement(table: &NewTable) -> Result<String> {
     })
 }
 
-/// A text as a literal of SQL, where `standard_conforming_strings` is on. It must have no NUL.
+/// A text as an SQL literal with `standard_conforming_strings` on. The text must not contain NUL.
 pub(super) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The only value of an array as a literal of a declared type.
+/// The single value of an array as a literal of a declared type.
 fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
     if value.is_null(0) {
         return Ok("NULL".into());
@@ -59,7 +59,7 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
         t if t.is_nested() && declared == "jsonb" => json::encode(value)?.value(0).to_owned(),
         t if t.is_nested() || matches!(t, DataType::Duration(_)) => {
             return Err(Error::schema(format!(
-                "no default of type {t} can be declared: create the table in the database itself"
+                "a default value of type {t} is not supported: create the table in PostgreSQL, not by Landfall"
             )));
         }
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
@@ -70,7 +70,7 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
         _ => to_text(value)?.value(0).to_owned(),
     };
     if text.contains('\0') {
-        return Err(Error::schema("the default has a NUL character, which PostgreSQL's texts cannot hold"));
+        return Err(Error::schema("the default value contains a NUL character, which PostgreSQL cannot store in text"));
     }
     Ok(format!("{}::{declared}", quote_literal(&text)))
 }

@@ -1,6 +1,6 @@
-//! A reader of what a value is made of.
+//! A reader of the parts of a value.
 
-/// A reader of integers and byte strings with a length before them.
+/// Reads integers and length-prefixed byte strings.
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
@@ -17,7 +17,7 @@ impl<'a> Cursor<'a> {
         Some(int)
     }
 
-    /// Where the next byte string is; its length is negative for NULL.
+    /// The position and length of the next byte string; the length is negative for NULL.
     pub(super) fn field(&mut self) -> Option<(usize, i32)> {
         let length = self.int()?;
         let begin = self.at;

@@ -1,4 +1,4 @@
-//! A database of PostgreSQL.
+//! A PostgreSQL database.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ use crate::pool::{Lease, Pool};
 use crate::sql::ledger::{Ledger, STANDARD};
 use crate::sql::{Targets, quote};
 
-/// Begins a transaction, whatever the role's settings are.
+/// Begins a transaction, regardless of the role's settings.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// A PostgreSQL database.
@@ -27,23 +27,23 @@ pub struct Postgres {
     pub(super) pool: Pool<Connector>,
     pub(super) nanoseconds: Nanoseconds,
     pub(super) identity: Identity,
-    /// The sequences of which it was said that they are behind.
+    /// The sequences for which a warning was logged.
     pub(super) said_behind: Arc<DashSet<String>>,
-    /// Lets one writer at a time move sequences: another's look at one must not come between.
+    /// Lets one writer at a time read and advance sequences.
     pub(super) moves_sequences: Arc<Semaphore>,
     pub(super) ledger: Ledger,
-    /// The server's `max_prepared_transactions`, once it was asked.
+    /// The server's `max_prepared_transactions`, once it was read.
     pub(super) max_prepared: Arc<OnceLock<u32>>,
 }
 
-/// A connection that nothing is open in.
+/// A connection without an open transaction.
 pub(super) type Connection = Lease<Connector>;
 
 impl Postgres {
-    /// The database at `location`, a URL as in the [module's documentation](super). Nothing is connected yet.
+    /// The database at `location`, a URL as in the [module's documentation](super). This does not connect yet.
     ///
     /// # Errors
-    /// `Config` if the location is invalid, or the variable that `password_env` names is not set.
+    /// `Config` if the location is invalid, or the environment variable named by `password_env` is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
         let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
         Ok(Self {
@@ -57,18 +57,18 @@ impl Postgres {
         })
     }
 
-    /// A connection in which nothing is open.
+    /// A connection without an open transaction.
     pub(super) async fn connect(&self) -> Result<Connection> {
         self.pool.acquire().await
     }
 
-    /// A connection with this open.
+    /// The connection after running `begin`.
     pub(super) async fn begin(&self, mut connection: Connection, begin: &str) -> Result<Connection> {
         self.execute(&mut connection, begin.into()).await?;
         Ok(connection)
     }
 
-    /// Runs statements that bring no rows.
+    /// Runs statements that return no rows.
     pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
         self.pool.connector().execute(connection, sql).await
     }
@@ -79,9 +79,9 @@ impl Postgres {
         Targets::try_new(table, spec, |from, column| encode::Encoder::try_new(from, column, self.nanoseconds))
     }
 
-    /// The error of a table for staging that could not be created.
+    /// The error if a staging table could not be created.
     pub(super) fn no_stage(&self, error: Error, protocol: Protocol) -> Error {
-        const DOING: &str = "creating a table to stage the new rows in";
+        const DOING: &str = "creating the staging table";
         if error.kind() != ErrorKind::Access {
             return error.with_context(DOING);
         }
@@ -91,9 +91,9 @@ impl Postgres {
             Protocol::OnePhase => {
                 format!("TEMPORARY ON DATABASE {}", quote(options.get_database().unwrap_or(user)))
             }
-            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first one of the search path)".to_owned(),
+            Protocol::TwoPhase => "CREATE ON SCHEMA … (the first schema of the search path)".to_owned(),
         };
-        error.with_context(format!("{DOING}; who may is to run: GRANT {right} TO {}; the server says", quote(user)))
+        error.with_context(format!("{DOING} (requires GRANT {right} TO {})", quote(user)))
     }
 
     pub(super) fn location_text(&self) -> String {
@@ -105,7 +105,7 @@ impl Postgres {
         self.pool.connector().error(error)
     }
 
-    /// Where and how it is connected to.
+    /// The parameters of its connections.
     pub(super) fn options(&self) -> &Options {
         self.pool.connector().options()
     }

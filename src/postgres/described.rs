@@ -1,4 +1,4 @@
-//! What is kept of a table that was described.
+//! The description of a table.
 
 use super::codec::ServerType;
 use super::codec::number::int8;
@@ -6,34 +6,34 @@ use crate::backend::{Column, Detail, Table};
 use crate::error::{Error, Result};
 use crate::sql::TableName;
 
-/// What a write has to know of a table beside its columns.
+/// The properties of a table that a write needs, except its columns.
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub(super) name: TableName,
-    /// It is a table, partitioned or not.
+    /// Whether it is a table, partitioned or not.
     pub(super) is_table: bool,
-    /// It is a table that is not partitioned; others can inherit from it.
+    /// Whether it is a table that is not partitioned; other tables can inherit from it.
     pub(super) has_own_rows: bool,
-    /// COPY writes it.
+    /// Whether COPY can write it.
     pub(super) takes_copy: bool,
-    /// TRUNCATE can empty it, and nobody misses a DELETE.
+    /// Whether TRUNCATE can empty it without bypassing triggers, rules or row security.
     pub(super) can_be_truncated: bool,
-    /// Why its rows cannot be dealt out to several transactions, beside its keys.
+    /// Why its rows cannot be distributed to several transactions, apart from its keys.
     pub(super) one_writer: Option<&'static str>,
-    /// What sees an update that changes nothing.
+    /// Why an update that changes nothing has an effect.
     pub(super) watched: Option<&'static str>,
 }
 
-/// A sequence that a column takes its default from.
+/// The sequence of a column's default value.
 #[derive(Debug, Clone)]
 pub(super) struct Sequence {
-    /// As it stands in a statement.
+    /// The quoted name.
     pub(super) name: String,
-    /// From the largest number to the smallest.
+    /// Whether its increment is negative.
     pub(super) descends: bool,
 }
 
-/// What is kept of a column.
+/// The description of a column.
 #[derive(Debug, Clone)]
 pub(super) struct Described {
     pub(super) server: ServerType,
@@ -41,17 +41,17 @@ pub(super) struct Described {
     pub(super) sequence: Option<Sequence>,
 }
 
-/// What a column is in a table for staging.
+/// The properties of a column in a staging table.
 #[derive(Debug, Clone)]
 pub(super) struct Staging {
-    /// ` COLLATE …`, or nothing: rows of one key are found by it.
+    /// ` COLLATE …`, or empty. Rows with the same key are found by this collation.
     pub(super) collate: String,
-    /// What a text is cast to: the type below domains and without its length. The assignment to the column then
-    /// refuses what an explicit cast to it would cut.
+    /// The type that a text is cast to: the base type of domains, without a length. The assignment to the column then
+    /// refuses values that an explicit cast would truncate.
     pub(super) cast: String,
 }
 
-/// The type that a column was described with.
+/// The server type of a column.
 ///
 /// # Errors
 /// `Internal` for a column of another database.
@@ -59,17 +59,17 @@ pub(super) fn server_type(column: &Column) -> Result<&ServerType> {
     described(column).map(|described| &described.server)
 }
 
-/// What a column is in a table for staging.
+/// The properties of a column in a staging table.
 pub(super) fn staging(column: &Column) -> Result<&Staging> {
     described(column).map(|described| &described.staging)
 }
 
-/// What a column takes its default from, where that is a sequence.
+/// The sequence of a column's default value, if it has one.
 pub(super) fn sequence(column: &Column) -> Result<Option<&Sequence>> {
     described(column).map(|described| described.sequence.as_ref())
 }
 
-/// A column of numbers that is not of a table.
+/// A column of numbers that belongs to no table.
 pub(super) fn number_column() -> Column {
     const INT8: u32 = 20;
     let server = ServerType { oid: INT8, codec: int8() };
@@ -80,7 +80,7 @@ pub(super) fn number_column() -> Column {
 }
 
 impl Relation {
-    /// That of a table that a branch has made to stage rows in.
+    /// The description of a staging table that a branch has created.
     pub(super) fn of_stage(name: TableName) -> Self {
         Self {
             name,
@@ -101,7 +101,7 @@ fn described(column: &Column) -> Result<&Described> {
         .ok_or_else(|| Error::internal(format!("column \"{}\" was not described by PostgreSQL", column.name)))
 }
 
-/// What a table was described with.
+/// The properties of a table.
 pub(super) fn relation(table: &Table) -> Result<&Relation> {
     table.detail.get().ok_or_else(|| Error::internal(format!("table {} was not described by PostgreSQL", table.name)))
 }

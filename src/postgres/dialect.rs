@@ -10,7 +10,7 @@ use crate::sql::{RowCount, SqlDialect, Step, Writer};
 pub(super) struct PostgresDialect;
 
 impl QueryDialect for PostgresDialect {
-    /// COPY takes no parameters: values stand in a query as literals.
+    /// COPY accepts no parameters: values in a query are literals.
     fn constant(&self, constant: Constant<'_>, column: &Column) -> Option<Spelled> {
         let literal = match constant {
             Constant::Boolean(value) => if value { "TRUE" } else { "FALSE" }.into(),
@@ -26,7 +26,7 @@ impl QueryDialect for PostgresDialect {
             }
             Constant::Other(data_type, text) => match data_type {
                 t if t.is_decimal() => format!("'{text}'::numeric"),
-                // There was no year 0, and a nanosecond would be rounded.
+                // The calendar has no year 0, and nanoseconds would be rounded.
                 _ if text.starts_with("0000") => return None,
                 DataType::Timestamp(TimeUnit::Nanosecond, _) if !text.trim_end_matches('Z').ends_with("000") => {
                     return None;
@@ -43,7 +43,7 @@ impl QueryDialect for PostgresDialect {
 
     fn parameter(&self, number: usize, data_type: &DataType) -> String {
         match data_type {
-            // It is sent as text: the server would take its parameter for a time, and the client for none.
+            // Sent as text: without the cast, the server expects a timestamp, but the client sends a text.
             DataType::Timestamp(..) => format!("${number}::text::timestamp"),
             _ => format!("${number}"),
         }
@@ -66,12 +66,12 @@ impl SqlDialect for PostgresDialect {
         )
     }
 
-    /// The server's own MERGE.
+    /// The server's MERGE.
     fn native(&self, writer: &Writer<'_>, actions: &[RowChange]) -> Option<Vec<Step>> {
         let (target, stage, same) = (writer.target(), writer.stage(), writer.same_key());
         let mut sql = format!("MERGE INTO {target} AS t USING {stage} AS s ON {same}");
         for (number, action) in (1..).zip(actions) {
-            // Where rows do not say it there is one action of the kind.
+            // If the rows do not name the action, there is only one of this kind.
             let says = |staged| match writer.staged(staged) {
                 Some(index) => format!(" AND s.{} = {number}", writer.column(index)),
                 None => String::new(),
@@ -91,8 +91,8 @@ impl SqlDialect for PostgresDialect {
         }
         let counted = |what: &str, counts| {
             let name = target.replace('\'', "''");
-            // In the table and its partitions: those of this transaction, and of others in the session that the server
-            // has not added up yet.
+            // In the table and its partitions: the counts of this transaction, and those of earlier transactions of the
+            // session that the server has not flushed yet.
             let sql = format!(
                 "SELECT COALESCE(SUM(pg_stat_get_xact_tuples_{what}(relid)), 0)::bigint FROM (SELECT \
                  '{name}'::regclass::oid AS relid UNION SELECT relid FROM pg_partition_tree('{name}'::regclass)) AS r"

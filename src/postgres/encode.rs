@@ -1,4 +1,4 @@
-//! Arrow arrays to the fields of a COPY. What a column cannot hold unchanged is an error that names the row.
+//! Encodes Arrow arrays as the fields of a COPY. A value that a column cannot store unchanged is an error with its row.
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
@@ -15,7 +15,7 @@ use crate::options::Nanoseconds;
 pub(super) struct Encoder {
     nanoseconds: Nanoseconds,
     conform: LosslessCast,
-    /// What the array is brought to first, and then sent as.
+    /// The type that the array is converted to before it is encoded.
     data_type: DataType,
     server: ServerType,
     form: Form,
@@ -25,7 +25,7 @@ impl Encoder {
     /// The encoder from an Arrow type to a column.
     ///
     /// # Errors
-    /// `Schema`, naming both types, where there is none.
+    /// `Schema`, naming both types, if there is none.
     pub(super) fn try_new(from: &DataType, column: &Column, nanoseconds: Nanoseconds) -> Result<Self> {
         let server = super::described::server_type(column)?;
         let cut = match nanoseconds {
@@ -41,8 +41,8 @@ impl Encoder {
                 Ok(Self { nanoseconds, conform, data_type, server: server.clone(), form })
             }
             None => Err(Error::schema(format!(
-                "column \"{}\": no way from Arrow type {from} to a column of type {} (read as {}): CAST it in the \
-                 query to {}",
+                "column \"{}\" (type {}, read as {}) cannot store values of Arrow type {from}: CAST them to {} in the \
+                 query",
                 column.name, column.sql_type, column.data_type, column.data_type
             ))),
         }
@@ -52,10 +52,10 @@ impl Encoder {
         self.form
     }
 
-    /// Encodes an array, as far as the lengths of its fields are not known without.
+    /// Encodes an array. Only fields of variable length are encoded at once.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     pub(super) fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         let array = match self.nanoseconds {
             Nanoseconds::Error => self.conform.apply(array)?,

@@ -1,4 +1,4 @@
-//! SQLSTATE to kinds of error, in one table, with what to do next:
+//! Maps SQLSTATE to error kinds, with the next step, in one table:
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
 use std::io;
@@ -42,7 +42,7 @@ impl Connector {
         let location = self.location_text();
         Error::new(
             ErrorKind::Access,
-            format!("no TLS with {location}: check sslmode, sslrootcert and the name in the server's certificate"),
+            format!("TLS with {location} failed: check sslmode, sslrootcert and the name in the server's certificate"),
         )
     }
 
@@ -60,47 +60,54 @@ impl Connector {
     }
 }
 
-/// The kind of an SQLSTATE, and what to do.
+/// The kind of an SQLSTATE, and the next step.
 fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     use ErrorKind::*;
     match code {
-        "57P01" | "57P02" => (Unavailable, "the server ended the connection; run it again"),
-        "57P03" => (Unavailable, "the server is starting or stopping: run it again in a while"),
-        "53300" => (Unavailable, "the server takes no more connections: end some, or raise max_connections"),
-        _ if code.starts_with("08") => (Unavailable, "the connection was lost; run it again"),
+        "57P01" | "57P02" => (Unavailable, "the server closed the connection: run the statement again"),
+        "57P03" => (Unavailable, "the server is starting up or shutting down: run the statement again later"),
+        "53300" => (Unavailable, "the server has too many connections: close some, or raise max_connections"),
+        _ if code.starts_with("08") => (Unavailable, "the connection was lost: run the statement again"),
         "28P01" | "28000" => (
             Access,
-            "the server does not let this user in: check the user, and the password in PGPASSWORD, ~/.pgpass or the \
-             option 'password_env'",
+            "authentication failed: check the user, and the password in PGPASSWORD, ~/.pgpass or the option \
+             'password_env'",
         ),
-        "3D000" => (Access, "there is no such database: check LOCATION"),
-        "42501" => (Access, "this user has not the right to do that: GRANT it"),
-        "25006" => (Access, "the server is read-only (a standby?): connect to one that can write"),
+        "3D000" => (Access, "the database does not exist: check LOCATION"),
+        "42501" => (Access, "the user lacks a privilege: GRANT it"),
+        "25006" => (Access, "the server is read-only (a standby?): connect to the primary"),
         "23505" => (
             Constraint,
-            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
-             'update' or 'ignore', if that is meant)",
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
+             or the option 'on_conflict' = 'update' or 'ignore')",
         ),
-        "23503" => (Constraint, "the row that a foreign key refers to is not there, or is still referred to"),
-        "21000" => (Constraint, "a key comes twice in the query, in different spellings: make them one in it"),
-        _ if code.starts_with("23") => (Constraint, "a constraint of the table refuses the row"),
-        "55P03" => (Locked, "another transaction is in the way: wait for it, see pg_stat_activity"),
+        "23503" => (Constraint, "the row that a foreign key references does not exist, or is still referenced"),
+        "21000" => {
+            (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
+        }
+        _ if code.starts_with("23") => (Constraint, "the row violates a constraint of the table"),
+        "55P03" => (Locked, "another transaction holds a lock: wait until it ends (see pg_stat_activity)"),
         "40P01" | "40001" => (
             Deadlock,
-            "another transaction was in the way of this one (a deadlock), and the server rolled this one back: run it again",
+            "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
+             it back: run the statement again",
         ),
-        "53100" | "53400" => (Full, "the server's disk, or a limit set for it, is full: make room and run it again"),
-        _ if code.starts_with("53") => (Full, "the server is out of resources: make room and run it again"),
+        "53100" | "53400" => (
+            Full,
+            "the server's disk is full, or a limit is reached: free space, or raise the limit, and run the statement \
+             again",
+        ),
+        _ if code.starts_with("53") => (Full, "the server is out of resources: free some, and run the statement again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
-        "57P05" | "25P03" | "25P04" => (Unavailable, "the server ended the connection; run it again"),
-        "57014" => (Database, "the server was told to cancel the statement"),
-        "42P01" | "42703" => (Schema, "the table has changed: register it again"),
+        "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run the statement again"),
+        "57014" => (Database, "the statement was canceled on the server"),
+        "42P01" | "42703" => (Schema, "the table was altered or dropped: register it again"),
         _ if code.starts_with("0A") => (Unsupported, ""),
         _ => (Database, ""),
     }
 }
 
-/// Where in a COPY the server found the error: `COPY t, line 3, column c: …`.
+/// The position of an error in a COPY: `COPY t, line 3, column c: …`.
 pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)> {
     let sqlx::Error::Database(error) = error else { return None };
     let context = error.try_downcast_ref::<PgDatabaseError>()?.r#where()?;
@@ -108,7 +115,7 @@ pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)
 }
 
 fn parse_place(context: &str) -> Option<(u64, Option<String>)> {
-    // A trigger's or a domain's own lines come first.
+    // The lines of a trigger or domain come first.
     let line = context.lines().find(|line| line.starts_with("COPY "))?;
     let (_, rest) = line.rsplit_once(", line ")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

@@ -1,5 +1,5 @@
-//! The rows that are in a table, beside rows that are to be written: both in the bytes of COPY BINARY, which are equal
-//! only where the server would store the same.
+//! Compares existing rows of a table with new ones. Both are in the binary format of COPY, in which they are equal only
+//! if the server would store the same value.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::columnar::{plain, recode, to_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{LookupRequest, LookupResult, Targets, diff, in_range, quote};
 
-/// Bytes of rows that are read for one comparison, at most: what comes behind them is written as if it were new.
+/// Maximum bytes of rows that are read for one comparison. Rows beyond it are written as if they were new.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// How the rows that are there are asked for.
+/// The query for existing rows.
 #[derive(Debug)]
 pub(super) struct ExistingRows {
     schema: SchemaRef,
@@ -46,18 +46,18 @@ struct KeyColumn {
     spelling: Spelling,
 }
 
-/// How the values of a key column are spelled, which come as an Arrow type; or why they are not.
+/// The spelling of the values of a key column, which have the Arrow type `from`; or why there is none.
 fn spelling(codec: &dyn Codec, from: &DataType, column: &Column) -> Result<Spelling, String> {
     match codec.spelling() {
         Spelling::Digits if *plain(from) != column.data_type => {
-            Err(format!("values of column \"{}\" come as {from}, and are read as {}", column.name, column.data_type))
+            Err(format!("column \"{}\" is written from {from}, but read as {}", column.name, column.data_type))
         }
         spelling => Ok(spelling),
     }
 }
 
 impl KeyColumn {
-    /// Its values in rows, as an array; `None` where they have no text. `new` has them as the server would store them.
+    /// The array literal of its values; `None` if they have no text form. `new` has them as the server would store them.
     fn list(&self, rows: &RecordBatch, new: &RecordBatch) -> Option<String> {
         let new = new.column(self.index);
         let texts: Vec<Option<String>> = match self.spelling {
@@ -72,7 +72,7 @@ impl KeyColumn {
             }
             Spelling::Date => {
                 let texts = texts(rows.column(self.index))?;
-                // The server spells a year before the first in another way.
+                // The server spells years before 1 differently.
                 let is_before = |text: &String| text.starts_with('-') || text.starts_with("0000");
                 if texts.iter().flatten().any(is_before) {
                     return None;
@@ -90,10 +90,11 @@ fn signed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, value: impl Fn(T::Na
 }
 
 impl ExistingRows {
-    /// How a write's are; `None` where it is blind. Who may upsert may read: what ON CONFLICT sets counts as read.
+    /// The query of a write; `None` if the write is blind. The privilege to upsert includes the one to read, because ON
+    /// CONFLICT reads the columns.
     ///
     /// # Errors
-    /// `Schema` where the user asked for it and it cannot be.
+    /// `Schema` if the option requires a comparison and it is impossible.
     pub(super) fn of(table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Option<Self>> {
         let watched = relation(table)?.watched;
         diff(table, spec, watched, || {
@@ -102,7 +103,7 @@ impl ExistingRows {
             if let Some((_, name)) = texts {
                 return Err(format!("column \"{name}\" is written as text"));
             }
-            let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"));
+            let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" does not exist"));
             let fields = names.iter().map(|name| {
                 let server = server_type(described(name)?).map_err(|error| error.to_string())?;
                 Ok(Field::new(*name, wire_type(&*server.codec), true))
@@ -121,7 +122,7 @@ impl ExistingRows {
                 server.is_some_and(|server| server.codec.spelling() == Spelling::Integer)
             };
             let relation = relation(table).map_err(|error| error.to_string())?;
-            // Rows of tables that inherit from it are not its own.
+            // Without the rows of tables that inherit from it.
             let only = if relation.has_own_rows { "ONLY " } else { "" };
             let table = format!("{only}{}", relation.name.quoted());
             let columns = names.iter().map(|name| format!("t.{}", quote(name))).collect::<Vec<_>>().join(", ");
@@ -130,7 +131,7 @@ impl ExistingRows {
         })
     }
 
-    /// How the rows with the keys of these are asked for.
+    /// The request for the existing rows with the same keys.
     pub(super) fn lookup_request(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<LookupRequest> {
         let cells = targets.try_encode(rows, Encoder::encode)?;
         let (mut encoded, mut piece) = (cells::Rows::new(cells, rows.num_rows()), Vec::new());
@@ -141,7 +142,7 @@ impl ExistingRows {
         }
         let new = batch(received, &self.schema).ok()?;
         let names: Vec<String> = self.key.iter().map(|column| column.name.clone()).collect();
-        // Others' rows between them are not to be locked.
+        // A range would also lock other rows.
         let range = (self.is_integer && !self.lock).then(|| in_range(rows, &names)).flatten();
         let quoted: Vec<_> = self.key.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
         let condition = match (range, self.key.as_slice()) {
@@ -152,7 +153,7 @@ impl ExistingRows {
                 format!("({}) IN (SELECT * FROM unnest({}))", quoted.join(", "), lists.join(", "))
             }
         };
-        // Rows are locked in the order of their keys: two who do so cannot wait for each other.
+        // Rows are locked in the order of their keys, so that two writers cannot deadlock.
         let lock = match self.lock {
             true => format!(" ORDER BY {} FOR UPDATE OF t", quoted.join(", ")),
             false => String::new(),
@@ -163,7 +164,7 @@ impl ExistingRows {
     }
 }
 
-/// The rows that statements bring.
+/// Reads the rows of the statements.
 pub(super) async fn read(
     database: &Postgres,
     connection: &mut PgConnection,
@@ -183,7 +184,7 @@ pub(super) async fn read(
     Ok(Box::new(move || batch(rows, &schema).map(Some)))
 }
 
-/// The type that holds the bytes of a field: an integer where they are as many as one has.
+/// The type that holds the bytes of a field: an integer type if there is one of that width.
 fn wire_type(codec: &dyn Codec) -> DataType {
     match codec.width() {
         Some(1) => DataType::UInt8,
@@ -225,7 +226,7 @@ fn integers<T: ArrowPrimitiveType, const N: usize>(
             }
             Some(bytes) => {
                 let bytes = bytes.try_into();
-                natives.push(native(bytes.map_err(|_| Error::new(ErrorKind::Decode, "a value has another length"))?));
+                natives.push(native(bytes.map_err(|_| Error::new(ErrorKind::Decode, "a value has the wrong length"))?));
                 nulls.append_non_null();
             }
         }
@@ -233,7 +234,7 @@ fn integers<T: ArrowPrimitiveType, const N: usize>(
     Ok(Arc::new(PrimitiveArray::<T>::new(natives.into(), nulls.finish())))
 }
 
-/// Values as they lie in the buffer.
+/// Values as views into the buffer.
 fn views(values: Values<'_>, bytes: &Buffer) -> Result<ArrayRef> {
     let mut views = BinaryViewBuilder::with_capacity(values.len());
     let block = views.append_block(bytes.clone());
@@ -249,7 +250,7 @@ fn views(values: Values<'_>, bytes: &Buffer) -> Result<ArrayRef> {
     Ok(Arc::new(views.finish()))
 }
 
-/// Values as texts; `None` where they have none.
+/// Values as texts; `None` if they have no text form.
 fn texts(column: &ArrayRef) -> Option<Vec<Option<String>>> {
     let column = recode(column, plain(column.data_type())).ok()?;
     match column.data_type() {
@@ -258,7 +259,7 @@ fn texts(column: &ArrayRef) -> Option<Vec<Option<String>>> {
     }
 }
 
-/// The literal of an array; `None` where a value is NULL.
+/// The literal of an array; `None` if a value is NULL.
 fn list(texts: &[Option<String>]) -> Option<String> {
     let mut list = String::with_capacity(texts.len() * 12);
     list.push('{');

@@ -1,4 +1,4 @@
-//! Opens databases of PostgreSQL.
+//! Opens PostgreSQL databases.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::backend::{Backend, BackendFactory};
 use crate::error::Result;
 use crate::options::{BackendOption, SinkOptions};
 
-/// Opens databases of PostgreSQL.
+/// Opens PostgreSQL databases.
 #[derive(Debug)]
 pub struct PostgresFactory;
 

@@ -1,13 +1,13 @@
-//! Values for columns that the server numbers.
+//! Explicit values for identity columns.
 
 use super::options::Identity;
 use crate::backend::{ColumnDefault, Table};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does; COPY would not.
+/// Refuses values for columns that are GENERATED ALWAYS AS IDENTITY, as INSERT does and COPY does not.
 ///
 /// # Errors
-/// `Schema`, with what to do.
+/// `Schema`, with the next step.
 pub(super) fn check_identity<'a>(
     table: &Table,
     mut written: impl Iterator<Item = &'a str>,
@@ -16,24 +16,24 @@ pub(super) fn check_identity<'a>(
     let is_always = |name: &&str| table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered);
     match (identity, written.find(is_always)) {
         (Identity::Error, Some(name)) => Err(Error::schema(format!(
-            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: leave it out, and the server numbers the rows; \
-             or keep the values that are given with the option 'identity' = 'override', or 'advance' to move its sequence \
-             behind them too",
+            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: omit the column to let the server \
+             number the rows; or set the option 'identity' to 'override' to store the given values, or to 'advance' \
+             to also advance the sequence past them",
             table.name
         ))),
         _ => Ok(()),
     }
 }
 
-/// Refuses to move the sequences of a view, which stays unknown.
+/// Refuses `identity` = `advance` for a view, whose sequences are unknown.
 ///
 /// # Errors
-/// `Unsupported`, with what to do.
+/// `Unsupported`, with the next step.
 pub(super) fn check_advance(table: &Table, is_table: bool, identity: Identity) -> Result<()> {
     if identity == Identity::Advance && !is_table {
         let text = format!(
-            "the option 'identity' = 'advance' moves the sequences of a table, and {} is none, or has rules: write to the \
-             table itself",
+            "the option 'identity' = 'advance' requires a table without rules, and {} is not a table, or has rules: \
+             write to the underlying table",
             table.name
         );
         return Err(Error::new(ErrorKind::Unsupported, text));

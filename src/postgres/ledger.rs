@@ -12,10 +12,10 @@ use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
 
 const DDL: &str = include_str!("../../sql/ledger/postgres.sql");
 
-/// Two sessions that create the same table at once would fail; the second waits for the first.
+/// If two sessions create the same table at once, one fails; this lock makes the second one wait.
 const CREATE_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('landfall_ledger', 0))";
 
-/// A decision that others act on must be durable when it is answered, whatever the role's settings are.
+/// A decision must be durable when it is returned, regardless of the role's settings.
 const DURABLE: &str =
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -54,7 +54,7 @@ impl DecisionLog for Postgres {
     }
 
     fn url(&self) -> String {
-        // With what finds the ledger: the command that a message has must work as it is.
+        // Complete, so that the command in a message works unchanged.
         self.options().url()
     }
 
@@ -63,7 +63,7 @@ impl DecisionLog for Postgres {
     }
 }
 
-/// A cleanup need not wait for the disk: no decision depends on it.
+/// A cleanup does not wait for the disk, because no decision depends on it.
 const RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl Postgres {
@@ -99,20 +99,20 @@ impl Postgres {
         created.map(drop).map_err(|error| match error.kind() {
             // 3F000: there is no schema to create it in.
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
-                "creating the table {name}, which remembers jobs and decisions; name one that is there with the option \
-                 'ledger_table', or ask who may create it to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON {name} TO \
-                 {user};\nThe server says",
+                "creating table {name}, which stores jobs and decisions; name an existing table with the option \
+                 'ledger_table', or ask a user with the privilege to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON \
+                 {name} TO {user};\nThe server says",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
                 user = crate::sql::quote(self.options().connect.get_username()),
             )),
-            _ => error.with_context(format!("creating the table {}", self.ledger.quoted())),
+            _ => error.with_context(format!("creating table {}", self.ledger.quoted())),
         })
     }
 
     pub(super) async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
         let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.ledger.quoted());
         let found = found.fetch_one(connection).await;
-        found.map_err(|error| self.error(error).with_context("looking for the ledger"))
+        found.map_err(|error| self.error(error).with_context("looking up the ledger table"))
     }
 }

@@ -1,4 +1,4 @@
-//! Where and how to connect: the URL of a server, with parameters of libpq.
+//! Connection parameters: the URL of a server, with parameters of libpq.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::sql::{check_host, encoded, host_in_url, parse_location, without_brackets};
 
-/// Where and how to connect.
+/// Connection parameters.
 #[derive(Clone)]
 pub(super) struct Options {
     pub(super) connect: PgConnectOptions,
-    /// The parameters of the location, without the password and what [`Options::location`] has.
+    /// The parameters of the location, except the password and those in [`Options::location`].
     parameters: String,
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The password is among them.
+        // The parameters include the password.
         f.write_str(&self.location())
     }
 }
 
-/// The parameters that a location can have; any other would be ignored silently.
+/// The parameters that a location can have; sqlx would silently ignore others.
 const PARAMETERS: &[&str] = &[
     "sslmode",
     "ssl-mode",
@@ -46,20 +46,20 @@ const PARAMETERS: &[&str] = &[
 ];
 
 impl Options {
-    /// Reads a location; `password` stands for its own.
+    /// Parses a location; `password` replaces the one in it.
     pub(super) fn try_new(location: &str, password: Option<String>) -> Result<Self> {
-        const FORM: &str = "give postgres://user@host:port/database";
+        const FORM: &str = "use postgres://user@host:port/database";
         let mut url = parse_location(location, &["postgres", "postgresql"], FORM)?;
         check_parameters(url.query().unwrap_or_default())?;
         let parameters = parameters(url.query().unwrap_or_default());
         if let Some(address) = url.host_str().and_then(without_brackets) {
-            // The client would look up a name with the brackets; what stands behind it in the query comes before it.
+            // The client would look up the name with its brackets. A later `host` in the query takes precedence.
             let query = format!("host={}&{}", encoded(address), url.query().unwrap_or_default());
             url.set_query(Some(&query));
         }
-        // The cause could have the password in it.
+        // The cause could contain the password.
         let mut connect = PgConnectOptions::from_url(&url)
-            .map_err(|error| Error::config(format!("LOCATION cannot be understood, {}: {FORM}", cause(&error))))?;
+            .map_err(|error| Error::config(format!("invalid LOCATION, {}: {FORM}", cause(&error))))?;
         check_host(connect.get_host())?;
         if let Some(password) = password {
             connect = connect.password(&password);
@@ -71,7 +71,7 @@ impl Options {
         Ok(Self { connect, parameters })
     }
 
-    /// The location as it is shown.
+    /// The location, as shown in messages.
     pub(super) fn location(&self) -> String {
         let options = &self.connect;
         let host = match options.get_socket() {
@@ -82,7 +82,7 @@ impl Options {
         format!("postgres://{}@{host}:{}/{}", encoded(user), options.get_port(), encoded(database))
     }
 
-    /// The location as a URL that can be given again.
+    /// The location as a URL that can be used again.
     pub(super) fn url(&self) -> String {
         format!("{}{}", self.location(), self.parameters)
     }
@@ -93,7 +93,7 @@ fn check_parameters(query: &str) -> Result<()> {
         let name = parameter.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
             return Err(Error::config(format!(
-                "LOCATION has the parameter '{name}', which is not known: known are {}",
+                "unknown parameter '{name}' in LOCATION: the known ones are {}",
                 PARAMETERS.join(", ")
             )));
         }
@@ -101,7 +101,7 @@ fn check_parameters(query: &str) -> Result<()> {
     Ok(())
 }
 
-/// What follows `?` in a location, without the password and what is shown of it in any case.
+/// The parameters after `?` in a location, except the password and those in [`Options::location`].
 fn parameters(query: &str) -> String {
     let known = ["password=", "host=", "hostaddr=", "port=", "dbname=", "user="];
     let is_kept = |part: &&str| !part.is_empty() && !known.iter().any(|known| part.starts_with(known));
@@ -109,8 +109,8 @@ fn parameters(query: &str) -> String {
     if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
 }
 
-/// How TLS is done. A root certificate is there to verify the server: as in libpq `require` becomes `verify-ca`, and
-/// so does a missing mode; a mode that would not look at the certificate is refused.
+/// Sets the TLS mode. A root certificate means that the server is verified: as in libpq, `require` becomes `verify-ca`,
+/// and so does a missing mode; a mode that ignores the certificate is an error.
 fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
     let is_socket = connect.get_socket().is_some() || connect.get_host().starts_with('/');
     let given = |names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&name.as_ref()));
@@ -121,22 +121,22 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
         && mode.parse::<PgSslMode>().is_err()
     {
         return Err(Error::config(format!(
-            "PGSSLMODE cannot be '{mode}': it takes disable, prefer, require, verify-ca or verify-full"
+            "PGSSLMODE cannot be '{mode}': use disable, prefer, require, verify-ca or verify-full"
         )));
     }
     let has_mode = mode_in_url || variable("PGSSLMODE").is_some();
     let has_root = root_in_url || variable("PGSSLROOTCERT").is_some();
     let mode = match connect.get_ssl_mode() {
-        // As in libpq: the server has no TLS there.
+        // As in libpq: Unix sockets have no TLS.
         _ if is_socket => PgSslMode::Disable,
         PgSslMode::Allow => return Err(Error::config("sslmode=allow is not supported: use prefer, or disable")),
-        // A root for all servers, and one that is known to have no TLS.
+        // PGSSLROOTCERT applies to all servers, and this one has no TLS.
         PgSslMode::Disable if mode_in_url && !root_in_url => PgSslMode::Disable,
         mode @ (PgSslMode::Disable | PgSslMode::Prefer) if has_root && has_mode => {
             let mode = if matches!(mode, PgSslMode::Disable) { "disable" } else { "prefer" };
             return Err(Error::config(format!(
-                "sslmode={mode} would not verify the server by sslrootcert: use verify-full or verify-ca, or leave \
-                 sslrootcert (PGSSLROOTCERT) out"
+                "sslmode={mode} does not verify the server with sslrootcert: use verify-full or verify-ca, or remove \
+                 sslrootcert (PGSSLROOTCERT)"
             )));
         }
         PgSslMode::Prefer | PgSslMode::Require if has_root => PgSslMode::VerifyCa,
@@ -145,7 +145,7 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
     Ok(connect.ssl_mode(mode))
 }
 
-/// Why a URL was not understood, without the URL.
+/// Why a URL is invalid, without the URL.
 fn cause(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),

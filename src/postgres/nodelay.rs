@@ -1,18 +1,18 @@
-//! Small messages that are sent at once.
+//! Sends small messages without delay.
 //!
-//! A COPY ends with a message of five bytes. TCP holds it back until the server has acknowledged the rows before it (Nagle's
-//! algorithm), and the server's kernel takes 40 ms to do that: each small INSERT and each checkpoint would wait as long.
-//! `TCP_NODELAY` is for that, and the client neither sets it nor lends its socket to anybody who would: it is looked for
-//! among the descriptors that are new since before it was opened. Where it is not found, small writes take their 40 ms.
+//! A COPY ends with a message of five bytes. TCP delays it until the server has acknowledged the preceding rows (Nagle's
+//! algorithm), and the server's kernel delays the acknowledgment by 40 ms. Each small INSERT and each checkpoint would
+//! wait as long. `TCP_NODELAY` avoids this, but the client (sqlx) does not set it and does not expose its socket. So the
+//! socket is searched among the file descriptors opened during the connect. If it is not found, small writes take 40 ms.
 
 use std::collections::HashSet;
 
-/// The descriptors of connections that were open at a moment.
+/// The file descriptors of the connections that were open at a certain time.
 #[derive(Debug)]
 pub(super) struct Before(HashSet<i32>);
 
 impl Before {
-    /// Those that are open now, to a port.
+    /// The connections to a port that are open now.
     pub(super) fn now(port: u16) -> Self {
         let mut connections = HashSet::new();
         each_to(port, |descriptor, _| {
@@ -21,19 +21,19 @@ impl Before {
         Self(connections)
     }
 
-    /// Sets it for the connections to the port that were opened since then. Whoever in this process opened another one to
-    /// it at the same moment gets it, too.
+    /// Sets `TCP_NODELAY` for the connections to the port that were opened since then. This includes connections that
+    /// other threads opened to the port at the same time.
     pub(super) fn set_since(&self, port: u16) {
         each_to(port, |descriptor, socket| {
             if !self.0.contains(&descriptor) {
-                // As it was before, where this fails.
+                // If this fails, nothing changes.
                 let _ = socket.set_tcp_nodelay(true);
             }
         });
     }
 }
 
-/// Looks at each connection of this process to a port; at none where the system does not list its descriptors.
+/// Calls `look` with each connection of this process to a port; with none if the system does not list descriptors.
 #[cfg(unix)]
 #[allow(unsafe_code)]
 fn each_to(port: u16, mut look: impl FnMut(i32, &socket2::Socket)) {
@@ -42,9 +42,9 @@ fn each_to(port: u16, mut look: impl FnMut(i32, &socket2::Socket)) {
     let listed = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let open: Vec<i32> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for descriptor in open.into_iter().filter(|descriptor| *descriptor >= 0) {
-        // SAFETY: it was open a moment ago, and is not -1. Another thread may have closed it meanwhile, and even opened
-        // something else under its number: what is asked of it then fails, or tells another port, or it is a connection to
-        // the same port, which the option does no harm. Nothing is read, written or closed by it.
+        // SAFETY: the descriptor was just open, and is not -1. Another thread may have closed it meanwhile, or even opened
+        // another file under its number. Then the calls fail, or return another port, or it is a connection to the same
+        // port, to which the option does no harm. Nothing is read, written or closed through it.
         let descriptor_of = unsafe { BorrowedFd::borrow_raw(descriptor) };
         let socket = socket2::SockRef::from(&descriptor_of);
         let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());

@@ -1,16 +1,16 @@
-//! Options that only PostgreSQL has.
+//! Options of PostgreSQL only.
 
 use crate::options::{BackendOption, SinkOptions};
 
-/// What is done with values for columns that are numbered by a sequence.
+/// The handling of values for columns that are numbered by a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Identity {
-    /// A value for a column that is GENERATED ALWAYS AS IDENTITY is an error; others are kept, and the sequence stays.
+    /// A value for a GENERATED ALWAYS AS IDENTITY column is an error; others are stored without advancing the sequence.
     #[default]
     Error,
-    /// All are kept, and the sequence stays.
+    /// All values are stored without advancing the sequence.
     Override,
-    /// All are kept, and the sequence is moved behind them.
+    /// All values are stored, and the sequence is advanced past them.
     Advance,
 }
 
@@ -36,11 +36,11 @@ pub(super) const OPTIONS: &[BackendOption] = &[BackendOption {
     key: IDENTITY,
     values: "error, override, advance",
     default: "error",
-    meaning: "what a value for a column that is GENERATED ALWAYS AS IDENTITY is: an error, or kept (override); advance keeps \
-              it too, and moves the sequences of all columns that are written behind the written values, so that later \
-              defaults do not collide with them",
+    meaning: "what happens to a value for a column that is GENERATED ALWAYS AS IDENTITY: error refuses it, override \
+              stores it; advance also stores it, and advances the sequences of all written columns past the written \
+              values, so that later default values do not collide with them",
     check: |value| match Identity::parse(value) {
         Some(_) => Ok(()),
-        None => Err("it takes error, override or advance".into()),
+        None => Err("use error, override or advance".into()),
     },
 }];

@@ -3,7 +3,7 @@
 use super::cells::{HEADER, TRAILER};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a field is in the rows that were collected; a negative length is NULL.
+/// The position of a field in the collected rows; a negative length is NULL.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub(super) begin: u32,
@@ -26,7 +26,7 @@ enum State {
     AfterTrailer,
 }
 
-/// Bytes of rows that are decoded at once, at most, unless one row is longer.
+/// Maximum bytes of rows that are decoded at once, unless one row is longer.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 impl Rows {
@@ -38,15 +38,15 @@ impl Rows {
         self.count
     }
 
-    /// Whether they should be decoded before more are taken.
+    /// Whether the rows should be decoded before more are added.
     pub(super) fn is_full(&self, batch_size: usize) -> bool {
         self.count >= batch_size || self.bytes.len() >= MAX_BYTES
     }
 
-    /// Takes a message of the stream: the server sends whole rows, the header before the first one.
+    /// Adds a message of the stream. The server sends whole rows, and the header before the first one.
     ///
     /// # Errors
-    /// `Decode` when it is not what the format says.
+    /// `Decode` if it does not conform to the format.
     pub(super) fn push(&mut self, mut message: &[u8]) -> Result<()> {
         if self.state == State::BeforeHeader {
             message = message.strip_prefix(&HEADER[..11]).filter(|rest| rest.len() >= 8).ok_or_else(broken)?;
@@ -90,12 +90,12 @@ impl Rows {
         Values { bytes: &self.bytes, fields: &self.columns[index] }
     }
 
-    /// Bytes that were received.
+    /// The number of bytes received.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes, and where the fields of each column are in them.
+    /// The bytes, and the positions of the fields of each column in them.
     pub(super) fn into_parts(self) -> (Vec<u8>, Vec<Vec<Field>>) {
         (self.bytes, self.columns)
     }
@@ -108,7 +108,7 @@ impl Rows {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::Decode, "the server sent something that is not COPY BINARY")
+    Error::new(ErrorKind::Decode, "the server sent data that is not in COPY's binary format")
 }
 
 /// The values of a column, or the items of its arrays.

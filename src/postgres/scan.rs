@@ -28,7 +28,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     loop {
         let message = tokio::select! {
             message = messages.try_next() => message.map_err(|error| database.error(error))?,
-            // The connection is dropped in the middle of the COPY; the server ends it.
+            // Dropping the connection during the COPY makes the server end it.
             () = batches.closed() => return Ok(()),
         };
         if let Some(message) = &message {
@@ -40,7 +40,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
                 decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
                     let column = format!("column \"{}\" ({})", column.name, column.sql_type);
                     let reading = match error.row() {
-                        Some(row) => format!("reading {column}, row {} of what the server sent", sent + row + 1),
+                        Some(row) => format!("reading {column}, row {} of the result", sent + row + 1),
                         None => format!("reading {column}"),
                     };
                     error.with_context(reading)

@@ -1,5 +1,5 @@
-//! Columns that a sequence numbers (identity, serial), and values that are given for them: the server does not move the
-//! sequence behind those, and a later default would be one of them.
+//! Explicit values for columns that a sequence numbers (identity, serial). The server does not advance the sequence past
+//! them, so that a later default value would collide with one of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use crate::backend::{Change, WriteSpec};
 use crate::error::{ErrorKind, Result};
 use crate::sql::quote;
 
-/// The columns of a write that sequences number, and how far the values go that it gives them.
+/// The columns of a write that sequences number, and the largest value written to each.
 #[derive(Debug)]
 pub(super) struct Sequences {
     table: String,
@@ -27,7 +27,7 @@ pub(super) struct Sequences {
 
 #[derive(Debug)]
 struct Numbered {
-    /// Of the stream.
+    /// The column of the stream.
     index: usize,
     name: String,
     sequence: Sequence,
@@ -35,7 +35,7 @@ struct Numbered {
 }
 
 impl Sequences {
-    /// Those of a write, or of a change.
+    /// The sequences of a write or a change.
     pub(super) fn of(table: &Table, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Self> {
         let written: Vec<(&String, usize)> = match change {
             Some(change) => change.assigned().map(|(name, staged)| (name, *staged)).collect(),
@@ -54,14 +54,14 @@ impl Sequences {
         Ok(Self { table: table.name.clone(), columns })
     }
 
-    /// Looks at rows that are written.
+    /// Records the values of rows that are written.
     pub(super) fn note(&self, rows: &RecordBatch) {
         for column in &self.columns {
             column.note(rows.column(column.index));
         }
     }
 
-    /// Moves the sequences behind what was written, or says which are not.
+    /// Advances the sequences past the written values, or warns about those that are behind.
     pub(super) async fn follow(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
         for column in &self.columns {
             let (value, name) = (column.furthest.load(Relaxed), &column.sequence.name);
@@ -75,9 +75,9 @@ impl Sequences {
                     ErrorKind::Access => {
                         let user = quote(database.options().connect.get_username());
                         let grant = format!("GRANT SELECT, UPDATE ON SEQUENCE {name} TO {user}");
-                        error.with_context(format!("moving a sequence; who may is to run: {grant}; the server says"))
+                        error.with_context(format!("advancing a sequence (requires {grant})"))
                     }
-                    _ => error.with_context(format!("moving the sequence {name}")),
+                    _ => error.with_context(format!("advancing the sequence {name}")),
                 })?;
             } else if !database.said_behind.contains(name) {
                 let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(column.sequence.is_behind(value)));
@@ -85,9 +85,9 @@ impl Sequences {
                     asked.fetch_optional(&mut *connection).await.map_err(|error| database.error(error))?;
                 if is_behind == Some(true) && database.said_behind.insert(name.clone()) {
                     warn!(
-                        "table {}: column \"{}\" was given values up to {value}, and its sequence is not behind them: a \
-                         default will be one of them; run SELECT setval('{}', {value}), or write with the option \
-                         'identity' = 'advance'",
+                        "table {}: column \"{}\" was written with values up to {value}, but its sequence is behind, so \
+                         that a later default value will collide with one of them; run SELECT setval('{}', {value}), \
+                         or set the option 'identity' to 'advance'",
                         self.table,
                         column.name,
                         name.replace('\'', "''")
@@ -101,7 +101,7 @@ impl Sequences {
 
 impl Numbered {
     fn note(&self, values: &ArrayRef) {
-        // What is no such number is not one of the sequence's either.
+        // Values that are not 64-bit integers cannot come from a sequence.
         let Ok(numbers) = cast(values, &DataType::Int64) else { return };
         let numbers = numbers.as_primitive::<Int64Type>();
         match self.sequence.descends {
@@ -111,11 +111,11 @@ impl Numbered {
     }
 }
 
-/// Numbers that are drawn one by one, at most.
+/// Maximum numbers that are drawn with nextval one by one.
 const DRAWS: u32 = 1_000;
 
 impl Sequence {
-    /// What comes before every number of it.
+    /// A value before every number of the sequence.
     fn before_all(&self) -> i64 {
         if self.descends { i64::MAX } else { i64::MIN }
     }
@@ -124,8 +124,8 @@ impl Sequence {
         format!("'{}'::regclass", self.name.replace('\'', "''"))
     }
 
-    /// Moves it to a number, where it is not there yet. Others draw from it meanwhile, and nothing locks a sequence: a short
-    /// way is drawn, as a number set in between could be one that they have drawn.
+    /// Advances the sequence to a number, unless it has passed it. Other sessions draw from it meanwhile, and a sequence
+    /// cannot be locked. A short distance is drawn with nextval, because setval could set a number that they have drawn.
     fn advance(&self, value: i64) -> String {
         format!(
             "SELECT CASE WHEN m.draws <= {DRAWS} AND m.at + m.draws * m.step BETWEEN m.least AND m.most \
@@ -144,7 +144,7 @@ impl Sequence {
         )
     }
 
-    /// Asks whether a number is still to come from it. Who may not look at it is told the worst.
+    /// Whether the sequence will still return a number. Without the privilege to read it, assumes that it was never used.
     fn is_behind(&self, value: i64) -> String {
         format!(
             "SELECT CASE WHEN q.seqincrement > 0 THEN coalesce(l.last::numeric + q.seqincrement <= '{value}'::bigint, q.seqstart <= '{value}'::bigint) \

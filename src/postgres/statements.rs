@@ -10,7 +10,7 @@ use crate::options::OnConflict;
 use crate::sql::{Targets, quote, upsert};
 use crate::txn::Xid;
 
-/// The table that rows go through where COPY cannot write them to their own.
+/// The staging table, which is used where COPY cannot write rows to the table itself.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) name: String,
@@ -38,27 +38,28 @@ impl Stage {
     }
 }
 
-/// The column of it that says in which order rows came.
+/// The column of the staging table with the order of the rows.
 const NUMBER: &str = "landfall_row";
 
-/// The same of a wide row, which may have no room for one column more: a table has 1,600 of them at most, and a row 8,160
-/// bytes, which 127 columns of names fill, the largest that nothing moves out of it. COPY into a table that is new in its
-/// transaction only appends (`TABLE_INSERT_SKIP_FSM` in src/backend/commands/copyfrom.c).
+/// The order of wide rows, which may have no room for another column: a table has at most 1,600 columns, and a row at most
+/// 8,160 bytes, which 127 columns of type `name` fill, the largest type that is never stored out of line. COPY into a
+/// table that was created in the same transaction only appends (`TABLE_INSERT_SKIP_FSM` in
+/// src/backend/commands/copyfrom.c).
 const PLACE: &str = "ctid";
 
-/// Columns of a row that has room for its number.
+/// Maximum columns of a row that has room for its number.
 const NARROW: usize = 100;
 
-/// The way of rows into their table.
+/// How rows are written to their table.
 #[derive(Debug)]
 pub(super) enum CopyPlan {
     /// COPY into the table itself.
     Direct { copy: String },
-    /// COPY into a table for staging, and from there by an INSERT.
+    /// COPY into a staging table, then INSERT from there.
     Staged {
         create: String,
         copy: String,
-        /// Counts the keys that are staged, where some may not be stored: a trigger can leave a row out.
+        /// Counts the staged keys, if some may not be stored: a trigger can suppress a row.
         count: Option<String>,
         merge: String,
         drop: Option<String>,
@@ -77,7 +78,7 @@ impl CopyPlan {
         Self::staged(Stage::of(xid, spec.protocol), table, relation, spec, &names, &as_texts)
     }
 
-    /// Straight into a table that takes what is sent.
+    /// COPY directly into the table.
     pub(super) fn direct(table: &Table, spec: &WriteSpec) -> Result<Self> {
         let names = spec.columns.fields().iter().map(|field| quote(field.name())).collect::<Vec<_>>().join(", ");
         let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT BINARY)", relation(table)?.name.quoted());
@@ -92,7 +93,7 @@ impl CopyPlan {
         names: &[&String],
         as_texts: &[bool],
     ) -> Result<Self> {
-        // Columns are numbered: one could be called as the order of the rows is.
+        // Columns are numbered, because one could have the name of the order column.
         let (mut types, mut values, mut key, mut is_numbered) = (Vec::new(), Vec::new(), Vec::new(), false);
         for (index, (name, is_text)) in names.iter().zip(as_texts).enumerate() {
             let Some(column) = table.column(name) else { continue };
@@ -117,7 +118,7 @@ impl CopyPlan {
         let (key, values) = (key.join(", "), values.join(", "));
         let Stage { name: from, create, on_commit, drop } = stage;
         let rows = match spec.on_conflict {
-            // The last row of a key, in the order of the key: two writers cannot wait for each other.
+            // The last row of each key, in the order of the keys, so that two writers cannot deadlock.
             OnConflict::Update | OnConflict::Replace => {
                 format!("SELECT DISTINCT ON ({key}) {values} FROM {from} ORDER BY {key}, {order} DESC")
             }
@@ -148,9 +149,9 @@ impl CopyPlan {
         }
     }
 
-    /// Bytes of one COPY statement: the server tells of a refused row at its end only, and a table that rows are staged
-    /// in is emptied after it. Each end costs some 40 ms over TCP, as sqlx 0.9.0 leaves Nagle's algorithm on (its
-    /// issue 4335).
+    /// Maximum bytes of one COPY statement: the server reports a refused row at its end only, and the staging table is
+    /// emptied after it. Each end takes some 40 ms over TCP, because sqlx 0.9.0 does not disable Nagle's algorithm
+    /// (sqlx issue 4335).
     pub(super) fn statement_bytes(&self) -> usize {
         match self {
             Self::Direct { .. } => 256 * 1024 * 1024,
@@ -167,7 +168,7 @@ impl CopyPlan {
 /// The statement that empties the table.
 ///
 /// # Errors
-/// `Unsupported` where it is to be a TRUNCATE, and that would leave something out.
+/// `Unsupported` if it must be a TRUNCATE that would bypass triggers, rules or row security.
 pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>> {
     let relation = relation(table)?;
     let name = relation.name.quoted();
@@ -177,8 +178,8 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
         Existing::Truncate if relation.can_be_truncated => Ok(Some(format!("TRUNCATE {name}"))),
         Existing::Truncate => {
             let text = format!(
-                "table {} is a view, or has row security, rules or a trigger on DELETE, which a TRUNCATE would pass over: \
-                 set the option 'overwrite' to 'delete'",
+                "cannot truncate table {}: it is a view, or it has row security, rules or a trigger on DELETE, which \
+                 TRUNCATE would bypass; set the option 'overwrite' to 'delete'",
                 table.name
             );
             Err(Error::new(ErrorKind::Unsupported, text))
@@ -197,8 +198,8 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
 }
 
-/// How rows of a write can be dealt out to writers that do not see each other's: two rows that the server has to
-/// compare must come to the same one.
+/// How the rows of a write can be distributed to several writers, which do not see each other's rows: two rows that the
+/// server has to compare must go to the same writer.
 pub(super) fn dispatch(table: &Table, spec: &WriteSpec) -> Result<Dispatch> {
     let one_writer = relation(table)?.one_writer;
     let is_text = |column: &_| server_type(column).is_ok_and(|server| server.codec.has_collation());

@@ -1,4 +1,4 @@
-//! Fields that are texts: none has a NUL, and none is longer than its column.
+//! Text fields. A text with a NUL, or one that is longer than its column allows, is an error.
 
 use arrow::array::types::{ByteArrayType, ByteViewType};
 use arrow::array::{Array, ArrayRef, AsArray, GenericByteArray, GenericByteViewArray};
@@ -29,7 +29,7 @@ fn text<A: TextValues + ByteValues + Clone + 'static>(
         return Err(misfit(
             array,
             row,
-            "has a NUL character, which PostgreSQL's texts cannot hold: use replace(x, chr(0), '')",
+            "contains a NUL character, which PostgreSQL cannot store in text: use replace(x, chr(0), '')",
         ));
     }
     if let Some(limit) = limit {
@@ -62,7 +62,7 @@ where
         const INLINE: usize = 12;
         const LOW: u128 = u128::from_le_bytes([1; 16]);
         const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
-        // All bytes of a view that are not of a value of such a length, or not in the view.
+        // All bytes of a view that do not belong to a value of that length, or are not stored inline.
         const OTHERS: [u128; INLINE + 2] = {
             let mut others = [u128::MAX; INLINE + 2];
             let mut length = 1;
@@ -72,7 +72,7 @@ where
             }
             others
         };
-        // NULLs hide what they like: they are asked after only where there is something.
+        // Bytes under NULLs are arbitrary: NULLs are checked only if a NUL byte is found.
         let (mut zeros, mut total) = (0, 0);
         for view in self.views().iter() {
             let length = *view as u32 as usize;
@@ -81,7 +81,7 @@ where
             total += length;
         }
         let buffers = || self.data_buffers().iter();
-        // Values may be few of many that share a buffer.
+        // The buffers may also contain many other values.
         let is_suspect =
             buffers().map(|buffer| buffer.len()).sum::<usize>() > 2 * total || buffers().any(|buffer| has_nul(buffer));
         let in_view = |row: usize| self.length(row) <= INLINE;
@@ -92,7 +92,7 @@ where
 }
 
 fn has_nul(bytes: &[u8]) -> bool {
-    // So many are compared at once.
+    // Compares 64 bytes at once.
     let (chunks, rest) = bytes.as_chunks::<64>();
     chunks.iter().any(|chunk| chunk.iter().fold(false, |found, byte| found | (*byte == 0))) || rest.contains(&0)
 }

@@ -1,37 +1,36 @@
 //! Server type ↔ Arrow type.
 //!
-//! The encoder of a column is chosen by both its server type, read from `pg_type`, and the Arrow type that comes. A
-//! value is sent unchanged or not at all: what the column cannot hold is an error that names it. A domain is as the
-//! type below it.
+//! The server type of a column, read from `pg_type`, and the Arrow type of the values select the encoder. A value is
+//! stored unchanged, or the write fails with an error that names the value. A domain behaves like its base type.
 //!
 #![doc = include_str!("../../docs/types/postgres.md")]
 //!
 //! *numbers* are all integers, decimals and floats; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary, LargeBinary,
-//! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values, and Null to anything.
-//! Columns that are given when the table is registered are read as those types, where they can hold the values: a
-//! `numeric` as a Decimal, a `uuid` as FixedSizeBinary(16), `json` as Struct, an array as nested lists, and an array, a
-//! composite type or `hstore` as VARCHAR, which is the server's own text.
+//! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values. Null can be written to
+//! any column. If you list the columns when you register the table, they are read as those types, provided that the
+//! types can hold the values: `numeric` as a Decimal, `uuid` as FixedSizeBinary(16), `json` as Struct, an array as nested
+//! lists, and an array, a composite type or `hstore` as VARCHAR, which is the server's text form.
 //!
-//! A composite type, one of CREATE TYPE or the row of a table, has a field for each column. A Struct that is written is
-//! assigned by the names of its fields, in any order; a field that it lacks is NULL, and one that the type lacks is an
-//! error. What only the server can convert in one of them (the last row of the table above, `"char"`) makes the whole a
-//! text. A Struct of NULLs is `(,)`, which PostgreSQL calls NULL too; DataFusion does not. Texts of a stream go to a column
-//! of arrays or of a composite type as they are, for the server to convert; DataFusion's planner knows no cast for those of
-//! a statement: register the column as VARCHAR.
+//! A composite type, created by CREATE TYPE or with a table, has a field for each column. A Struct is written by the
+//! names of its fields, in any order. A missing field is NULL; an additional field is an error. If only the server can
+//! convert one of the fields (`"char"`, and the types of the last row of the table above), the whole value is text. A
+//! Struct of NULLs is `(,)`: NULL in PostgreSQL, but not in DataFusion. Text from a data frame is sent to a column of an
+//! array or composite type unchanged, and the server converts it. In SQL statements, DataFusion's planner has no such
+//! cast: register the column as VARCHAR.
 //!
-//! An array has the dimensions that it is declared with. PostgreSQL stores others too, and a value that has others is an
-//! error when it is read: register the column as VARCHAR, or with the brackets of its values.
+//! An array has as many dimensions as its column declares. PostgreSQL does not enforce them; reading a value with another
+//! number of dimensions is an error: register the column as VARCHAR, or with the dimensions of its values.
 //!
-//! What the two sides do not share: dates and timestamps of `infinity`, the time `24:00:00`, and intervals of more
-//! nanoseconds than 64 bits have are errors when they are read; lower bounds of arrays are not read; PostgreSQL has no
-//! array of empty arrays. `numeric` has no `-0.0`. `jsonb` is what the server makes of the text: it sorts keys and knows
-//! no `-0.0` either; read as a Struct it gives the fields of that only. What the server converts from text it rounds as
-//! it does in its own literals: `money`, and the items and fields of arrays and composite types that come as text.
+//! Differences: reading the dates and timestamps `infinity`, the time `24:00:00`, and intervals whose nanoseconds exceed
+//! 64 bits is an error. Lower bounds of arrays are not read. PostgreSQL has no array of empty arrays. `numeric` has no
+//! `-0.0`. The server normalizes `jsonb`: it sorts the keys and has no `-0.0`; read as a Struct, it has only the Struct's
+//! fields. Values that the server converts from text are rounded as in PostgreSQL's literals: `money`, and the elements
+//! and fields of arrays and composite types that are written as text.
 //!
-//! Texts of a database whose encoding is neither UTF8 nor LATIN1 are sorted by DataFusion, and so are conditions with
-//! characters that are none of ASCII: the bytes of those are in another order than the characters.
+//! If the database's encoding is neither UTF8 nor LATIN1, DataFusion sorts the text, and evaluates conditions with
+//! non-ASCII characters, because the order of the bytes differs from the order of the characters.
 //!
-//! To read structs or maps from a `jsonb` column, or to calculate with a `numeric` that has no precision, register the
+//! To read structs or maps from a `jsonb` column, or to calculate with a `numeric` without a precision, register the
 //! table with its columns: `CREATE EXTERNAL TABLE t (price DECIMAL(20, 4), about STRUCT<a INT>) …`.
 //!
 use std::sync::Arc;
@@ -58,7 +57,7 @@ const FAMILIES: [&Family; 12] = [
     &codec::composite::FAMILY,
 ];
 
-/// The codec of what `pg_type` calls a base type that is neither an array nor an enum.
+/// The codec of a base type of `pg_type` that is neither an array nor an enum.
 pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
     let found = FAMILIES.iter().find_map(|family| (family.codec)(name, typmod));
     found.unwrap_or_else(codec::text::other)
@@ -67,9 +66,9 @@ pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
 /// The type that `CREATE TABLE` declares for an Arrow type.
 ///
 /// # Errors
-/// `Schema` for a type that has no form in PostgreSQL.
+/// `Schema` if PostgreSQL has no type for it.
 pub(super) fn declare(data_type: &DataType) -> Result<String> {
-    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: cast it in the query"));
+    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: CAST it in the query"));
     match data_type {
         Dictionary(_, _) | RunEndEncoded(_, _) => return declare(plain(data_type)),
         Struct(_) | Map(_, _) if json::json_type(data_type).is_none() => return Err(none()),
@@ -112,7 +111,7 @@ mod tests {
 
     fn server_types() -> String {
         let mut table = String::from("| server type | read as | written from | limits |\n| --- | --- | --- | --- |\n");
-        let other = Example { declared: "any other", codec: codec::text::other(), limits: "what the server converts" };
+        let other = Example { declared: "any other", codec: codec::text::other(), limits: "text the server converts" };
         for example in FAMILIES.iter().flat_map(|family| (family.examples)()).chain([other]) {
             let declared = match example.declared {
                 words @ ("enums" | "composite types" | "any other") => words.to_owned(),

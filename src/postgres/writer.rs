@@ -26,7 +26,7 @@ use crate::pool::Connect;
 use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
 use crate::txn::{DecisionRecord, Xid};
 
-/// The server's side of a connection, as another one knows it.
+/// The server process of a connection, for use from other connections.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     database: Postgres,
@@ -36,7 +36,7 @@ pub(super) struct Session {
 #[async_trait]
 impl sql::Session for Session {
     async fn cancel(&self) {
-        // Where this fails, the statement goes on until its end.
+        // If this fails, the statement runs to its end.
         if let Ok(mut connection) = self.database.pool.beside().await {
             let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
             let _ = cancel.execute(&mut connection).await;
@@ -65,12 +65,12 @@ pub(super) struct Writer {
     pid: i32,
     rows: u64,
     not_stored: u64,
-    /// Its answers are not those of what was asked last: it cannot be used again.
+    /// Whether its next answer belongs to an earlier request, so that the connection cannot be used again.
     is_out_of_step: bool,
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it, and how its rows are read.
+    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read.
     pub(super) async fn begin(
         database: Postgres,
         xid: &Xid,
@@ -84,7 +84,7 @@ impl Writer {
         connection.serve(xid);
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let (change, table, spec, targets) = match change {
@@ -106,7 +106,7 @@ impl Writer {
         if let Some(delete) = delete(&table, spec.existing)? {
             let deleted = database.execute(&mut connection, delete).await;
             deleted.map_err(|error| match (spec.existing, error.kind()) {
-                // A foreign key refers to it.
+                // A foreign key references it.
                 (Existing::Truncate, ErrorKind::Unsupported) => {
                     Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
                 }
@@ -151,7 +151,7 @@ impl Writer {
         self.way.numbers_rows()
     }
 
-    /// One COPY statement, and what follows it; gives the chunk that the next one begins with.
+    /// Runs one COPY statement and the merge after it; returns the first chunk of the next one.
     async fn copy(
         &mut self,
         first: EncodedChunk,
@@ -171,7 +171,7 @@ impl Writer {
             sending += began.elapsed();
             self.rows += chunk.rows;
             bytes += chunk.bytes().len();
-            // Where there are enough of them, this one goes.
+            // If the list is full, the buffer is dropped.
             let _ = free_list.push(chunk.buffer);
             match chunks.recv().await {
                 Some(next) if bytes < self.way.statement_bytes() => chunk = next,
@@ -179,7 +179,7 @@ impl Writer {
             }
         };
         if abandoned.load(Relaxed) {
-            copy.abort("the write was given up").await.map_err(|error| database.error(error))?;
+            copy.abort("the write was canceled").await.map_err(|error| database.error(error))?;
             return Ok(None);
         }
         let began = Instant::now();
@@ -195,7 +195,7 @@ impl Writer {
             let merged = self.database.execute(&mut self.connection, merge.clone()).await;
             stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
             if count.is_none() && self.spec.on_conflict.updates() {
-                // Rows of the same key are one, and no trigger leaves any out.
+                // Rows with the same key count once, and no trigger suppresses any.
                 expected = stored;
             }
         }
@@ -206,13 +206,13 @@ impl Writer {
         Ok(next)
     }
 
-    /// The error that a COPY ended with, at the row of the stream that the server names.
+    /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
         let place = place_in_copy(&error);
         let error = self.database.error(error);
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
-        // The columns of a table for staging are numbered.
+        // The columns of a staging table are numbered.
         let index = |name: &str| match self.way {
             CopyPlan::Direct { .. } => self.spec.columns.index_of(name).ok(),
             CopyPlan::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
@@ -245,7 +245,7 @@ impl RowSender for Writer {
         }
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore && !abandoned.load(Relaxed) {
             warn!(
-                "table {} did not store {} rows: a trigger or a rule left them out",
+                "table {} did not store {} rows: a trigger or a rule suppressed them",
                 self.spec.table, self.not_stored
             );
         }
@@ -254,7 +254,7 @@ impl RowSender for Writer {
 
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
         let read = existing::read(&self.database, &mut self.connection, statements, schema).await;
-        // sqlx leaves the end of a COPY TO STDOUT that the server refused to whoever asks next.
+        // If the server refuses a COPY TO STDOUT, sqlx does not read its end: the next request would receive it.
         self.is_out_of_step |= read.is_err();
         read
     }
@@ -271,7 +271,7 @@ impl RowSender for Writer {
     }
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
-        // What was found equal stays locked until the commit, where that was asked for.
+        // With the option, equal rows stay locked until the commit.
         if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
@@ -292,23 +292,24 @@ impl RowSender for Writer {
                 sql::Session::ended(&self.session()).await;
             }
             let doing = match error.kind() {
-                ErrorKind::Unsupported => "preparing; the option 'commit' = 'one_phase' would do without it",
-                ErrorKind::Full => "preparing; the option 'writers' = '1' would do without it",
+                ErrorKind::Unsupported => "preparing (set the option 'commit' to 'one_phase' to commit without it)",
+                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without it)",
                 _ => "preparing",
             };
             return Err(error.with_context(doing));
         }
         failpoint("postgres.prepare.after");
-        // In a transaction that failed before, the server rolls back and calls it no error.
+        // If the transaction has failed before, PREPARE rolls it back without an error.
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
         let found = found.bind(xid.to_string()).fetch_one(&mut *self.connection).await;
         if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
             return Err(Error::new(
                 ErrorKind::Database,
-                "the prepared branch is gone: the server rolled it back (see its log), or another run of the job or a recovery did",
+                "the prepared transaction no longer exists: the server (see its log), another run of the job or a \
+                 recovery rolled it back",
             ));
         }
-        // The branch is the server's now, and of no session.
+        // The prepared transaction no longer belongs to the session.
         self.connection.give_back();
         Ok(Vote::Prepared)
     }
@@ -325,7 +326,7 @@ impl RowSender for Writer {
         failpoint("postgres.commit.before");
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
         failpoint("postgres.commit.after");
-        // A deferred constraint, for instance, can refuse it.
+        // It can fail, for example because of a deferred constraint.
         committed?;
         self.connection.give_back();
         Ok(())

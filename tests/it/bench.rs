@@ -72,7 +72,7 @@ fn what_cannot_be_measured_is_told_and_leaves_nothing() {
     for (arguments, parts) in [
         (&["nowhere://x"][..], &["a URL must be one such as"][..]),
         (&["postgres://me@127.0.0.1:1/db"], &["127.0.0.1:1"]),
-        (&[&secretive], &["has not the right", "GRANT"]),
+        (&[&secretive], &["the user lacks a privilege", "GRANT"]),
     ] {
         let output = bench(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");

@@ -405,7 +405,7 @@ async fn a_bucket_that_is_not_there_is_named() {
     let output = program(server(), &["status", &bucket.url()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     for message in [error.to_string(), texts(&output).1] {
-        says(&message, &[&bucket.url(), "make the bucket", "NoSuchBucket"]);
+        says(&message, &[&bucket.url(), "create the bucket", "NoSuchBucket"]);
         assert!(!message.contains(SECRET), "{message}");
     }
 }

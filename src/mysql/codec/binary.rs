@@ -16,9 +16,9 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
     declare,
     types: &[
-        ("binary(16)", "exactly so many bytes"),
-        ("varbinary(20)", "at most so many bytes"),
-        ("blob", "at most 65,535 bytes; `tinyblob`, `mediumblob` and `longblob` as many as they hold"),
+        ("binary(16)", "exactly 16 bytes"),
+        ("varbinary(20)", "at most 20 bytes"),
+        ("blob", "at most 65,535 bytes; `tinyblob`, `mediumblob` and `longblob` have other limits"),
     ],
     created: &[
         ("Binary", ""),
@@ -57,10 +57,10 @@ struct Bytes {
     length: Length,
 }
 
-/// How many bytes a value has.
+/// The limit of a value's length.
 #[derive(Debug, Clone, Copy)]
 enum Length {
-    /// `binary(n)`: the server pads what is shorter with zeros.
+    /// `binary(n)`: the server pads shorter values with zeros.
     Exactly(usize),
     /// `varbinary(n)`.
     AtMost(usize),
@@ -79,7 +79,7 @@ impl Codec for Bytes {
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {
         match from {
-            // Arrow has no way back from BinaryView, by which it could be checked.
+            // Arrow cannot cast BinaryView back, so a lossless cast is impossible.
             FixedSizeBinary(_) => Some(from.clone()),
             Binary | LargeBinary | BinaryView => Some(BinaryView),
             _ => None,
@@ -92,7 +92,7 @@ impl Codec for Bytes {
         match self.length {
             Length::Exactly(length) => {
                 if let Some(row) = first_row_where(blobs, |row| blobs.value(row).len() != length) {
-                    let why = format!("has another length than the {length} bytes that its column pads with zeros");
+                    let why = format!("is not {length} bytes long, and the column pads shorter values with zeros");
                     return Err(misfit(&array, row, &why));
                 }
             }

@@ -63,7 +63,7 @@ impl Codec for Bit {
         }
     }
 
-    /// The field would be taken for the bits themselves.
+    /// The server would interpret the field as the bits themselves.
     fn loaded(&self, variable: &str) -> Option<String> {
         Some(format!("CAST({variable} AS UNSIGNED)"))
     }

@@ -1,4 +1,4 @@
-//! `tinyint(1)`, which is what BOOLEAN is short for.
+//! `tinyint(1)`, for which BOOLEAN is a synonym.
 
 use std::sync::Arc;
 

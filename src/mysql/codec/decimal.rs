@@ -13,7 +13,7 @@ use crate::columnar::{each, from_text, misfit};
 use crate::error::Result;
 use crate::mysql::fields::{self, Fields, Style};
 
-const MOST: &str = "at most 65 digits, 30 of them behind the point";
+const MOST: &str = "at most 65 digits, 30 of them after the decimal point";
 
 pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
@@ -73,7 +73,7 @@ impl Codec for Decimal {
 
     fn accepts(&self, from: &DataType) -> Option<DataType> {
         match from {
-            // By their digits: arithmetic would make 5.0 a 4.999….
+            // From their digits: arithmetic could turn 5.0 into 4.999….
             Float16 | Float32 => Some(Float32),
             Float64 => Some(Float64),
             t => t.is_numeric().then(|| self.arrow_type()),
@@ -103,7 +103,7 @@ impl Codec for Decimal {
     }
 }
 
-/// Floats as the decimals that their fewest digits are.
+/// Floats as decimals with their shortest digits.
 fn decimals_of_floats(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     fn digits<T: ArrowPrimitiveType>(array: &ArrayRef) -> StringViewArray
     where
@@ -121,7 +121,7 @@ fn decimals_of_floats(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     })
 }
 
-/// The float whose fewest digits are those of a decimal; `None` where that has more.
+/// The float whose shortest digits are those of a decimal; `None` if there is none.
 fn float_of<T: FromStr + ToString>(decimal: &str) -> Option<T> {
     let digits = |text: &str| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),

@@ -2,25 +2,25 @@
 
 use crate::backend::Comparison;
 
-/// What `information_schema` says of a column's type.
+/// The type of a column in `information_schema`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::mysql) struct Declared<'a> {
     pub(in crate::mysql) name: &'a str,
-    /// What stands in parentheses behind it.
+    /// The text in parentheses after it.
     pub(in crate::mysql) arguments: Option<&'a str>,
     pub(in crate::mysql) is_unsigned: bool,
     character_set: &'a str,
     collation: &'a str,
 }
 
-/// How the server has the texts of a column.
+/// How the server stores and compares the texts of a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::mysql) enum Texts {
-    /// In UTF-8, and it compares them byte by byte.
+    /// In UTF-8, compared byte by byte.
     Bytewise,
-    /// In UTF-8, and what it finds equal need not be.
+    /// In UTF-8, with a collation in which different texts can be equal.
     Folded,
-    /// In another character set: it has to convert them.
+    /// In another character set, which the server converts.
     Converted,
 }
 
@@ -58,16 +58,16 @@ impl<'a> Declared<'a> {
 }
 
 impl Texts {
-    /// How texts compare that are not the same wherever their bytes are.
+    /// How texts compare whose equality is not that of their bytes.
     pub(in crate::mysql) fn comparison(self) -> Comparison {
         match self {
-            // A text that the column's character set lacks is an error there.
+            // A text with characters outside the column's character set is an error on the server.
             Self::Converted => Comparison::Differs,
             Self::Bytewise | Self::Folded => Comparison::Folded,
         }
     }
 
-    /// The value of a field that LOAD DATA reads into a variable, whose bytes are of no character set.
+    /// The expression for a field that LOAD DATA reads into a variable, whose bytes have no character set.
     pub(in crate::mysql) fn loaded(self, variable: &str) -> Option<String> {
         (self == Self::Converted).then(|| format!("CONVERT({variable} USING utf8mb4)"))
     }

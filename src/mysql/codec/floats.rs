@@ -21,7 +21,7 @@ pub(in crate::mysql) const FAMILY: Family = Family {
 };
 
 fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
-    // `float(10,2)`, which no standard knows.
+    // `float(10,2)`, a nonstandard syntax.
     let rounds = declared.arguments.is_some_and(|arguments| arguments.contains(','));
     let width = match declared.name {
         "float" => Width::Float,
@@ -39,7 +39,7 @@ fn declare(new: &NewType<'_>) -> Option<String> {
     }
 }
 
-const NOT_FINITE: &str = "is a number that MySQL has not: use nullif or CASE";
+const NOT_FINITE: &str = "is not finite, and MySQL cannot store it: use nullif or CASE";
 
 #[derive(Debug, Clone, Copy)]
 enum Width {

@@ -12,7 +12,7 @@ use crate::mysql::fields::{self, Fields, Style};
 
 pub(in crate::mysql) const FAMILY: Family = Family {
     codec: |declared| {
-        // MariaDB's is a text in its own right, which must be of UTF-8.
+        // MariaDB's JSON is a text column, whose text must be UTF-8.
         let texts = if declared.has_character_set() { Texts::Folded } else { Texts::Converted };
         (declared.name == "json").then(|| Arc::new(Json { texts }) as _)
     },

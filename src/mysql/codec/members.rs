@@ -23,11 +23,11 @@ pub(in crate::mysql) const FAMILY: Family = Family {
         Some(Arc::new(Members { members, several, texts: declared.texts() }))
     },
     declare: |_| None,
-    types: &[("enum('a','b')", "a member, spelled as it is"), ("set('a','b')", "members, with commas between them")],
+    types: &[("enum('a','b')", "a member, in the same spelling"), ("set('a','b')", "members, separated by commas")],
     created: &[],
 };
 
-/// Whether a value is several members.
+/// Whether a value can have several members.
 #[derive(Debug, Clone, Copy)]
 enum Several {
     /// `enum`.
@@ -60,11 +60,16 @@ impl Codec for Members {
         let texts = array.as_string_view();
         let is_member = |text: &str| self.members.contains(text);
         let (wrong, why) = match self.several {
-            // The server would take a number for the position of a member.
-            Several::No => (first_row_where(texts, |row| !is_member(texts.value(row))), "is no member of its column"),
+            // The server would interpret a number as the position of a member.
+            Several::No => {
+                (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column")
+            }
             Several::Yes => {
                 let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
-                (first_row_where(texts, |row| !is_set(texts.value(row))), "has what is no member of its column")
+                (
+                    first_row_where(texts, |row| !is_set(texts.value(row))),
+                    "contains a text that is not a member of its column",
+                )
             }
         };
         match wrong {
@@ -91,7 +96,7 @@ fn members(list: &str) -> HashSet<String> {
         while let Some(character) = characters.next() {
             match character {
                 '\'' if characters.next_if_eq(&'\'').is_none() => break,
-                // So whatever the session's sql_mode is.
+                // Quotes are doubled regardless of the session's sql_mode.
                 '\\' => member.push(match characters.next() {
                     Some('0') => '\0',
                     Some('n') => '\n',

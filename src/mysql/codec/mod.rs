@@ -1,8 +1,8 @@
-//! How values of the server's types travel: a file for each family of types.
+//! Encoding and decoding of the server's types, with one file per family.
 //!
 //! A new type is a [`Codec`] in the file of its family, and a line in the family's [`Family::codec`] and
-//! [`Family::types`]; where CREATE TABLE is to declare it, one in [`Family::declare`] and [`Family::created`]. A new
-//! family is a file, and its line in `FAMILIES` of [`types`](super::types). The tables of the documentation are made
+//! [`Family::types`]; if CREATE TABLE can declare it, also a line in [`Family::declare`] and [`Family::created`]. A new
+//! family is a file and a line in `FAMILIES` of [`types`](super::types). The tables of the documentation are generated
 //! from these.
 
 pub(super) mod binary;
@@ -35,52 +35,52 @@ use crate::mysql::flavor::Flavor;
 pub(super) use declared::{Declared, Texts};
 pub(super) use values::Values;
 
-/// A type of column: what it is read as and written from, and how its values travel.
+/// A column type: what it is read as and written from, and the encoding of its values.
 pub(super) trait Codec: fmt::Debug + Send + Sync {
     /// The Arrow type that a column is read as by default.
     fn arrow_type(&self) -> DataType;
 
-    /// Whether it can be read as `to` itself, not by way of [`Codec::arrow_type`].
+    /// Whether it can be read as `to` directly, not through [`Codec::arrow_type`].
     fn reads_as(&self, to: &DataType) -> bool {
         *to == self.arrow_type()
     }
 
-    /// Whether a comparison on the server gives DataFusion's answer.
+    /// Whether a comparison on the server has the same result as in DataFusion.
     fn comparison(&self) -> Comparison {
         Comparison::Differs
     }
 
-    /// The Arrow type to bring a plain one, other than Null, to first; `None` where there is no way.
+    /// The Arrow type that a plain type, other than Null, is converted to first; `None` if it is not accepted.
     fn accepts(&self, from: &DataType) -> Option<DataType>;
 
-    /// The fields of an array of a type that [`Codec::accepts`] gives.
+    /// Encodes an array of a type that [`Codec::accepts`] returned.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>>;
 
-    /// The values as `to`, one of the types that it [`Codec::reads_as`].
+    /// Decodes values as `to`, a type that it [`Codec::reads_as`].
     ///
     /// # Errors
     /// `Decode` for a value that `to` cannot represent.
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef>;
 
-    /// The value of a field that LOAD DATA reads into a variable; `None` where the server needs no help.
+    /// The expression for a field that LOAD DATA reads into a variable; `None` if no conversion is needed.
     fn loaded(&self, _variable: &str) -> Option<String> {
         None
     }
 
-    /// Digits after the second's point that the column keeps; `None` where it holds no seconds.
+    /// Fractional digits of a second that the column stores; `None` if it has no seconds.
     fn second_digits(&self) -> Option<u32> {
         None
     }
 
-    /// Whether it holds any text, and every character of it.
+    /// Whether it stores arbitrary text, and all its characters.
     fn is_text(&self) -> bool {
         false
     }
 
-    /// Whether the server takes no literal for a default, but an expression in parentheses.
+    /// Whether a default value must be an expression in parentheses, not a literal.
     fn default_is_expression(&self) -> bool {
         false
     }
@@ -90,13 +90,13 @@ pub(super) trait Codec: fmt::Debug + Send + Sync {
         true
     }
 
-    /// The plain type in place of one that rounds what it is given and does not say so.
+    /// The type to use in place of one that silently rounds values.
     fn rounds(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// A column for which CREATE TABLE is to declare a type.
+/// A column whose type CREATE TABLE declares.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewType<'a> {
     pub(super) data_type: &'a DataType,
@@ -104,16 +104,16 @@ pub(super) struct NewType<'a> {
     pub(super) flavor: Flavor,
 }
 
-/// Types that belong together.
+/// A family of types.
 pub(super) struct Family {
-    /// The codec of a declared type; `None` where it is none of these.
+    /// The codec of a declared type; `None` if it is not in this family.
     pub(super) codec: fn(&Declared<'_>) -> Option<Arc<dyn Codec>>,
-    /// The type that CREATE TABLE declares for a plain Arrow type; `None` where another family has it.
+    /// The type that CREATE TABLE declares for a plain Arrow type; `None` if it is in another family.
     pub(super) declare: fn(&NewType<'_>) -> Option<String>,
-    /// For the documentation: types of the server as they are declared, and which of the values they take.
+    /// For the documentation: declared types, and the values that they accept.
     #[cfg_attr(not(test), expect(dead_code))]
     pub(super) types: &'static [(&'static str, &'static str)],
-    /// For the documentation: Arrow types that are declared as one of these, and what is to be said of that.
+    /// For the documentation: Arrow types that are created as one of these, with a note.
     #[cfg_attr(not(test), expect(dead_code))]
     pub(super) created: &'static [(&'static str, &'static str)],
 }

@@ -36,7 +36,7 @@ impl Codec for Inet {
         Ok(Arc::new(values.texts(to)?))
     }
 
-    /// The server would take the bytes of no character set for the value itself.
+    /// The server would interpret bytes without a character set as the binary value.
     fn loaded(&self, variable: &str) -> Option<String> {
         Texts::Converted.loaded(variable)
     }

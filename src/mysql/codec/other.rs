@@ -1,4 +1,4 @@
-//! What no family knows: geometries, vectors. It is read, and not written.
+//! Types of no family, such as geometries and vectors: they are read, but not written.
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType::{self, *};
@@ -20,7 +20,7 @@ impl Codec for Other {
     }
 
     fn encode(&self, array: &ArrayRef, _style: Style) -> Result<Box<dyn Fields>> {
-        Err(Error::internal(format!("{} for a column that is not written", array.data_type())))
+        Err(Error::internal(format!("{} for a column that cannot be written", array.data_type())))
     }
 
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {

@@ -68,7 +68,7 @@ fn codec(declared: &Declared<'_>) -> Option<Arc<dyn Codec>> {
 }
 
 fn declare(new: &NewType<'_>) -> Option<String> {
-    // What is finer the option 'nanoseconds' cuts off, or refuses.
+    // The option 'nanoseconds' truncates or refuses nanoseconds.
     let digits = |unit: &TimeUnit| match unit {
         TimeUnit::Second => 0,
         TimeUnit::Millisecond => 3,
@@ -97,7 +97,7 @@ impl Codec for Year {
 
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
         let is_year = |year| matches!(year, 0 | 1901..=2155);
-        check::<UInt16Type>(array, is_year, "is no year of the server, which are 0 and 1901 to 2155")?;
+        check::<UInt16Type>(array, is_year, "is not a year that MySQL can store: 0, or 1901 to 2155")?;
         Ok(fields::years(array, style))
     }
 
@@ -181,9 +181,9 @@ impl Codec for Time {
             });
         }
         let array = values.primitive::<DurationMicrosecondType>(&Duration(MICROS), micros_of_time)?;
-        // Of another unit where they have no part of it.
+        // Another unit, if the cast is lossless.
         let way = LosslessCast::try_new(array.data_type(), to);
-        way.ok_or_else(|| Error::internal(format!("a time was to be read as {to}")))?.apply(&array)
+        way.ok_or_else(|| Error::internal(format!("cannot read a time as {to}")))?.apply(&array)
     }
 
     fn second_digits(&self) -> Option<u32> {
@@ -237,7 +237,7 @@ impl Codec for DateTime {
     }
 }
 
-/// Days since 1970; `None` for a date that the calendar has not.
+/// Days since 1970; `None` for a date that does not exist.
 fn days(year: u16, month: u8, day: u8) -> Option<i32> {
     let (year, month, day) = (i32::from(year), i32::from(month), i32::from(day));
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -250,7 +250,7 @@ fn days(year: u16, month: u8, day: u8) -> Option<i32> {
     if !(1..=length).contains(&day) {
         return None;
     }
-    // Years that begin in March end with the day that is there or not.
+    // In years that begin in March, the leap day is the last day.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);

@@ -17,9 +17,9 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
     declare,
     types: &[
-        ("char(20)", "at most so many characters, without spaces at the end"),
-        ("varchar(20)", "at most so many characters"),
-        ("text", "at most 65,535 bytes; `tinytext`, `mediumtext` and `longtext` as many as they hold"),
+        ("char(20)", "at most 20 characters, without trailing spaces"),
+        ("varchar(20)", "at most 20 characters"),
+        ("text", "at most 65,535 bytes; `tinytext`, `mediumtext` and `longtext` have other limits"),
     ],
     created: &[("Utf8", BYTEWISE), ("LargeUtf8", BYTEWISE), ("Utf8View", BYTEWISE), ("Null", BYTEWISE)],
 };
@@ -50,7 +50,7 @@ fn declare(new: &NewType<'_>) -> Option<String> {
 #[derive(Debug)]
 struct Text {
     limit: Limit,
-    /// `char(n)`, which loses the spaces at its end.
+    /// `char(n)`, which loses trailing spaces.
     is_padded: bool,
     texts: Texts,
 }
@@ -62,7 +62,7 @@ impl Codec for Text {
 
     fn comparison(&self) -> Comparison {
         match (self.texts, self.limit) {
-            // The server sorts by the first bytes (max_sort_length).
+            // The server sorts by the first bytes only (max_sort_length).
             (Texts::Bytewise, Limit::Characters(0..=255)) if !self.is_padded => Comparison::Exact,
             (Texts::Bytewise, _) if !self.is_padded => Comparison::Equality,
             (texts, _) => texts.comparison(),
@@ -76,7 +76,7 @@ impl Codec for Text {
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
         let texts = array.as_string_view();
         match (self.limit, self.texts) {
-            // Bytes of another character set are the server's to count.
+            // In another character set, the server checks the number of bytes.
             (Limit::Bytes(_), Texts::Converted) => {}
             (limit, _) => limit.check(texts, |row| texts.value(row).as_bytes())?,
         }

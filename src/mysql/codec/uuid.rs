@@ -49,7 +49,7 @@ impl Codec for UuidCodec {
         }
         let texts = array.as_string_view();
         if let Some(row) = first_row_where(texts, |row| Uuid::try_parse(texts.value(row)).is_err()) {
-            return Err(misfit(array, row, "is no UUID"));
+            return Err(misfit(array, row, "is not a UUID"));
         }
         Ok(fields::texts(texts, style))
     }
@@ -64,7 +64,7 @@ impl Codec for UuidCodec {
         Ok(Arc::new(uuids.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?))
     }
 
-    /// The server would take the bytes of no character set for the value itself.
+    /// The server would interpret bytes without a character set as the binary value.
     fn loaded(&self, variable: &str) -> Option<String> {
         Texts::Converted.loaded(variable)
     }

@@ -1,4 +1,4 @@
-//! The values of a column, as the driver has them.
+//! The values of a column, in the driver's type.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(in crate::mysql) struct Values<'r> {
 }
 
 impl<'r> Values<'r> {
-    /// Those of a column, by index.
+    /// The values of a column, by index.
     pub(in crate::mysql) fn new(rows: &'r [Row], column: usize) -> Self {
         Self { rows, column }
     }
@@ -45,7 +45,7 @@ impl<'r> Values<'r> {
         Ok(Arc::new(natives.with_data_type(to.clone())))
     }
 
-    /// Numbers that are 0 or 1.
+    /// Numbers as booleans: 0 or 1.
     pub(super) fn booleans(self, number: impl Fn(&Value) -> Option<i128>) -> Result<ArrayRef> {
         let mut booleans = BooleanBuilder::new();
         for value in self.iter() {
@@ -68,7 +68,7 @@ impl<'r> Values<'r> {
             UInt16 => self.integers_of::<UInt16Type>(to),
             UInt32 => self.integers_of::<UInt32Type>(to),
             UInt64 => self.integers_of::<UInt64Type>(to),
-            other => Err(Error::internal(format!("{other} is no integer"))),
+            other => Err(Error::internal(format!("{other} is not an integer"))),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'r> Values<'r> {
                 Value::NULL => texts.append_null(),
                 Value::Bytes(bytes) => texts.append_value(
                     std::str::from_utf8(bytes)
-                        .map_err(|_| Error::new(ErrorKind::Decode, "the server sent a text that is not UTF-8"))?,
+                        .map_err(|_| Error::new(ErrorKind::Decode, "the server sent text that is not UTF-8"))?,
                 ),
                 other => return Err(unreadable(other, to)),
             }
@@ -115,7 +115,7 @@ pub(super) fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// An error about a value that was sent.
+/// The error for a value that cannot be read.
 pub(super) fn unreadable(value: &Value, to: &DataType) -> Error {
     let shown = match value {
         Value::Date(year, month, day, ..) => format!("{year:04}-{month:02}-{day:02}"),
@@ -128,9 +128,9 @@ pub(super) fn unreadable(value: &Value, to: &DataType) -> Error {
         _ => "a value".to_owned(),
     };
     let next = match value {
-        Value::Time(..) => "register the table with the column as a duration",
-        Value::Int(_) | Value::UInt(_) if *to == Boolean => "register the table with the column as TINYINT",
-        _ => "read the table through a view that leaves it out",
+        Value::Time(..) => "register the table with this column as a duration",
+        Value::Int(_) | Value::UInt(_) if *to == Boolean => "register the table with this column as TINYINT",
+        _ => "read the table through a view that omits the value",
     };
-    Error::new(ErrorKind::Decode, format!("it holds {shown}, which is no {to}: {next}"))
+    Error::new(ErrorKind::Decode, format!("{shown} cannot be read as {to}: {next}"))
 }

@@ -1,4 +1,4 @@
-//! Arrays of what has a binary form.
+//! Arrays of types with a binary form.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{Example, number};
 use crate::columnar::{list_item, plain};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Arrays, and how many dimensions they are declared with.
+/// Arrays with the declared number of dimensions.
 #[derive(Debug)]
 struct Array {
     item: ServerType,
@@ -26,14 +26,14 @@ struct Array {
 }
 
 pub(in crate::postgres) const FAMILY: Family = Family {
-    // The catalog tells them by their item.
+    // The catalog identifies arrays by their element type.
     codec: |_, _| None,
     declare: |_| None,
     #[cfg(test)]
     examples,
 };
 
-/// Arrays of a type with a binary form, with so many dimensions: a view's columns are declared with none.
+/// Arrays of a type with a binary form and a number of dimensions, which is 0 for the columns of a view.
 pub(in crate::postgres) fn array(item: ServerType, dimensions: usize) -> Arc<dyn Codec> {
     Arc::new(Array { item, dimensions: dimensions.clamp(1, MAX_DIMENSIONS) })
 }
@@ -45,20 +45,20 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: array(item, dimensions), limits }
     };
     vec![
-        of_integers("integer[]", 1, "items that the type takes; nested lists that are rectangular"),
+        of_integers("integer[]", 1, "elements that fit; nested lists of equal lengths"),
         of_integers("integer[][]", 2, "the same"),
     ]
 }
 
 impl Array {
-    /// How many lists in each other are dimensions: a list below them is an item.
+    /// The number of nested lists that are dimensions: a list below them is an element.
     fn levels(&self) -> usize {
         let takes_lists = self.item.codec.accepts(&DataType::new_list(Int32, true)).is_some();
-        // The encoder knows how many dimensions there can be.
+        // The encoder checks the number of dimensions.
         if takes_lists { self.dimensions } else { usize::MAX }
     }
 
-    /// Whether items come in binary form, from lists of so many levels at most.
+    /// Whether elements are sent in binary form, from lists of at most that many levels.
     fn takes(&self, list: &DataType, levels: usize) -> Option<FieldRef> {
         let field = list_item(list)?;
         let values = plain(field.data_type());
@@ -99,11 +99,11 @@ impl Codec for Array {
 }
 
 fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataType) -> Result<ArrayRef> {
-    // The lists in each other, from the outermost, and the type of the items in the last one.
+    // The nested lists, the outermost first, and the type of the elements of the innermost one.
     let mut levels = Vec::new();
     let mut leaf = to;
     while let List(field) = leaf {
-        // A list of lists of JSON could be an array of JSON lists: as many are of the array as it is declared with.
+        // Nested lists of JSON could be an array of JSON lists: only the declared dimensions belong to the array.
         if levels.len() >= dimensions && item.reads_as(leaf) {
             break;
         }
@@ -113,7 +113,7 @@ fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataTy
     let mut lengths: Vec<Vec<usize>> = vec![Vec::new(); levels.len()];
     let mut nulls = NullBufferBuilder::new(values.len());
     let mut items: Vec<Field> = Vec::new();
-    // How many items there are up to each row.
+    // The number of elements up to each row.
     let mut ends = Vec::with_capacity(values.len());
     for (row, (value, field)) in values.iter().zip(values.fields).enumerate() {
         nulls.append(value.is_some());
@@ -126,8 +126,8 @@ fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataTy
         let found = push_array(&mut cursor, &mut lengths, field.begin, &mut items).ok_or_else(|| wrong_length(to))?;
         if found != levels.len() {
             let text = format!(
-                "it holds an array of {found} dimension{}, and is read as {to}: give the columns when the table is \
-                 registered, this one with {} where all of its values have as many, or as VARCHAR",
+                "an array with {found} dimension{} cannot be read as {to}: list the columns when you register the \
+                 table, this one with {} if all of its values have as many dimensions, or as VARCHAR",
                 if found == 1 { "" } else { "s" },
                 "[]".repeat(found)
             );
@@ -149,7 +149,7 @@ fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataTy
     Ok(array)
 }
 
-/// Takes the lengths and items of one array of as many dimensions as there are `lengths`; gives how many it has.
+/// Appends the lengths and elements of one array with up to `lengths.len()` dimensions; returns how many it has.
 fn push_array(
     cursor: &mut Cursor<'_>,
     lengths: &mut [Vec<usize>],
@@ -169,7 +169,7 @@ fn push_array(
     for lengths in lengths {
         let length = usize::try_from(cursor.int()?).ok()?;
         let _lower_bound = cursor.int()?;
-        // Each item has a length of four bytes, if nothing else.
+        // Each element has at least a length of four bytes.
         let items = count.checked_mul(length).filter(|items| *items <= cursor.bytes.len() / 4)?;
         lengths.extend(std::iter::repeat_n(length, count));
         count = items;

@@ -1,5 +1,5 @@
-//! Composite types, from structs and to them: `record_send` and `record_recv` in src/backend/utils/adt/rowtypes.c. A value is a count of
-//! columns, and for each its type and a field as in a row.
+//! Composite types as structs: `record_send` and `record_recv` in src/backend/utils/adt/rowtypes.c. A value is a count of
+//! columns, followed by the type of each and a field as in a row.
 
 use std::sync::Arc;
 
@@ -30,18 +30,18 @@ pub(in crate::postgres) struct CompositeField {
 }
 
 pub(in crate::postgres) const FAMILY: Family = Family {
-    // The catalog tells them by their columns.
+    // The catalog identifies composite types by their columns.
     codec: |_, _| None,
     declare: |_| None,
     #[cfg(test)]
     examples: || {
         let server = ServerType { oid: 23, codec: number::int4() };
         let codec = composite(vec![CompositeField { name: "a".into(), server }]);
-        vec![Example { declared: "composite types", codec, limits: "fields by their names" }]
+        vec![Example { declared: "composite types", codec, limits: "fields are matched by name" }]
     },
 };
 
-/// A type of these columns, each with a binary form.
+/// A composite type of these columns, each with a binary form.
 pub(in crate::postgres) fn composite(fields: Vec<CompositeField>) -> Arc<dyn Codec> {
     Arc::new(Composite(fields))
 }
@@ -66,7 +66,7 @@ impl Codec for Composite {
     }
 
     fn comparison(&self, _: Collation) -> Comparison {
-        // A composite of NULLs is NULL, and is not read as that.
+        // For PostgreSQL, a composite value of NULLs IS NULL; it is not read as NULL.
         Comparison::Nothing
     }
 
@@ -91,26 +91,26 @@ impl Codec for Composite {
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
         match to {
             Struct(fields) => structs(values, &self.0, fields),
-            _ => Err(Error::internal(format!("a composite type was to be read as {to}"))),
+            _ => Err(Error::internal(format!("cannot read a composite type as {to}"))),
         }
     }
 }
 
-/// Bytes of the count of columns, and of the type of each.
+/// Size of the count of columns, and of the type of each, in bytes.
 const INT: usize = 4;
 
 /// Values of a composite type.
 struct Records {
     nulls: Option<NullBuffer>,
-    /// How many before each row are not NULL, where some are: only these have columns.
+    /// The number of non-NULL values before each row, if there are NULLs: only non-NULL values have columns.
     before: Option<Vec<usize>>,
     columns: Vec<(u32, Box<dyn Cells>)>,
-    /// Bytes of each that is not NULL.
+    /// The size of each non-NULL value in bytes.
     lengths: Vec<usize>,
 }
 
 impl Records {
-    /// Where the first of those that are not NULL is, from a row on.
+    /// The index of the first non-NULL value from a row on.
     fn valid(&self, row: usize) -> usize {
         self.before.as_ref().map_or(row, |before| before[row])
     }
@@ -153,7 +153,7 @@ impl Cells for Records {
     }
 }
 
-/// Structs as values of a composite type, column by column as they are called.
+/// Encodes structs as values of a composite type, matching columns by name.
 fn records(array: &ArrayRef, columns: &[CompositeField]) -> Result<Box<dyn Cells>> {
     let structs = array.as_struct();
     let valid = ValidStructs::of(structs)?;
@@ -179,7 +179,7 @@ fn records(array: &ArrayRef, columns: &[CompositeField]) -> Result<Box<dyn Cells
     Ok(Box::new(Records { nulls: structs.nulls().cloned(), before, columns, lengths }))
 }
 
-/// Values of a composite type as structs.
+/// Decodes values of a composite type as structs.
 ///
 /// # Errors
 /// `Decode`, with the row, if a value does not have the columns of its type, or a column cannot be decoded.
@@ -191,7 +191,7 @@ fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> R
         match value {
             None => found.iter_mut().for_each(|fields| fields.push(Field { begin: 0, length: -1 })),
             Some(bytes) => push(bytes, field.begin, &mut found).ok_or_else(|| {
-                let text = "the server sent a value that has not the columns of its type: register the table again";
+                let text = "the server sent a value with other columns than its type: register the table again";
                 Error::new(ErrorKind::Decode, text).at_row(row)
             })?,
         }
@@ -207,7 +207,7 @@ fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> R
     Ok(Arc::new(made.map_err(|error| Error::new(ErrorKind::Decode, error.to_string()))?))
 }
 
-/// Takes the columns of one value, which begins at `begin`.
+/// Appends the columns of one value, which begins at `begin`.
 fn push(bytes: &[u8], begin: u32, columns: &mut [Vec<Field>]) -> Option<()> {
     let mut cursor = Cursor::new(bytes);
     if usize::try_from(cursor.int()?).ok()? != columns.len() {

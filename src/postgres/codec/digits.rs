@@ -1,5 +1,5 @@
-//! `numeric` on the wire: `numeric_send` in src/backend/utils/adt/numeric.c. A count of digits to the base 10,000, the
-//! weight of the first of them, a sign, how many decimal places to show, and the digits.
+//! The binary format of `numeric`: `numeric_send` in src/backend/utils/adt/numeric.c. The number of base-10,000 digits,
+//! the weight of the first digit, the sign, the number of decimal places to show, and the digits.
 
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType::{self, Decimal128, Decimal256};
@@ -39,22 +39,22 @@ pub(super) const NAN: u16 = 0xC000;
 pub(super) const INFINITY: u16 = 0xD000;
 pub(super) const NEGATIVE_INFINITY: u16 = 0xF000;
 
-/// The places that the server says an infinity has; it ignores what it is told.
+/// The decimal places that the server sends for infinity; it ignores those that it receives.
 const INFINITE_SCALE: usize = 32;
 
-/// Digits of a base-10,000 digit.
+/// Decimal digits in a base-10,000 digit.
 pub(super) const GROUP: usize = 4;
 
-/// Groups of the longest decimal of Arrow, 76 digits with the point anywhere.
+/// Base-10,000 digits of Arrow's longest decimal: 76 digits with the decimal point anywhere.
 const MAX_GROUPS: usize = 24;
 
-/// Places after the point, and digits before it, that `numeric` has at most.
+/// Maximum digits of `numeric` after the decimal point and before it.
 const MAX_SCALE: i64 = 16_383;
 const MAX_WHOLE: i64 = 131_072;
 
-/// An unsigned integer that can be cut into groups.
+/// An unsigned integer that can be split into base-10,000 digits.
 trait Magnitude: Copy {
-    /// What is left without its last `10^digits`, and what was cut off, below 10,000.
+    /// The quotient and the remainder of a division by `10^digits`; the remainder is below 10,000.
     fn cut(self, digits: usize) -> (Self, u16);
     fn is_zero(self) -> bool;
 }
@@ -116,7 +116,7 @@ pub(super) fn put_i256(unscaled: i256, scale: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// All of `unscaled × 10^-scale` as fields, where each is short enough.
+/// All `unscaled × 10^-scale` as fields; `None` unless each is short enough.
 pub(in crate::postgres) fn slots(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
     match usize::from(scale) % GROUP {
         0 => slots_by::<10_000>(unscaled, nulls, scale),
@@ -126,10 +126,10 @@ pub(in crate::postgres) fn slots(unscaled: &[i128], nulls: Option<&NullBuffer>, 
     }
 }
 
-/// `CUT` is the power of ten that cuts off the digits of the last group.
+/// `CUT` is the power of ten that splits off the decimal digits of the last group.
 fn slots_by<const CUT: u64>(unscaled: &[i128], nulls: Option<&NullBuffer>, scale: u8) -> Option<Vec<Slot>> {
     const BASE: u64 = 10_000;
-    // Three groups and what is cut off.
+    // Three groups and the remainder.
     let limit = BASE.pow(3) * CUT;
     let fraction = usize::from(scale).div_ceil(GROUP) as u64;
     let mut slots = Vec::with_capacity(unscaled.len());
@@ -140,7 +140,7 @@ fn slots_by<const CUT: u64>(unscaled: &[i128], nulls: Option<&NullBuffer>, scale
         }
         let value = i64::try_from(*value).ok().filter(|value| value.unsigned_abs() < limit)?;
         let (rest, last) = (value.unsigned_abs() / CUT, value.unsigned_abs() % CUT * (BASE / CUT));
-        // Groups of 16 bits, the last one lowest.
+        // Groups of 16 bits, the last one in the lowest bits.
         let groups = last | (rest % BASE) << 16 | (rest / BASE % BASE) << 32 | (rest / BASE.pow(2)) << 48;
         let sign = if value < 0 { NEGATIVE } else { POSITIVE };
         slots.push(slot(groups, fraction, sign, scale));
@@ -148,7 +148,7 @@ fn slots_by<const CUT: u64>(unscaled: &[i128], nulls: Option<&NullBuffer>, scale
     Some(slots)
 }
 
-/// `groups` are 16 bits each, the last one lowest; `fraction` of them are behind the point.
+/// `groups` have 16 bits each, the last one in the lowest bits; `fraction` of them are after the decimal point.
 #[inline]
 fn slot(groups: u64, fraction: u64, sign: u16, scale: u8) -> Slot {
     let highest = u64::from(63 - (groups | 1).leading_zeros()) / 16;
@@ -168,7 +168,7 @@ fn slot(groups: u64, fraction: u64, sign: u16, scale: u8) -> Slot {
 #[inline]
 fn put_magnitude<M: Magnitude>(mut rest: M, scale: u8, sign: u16, out: &mut Vec<u8>) {
     let scale = usize::from(scale);
-    // From the last digit on; the point is between two groups.
+    // From the last digit on. The decimal point is between two groups.
     let mut groups = [0_u16; MAX_GROUPS];
     let mut count = 0;
     let odd = scale % GROUP;
@@ -213,10 +213,10 @@ fn put_groups(groups: impl ExactSizeIterator<Item = u16>, weight: i64, sign: u16
     }
 }
 
-/// Appends the number that a text such as `-12.50`, `1e-7`, `NaN` or `Infinity` means.
+/// Appends the number in a text such as `-12.50`, `1e-7`, `NaN` or `Infinity`.
 ///
 /// # Errors
-/// Why it cannot be stored unchanged.
+/// The reason why it cannot be stored unchanged.
 pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> Result<(), String> {
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(unsigned) => (NEGATIVE, unsigned),
@@ -228,13 +228,13 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     }
     if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
         if keeps.is_some() {
-            return Err("is infinite, and only a numeric without a precision takes that".into());
+            return Err("is infinite, and only numeric without a precision can store infinity".into());
         }
         let sign = if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY };
         put_groups(std::iter::empty(), 0, sign, INFINITE_SCALE, out);
         return Ok(());
     }
-    let not_a_number = || "is no number".to_owned();
+    let not_a_number = || "is not a number".to_owned();
     let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| not_a_number())?),
         None => (unsigned, 0),
@@ -244,7 +244,7 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
         return Err(not_a_number());
     }
-    // The digits without zeros around them; `point` of them are before the point.
+    // The digits without leading and trailing zeros; `point` of them are before the decimal point.
     let all = || whole.bytes().chain(fraction.bytes());
     let leading = all().take_while(|byte| *byte == b'0').count();
     let trailing = fraction.bytes().rev().chain(whole.bytes().rev()).take_while(|byte| *byte == b'0').count();
@@ -254,20 +254,20 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     let shown_scale = (fraction.len() as i64 - i64::from(exponent)).max(0);
     if let Some(Digits { precision, scale }) = keeps {
         if length > 0 && length - point > i64::from(scale) {
-            return Err(format!("has more places than the {scale} that its column keeps: round it in the query"));
+            return Err(format!("has more decimal places than the {scale} of its column: round it in the query"));
         }
         if length > 0 && point > i64::from(precision) - i64::from(scale) {
-            return Err(format!("has more digits before the point than numeric({precision},{scale}) has"));
+            return Err(format!("has too many digits before the decimal point for numeric({precision},{scale})"));
         }
     }
     if shown_scale > MAX_SCALE || (length > 0 && point > MAX_WHOLE) {
-        return Err("has more digits than numeric has".into());
+        return Err("has more digits than numeric allows".into());
     }
     if length == 0 {
         put_groups(std::iter::empty(), 0, POSITIVE, shown_scale as usize, out);
         return Ok(());
     }
-    // Zeros that fill the first and the last group.
+    // Zeros that pad the first and the last group.
     let before = (-point).rem_euclid(GROUP as i64);
     let count = (before + length) as usize;
     let count = count.div_ceil(GROUP);

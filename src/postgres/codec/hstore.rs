@@ -1,4 +1,4 @@
-//! `hstore` of contrib: maps of texts.
+//! `hstore` of contrib: maps from text to text.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     declare: |_| None,
     #[cfg(test)]
     examples: || {
-        vec![Example { declared: "hstore", codec: Arc::new(Hstore), limits: "keys that differ; texts of hstore" }]
+        vec![Example { declared: "hstore", codec: Arc::new(Hstore), limits: "distinct keys; text in hstore's format" }]
     },
 };
 
@@ -53,7 +53,7 @@ impl Codec for Hstore {
     }
 }
 
-/// `hstore_send` of contrib/hstore: a count, and for each pair two lengths with their bytes.
+/// `hstore_send` of contrib/hstore: a count, and for each pair the length and bytes of key and value.
 fn encoded(array: &ArrayRef) -> Result<Box<dyn Cells>> {
     let maps = array.as_map();
     let (keys, texts) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());
@@ -69,10 +69,10 @@ fn encoded(array: &ArrayRef) -> Result<Box<dyn Cells>> {
                 let has_nul = |text: &str| text.as_bytes().contains(&0);
                 let value = texts.is_valid(pair).then(|| texts.value(pair));
                 if has_nul(keys.value(pair)) || value.is_some_and(has_nul) {
-                    return Err(misfit(array, row, "has a NUL character, which hstore cannot hold"));
+                    return Err(misfit(array, row, "contains a NUL character, which hstore cannot store"));
                 }
                 if !seen.insert(keys.value(pair)) {
-                    return Err(misfit(array, row, "has a key twice, and hstore would keep one of them"));
+                    return Err(misfit(array, row, "contains a key twice, and hstore stores a key only once"));
                 }
                 out.extend((keys.value(pair).len() as i32).to_be_bytes());
                 out.extend(keys.value(pair).as_bytes());

@@ -25,20 +25,20 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     examples: || vec![Example { declared: "interval", codec: Arc::new(Parts::ALL), limits: "whole microseconds" }],
 };
 
-/// What an `interval` column keeps: multiples of this unit, in the months or the microseconds.
+/// The precision of an `interval` column: it stores multiples of these months and microseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Parts {
     months: i32,
     keeps_days: bool,
-    /// 0: no time at all.
+    /// 0 if it stores no time.
     micros: i64,
 }
 
 impl Parts {
-    /// Everything an interval can say.
+    /// An interval with all fields.
     const ALL: Self = Self { months: 1, keeps_days: true, micros: 1 };
 
-    /// `INTERVAL_TYPMOD` of src/include/utils/timestamp.h: a mask of fields, and digits of a second.
+    /// `INTERVAL_TYPMOD` of src/include/utils/timestamp.h: a mask of fields, and fractional digits.
     fn of(typmod: i32) -> Self {
         let [month, year, day, hour, minute, second] = [1, 2, 3, 10, 11, 12].map(|bit| 1 << bit);
         if typmod < 0 {
@@ -48,7 +48,7 @@ impl Parts {
         let digits = u32::try_from(digits).unwrap_or(6).min(6);
         let seconds = 10_i64.pow(6 - digits);
         let has = |field: i32| fields & field != 0;
-        // The server only cuts what is smaller than the last field.
+        // The server truncates only units below the last field.
         if fields == 0x7fff || has(second) {
             Self { micros: seconds, ..Self::ALL }
         } else if has(minute) {
@@ -103,7 +103,7 @@ fn interval(micros: i64, days: i32, months: i32) -> [u8; 16] {
 }
 
 fn encoded(array: &ArrayRef, parts: Parts) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "has more than its column keeps (nanoseconds, or fields that its type leaves out)";
+    const WHY: &str = "does not fit its column (it has nanoseconds, or fields that the type does not store)";
     let keeps = move |micros: i64, days: i32, months: i32| {
         months % parts.months == 0
             && (parts.keeps_days || days == 0)
@@ -172,6 +172,6 @@ fn decoded(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
                 }
             }
         }
-        _ => Err(Error::internal(format!("{to} is no interval"))),
+        _ => Err(Error::internal(format!("{to} is not an interval"))),
     }
 }

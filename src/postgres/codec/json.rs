@@ -23,7 +23,7 @@ enum Json {
 
 pub(in crate::postgres) const FAMILY: Family = Family {
     codec,
-    // Lists of what has another type are arrays.
+    // Lists of other types are arrays.
     declare: |data_type| {
         matches!(data_type, Struct(_) | Map(_, _)).then(|| json::json_type(data_type)).flatten().map(|_| "jsonb".into())
     },
@@ -41,12 +41,12 @@ fn codec(name: &str, _: i32) -> Option<Arc<dyn Codec>> {
 
 #[cfg(test)]
 fn examples() -> Vec<Example> {
-    let json = |declared, json: Json| Example { declared, codec: Arc::new(json), limits: "texts that are JSON" };
+    let json = |declared, json: Json| Example { declared, codec: Arc::new(json), limits: "valid JSON" };
     vec![json("json", Json::Text), json("jsonb", Json::Binary)]
 }
 
 impl Json {
-    /// What comes before the text: `jsonb` has a version.
+    /// The prefix of the text: the version of `jsonb`.
     fn prefix(self) -> &'static [u8] {
         match self {
             Self::Text => b"",

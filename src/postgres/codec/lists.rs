@@ -1,4 +1,4 @@
-//! Lists to arrays of PostgreSQL.
+//! Encodes lists as PostgreSQL arrays.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 /// `MAXDIM` of src/include/utils/array.h.
 pub(super) const MAX_DIMENSIONS: usize = 6;
 
-/// Arrays of PostgreSQL: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
+/// PostgreSQL arrays: `array_recv` in src/backend/utils/adt/arrayfuncs.c. Nested lists are dimensions.
 struct Lists {
     nulls: Option<NullBuffer>,
-    /// From a row to its items in the innermost list.
+    /// The range of a row's elements in the innermost list.
     offsets: OffsetBuffer<i64>,
-    /// The length of each row, of every dimension.
+    /// The length of each row in every dimension.
     lengths: Vec<Vec<i32>>,
     item_oid: u32,
     item_nulls: Option<NullBuffer>,
@@ -58,7 +58,7 @@ impl Cells for Lists {
         for (row, at) in (first..).zip(at.iter_mut()) {
             if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 put_null(at, out);
-                // A NULL may hide items; they have no place.
+                // A NULL may contain elements; they are skipped.
                 item_at.extend(self.items_of(row).map(|_| usize::MAX));
                 continue;
             }
@@ -78,7 +78,7 @@ impl Cells for Lists {
                 *at += self.item_sizes[item];
             }
         }
-        // Runs of items that have a place.
+        // Runs of elements that are not skipped.
         let mut item = self.offsets[first] as usize;
         for run in item_at.chunk_by_mut(|a, b| (*a == usize::MAX) == (*b == usize::MAX)) {
             if run[0] != usize::MAX {
@@ -89,7 +89,7 @@ impl Cells for Lists {
     }
 }
 
-/// Lists of any kind, as deep as they are lists of lists, and at most of so many levels.
+/// Nested lists of any kind, down to the innermost one or at most to that many levels.
 pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Result<Box<dyn Cells>> {
     let mut list = as_list(array)?;
     let mut offsets: Vec<i64> = list.offsets().iter().map(|offset| i64::from(*offset)).collect();
@@ -107,11 +107,11 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
             }
             let length = inner.value_length(items.start);
             let why = if items.clone().any(|index| inner.is_null(index)) {
-                "has NULL in the place of a list, which PostgreSQL's arrays cannot hold"
+                "contains NULL instead of a list, which a PostgreSQL array cannot store"
             } else if items.clone().any(|index| inner.value_length(index) != length) {
-                "has lists of different lengths, which PostgreSQL's arrays cannot hold"
+                "contains lists of different lengths, which a PostgreSQL array cannot store"
             } else if length == 0 {
-                "has an empty list in a list, which PostgreSQL's arrays cannot hold"
+                "contains an empty list in a list, which a PostgreSQL array cannot store"
             } else {
                 inner_lengths.push(length);
                 continue;
@@ -123,9 +123,9 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
         list = inner;
     }
     if lengths.len() > MAX_DIMENSIONS {
-        return Err(Error::schema(format!("PostgreSQL's arrays have at most {MAX_DIMENSIONS} dimensions")));
+        return Err(Error::schema(format!("a PostgreSQL array has at most {MAX_DIMENSIONS} dimensions")));
     }
-    // A slice of a list has the items of the whole list behind it.
+    // A slice of a list array has the elements of the whole array.
     let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
     let values = list.values().slice(first as usize, (last - first) as usize);
     offsets.iter_mut().for_each(|offset| *offset -= first);

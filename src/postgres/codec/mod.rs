@@ -1,8 +1,8 @@
-//! Column types, a file for each family of them. The [`Codec`] of a type says what Arrow type it is read as, what it is
-//! written from and whether it compares as DataFusion does, and encodes and decodes its values.
+//! Column types, with one file per family. The [`Codec`] of a type determines the Arrow type that it is read as, the
+//! types that it is written from, and whether it compares as in DataFusion; it encodes and decodes the values.
 //!
 //! A new type is a struct that implements [`Codec`] in the file of its family, an arm in that family's `codec`, and a row in
-//! its `examples`, from which the guide's table is made. A new family is a file, and a line in `types::FAMILIES`.
+//! its `examples`, from which the guide's table is generated. A new family is a file and a line in `types::FAMILIES`.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -44,21 +44,21 @@ pub(super) trait Codec: Debug + Send + Sync {
         false
     }
 
-    /// Whether a comparison on the server gives DataFusion's answer; `collation` says what texts compare by.
+    /// Whether a comparison on the server has the same result as in DataFusion; `collation` is the column's.
     fn comparison(&self, _collation: Collation) -> Comparison {
         Comparison::Differs
     }
 
-    /// The Arrow type to bring a plain type to first, and the form to send it in; `None` where there is no way.
+    /// The Arrow type that a plain type is converted to first, and the form to send it in; `None` if it is not accepted.
     fn accepts(&self, from: &DataType) -> Option<(DataType, Form)>;
 
-    /// The fields of values of a type that [`Codec::accepts`] named, in binary form.
+    /// Encodes values of a type that [`Codec::accepts`] returned, in binary form.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value the column cannot hold unchanged.
+    /// `Encode`, with the row whose value the column cannot store unchanged.
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>>;
 
-    /// The fields of texts, from which the server makes the values.
+    /// Encodes texts, which the server converts.
     ///
     /// # Errors
     /// As [`Codec::encode`].
@@ -66,18 +66,18 @@ pub(super) trait Codec: Debug + Send + Sync {
         texts(array, None, b"")
     }
 
-    /// Reads values as [`Codec::arrow_type`], or as one that it [`Codec::decodes_as`].
+    /// Decodes values as [`Codec::arrow_type`], or as a type that it [`Codec::decodes_as`].
     ///
     /// # Errors
-    /// `Decode` for a value that `to` does not have.
+    /// `Decode` for a value that `to` cannot represent.
     fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef>;
 
-    /// Whether only the server can make a value, from its text.
+    /// Whether only the server can convert values, from text.
     fn is_text_only(&self) -> bool {
         false
     }
 
-    /// Whether a collation says which values are equal.
+    /// Whether a collation determines which values are equal.
     fn has_collation(&self) -> bool {
         false
     }
@@ -87,25 +87,25 @@ pub(super) trait Codec: Debug + Send + Sync {
         false
     }
 
-    /// Digits of a second that a column keeps.
+    /// Fractional digits of a second that a column stores.
     fn second_digits(&self) -> Option<u32> {
         None
     }
 
-    /// Bytes of each value, where all have as many.
+    /// Bytes of each value, if all have the same size.
     fn width(&self) -> Option<usize> {
         None
     }
 
-    /// How the values of a key are spelled in a statement.
+    /// The spelling of the values of a key in a statement.
     fn spelling(&self) -> Spelling {
         Spelling::Text
     }
 }
 
-/// Types that belong together.
+/// A family of types.
 pub(super) struct Family {
-    /// The codec of a base type, by its name in `pg_type` and its modifier.
+    /// The codec of a base type, by its name and modifier in `pg_type`.
     pub(super) codec: fn(&str, i32) -> Option<Arc<dyn Codec>>,
     /// The type that CREATE TABLE declares for an Arrow type.
     pub(super) declare: fn(&DataType) -> Option<String>,
@@ -117,92 +117,92 @@ pub(super) struct Family {
 /// A row of the guide's table.
 #[cfg(test)]
 pub(super) struct Example {
-    /// The type as it is declared, or words for many of them.
+    /// The declared type, or a name for many types.
     pub(super) declared: &'static str,
     pub(super) codec: Arc<dyn Codec>,
-    /// Which values of the Arrow types the column takes, where it does not take all.
+    /// Which values of the Arrow types the column accepts, if not all.
     pub(super) limits: &'static str,
 }
 
-/// In which form values travel.
+/// The form in which values are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Form {
-    /// The server type's own.
+    /// The binary format of the server type.
     Binary,
-    /// As texts, which the server converts.
+    /// Text, which the server converts.
     Text,
 }
 
-/// What texts of a column compare by.
+/// How the texts of a column compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Collation {
     /// Byte by byte, as DataFusion does.
     Bytes,
-    /// Equal are only equal bytes.
+    /// Texts are equal only if their bytes are equal.
     Deterministic,
     /// Different texts can be equal: `citext`, `char(n)`, nondeterministic collations.
     Other,
 }
 
-/// How the values of a key are spelled for the server: as it would store them, whatever they came as.
+/// The spelling of the values of a key for the server, regardless of the Arrow type.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Spelling {
     Integer,
-    /// A number has as many digits as it came with.
+    /// A number, with the digits of the Arrow value.
     Digits,
     Uuid,
     Date,
-    /// A text is one, and of the other types there is one spelling.
+    /// A text, or a type whose values have only one spelling.
     Text,
 }
 
 /// A type of the server, domains resolved.
 #[derive(Debug, Clone)]
 pub(super) struct ServerType {
-    /// What the header of an array of it says.
+    /// The oid in the header of an array of this type.
     pub(super) oid: u32,
     pub(super) codec: Arc<dyn Codec>,
 }
 
 impl ServerType {
-    /// The type that a column is read as where the user asks for `to`; `None` where it is [`Codec::arrow_type`], which `to`
-    /// then must do with.
+    /// The type that a column is read as if the user declares `to`; `None` if it is [`Codec::arrow_type`], which is then
+    /// converted to `to`.
     pub(super) fn read_as(&self, to: &DataType) -> Option<DataType> {
         match to {
-            // As the server writes them.
+            // The text form of the server.
             Utf8 | LargeUtf8 | Utf8View if self.codec.arrow_type().is_nested() => Some(Utf8View),
             to => self.reads_as(to).then(|| to.clone()),
         }
     }
 
-    /// Whether its binary form can be read as `to` itself, not by way of [`Codec::arrow_type`].
+    /// Whether its binary form can be decoded as `to` directly, not through [`Codec::arrow_type`].
     pub(super) fn reads_as(&self, to: &DataType) -> bool {
         *to == self.codec.arrow_type() || self.codec.decodes_as(to)
     }
 
-    /// Whether what is read as `to` comes as the server's text.
+    /// Whether values that are read as `to` are received as text.
     pub(super) fn is_read_as_text(&self, to: &DataType) -> bool {
         self.codec.is_text_only() || *to == Utf8View && self.codec.arrow_type().is_nested()
     }
 
-    /// Reads values as `to`, one of the types that [`ServerType::read_as`] gives.
+    /// Decodes values as `to`, a type that [`ServerType::read_as`] returns.
     ///
     /// # Errors
-    /// `Decode` for a value that `to` does not have.
+    /// `Decode` for a value that `to` cannot represent.
     pub(super) fn decode(&self, values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
         if self.is_read_as_text(to) {
             return Ok(Arc::new(values::texts(values, 0)?));
         }
         if !self.reads_as(to) {
-            return Err(Error::internal(format!("{:?} was to be read as {to}", self.codec)));
+            return Err(Error::internal(format!("cannot read {:?} as {to}", self.codec)));
         }
         self.codec.decode(values, to)
     }
 
-    /// The fields of values inside of others, which are brought to the type that is accepted first.
+    /// Encodes values that are nested in others; converts them to the accepted type first.
     ///
     /// # Errors
-    /// `Encode`, at the value that it cannot hold unchanged.
+    /// `Encode`, with the value that it cannot store unchanged.
     pub(super) fn encode_items(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         let from = array.data_type();
         let cast = self.accepts(plain(from)).and_then(|(to, _)| LosslessCast::try_new(from, &to));
@@ -210,12 +210,12 @@ impl ServerType {
         self.encode(&cast.apply(array)?, Form::Binary)
     }
 
-    /// As [`Codec::accepts`]; NULLs go everywhere.
+    /// As [`Codec::accepts`]; every type accepts NULLs.
     pub(super) fn accepts(&self, from: &DataType) -> Option<(DataType, Form)> {
         if *from == Null { Some((Null, Form::Binary)) } else { self.codec.accepts(from) }
     }
 
-    /// The fields of an array of the type that was accepted, in its form.
+    /// Encodes an array of the accepted type in its form.
     pub(super) fn encode(&self, array: &ArrayRef, form: Form) -> Result<Box<dyn Cells>> {
         match form {
             _ if *array.data_type() == Null => Ok(Box::new(Nulls)),
@@ -225,7 +225,7 @@ impl ServerType {
     }
 }
 
-/// A type that values are brought to before they are sent in binary form.
+/// A type that values are converted to before they are sent in binary form.
 fn binary(data_type: DataType) -> Option<(DataType, Form)> {
     Some((data_type, Form::Binary))
 }

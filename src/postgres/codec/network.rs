@@ -62,10 +62,10 @@ impl Codec for Address {
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         let why = match self {
-            Self::Inet => "is no IP address such as 10.1.2.3 or 10.1.2.3/8",
-            Self::Cidr => "is no network such as 10.0.0.0/8, with zeros behind its bits",
-            Self::MacAddr => "is no MAC address of 6 bytes",
-            Self::MacAddr8 => "is no MAC address of 8 bytes",
+            Self::Inet => "is not an IP address such as 10.1.2.3 or 10.1.2.3/8",
+            Self::Cidr => "is not a network such as 10.0.0.0/8, with zeros after its prefix",
+            Self::MacAddr => "is not a MAC address of 6 bytes",
+            Self::MacAddr8 => "is not a MAC address of 8 bytes",
         };
         packed(array, why, |text, out| {
             out.extend(match self {
@@ -90,7 +90,7 @@ impl Codec for Address {
 const IPV4: u8 = 2;
 const IPV6: u8 = 3;
 
-/// Whether the network bits only are allowed to be set.
+/// Whether only the bits of the network may be set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Network {
     Inet,
@@ -135,14 +135,14 @@ fn push_inet(bytes: &[u8], text: &mut String) -> Option<()> {
     if *is_cidr != 0 || *bits != all { write!(text, "{address}/{bits}") } else { write!(text, "{address}") }.ok()
 }
 
-/// The `length` bytes of a MAC address in one of the server's forms: `08:00:2b:01:02:03`, `08002b-010203`,
+/// The `length` bytes of a MAC address in one of the server's formats: `08:00:2b:01:02:03`, `08002b-010203`,
 /// `0800.2b01.0203`, `08002b010203`.
 fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
     let groups: Vec<&str> = match text.find([':', '-', '.']) {
         Some(at) => text.split(text[at..].chars().next()?).collect(),
         None => vec![text],
     };
-    // Every group has as many digits, and these are whole bytes.
+    // All groups have the same number of digits, in whole bytes.
     let digits = groups.first()?.len();
     let is_form = matches!((digits, groups.len()), (2, 6 | 8) | (4, 3 | 4) | (6, 2) | (8, 2) | (12 | 16, 1));
     if !is_form || groups.iter().any(|group| group.len() != digits || !group.is_ascii()) {
@@ -155,7 +155,7 @@ fn parse_mac(text: &str, length: usize) -> Option<Vec<u8>> {
     let byte = |at: usize| u8::from_str_radix(all.get(at..at + 2)?, 16).ok();
     let bytes = (0..all.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
     match (bytes.as_slice(), length) {
-        // EUI-48 in EUI-64, as the server does it.
+        // EUI-48 to EUI-64, as in the server.
         ([a, b, c, d, e, f], 8) => Some(vec![*a, *b, *c, 0xff, 0xfe, *d, *e, *f]),
         (bytes, length) => (bytes.len() == length).then(|| bytes.to_vec()),
     }

@@ -1,4 +1,4 @@
-//! Numbers that the processor has, and booleans.
+//! Integers, floats and booleans.
 
 use std::sync::Arc;
 

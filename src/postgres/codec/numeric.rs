@@ -19,7 +19,7 @@ use crate::backend::Comparison;
 use crate::columnar::{misfit, recode, to_text, whole_and_places};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A `numeric`, of as many digits, or of any.
+/// A `numeric` with or without a precision.
 #[derive(Debug)]
 struct Column(Option<Digits>);
 
@@ -41,7 +41,7 @@ fn declare(data_type: &DataType) -> Option<String> {
         | Decimal64(precision, scale)
         | Decimal128(precision, scale)
         | Decimal256(precision, scale) => match scale {
-            // A negative scale is known from PostgreSQL 15 on only.
+            // PostgreSQL supports negative scales from version 15 on.
             ..0 => format!("numeric({},0)", i32::from(precision) - i32::from(scale)),
             scale => format!("numeric({precision},{scale})"),
         },
@@ -56,9 +56,9 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: Arc::new(Column(digits)), limits }
     };
     vec![
-        numeric("numeric(10,2)", Some((10, 2)), "numbers, and texts of numbers, that fit; NaN"),
+        numeric("numeric(10,2)", Some((10, 2)), "numbers that fit, also as text; NaN"),
         numeric("numeric(50,5)", Some((50, 5)), "the same"),
-        numeric("numeric", None, "texts of numbers"),
+        numeric("numeric", None, "text that is a number"),
     ]
 }
 
@@ -93,7 +93,7 @@ impl Codec for Column {
 
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         let unchecked = self.0.is_none_or(|keeps| {
-            // Or it was conformed to the column's own digits.
+            // Otherwise it was converted to the precision and scale of the column.
             always_fits(array.data_type(), keeps)
                 || matches!(*array.data_type(), Decimal128(_, scale) | Decimal256(_, scale)
                     if keeps.scale >= 0 && i16::from(scale) == keeps.scale)
@@ -123,13 +123,13 @@ impl Codec for Column {
     }
 }
 
-/// Whether every value of a type fits a `numeric` without being looked at.
+/// Whether every value of a type fits a `numeric` without a check.
 fn always_fits(data_type: &DataType, keeps: Digits) -> bool {
     let room = (keeps.precision as i16 - keeps.scale, keeps.scale);
     whole_and_places(data_type).is_some_and(|(whole, places)| keeps.scale >= 0 && places <= room.1 && whole <= room.0)
 }
 
-/// Numbers that fit whatever they are; `None` where they are read from their text.
+/// Encodes numbers of a type that always fits; `None` if they are encoded from their text.
 fn unchecked_digits(array: &ArrayRef) -> Result<Option<Box<dyn Cells>>> {
     fn each<T: ArrowPrimitiveType>(array: &ArrayRef, mut put: impl FnMut(T::Native, &mut Vec<u8>)) -> Box<dyn Cells> {
         let array = array.as_primitive::<T>();
@@ -163,13 +163,13 @@ fn unchecked_digits(array: &ArrayRef) -> Result<Option<Box<dyn Cells>>> {
     }))
 }
 
-/// Numbers by their shortest digits that mean them.
+/// Floats with their shortest digits.
 fn digits_of_text(array: &ArrayRef, keeps: Option<Digits>) -> Result<Box<dyn Cells>> {
     fn shortest(value: Option<impl std::fmt::LowerExp>) -> Option<String> {
         value.map(|value| format!("{value:e}"))
     }
     let texts = match array.data_type() {
-        // Rust's shortest digits; Arrow's text of a float can be of the same value, but not of the same digits.
+        // Rust's shortest digits: Arrow's text of a float has the same value, but can have other digits.
         Float32 => array.as_primitive::<Float32Type>().iter().map(shortest).collect(),
         Float64 => array.as_primitive::<Float64Type>().iter().map(shortest).collect(),
         Utf8 | LargeUtf8 | Utf8View => recode(array, &Utf8View)?.as_string_view().clone(),
@@ -188,7 +188,7 @@ fn digits_of_text(array: &ArrayRef, keeps: Option<Digits>) -> Result<Box<dyn Cel
 fn decimals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
     Ok(match *to {
         Decimal128(precision, scale) => {
-            // One digit more is the first that does not fit.
+            // The first value that has a digit too many.
             let limit = 10_i128.pow(precision.into());
             let fits = |number: Numeric<'_>| number.unscaled_i128(scale).filter(|value| value.abs() < limit);
             let unscaled = unscaled(values, to, fits)?.into_iter().collect::<PrimitiveArray<Decimal128Type>>();
@@ -203,7 +203,7 @@ fn decimals(values: Values<'_>, to: &DataType) -> Result<ArrayRef> {
             let unscaled = unscaled(values, to, fits)?.into_iter().collect::<Decimal256Array>();
             Arc::new(unscaled.with_data_type(to.clone()))
         }
-        _ => return Err(Error::internal(format!("{to} is no decimal"))),
+        _ => return Err(Error::internal(format!("{to} is not a decimal"))),
     })
 }
 
@@ -219,8 +219,8 @@ fn unscaled<T>(
             let mut text = String::new();
             number.push_text(&mut text);
             text.truncate(60);
-            let why = "give the column more digits, or read it as VARCHAR";
-            Error::new(ErrorKind::Decode, format!("it holds {text}, which is no {to}: {why}")).at_row(row)
+            let why = "register the column with more digits, or as VARCHAR";
+            Error::new(ErrorKind::Decode, format!("{text} cannot be read as {to}: {why}")).at_row(row)
         })
     });
     unscaled.collect()

@@ -1,10 +1,10 @@
-//! A `numeric` as the server sends it.
+//! A `numeric` in the format of the server.
 
 use arrow::datatypes::i256;
 
 use super::digits::{GROUP, INFINITY, NAN, NEGATIVE, NEGATIVE_INFINITY, POSITIVE, POWERS};
 
-/// A number read from the wire.
+/// A received number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numeric<'a> {
     weight: i64,
@@ -14,7 +14,7 @@ pub(super) struct Numeric<'a> {
 }
 
 impl<'a> Numeric<'a> {
-    /// `None` when these are not the bytes of one.
+    /// `None` if the bytes are invalid.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let count = usize::from(word(0)?);
@@ -36,7 +36,7 @@ impl<'a> Numeric<'a> {
         matches!(self.sign, POSITIVE | NEGATIVE)
     }
 
-    /// `self × 10^scale`, where that is a whole number that fits.
+    /// `self × 10^scale`, if it is an integer that fits.
     #[inline]
     pub(super) fn unscaled_i128(self, scale: i8) -> Option<i128> {
         let mut value = 0_i128;
@@ -62,7 +62,7 @@ impl<'a> Numeric<'a> {
         Some(if self.sign == NEGATIVE { value.wrapping_neg() } else { value })
     }
 
-    /// Decimal digits between the last group's and the scale's; negative where the group has some in excess.
+    /// Decimal digits between the last group and the scale; negative if the group has more digits than the scale.
     fn shift(self, scale: i8) -> i64 {
         (self.weight + 1 - self.groups.len() as i64 / 2) * GROUP as i64 + i64::from(scale)
     }
@@ -71,12 +71,12 @@ impl<'a> Numeric<'a> {
         if self.groups.is_empty() { 0 } else { self.shift(scale).max(0) }
     }
 
-    /// Each group and what to multiply by before it is added, without the last one's digits beyond the scale. `None`
-    /// where these are not zeros, or it is no finite number.
+    /// Each group and the factor to multiply by before it is added, without the digits beyond the scale. `None` if those
+    /// are not zeros, or if the number is not finite.
     fn scaled_groups(self, scale: i8) -> Option<impl Iterator<Item = (u16, u16)>> {
         let count = self.groups.len() / 2;
         let excess = if count == 0 { 0 } else { usize::try_from(-self.shift(scale)).unwrap_or(0) };
-        // The server strips zero groups from the end, so more in excess than a group cannot be zeros.
+        // The server strips trailing zero groups, so more excess digits than a group cannot all be zeros.
         let cut = *POWERS.get(excess)?;
         if !self.is_finite() || self.groups().next_back().is_some_and(|last| last % cut != 0) {
             return None;
@@ -89,7 +89,7 @@ impl<'a> Numeric<'a> {
         ))
     }
 
-    /// Appends it as the server shows it.
+    /// Appends the text form of the server.
     pub(super) fn push_text(self, text: &mut String) {
         use std::fmt::Write;
         match self.sign {

@@ -19,7 +19,7 @@ use crate::backend::Comparison;
 use crate::columnar::{check_digits, check_range};
 use crate::error::Result;
 
-/// A type of time, with the digits of a second that its column keeps.
+/// A date or time type, with the fractional digits of its column.
 #[derive(Debug, Clone, Copy)]
 enum Temporal {
     Date,
@@ -70,7 +70,7 @@ fn examples() -> Vec<Example> {
         time(
             "time with time zone",
             Temporal::TimeTz(6),
-            "texts such as `12:34:56.789+02:00`; times become times in UTC",
+            "text such as `12:34:56.789+02:00`; times are stored as times in UTC",
         ),
         time("timestamp without time zone", Temporal::Timestamp(6), "from 4714-11-24 BC on"),
         time("timestamp with time zone", Temporal::TimestampTz(6), "the same"),
@@ -156,30 +156,30 @@ impl Codec for Temporal {
     }
 }
 
-/// Dates that PostgreSQL has, as days since 1970: from 4714-11-24 BC to before 5874898-01-01
+/// The range of PostgreSQL's dates, in days since 1970: from 4714-11-24 BC to before 5874898-01-01
 /// (`IS_VALID_DATE` of src/include/datatype/timestamp.h).
 const DATES: Range<i32> = -2_451_545 + POSTGRES_EPOCH_DAYS..2_145_031_949 + POSTGRES_EPOCH_DAYS;
 
-/// Timestamps that PostgreSQL has, as microseconds since 1970: from 4714-11-24 BC (`IS_VALID_TIMESTAMP`). It goes on
-/// for longer than Arrow's do.
+/// The range of PostgreSQL's timestamps, in microseconds since 1970: from 4714-11-24 BC (`IS_VALID_TIMESTAMP`). Its end
+/// is beyond Arrow's.
 const TIMESTAMPS: RangeInclusive<i64> = -211_813_488_000_000_000 + POSTGRES_EPOCH_MICROS..=i64::MAX;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Whether all timestamps are of the years from 2598 BC to 289680: an addition and an OR for each, where comparisons of
-/// 64 bits are slow.
+/// Whether all timestamps are in the years from 2598 BC to 289680. This takes an addition and an OR for each, because
+/// 64-bit comparisons are slow.
 fn are_near(micros: &[i64]) -> bool {
     const NEAR: i64 = 1 << 57;
     micros.iter().fold(0, |all, micros| all | micros.wrapping_add(NEAR)) >= 0
 }
 
 fn dates(array: &ArrayRef) -> Result<Box<dyn Cells>> {
-    check_range::<Date32Type>(array, DATES, "is outside the years that PostgreSQL's dates have")?;
+    check_range::<Date32Type>(array, DATES, "is outside the range of PostgreSQL's dates")?;
     Ok(fixed::<Date32Type, 4>(array, |days| days.wrapping_sub(POSTGRES_EPOCH_DAYS).to_be_bytes()))
 }
 
 fn timestamps(array: &ArrayRef, digits: u32) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "is outside the years that PostgreSQL's timestamps have";
+    const WHY: &str = "is outside the range of PostgreSQL's timestamps";
     if !are_near(array.as_primitive::<TimestampMicrosecondType>().values()) {
         check_range::<TimestampMicrosecondType>(array, TIMESTAMPS, WHY)?;
     }
@@ -203,7 +203,7 @@ fn times_with_zone(array: &ArrayRef, digits: u32) -> Result<Box<dyn Cells>> {
         return Ok(fixed::<Time64MicrosecondType, 12>(array, |micros| time_with_zone(micros, 0)));
     }
     let unit = 10_i64.pow(6 - digits.min(6));
-    let why = format!("is no time with a zone such as 12:34:56+02:00, of at most {digits} digits of a second");
+    let why = format!("is not a time with a zone such as 12:34:56+02:00, with at most {digits} fractional digits");
     packed(array, &why, |text, out| {
         let (micros, seconds_west) = parse_time_with_zone(text).filter(|(micros, _)| micros % unit == 0)?;
         out.extend_from_slice(&time_with_zone(micros, seconds_west));

@@ -16,7 +16,7 @@ use crate::backend::Comparison;
 use crate::columnar::Limit;
 use crate::error::Result;
 
-/// Texts that the server stores as they come.
+/// Texts that the server stores unchanged.
 #[derive(Debug)]
 struct Text {
     limit: Option<Limit>,
@@ -24,7 +24,7 @@ struct Text {
     has_collation: bool,
 }
 
-/// Only the server knows its binary form: it is sent and read as text.
+/// Landfall does not support the binary format: values are sent and read as text.
 #[derive(Debug)]
 enum Other {
     /// `"char"`, a single byte.
@@ -40,7 +40,7 @@ pub(in crate::postgres) const FAMILY: Family = Family {
 };
 
 fn codec(name: &str, typmod: i32) -> Option<Arc<dyn Codec>> {
-    // A length has the four bytes of a varlena's header on top.
+    // The modifier includes the four bytes of a varlena's header.
     let length = usize::try_from(typmod - 4).ok();
     Some(match name {
         "text" | "citext" => Text::arc(None),
@@ -73,8 +73,8 @@ fn examples() -> Vec<Example> {
     };
     vec![
         text("text", "text", -1, ""),
-        text("character varying(20)", "varchar", 24, "at most so many characters"),
-        text("character(3)", "bpchar", 7, "at most so many characters; the server pads them"),
+        text("character varying(20)", "varchar", 24, "at most 20 characters"),
+        text("character(3)", "bpchar", 7, "at most 3 characters; the server pads them with spaces"),
         text("name", "name", -1, "at most 63 bytes"),
         text("citext", "citext", -1, ""),
         text("\"char\"", "char", -1, "at most one byte"),
@@ -83,7 +83,7 @@ fn examples() -> Vec<Example> {
 }
 
 impl Text {
-    /// One that a collation compares.
+    /// Whether a collation compares it.
     fn arc(limit: Option<Limit>) -> Arc<dyn Codec> {
         Arc::new(Self { limit, has_collation: true })
     }

@@ -23,7 +23,7 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     codec: |name, _| (name == "uuid").then(|| Arc::new(Column) as _),
     declare: |_| None,
     #[cfg(test)]
-    examples: || vec![Example { declared: "uuid", codec: Arc::new(Column), limits: "texts of UUIDs" }],
+    examples: || vec![Example { declared: "uuid", codec: Arc::new(Column), limits: "text that is a UUID" }],
 };
 
 impl Codec for Column {
@@ -50,7 +50,7 @@ impl Codec for Column {
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         match array.data_type() {
             FixedSizeBinary(_) => bytes(array, b""),
-            _ => packed(array, "is no UUID", |text, out| {
+            _ => packed(array, "is not a UUID", |text, out| {
                 out.extend_from_slice(Uuid::try_parse(text).ok()?.as_bytes());
                 Some(())
             }),

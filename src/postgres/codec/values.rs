@@ -1,4 +1,4 @@
-//! What several families share when they decode.
+//! Decoding that several families share.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use super::super::rows::Values;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn wrong_length(to: &DataType) -> Error {
-    Error::new(ErrorKind::Decode, format!("the server sent a value that is no {to}: its length is another"))
+    Error::new(ErrorKind::Decode, format!("the server sent a value of the wrong length for {to}"))
 }
 
 pub(super) fn undecodable(what: &str, to: &DataType) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("it holds {what}, which is no {to}: read the table through a view that leaves it out"),
+        format!("{what} cannot be read as {to}: read the table through a view that omits the value"),
     )
 }
 
@@ -25,7 +25,7 @@ pub(super) fn too_large(to: &DataType) -> Error {
     undecodable("a value beyond Arrow's range", to)
 }
 
-/// Values that all have `N` bytes.
+/// Values of `N` bytes each.
 pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     values: Values<'_>,
     to: &DataType,
@@ -49,7 +49,7 @@ pub(super) fn fixed<T: ArrowPrimitiveType, const N: usize>(
     Ok(Arc::new(PrimitiveArray::<T>::new(natives.into(), nulls.finish()).with_data_type(to.clone())))
 }
 
-/// Values that are texts, behind as many bytes that are not of the text.
+/// Text values, each after `skip` bytes that do not belong to the text.
 pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> {
     let mut texts = StringViewBuilder::with_capacity(values.len());
     for (row, value) in values.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> 
             Some(bytes) => {
                 let text = bytes.get(skip..).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 texts.append_value(text.ok_or_else(|| {
-                    let text = "the server sent a text that is not UTF-8: its database is of another encoding";
+                    let text = "the server sent text that is not UTF-8: the database has another encoding";
                     Error::new(ErrorKind::Decode, text).at_row(row)
                 })?);
             }
@@ -67,7 +67,7 @@ pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> 
     Ok(texts.finish())
 }
 
-/// Values as texts that `push` appends.
+/// Values as text, appended by `push`.
 pub(super) fn texts_by(
     values: Values<'_>,
     to: &DataType,

@@ -58,9 +58,9 @@ async fn an_array_of_other_dimensions_is_named_with_its_row() {
     server.register("seen", "", "").await.unwrap();
     says(&server.error("SELECT m FROM seen").await, &["\"m\"", "row 1 ", "2 dimensions", "with [][]", "VARCHAR"]);
     let error = server.error("SELECT id, m FROM t").await;
-    says(&error, &["\"m\" (integer[])", "row 7 ", "1 dimension,", "VARCHAR"]);
+    says(&error, &["\"m\" (integer[])", "row 7 ", "1 dimension ", "VARCHAR"]);
     says(&server.error("SELECT id, h FROM t").await, &["\"h\" (held)", "row 5 ", "field \"m\"", "3 dimensions"]);
-    says(&server.error("SELECT id, hs FROM t").await, &["\"hs\" (held[])", "row 3 ", "field \"m\"", "1 dimension,"]);
+    says(&server.error("SELECT id, hs FROM t").await, &["\"hs\" (held[])", "row 3 ", "field \"m\"", "1 dimension "]);
     // What the error says to do.
     server.register("texts", "(id INT, m VARCHAR, h VARCHAR, hs VARCHAR)", "'table' 't'").await.unwrap();
     let all = "SELECT id, m, h, hs FROM t ORDER BY id";

@@ -66,7 +66,7 @@ async fn a_sequence_that_is_behind_what_was_written_is_told() {
         let next = next.replace("SCHEMA", &server.schema);
         says(
             &run(&format!("INSERT INTO {table} VALUES {values}")),
-            &["is not behind them", &next, "'identity' = 'advance'"],
+            &["its sequence is behind", &next, "'identity' to 'advance'"],
         );
         // As it says: without that, a default collides, and with it none does.
         let default = format!("INSERT INTO {table} (v) VALUES ('default')");
@@ -142,7 +142,7 @@ async fn a_sequence_is_moved_behind_what_was_written() {
     assert_eq!(next("bydefault"), 3_000_009);
     server.rows("CREATE VIEW seen AS SELECT * FROM serials");
     server.register("seen", "", "'identity' 'advance'").await.unwrap();
-    says(&server.error("INSERT INTO seen VALUES (9, 'x')").await, &["'advance'", "write to the table itself"]);
+    says(&server.error("INSERT INTO seen VALUES (9, 'x')").await, &["'advance'", "write to the underlying table"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +165,7 @@ async fn a_sequence_that_was_set_and_not_used_is_not_moved_back_and_ends_at_its_
     server.register_at(&server.url_as("reader"), "r", "", "'table' 't', 'identity' 'advance'").await.unwrap();
     let said = server.error("INSERT INTO r VALUES (5000, 'a')").await;
     says(&said, &["permission denied", "GRANT SELECT, UPDATE ON SEQUENCE"]);
-    let grant = said.split("is to run: ").nth(1).unwrap().split("; the server").next().unwrap();
+    let grant = said.split("(requires ").nth(1).unwrap().split("): ").next().unwrap();
     server.rows(grant);
     server.sql("INSERT INTO r VALUES (5000, 'a')").await.unwrap();
     assert_eq!(server.rows("INSERT INTO t (v) VALUES ('b') RETURNING id"), ["5001"]);

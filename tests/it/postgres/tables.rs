@@ -15,7 +15,7 @@ async fn each_mode_does_what_it_says() {
     let server = Postgres::new(&format!("{KEYED}; INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2)"));
     server.register("t", "", "").await.unwrap();
     let error = server.error("INSERT INTO t (id, name) VALUES (3, 'three'), (2, 'twice')").await;
-    says(&error, &["row 2", "the key is in the table already", "on_conflict", "(id)=(2)"]);
+    says(&error, &["row 2", "the key already exists in the table", "on_conflict", "(id)=(2)"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["2"]);
     assert_eq!(count(&server.sql("INSERT INTO t VALUES (3, 'three', NULL)").await.unwrap()), 1);
     // The last row of a key stays, and what is not written gets its default.
@@ -151,7 +151,7 @@ async fn readers_go_on_with_the_old_rows_while_a_table_is_overwritten_unless_it_
     let mut reader = PgConnection::connect(&server.url()).await.unwrap();
     sqlx::raw_sql("BEGIN; SELECT * FROM t").execute(&mut reader).await.unwrap();
     let said = server.error("INSERT OVERWRITE cut VALUES (7)").await;
-    says(&said, &["deleting the old rows", "another transaction is in the way", "'lock_timeout' (300ms)"]);
+    says(&said, &["deleting the old rows", "another transaction holds a lock", "'lock_timeout' (300ms)"]);
     server.sql("INSERT OVERWRITE t VALUES (8)").await.unwrap();
     sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
     assert_eq!(server.rows("SELECT id FROM t"), ["8"]);
@@ -173,7 +173,7 @@ async fn a_truncate_that_would_pass_something_over_is_refused() {
     for table in ["t", "v", "watched", "other"] {
         server.register(table, "", "'overwrite' 'truncate', 'lock_timeout' '300ms'").await.unwrap();
     }
-    says(&server.error("INSERT OVERWRITE v VALUES (5)").await, &["v is a view", "'overwrite' to 'delete'"]);
+    says(&server.error("INSERT OVERWRITE v VALUES (5)").await, &["v: it is a view", "'overwrite' to 'delete'"]);
     says(&server.error("INSERT OVERWRITE watched VALUES (5)").await, &["trigger on DELETE", "'overwrite' to 'delete'"]);
     says(&server.error("INSERT OVERWRITE t VALUES (5)").await, &["'overwrite' to 'delete'", "foreign key"]);
     says(&server.error("INSERT OVERWRITE t SELECT id + 1 FROM t").await, &["reads table", "'delete'"]);
@@ -254,7 +254,7 @@ async fn a_right_to_stage_rows_that_is_missing_is_named() {
     for sql in ["UPDATE t SET v = v || 'b'", "INSERT INTO t VALUES (2, 'c')"] {
         let said = server.error(sql).await;
         says(&said, &["permission denied"]);
-        let grant = said.split("is to run: ").nth(1).unwrap().split("; the server").next().unwrap();
+        let grant = said.split("(requires ").nth(1).unwrap().split("): ").next().unwrap();
         server.rows(grant);
         server.sql(sql).await.unwrap();
         server.rows(&format!("REVOKE TEMPORARY ON DATABASE {database} FROM reader"));
