@@ -321,7 +321,7 @@ pub async fn branches_are_prepared_side_by_side(subject: &Subject) {
     subject.has_rows(ROWS).await;
 }
 
-/// Rows with conflicts to look after are prepared as well.
+/// Rows with conflicts can be prepared, too.
 pub async fn an_upsert_can_be_prepared(subject: &Subject) {
     commit(subject, 1).await;
     let name = xid(&job("j"), 2);
@@ -385,7 +385,7 @@ fn job(name: &str) -> JobId {
     must(JobId::try_new(name))
 }
 
-/// A number that goes by the name.
+/// A number that is derived from the name.
 fn number(job: &JobId) -> JobNumber {
     let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, job.as_str().as_bytes());
     let gtrid = Gtrid::parse(&format!("landfall-{:016x}-1-{:016x}", uuid.as_u64_pair().0, 0));

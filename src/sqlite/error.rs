@@ -75,7 +75,9 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, or the \
              option 'on_conflict' = 'update' or 'ignore')"
         }
-        Some(SQLITE_CONSTRAINT_FOREIGNKEY) => "the row that a foreign key references does not exist, or is still referenced",
+        Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
+            "the row that a foreign key references does not exist, or is still referenced"
+        }
         _ => "the row violates a constraint of the table",
     }
 }

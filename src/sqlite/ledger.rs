@@ -93,6 +93,8 @@ impl Sqlite {
 
     pub(super) fn has_ledger(&self, connection: &Connection) -> Result<bool> {
         let found = connection.table_exists(None, self.ledger.name().table.as_str());
-        found.map_err(|error: rusqlite::Error| -> Error { self.error(error).with_context("looking up the ledger table") })
+        found.map_err(|error: rusqlite::Error| -> Error {
+            self.error(error).with_context("looking up the ledger table")
+        })
     }
 }

@@ -99,7 +99,9 @@ mod tests {
         };
         assert!(check("pragma.synchronous", "off; DROP TABLE t").is_err());
         assert!(check("pragma.synchronous", "off").is_ok());
-        assert!(check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("could not roll back a failed write")));
+        assert!(
+            check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("could not roll back a failed write"))
+        );
         assert!(check("uint64", "maybe").is_err());
     }
 }
