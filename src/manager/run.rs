@@ -77,7 +77,7 @@ impl Run {
         self.checkpoint.as_ref()
     }
 
-    /// Starts the transaction of the next epoch. It can be written while the one before commits, and must be committed
+    /// Starts the transaction of the next epoch. It can be written while the previous one commits, and must be committed
     /// after it.
     pub fn begin(&mut self) -> Transaction {
         let epoch = self.next;

@@ -35,7 +35,7 @@ impl Connector {
             ErrorCode::DiskFull => (
                 ErrorKind::Full,
                 format!(
-                    "could not extend {path}: the disk is full, or pragma.max_page_count is reached; free some space, or \
+                    "could not extend {path}: the disk is full, or pragma.max_page_count is reached; free space, or \
                      raise the limit, and run the statement again"
                 ),
             ),

@@ -127,7 +127,7 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     };
     match found.iter().filter(is_left).count() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} of {} branches were not completed", found.len()))),
+        count => Err(Failure::new(format!("{count} of {} branches are left in doubt", found.len()))),
     }
 }
 

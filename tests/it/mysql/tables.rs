@@ -464,7 +464,10 @@ async fn a_number_that_is_given_is_kept_whatever_stands_behind_it() {
 async fn a_truncate_that_would_commit_is_refused() {
     let server = MySql::new("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
     server.register("t", "", "'overwrite' 'truncate'").await.unwrap();
-    says(&server.error("INSERT OVERWRITE t VALUES (2)").await, &["'truncate'", "TRUNCATE commits", "remove the option"]);
+    says(
+        &server.error("INSERT OVERWRITE t VALUES (2)").await,
+        &["'truncate'", "TRUNCATE commits", "remove the option"],
+    );
     server.sql("INSERT INTO t VALUES (2)").await.unwrap();
     assert_eq!(server.rows("SELECT id FROM t ORDER BY id"), ["1", "2"]);
 }
