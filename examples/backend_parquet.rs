@@ -61,7 +61,7 @@ impl BackendFactory for FolderFactory {
             meaning: "how many rows a row group has",
             check: |text| match text.parse() {
                 Ok(1_usize..) => Ok(()),
-                _ => Err("it takes a number of 1 or more".into()),
+                _ => Err("use a number, 1 or more".into()),
             },
         }]
     }
@@ -226,7 +226,7 @@ impl Branch for FolderBranch {
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
         if record.is_some() {
-            return Err(Error::new(ErrorKind::Unsupported, "a folder keeps no ledger"));
+            return Err(Error::new(ErrorKind::Unsupported, "a folder has no ledger"));
         }
         self.finish(COMMITTED).map(|()| Outcome::Committed)
     }

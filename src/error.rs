@@ -106,7 +106,8 @@ impl Error {
         self
     }
 
-    /// Counts rows anew: `place` gives those of the stream that a writer's row was among.
+    /// Replaces the row numbers of a writer with those of the stream: `place` returns the first and the last row of the
+    /// stream that a row of the writer can be.
     pub(crate) fn map_rows(mut self, place: impl Fn(u64) -> (u64, u64)) -> Self {
         for context in &mut self.0.context {
             if let Context::Rows(first, last, _) = context {
@@ -121,7 +122,7 @@ impl Error {
         self.0.kind
     }
 
-    /// The row that it is about, counted from 0 in the array or batch at hand.
+    /// The affected row, counted from 0 in the current array or batch.
     pub(crate) fn row(&self) -> Option<usize> {
         self.0.row
     }

@@ -14,7 +14,7 @@
 //! | [Operating it](operations) | status, recovery, metrics, alerts, connections, memory |
 //! | [Speed](speed) | measuring, and what helps |
 //! | [Writing a backend](crate::backend) | adding a database |
-//! | [How it works](how_it_works) | the way of a batch, the protocol, the layout of the code |
+//! | [How it works](how_it_works) | the path of a batch, the protocol, the layout of the code |
 
 #[doc = include_str!("../docs/start.md")]
 pub mod start {}

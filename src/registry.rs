@@ -11,7 +11,7 @@ use crate::options::{BackendOption, SinkOptions};
 
 macro_rules! built_in {
     ($($feature:literal $names:expr, $factory:path;)*) => {
-        /// The databases that this crate can be built with: the feature, and the names that it brings.
+        /// The databases that this crate can be built with: each feature and its names.
         pub(crate) const FEATURES: &[(&str, &[&str])] = &[$(($feature, &$names)),*];
 
         /// The databases of this build.
@@ -34,39 +34,40 @@ built_in! {
     "mysql" ["mysql", "mariadb"], crate::mysql::MySqlFactory;
 }
 
-/// By name. Of the process, not of a session: a URL alone names the log of a job, or the database of `landfall recover`.
+/// The factories by name. They belong to the process, not to a session, because only a URL names the log of a job, or the
+/// database of `landfall recover`.
 static REGISTERED: LazyLock<DashMap<&'static str, Arc<dyn BackendFactory>>> = LazyLock::new(|| {
     let named =
         |factory: Arc<dyn BackendFactory>| factory.names().iter().map(move |name| (*name, Arc::clone(&factory)));
     built_in().into_iter().flat_map(named).collect()
 });
 
-/// What STORED AS means already: tables of several databases, and DataFusion's formats of files.
+/// Names that already have a meaning in STORED AS: FANOUT tables, and DataFusion's file formats.
 const RESERVED: &[&str] = &["fanout", "arrow", "avro", "csv", "json", "ndjson", "parquet"];
 
 /// Registers a factory for URLs that begin with its names, for the whole process. It replaces earlier factories of the
 /// same names.
 ///
 /// # Errors
-/// `Config` for a name that is not a valid URL scheme, and for one that STORED AS has already.
+/// `Config` for a name that is not a valid URL scheme, and for a reserved name.
 pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
     let is_scheme = |name: &&str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
     };
     if factory.names().is_empty() {
-        return Err(Error::config(format!("{factory:?} has no name: STORED AS and URLs need one")));
+        return Err(Error::config(format!("{factory:?} has no name: STORED AS and URLs require one")));
     }
     if let Some(name) = factory.names().iter().find(|name| !is_scheme(name)) {
         return Err(Error::config(format!(
-            "a database cannot be called '{name}': its URLs begin with the name, which has lower-case letters, digits, '+', \
-             '-' and '.' only"
+            "invalid database name '{name}': its URLs begin with the name, so use a lower-case letter, followed by lower-case \
+             letters, digits, '+', '-' and '.'"
         )));
     }
     if let Some(name) = factory.names().iter().find(|name| RESERVED.contains(name)) {
         let upper = name.to_uppercase();
         return Err(Error::config(format!(
-            "a database cannot be called '{name}': STORED AS {upper} means something else"
+            "database name '{name}' is reserved: STORED AS {upper} has another meaning"
         )));
     }
     for name in factory.names() {
@@ -86,7 +87,7 @@ pub fn database(url: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
             let mut known: Vec<_> = REGISTERED.iter().map(|entry| entry.value().example()).collect();
             known.sort();
             known.dedup();
-            Error::config(format!("a URL must be one such as {}", known.join(" or ")))
+            Error::config(format!("unknown database URL: use a URL such as {}", known.join(" or ")))
         })),
     }
 }
@@ -107,17 +108,17 @@ pub(crate) fn all() -> Vec<(&'static str, Arc<dyn BackendFactory>)> {
 /// Opens a database, and checks the options that only one kind of database has.
 ///
 /// # Errors
-/// `Config` for an option that it does not have. Errors of the factory.
+/// `Config` for an option that this kind of database does not have. Errors of the factory.
 pub(crate) fn open(factory: &dyn BackendFactory, location: &str, options: &SinkOptions) -> Result<Arc<dyn Backend>> {
     options.check_own(factory.options())?;
     factory.open(location, options)
 }
 
-/// The error of a build that lacks the database of this name; `None` where it is none of this crate's.
+/// The error of a build that lacks the database of this name; `None` if this crate has no database of this name.
 pub(crate) fn missing(name: &str) -> Option<Error> {
     let (feature, names) = FEATURES.iter().find(|(_, names)| names.contains(&name))?;
     Some(Error::config(format!(
-        "this build of datafusion-landfall has no {}: add the feature \"{feature}\" to it in Cargo.toml",
+        "this build of datafusion-landfall does not support {}: add the feature \"{feature}\" in Cargo.toml",
         names[0].to_uppercase()
     )))
 }
@@ -140,7 +141,7 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
         return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
     }
     let of_log = |error: Error| error.with_context("the decision log");
-    // What only the table's database knows, the log's need not.
+    // The log can be in another kind of database, which does not have the options of the table's database.
     let mut options = options.clone();
     options.keep_own(factory_of(url).map(|factory| factory.options()).unwrap_or_default());
     let database = database(url, &options).map_err(of_log)?;
@@ -150,8 +151,8 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
 /// The error of a database without a ledger.
 pub fn without_ledger(database: &dyn Backend) -> Error {
     Error::config(format!(
-        "{} keeps no ledger: name the log that decides, with the option 'log' or --log, as the URL of a folder or an object \
-         store, or of a database that keeps one",
+        "{} has no ledger: set the option 'log' or --log to the URL of a folder, of an object store, or of a database with a \
+         ledger",
         database.location()
     ))
 }

@@ -130,7 +130,7 @@ pub async fn without_a_record_nothing_is_remembered(subject: &Subject) {
     assert_eq!(must(subject.log().read(&job("j")).await).records(), []);
 }
 
-/// An epoch without rows is decided all the same.
+/// An epoch without rows is decided, too.
 pub async fn an_empty_branch_leaves_a_record(subject: &Subject) {
     let branch = must(subject.rm.start(&xid(&job("j"), 1), &spec(Existing::Keep, Protocol::OnePhase)).await);
     let record = record("j", 1, 1, Decision::Commit);
@@ -272,7 +272,7 @@ pub async fn completing_an_unknown_branch_says_so(subject: &Subject) {
     assert_eq!(must(subject.rm.in_doubt(None).await), []);
 }
 
-/// A resource manager that cannot prepare says so, and what was written is undone.
+/// A resource manager that cannot prepare returns an error, and rolls back what was written.
 pub async fn preparing_is_refused_and_rolls_back(subject: &Subject) {
     let branch = written(subject, &job("j"), 1, Existing::Keep, Protocol::TwoPhase).await;
     match branch.prepare().await {
@@ -321,7 +321,7 @@ pub async fn branches_are_prepared_side_by_side(subject: &Subject) {
     subject.has_rows(ROWS).await;
 }
 
-/// Rows with conflicts to look after are prepared as well.
+/// Rows with conflicts can be prepared, too.
 pub async fn an_upsert_can_be_prepared(subject: &Subject) {
     commit(subject, 1).await;
     let name = xid(&job("j"), 2);
@@ -362,7 +362,7 @@ impl Subject {
         must(self.rm.decision_log().ok_or_else(|| Error::internal("there is no ledger")))
     }
 
-    /// Whether the database says, when a plan is made, that it can write so.
+    /// Whether the database accepts such a write when the statement is planned.
     async fn takes(&self, spec: &WriteSpec) -> bool {
         let table = must(self.rm.table(&spec.table).await);
         let table = must(table.ok_or_else(|| Error::internal("there is no table")));
@@ -385,7 +385,7 @@ fn job(name: &str) -> JobId {
     must(JobId::try_new(name))
 }
 
-/// A number that goes by the name.
+/// A number that is derived from the name.
 fn number(job: &JobId) -> JobNumber {
     let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, job.as_str().as_bytes());
     let gtrid = Gtrid::parse(&format!("landfall-{:016x}-1-{:016x}", uuid.as_u64_pair().0, 0));

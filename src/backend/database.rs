@@ -155,7 +155,7 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The schemas and tables that the user can see, except system schemas.
     async fn tables(&self) -> Result<Vec<Listed>> {
-        Err(unsupported(self.location(), "its tables cannot be listed: name one with CREATE EXTERNAL TABLE"))
+        Err(unsupported(self.location(), "its tables cannot be listed: register them with CREATE EXTERNAL TABLE"))
     }
 
     /// The name of a schema's table for [`Backend::table`].
@@ -165,7 +165,10 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Creates a table.
     async fn create_table(&self, table: &NewTable) -> Result<()> {
-        Err(unsupported(self.location(), format!("table {} cannot be created from here: create it there", table.name)))
+        Err(unsupported(
+            self.location(),
+            format!("table {} cannot be created by Landfall: create it there", table.name),
+        ))
     }
 
     // Writing.
@@ -176,10 +179,10 @@ pub trait Backend: Debug + Send + Sync {
     /// `Schema`, naming the column and both types. `Unsupported` for an operation that the database does not support.
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         if spec.existing != Existing::Keep {
-            return Err(unsupported(self.location(), "it has no INSERT OVERWRITE: use INSERT INTO"));
+            return Err(unsupported(self.location(), "INSERT OVERWRITE is not supported: use INSERT INTO"));
         }
         if spec.on_conflict != OnConflict::Error {
-            let text = format!("it finds no rows by their keys, as on_conflict = {} asks", spec.on_conflict.as_str());
+            let text = format!("on_conflict = {} is not supported: use a plain INSERT INTO", spec.on_conflict.as_str());
             return Err(unsupported(self.location(), text));
         }
         for field in spec.columns.fields() {
@@ -188,7 +191,7 @@ pub trait Backend: Debug + Send + Sync {
             })?;
             if !self.takes(column, field.data_type()) {
                 return Err(Error::schema(format!(
-                    "column \"{}\" (declared {}) is not written from {}",
+                    "column \"{}\" (declared {}) cannot store values of Arrow type {}",
                     column.name,
                     column.sql_type,
                     field.data_type()
@@ -226,13 +229,13 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// `Schema`, naming the column and both types. `Unsupported` for a table that cannot be written.
     fn check_change(&self, _: &Table, _: &WriteSpec, change: &Change) -> Result<()> {
-        Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
+        Err(unsupported(self.location(), format!("{} is not supported: use INSERT INTO", change.verb)))
     }
 
     /// Starts a branch that changes existing rows. It stages batches with the columns of `spec`, whose meaning `change`
     /// defines, and applies the change in [`Branch::flush`].
     async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
-        Err(unsupported(self.location(), format!("{} is not known there: use INSERT INTO", change.verb)))
+        Err(unsupported(self.location(), format!("{} is not supported: use INSERT INTO", change.verb)))
     }
 
     // Reading.
@@ -245,11 +248,11 @@ pub trait Backend: Debug + Send + Sync {
     /// Runs a statement once for each list of parameters, in one transaction. The statement uses the dialect's
     /// placeholders. `landfall bench` measures row-by-row writing with it.
     async fn run(&self, _: String, _: Vec<Vec<Parameter>>) -> Result<()> {
-        Err(unsupported(self.location(), "it takes no statements of SQL"))
+        Err(unsupported(self.location(), "it does not run SQL statements"))
     }
 }
 
-/// The error of what a database cannot do.
+/// The error of an operation that a database does not support.
 fn unsupported(location: String, what: impl AsRef<str>) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{location}: {}", what.as_ref()))
 }

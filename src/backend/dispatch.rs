@@ -23,7 +23,7 @@ impl Dispatch {
         is_text: impl Fn(&Column) -> bool,
     ) -> Self {
         if spec.existing != Existing::Keep {
-            return Self::OneWriter("one transaction empties the table and fills it");
+            return Self::OneWriter("one transaction must empty and fill the table");
         }
         if let Some(reason) = one_writer {
             return Self::OneWriter(reason);
@@ -35,7 +35,7 @@ impl Dispatch {
             [key] => *key,
             _ => return Self::OneWriter("it has several unique keys"),
         };
-        // Equal here must be equal there.
+        // Values that are equal here must be equal in the database.
         let compares_alike = |name: &String| {
             let (Some(column), Ok(field)) = (table.column(name), spec.columns.field_with_name(name)) else {
                 return false;
@@ -49,14 +49,14 @@ impl Dispatch {
         if key.iter().all(compares_alike) {
             return Self::ByKey(key.clone());
         }
-        // A column of the key that is not written has a default, such as a number that is never given twice.
+        // A column of the key that is not written has a default value, such as a number that is unique.
         let is_numbered = |name: &String| {
             spec.columns.field_with_name(name).is_err()
                 && table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered)
         };
         match key.iter().any(is_numbered) {
             true => Self::RoundRobin,
-            false => Self::OneWriter("the server may find values of its key equal that are not spelled alike"),
+            false => Self::OneWriter("the server may find values of its key equal in different spellings"),
         }
     }
 }

@@ -42,13 +42,13 @@ pub const POINTS: &[&str] = &[
     "forget.after",
 ];
 
-/// Dies here if a test says so.
+/// Aborts the process here if a test asks for it.
 #[cfg(feature = "failpoints")]
 pub(crate) fn failpoint(name: &'static str) {
     debug_assert!(POINTS.contains(&name), "failpoint {name} is not in the list");
     let _: Option<()> = fail::eval(name, |_| std::process::abort());
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) fn failpoint(_: &'static str) {}

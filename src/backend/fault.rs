@@ -61,7 +61,7 @@ impl Script {
 
     /// Does a step that can be repeated.
     async fn play<T, F: Future<Output = Result<T>>>(&self, step: Step, act: impl Fn() -> F) -> Result<T> {
-        // Others come between a question and its answer.
+        // Other steps can occur between the question and the answer.
         yield_now().await;
         let answer = match (self.0)(step) {
             Fault::None => act().await,
@@ -192,7 +192,7 @@ impl Branch for FaultyBranch {
         let outcome = match (self.script.0)(Step::CommitOnePhase) {
             Fault::None | Fault::Twice => self.inner.commit_one_phase(record).await,
             Fault::Hang => pending().await,
-            // Whether it was done cannot be seen from here.
+            // The outcome cannot be determined here.
             Fault::Fail => Err(in_doubt()),
             Fault::Lose => {
                 self.inner.commit_one_phase(record).await?;

@@ -39,25 +39,24 @@ pub trait DecisionLog: Debug + Send + Sync {
     }
 }
 
-/// The log of a write to a database that keeps no ledger: it remembers nothing, which is enough for one branch without a
-/// job.
+/// The log of a write to a database without a ledger. It stores nothing, which is enough for one branch without a job.
 #[derive(Debug)]
 pub(crate) struct NoLedger {
-    /// Where the database is.
+    /// The location of the database.
     pub(crate) location: String,
 }
 
 impl NoLedger {
-    /// The error of a write that needs a ledger, for this reason.
+    /// The error of a write that requires a ledger, for this reason.
     pub(crate) fn error(location: &str, why: &str) -> Error {
-        Error::config(format!("{location} keeps no ledger, and {why}"))
+        Error::config(format!("{location} has no ledger, and {why}"))
     }
 }
 
 #[async_trait]
 impl DecisionLog for NoLedger {
     async fn decide(&self, _: DecisionRecord) -> Result<DecisionRecord> {
-        Err(Self::error(&self.location, "nothing can be decided there: set the option 'log'"))
+        Err(Self::error(&self.location, "decisions cannot be stored there: set the option 'log'"))
     }
 
     async fn read(&self, _: &JobId) -> Result<JobState> {

@@ -106,7 +106,7 @@ impl Backend for MemoryBackend {
         format!("memory:{:p}", Arc::as_ptr(&self.state))
     }
 
-    /// Every name is the one table's, which has the columns of the suite.
+    /// Every name refers to the only table, which has the columns of the suite.
     async fn table(&self, name: &str) -> Result<Option<Table>> {
         let columns = columns();
         let column =
@@ -207,7 +207,10 @@ impl MemoryBranch {
         if self.resource.state().restarts == self.restarts {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("{} was restarted: run it again", self.resource.location())))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("{} was restarted: run the statement again", self.resource.location()),
+        ))
     }
 }
 
@@ -222,7 +225,7 @@ impl Branch for MemoryBranch {
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.check()?;
         if self.resource.capability == Capability::OnePhase {
-            return Err(Error::new(ErrorKind::Unsupported, "this one commits in one phase"));
+            return Err(Error::new(ErrorKind::Unsupported, "it cannot prepare transactions: it commits in one phase"));
         }
         if self.pending.batches.is_empty() && self.pending.existing == Existing::Keep {
             return Ok(Vote::ReadOnly);

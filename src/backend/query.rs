@@ -58,7 +58,7 @@ impl Query {
         let ways = columns.zip(self.schema.fields()).map(|(column, field)| {
             LosslessCast::try_new(&column.data_type, field.data_type()).ok_or_else(|| {
                 Error::schema(format!(
-                    "column \"{}\" is read as {}, which cannot stand for {}",
+                    "column \"{}\" is read as {}, which cannot be converted to {}",
                     column.name,
                     column.data_type,
                     field.data_type()

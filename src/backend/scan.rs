@@ -40,7 +40,7 @@ where
     let (sender, receiver) = mpsc::channel(BATCHES);
     tokio::spawn(async move {
         if let Err(error) = read(sender.clone()).await {
-            // Nobody waits for it any more where this fails.
+            // Sending fails only if the consumer no longer waits.
             let _ = sender.send(Err(error.with_context(format!("reading table {table}")))).await;
         }
     });

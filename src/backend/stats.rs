@@ -23,21 +23,21 @@ pub struct WriteStats {
     unchanged: AtomicU64,
     superseded: AtomicU64,
     counts_again: AtomicBool,
-    /// What the counts of [`WriteStats::counters`] were at the last commit.
+    /// The counts of [`WriteStats::counters`] at the last commit.
     committed: [AtomicU64; 5],
 }
 
-/// What becomes of an epoch.
+/// An event of an epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum EpochEvent {
     Begun,
-    /// So long after its first row.
+    /// Committed, this long after its first row.
     Committed(Duration),
     Aborted,
     Retried,
-    /// Whether it is committed is not known.
+    /// The outcome of its commit is unknown.
     InDoubt,
-    /// It is known now.
+    /// The outcome is known now.
     Settled,
 }
 
@@ -172,7 +172,7 @@ impl WriteStats {
             }
             EpochEvent::Aborted => metrics.aborts.increment(1),
             EpochEvent::Retried => {
-                // What was rolled back comes again.
+                // Rows that were rolled back are written again.
                 self.committed
                     .iter()
                     .zip(self.counters())

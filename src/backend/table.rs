@@ -151,7 +151,7 @@ impl Column {
     pub fn read_as(&self, wanted: &DataType) -> Self {
         let comparison = match *wanted == self.data_type {
             true => self.comparison,
-            // JSON's null is read as NULL, which it is not in the database.
+            // JSON's null is read as NULL, but is not NULL in the database.
             false if wanted.is_nested() => Comparison::Nothing,
             false => Comparison::Differs,
         };
@@ -211,12 +211,12 @@ impl Table {
             return match self.unique_keys.as_slice() {
                 [only] => Ok(only.clone()),
                 [] => Err(Error::schema(format!(
-                    "{what} needs a key, and table {} has neither a primary key nor a unique index: create one",
+                    "{what} requires a key, but table {} has neither a primary key nor a unique index: create one",
                     self.name
                 ))),
                 several => Err(Error::schema(format!(
-                    "{what} needs a key, and table {} has {} unique keys: name the columns of one with the option \
-                     'conflict_key'",
+                    "{what} requires a key, but table {} has {} unique keys: set the option 'conflict_key' to the columns \
+                     of one",
                     self.name,
                     several.len()
                 ))),
@@ -225,8 +225,8 @@ impl Table {
         let same = |key: &&Vec<String>| key.len() == wanted.len() && wanted.iter().all(|name| key.contains(name));
         keys.find(same).cloned().ok_or_else(|| {
             Error::schema(format!(
-                "the option 'conflict_key' names ({}), and table {} has no unique key of exactly these columns: \
-                 create a unique index on them",
+                "the option 'conflict_key' names ({}), but table {} has no unique key on exactly these columns: create a \
+                 unique index on them",
                 wanted.join(", "),
                 self.name
             ))

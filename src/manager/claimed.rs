@@ -19,7 +19,7 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobSt
 pub struct JobSpec {
     /// The decision log.
     pub log: Arc<dyn DecisionLog>,
-    /// The name. A statement without a job is remembered only until it is complete.
+    /// The name. The log keeps the records of a statement without a job only until it is complete.
     pub job: Option<JobId>,
     /// The tables and the statement.
     pub subject: Subject,
@@ -47,7 +47,7 @@ impl Drop for Claimed {
 }
 
 impl Claimed {
-    /// Makes a write without a job known to the log, once. A job is known already.
+    /// Stores a write without a job in the log, once. The log already knows a job.
     pub(super) async fn announce(&self) -> Result<()> {
         if self.job_spec.job.is_some() {
             return Ok(());
@@ -56,7 +56,7 @@ impl Claimed {
             let claim = self.abort(Epoch(1));
             let stands = self.job_spec.log.decide(claim.clone()).await?;
             if stands != claim {
-                return Err(Error::internal(format!("the log knows {} already", self.job)));
+                return Err(Error::internal(format!("the decision log already has a record of {}", self.job)));
             }
             failpoint("announce.after");
             Ok(())
@@ -75,8 +75,8 @@ impl Claimed {
         };
         failpoint("forget.after");
         if let Err(error) = cleaned {
-            // What was decided stays so.
-            log::warn!("old records of {} stay in the log {}: {error}", self.job, log.url());
+            // The decisions remain valid.
+            log::warn!("could not remove old records of {} from the decision log {}: {error}", self.job, log.url());
         }
     }
 
@@ -92,7 +92,7 @@ impl Claimed {
         Gtrid::new(self.number, epoch, self.run)
     }
 
-    /// The record that says that nothing of an epoch is written.
+    /// The record that aborts an epoch.
     pub(super) fn abort(&self, epoch: Epoch) -> DecisionRecord {
         DecisionRecord {
             job: self.job.clone(),

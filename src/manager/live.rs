@@ -13,7 +13,7 @@ use crate::txn::{JobId, State};
 #[derive(Debug, Clone, Default)]
 pub struct TransactionManager {
     pub(super) live: Arc<DashMap<String, State>>,
-    /// Jobs whose last commit was not answered, and the metric that counts them.
+    /// Jobs whose last commit was not answered, and the counters that include them.
     doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
     retry: RetryPolicy,
 }
@@ -32,7 +32,7 @@ impl TransactionManager {
         }
     }
 
-    /// Notes that what became of a job is known.
+    /// Notes that the outcome of a job is known.
     pub(crate) fn settle(&self, job: &JobId) {
         if let Some((_, stats)) = self.doubts.remove(job) {
             stats.iter().for_each(|stats| stats.note(EpochEvent::Settled));

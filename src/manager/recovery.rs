@@ -62,7 +62,7 @@ pub struct Recovered {
 /// Commits or rolls back the prepared branches of a database as a decision log says. For a branch without a decision,
 /// stores ABORT in the log first. Any number of processes can run it at any time.
 pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &Selection) -> Result<Vec<Recovered>> {
-    // Branches first: one that is prepared later, by a run that lives, is none of ours.
+    // Branches first: a branch that a live run prepares later is not listed.
     let branches = resource.in_doubt(None).await?;
     if branches.is_empty() {
         return Ok(Vec::new());
@@ -77,7 +77,7 @@ pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &
             (Some(entry), Some(job)) if entry.job != *job => {}
             (Some(JobEntry { job, state, .. }), _) => {
                 let fate = resolve(resource, log, job, state, &branch, selection, RetryPolicy::default()).await;
-                // The others are ended all the same.
+                // An error does not stop the recovery of the other branches.
                 let fate = fate.unwrap_or_else(|error| RecoveryOutcome::Failed(error.to_string()));
                 recovered.push(Recovered { branch, job: Some(job.clone()), fate });
             }
@@ -104,11 +104,15 @@ pub(super) async fn recover_job(
         if fate == RecoveryOutcome::StillInDoubt {
             return Err(Error::new(
                 ErrorKind::InDoubt,
-                format!("branch {} of an earlier run is in doubt: the log {} does not answer", branch.xid, log.url()),
+                format!(
+                    "branch {} of an earlier run is in doubt: the decision log {} does not answer",
+                    branch.xid,
+                    log.url()
+                ),
             ));
         }
         log::warn!(
-            "an earlier run of job '{job}' left branch {} in {}: it is {} now",
+            "an earlier run of job '{job}' left branch {} in {} prepared: it is now {}",
             branch.xid,
             resource.location(),
             match fate {
@@ -121,7 +125,7 @@ pub(super) async fn recover_job(
     Ok(())
 }
 
-/// Goes by [`State::next`], from a branch that was found.
+/// Follows [`State::next`] from a branch that was found.
 async fn resolve(
     resource: &dyn Backend,
     log: &dyn DecisionLog,

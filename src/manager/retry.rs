@@ -1,4 +1,4 @@
-//! How long to try again what must not fail.
+//! How long to retry operations that must not fail.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// No new try is made after this time.
+/// No retry starts after this time.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long to try again what must not fail: the log's answer, and the completion of a decided branch.
+/// How long to retry operations that must not fail: a decision of the log, and the completion of a decided branch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryPolicy(ExponentialBuilder);
 
 impl Default for RetryPolicy {
-    /// From 50 ms to 2 s, for about 20 s beside what the tries themselves take.
+    /// Pauses from 50 ms to 2 s, about 20 s in total, in addition to the time of the attempts.
     fn default() -> Self {
         let longest = Duration::from_secs(2);
         Self(
@@ -28,14 +28,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One for what can as well be done later: some two seconds.
+    /// A policy for operations that can also be done later: about two seconds.
     pub(super) fn short(self) -> Self {
         Self(self.0.with_max_times(5))
     }
 
-    /// Does it again until it succeeds, or fails in a way that time does not heal.
+    /// Retries until the operation succeeds, or fails with an error that is not transient.
     pub(super) async fn with<T, F: Future<Output = Result<T>>>(self, act: impl FnMut() -> F) -> Result<T> {
-        // A single try can take long as well.
+        // A single attempt can also take long.
         let until = Instant::now() + LONGEST;
         let may_heal = |error: &Error| {
             (error.kind().is_transient() || error.kind() == ErrorKind::InDoubt) && Instant::now() < until

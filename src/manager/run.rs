@@ -44,7 +44,7 @@ impl Run {
         let phases = Phases::of(&job_spec.subject.table);
         let mut claimed = Claimed { manager, job_spec, job, number, run, key, announced: OnceCell::new(), phases };
         if claimed.job_spec.job.is_none() {
-            // A write without a job has epoch 1 for its claim, as others have the one before theirs.
+            // Epoch 1 is the claim of a write without a job, as the epoch before the first one is for others.
             return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));
         }
         let log = Arc::clone(&claimed.job_spec.log);
@@ -77,7 +77,7 @@ impl Run {
         self.checkpoint.as_ref()
     }
 
-    /// Starts the transaction of the next epoch. It can be written while the one before commits, and must be committed
+    /// Starts the transaction of the next epoch. It can be written while the previous one commits, and must be committed
     /// after it.
     pub fn begin(&mut self) -> Transaction {
         let epoch = self.next;

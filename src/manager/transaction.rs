@@ -36,7 +36,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// Epochs after which old records are removed; each time costs the log a transaction.
+/// The number of epochs after which old records are removed. Each removal costs a transaction of the log.
 const CLEANED_EVERY: u64 = 4;
 
 /// The part of a job's input that a committed epoch covers.
@@ -97,7 +97,7 @@ impl Transaction {
             return Err(Error::internal(text));
         }
         match agent {
-            // One branch that nobody will ask about: there is nothing to agree on.
+            // A single branch without a job needs no decision.
             Some(only) if members.is_empty() && self.claimed.job_spec.job.is_none() => {
                 let committing =
                     only.branch.commit_one_phase(None).instrument(debug_span!("commit", branch = %only.xid));
@@ -110,7 +110,7 @@ impl Transaction {
         }
     }
 
-    /// Commits the branch that cannot prepare; gives the record that stands.
+    /// Commits the branch that cannot prepare. Returns the record that stands.
     async fn commit_last_agent(&self, agent: Member, covered: &EpochExtent) -> Result<DecisionRecord> {
         failpoint("last_agent.before");
         let record = self.record(covered);
@@ -132,7 +132,7 @@ impl Transaction {
             .map(async |(resource, xid)| {
                 let done = match decision {
                     Decision::Commit => retry.with(|| resource.commit(xid)).await,
-                    // Nobody waits for it but the error; what is left is recovered.
+                    // Only the error waits for it; recovery completes the other branches.
                     Decision::Abort => retry.short().with(|| resource.rollback(xid)).await,
                 };
                 done.map_err(|error| (Arc::clone(resource), error))
@@ -147,12 +147,12 @@ impl Transaction {
         let Some((_, error)) = untold.first() else { return Ok(true) };
         let commands = self.commands(untold.iter().map(|(resource, _)| resource), "");
         if decision == Decision::Abort {
-            warn!("branches could not be rolled back ({error}); they hold locks until: {commands}");
+            warn!("could not roll back prepared branches ({error}); they hold locks until you run: {commands}");
             return Ok(false);
         }
         let text = format!(
-            "it is decided that all is committed, but {} of {} branches could not be told ({error}); do not write the \
-             rows again, they appear after: {commands}",
+            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the rows \
+             again: they become visible after you run: {commands}",
             untold.len(),
             told.len()
         );
@@ -160,7 +160,7 @@ impl Transaction {
     }
 
     fn in_doubt(&self, told: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
-        // This run is over: nobody needs to wait for it.
+        // This run has ended, so recovery need not wait for it.
         let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
         let job = match &self.claimed.job_spec.job {
             Some(job) => format!(", or run job '{job}' again"),
@@ -168,10 +168,13 @@ impl Transaction {
         };
         let url = self.claimed.job_spec.log.url();
         let text = match told.is_empty() {
-            true => format!("whether it was committed is not known, as {url} does not answer: look there{job}"),
+            true => format!(
+                "the outcome of the commit is unknown, because {url} does not answer: check whether the rows are stored \
+                 there{job}"
+            ),
             false => format!(
-                "whether it is to be committed is not known, as the decision log {url} does not answer; {} prepared \
-                 branches are kept as they are. When it answers: {commands}{job}",
+                "the decision is unknown, because the decision log {url} does not answer; {} branches stay prepared. When \
+                 the log answers, run: {commands}{job}",
                 told.len()
             ),
         };
@@ -198,7 +201,7 @@ impl Transaction {
         commands.join(" && ")
     }
 
-    /// Does it, and tells how long it took.
+    /// Runs `act`, and records its duration.
     async fn timed<T>(&self, phase: Phase, act: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let done = act.await;
@@ -210,7 +213,7 @@ impl Transaction {
         self.claimed.gtrid(self.epoch)
     }
 
-    /// The record that says that it is committed.
+    /// The record that commits the epoch.
     fn record(&self, covered: &EpochExtent) -> DecisionRecord {
         let EpochExtent { rows, before, end, input } = covered.clone();
         let subject = self.claimed.job_spec.subject.clone();
@@ -223,7 +226,7 @@ impl Transaction {
     }
 }
 
-/// A transaction on its way from its beginning to its end.
+/// A transaction that is being completed.
 struct Driven<'t> {
     transaction: &'t Transaction,
     covered: &'t EpochExtent,
@@ -241,7 +244,7 @@ impl<'t> Driven<'t> {
         Self { transaction, covered, told, failed: None, all_told: true }
     }
 
-    /// Goes by [`State::next`].
+    /// Follows [`State::next`].
     async fn drive(mut self, members: Vec<Member>, mut agent: Option<Member>) -> Result<()> {
         let mut state = State::Active;
         let mut event = self.prepare(members, agent.is_some()).await;
@@ -257,7 +260,7 @@ impl<'t> Driven<'t> {
                 (Action::CommitLastAgent, None) => return Err(Error::internal("there is no last agent")),
                 (Action::Decide(decision), agent) => {
                     if let Some(agent) = agent {
-                        // The first error is the one to tell; a failing rollback cannot make more of it.
+                        // The first error is reported; a failing rollback adds nothing to it.
                         let _ = agent.branch.rollback().await;
                     }
                     self.decide(decision, state).await
@@ -280,7 +283,7 @@ impl<'t> Driven<'t> {
                 if has_agent { Event::ReadyForLastAgent } else { Event::Ready }
             }
             (Err((error, is_lost)), _) => {
-                // A branch whose connection was lost can appear as prepared later: its log is to know it then.
+                // A branch whose connection was lost can appear as prepared later, so the log keeps its record.
                 self.all_told = !is_lost;
                 self.failed = Some(error);
                 Event::Refused
@@ -292,7 +295,8 @@ impl<'t> Driven<'t> {
         match self.transaction.commit_last_agent(agent, self.covered).await {
             Ok(stands) => self.stands(&stands),
             Err(error) if error.kind() == ErrorKind::InDoubt => {
-                let text = "the connection was lost while it committed, and nothing was written: run it again";
+                let text =
+                    "the connection was lost during the commit, and nothing was written: run the statement again";
                 self.failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
                 Event::Silent
             }
@@ -313,7 +317,7 @@ impl<'t> Driven<'t> {
         let decide = || claimed.job_spec.log.decide(proposal.clone());
         let stands = async {
             match state {
-                // Nobody has to wait for it.
+                // A single attempt is enough, because nothing waits for it.
                 State::Refusing => decide().await,
                 _ => {
                     failpoint("decide.before");
@@ -334,7 +338,7 @@ impl<'t> Driven<'t> {
         }
     }
 
-    /// What a record that stands says of this transaction.
+    /// The event for this transaction if this record stands.
     fn stands(&mut self, stands: &DecisionRecord) -> Event {
         let own = self.transaction.gtrid();
         let verdict = stands.verdict(&own);
@@ -352,7 +356,7 @@ impl<'t> Driven<'t> {
         Ok(Event::Completed)
     }
 
-    /// Removes the records that are not needed any more.
+    /// Removes the records that are no longer needed.
     async fn end(self, state: State) -> Result<()> {
         let Transaction { claimed, epoch } = self.transaction;
         match (matches!(state, State::Ended(Decision::Commit)), self.failed) {
@@ -369,12 +373,12 @@ impl<'t> Driven<'t> {
                 }
                 Err(error)
             }
-            (false, None) => Err(Error::internal("the epoch was aborted for no reason")),
+            (false, None) => Err(Error::internal("the epoch was aborted without an error")),
         }
     }
 }
 
-/// A word of a shell's command.
+/// Quotes an argument of a shell command.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -404,15 +408,16 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
     }
 }
 
-/// The error of a run that may not commit.
+/// The error of a run that must not commit.
 fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "a recovery took this run for dead and had it rolled back; nothing was written: run it again".to_owned()
+            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement again"
+                .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); nothing was written by this one: see what the \
-             other one does, or run this again when it has ended",
+            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or run the \
+             statement again when it has ended",
             by.job, by.gtrid, by.epoch
         ),
     };

@@ -16,7 +16,7 @@ pub enum OnConflict {
 }
 
 impl OnConflict {
-    /// Whether a row whose key is there gets new values.
+    /// Whether an existing row is updated.
     pub(crate) fn updates(self) -> bool {
         matches!(self, Self::Update | Self::Replace)
     }

@@ -53,7 +53,7 @@ macro_rules! declare_options {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct SinkOptions {
             $(pub(crate) $field: $stored,)*
-            /// What only some databases have.
+            /// Options that only one kind of database has.
             pub(super) own: Vec<(String, String)>,
         }
 
@@ -186,7 +186,7 @@ declare_options! {
         checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
         with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
-    Transaction "checkpoint.interval": "a time: 500ms, 10s, 1m", "none; 10s for a stream that never ends",
+    Transaction "checkpoint.interval": "a time: 500ms, 10s, 1m", "none; 10s for an unbounded input",
         "commits when this much time has passed since the first uncommitted row",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);

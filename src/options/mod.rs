@@ -86,8 +86,8 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
-/// Connections that are not lent to write: what a write reads of the same database must not wait for other writes, which
-/// wait for their own.
+/// Connections that writes cannot use. A write that also reads the database would otherwise wait for connections of other
+/// writes, which may wait in the same way.
 const RESERVED: usize = 2;
 
 /// The limits of a connection pool.
@@ -108,7 +108,7 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
-    /// How many connections can be lent to write.
+    /// The maximum number of connections that writes can use.
     pub(crate) fn most_writing(&self) -> usize {
         self.max.saturating_sub(RESERVED).max(1)
     }
@@ -138,7 +138,7 @@ impl SinkOptions {
         Checkpoints { rows: self.checkpoint_rows, bytes: self.checkpoint_bytes, interval: self.checkpoint_interval }
     }
 
-    /// How often a write is tried again.
+    /// How often a write is retried.
     pub(crate) fn retry(&self) -> Retry {
         Retry { max: self.retry_max, backoff: self.retry_backoff }
     }
@@ -151,12 +151,14 @@ impl SinkOptions {
         if max < needed {
             let writers = self.writers.unwrap_or(1);
             return Err(Error::config(format!(
-                "option 'pool.max' = {max} is too small for 'writers' = {writers}: give {needed} or more"
+                "option 'pool.max' = {max} is too small for 'writers' = {writers}: use {needed} or more"
             )));
         }
         let idle = self.pool_min_idle;
         if idle > max {
-            return Err(Error::config(format!("option 'pool.min_idle' = {idle} is more than 'pool.max' = {max}")));
+            return Err(Error::config(format!(
+                "option 'pool.min_idle' = {idle} is greater than 'pool.max' = {max}: lower it, or raise 'pool.max'"
+            )));
         }
         Ok(PoolOptions {
             min_idle: idle,
@@ -168,7 +170,7 @@ impl SinkOptions {
         })
     }
 
-    /// How many writers the pool has connections for.
+    /// The number of writers for which the pool has connections.
     pub(crate) fn pool_writers(&self) -> Result<u16> {
         let writers = self.pool()?.most_writing() / 2;
         Ok(u16::try_from(writers).unwrap_or(u16::MAX).max(1))
@@ -178,7 +180,9 @@ impl SinkOptions {
     pub fn password(&self) -> Result<Option<String>> {
         let Some(variable) = &self.password_env else { return Ok(None) };
         let password = std::env::var(variable).map_err(|_| {
-            Error::config(format!("option 'password_env' names the variable {variable}, which is not set: export it"))
+            Error::config(format!(
+                "option 'password_env' names the environment variable {variable}, which is not set: export it"
+            ))
         });
         password.map(Some)
     }
@@ -222,7 +226,7 @@ fn unknown(key: &str, own: &[BackendOption]) -> Error {
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     let hint = match nearest {
         Some((_, name)) => format!("did you mean '{name}'?"),
-        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("valid options are {}", known.collect::<Vec<_>>().join(", ")),
     };
     Error::config(format!("unknown option '{key}': {hint}"))
 }
@@ -248,13 +252,13 @@ mod tests {
     fn an_unknown_key_names_the_nearest_one() {
         let error = set("on_conflit", "update").unwrap_err();
         assert_eq!(error.to_string(), "unknown option 'on_conflit': did you mean 'on_conflict'?");
-        assert!(set("compression", "x").unwrap_err().to_string().contains("known are table, job,"));
+        assert!(set("compression", "x").unwrap_err().to_string().contains("valid options are table, job,"));
     }
 
     #[test]
     fn a_bad_value_says_what_is_taken() {
         let error = set("on_conflict", "merge").unwrap_err().to_string();
-        assert_eq!(error, "option 'on_conflict' cannot be 'merge': it takes error, update or ignore");
+        assert_eq!(error, "option 'on_conflict' cannot be 'merge': use error, update or ignore");
         assert!(set("lock_timeout", "5").is_err());
         assert!(set("job", "").is_err());
     }
@@ -276,13 +280,13 @@ mod tests {
             assert_eq!(refused.kind(), crate::error::ErrorKind::Config, "{refused}");
         }
         let told = new().with_writers(65).unwrap_err().to_string();
-        assert_eq!(told, "option 'writers' cannot be 65: it takes a number from 1 to 64");
+        assert_eq!(told, "option 'writers' cannot be 65: use a number from 1 to 64");
         assert_eq!(new().with_writers(8).unwrap(), set("writers", "8").unwrap());
     }
 
     #[test]
     fn defaults_are_what_the_documentation_says() {
-        // The others have none, or one that is computed.
+        // Other options have no default, or a computed one.
         let told = |option: &&OptionKey| {
             option.default.starts_with(|c: char| c.is_ascii_digit()) && option.key != "pool.max"
                 || ["error", "auto", "false"].contains(&option.default)
@@ -290,7 +294,7 @@ mod tests {
         let told: Vec<_> = OPTIONS.iter().filter(told).collect();
         assert_eq!(told.len(), 15, "{told:?}");
         for OptionKey { key, default, .. } in told {
-            assert_eq!(set(key, default).unwrap(), SinkOptions::new(), "'{key}' is not {default} by itself");
+            assert_eq!(set(key, default).unwrap(), SinkOptions::new(), "the default of '{key}' is not {default}");
         }
     }
 
@@ -311,7 +315,7 @@ mod tests {
         }
         for bad in ["", "0", "-1", "1XB", "MB", "99999999999999GB"] {
             let error = set("checkpoint.bytes", bad).unwrap_err().to_string();
-            assert!(error.contains("it takes a size such as"), "{error}");
+            assert!(error.contains("use a size of at least 1 byte, such as"), "{error}");
         }
         for bad in ["0", "-5", "many", "1.5"] {
             let error = set("checkpoint.rows", bad).unwrap_err().to_string();

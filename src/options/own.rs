@@ -14,7 +14,7 @@ pub struct BackendOption {
     pub default: &'static str,
     /// Its meaning, in one sentence.
     pub meaning: &'static str,
-    /// Checks a value. The error says what the option accepts: `it takes 1 or more`.
+    /// Checks a value. The error says what the option accepts: `use 1 or more`.
     pub check: fn(&str) -> Result<(), String>,
 }
 
@@ -60,7 +60,7 @@ impl SinkOptions {
         self.own.retain(|(key, _)| own.iter().any(|option| option.key == key));
     }
 
-    /// Checks that the options which only one kind of database has belong to this one, and checks their values.
+    /// Checks that the database has these additional options, and checks their values.
     pub(crate) fn check_own(&self, own: &[BackendOption]) -> Result<()> {
         for (key, value) in &self.own {
             let option = own.iter().find(|option| option.key == key);

@@ -1,4 +1,4 @@
-//! Which values an option takes: how they are read from text, and their bounds.
+//! The values that an option accepts: how they are parsed, and their bounds.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,20 +9,20 @@ use super::JobId;
 
 /// The values of an option.
 pub(super) trait Values<T> {
-    /// Reads one.
+    /// Parses a value.
     ///
     /// # Errors
-    /// Says what the option takes.
+    /// The values that the option accepts: `use …`.
     fn parse(&self, text: &str) -> Result<T, String>;
 
-    /// Refuses one that is out of bounds.
+    /// Checks that a value is within bounds.
     ///
     /// # Errors
-    /// Says what the option takes.
+    /// The values that the option accepts: `use …`.
     fn check(&self, value: &T) -> Result<(), String>;
 }
 
-/// Any text but none.
+/// Any text that is not empty.
 pub(super) struct Text;
 
 impl Values<String> for Text {
@@ -31,7 +31,7 @@ impl Values<String> for Text {
     }
 
     fn check(&self, value: &String) -> Result<(), String> {
-        if value.trim().is_empty() { Err("it is empty".into()) } else { Ok(()) }
+        if value.trim().is_empty() { Err("it must not be empty".into()) } else { Ok(()) }
     }
 }
 
@@ -74,7 +74,7 @@ impl<T: Copy> Values<T> for Words<T> {
         found.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             let (last, first) = words.split_last().unwrap_or((&"nothing", &[]));
-            format!("it takes {} or {last}", first.join(", "))
+            format!("use {} or {last}", first.join(", "))
         })
     }
 
@@ -88,7 +88,7 @@ pub(super) struct Number<T>(pub(super) RangeInclusive<T>);
 
 impl<T: Copy + Display + FromStr + PartialOrd> Number<T> {
     fn told(&self) -> String {
-        format!("it takes a number from {} to {}", self.0.start(), self.0.end())
+        format!("use a number from {} to {}", self.0.start(), self.0.end())
     }
 }
 
@@ -107,27 +107,27 @@ pub(super) struct Rows;
 
 impl Values<u64> for Rows {
     fn parse(&self, text: &str) -> Result<u64, String> {
-        text.trim().parse().map_err(|_| "it takes a number of rows, 1 or more".into())
+        text.trim().parse().map_err(|_| "use a number of rows, 1 or more".into())
     }
 
     fn check(&self, value: &u64) -> Result<(), String> {
-        if *value > 0 { Ok(()) } else { Err("it takes a number of rows, 1 or more".into()) }
+        if *value > 0 { Ok(()) } else { Err("use a number of rows, 1 or more".into()) }
     }
 }
 
-/// A time within bounds, and what is said of another.
+/// A time within bounds, and the error for other values.
 pub(super) struct Time(RangeInclusive<Duration>, &'static str);
 
 impl Time {
     const DAYS: Duration = Duration::from_secs(24 * 86_400);
-    /// Up to 24 days, also none at all.
+    /// From 0 to 24 days.
     pub(super) const ANY: Self =
-        Self(Duration::ZERO..=Self::DAYS, "it takes a time such as 500ms, 5s or 1m, of 24 days at most");
-    /// Up to 24 days, and longer than none.
+        Self(Duration::ZERO..=Self::DAYS, "use a time of at most 24 days, such as 500ms, 5s or 1m");
+    /// More than 0, up to 24 days.
     pub(super) const SOME: Self =
-        Self(Duration::from_nanos(1)..=Self::DAYS, "it takes a time such as 500ms, 10s or 1m, of 24 days at most");
-    /// However long, also none at all.
-    pub(super) const UNBOUNDED: Self = Self(Duration::ZERO..=Duration::MAX, "it takes a time such as 0s, 500ms or 1m");
+        Self(Duration::from_nanos(1)..=Self::DAYS, "use a time of at most 24 days, such as 500ms, 10s or 1m");
+    /// Any time, including 0.
+    pub(super) const UNBOUNDED: Self = Self(Duration::ZERO..=Duration::MAX, "use a time such as 0s, 500ms or 1m");
 }
 
 impl Values<Duration> for Time {
@@ -140,7 +140,7 @@ impl Values<Duration> for Time {
     }
 }
 
-/// A number of bytes, at least so many; `least_told` says how many those are.
+/// A number of bytes with a minimum, which `least_told` spells out.
 pub(super) struct Size {
     pub(super) least: u64,
     pub(super) least_told: &'static str,
@@ -148,7 +148,7 @@ pub(super) struct Size {
 
 impl Size {
     fn told(&self) -> String {
-        format!("it takes a size such as 500KB, 64MB or 1GiB, of {} at least", self.least_told)
+        format!("use a size of at least {}, such as 500KB, 64MB or 1GiB", self.least_told)
     }
 }
 
@@ -163,7 +163,7 @@ impl<T: Copy + TryFrom<u64> + TryInto<u64>> Values<T> for Size {
     }
 }
 
-/// `500ms`, `5s`, `1m`, `2h`; a bare number is refused, as its unit would be a guess.
+/// Parses a time: `500ms`, `5s`, `1m`, `2h`. A number without a unit is not a time.
 pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
@@ -178,7 +178,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-/// `500KB`, `64MB`, `1GiB`; a bare number is one of bytes.
+/// Parses a size: `500KB`, `64MB`, `1GiB`. A number without a unit is a number of bytes.
 fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -1,5 +1,5 @@
-//! A branch that encodes rows where they come from, and sends them from a task of its own: what the bulk paths of the
-//! servers have in common.
+//! A branch that encodes rows in the caller's task and sends them in a separate task: the shared part of the servers' bulk
+//! paths.
 
 use std::fmt;
 use std::io;
@@ -20,13 +20,13 @@ use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffe
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{DecisionRecord, Xid};
 
-/// Rows that are looked at together, at most: what a huge batch takes beside itself is bounded by it.
+/// The maximum number of rows that are encoded at a time, which bounds the memory for a huge batch.
 const SLICE_ROWS: usize = 8_192;
 
-/// Chunks that wait to be sent: the next ones are made while this many are on their way.
+/// The number of encoded chunks that can wait to be sent while the next ones are encoded.
 const QUEUED_CHUNKS: usize = 4;
 
-/// How long a statement may go on after the write was given up, before the server is told to cancel it.
+/// How long a statement may continue after its write was abandoned, before the server is asked to cancel it.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// How long a server may take to roll back before its connection is dropped.
@@ -35,20 +35,20 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Encoded rows.
 #[derive(Debug)]
 pub struct EncodedChunk {
-    /// The rows, as the server takes them.
+    /// The rows, in the server's format.
     pub buffer: Buffer,
-    /// How many there are.
+    /// The number of rows.
     pub rows: u64,
 }
 
 impl EncodedChunk {
-    /// The rows, as the server takes them.
+    /// The rows, in the server's format.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer.bytes
     }
 }
 
-/// A buffer for encoded rows, and its reservation of the memory; used again when it was sent.
+/// A buffer for encoded rows, and its memory reservation. It is reused after it was sent.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ impl Buffer {
         Self { bytes: Vec::new(), reservation: memory.reserve_now(0) }
     }
 
-    /// Takes as much of the memory as it has become.
+    /// Adjusts the reservation to the buffer's capacity.
     fn count(&mut self) {
         if self.bytes.capacity() != self.reservation.bytes() {
             let memory = self.reservation.memory().clone();
@@ -75,51 +75,51 @@ impl AsRef<[u8]> for Buffer {
     }
 }
 
-/// Buffers that were sent. Where nobody needs another one, it goes.
+/// Buffers that were sent and can be reused. Buffers beyond its capacity are dropped.
 pub type FreeList = Arc<ArrayQueue<Buffer>>;
 
-/// Turns batches into rows of the server.
+/// Encodes batches as rows of the server.
 pub trait RowEncoder: Send {
-    /// Rows on their way into buffers.
+    /// Rows that are being written into buffers.
     type Rows: EncodedRows;
 
     /// Encodes the next rows of the stream.
     fn encode(&mut self, slice: &RecordBatch) -> Result<Self::Rows>;
 
-    /// How the rows that are there with the keys of these are asked for; `None` where they are not.
+    /// The request for the existing rows with the keys of these rows; `None` if they are not compared.
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>>;
 }
 
-/// Rows on their way into buffers of about the same size.
+/// Rows that are being written into buffers of about the same size.
 pub trait EncodedRows: Send {
-    /// Makes `out` the next rows, whatever it was, and says how many; `None` when there are no more.
+    /// Replaces the contents of `out` with the next rows, and returns their number; `None` after the last row.
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>>;
 }
 
-/// Asks for rows that are in the table.
+/// A request for existing rows of the table.
 #[derive(Debug)]
 pub struct LookupRequest {
-    /// The rows that they are to be compared with, as they would be read.
+    /// The new rows to compare them with, as they would be read.
     pub new: RecordBatch,
     /// The columns of the key.
     pub key: Vec<usize>,
-    /// Each brings some of the rows.
+    /// The queries; each returns some of the rows.
     pub statements: Vec<Vec<u8>>,
 }
 
-/// Rows that were read, before they become columns; `None` where they have a value that cannot be read.
+/// Rows that were read, before they are decoded into columns; `None` if a value cannot be read.
 pub type LookupResult = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 
-/// Sends encoded rows by an open transaction. Dropping it closes the connection, and the server rolls back.
+/// Sends encoded rows in an open transaction. Dropping it closes the connection, and the server rolls back.
 #[async_trait]
 pub trait RowSender: Send + Sized + 'static {
-    /// The server's side of a connection, as another one knows it.
+    /// The server's session of the connection, which other connections can refer to.
     type Session: Session;
 
-    /// The server's side of the connection.
+    /// The server's session of the connection.
     fn session(&self) -> Self::Session;
 
-    /// Sends chunks until there are no more, or `abandoned` is set; buffers that are sent go back by `free_list`.
+    /// Sends all chunks, until `abandoned` is set. Sent buffers go to `free_list`.
     async fn send_all(
         &mut self,
         chunks: Receiver<EncodedChunk>,
@@ -127,85 +127,90 @@ pub trait RowSender: Send + Sized + 'static {
         abandoned: &AtomicBool,
     ) -> Result<()>;
 
-    /// Reads the rows that statements bring; they become columns of that schema while the next ones are read.
+    /// Reads the rows of these queries. They are decoded into columns of the schema while the next ones are read.
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
 
-    /// Whether something is to be done with the rows that were sent.
+    /// Whether a change must be applied from the staged rows.
     fn changes(&self) -> bool;
 
-    /// Does it.
+    /// Applies the change.
     async fn apply(&mut self) -> Result<()>;
 
-    /// Prepares the transaction under a name; its connection waits for the outcome.
+    /// Prepares the transaction under this name. Its connection waits for the outcome.
     async fn prepare(self, xid: &Xid) -> Result<Vote>;
 
-    /// What the transaction has to do before its commit.
+    /// Runs the last statements of the transaction before its commit.
     async fn before_commit(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Stores a record in the ledger, in this transaction; gives the record that stands there for its epoch.
+    /// Stores a record in the ledger, in this transaction. Returns the record that stands for its epoch.
     async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord>;
 
     /// Commits. The error `Unavailable` means that the server did not answer and the outcome is unknown. After any other
     /// error the server has rolled back.
     async fn commit(self) -> Result<()>;
 
-    /// Rolls back, after an error too; says whether the server did it. A connection that was lost rolls back by itself.
+    /// Rolls back, also after an error. Returns whether the server confirmed it. The server rolls back a lost connection.
     async fn undo(&mut self) -> bool;
 
-    /// Rolls back, and gives the connection back.
+    /// Rolls back, and returns the connection to the pool.
     async fn rollback(self);
 }
 
-/// A connection that another one can reach.
+/// A session of the server that other connections can cancel and observe.
 #[async_trait]
 pub trait Session: Clone + Send + Sync {
-    /// Cancels the statement that runs in it, if one does.
+    /// Cancels its running statement, if any.
     async fn cancel(&self);
 
-    /// Whether it is there; not where that cannot be seen.
+    /// Whether it still exists; `false` if this cannot be determined.
     async fn lives(&self) -> bool;
 
-    /// Waits until it is over, as far as that can be seen: what it was told to do last is then done or not.
+    /// Waits until it has ended, as far as this can be determined. Its last statement has then either taken effect or not.
     async fn ended(&self) {
         let ended = async {
             while self.lives().await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        // What shows later is found by recovery.
+        // Recovery finds a branch that appears later.
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     }
 }
 
-/// What is said of a connection that failed so.
+/// The message for a failed connection.
 pub fn lost_connection(location: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-            format!("no server at {location}: check host and port, and that it is running")
+            format!("could not connect to {location}: check the host and the port, and that the server is running")
         }
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-            format!("the connection to {location} was lost: look at the server's log, and run it again")
+            format!("the connection to {location} was lost: check the server's log, and run the statement again")
         }
-        _ => format!("{location} cannot be reached"),
+        _ => format!("could not reach {location}"),
     }
 }
 
-/// The error of a commit whose connection was lost before the answer.
+/// The error of a commit whose connection was lost before the server answered.
 fn lost_commit(record: Option<&DecisionRecord>) -> Error {
     let next = match record {
         Some(record) => {
-            format!("run job '{}' again, which writes the rows if they are not there", record.job)
+            format!("run job '{}' again; it writes the rows only if they are not stored yet", record.job)
         }
-        None => "look whether the rows are there before you run it again (with the option 'job' a re-run would find \
-                 out by itself)"
-            .to_owned(),
+        None => {
+            "check whether the rows are stored before you run the statement again (with the option 'job', a second run \
+                 would check this)"
+                .to_owned()
+        }
     };
-    Error::new(ErrorKind::InDoubt, format!("the connection was lost while it committed: {next}"))
+    Error::new(
+        ErrorKind::InDoubt,
+        format!("the connection was lost during the commit, and the outcome is unknown: {next}"),
+    )
 }
 
-/// An open branch. Closing the channel lets the task finish what is queued and give the sender back.
+/// An open branch. When the channel closes, the task sends the queued chunks and returns the sender.
 pub struct BulkBranch<E, S: RowSender> {
     xid: Xid,
     encoder: E,
@@ -214,14 +219,14 @@ pub struct BulkBranch<E, S: RowSender> {
     sending: Option<Sender<EncodedChunk>>,
     free_list: FreeList,
     task: Option<JoinHandle<Result<S>>>,
-    /// What no task has.
+    /// The sender while no task uses it.
     sender: Option<S>,
     session: S::Session,
     abandoned: Arc<AtomicBool>,
 }
 
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
-    /// A branch whose buffers reserve their bytes of a memory.
+    /// Starts a branch whose buffers reserve their bytes in `memory`.
     pub fn start(xid: &Xid, encoder: E, sender: S, memory: Memory) -> Self {
         Self {
             xid: *xid,
@@ -237,11 +242,11 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
         }
     }
 
-    /// The way to the task that sends, which is started where none is.
+    /// The channel to the sending task, which is started if none runs.
     fn sending(&mut self) -> Result<&mut Sender<EncodedChunk>> {
         if self.sending.is_none() {
             let sender = self.sender.take();
-            let mut sender = sender.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
+            let mut sender = sender.ok_or_else(|| Error::internal("the branch has failed and cannot continue"))?;
             let (chunks, queued) = buffer(Limits::items(QUEUED_CHUNKS));
             let (free_list, seen) = (Arc::clone(&self.free_list), Arc::clone(&self.abandoned));
             self.task = Some(tokio::spawn(async move {
@@ -253,16 +258,16 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             }));
             self.sending = Some(chunks);
         }
-        self.sending.as_mut().ok_or_else(|| Error::internal("rows are not sent"))
+        self.sending.as_mut().ok_or_else(|| Error::internal("the task that sends rows has not started"))
     }
 
-    /// Waits until all rows are sent; an error has rolled the transaction back.
+    /// Waits until all rows are sent. After an error, the transaction is rolled back.
     async fn finish(&mut self) -> Result<()> {
         self.sending = None;
         if let Some(task) = &mut self.task {
             let ended = task.await;
             self.task = None;
-            let ended = ended.map_err(|error| Error::internal(format!("the task that sends rows ended: {error}")))?;
+            let ended = ended.map_err(|error| Error::internal(format!("the task that sends rows failed: {error}")))?;
             self.sender = Some(ended?);
         }
         Ok(())
@@ -270,15 +275,15 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
 
     async fn take_sender(&mut self) -> Result<S> {
         self.finish().await?;
-        self.sender.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
+        self.sender.take().ok_or_else(|| Error::internal("the branch has failed and cannot continue"))
     }
 
-    /// The sender, where all rows went to it.
+    /// The sender, if all rows were sent.
     async fn take_whole_sender(&mut self) -> Result<S> {
         let sender = self.take_sender().await?;
         if self.abandoned.load(Relaxed) {
             sender.rollback().await;
-            return Err(Error::internal("the branch failed before and cannot be committed"));
+            return Err(Error::internal("the branch has failed and cannot be committed"));
         }
         Ok(sender)
     }
@@ -293,9 +298,9 @@ impl<E, S: RowSender> fmt::Debug for BulkBranch<E, S> {
 #[async_trait]
 impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        // Rows before one that fails may be sent: the branch can only be rolled back.
+        // After an error, earlier rows may already be sent, so the branch can only be rolled back.
         if self.sending.is_none() {
-            // What was asked for is answered first.
+            // Pending lookups are answered first.
             self.finish().await?;
         }
         let abandoned = Arc::clone(&self.abandoned);
@@ -314,9 +319,9 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
                 buffer.count();
                 let chunk = EncodedChunk { buffer, rows: count as u64 };
                 if self.sending()?.send(chunk, Weight::default()).await.is_err() {
-                    // The task takes no more: it has failed, and says why.
+                    // The task has failed; its result contains the reason.
                     self.finish().await?;
-                    return Err(Error::internal("the task that sends rows ended early"));
+                    return Err(Error::internal("the task that sends rows ended unexpectedly"));
                 }
             }
             self.rows += slice.num_rows() as u64;
@@ -327,17 +332,16 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {
         let Some(LookupRequest { new, key, statements }) = self.encoder.lookup_request(rows)? else { return Ok(None) };
         let (mut sender, schema) = (self.take_sender().await?, new.schema());
-        // In a task: whoever stops waiting finds the connection where it is, and can cancel what it does.
+        // In a task, so that a caller that stops waiting still has the connection, and can cancel its statement.
         let (answer, old) = oneshot::channel();
         self.task = Some(tokio::spawn(async move {
-            // Nobody waits for it any more where this fails.
+            // Sending fails only if the caller no longer waits.
             let _ = answer.send(sender.read(statements, schema).await);
             Ok(sender)
         }));
         Ok(Some(Box::pin(async move {
-            let old = old.await.map_err(|_| Error::internal("the task that reads rows ended"))?;
-            let old =
-                old.and_then(|found| found()).map_err(|error| error.with_context("reading the rows that are there"));
+            let old = old.await.map_err(|_| Error::internal("the task that reads rows ended unexpectedly"))?;
+            let old = old.and_then(|found| found()).map_err(|error| error.with_context("reading existing rows"));
             Ok(old?.map(|old| Versions { new, old, key }))
         })))
     }
@@ -347,7 +351,7 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         if !self.sender.as_ref().is_some_and(S::changes) || self.abandoned.load(Relaxed) {
             return Ok(());
         }
-        // In a task, as what sends: whoever stops waiting can cancel what the connection does.
+        // In a task, like sending, so that a caller that stops waiting can cancel the statement.
         let mut sender = self.take_sender().await?;
         self.task = Some(tokio::spawn(async move {
             if let Err(error) = sender.apply().await {
@@ -385,7 +389,7 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         self.abandoned.store(true, Relaxed);
         let (session, task) = (self.session.clone(), self.task.as_ref().map(JoinHandle::abort_handle));
         let undone = async {
-            // A task that failed has rolled back.
+            // A failed task has already rolled back.
             if let Ok(sender) = self.take_sender().await {
                 sender.rollback().await;
             }
@@ -398,7 +402,7 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         if tokio::time::timeout(ROLLBACK_TIMEOUT, undone).await.is_err()
             && let Some(task) = task
         {
-            // The server does not answer. Without a connection it rolls back by itself.
+            // The server does not answer. It rolls back when the connection is closed.
             task.abort();
         }
         Ok(())

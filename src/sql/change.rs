@@ -1,18 +1,17 @@
-//! The statements that change rows that are there, from rows that were staged in a table beside them.
+//! The statements that change existing rows from the rows of a staging table.
 //!
-//! They name columns, and compare keys of the same type for equality; nothing else is asked of the server. What a
-//! condition or a new value is was found out by DataFusion, or is one of the comparisons that
-//! [`Condition`] holds.
+//! They name columns, and compare keys of the same type for equality; they require nothing else from the server. DataFusion
+//! has evaluated conditions and new values, except the comparisons of a [`Condition`].
 
 use crate::backend::{Assignment, Change, Condition, Join, Operation, Repeats, RowChange, Staged, Table};
 use crate::error::Result;
 use crate::sql::{RowCount, SqlDialect, Stage, Step, Writer, quote};
 
-/// Whether the server joins the stage with the table by one statement of its own, [`SqlDialect::native`].
+/// Whether one statement of the server, [`SqlDialect::native`], joins the staging table with the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Native(pub bool);
 
-/// The statements of a change of the table `target`, when all rows are staged.
+/// The statements of a change of the table `target`, to run when all rows are staged.
 ///
 /// # Errors
 /// `Internal` for a change that does not fit its rows.
@@ -34,9 +33,9 @@ pub fn script(
         Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, RowCount::Deleted)],
         Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), RowCount::Deleted)],
         Operation::Update(set, condition) => {
-            // Without its row every value would be NULL.
+            // Without the staged row, every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);
-            let lost = RowCount::Refuses("the new values were lost on their way: run the statement again".into());
+            let lost = RowCount::Refuses("the staging table lost the new values: run the statement again".into());
             let update = dialect.update_by_the_only_row(&script.writer, set);
             vec![Step::new(rows, lost), plain(update, condition, RowCount::Updated)]
         }
@@ -61,15 +60,15 @@ impl Script<'_> {
         Step::new(
             sql,
             RowCount::Refuses(format!(
-                "{verb} would change a row of table {} twice, as several rows that it goes by have the same ({}); nothing \
-                 was changed. Make them one in the source, by GROUP BY or a window",
+                "{verb} cannot affect a row of table {} twice: several rows of the source have the same ({}); nothing was \
+                 changed. Combine them in the source with GROUP BY or a window function",
                 self.writer.table.name,
                 key.join(", ")
             )),
         )
     }
 
-    /// Where a row that was read is not found again: what a key is read as is not always how it is stored.
+    /// Refuses a row that was read and is not found again, because a key is not always stored as it is read.
     fn refuses_lost(&self, which: Option<String>) -> Step {
         let (stage, target, same, which) =
             (&self.writer.stage.name, self.writer.target, self.writer.same_key(), which.unwrap_or_default());
@@ -79,8 +78,8 @@ impl Script<'_> {
                 "SELECT 1 FROM {stage} AS s WHERE {which}NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) LIMIT 1"
             ),
             RowCount::Refuses(format!(
-                "{} means a row of table {} that cannot be found again by its key ({}): that is NULL, or not stored as \
-                 Landfall stores it (a timestamp as 2024-01-31 12:00:00.000000, for instance); nothing was changed",
+                "{} could not find a row of table {} again by its key ({}): the key is NULL, or not stored in the format of \
+                 Landfall (for example, a timestamp as 2024-01-31 12:00:00.000000); nothing was changed",
                 self.writer.change.verb,
                 self.writer.table.name,
                 key.join(", ")
@@ -88,7 +87,7 @@ impl Script<'_> {
         )
     }
 
-    /// Each action as a statement: rows say which is theirs.
+    /// One statement for each action. A staged column contains the action of each row.
     fn one_by_one(&self, actions: &[RowChange], repeats: Repeats) -> Vec<Step> {
         let said = self.writer.staged(&Staged::Action).map(|index| format!("s.{}", self.writer.column(index)));
         let mut steps = Vec::new();
@@ -107,7 +106,7 @@ impl Script<'_> {
         steps
     }
 
-    /// As `one_by_one`, after the server has found which action is each row's.
+    /// Like `one_by_one`, after the server has determined the action of each row.
     fn joined(&self, actions: &[RowChange]) -> Vec<Step> {
         let (stage, same) = (&self.writer.stage.name, self.writer.same_key());
         let said = |staged: &Staged, of: fn(&RowChange) -> bool| {
@@ -138,7 +137,7 @@ impl Script<'_> {
         steps
     }
 
-    /// What is deleted goes first, what is added comes last: keys become free.
+    /// Deletes first and inserts last, so that keys become free.
     fn actions(&self, actions: &[RowChange], said: Option<&str>) -> Vec<Step> {
         let rank = |action: &RowChange| match action {
             RowChange::Delete => 0,
@@ -178,7 +177,7 @@ impl Script<'_> {
         steps
     }
 
-    /// Where the server would make a number of a NULL, in a column that takes none.
+    /// Refuses NULL in a NOT NULL column if the server would replace it by a number.
     fn refuses_null(&self, values: &[Assignment], is_this: Option<&str>) -> Vec<Step> {
         let takes_none = |(column, _): &&Assignment| {
             self.dialect.numbers_nulls() && self.writer.table.column(column).is_some_and(|column| !column.nullable)
@@ -189,8 +188,8 @@ impl Script<'_> {
             let sql = format!("SELECT 1 FROM {stage} AS s WHERE {value} IS NULL{which} LIMIT 1");
             let (verb, table) = (self.writer.change.verb, &self.writer.table.name);
             let text = format!(
-                "{verb} would add a row to table {table} with NULL in column \"{column}\", which takes none; nothing was \
-                 changed"
+                "{verb} cannot insert NULL into column \"{column}\" of table {table}, because the column is NOT NULL; nothing \
+                 was changed"
             );
             Step::new(sql, RowCount::Refuses(text))
         };
@@ -229,7 +228,7 @@ pub(crate) mod tests {
         Change { verb: "MERGE", staged, operation, lock: None, done: Arc::default() }
     }
 
-    /// The statements of a change that adds, updates and deletes rows.
+    /// The statements of a change that inserts, updates and deletes rows.
     pub(crate) fn statements(dialect: &dyn SqlDialect, native: Native, join: Join) -> Vec<String> {
         let values = vec![("k".to_owned(), 0), ("v".to_owned(), 2)];
         let actions =

@@ -6,26 +6,26 @@ use crate::backend::{Change, Parameter};
 use crate::error::{Error, Result};
 use crate::sql::{RowCount, RowCounts, Step};
 
-/// A row of an answer, as texts; booleans are `1` and `0`.
+/// A row of a result, as texts. Booleans are `1` and `0`.
 pub type TextRow = Vec<Option<String>>;
 
-/// A connection that runs statements of SQL, one after the other.
+/// A connection that runs SQL statements, one after the other.
 #[async_trait]
 pub trait SqlConnection: Send {
-    /// Runs a statement that brings no rows; gives how many it changed.
+    /// Runs a statement that returns no rows. Returns the number of rows that it changed.
     async fn execute(&mut self, sql: &str, parameters: &[Parameter]) -> Result<u64>;
 
     /// Runs a query. Its columns are texts, integers or booleans.
     async fn query(&mut self, sql: &str, parameters: &[Parameter]) -> Result<Vec<TextRow>>;
 
-    /// Whether the table of the ledger exists.
+    /// Whether the ledger table exists.
     async fn has_ledger(&mut self) -> Result<bool>;
 }
 
 /// Runs a statement once for each list of parameters.
 ///
 /// # Errors
-/// What the database says of the first that fails.
+/// The database's error for the first execution that fails.
 pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, parameters: &[Vec<Parameter>]) -> Result<()> {
     for parameters in parameters {
         connection.execute(sql, parameters).await?;
@@ -33,10 +33,10 @@ pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, paramet
     Ok(())
 }
 
-/// Runs the statements of a change, and notes what they did.
+/// Runs the statements of a change, and counts the changed rows.
 ///
 /// # Errors
-/// What the database says, and `Constraint` if a staged row matches no row of the table, or two match the same.
+/// Errors of the database. `Constraint` if a staged row matches no row of the table, or two match the same row.
 pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
     let mut row_counts = RowCounts::default();
     for Step { sql, parameters, counts } in steps {
@@ -54,7 +54,7 @@ pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &
     Ok(())
 }
 
-/// A text of a row; NULL is empty.
+/// A text of a row. NULL is an empty text.
 pub(super) fn text(row: &TextRow, index: usize) -> &str {
     row.get(index).and_then(Option::as_deref).unwrap_or_default()
 }

@@ -7,23 +7,23 @@ use crate::backend::NewTable;
 use crate::error::{Error, Result};
 use crate::sql::{TableName, quote};
 
-/// A column of a table that is created.
+/// A column of a new table.
 #[derive(Debug, Clone, Copy)]
 pub struct NewColumn<'a> {
     /// Its name and its type.
     pub field: &'a Field,
-    /// Whether it takes no NULL.
+    /// Whether it is NOT NULL.
     pub is_not_null: bool,
-    /// Whether a key has it.
+    /// Whether it belongs to a key.
     pub is_key: bool,
     /// Its default, an array of one row and of its type.
     pub default: Option<&'a ArrayRef>,
 }
 
-/// `CREATE TABLE name (…)`; `declare` says what follows the name of a column.
+/// `CREATE TABLE name (…)`. `declare` returns the part of a column's declaration after its name.
 ///
 /// # Errors
-/// What `declare` says, with the column.
+/// Errors of `declare`, with the column.
 pub fn create_table(
     table: &NewTable,
     name: &str,
@@ -49,10 +49,10 @@ pub fn create_table(
     Ok(format!("CREATE TABLE {name} (\n    {}\n)", parts.join(",\n    ")))
 }
 
-/// Refuses names that the database would cut; `limit` is how many characters or bytes it keeps.
+/// Refuses names that the database would truncate. `limit` describes the maximum length.
 ///
 /// # Errors
-/// `Schema`, naming it.
+/// `Schema`, naming the first such name.
 pub fn check_identifiers(table: &NewTable, name: &TableName, fits: impl Fn(&str) -> bool, limit: &str) -> Result<()> {
     let columns = table.schema.fields().iter().map(|field| field.name());
     match name.schema.iter().chain([&name.table]).chain(columns).find(|name| !fits(name)) {

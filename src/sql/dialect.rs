@@ -1,19 +1,19 @@
-//! How a database says what the SQL standard has no words for.
+//! The differences between the SQL dialects of databases.
 
 use std::fmt::Debug;
 
 use crate::backend::{Assignment, RowChange};
 use crate::sql::{Step, Writer, quote};
 
-/// How a database says what the SQL standard has no words for, in statements that change rows by a stage. The defaults are
-/// what most of them understand.
+/// The SQL dialect of a database, for statements that change rows through a staging table. Most databases understand the
+/// defaults.
 pub trait SqlDialect: Debug + Send + Sync {
-    /// UPDATE or INSERT, where a conflict is an error, whatever a constraint says of it.
+    /// UPDATE or INSERT with conflicts as errors, even if a constraint declares another conflict resolution.
     fn verb(&self, verb: &str) -> String {
         verb.to_owned()
     }
 
-    /// `UPDATE … SET …` of rows of the table by the only staged row; a condition of bare column names follows.
+    /// `UPDATE … SET …` of rows of the table from the only staged row. A condition with unqualified column names follows.
     fn update_by_the_only_row(&self, writer: &Writer<'_>, set: &[Assignment]) -> String {
         let value = |(column, staged): &Assignment| {
             format!("{} = (SELECT {} FROM {})", quote(column), writer.bare(*staged), writer.stage())
@@ -22,7 +22,7 @@ pub trait SqlDialect: Debug + Send + Sync {
         format!("{} {} SET {}", self.verb("UPDATE"), writer.target(), set.join(", "))
     }
 
-    /// Updates the rows of the table that staged ones mean; `only` says which of those.
+    /// Updates the rows of the table that match staged rows; `only` restricts the staged rows.
     fn update_joined(&self, writer: &Writer<'_>, set: &[Assignment], only: Option<&str>) -> String {
         format!(
             "{} {} AS t SET {} FROM {} AS s WHERE {}{}",
@@ -35,7 +35,7 @@ pub trait SqlDialect: Debug + Send + Sync {
         )
     }
 
-    /// Deletes the rows of the table that staged ones mean; `only` says which of those.
+    /// Deletes the rows of the table that match staged rows; `only` restricts the staged rows.
     fn delete_joined(&self, writer: &Writer<'_>, only: Option<&str>) -> String {
         let key: Vec<_> = writer.key().map(quote).collect();
         format!(
@@ -48,27 +48,28 @@ pub trait SqlDialect: Debug + Send + Sync {
         )
     }
 
-    /// Sets the column `done` of the stage to a value.
+    /// Sets the column `done` of the staging table to a value.
     fn decide(&self, writer: &Writer<'_>, done: &str, value: &str) -> String {
         format!("UPDATE {} AS s SET {done} = {value}", writer.stage())
     }
 
-    /// A statement of its own that joins stage and table, and applies these actions; `None` where it has none for them.
+    /// Statements of this database that join the staging table with the table and apply these actions; `None` if it has none.
     fn native(&self, _: &Writer<'_>, _: &[RowChange]) -> Option<Vec<Step>> {
         None
     }
 
-    /// Whether a row that was read may not be found again by its key, as values are read as what they are not stored as.
+    /// Whether a row that was read may not be found again by its key, because values can be read differently from how they are
+    /// stored.
     fn may_lose_rows(&self) -> bool {
         false
     }
 
-    /// Whether the server makes a number of a NULL, in a column that takes none.
+    /// Whether the server replaces NULL in a NOT NULL column by a number.
     fn numbers_nulls(&self) -> bool {
         true
     }
 
-    /// What stands before the values of an INSERT so that the server keeps numbers which it would draw itself.
+    /// The clause before the values of an INSERT that makes the server store given numbers in columns that it numbers.
     fn keeps_numbers(&self) -> &'static str {
         ""
     }

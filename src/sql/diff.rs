@@ -1,4 +1,4 @@
-//! Which upserts can be done by difference, and how the rows that are there are asked for.
+//! Which upserts can be written by difference, and how existing rows are requested.
 
 use arrow::array::RecordBatch;
 
@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 use crate::sql::quote;
 
-/// Why rows of a write are not compared with existing ones, as far as the description of the table says.
-/// `against` is what speaks against it where nobody asked for it.
+/// Plans a comparison with existing rows; `None` if the write is blind. `against` is a reason against comparing with
+/// `upsert` = `auto`.
 ///
 /// # Errors
-/// `Schema` where it was asked for and cannot be done.
+/// `Schema` if the options require a comparison that is not possible.
 pub fn diff<T>(
     table: &Table,
     spec: &WriteSpec,
@@ -32,7 +32,7 @@ pub fn diff<T>(
         Ok(planned) => Ok(Some(planned)),
         Err(_) if spec.upsert == Upsert::Auto => Ok(None),
         Err(why) => Err(Error::schema(format!(
-            "the option 'upsert' = 'diff' cannot be had for table {}: {why}; leave it out, or use 'blind'",
+            "the option 'upsert' = 'diff' is not supported for table {}: {why}; remove the option, or use 'blind'",
             table.name
         ))),
     }
@@ -40,25 +40,25 @@ pub fn diff<T>(
 
 fn obstacle(table: &Table, spec: &WriteSpec) -> Option<String> {
     if spec.existing != Existing::Keep {
-        return Some("the rows that are there are deleted".into());
+        return Some("the statement deletes the existing rows".into());
     }
-    // Two rows of the stream that are one to the server would be compared one by one.
+    // Otherwise, two rows of the stream with the same key at the server would be compared separately.
     let is_exact = |column: &Column| {
         matches!(column.comparison, Comparison::Exact | Comparison::Equality) && !column.data_type.is_floating()
     };
     if let Some(name) = spec.key.iter().find(|name| !table.column(name).is_some_and(is_exact)) {
-        return Some(format!("the server may find values of column \"{name}\" equal that are not spelled alike"));
+        return Some(format!("the server may find values of column \"{name}\" equal in different spellings"));
     }
     let is_left_out = |column: &&Column| {
         !matches!(column.default, ColumnDefault::Generated | ColumnDefault::Numbered)
             && spec.columns.field_with_name(&column.name).is_err()
     };
     let left_out = table.columns.iter().find(is_left_out).filter(|_| spec.on_conflict == OnConflict::Replace)?;
-    Some(format!("column \"{}\" is not written, and REPLACE INTO gives it its default", left_out.name))
+    Some(format!("column \"{}\" is not written, and REPLACE INTO sets it to its default value", left_out.name))
 }
 
-/// The condition for the rows between the keys of these, where there are so many of them that to read them all is
-/// quicker than to look for each.
+/// The condition for all rows between the least and the greatest key of these rows, if the keys are so dense that reading
+/// the range is faster than looking up each key.
 pub fn in_range(rows: &RecordBatch, key: &[String]) -> Option<String> {
     let [name] = key else { return None };
     let (first, last) = dense_range(rows.column_by_name(name)?)?;

@@ -1,29 +1,29 @@
-//! Identifiers are quoted here and nowhere else.
+//! Identifiers. They are quoted only here.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// `name` as a delimited identifier of the SQL standard.
+/// Quotes `name` as a delimited identifier of the SQL standard.
 pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A table's name with its schema, each spelled as the database spells it. Displays in the form that
+/// A table's name with its schema, both in the database's spelling. Displays in the form that
 /// [`TableName::try_parse`] reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName {
-    /// `None`: wherever the server finds the table.
+    /// The schema; `None` for the schemas in which the server looks by default.
     pub schema: Option<String>,
     /// The table.
     pub table: String,
 }
 
 impl TableName {
-    /// `table` or `schema.table`; a part with a point in it stands in double quotes.
+    /// Parses `table` or `schema.table`. A part that contains a dot is in double quotes.
     ///
     /// # Errors
-    /// `Config` when it is neither.
+    /// `Config` for other texts.
     pub fn try_parse(text: &str) -> Result<Self> {
         let mut parts = vec![String::new()];
         let mut characters = text.chars().peekable();
@@ -42,13 +42,13 @@ impl TableName {
             ([table], true) => Ok(Self { schema: None, table: std::mem::take(table) }),
             ([schema, table], true) => Ok(Self { schema: Some(std::mem::take(schema)), table: std::mem::take(table) }),
             _ => Err(Error::config(format!(
-                "'{text}' is no name of a table: give table or schema.table, each in double quotes where it has a \
-                 point"
+                "invalid table name '{text}': use table or schema.table, and put a part that contains a dot in double \
+                 quotes"
             ))),
         }
     }
 
-    /// As it stands in a statement.
+    /// Quoted, as in a statement.
     pub fn quoted(&self) -> String {
         let schema = self.schema.as_ref().map(|schema| quote(schema) + ".").unwrap_or_default();
         schema + &quote(&self.table)

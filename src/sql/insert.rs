@@ -19,10 +19,11 @@ pub fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> 
     )
 }
 
-/// ` ON CONFLICT …` as `spec` says; nothing where a conflict is an error.
+/// ` ON CONFLICT …` according to `spec`; empty if a conflict is an error.
 ///
-/// The key itself is never set: it is equal already. REPLACE sets every other column, the ones that are not written
-/// to what the server would have filled in (`excluded` has it); nothing is deleted, so no foreign key cascades.
+/// The key itself is never set, because it is already equal. REPLACE sets every other column; columns that are not written
+/// get the values that the server would have filled in (`excluded` contains them). Nothing is deleted, so no foreign key
+/// cascades.
 pub fn upsert(table: &Table, spec: &WriteSpec) -> String {
     let names = spec.columns.fields().iter().map(|field| field.name());
     let is_set = |name: &&String| {

@@ -1,4 +1,5 @@
-//! The ledger: a decision log that is a table of the database itself. Its statements; the table is in `sql/ledger/`.
+//! The ledger: a decision log that is a table of the database itself. This file contains its statements; the definitions of
+//! the table are in `sql/ledger/`.
 
 use crate::backend::Parameter;
 use crate::error::{Error, ErrorKind, Result};
@@ -9,31 +10,31 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobSta
 /// The ledger's table, unless the option `ledger_table` names another.
 const TABLE: &str = "landfall_ledger";
 
-/// How a database writes the statements of its ledger, with `$n` for parameters.
+/// The statements of a database for its ledger, with `$n` for parameters.
 #[derive(Debug)]
 pub struct LedgerDialect {
-    /// What stands in a statement for a parameter.
+    /// The placeholders of parameters.
     pub placeholders: Placeholders,
-    /// Job, epoch, gtrid, decision, rows, positions: takes the record unless the job has one for this epoch or a later; one
-    /// that another transaction is about to commit is waited for. A record of this very epoch changes nothing, or is an
-    /// error of the kind `Constraint`.
+    /// Job, epoch, gtrid, decision, rows, positions: inserts the record unless the job has one for this epoch or a later
+    /// one. It waits for a record that another transaction is about to commit. An existing record of the same epoch
+    /// changes nothing, or is an error of the kind `Constraint`.
     pub decide: &'static str,
-    /// The records of all jobs, by job and epoch.
+    /// The records of all jobs, ordered by job and epoch.
     pub jobs: &'static str,
-    /// Job, epoch: removes what is older than that epoch, but for the last record and the last commit.
+    /// Job, epoch: removes the records before that epoch, except the last record and the last commit.
     pub forget: &'static str,
 }
 
-/// What stands in a statement for a parameter.
+/// The placeholders of parameters in a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholders {
-    /// `$1`, `$2` …, several times where they are needed so.
+    /// `$1`, `$2` …, each possibly several times.
     Numbered,
-    /// `?`, for each in its order.
+    /// `?`, in order.
     Positional,
 }
 
-/// The statements of a database that has `ON CONFLICT`, and lets a DELETE read its own table.
+/// The statements of a database that supports `ON CONFLICT`, and DELETE with a subquery on the same table.
 pub const STANDARD: LedgerDialect = LedgerDialect {
     placeholders: Placeholders::Numbered,
     decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) SELECT $1, $2, $3, $4, $5, $6 \
@@ -48,10 +49,10 @@ pub const STANDARD: LedgerDialect = LedgerDialect {
 /// Job, epoch: whether the job has a later record.
 const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
 
-/// Job, epoch: takes back what the same transaction has put there.
+/// Job, epoch: removes the record that the same transaction has inserted.
 const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
 
-/// Job, epoch: the record that stands in the way of, or for, this epoch.
+/// Job, epoch: the record of this epoch, or of the next later one.
 const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";
 
@@ -62,10 +63,10 @@ const READ: &str =
 /// Job: removes all its records.
 const REMOVE: &str = "DELETE FROM landfall_ledger WHERE job = $1";
 
-/// What was being done when a decision could not be written.
-pub const WRITING: &str = "writing the ledger (the option 'ledger_table' names another one)";
+/// The operation in errors of writing a decision.
+pub const WRITING: &str = "writing the ledger table (the option 'ledger_table' selects another one)";
 
-/// Which table the ledger is, and how it is written.
+/// The ledger table, and its dialect.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     name: TableName,
@@ -77,17 +78,17 @@ impl Ledger {
     /// The table that the option `ledger_table` names.
     ///
     /// # Errors
-    /// `Config` where that is no name of a table.
+    /// `Config` for an invalid table name.
     pub fn try_new(option: Option<&str>, dialect: &'static LedgerDialect) -> Result<Self> {
         Ok(Self { name: TableName::try_parse(option.unwrap_or(TABLE))?, is_default: option.is_none(), dialect })
     }
 
-    /// DDL for this table.
+    /// A statement for the default table, changed to this table.
     pub fn sql(&self, statement: &str) -> String {
         if self.is_default { statement.to_owned() } else { statement.replace(TABLE, &self.name.quoted()) }
     }
 
-    /// Its name, as SQL has it.
+    /// Its name in SQL.
     pub fn quoted(&self) -> String {
         if self.is_default { TABLE.to_owned() } else { self.name.quoted() }
     }
@@ -97,7 +98,7 @@ impl Ledger {
         &self.name
     }
 
-    /// What `landfall recover` needs to be told of it.
+    /// The value of `--ledger-table` for `landfall recover`; `None` for the default table.
     pub fn argument(&self) -> Option<String> {
         (!self.is_default).then(|| self.name.to_string())
     }
@@ -105,7 +106,7 @@ impl Ledger {
     /// Proposes a record inside an open transaction and returns the one that stands.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub async fn decide(
         &self,
         connection: &mut dyn SqlConnection,
@@ -125,12 +126,12 @@ impl Ledger {
         ];
         let (is_new, refused) = match self.execute(connection, self.dialect.decide, &values).await {
             Ok(changed) => (changed > 0, None),
-            // Another transaction committed one while this one waited, which shows below.
+            // Another transaction committed a record while this one waited. The query below returns it.
             Err(error) if error.kind() == ErrorKind::Constraint => (false, Some(of_ledger(error))),
             Err(error) => return Err(of_ledger(error)),
         };
         if is_new {
-            // It may have waited for one that was forgotten meanwhile: a later one shows only to a new statement.
+            // It may have waited for a record that was removed in the meantime. Only a new statement sees a later record.
             let later = self.query(connection, LATER, &of_epoch).await.map_err(of_ledger)?;
             if later.first().is_some_and(|row| text(row, 0) == "1") {
                 self.execute(connection, UNDO, &of_epoch).await.map_err(of_ledger)?;
@@ -140,17 +141,19 @@ impl Ledger {
             (Ok(standing), refused) => match (standing.first(), refused) {
                 (Some(row), _) => record(row),
                 (None, Some(refused)) => Err(refused),
-                (None, None) => Err(Error::new(ErrorKind::Database, "the ledger does not show what was written to it")),
+                (None, None) => {
+                    Err(Error::new(ErrorKind::Database, "a record that was written to the ledger cannot be read"))
+                }
             },
             (Err(_), Some(refused)) => Err(refused),
             (Err(error), None) => Err(of_ledger(error)),
         }
     }
 
-    /// What is known of a job.
+    /// The state of a job.
     ///
     /// # Errors
-    /// What the database says; `Decode` for a row that Landfall has not written.
+    /// Errors of the database. `Decode` for a row that Landfall has not written.
     pub async fn read(&self, connection: &mut dyn SqlConnection, job: &JobId) -> Result<JobState> {
         if !connection.has_ledger().await? {
             return Ok(JobState::default());
@@ -160,7 +163,7 @@ impl Ledger {
         Ok(JobState::new(rows.iter().map(record).collect::<Result<_>>()?))
     }
 
-    /// Every job that is known.
+    /// The states of all jobs.
     ///
     /// # Errors
     /// As for `read`.
@@ -181,11 +184,11 @@ impl Ledger {
         of_jobs.map(entry).collect()
     }
 
-    /// Removes the records of a job: old ones, as [`DecisionLog::forget`](crate::backend::DecisionLog::forget) does, or all of
-    /// them where no epoch is given.
+    /// Removes records of a job: old ones, like [`DecisionLog::forget`](crate::backend::DecisionLog::forget), or all of them
+    /// if `before` is `None`.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub async fn clean(&self, connection: &mut dyn SqlConnection, job: &JobId, before: Option<Epoch>) -> Result<()> {
         if !connection.has_ledger().await? {
             return Ok(());
@@ -198,7 +201,7 @@ impl Ledger {
             }
             None => self.execute(connection, REMOVE, &[job]).await,
         };
-        cleaned.map(drop).map_err(|error| error.with_context("cleaning the ledger"))
+        cleaned.map(drop).map_err(|error| error.with_context("removing records from the ledger"))
     }
 
     async fn execute(&self, connection: &mut dyn SqlConnection, sql: &str, values: &[Parameter]) -> Result<u64> {
@@ -211,7 +214,7 @@ impl Ledger {
         connection.query(&sql, &values).await
     }
 
-    /// A statement for this table, and its parameters as its placeholders stand for them.
+    /// A statement for this table, and its parameters in the order of its placeholders.
     fn statement(&self, sql: &str, values: &[Parameter]) -> (String, Vec<Parameter>) {
         match self.dialect.placeholders {
             Placeholders::Numbered => (self.sql(sql), values.to_vec()),
@@ -235,26 +238,28 @@ impl Ledger {
 
 const READING: &str = "reading the ledger";
 
-/// The record that a row is: job, epoch, gtrid, decision, rows, positions.
+/// Parses the record of a row: job, epoch, gtrid, decision, rows, positions.
 fn record(row: &TextRow) -> Result<DecisionRecord> {
     let gtrid = Gtrid::parse(text(row, 2));
     Ok(DecisionRecord {
         job: JobId::try_new(text(row, 0))?,
         epoch: Epoch(unsigned(number(row, 1)?)?),
-        gtrid: gtrid
-            .ok_or_else(|| Error::new(ErrorKind::Decode, format!("the ledger has the gtrid '{}'", text(row, 2))))?,
+        gtrid: gtrid.ok_or_else(|| {
+            Error::new(ErrorKind::Decode, format!("the ledger contains the invalid gtrid '{}'", text(row, 2)))
+        })?,
         decision: Decision::try_parse(text(row, 3))?,
         rows: unsigned(number(row, 4)?)?,
         positions: Positions::try_parse(text(row, 5))?,
     })
 }
 
-/// A count of the ledger.
+/// A count from the ledger.
 fn unsigned(value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger has the number {value}")))
+    u64::try_from(value)
+        .map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger contains the invalid number {value}")))
 }
 
 /// A count for the ledger.
 fn signed(value: u64) -> Result<i64> {
-    i64::try_from(value).map_err(|_| Error::internal(format!("{value} does not fit the ledger")))
+    i64::try_from(value).map_err(|_| Error::internal(format!("{value} is out of range for the ledger")))
 }

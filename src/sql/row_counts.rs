@@ -1,4 +1,4 @@
-//! The statements of a change, and what their numbers say.
+//! The statements of a change, and the meaning of the numbers that they return.
 
 use crate::backend::{Changed, Parameter};
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +10,7 @@ pub struct Step {
     pub sql: String,
     /// The values of its parameters.
     pub parameters: Vec<Parameter>,
-    /// What its number says.
+    /// The meaning of its number.
     pub counts: RowCount,
 }
 
@@ -21,38 +21,38 @@ impl Step {
     }
 }
 
-/// What the number of a statement says: of the rows that it changed, or the one that it brings.
+/// The meaning of a statement's number: the number of rows that it changed, or the number that it returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowCount {
-    /// Nothing.
+    /// No meaning.
     Nothing,
-    /// It brings how many rows the next statement has to change.
+    /// It returns the number of rows that the next statement must change.
     Expects,
-    /// It has added so many.
+    /// The number of rows that it inserted.
     Inserted,
-    /// It has updated so many.
+    /// The number of rows that it updated.
     Updated,
-    /// It has deleted so many.
+    /// The number of rows that it deleted.
     Deleted,
-    /// It has changed so many, and others say how.
+    /// The number of rows that it changed; other statements return how.
     Changed,
-    /// It brings how many were inserted before.
+    /// It returns the number of rows inserted before the change.
     HadInserted,
-    /// It brings how many were updated before.
+    /// It returns the number of rows updated before the change.
     HadUpdated,
-    /// It brings how many were deleted before.
+    /// It returns the number of rows deleted before the change.
     HadDeleted,
-    /// It brings how many were inserted, with those before.
+    /// It returns the number of rows inserted, including those before the change.
     SaysInserted,
-    /// It brings how many were updated, with those before.
+    /// It returns the number of rows updated, including those before the change.
     SaysUpdated,
-    /// It brings how many were deleted, with those before.
+    /// It returns the number of rows deleted, including those before the change.
     SaysDeleted,
-    /// It brings how many rows there are before the change.
+    /// It returns the number of rows of the table before the change.
     Before,
-    /// It brings how many rows there are after it.
+    /// It returns the number of rows of the table after the change.
     After,
-    /// A row that it brings is the error that this says.
+    /// If it returns a row, the statement fails with this error.
     Refuses(String),
 }
 
@@ -64,7 +64,7 @@ impl RowCount {
     }
 }
 
-/// Adds up what statements tell.
+/// Adds up the numbers of the statements.
 #[derive(Debug, Default)]
 pub struct RowCounts {
     changed: Changed,
@@ -76,10 +76,10 @@ pub struct RowCounts {
 }
 
 impl RowCounts {
-    /// Takes the number of a step; `None` where its query brought no row.
+    /// Adds the number of a step; `None` if its query returned no row.
     ///
     /// # Errors
-    /// `Constraint` where a row means none of the table's, or two mean the same.
+    /// `Constraint` if a staged row matches no row of the table, or two match the same row.
     pub fn note(&mut self, counts: &RowCount, number: Option<u64>) -> Result<()> {
         let number = match (counts, number) {
             (RowCount::Refuses(why), Some(_)) => return Err(Error::new(ErrorKind::Constraint, why.clone())),
@@ -109,19 +109,19 @@ impl RowCounts {
             return Err(Error::new(
                 ErrorKind::Constraint,
                 format!(
-                    "the database changed {number} rows where {expected} were meant: a trigger or a rule of the table \
-                     left some out, or one change undid another (ON DELETE CASCADE)"
+                    "the database changed {number} rows instead of {expected}: a trigger or a rule of the table suppressed \
+                     some, or one change undid another (ON DELETE CASCADE)"
                 ),
             ));
         }
         Ok(())
     }
 
-    /// What was done.
+    /// The changed rows.
     pub fn changed(self) -> Changed {
         let said = self.changed.inserted + self.changed.updated + self.changed.deleted;
         match (self.all, self.added) {
-            // Of an upsert: what was not added was there.
+            // For an upsert, rows that were not inserted existed.
             (Some(all), Some(inserted)) => {
                 Changed { inserted, updated: all.saturating_sub(inserted), ..Changed::default() }
             }
@@ -150,7 +150,7 @@ mod tests {
         }
         assert_eq!(upsert.changed(), Changed { inserted: 2, updated: 3, ..Changed::default() });
 
-        // A server that does not count says so much only.
+        // A server that does not count reports only this number.
         let mut merge = RowCounts::default();
         for (counts, number) in [(RowCount::HadInserted, 7), (RowCount::Changed, 5), (RowCount::SaysInserted, 7)] {
             merge.note(&counts, Some(number)).unwrap();

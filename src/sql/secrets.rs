@@ -1,4 +1,4 @@
-//! Passwords in texts that are shown: definitions, statements in messages, the shell's history.
+//! Removes passwords from texts that are displayed or stored: definitions, statements in messages, the shell's history.
 
 /// The location of a server without its user: `postgres://me@host:5432/db` is `postgres://host:5432/db`.
 pub fn without_user(location: &str) -> String {
@@ -8,8 +8,8 @@ pub fn without_user(location: &str) -> String {
     }
 }
 
-/// The text with `***` in the place of each password in a URL. Where it is not clear how far a URL goes, as its password
-/// has quotes or blanks in it, more of the line is left out.
+/// The text with `***` in place of each password in a URL. If the end of a URL is not clear, because its password contains
+/// quotes or blanks, more of the line is removed.
 pub fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -26,7 +26,7 @@ pub fn without_passwords(text: &str) -> String {
     shown + rest
 }
 
-/// Where a URL ends that a quote stands before; `None` where what ends it there may be in its password.
+/// The end of a URL that follows a quote; `None` if the character that ends it may belong to its password.
 fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     let end = end_of_literal(text, quote)?;
     let (url, behind) = (&text[..end], &text[end + 1..]);
@@ -42,7 +42,7 @@ fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     (is_end && is_paired && is_whole).then_some(end)
 }
 
-/// Where a literal of SQL ends that began before: two quotes are one in it.
+/// The end of a SQL literal, after its opening quote. A doubled quote does not end it.
 fn end_of_literal(text: &str, quote: char) -> Option<usize> {
     let mut from = 0;
     loop {
@@ -54,8 +54,8 @@ fn end_of_literal(text: &str, quote: char) -> Option<usize> {
     }
 }
 
-/// Where a URL ends at the latest that no quotes are around: at a blank, where it has no password; else all before the
-/// last `@` of the line can be its password.
+/// The latest possible end of a URL without quotes: a blank, if it has no password; otherwise, everything before the last
+/// `@` of the line can be its password.
 fn end_of_bare(text: &str) -> usize {
     let line = line(text);
     if line.to_ascii_lowercase().contains("password=") {
@@ -82,16 +82,16 @@ fn authority(url: &str) -> &str {
     url.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Whether an authority without `@` has something behind its colon that is no port.
+/// Whether an authority without `@` has something other than a port after its colon.
 fn has_password(authority: &str) -> bool {
     let is_address = authority.starts_with('[');
     !is_address && authority.split_once(':').is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `user:password@host?password=…`, without what comes before the slashes.
+/// Hides the password of `user:password@host?password=…`, a URL without its scheme.
 fn url_without_password(url: &str) -> String {
     let authority = authority(url);
-    // A password that should be percent-encoded may not be: the last @ ends it.
+    // A password may not be percent-encoded although it should be: the last @ ends it.
     let user_end = url.rfind('@').filter(|at| *at < authority.len() || url[..*at].contains(':'));
     let mut shown = match (user_end.map(|at| url.split_at(at)), url.split_once(':')) {
         (Some((user, host)), _) => match user.split_once(':') {
@@ -185,7 +185,7 @@ mod tests {
         ];
         for password in passwords {
             for text in texts {
-                // Without its host, the password is what a host or the next word would be.
+                // Without a host, the password cannot be told from a host or the next word.
                 if text.ends_with("me:{}") && password.contains(|c: char| c.is_whitespace() || "@/?#".contains(c)) {
                     continue;
                 }

@@ -1,5 +1,5 @@
-//! The columns that one write goes to: their encoders, what NULL means for each, and which row of the stream an error
-//! is about.
+//! The target columns of a write: their encoders, whether they accept NULL, and the row of the stream that an error refers
+//! to.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::backend::{Column, ColumnDefault, Table};
 use crate::backend::{WriteSpec, WriteStats};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The columns of one write, each with an encoder of its database. They do no I/O.
+/// The target columns of one write, each with an encoder of its database. They do no I/O.
 #[derive(Debug)]
 pub struct Targets<E> {
     columns: Vec<Target<E>>,
@@ -19,7 +19,7 @@ pub struct Targets<E> {
     rows: u64,
 }
 
-/// A column that is written.
+/// A target column.
 #[derive(Debug)]
 struct Target<E> {
     name: String,
@@ -28,11 +28,11 @@ struct Target<E> {
     null: Null,
 }
 
-/// What a NULL for a column means.
+/// Whether a column accepts NULL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Null {
     Allowed,
-    /// An error; why.
+    /// NULL is an error, for this reason.
     Refused(&'static str),
 }
 
@@ -40,20 +40,20 @@ impl Null {
     fn of(column: &Column, spec: &WriteSpec) -> Self {
         match (column.nullable, spec.key.contains(&column.name)) {
             (true, false) => Self::Allowed,
-            (true, true) => Self::Refused("cannot be the key of an upsert, as no row is equal to it"),
-            (false, _) if column.default == ColumnDefault::ByDefault => {
-                Self::Refused("is refused: the column is NOT NULL; leave it out of the INSERT to have its default")
-            }
-            (false, _) => Self::Refused("is refused: the column is NOT NULL"),
+            (true, true) => Self::Refused("cannot be in the key of an upsert, because NULL equals no value"),
+            (false, _) if column.default == ColumnDefault::ByDefault => Self::Refused(
+                "is not allowed: the column is NOT NULL; omit it from the INSERT to use its default value",
+            ),
+            (false, _) => Self::Refused("is not allowed: the column is NOT NULL"),
         }
     }
 }
 
 impl<E> Targets<E> {
-    /// The columns that `spec` writes; `encoder` makes the one from an Arrow type to a column.
+    /// The columns that `spec` writes; `encoder` creates the encoder from an Arrow type to a column.
     ///
     /// # Errors
-    /// `Schema` where one of them is not in the table, cannot be written, or has no encoder from its Arrow type.
+    /// `Schema` if a column does not exist, cannot be written, or has no encoder from its Arrow type.
     pub fn try_new(table: &Table, spec: &WriteSpec, encoder: impl Fn(&DataType, &Column) -> Result<E>) -> Result<Self> {
         let columns = spec.columns.fields().iter().map(|field| {
             let column = table.column(field.name()).ok_or_else(|| {
@@ -76,7 +76,7 @@ impl<E> Targets<E> {
         Ok(Self { columns: columns.collect::<Result<_>>()?, stats: Arc::clone(&spec.stats), rows: 0 })
     }
 
-    /// The same, where errors call the columns so.
+    /// The same columns, with other names in errors.
     pub fn named(mut self, names: impl Iterator<Item = String>) -> Self {
         for (column, name) in self.columns.iter_mut().zip(names) {
             column.name = name;
@@ -106,7 +106,7 @@ impl<E> Targets<E> {
         Ok(columns)
     }
 
-    /// Encodes rows that are only looked at; `None` where that fails: who writes them is told why.
+    /// Encodes rows only to compare them; `None` if this fails. Writing them reports the error.
     pub fn try_encode<T>(&self, batch: &RecordBatch, encode: impl Fn(&E, &ArrayRef) -> Result<T>) -> Option<Vec<T>> {
         let columns = self.columns.iter().zip(batch.columns());
         columns.map(|(target, array)| encode(&target.encoder, array).ok()).collect()
@@ -117,7 +117,7 @@ impl<E> Targets<E> {
         self.columns.iter().map(|target| &target.encoder)
     }
 
-    /// Says which row of the stream and which column an error is about.
+    /// Adds the row of the stream and the column to an error.
     fn at(&self, target: &Target<E>, error: Error) -> Error {
         let column = format!("column \"{}\" (declared {})", target.name, target.sql_type);
         match error.row().map(|row| self.rows + row as u64 + 1) {

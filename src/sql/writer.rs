@@ -1,4 +1,4 @@
-//! What statements that change rows by a stage are made of.
+//! The parts of statements that change rows through a staging table.
 
 use crate::backend::{Assignment, Change, ColumnDefault, Staged, Table};
 use crate::sql::{Stage, quote};
@@ -13,32 +13,32 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The table, as it stands in a statement.
+    /// The table, quoted as in a statement.
     pub fn target(&self) -> &str {
         self.target
     }
 
-    /// The stage, as it stands in a statement.
+    /// The staging table, quoted as in a statement.
     pub fn stage(&self) -> &str {
         &self.stage.name
     }
 
-    /// The columns of the key, by which staged rows mean rows of the table.
+    /// The columns of the key, by which staged rows match rows of the table.
     pub fn key(&self) -> impl Iterator<Item = &str> {
         self.change.key().map(|(_, name)| name)
     }
 
-    /// The first column of the key, and the number of the staged one for it.
+    /// The first column of the key, and the index of its staged column.
     pub fn staged_key(&self) -> Option<(usize, &str)> {
         self.change.key().next()
     }
 
-    /// How many columns are staged.
+    /// The number of staged columns.
     pub fn staged_columns(&self) -> usize {
         self.change.staged.len()
     }
 
-    /// A staged column, as it stands in a statement.
+    /// A staged column, quoted as in a statement.
     pub fn column(&self, index: usize) -> String {
         quote(&self.stage.columns[index])
     }
@@ -48,7 +48,7 @@ impl Writer<'_> {
         self.cast(self.column(index), index)
     }
 
-    /// The same, of the stage called `s`.
+    /// A staged value, qualified with the alias `s` of the staging table.
     pub fn value(&self, index: usize) -> String {
         self.cast(format!("s.{}", self.column(index)), index)
     }
@@ -60,7 +60,7 @@ impl Writer<'_> {
         }
     }
 
-    /// That a row of the table is the one that a staged row means.
+    /// The condition that a row of the table matches a staged row.
     pub fn same_key(&self) -> String {
         let same = |(index, name): (usize, &str)| format!("t.{} = {}", quote(name), self.value(index));
         self.change.key().map(same).collect::<Vec<_>>().join(" AND ")
@@ -71,12 +71,12 @@ impl Writer<'_> {
         self.change.key().map(|(index, _)| self.value(index)).collect::<Vec<_>>().join(", ")
     }
 
-    /// The number of the staged column that is this.
+    /// The index of the staged column with this meaning.
     pub fn staged(&self, wanted: &Staged) -> Option<usize> {
         self.change.staged.iter().position(|staged| staged == wanted)
     }
 
-    /// `a = s.x, b = s.y`, with something before each column.
+    /// `a = s.x, b = s.y`, with `prefix` before each column.
     pub fn set(&self, prefix: &str, values: &[Assignment]) -> String {
         let one = |(column, staged): &Assignment| format!("{prefix}{} = {}", quote(column), self.value(*staged));
         values.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -87,7 +87,7 @@ impl Writer<'_> {
         values.iter().map(|(_, staged)| self.value(*staged)).collect::<Vec<_>>().join(", ")
     }
 
-    /// `(a, b) `, and what makes numbers of identities that are given stay.
+    /// `(a, b) `, and the clause that makes the server store given numbers in columns that it numbers.
     pub fn columns(&self, values: &[Assignment], keeps_numbers: &str) -> String {
         let names: Vec<_> = values.iter().map(|(column, _)| quote(column)).collect();
         let is_numbered = |(column, _): &Assignment| {

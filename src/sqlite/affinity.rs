@@ -13,12 +13,12 @@ pub(super) enum Affinity {
 }
 
 impl Affinity {
-    /// That of a column, which is kept where its declared type does not tell it.
+    /// The affinity of a column. It is stored in the column's detail if the declared type does not determine it.
     pub(super) fn of_column(column: &Column) -> Self {
         column.detail.get().copied().unwrap_or_else(|| Self::of(&column.sql_type))
     }
 
-    /// That of a column of a STRICT table: `ANY` converts nothing there.
+    /// The affinity of a column of a STRICT table, where `ANY` converts nothing.
     pub(super) fn of_strict(declared: &str) -> Self {
         if declared.eq_ignore_ascii_case("ANY") { Self::Blob } else { Self::of(declared) }
     }
@@ -39,7 +39,7 @@ impl Affinity {
         }
     }
 
-    /// A declared type that has it.
+    /// A declared type with this affinity.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Integer => "INTEGER",
@@ -50,7 +50,7 @@ impl Affinity {
         }
     }
 
-    /// Whether text that looks like a number is stored as one.
+    /// Whether text that looks like a number is stored as a number.
     pub(super) fn makes_numbers(self) -> bool {
         !matches!(self, Self::Text | Self::Blob)
     }

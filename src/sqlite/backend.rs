@@ -27,7 +27,7 @@ impl Backend for Sqlite {
     }
 
     async fn identity(&self) -> Result<String> {
-        // Another folder can be the current one of the next run.
+        // The next run can have another working directory.
         let path = self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned());
         Ok(format!("sqlite:{}", path.display()))
     }
@@ -44,7 +44,7 @@ impl Backend for Sqlite {
         Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
     }
 
-    // Nothing is ever prepared; a file that is not there is told.
+    // SQLite never prepares a transaction, but a missing file is an error.
 
     async fn commit(&self, _: &Xid) -> Result<Resolution> {
         Ok(Resolution::Unknown)
@@ -63,7 +63,8 @@ impl Backend for Sqlite {
     fn check_decides(&self) -> Result<()> {
         match self.pool.connector().is_weak() {
             true => Err(Error::config(
-                "it has 'pragma.synchronous' below full, and its commit decides for the other tables: leave it out",
+                "the option 'pragma.synchronous' is below full, but the commit of this table decides for the other tables: \
+                 remove the option",
             )),
             false => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! A branch: the asynchronous face of a [`Writer`] on a thread of its own.
+//! A branch: the asynchronous interface of a [`Writer`] on a separate thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,25 +19,25 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
 use crate::txn::{DecisionRecord, Xid};
 
-/// Rows that are encoded at a time, at most: what the encoded columns of a huge batch take is bounded by it.
+/// The maximum number of rows that are encoded at a time, which bounds the memory for a huge batch.
 const SLICE_ROWS: usize = 8_192;
 
-/// Slices that wait for the writer: the next ones are made while this many are on their way.
+/// The number of encoded slices that can wait for the writer while the next ones are encoded.
 const QUEUED_SLICES: usize = 2;
 
-/// An open branch. Rows are encoded where they come from and inserted on a thread. Closing the channel lets the
-/// thread finish what is queued and give the writer back.
+/// An open branch. Rows are encoded in the caller's task and inserted on a thread. When the channel closes, the thread
+/// inserts the queued rows and returns the writer.
 pub(super) struct SqliteBranch {
     targets: Targets<Encoder>,
     slices: Option<Sender<Slice>>,
     thread: Option<JoinHandle<Result<Writer>>>,
-    /// What no thread has.
+    /// The writer while no thread uses it.
     writer: Option<Writer>,
     memory: Memory,
     abandoned: Arc<AtomicBool>,
 }
 
-/// Encoded rows, and their reservation of the memory.
+/// Encoded rows, and their memory reservation.
 struct Slice {
     rows: Rows,
     reservation: Reservation,
@@ -57,26 +57,26 @@ impl SqliteBranch {
         Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
     }
 
-    /// The way to the thread that inserts, which is started where none is.
+    /// The channel to the inserting thread, which is started if none runs.
     fn slices(&mut self) -> Result<&mut Sender<Slice>> {
         if self.slices.is_none() {
             let writer = self.writer.take();
-            let writer = writer.ok_or_else(|| Error::internal("the branch failed before and cannot go on"))?;
+            let writer = writer.ok_or_else(|| Error::internal("the branch has failed and cannot continue"))?;
             let (sender, receiver) = buffer(Limits::items(QUEUED_SLICES));
             let seen = Arc::clone(&self.abandoned);
             self.thread = Some(tokio::task::spawn_blocking(move || insert_all(writer, receiver, &seen)));
             self.slices = Some(sender);
         }
-        self.slices.as_mut().ok_or_else(|| Error::internal("rows are not inserted"))
+        self.slices.as_mut().ok_or_else(|| Error::internal("the SQLite thread has not started"))
     }
 
-    /// Waits until all rows are inserted; an error has rolled the transaction back.
+    /// Waits until all rows are inserted. After an error, the transaction is rolled back.
     async fn finish(&mut self) -> Result<()> {
         self.slices = None;
         if let Some(thread) = &mut self.thread {
             let ended = thread.await;
             self.thread = None;
-            let ended = ended.map_err(|error| Error::internal(format!("the SQLite thread ended: {error}")))?;
+            let ended = ended.map_err(|error| Error::internal(format!("the SQLite thread failed: {error}")))?;
             self.writer = Some(ended?);
         }
         Ok(())
@@ -84,14 +84,14 @@ impl SqliteBranch {
 
     async fn take_writer(&mut self) -> Result<Writer> {
         self.finish().await?;
-        self.writer.take().ok_or_else(|| Error::internal("the branch failed before and cannot go on"))
+        self.writer.take().ok_or_else(|| Error::internal("the branch has failed and cannot continue"))
     }
 }
 
 fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &AtomicBool) -> Result<Writer> {
-    // Whoever abandons the branch drops the writer too, and with it what was inserted.
+    // An abandoned branch also drops the writer, which rolls the inserted rows back.
     let (runtime, wanted) = (Handle::current(), |_: &Slice| !abandoned.load(Relaxed));
-    // Until the next one is asked for.
+    // The reservation of a slice is held until the next slice is requested.
     let mut held = None;
     let slices = std::iter::from_fn(|| runtime.block_on(slices.recv())).take_while(wanted);
     writer.insert_all(slices.map(|Slice { rows, reservation }| {
@@ -105,20 +105,20 @@ fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &Atomi
 impl Branch for SqliteBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         if self.slices.is_none() {
-            // What was asked for is answered first.
+            // Pending lookups are answered first.
             self.finish().await?;
         }
         for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
             let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
-            // Rows before this one may be in: the branch can only be rolled back.
+            // Earlier rows may already be inserted, so the branch can only be rolled back.
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
             let rows = Rows { columns, count: slice.num_rows() };
             let reservation = self.memory.reserve_now(rows.bytes());
             if self.slices()?.send(Slice { rows, reservation }, Weight::default()).await.is_err() {
-                // The thread takes no more: it has failed, and says why.
+                // The thread has failed; its result contains the reason.
                 self.finish().await?;
-                return Err(Error::internal("the SQLite thread ended early"));
+                return Err(Error::internal("the SQLite thread ended unexpectedly"));
             }
         }
         Ok(())
@@ -137,13 +137,13 @@ impl Branch for SqliteBranch {
         let (answer, old) = oneshot::channel();
         let seen = Arc::clone(&self.abandoned);
         self.thread = Some(tokio::task::spawn_blocking(move || {
-            // Nobody waits for it any more where this fails.
+            // Sending fails only if the caller no longer waits.
             let _ = answer.send(writer.read(&wanted, &seen));
             Ok(writer)
         }));
         Ok(Some(Box::pin(async move {
-            let old = old.await.map_err(|_| Error::internal("the SQLite thread ended early"))?;
-            let old = old.map_err(|error| error.with_context("reading the rows that are there"))?;
+            let old = old.await.map_err(|_| Error::internal("the SQLite thread ended unexpectedly"))?;
+            let old = old.map_err(|error| error.with_context("reading existing rows"))?;
             Ok(old.map(|old| Versions { new, old, key }))
         })))
     }
@@ -152,7 +152,7 @@ impl Branch for SqliteBranch {
         self.finish().await?;
         if self.writer.as_ref().is_some_and(Writer::changes) && !self.abandoned.load(Relaxed) {
             let mut writer = self.take_writer().await?;
-            // An error has dropped the writer, and rolled back.
+            // An error drops the writer, which rolls back.
             self.thread = Some(tokio::task::spawn_blocking(move || writer.apply().map(|()| writer)));
             self.finish().await?;
         }
@@ -161,20 +161,20 @@ impl Branch for SqliteBranch {
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.rollback().await?;
-        Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare a transaction: it commits in one phase"))
+        Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare transactions: it commits in one phase"))
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
         let writer = self.take_writer().await?;
         if self.abandoned.load(Relaxed) {
-            return Err(Error::internal("the branch failed before and cannot be committed"));
+            return Err(Error::internal("the branch has failed and cannot be committed"));
         }
         blocking(move || writer.commit(record)).await
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         self.abandoned.store(true, Relaxed);
-        // Whether it was written or failed, dropping the writer, here or on its thread, undoes it.
+        // Dropping the writer, here or on its thread, rolls back, even after an error.
         let _ = self.finish().await;
         Ok(())
     }

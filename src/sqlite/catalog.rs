@@ -1,4 +1,4 @@
-//! What SQLite's catalog says of a table.
+//! Reads descriptions of tables from SQLite's catalog.
 
 use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension};
@@ -11,7 +11,7 @@ use super::types::{arrow_type, codec};
 use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
 use crate::error::Result;
 
-/// Reads the description of a table or view; `None` where there is none of that name.
+/// Reads the description of a table or view; `None` if it does not exist.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
     let found = connection
         .query_row(
@@ -63,7 +63,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     }
     key.sort();
     let primary_key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
-    // INTEGER PRIMARY KEY is another name of the rowid: never NULL, and numbered where it is left out.
+    // INTEGER PRIMARY KEY is another name of the rowid: never NULL, and numbered by SQLite if it is omitted.
     if let ([only], false) = (primary_key.as_slice(), without_rowid)
         && let Some(column) = columns.iter_mut().find(|column| column.name == *only)
         && column.sql_type.eq_ignore_ascii_case("INTEGER")
@@ -78,7 +78,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     Ok(Some(Table { name, columns, primary_key, unique_keys, detail: Detail::default() }))
 }
 
-/// Whether texts of a table can be compared as DataFusion does, byte by byte of UTF-8, where a column's collation is
+/// Whether SQLite compares the texts of a table as DataFusion does, byte by byte in UTF-8, if the column's collation is
 /// BINARY.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum TextCompares {
@@ -116,7 +116,7 @@ pub(super) fn has_triggers(connection: &Connection, table: &str) -> rusqlite::Re
     )
 }
 
-/// Whether it is a view.
+/// Whether a table is a view.
 pub(super) fn is_view(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE)",
@@ -125,7 +125,7 @@ pub(super) fn is_view(connection: &Connection, table: &str) -> rusqlite::Result<
     )
 }
 
-/// What an upsert of a table does.
+/// What an upsert into a table does.
 pub(super) fn upserts(connection: &Connection, table: &Table) -> rusqlite::Result<Upserts> {
     let (indexes, of_primary): (i64, i64) = connection.query_row(
         "SELECT count(*) FILTER (WHERE \"unique\"), count(*) FILTER (WHERE origin = 'pk') FROM pragma_index_list(?1)",
@@ -145,8 +145,8 @@ pub(super) fn upserts(connection: &Connection, table: &Table) -> rusqlite::Resul
     })
 }
 
-/// The columns of unique indexes that have another collation there than BINARY: what the index finds equal, the column
-/// need not.
+/// The columns whose collation in a unique index is not BINARY: the index can consider values equal that differ in the
+/// column.
 fn folded(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     let mut folded = connection.prepare(
         "SELECT c.name FROM pragma_index_list(?1) i JOIN pragma_index_xinfo(i.name) c \
@@ -163,7 +163,7 @@ fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec
     let names = indexes.query_map([table], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut keys = Vec::new();
     for index in names {
-        // A NULL name is an expression, which no list of columns can mean.
+        // A NULL name is an expression, which a list of columns cannot express.
         let key = columns.query_map([index], |row| row.get::<_, Option<String>>(0))?;
         if let Some(key) = key.collect::<rusqlite::Result<Option<Vec<_>>>>()? {
             keys.push(key);
@@ -173,7 +173,7 @@ fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec
 }
 
 impl Sqlite {
-    /// Reads the description of a table. A file that is not there has no tables.
+    /// Reads the description of a table. A missing file has no tables.
     pub(super) fn describe(&self, name: &str) -> Result<Option<Table>> {
         if !self.path().exists() {
             return Ok(None);
@@ -181,7 +181,7 @@ impl Sqlite {
         describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))
     }
 
-    /// Its tables and views.
+    /// Lists the tables and views.
     pub(super) fn list(&self) -> Result<Vec<Listed>> {
         const SCHEMA: &str = "main";
         let connection = self.open(Missing::Refuse)?;

@@ -1,4 +1,4 @@
-//! What a change is in SQLite: a temporary table to stage rows in, and the statements that apply them.
+//! A change in SQLite: a temporary staging table, and the statements that apply its rows.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Hold
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{self, Native, RowCount, Stage, Step, quote, script, stage_columns};
 
-/// The table that rows are staged in, of the connection alone.
+/// The staging table, a temporary table of the connection.
 const STAGE: &str = "landfall_stage";
 
 /// How a branch changes rows.
 #[derive(Debug)]
 pub(super) struct Plan {
     change: Arc<Change>,
-    /// Before rows come.
+    /// The statements to run before rows are staged.
     pub(super) first: Option<String>,
-    /// When all of them are there.
+    /// The statements to run when all rows are staged.
     steps: Vec<Step>,
     native: Native,
 }
 
 impl Plan {
-    /// How a table's rows are changed; and the table that rows go to first, and what is written there.
+    /// The plan of a change of a table's rows, the staging table, and the specification of the write to it.
     pub(super) fn of(
         table: &Table,
         spec: &WriteSpec,
@@ -40,18 +40,18 @@ impl Plan {
         let (columns, done) = stage_columns(table, change);
         let mut staged = sql::stage_table(table, change, &columns, STAGE.into(), &number_column(), Detail::default())?;
         let native = Native(upserts == Upserts::Plain && is_upsert(table, change));
-        // What a declared type does to a value, and not its words: those can be anything.
+        // Only the affinity of a declared type matters; the type itself can be any text.
         let declare = |column: &Column| format!("{} {}", quote(&column.name), Affinity::of_column(column).word());
         let mut declared: Vec<_> = staged.columns.iter().map(declare).collect();
         let mut suffix = "";
         if native == Native(true) {
-            // Rows that mean the same are found at once, and go into the table in the order of its key.
+            // A primary key detects repeated keys at once, and applies the rows in key order.
             let key: Vec<_> = change.key().map(|(index, _)| index).collect();
             let names: Vec<_> = key.iter().map(|index| quote(&columns[*index])).collect();
             declared.push(format!("PRIMARY KEY ({})", names.join(", ")));
             let is_rowid = |index: &usize| staged.columns[*index].sql_type.eq_ignore_ascii_case("INTEGER");
             suffix = if key.len() == 1 && key.iter().all(is_rowid) { "" } else { " WITHOUT ROWID" };
-            // SQLite would make a number of a NULL there.
+            // SQLite would replace a NULL by a number.
             key.into_iter().for_each(|index| staged.columns[index].nullable = false);
         }
         let is_joined = change.is_joined_at_server();
@@ -76,38 +76,38 @@ impl Plan {
         Ok((Self { change: Arc::clone(change), first, steps, native }, staged, spec))
     }
 
-    /// Whether a row that the stage refuses is one that means the same as another.
+    /// Whether the staging table refuses a row because its key repeats.
     pub(super) fn has_key(&self) -> bool {
         self.native == Native(true)
     }
 
-    /// What is said of a row that the stage refused for its key.
+    /// The error of a row whose key repeats in the staging table.
     pub(super) fn refused(&self, error: rusqlite::Error) -> Error {
         let (verb, key) = (self.change.verb, self.change.key().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
         let text = format!(
-            "{verb} takes one row of the source for each ({key}), and this one comes again; nothing was changed. Make them \
-             one in the source, by GROUP BY or a window"
+            "{verb} cannot affect a row twice: another row of the source has the same ({key}); nothing was changed. Combine \
+             them in the source with GROUP BY or a window function"
         );
         Error::new(ErrorKind::Constraint, text).with_source(error)
     }
 
-    /// Does what was staged.
+    /// Applies the staged rows.
     pub(super) fn apply(&self, database: &Sqlite, connection: &mut Connection) -> Result<()> {
         at_once(sql::apply(&mut database.statements(connection), &self.steps, &self.change))
     }
 }
 
-/// What an upsert of a table does.
+/// What an upsert into a table does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upserts {
-    /// Nothing but finding a row by the only key.
+    /// It only finds a row by the only key.
     Plain,
-    /// For a row that is there, too, SQLite looks at the CHECKs, other keys and triggers of an INSERT.
+    /// SQLite checks CHECK constraints and other keys, and fires INSERT triggers, for existing rows, too.
     Watched,
 }
 
-/// Whether every staged row is added or updates the one that is there, with the values that it would be added with; and
-/// none could be refused for values that it does not get.
+/// Whether every staged row is inserted, or updates the existing row with the same values, and an update cannot be refused
+/// because of values that only an insert would have.
 fn is_upsert(table: &Table, change: &Change) -> bool {
     let Operation::ByKey { actions, join: Join::AtServer, .. } = &change.operation else { return false };
     let says = |staged: &Staged| change.staged.contains(staged);
@@ -117,7 +117,7 @@ fn is_upsert(table: &Table, change: &Change) -> bool {
         }
         _ => return false,
     };
-    // Which action is taken depends on nothing but whether the row is there.
+    // The action depends only on whether the row exists.
     !says(&Staged::Action)
         && !says(&Staged::ActionOfMissing)
         && set.iter().all(|assignment| values.contains(assignment))
@@ -134,7 +134,7 @@ fn is_upsert(table: &Table, change: &Change) -> bool {
         })
 }
 
-/// A column of numbers that is not of a table.
+/// A column of numbers that belongs to no table.
 fn number_column() -> Column {
     Column {
         name: "number".into(),
@@ -149,7 +149,7 @@ fn number_column() -> Column {
     }
 }
 
-/// Checks when the plan is made that a change can be made.
+/// Checks that a change is possible. Called when the statement is planned.
 pub(super) fn check(table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
     sql::check_change(table, change)?;
     for (index, field) in spec.columns.fields().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Runs statements in a connection, and does not wait: whoever polls it is on a thread where it may block.
+//! Runs statements on a connection. They block, so they must be polled on a thread that may block.
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -11,7 +11,7 @@ use crate::backend::Parameter;
 use crate::error::{Error, Result};
 use crate::sql::{SqlConnection, TextRow};
 
-/// A connection, and whose it is.
+/// A connection, and its database.
 pub(super) struct Statements<'a> {
     pub(super) database: &'a Sqlite,
     pub(super) connection: &'a mut Connection,
@@ -53,7 +53,7 @@ fn text(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-/// The outcome of what only runs statements of [`Statements`].
+/// The result of a future that only runs [`Statements`], which never wait.
 pub(super) fn at_once<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    work.now_or_never().unwrap_or_else(|| Err(Error::internal("a statement of SQLite waits")))
+    work.now_or_never().unwrap_or_else(|| Err(Error::internal("a SQLite statement did not complete at once")))
 }

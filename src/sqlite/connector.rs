@@ -11,7 +11,7 @@ use super::thread::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
 
-/// Whether a file that is not there is made.
+/// Whether a missing file is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Create,
@@ -29,17 +29,17 @@ pub(super) struct Connector {
     pragmas: Vec<(&'static str, String)>,
 }
 
-/// A connection that writes, and the file that it opened.
+/// A connection for writing, and the file that it opened.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
     file: Option<File>,
 }
 
-/// What a file is, whatever its name: the device and the number of the node.
+/// The identity of a file, independent of its name: device and inode.
 type File = (u64, u64);
 
-/// The file that stands at a path; `None` where the system does not say.
+/// The file at a path; `None` if the system does not identify files.
 fn file(path: &Path) -> Option<File> {
     #[cfg(unix)]
     {
@@ -86,12 +86,12 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Whether a commit may be answered before it is on the disk.
+    /// Whether a commit may be confirmed before it is on disk.
     pub(super) fn is_weak(&self) -> bool {
         self.pragmas.iter().any(is_weak)
     }
 
-    /// Opens a connection with the settings that a write has.
+    /// Opens a connection with the settings for writing.
     fn open_for_writing(&self) -> Result<Opened> {
         let file = file(&self.path);
         let connection = self.open(Missing::Refuse)?;
@@ -114,13 +114,13 @@ impl Connect for Connector {
         blocking(move || connector.open_for_writing()).await
     }
 
-    /// Not where its file was removed or replaced: what it would write nobody would find.
+    /// A connection whose file was removed or replaced is not usable, because its writes would be lost.
     async fn is_usable(&self, opened: &mut Opened) -> bool {
         opened.file.is_some() && opened.file == file(&self.path)
     }
 
     async fn close(&self, opened: Opened) {
-        // The last connection may have a journal to put into the file.
+        // The last connection may write its journal back to the file.
         let _ = blocking(move || {
             drop(opened);
             Ok(())

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::sql::{NewColumn, create_table, quote};
 
 impl Sqlite {
-    /// Creates a table, and the file where that is not there.
+    /// Creates a table, and the file if it does not exist.
     pub(super) fn create(&self, table: &NewTable) -> Result<()> {
         let statement = create_statement(table, self.uint64)?;
         let connection = self.open(Missing::Create)?;
@@ -30,12 +30,12 @@ fn create_statement(table: &NewTable, uint64: Uint64) -> Result<String> {
         }
         if let Some(default) = column.default {
             let codec = codec(default.data_type(), Affinity::of(&sql_type))
-                .ok_or_else(|| Error::schema(format!("{} has no form in SQLite", default.data_type())))?;
+                .ok_or_else(|| Error::schema(format!("SQLite has no type for {}", default.data_type())))?;
             declared += &format!(" DEFAULT {}", literal(&codec.store(default)?));
         }
         Ok(declared)
     })?;
-    // A single INTEGER key is the rowid itself; any other key would be a second tree beside the rows.
+    // A single INTEGER key is the rowid itself; any other key would be a second B-tree in addition to the rows.
     let is_rowid =
         |key: &String| table.schema.field_with_name(key).is_ok_and(|field| field.data_type() == &arrow_type("INTEGER"));
     let suffix = match table.primary_key.as_slice() {
@@ -46,7 +46,7 @@ fn create_statement(table: &NewTable, uint64: Uint64) -> Result<String> {
     Ok(format!("{created}{suffix}"))
 }
 
-/// The first value of a column as a literal of SQL.
+/// The first value of a column as a SQL literal.
 fn literal(stored: &Stored) -> String {
     use rusqlite::types::ValueRef;
     match stored.value(0) {

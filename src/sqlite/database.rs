@@ -1,4 +1,4 @@
-//! A database of SQLite.
+//! A SQLite database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Sqlite {
     pub(super) ledger: Ledger,
 }
 
-/// A connection with the settings that a write has.
+/// A connection with the settings for writing.
 pub(super) type Connection = Lease<Connector>;
 
 impl Sqlite {
@@ -32,22 +32,22 @@ impl Sqlite {
             .find_map(|scheme| location.strip_prefix(scheme))
             .unwrap_or(location);
         if path.is_empty() {
-            return Err(Error::config("LOCATION names no file: give the path of the SQLite database"));
+            return Err(Error::config("LOCATION contains no path: specify the path of the SQLite database file"));
         }
         if path == ":memory:" {
             return Err(Error::config(
-                "a SQLite database in memory is seen by one connection only and cannot be used: give a path",
+                "an in-memory SQLite database is visible to one connection only and cannot be used: specify a path",
             ));
         }
         if let Some((file, _)) = path.split_once('?').filter(|_| !Path::new(path).exists()) {
             return Err(Error::config(format!(
-                "LOCATION '{location}' has parameters: give '{file}' and use OPTIONS, for instance \
+                "LOCATION '{location}' contains parameters: specify '{file}' and set OPTIONS, for example \
                  'pragma.synchronous'"
             )));
         }
         let connector = Connector::new(path.into(), options.lock_timeout, pragmas(options));
         Ok(Self {
-            // Another file can be in its place at any time.
+            // The file can be replaced at any time.
             pool: Pool::new(connector, PoolOptions { idle_check: Duration::ZERO, ..options.pool()? }),
             uint64: Uint64::of(options),
             ledger: Ledger::try_new(options.ledger_table.as_deref(), &STANDARD)?,

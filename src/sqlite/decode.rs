@@ -1,4 +1,5 @@
-//! SQLite's values to Arrow arrays. Any column can hold any value; one that is not of its column's type is an error.
+//! Converts SQLite's values to Arrow arrays. Any column can store any value; a value of another type than its column's is
+//! an error.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::types::codec;
 use crate::backend::Column;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Collects the values of one column and makes an array of them.
+/// Collects the values of one column into an array.
 #[derive(Debug)]
 pub(super) struct Decoder {
     column: Column,
@@ -43,10 +44,10 @@ impl Decoder {
         Ok(Self { column: column.clone(), codec, values })
     }
 
-    /// Takes the value of the next row.
+    /// Appends the value of the next row.
     ///
     /// # Errors
-    /// `Decode` when it is not of the storage class that the column's type has.
+    /// `Decode` if it does not have the storage class of the column's type.
     pub(super) fn push(&mut self, value: ValueRef<'_>) -> Result<()> {
         match (&mut self.values, value) {
             (Values::Null(rows), ValueRef::Null) => *rows += 1,
@@ -54,7 +55,7 @@ impl Decoder {
             (Values::Integer(values), ValueRef::Integer(value)) => values.append_value(value),
             (Values::Real(values), ValueRef::Null) => values.append_null(),
             (Values::Real(values), ValueRef::Real(value)) => values.append_value(value),
-            // A NUMERIC column holds 2.0 as 2.
+            // A NUMERIC column stores 2.0 as 2.
             (Values::Real(values), ValueRef::Integer(value)) if value as f64 as i128 == i128::from(value) => {
                 values.append_value(value as f64);
             }
@@ -76,10 +77,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// The array of the values taken since the last call.
+    /// The array of the values appended since the last call.
     ///
     /// # Errors
-    /// `Decode` when a value is not of the column's type.
+    /// `Decode` if a value does not have the column's type.
     pub(super) fn finish(&mut self) -> Result<ArrayRef> {
         let stored = match &mut self.values {
             Values::Null(rows) => return Ok(Arc::new(NullArray::new(std::mem::take(rows)))),
@@ -99,7 +100,7 @@ impl Decoder {
         Error::new(
             ErrorKind::Decode,
             format!(
-                "it holds {found}, which is no {}: find such rows with SELECT rowid, typeof({}) in sqlite3",
+                "found {found}, which is not a valid {}: find such rows with SELECT rowid, typeof({}) in sqlite3",
                 self.column.data_type,
                 crate::sql::quote(&self.column.name)
             ),

@@ -1,11 +1,11 @@
-//! The SQL of SQLite.
+//! The SQL dialect of SQLite.
 
 use arrow::datatypes::DataType;
 
 use crate::backend::{Column, Constant, Parameter, QueryDialect, RowChange, Spelled};
 use crate::sql::{RowCount, SqlDialect, Step, Writer, quote};
 
-/// The SQL of SQLite.
+/// The SQL dialect of SQLite.
 #[derive(Debug)]
 pub(super) struct SqliteDialect;
 
@@ -20,7 +20,7 @@ impl QueryDialect for SqliteDialect {
         }))
     }
 
-    /// A name in double quotes that no column has is a text to SQLite, in a query.
+    /// In a query, SQLite treats an unknown name in double quotes as a text, so names are quoted with backticks.
     fn quote(&self) -> char {
         '`'
     }
@@ -45,12 +45,12 @@ impl QueryDialect for SqliteDialect {
             DataType::UInt32 => in_range(0, u32::MAX.into()),
             DataType::UInt64 => in_range(0, i64::MAX),
             DataType::Int64 => Some(of_classes("'integer'")),
-            // A NUMERIC column holds 2.0 as 2.
+            // A NUMERIC column stores 2.0 as 2.
             DataType::Float64 => Some(format!(
                 "(typeof({name}) IN ('real', 'null') OR typeof({name}) = 'integer' AND CAST(CAST({name} AS REAL) AS INTEGER) = {name})"
             )),
             t if t.is_string() => Some(of_classes("'text'")),
-            // Texts of times, of which the database only finds the days: what it lets through is read.
+            // For ISO 8601 texts, the database only selects a range of days; DataFusion checks the values that are read.
             _ => None,
         }
     }
@@ -61,8 +61,7 @@ impl SqlDialect for SqliteDialect {
         format!("{verb} OR ABORT")
     }
 
-    /// `INSERT … ON CONFLICT DO UPDATE`, where every staged row is added, or updates the one that is there; each key comes
-    /// once.
+    /// `INSERT … ON CONFLICT DO UPDATE`, if every staged row is inserted, or updates the existing row. Each key occurs once.
     fn native(&self, writer: &Writer<'_>, actions: &[RowChange]) -> Option<Vec<Step>> {
         let (set, values) = match actions {
             [RowChange::Update(set), RowChange::Insert(values)]
@@ -80,7 +79,7 @@ impl SqlDialect for SqliteDialect {
             writer.values(values),
             key.join(", ")
         );
-        // Of the rows among which those are that are added.
+        // Counts only the range of keys that contains the staged rows.
         let among = writer.staged_key().map(|(index, name)| {
             let (key, staged) = (quote(name), writer.column(index));
             format!(

@@ -1,8 +1,8 @@
-//! Arrow arrays to SQLite's storage classes, column by column.
+//! Converts Arrow arrays to SQLite's storage classes, column by column.
 //!
-//! An encoder is chosen from the Arrow type *and* the column's declared type when the plan is made. It works in two
-//! steps: the array is brought to the column's own Arrow type without changing a value, then to the form that
-//! [`types`](super::types) says.
+//! The Arrow type *and* the column's declared type determine the encoder when the statement is planned. It works in two
+//! steps: it converts the array to the column's Arrow type without changing a value, then to the form that
+//! [`types`](super::types) defines.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Bytes of all values.
+    /// The bytes of all values.
     pub(super) fn bytes(&self) -> usize {
         let bytes: u64 = self.columns.iter().map(Stored::bytes).sum();
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
 
-/// How one column is encoded.
+/// The encoder of one column.
 #[derive(Debug)]
 pub(super) struct Encoder {
     conform: LosslessCast,
@@ -42,13 +42,13 @@ impl Encoder {
     /// The encoder from an Arrow type to a column.
     ///
     /// # Errors
-    /// `Schema`, naming both types, where there is none.
+    /// `Schema`, naming both types, if there is no encoder.
     pub(super) fn try_new(from: &DataType, column: &Column) -> Result<Self> {
         let codec = codec(&column.data_type, Affinity::of_column(column)).filter(|codec| codec.is_written());
         let Some((conform, codec)) = LosslessCast::try_new(from, &column.data_type).zip(codec) else {
             return Err(Error::schema(format!(
-                "column \"{}\": no way from Arrow type {from} to a column declared {} (read as {}): CAST it in the \
-                 query to {}",
+                "column \"{}\" (declared {}, read as {}) cannot store values of Arrow type {from}: CAST them to {} in the \
+                 query",
                 column.name, column.sql_type, column.data_type, column.data_type
             )));
         };
@@ -58,7 +58,7 @@ impl Encoder {
     /// Encodes an array.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     pub(super) fn encode(&self, array: &ArrayRef) -> Result<Stored> {
         self.codec.store(&self.conform.apply(array)?)
     }

@@ -1,4 +1,4 @@
-//! SQLite's result codes to kinds of error, in one table, with what to do next.
+//! Maps SQLite's result codes to kinds of errors and their next steps, in one table.
 
 use std::path::Path;
 
@@ -20,21 +20,24 @@ impl Connector {
             }
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => (
                 ErrorKind::Access,
-                format!("{path} cannot be written: check the rights of the file and of its directory"),
+                format!("could not write to {path}: check the permissions of the file and of its directory"),
             ),
             ErrorCode::CannotOpen => (
                 ErrorKind::Access,
-                format!("{path} cannot be opened: check that its directory is there and the rights of both"),
+                format!("could not open {path}: check that its directory exists, and the permissions of both"),
             ),
             ErrorCode::NotADatabase => {
                 (ErrorKind::Access, format!("{path} is not a SQLite database, or is encrypted: check LOCATION"))
             }
             ErrorCode::DatabaseCorrupt => {
-                (ErrorKind::Access, format!("{path} is damaged: try PRAGMA integrity_check in sqlite3"))
+                (ErrorKind::Access, format!("{path} is damaged: run PRAGMA integrity_check in sqlite3"))
             }
             ErrorCode::DiskFull => (
                 ErrorKind::Full,
-                format!("{path} cannot grow, as the disk or pragma.max_page_count is full: make room and run it again"),
+                format!(
+                    "could not extend {path}: the disk is full, or pragma.max_page_count is reached; free space, or \
+                     raise the limit, and run the statement again"
+                ),
             ),
             ErrorCode::ConstraintViolation => (ErrorKind::Constraint, constraint_help(&error).to_owned()),
             ErrorCode::TypeMismatch | ErrorCode::TooBig => {
@@ -42,7 +45,7 @@ impl Connector {
             }
             ErrorCode::OperationInterrupted => (ErrorKind::Interrupted, "the statement was interrupted".to_owned()),
             ErrorCode::SystemIoFailure => {
-                (ErrorKind::Access, format!("{path} cannot be read or written: look at the system's log"))
+                (ErrorKind::Access, format!("could not read or write {path}: check the system's log"))
             }
             _ => (ErrorKind::Database, format!("SQLite database {path}")),
         };
@@ -51,11 +54,11 @@ impl Connector {
 
     fn locked(&self) -> String {
         let who = match lock_holders(&self.path).as_slice() {
-            [] => format!("look for them with: fuser -v {}", self.path.display()),
-            holders => format!("its lock is held by {}", holders.join(", ")),
+            [] => format!("find it with: fuser -v {}", self.path.display()),
+            holders => format!("the lock is held by {}", holders.join(", ")),
         };
         format!(
-            "{} is locked by another connection, also after {:?}: {who}; wait for them or raise the option \
+            "{} is still locked by another connection after {:?}: {who}; wait until it is free, or raise the option \
              'lock_timeout'",
             self.path.display(),
             self.lock_timeout
@@ -69,11 +72,13 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
     };
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => {
-            "the key is in the table already, or twice in the query (use REPLACE INTO, or the option 'on_conflict' = \
-             'update' or 'ignore', if that is meant)"
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, or the \
+             option 'on_conflict' = 'update' or 'ignore')"
         }
-        Some(SQLITE_CONSTRAINT_FOREIGNKEY) => "the row that a foreign key refers to is not there",
-        _ => "a constraint of the table refuses the row",
+        Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
+            "the row that a foreign key references does not exist, or is still referenced"
+        }
+        _ => "the row violates a constraint of the table",
     }
 }
 

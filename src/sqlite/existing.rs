@@ -1,4 +1,4 @@
-//! The rows that are in a table, beside rows that are to be written: both in SQLite's storage classes.
+//! The existing rows of a table and the new ones, both in SQLite's storage classes, for upserts by difference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,11 +20,11 @@ use crate::backend::WriteSpec;
 use crate::error::{Error, Result};
 use crate::sql::{Targets, diff, in_range, quote};
 
-/// Bytes of texts and blobs that are read for one comparison, at most: what comes behind them is written as if it were
-/// new.
+/// The maximum number of bytes of texts and blobs that are read for one comparison. Rows beyond it are written without a
+/// comparison.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// How the rows that are there are asked for.
+/// How existing rows are read.
 #[derive(Debug)]
 pub(super) struct ExistingRows {
     shapes: Vec<Shape>,
@@ -33,46 +33,47 @@ pub(super) struct ExistingRows {
     key: Vec<(usize, String)>,
 }
 
-/// What a column of values is compared as.
+/// The type in which a column is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Shape {
     Integer,
     Real {
-        /// Whether the column makes an integer of a number that is one.
+        /// Whether the column stores a whole number as an integer.
         or_integer: bool,
     },
     Text,
-    /// Digits, whose column makes numbers of them.
+    /// Digits in a column that converts them to numbers.
     Digits,
     Blob,
 }
 
-/// The rows that are asked for.
+/// The rows to read.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    /// Where this holds.
+    /// Rows that satisfy this condition.
     Range(String),
-    /// With these keys.
+    /// Rows with these keys.
     Keys(Rows),
 }
 
 impl ExistingRows {
-    /// How a write's are; `None` where it is blind, as it is unless the user asks for it.
+    /// How a write reads existing rows; `None` if it is blind, which is the default in SQLite.
     ///
     /// # Errors
-    /// `Schema` where the user asked for it and it cannot be.
+    /// `Schema` if the options require a comparison that is not possible.
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
-        // Pages are written less, but it takes longer: a row is updated in the time that it takes to read it.
-        let slower = Some("SQLite is quicker without");
+        // Comparing writes fewer pages, but is slower: reading a row takes as long as updating it.
+        let slower = Some("SQLite is faster without it");
         diff(table, spec, slower, || {
             let (mut shapes, mut names, mut fields) = (Vec::new(), Vec::new(), Vec::new());
             for field in spec.columns.fields() {
                 let name = field.name();
-                let column = table.column(name).ok_or_else(|| format!("column \"{name}\" is not there"))?;
+                let column = table.column(name).ok_or_else(|| format!("column \"{name}\" does not exist"))?;
                 let affinity = Affinity::of_column(column);
                 let codec = codec(&column.data_type, affinity);
                 let shape = codec.and_then(|codec| Shape::of(&*codec, affinity));
-                let shape = shape.ok_or_else(|| format!("column \"{name}\" is read as {}", column.data_type))?;
+                let shape = shape
+                    .ok_or_else(|| format!("column \"{name}\" of type {} cannot be compared", column.data_type))?;
                 shapes.push(shape);
                 names.push(quote(name));
                 fields.push(Field::new(name, shape.data_type(), true));
@@ -90,7 +91,7 @@ impl ExistingRows {
         self.key.iter().map(|(position, _)| *position).collect()
     }
 
-    /// Rows that are to be written, as they would be read, and which ones are asked for.
+    /// The new rows as they would be read, and the existing rows to read.
     pub(super) fn lookup_request(
         &self,
         targets: &Targets<Encoder>,
@@ -112,7 +113,7 @@ impl ExistingRows {
         Some((new, wanted))
     }
 
-    /// Reads rows, until nobody wants them any more.
+    /// Reads rows, until the branch is abandoned.
     pub(super) fn read(
         &self,
         connection: &Connection,
@@ -147,7 +148,7 @@ impl ExistingRows {
         Ok(found.finish())
     }
 
-    /// Rows that were read.
+    /// A batch of the read columns.
     pub(super) fn batch(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| Error::internal(error.to_string()))
     }
@@ -192,7 +193,7 @@ impl Shape {
     }
 }
 
-/// Values that were read, column by column.
+/// The values that were read, column by column.
 struct Found {
     columns: Vec<Values>,
     bytes: usize,
@@ -218,7 +219,8 @@ impl Found {
         Self { columns: columns.collect(), bytes: 0 }
     }
 
-    /// Takes a row, unless it has a value of a class that is never written there: it is as good as not found.
+    /// Adds a row, unless it has a value of a storage class that is never written to the column. Such a row counts as not
+    /// found.
     fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
         for (index, column) in self.columns.iter().enumerate() {
             let value = row.get_ref(index)?;
@@ -261,14 +263,14 @@ impl Values {
         }
     }
 
-    /// Takes a value that it takes; gives its bytes where they are not of one length.
+    /// Adds a value of an accepted class. Returns its bytes if its length varies.
     fn push(&mut self, value: ValueRef<'_>) -> usize {
         match (self, value) {
             (Self::Integer(values), value) => values.append_option(value.as_i64().ok()),
             (Self::Real(values, _), ValueRef::Integer(value)) => values.append_value(value as f64),
             (Self::Real(values, _), value) => values.append_option(value.as_f64().ok()),
             (Self::Digits(values), ValueRef::Integer(value)) => values.append_value(value.to_string()),
-            // The fewest digits that mean it, without an exponent.
+            // The shortest digits that identify it, without an exponent.
             (Self::Digits(values), ValueRef::Real(value)) => values.append_value(value.to_string()),
             (Self::Digits(values) | Self::Text(values), value) => {
                 values.append_option(value.as_str().ok());

@@ -1,4 +1,4 @@
-//! Opens databases of SQLite.
+//! Opens SQLite databases.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::backend::{Backend, BackendFactory};
 use crate::error::Result;
 use crate::options::{BackendOption, SinkOptions};
 
-/// Opens databases of SQLite.
+/// Opens SQLite databases.
 #[derive(Debug)]
 pub struct SqliteFactory;
 

@@ -22,7 +22,7 @@ impl DecisionLog for Sqlite {
             let connection = &mut lease.connection;
             let of_ledger = |error| database.error(error).with_context(WRITING);
             connection.execute_batch("BEGIN IMMEDIATE").map_err(of_ledger)?;
-            // A connection that is not given back is closed, and rolls back.
+            // A connection that is not given back is closed, which rolls back.
             let stands = database.decide_in(connection, &proposal)?;
             failpoint("ledger.decide.before");
             connection.execute_batch("COMMIT").map_err(of_ledger)?;
@@ -76,7 +76,7 @@ impl Sqlite {
         at_once(self.ledger.decide(&mut self.statements(connection), proposal))
     }
 
-    /// Runs statements in a connection.
+    /// Runs statements on a connection.
     pub(super) fn statements<'a>(&'a self, connection: &'a mut Connection) -> Statements<'a> {
         Statements { database: self, connection }
     }
@@ -93,6 +93,8 @@ impl Sqlite {
 
     pub(super) fn has_ledger(&self, connection: &Connection) -> Result<bool> {
         let found = connection.table_exists(None, self.ledger.name().table.as_str());
-        found.map_err(|error: rusqlite::Error| -> Error { self.error(error).with_context("looking for the ledger") })
+        found.map_err(|error: rusqlite::Error| -> Error {
+            self.error(error).with_context("looking up the ledger table")
+        })
     }
 }

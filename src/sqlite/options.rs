@@ -2,7 +2,7 @@
 
 use crate::options::{BackendOption, SinkOptions};
 
-/// What to do with an unsigned 64-bit integer, which SQLite has not.
+/// How unsigned 64-bit integers are stored, for which SQLite has no type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Uint64 {
     /// Store it as an integer; a value beyond the signed range is an error.
@@ -31,10 +31,10 @@ macro_rules! pragmas {
                 key: UINT64,
                 values: "error, text",
                 default: "error",
-                meaning: "a UInt64 beyond 9223372036854775807: fail, or create the column as text",
+                meaning: "UInt64 values beyond 9223372036854775807: error fails, text creates the column as text",
                 check: |value| match value {
                     "error" | "text" => Ok(()),
-                    _ => Err("it takes error or text".into()),
+                    _ => Err("use error or text".into()),
                 },
             },
             $(BackendOption {
@@ -64,25 +64,25 @@ pragmas! {
 fn is_word(value: &str) -> Result<(), String> {
     match !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         true => Ok(()),
-        false => Err("it takes a number or a word".into()),
+        false => Err("use a number or a word".into()),
     }
 }
 
 fn keeps_a_journal(value: &str) -> Result<(), String> {
     match ["off", "memory"].iter().any(|mode| value.eq_ignore_ascii_case(mode)) {
-        true => Err("SQLite could not roll a failed write back; use wal, delete, truncate or persist".into()),
+        true => Err("SQLite could not roll back a failed write; use wal, delete, truncate or persist".into()),
         false => is_word(value),
     }
 }
 
-/// The pragmas that options set, and their values.
+/// The pragmas that the options set, and their values.
 pub(super) fn pragmas(options: &SinkOptions) -> Vec<(&'static str, String)> {
     let pragma =
         |option: &BackendOption| Some((option.key.strip_prefix("pragma.")?, options.own(option.key)?.to_owned()));
     OPTIONS.iter().filter_map(pragma).collect()
 }
 
-/// Whether a commit may be answered before it is on the disk.
+/// Whether a commit may be confirmed before it is on disk.
 pub(super) fn is_weak((pragma, value): &(&str, String)) -> bool {
     *pragma == "synchronous" && ["off", "normal", "0", "1"].contains(&value.to_ascii_lowercase().as_str())
 }
@@ -99,7 +99,9 @@ mod tests {
         };
         assert!(check("pragma.synchronous", "off; DROP TABLE t").is_err());
         assert!(check("pragma.synchronous", "off").is_ok());
-        assert!(check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("roll a failed write back")));
+        assert!(
+            check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("could not roll back a failed write"))
+        );
         assert!(check("uint64", "maybe").is_err());
     }
 }

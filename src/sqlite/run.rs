@@ -1,4 +1,4 @@
-//! A statement, run once for each list of parameters.
+//! Runs a statement once for each list of parameters.
 
 use super::connection::at_once;
 use super::connector::Missing;

@@ -13,23 +13,23 @@ use crate::backend::{BatchStream, Parameter, Query, QueryDialect};
 use crate::error::Result;
 use crate::sql::quote;
 
-/// Batches that are read ahead.
+/// The number of batches that are read ahead.
 const READ_AHEAD: usize = 2;
 
 pub(super) fn stream(database: Sqlite, query: Query) -> BatchStream {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     tokio::task::spawn_blocking(move || {
-        // The connection is closed, and its lock gone, before the consumer sees the end of the stream.
+        // The connection is closed, and its lock released, before the consumer sees the end of the stream.
         if let Err(error) = read(&database, &query, &sender) {
             let error = error.with_context(format!("reading table {}", query.table.name));
-            // Nobody waits for it any more where this fails.
+            // Sending fails only if the consumer no longer waits.
             let _ = sender.blocking_send(Err(error));
         }
     });
     Box::pin(stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))))
 }
 
-/// A value as the driver has it.
+/// A value of the driver.
 pub(super) fn value(parameter: &Parameter) -> Value {
     match parameter {
         Parameter::Integer(value) => Value::Integer(*value),
@@ -44,7 +44,7 @@ fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBa
     let mut decoders = columns.iter().map(|column| Decoder::try_new(column)).collect::<Result<Vec<_>>>()?;
     let ways = query.conforms()?;
     let select = match columns.as_slice() {
-        // Only their number is asked for.
+        // Only the number of rows is needed.
         [] => "NULL".to_owned(),
         columns => columns.iter().map(|column| SqliteDialect.identifier(&column.name)).collect::<Vec<_>>().join(", "),
     };

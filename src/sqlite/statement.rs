@@ -1,17 +1,16 @@
-//! A prepared INSERT whose texts and blobs SQLite reads where they are.
+//! A prepared INSERT whose texts and blobs SQLite reads in place, without copying them.
 //!
-//! rusqlite has SQLite copy every text that is bound, on the hottest path there is. Here they are bound as
-//! `SQLITE_STATIC`: SQLite keeps the pointer. This file is the only unsafe one of the crate. What makes it
-//! sound:
+//! rusqlite makes SQLite copy every bound text, on the hottest path. Here, texts are bound as `SQLITE_STATIC`: SQLite keeps
+//! the pointer. This file is the only unsafe one of the crate. It is sound because:
 //!
-//! 1. A statement is used only while its connection is open: it borrows the connection.
+//! 1. A statement is used only while its connection is open, because it borrows the connection.
 //! 2. SQLite reads bound memory only inside `sqlite3_step` (and in `expanded_sql` and trace hooks, which are not
 //!    used). [`Statement::execute`] binds every parameter anew and steps to the end while it borrows the values;
 //!    before that a step is impossible, afterwards the statement is reset.
-//! 3. What `sqlite3_step` keeps beyond itself (rows, temporary tables) are copies; `reset`, rebinding and `finalize`
+//! 3. What `sqlite3_step` keeps after it returns (rows, temporary tables) are copies; `reset`, rebinding and `finalize`
 //!    of a static value do not touch its memory.
 //!
-//! The tests below run without a complaint under valgrind: `valgrind <unit test program> sqlite::statement`.
+//! The tests below run without errors under valgrind: `valgrind <unit test program> sqlite::statement`.
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
@@ -49,13 +48,13 @@ impl<'c> Statement<'c> {
     /// Binds all parameters and runs the statement to its end. The values are needed only until this returns.
     ///
     /// # Errors
-    /// SQLite's; `SQLITE_RANGE` when there are not as many values as parameters.
+    /// Errors of SQLite; `SQLITE_RANGE` if the number of values differs from the number of parameters.
     pub(super) fn execute<'v>(&mut self, values: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
         let statement = self.raw.as_ptr();
         let mut bound = 0;
         for value in values {
             bound += 1;
-            // SAFETY: the statement is reset, so that it can be bound. Pointers and lengths are of slices that live
+            // SAFETY: the statement is reset, so it can be bound. Pointers and lengths are of slices that live
             // until this function returns, and no step happens after that without another binding (point 2).
             let code = unsafe {
                 match value {
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_inserted_outlives_what_was_bound() {
-        // Every kind of copy that SQLite makes later: an index, a trigger through a temporary table, an upsert.
+        // Covers each copy that SQLite makes later: an index, a trigger through a temporary table, an upsert.
         let db = table();
         db.execute_batch(
             "CREATE TABLE log (x); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES (NEW.a || NEW.b); \

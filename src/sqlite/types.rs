@@ -1,22 +1,22 @@
 //! Declared type ↔ Arrow type ↔ how values are stored.
 //!
-//! SQLite has five storage classes, and a declared type is a text that says how values are converted on their way in
-//! (its *affinity*). Landfall writes the Arrow type into that text, so that a table reads back as it was written:
+//! SQLite has five storage classes. A declared type is a text that determines how stored values are converted (its
+//! *affinity*). Landfall declares the Arrow type in this text, so that a table is read as it was written:
 //!
 #![doc = include_str!("../../docs/types/sqlite.md")]
 //!
-//! Time, Timestamp, Duration, Decimal and lists of other units, sizes and items are as those of their kind above; a
-//! Dictionary and a RunEndEncoded array are as their values.
+//! Time, Timestamp, Duration, Decimal and lists with other units, sizes and items are stored like those of their kind above;
+//! Dictionary and RunEndEncoded arrays are stored like their values.
 //!
-//! Text, binary, dictionary and run-end encodings are one type each in SQLite: they are read back as Utf8View,
-//! BinaryView or the plain type, unless the columns are given when the table is registered, which brings back
-//! exactly those. Everything else comes back as it went in. Union is refused.
+//! The encodings of text and binary, dictionaries and run ends are not stored: such columns are read as Utf8View, BinaryView
+//! or the plain type, unless the columns are listed when the table is registered, which reads exactly those types. All
+//! other types are read as they were written. Union is an error.
 //!
-//! A table that others made is read by these rules, first match wins: `BOOL`, `BOOLEAN`; `DATE`; `DATETIME`,
+//! Tables that Landfall did not create are read by these rules; the first match wins: `BOOL`, `BOOLEAN`; `DATE`; `DATETIME`,
 //! `TIMESTAMP` (µs); `TIMESTAMPTZ`; `TIME` (µs); `DECIMAL(p,s)`, `NUMERIC(p,s)` (Decimal128); affinity INTEGER
 //! (Int64), REAL (Float64), TEXT (Utf8View); `BLOB` (BinaryView); `DECIMAL`, `NUMERIC`, `NUMBER` (Float64);
-//! anything else Utf8View. A stored value that is not of its column's type is an error that names it when it is read, and a
-//! comparison does not find it: `n > 15` is not true of the text `abc`, which SQLite finds larger than every number.
+//! anything else Utf8View. Reading a stored value of another type than its column's is an error that names the value. A
+//! comparison does not find it: `n > 15` is not true for the text `abc`, although SQLite orders it after every number.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use super::options::Uint64;
 use crate::columnar::plain;
 use crate::error::{Error, Result};
 
-/// In this order they are asked, and the guide shows them.
+/// The order in which they are tried, and in which the guide shows them.
 const FAMILIES: &[Family] = &[
     booleans::FAMILY,
     unsigned::FAMILY,
@@ -42,15 +42,15 @@ const FAMILIES: &[Family] = &[
     null::FAMILY,
 ];
 
-/// The codec of a plain Arrow type in a column of that affinity; `None` where it cannot be stored.
+/// The codec of a plain Arrow type in a column of that affinity; `None` if it cannot be stored.
 pub(super) fn codec(data_type: &DataType, affinity: Affinity) -> Option<Arc<dyn Codec>> {
     FAMILIES.iter().find_map(|family| (family.codec)(data_type, affinity))
 }
 
-/// The type that `CREATE TABLE` declares for an Arrow type, ready to stand in the statement.
+/// The type that `CREATE TABLE` declares for an Arrow type, as SQL.
 ///
 /// # Errors
-/// `Schema` for a type that has no form in SQLite.
+/// `Schema` for a type that SQLite cannot store.
 pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
     let data_type = plain(data_type);
     if let Some(declared) = FAMILIES.iter().find_map(|family| (family.declare)(data_type, uint64)) {
@@ -59,13 +59,13 @@ pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
     let name = data_type.to_string();
     let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *data_type);
     if codec(data_type, Affinity::of(&name)).is_none() || !can_be_read_back {
-        return Err(Error::schema(format!("SQLite has no type for {data_type}: cast it, or its fields, in the query")));
+        return Err(Error::schema(format!("SQLite has no type for {data_type}: CAST it, or its fields, in the query")));
     }
-    // Quoted even where it need not be: NULL is a word of SQL.
+    // Always quoted, because some names, such as NULL, are SQL keywords.
     Ok(crate::sql::quote(&name))
 }
 
-/// The Arrow type that a declared type is read as: what [`declare`] wrote, or the rules for foreign tables.
+/// The Arrow type that a declared type is read as: the one that [`declare`] wrote, or by the rules for other tables.
 pub(super) fn arrow_type(declared: &str) -> DataType {
     if let Some(own) = declared_by_landfall(declared) {
         return own;
@@ -91,7 +91,7 @@ fn declared_by_landfall(declared: &str) -> Option<DataType> {
     let name = declared.strip_prefix("TEXT ").map_or(declared, |quoted| quoted.trim_matches('"'));
     let data_type: DataType = name.parse().ok()?;
     let written = declare(&data_type, Uint64::Error).ok()?;
-    // SQLite keeps a declared type without its quotes, but not where a word stands before it.
+    // SQLite stores a declared type without its quotes, unless a word precedes it.
     let kept = match written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         None => written,
@@ -166,7 +166,7 @@ mod tests {
         all
     }
 
-    /// What SQLite's own catalog says of a column that was declared so.
+    /// The type of a column in SQLite's catalog after it was declared in this way.
     fn kept(declared: &str) -> String {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         db.execute_batch(&format!("CREATE TABLE t (c {declared} NOT NULL)")).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// The table of the guide: a type that the option declares otherwise has a second row.
+    /// The table of the guide. A type that the option `uint64` declares differently has a second row.
     fn table() -> String {
         let mut table = String::from("| Arrow type | declared as | stored as |\n| --- | --- | --- |\n");
         for name in FAMILIES.iter().flat_map(|family| family.types) {
@@ -254,7 +254,7 @@ mod tests {
     fn a_type_that_could_not_be_read_back_is_refused() {
         let union = Union(arrow::datatypes::UnionFields::empty(), arrow::datatypes::UnionMode::Sparse);
         assert!(declare(&union, Uint64::Error).is_err());
-        // Arrow writes such a name into the type, and does not read it.
+        // Arrow prints such a name as part of the type, but does not parse it.
         let quote = Struct(Fields::from(vec![Field::new("a \"b\"", Int32, true)]));
         assert!(declare(&quote, Uint64::Error).is_err());
     }

@@ -20,11 +20,11 @@ use crate::options::OnConflict;
 use crate::sql::{Targets, insert_into, quote, shown_names};
 use crate::txn::DecisionRecord;
 
-/// Rows of one INSERT statement, tried in this order: what a statement costs beside its rows is paid once for all.
+/// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
 
-/// FAIL leaves the rows before a refused one: the whole transaction is rolled back anyway, and SQLite needs no journal
-/// for the single statement.
+/// FAIL keeps the rows before a refused one: the whole transaction is rolled back anyway, and SQLite needs no journal for
+/// the single statement.
 const VERB: &str = "INSERT OR FAIL INTO";
 
 /// An open transaction. Dropping it rolls it back.
@@ -44,9 +44,9 @@ pub(super) struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counting {
     EveryRow,
-    /// Those that are stored: not those that are ignored, or that a trigger leaves out.
+    /// Rows that are stored, without those that are ignored or that a trigger suppresses.
     Stored,
-    /// None: triggers write the rows of a view, and an upsert with no column to set does nothing for an existing row.
+    /// None, because triggers write the rows of a view, and an upsert without a column to set does nothing for an existing row.
     None,
 }
 
@@ -64,7 +64,7 @@ impl Counting {
 }
 
 impl Writer {
-    /// Begins the transaction, and gives the encoders for the table as it is inside of it.
+    /// Begins the transaction, and returns the encoders for the table as described inside it.
     pub(super) fn begin(
         database: Sqlite,
         lease: Connection,
@@ -75,12 +75,12 @@ impl Writer {
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|error| database.error(error).with_context("beginning the transaction"))?;
-        // From here on waiting can only be for readers of the same file, when the cache spills; one of them may be
-        // the query that feeds this write, which waits for us. SQLite then keeps the pages in memory instead.
+        // From here on, the connection could only wait for readers of the same file, when the cache spills. One of them may
+        // be the query whose rows are written, which waits for this writer. Without waiting, SQLite keeps the pages in memory.
         connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
 
         let table = catalog::describe(connection, &spec.table).map_err(|error| database.error(error))?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} is not there any more", spec.table)))?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
         let (change, table, spec, names) = match change {
             Some(change) => {
                 let (plan, stage, spec) = {
@@ -110,7 +110,7 @@ impl Writer {
         }
         if let Some(first) = change.as_ref().and_then(|change| change.first.as_deref()) {
             let made = connection.execute_batch(first).map_err(|error| database.error(error));
-            made.map_err(|error| error.with_context("creating a table to stage the new rows in"))?;
+            made.map_err(|error| error.with_context("creating the staging table"))?;
         }
         let counting = match &change {
             Some(_) => Counting::EveryRow,
@@ -119,17 +119,17 @@ impl Writer {
         Ok((Self { database, lease, spec, statements, counting, existing, change, rows: 0 }, encoder))
     }
 
-    /// How the rows that are there are asked for, where they are compared.
+    /// How existing rows are read, if they are compared.
     pub(super) fn existing(&self) -> Option<&ExistingRows> {
         self.existing.as_ref()
     }
 
-    /// Whether something is to be done with the rows that were inserted.
+    /// Whether a change must be applied from the staged rows.
     pub(super) fn changes(&self) -> bool {
         self.change.is_some()
     }
 
-    /// Does it. After an error the transaction must be rolled back.
+    /// Applies the change. After an error, the transaction must be rolled back.
     pub(super) fn apply(&mut self) -> Result<()> {
         match &self.change {
             Some(change) => change.apply(&self.database, &mut self.lease.connection),
@@ -137,14 +137,14 @@ impl Writer {
         }
     }
 
-    /// Reads rows that are there; `None` where none are compared.
+    /// Reads existing rows; `None` if they are not compared.
     pub(super) fn read(&self, wanted: &Wanted, abandoned: &AtomicBool) -> Result<Option<RecordBatch>> {
         let Some(existing) = &self.existing else { return Ok(None) };
         let columns = existing.read(&self.lease.connection, wanted, abandoned);
         existing.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
     }
 
-    /// Inserts slices of rows until there are no more. After an error the transaction must be rolled back.
+    /// Inserts all slices of rows. After an error, the transaction must be rolled back.
     pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = Rows>) -> Result<()> {
         let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
@@ -171,14 +171,14 @@ impl Writer {
             left_out += not_stored;
         }
         if left_out > 0 && self.spec.on_conflict != OnConflict::Ignore {
-            warn!("table {} did not store {left_out} rows: a trigger left them out", self.spec.table);
+            warn!("table {} did not store {left_out} rows: a trigger suppressed them", self.spec.table);
         }
         Ok(())
     }
 
-    /// Says which row was refused. INSERT OR FAIL keeps the rows before it, so their number tells.
+    /// Adds the number of the refused row. INSERT OR FAIL keeps the rows before it, so their number identifies it.
     fn refused(&self, error: rusqlite::Error, first: u64, size: usize) -> Error {
-        // A foreign key is checked, and a trigger may undo or pass over rows, for the statement as a whole.
+        // Foreign keys are checked for the whole statement, and a trigger may undo or skip rows.
         let of_a_row = matches!(
             error.sqlite_error().map(|error| error.extended_code),
             Some(
@@ -203,7 +203,7 @@ impl Writer {
         self.database.error(error).in_rows(first, last, "")
     }
 
-    /// Commits the rows, and the record with them where there is one.
+    /// Commits the rows, and the record if there is one.
     pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
         let Self { database, mut lease, .. } = self;
         let connection = &mut lease.connection;
@@ -219,7 +219,7 @@ impl Writer {
         failpoint("sqlite.commit.before");
         connection.execute_batch("COMMIT").map_err(error)?;
         failpoint("sqlite.commit.after");
-        // What it has in its cache nobody needs now.
+        // Its cache is no longer needed.
         if connection.release_memory().is_ok() {
             lease.give_back();
         }

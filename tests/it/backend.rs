@@ -75,15 +75,15 @@ async fn what_a_database_cannot_do_is_refused_when_the_plan_is_made() {
     let insert = "INSERT INTO t VALUES (1, 'a'), (2, NULL)";
     sql(&context, insert).await.unwrap().collect().await.unwrap();
     for (statement, what) in [
-        ("UPDATE t SET name = 'b' WHERE id = 1", "UPDATE is not known there: use INSERT INTO"),
-        ("DELETE FROM t WHERE id = 1", "DELETE is not known there: use INSERT INTO"),
-        ("INSERT OVERWRITE t VALUES (3, 'c')", "has no INSERT OVERWRITE"),
-        ("REPLACE INTO t VALUES (3, 'c')", "REPLACE INTO needs a key"),
+        ("UPDATE t SET name = 'b' WHERE id = 1", "UPDATE is not supported: use INSERT INTO"),
+        ("DELETE FROM t WHERE id = 1", "DELETE is not supported: use INSERT INTO"),
+        ("INSERT OVERWRITE t VALUES (3, 'c')", "INSERT OVERWRITE is not supported: use INSERT INTO"),
+        ("REPLACE INTO t VALUES (3, 'c')", "REPLACE INTO requires a key"),
     ] {
         says(&error(&context, statement).await, &[what]);
     }
     for (options, why) in [
-        ("'job' 'j'", &["keeps no ledger", "a job needs one: set the option 'log'"][..]),
+        ("'job' 'j'", &["has no ledger", "a job needs one: set the option 'log'"][..]),
         ("'commit' 'two_phase'", &["two-phase commit needs one: set the option 'log'"]),
     ] {
         let create = format!(

@@ -70,7 +70,7 @@ fn what_cannot_be_measured_is_told_and_leaves_nothing() {
     let options = "options=-csearch_path%3Dpg_catalog";
     let secretive = format!("postgres://secretive:open%20sesame@localhost:{}/landfall?{options}", port());
     for (arguments, parts) in [
-        (&["nowhere://x"][..], &["a URL must be one such as"][..]),
+        (&["nowhere://x"][..], &["unknown database URL: use a URL such as"][..]),
         (&["postgres://me@127.0.0.1:1/db"], &["127.0.0.1:1"]),
         (&[&secretive], &["the user lacks a privilege", "GRANT"]),
     ] {

@@ -78,7 +78,7 @@ async fn what_is_one_tables_is_no_option_of_a_catalog() {
     assert_eq!(error.kind(), ErrorKind::Config);
     says(&error.to_string(), &["'job'", "register that table separately"]);
     let error = register_catalog(&landing.context, "x", "oracle://me:s3cret@host/db").await.unwrap_err();
-    says(&error.to_string(), &["a URL must be one such as"]);
+    says(&error.to_string(), &["unknown database URL: use a URL such as"]);
     assert!(!error.to_string().contains("s3cret"));
 }
 
@@ -101,7 +101,7 @@ fn the_program_attaches_a_database() {
     assert_eq!(landing.rows("SELECT * FROM t"), ["2|bc"]);
     let (is_well, said) = program(landing.folder.path(), &["sql", "-c", "\\attach lite"]);
     assert!(!is_well);
-    says(&said, &["\\attach takes a name and a URL"]);
+    says(&said, &["\\attach requires a name and a URL"]);
 }
 
 #[test]

@@ -535,7 +535,7 @@ async fn a_lost_connection_is_gone_on_from_by_itself() {
         let answer = match write.await.unwrap() {
             Ok(answer) => answer,
             // Nobody can know, without a job.
-            Err(error) if !is_job && error.to_string().contains("the connection was lost while it committed") => {
+            Err(error) if !is_job && error.to_string().contains("the connection was lost during the commit") => {
                 continue;
             }
             Err(error) => panic!("{options}: {error}"),

@@ -20,12 +20,12 @@ async fn a_bad_location_is_named() {
     let create = |location: &str| format!("CREATE EXTERNAL TABLE t STORED AS SQLITE LOCATION '{location}'");
 
     says(&create_error("CREATE EXTERNAL TABLE t STORED AS SQLITE").await, &["LOCATION"]);
-    says(&create_error(&create("")).await, &["LOCATION names no file"]);
-    says(&create_error(&create(":memory:")).await, &["in memory", "give a path"]);
+    says(&create_error(&create("")).await, &["LOCATION contains no path"]);
+    says(&create_error(&create(":memory:")).await, &["in-memory", "specify a path"]);
     says(&create_error(&create(&folder)).await, &[&folder, "is a directory"]);
     says(&create_error(&create(&format!("{folder}/none.db"))).await, &["no table \"t\"", "specify its columns"]);
     let nowhere = format!("CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION '{folder}/no/t.db'");
-    says(&create_error(&nowhere).await, &["cannot be opened", "directory"]);
+    says(&create_error(&nowhere).await, &["could not open", "t.db", "check that its directory exists"]);
 
     let text = landing.folder.path().join("text.db");
     std::fs::write(&text, "this is a text, and no database, but long enough to be looked at as one").unwrap();
@@ -58,7 +58,7 @@ async fn a_query_that_does_not_fit_the_table_is_refused_when_it_is_planned() {
 
     let landing = Landing::new("CREATE TABLE t (v TEXT)");
     landing.register("t", "", "").await.unwrap();
-    says(&landing.error("REPLACE INTO t VALUES ('x')").await, &["REPLACE INTO needs a key", "t"]);
+    says(&landing.error("REPLACE INTO t VALUES ('x')").await, &["REPLACE INTO requires a key", "t"]);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_row_that_the_table_refuses_is_named() {
     landing.register("t", "", "").await.unwrap();
     for (values, parts) in [
         ("(1, 'a', NULL), (2, NULL, NULL)", ["row 2", "\"v\"", "NOT NULL"]),
-        ("(1, 'a', NULL), (NULL, 'b', NULL)", ["row 2", "\"k\"", "leave it out"]),
+        ("(1, 'a', NULL), (NULL, 'b', NULL)", ["row 2", "\"k\"", "omit it"]),
         ("(1, 'a', NULL), (1, 'b', NULL)", ["row 2", "UNIQUE constraint failed: t.k", "REPLACE INTO"]),
         ("(1, 'a', NULL), (2, 'abcdef', NULL)", ["row 2", "CHECK constraint failed", "length(v)"]),
         ("(1, 'a', 9)", ["FOREIGN KEY constraint failed", "foreign key", "committing"]),
@@ -115,7 +115,7 @@ async fn a_locked_database_is_waited_for_and_its_holder_named() {
     let began = std::time::Instant::now();
     let error = landing.error("INSERT INTO t VALUES (2, 'ours')").await;
     assert!(began.elapsed() >= Duration::from_millis(300));
-    says(&error, &["t.db is locked", "lock_timeout"]);
+    says(&error, &["t.db is still locked", "lock_timeout"]);
     if cfg!(target_os = "linux") {
         says(&error, &["held by this process"]);
     }
@@ -132,7 +132,7 @@ async fn a_full_disk_leaves_nothing_half_written() {
         landing.register("t", "", "'pragma.max_page_count' '50'").await.unwrap();
         let fill = "INSERT INTO t SELECT value, repeat('x', 1000) FROM generate_series(1, 100000)";
         let error = landing.error(fill).await;
-        says(&error, &["t.db cannot grow", "make room"]);
+        says(&error, &["could not extend", "t.db", "free space"]);
         assert_eq!(landing.rows("SELECT * FROM t"), ["0|old"]);
         assert_eq!(landing.rows("PRAGMA integrity_check"), ["ok"]);
         landing.sql("INSERT INTO t VALUES (1, 'new')").await.unwrap();
@@ -198,7 +198,7 @@ async fn a_table_that_changed_since_it_was_registered_is_noticed() {
     let landing = Landing::new(TABLE);
     landing.register("t", "", "").await.unwrap();
     landing.db().execute_batch("DROP TABLE t").unwrap();
-    says(&landing.error("INSERT INTO t VALUES (1, 'x')").await, &["table t is not there any more"]);
+    says(&landing.error("INSERT INTO t VALUES (1, 'x')").await, &["table t no longer exists"]);
     landing.db().execute_batch("CREATE TABLE t (other TEXT)").unwrap();
     says(&landing.error("INSERT INTO t VALUES (1, 'x')").await, &["no column \"k\"", "other TEXT"]);
 }

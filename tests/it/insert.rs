@@ -35,7 +35,7 @@ async fn sqlite_numbers_rows_behind_those_that_were_given() {
         assert_eq!(landing.rows(&format!("SELECT id FROM {table} ORDER BY id")), ["0", "5", "7", "8", "20", "21"]);
     }
     landing.register("w", "", "'table' 't', 'overwrite' 'truncate'").await.unwrap();
-    says(&landing.error("INSERT OVERWRITE w VALUES (1, 'a')").await, &["SQLite has no TRUNCATE", "leave it out"]);
+    says(&landing.error("INSERT OVERWRITE w VALUES (1, 'a')").await, &["SQLite has no TRUNCATE", "remove the option"]);
 }
 
 #[tokio::test]

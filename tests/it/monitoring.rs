@@ -75,7 +75,7 @@ fn an_address_that_cannot_be_had_is_told() {
     let output = program(folder.path()).args(["sql", "--metrics", &address, "-c", "SELECT 1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
-    says(&text, &[&format!("metrics cannot be served at {address}"), "in use", "give another one with --metrics"]);
+    says(&text, &[&format!("could not serve metrics at {address}"), "in use", "use another address with --metrics"]);
     let output = program(folder.path()).args(["sql", "--metrics", "nowhere", "-c", "SELECT 1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     says(&String::from_utf8(output.stderr).unwrap(), &["--metrics", "127.0.0.1:9187"]);

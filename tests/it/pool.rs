@@ -142,9 +142,9 @@ async fn a_connection_on_which_reading_was_refused_is_not_used_again() {
 async fn a_pool_that_is_too_small_for_its_writers_is_refused() {
     let server = Postgres::new("CREATE TABLE t (id int)");
     let error = server.register("t", "", "'pool.max' '4', 'writers' '4'").await.unwrap_err().to_string();
-    says(&error, &["'pool.max' = 4 is too small for 'writers' = 4", "give 10 or more"]);
+    says(&error, &["'pool.max' = 4 is too small for 'writers' = 4", "use 10 or more"]);
     let error = server.register("t", "", "'pool.max' '8', 'pool.min_idle' '9'").await.unwrap_err().to_string();
-    says(&error, &["'pool.min_idle' = 9 is more than 'pool.max' = 8"]);
+    says(&error, &["'pool.min_idle' = 9 is greater than 'pool.max' = 8"]);
     let error = server.register("t", "", "'pool.max' '3'").await.unwrap_err().to_string();
     says(&error, &["'pool.max' cannot be '3'", "4 to 10000"]);
 }

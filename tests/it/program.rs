@@ -123,7 +123,7 @@ fn an_error_is_one_message_and_status_1() {
     assert_eq!((output.status.code(), texts(&output).0.as_str()), (Some(1), ""), "nothing runs after a syntax error");
     let output = run(folder.path(), &["sql", "missing.sql"]);
     assert_eq!(output.status.code(), Some(1));
-    says(&texts(&output).1, &["missing.sql", "cannot be read"]);
+    says(&texts(&output).1, &["could not read the script missing.sql"]);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn a_file_without_write_permission_is_named() {
     };
     mode(folder.path(), 0o755);
     assert_eq!(output.status.code(), Some(1));
-    says(&texts(&output).1, &["t.db cannot be written", "rights"]);
+    says(&texts(&output).1, &["could not write to", "t.db", "check the permissions"]);
     table_is_whole_and_has(folder.path(), 1);
 }
 

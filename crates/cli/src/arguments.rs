@@ -176,11 +176,11 @@ pub(crate) struct RecoverArguments {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
-    found.ok_or_else(|| "give an address of this machine and a port, such as 127.0.0.1:9187".into())
+    found.ok_or_else(|| "use an address of this machine and a port, such as 127.0.0.1:9187".into())
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    datafusion_landfall::options::duration(text).ok_or_else(|| "give a time such as 0s, 30s, 5m or 2h".into())
+    datafusion_landfall::options::duration(text).ok_or_else(|| "use a time such as 0s, 30s, 5m or 2h".into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

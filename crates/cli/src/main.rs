@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime does not start: {error}");
+            eprintln!("error: could not start the runtime: {error}");
             return ExitCode::from(1);
         }
     };
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     };
-    // A thread may still roll something back; one that reads a silent stream would never end.
+    // A thread may still roll back. A thread that reads an idle stream would never end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
 }
@@ -99,6 +99,6 @@ fn read(file: &str) -> Result<String, Failure> {
         "-" => io::stdin().read_to_string(&mut text).map(drop),
         file => std::fs::read_to_string(file).map(|read| text = read),
     };
-    read.map_err(|error| Failure::new(format!("the script {file} cannot be read: {error}")))?;
+    read.map_err(|error| Failure::new(format!("could not read the script {file}: {error}")))?;
     Ok(text)
 }

@@ -1,11 +1,11 @@
-//! What the user is told when something fails.
+//! The messages of failures.
 
 use datafusion::common::DataFusionError;
 
 use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::sql::without_passwords;
 
-/// Why the program ends, or a statement of the shell.
+/// The reason why the program, or a statement of the shell, failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     text: Option<String>,
@@ -17,7 +17,7 @@ impl Failure {
         Self { text: Some(text.into()), status: 1 }
     }
 
-    /// Nobody reads what is printed any more; that is no error of ours.
+    /// The reader of the output has closed it, which is not an error.
     pub(crate) fn closed_output() -> Self {
         Self { text: None, status: 0 }
     }
@@ -26,7 +26,7 @@ impl Failure {
         Self { text: Some("interrupted".into()), status: 130 }
     }
 
-    /// What to print, if anything.
+    /// The text to print, if any.
     pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
@@ -36,13 +36,13 @@ impl Failure {
         self.status
     }
 
-    /// Says what comes after it.
+    /// Appends to the text.
     pub(crate) fn followed_by(mut self, more: &str) -> Self {
         self.text = self.text.map(|text| text + more);
         self
     }
 
-    /// Says which script it was.
+    /// Prepends the name of the script.
     pub(crate) fn within(mut self, script: &str) -> Self {
         self.text = self.text.map(|text| format!("{script}: {text}"));
         self
@@ -66,7 +66,7 @@ fn landfall_error(error: &DataFusionError) -> Option<&Error> {
     }
 }
 
-/// One message, without DataFusion's own words for where in its code an error arose.
+/// One message, without DataFusion's prefixes for the place in its code where an error arose.
 fn text(error: &DataFusionError) -> String {
     if let Some(own) = landfall_error(error) {
         return own.to_string();

@@ -1,4 +1,4 @@
-//! What the library says beside its results: on stderr, as a note.
+//! Prints warnings of the library as notes on stderr.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -19,7 +19,7 @@ impl Log for Notices {
 }
 
 pub(crate) fn install() {
-    // Fails only where the process has a logger already, which then has the notes.
+    // Fails only if the process already has a logger, which then receives the notes.
     if log::set_logger(&Notices).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }

@@ -13,10 +13,10 @@ use crate::arguments::Format;
 use crate::message::Failure;
 use crate::readable::{self, readable};
 
-/// Rows of a table that are printed on a terminal.
+/// The number of rows of a table that are printed on a terminal.
 const TERMINAL_ROWS: usize = 500;
 
-/// Takes batches and prints them, at once or, where the widths must be known, at the end.
+/// Prints batches, at once or, if the column widths must be known, at the end.
 pub(crate) enum Printer {
     Table { schema: SchemaRef, batches: Vec<RecordBatch>, kept: usize, rows: usize, limit: usize },
     Csv(Box<csv::Writer<StdoutLock<'static>>>),
@@ -33,7 +33,7 @@ impl Printer {
             }
             Format::Csv => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
-                // An empty result has a header too.
+                // An empty result has a header, too.
                 writer.write(&RecordBatch::new_empty(readable::schema(&schema))).map_err(failed)?;
                 Self::Csv(Box::new(writer))
             }
@@ -44,7 +44,7 @@ impl Printer {
     }
 
     pub(crate) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        // JSON has forms of its own.
+        // JSON has its own formats.
         let printed = match self {
             Self::Json(_) => None,
             _ => Some(readable(batch).map_err(failed)?),
@@ -86,7 +86,7 @@ impl Printer {
     }
 }
 
-/// Prints what became of a statement that has no rows: among rows for people, beside rows for programs.
+/// Prints the outcome of a statement without rows: on stdout for people, on stderr if programs read the rows.
 pub(crate) fn status(format: Format, text: &str) -> Result<(), Failure> {
     match format {
         Format::Table => written(writeln!(io::stdout().lock(), "{text}")),
@@ -100,7 +100,7 @@ pub(crate) fn status(format: Format, text: &str) -> Result<(), Failure> {
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::closed_output(),
-        _ => Failure::new(format!("the output cannot be written: {error}")),
+        _ => Failure::new(format!("could not write the output: {error}")),
     })
 }
 
@@ -111,6 +111,6 @@ fn failed(error: ArrowError) -> Failure {
             Ok(()) => Failure::closed_output(),
         },
         ArrowError::CsvError(text) if text.contains("Broken pipe") => Failure::closed_output(),
-        other => Failure::new(format!("the rows cannot be printed: {other}")),
+        other => Failure::new(format!("could not print the rows: {other}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Shows on a terminal that a long write goes on.
+//! Shows the progress of a long write on a terminal.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use datafusion::datasource::sink::DataSinkExec;
 use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A write that is over before has no need of it.
+/// A shorter write shows no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Rows, those that earlier runs of a job wrote among them, rows a second and the time of one write.
+/// The rows of one write, including those that earlier runs of a job wrote, rows per second, and time.
 pub(crate) struct Progress {
     plan: Arc<dyn ExecutionPlan>,
     began: Instant,
@@ -48,7 +48,7 @@ impl Progress {
             elapsed.as_secs()
         );
         if resumed > 0 {
-            message += &format!(", went on after {} rows", HumanCount(resumed as u64));
+            message += &format!(", resumed after {} rows", HumanCount(resumed as u64));
         }
         if epochs > 0 {
             message += &format!(", {} checkpoints", HumanCount(epochs as u64));

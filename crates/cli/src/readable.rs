@@ -1,4 +1,4 @@
-//! Columns that are printed as text: nested values as JSON, and days that Arrow's printer does not know.
+//! Columns that are printed as text: nested values as JSON, and dates outside the range of Arrow's printer.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) fn readable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
-/// Nested values as JSON; those that have no JSON as Arrow prints them.
+/// Nested values as JSON. Values without a JSON form are printed as Arrow prints them.
 fn json(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let field: FieldRef = Arc::new(Field::new("value", array.data_type().clone(), true));
     let options = EncoderOptions::default().with_explicit_nulls(true);
@@ -52,10 +52,10 @@ fn json(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
-/// Days since 1970 that Arrow's printer is sure to know.
+/// Days since 1970 that Arrow's printer supports.
 const KNOWN: std::ops::RangeInclusive<i64> = -95_000_000..=95_000_000;
 
-/// Dates and timestamps as text, where there are days that Arrow's printer does not know.
+/// Dates and timestamps as text, if some are outside the range of Arrow's printer.
 fn far_days(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let per_second: i64 = match array.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => 1,
@@ -96,7 +96,7 @@ fn far_days(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
-/// A day since 1970, with its sign, as its year has more than four digits:
+/// A day since 1970, with a sign, because its year has more than four digits:
 /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
 fn date(day: i64) -> String {
     let day = day + 719_468;

@@ -31,17 +31,17 @@ pub(crate) struct Session {
     stopped: bool,
 }
 
-/// A statement that is planned: what it has done already, its kind, and how the rest is done.
+/// A planned statement: what it has already done, its kind, and the plan of the rest.
 type Planned = (Option<String>, Kind, TaskContext, Arc<dyn ExecutionPlan>);
 
 impl Session {
     pub(crate) fn new(format: Format) -> Self {
         let mut config = SessionConfig::new().with_information_schema(true);
-        // Without a zone DataFusion takes TIMESTAMP WITH TIME ZONE for one without.
+        // Without a session time zone, DataFusion treats TIMESTAMP WITH TIME ZONE as TIMESTAMP.
         config.options_mut().execution.time_zone = Some("+00:00".into());
         let context = SessionContext::new_with_config(config);
         register(&context);
-        // A file's name can stand where a table's does.
+        // A file name can be used in place of a table name.
         Self { context: context.enable_url_table(), format, stopped: false }
     }
 
@@ -50,13 +50,13 @@ impl Session {
         &self.context
     }
 
-    /// Whether a write was stopped by the user, who keeps what it committed: what its input waits for may never come.
+    /// Whether the user stopped a write, whose committed rows stay. Its input may wait forever.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Runs statements; all of them are parsed before the first one runs, and the first error ends it. Lines before them
-    /// can be `\attach name url`.
+    /// Runs statements. All of them are parsed before the first one runs, and the first error ends the script. The first
+    /// lines can be `\attach name url`.
     pub(crate) async fn run_script(&mut self, mut script: &str) -> Result<(), Failure> {
         loop {
             script = script.trim_start();
@@ -69,7 +69,7 @@ impl Session {
             script = more;
         }
         let dialect = self.context.state().config_options().sql_parser.dialect;
-        let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("the SQL dialect is not known"))?;
+        let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("unknown SQL dialect"))?;
         let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
         let several = statements.len() > 1;
         self.stopped = false;
@@ -90,7 +90,7 @@ impl Session {
     async fn attach(&mut self, line: &str) -> Result<(), Failure> {
         let words: Vec<_> = line.trim().trim_end_matches(';').split_whitespace().collect();
         let [name, url] = words.as_slice() else {
-            return Err(Failure::new("\\attach takes a name and a URL: \\attach pg postgres://me@host/my_database"));
+            return Err(Failure::new("\\attach requires a name and a URL: \\attach pg postgres://me@host/my_database"));
         };
         register_catalog(&self.context, name, url).await?;
         let catalog = self.context.catalog(name);
@@ -99,14 +99,14 @@ impl Session {
         status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
-    /// Plans a statement, and runs it where it is DDL.
+    /// Plans a statement, and runs it if it is DDL.
     async fn plan(&self, statement: Statement) -> Result<Planned, Failure> {
         let plan = plan_statement(&self.context, statement).await?;
         let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
         let done = if is_execute { None } else { ddl_done(&plan) };
         let kind = Kind::of(&plan);
         let frame = self.context.execute_logical_plan(plan).await?;
-        // What it executes is known now.
+        // The executed statement is known now.
         let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
         let task = frame.task_ctx();
         Ok((done, kind, task, frame.create_physical_plan().await?))
@@ -140,8 +140,8 @@ impl Session {
             let batch = tokio::select! {
                 biased;
                 () = stop.asked() => {
-                    // What lands is asked to roll back, and what it answers is the truth: when its commit had begun
-                    // already, it succeeds. Asked again, the process ends; the database then rolls back by itself.
+                    // The write is asked to roll back, and returns its outcome: if its commit has already begun, it
+                    // succeeds. A second signal ends the process; the database then rolls back.
                     if kind == Kind::Read || kind == Kind::Copy {
                         return Err(Failure::interrupted());
                     }
@@ -151,10 +151,10 @@ impl Session {
                     asked = true;
                     interrupt.stop();
                     let what = match has_checkpoints(&plan) {
-                        true => "what was read is committed",
-                        false => "it is rolled back, unless its commit has begun",
+                        true => "the rows read so far are committed",
+                        false => "the statement is rolled back, unless its commit has begun",
                     };
-                    eprintln!("stopping: {what}; Ctrl-C again leaves at once (then see landfall status)");
+                    eprintln!("stopping: {what}; press Ctrl-C again to exit at once (then run landfall status)");
                     continue;
                 }
                 batch = stream.next() => batch,
@@ -181,14 +181,14 @@ impl Session {
     }
 }
 
-/// What a statement does, as far as running it goes.
+/// The kind of a statement, which decides how it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
-    /// Writes files, which know nothing of an [`Interrupt`].
+    /// Writes files, which do not support an [`Interrupt`].
     Copy,
     Write,
-    /// Shows how a write went.
+    /// Reports on a write.
     AnalyzedWrite,
 }
 
@@ -207,7 +207,7 @@ impl Kind {
     }
 }
 
-/// Where a write ends.
+/// The node of a plan that writes.
 fn sink(plan: &Arc<dyn ExecutionPlan>) -> Option<&LandfallSink> {
     let own = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref());
     own.or_else(|| plan.children().into_iter().find_map(sink))
@@ -218,7 +218,7 @@ fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
     sink(plan).is_some_and(LandfallSink::has_checkpoints)
 }
 
-/// What became of rows that were compared with existing ones.
+/// The outcome of rows that were compared with existing ones.
 fn found(rows: u64, compared: Compared) -> String {
     let Compared { inserted, updated, unchanged, superseded, counts_again } = compared;
     if compared.rows() == 0 {
@@ -235,16 +235,17 @@ fn found(rows: u64, compared: Compared) -> String {
     found + ")"
 }
 
-/// What became of rows that a statement changed.
+/// The outcome of rows that a statement changed.
 fn became(changed: Changed) -> String {
     let Changed { inserted, updated, deleted, other } = changed;
-    let parts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted"), (other, "in one of these ways")];
+    let parts =
+        [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted"), (other, "inserted, updated or deleted")];
     let parts = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, how)| format!("{rows} {how}"));
     let parts: Vec<_> = parts.collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
-/// What a statement that writes answers with.
+/// The result of a statement that writes.
 fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bool) -> String {
     let noun = if rows == 1 { "row" } else { "rows" };
     let how = if stopped && has_checkpoints(plan) { ", then stopped" } else { "" };
@@ -258,7 +259,7 @@ fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bo
     format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}")
 }
 
-/// Ctrl-C, or the signal that asks a service to end.
+/// Ctrl-C, or the signal that stops a service.
 struct StopSignal {
     #[cfg(unix)]
     signals: [tokio::signal::unix::Signal; 2],
@@ -269,7 +270,7 @@ impl StopSignal {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            let failed = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+            let failed = |error: std::io::Error| Failure::new(format!("could not listen for signals: {error}"));
             let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
             Ok(Self { signals: [interrupt.map_err(failed)?, terminate.map_err(failed)?] })
         }
@@ -277,7 +278,7 @@ impl StopSignal {
         Ok(Self {})
     }
 
-    /// Waits for the next one. Cancel safe: one that came in between is not lost.
+    /// Waits for the next signal. Cancel safe: a signal that arrived in between is not lost.
     async fn asked(&mut self) {
         #[cfg(unix)]
         {
@@ -294,12 +295,12 @@ impl StopSignal {
     }
 }
 
-/// What to say of a statement that is done when it is planned.
+/// The message for a statement that is complete when it is planned.
 fn ddl_done(plan: &LogicalPlan) -> Option<String> {
     Some(match plan {
         LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => format!("table {} is registered", create.name),
         LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => {
-            format!("table {} is no longer registered; the database still has it", drop.name)
+            format!("table {} is no longer registered; it still exists in the database", drop.name)
         }
         LogicalPlan::Ddl(ddl) => format!("{} done", ddl.name()),
         LogicalPlan::Statement(statement) => format!("{} done", statement.name()),

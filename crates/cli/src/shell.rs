@@ -1,4 +1,4 @@
-//! The interactive shell: history, statements of several lines, and on to the next one after an error.
+//! The interactive shell: it has a history, accepts statements of several lines, and continues after an error.
 
 use std::path::PathBuf;
 
@@ -24,16 +24,16 @@ A statement ends with ; and can span several lines.
   \\attach pg postgres://me@host/db
           registers every table of a database as pg.schema.table
   \\?      this help
-  \\q      leaves, like Ctrl-D
+  \\q      exits, like Ctrl-D
 Ctrl-C stops a running statement, or clears the line. landfall sql --help has examples.";
 
 pub(crate) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> Result<(), Failure> {
-    let failed = |error: ReadlineError| Failure::new(format!("the terminal cannot be read: {error}"));
+    let failed = |error: ReadlineError| Failure::new(format!("could not read the terminal: {error}"));
     let mut editor: Editor<Statements, FileHistory> = Editor::new().map_err(failed)?;
     editor.set_helper(Some(Statements));
     let history = history_file();
     if let Some(history) = &history {
-        // The first time there is none.
+        // There is no history file the first time.
         let _ = editor.load_history(history);
     }
     println!("landfall {}: \\? for help", env!("CARGO_PKG_VERSION"));
@@ -102,7 +102,7 @@ fn is_complete(input: &str) -> bool {
     if trimmed.is_empty() || trimmed.starts_with('\\') || ["exit", "quit", "help"].contains(&trimmed) {
         return true;
     }
-    // A quote or comment that is not closed yet is an error of the tokenizer.
+    // An unterminated quote or comment is an error of the tokenizer.
     let tokens = Tokenizer::new(&GenericDialect {}, trimmed).tokenize();
     tokens.is_ok_and(|tokens| {
         tokens.iter().rev().find(|token| !matches!(token, Token::Whitespace(_))) == Some(&Token::SemiColon)

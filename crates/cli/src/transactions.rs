@@ -1,4 +1,4 @@
-//! `landfall status` and `landfall recover`: what the decision log and the database say of transactions.
+//! `landfall status` and `landfall recover`: report and complete transactions as the decision log and the database say.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a command is about.
+/// The database and the log of a command.
 struct Subject {
-    /// The database, where the URL is one.
+    /// The database, if the URL is one.
     resource: Option<Arc<dyn Backend>>,
-    /// The log that decides there.
+    /// The decision log.
     log: Arc<dyn DecisionLog>,
 }
 
@@ -75,13 +75,13 @@ pub(crate) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
     }
 }
 
-/// Ends branches that are in doubt, and prints what became of each.
+/// Completes branches that are in doubt, and prints the outcome of each.
 pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Failure> {
     let Subject { resource, log } = subject(&arguments.place)?;
     let Some(resource) = resource else {
         let url = &arguments.place.url;
         return Err(Failure::new(format!(
-            "{url} is a decision log and has no branches: give the database that has, and --log '{url}'"
+            "{url} is a decision log and has no branches: specify the database of the branches, and --log '{url}'"
         )));
     };
     let selection = Selection {
@@ -107,14 +107,14 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
-            "note: {} not decided and younger than {:?}: a run may be at work on them. --older-than 0s does not wait",
+            "note: {} not decided and younger than {:?}, so a run may still be active: use --older-than 0s to include them",
             left(RecoveryOutcome::TooYoung),
             arguments.older_than
         );
     }
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
-            "note: {} not known to the log {}: give the one that decides with --log, or its table with --ledger-table",
+            "note: {} not found in the decision log {}: specify the log with --log, or its table with --ledger-table",
             left(RecoveryOutcome::DecidedElsewhere),
             log.url()
         );
@@ -127,7 +127,7 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     };
     match found.iter().filter(is_left).count() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} of {} branches are left as they were", found.len()))),
+        count => Err(Failure::new(format!("{count} of {} branches are left in doubt", found.len()))),
     }
 }
 
@@ -182,7 +182,7 @@ fn would(fate: &RecoveryOutcome) -> &'static str {
     }
 }
 
-/// Objects with the same members as a table for people.
+/// Prints objects with the same members as a table.
 fn table(none: &str, rows: &[Value]) -> Result<String, Failure> {
     let Some(first) = rows.first().and_then(Value::as_object) else { return Ok(format!("{none}\n")) };
     let text = |row: &Value, name: &str| match &row[name] {
@@ -195,10 +195,10 @@ fn table(none: &str, rows: &[Value]) -> Result<String, Failure> {
     let columns = keys(first).map(|name| (name.clone(), column(name)));
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
     let table = batch.and_then(|batch| pretty_format_batches(&[batch]).map(|table| format!("{table}\n")));
-    table.map_err(|error| Failure::new(format!("the table cannot be printed: {error}")))
+    table.map_err(|error| Failure::new(format!("could not print the table: {error}")))
 }
 
-/// The members in the order in which people read them.
+/// The members in the order of the columns.
 fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
     const ORDER: [&str; 11] = [
         "branch",

@@ -1,4 +1,4 @@
-//! Bytes.
+//! Binary values as BLOB.
 
 use std::sync::Arc;
 

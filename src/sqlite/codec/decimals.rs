@@ -1,4 +1,4 @@
-//! Decimals as digits.
+//! Decimals as decimal digits.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(in crate::sqlite) const FAMILY: Family = Family {
 
 #[derive(Debug)]
 struct Decimals {
-    /// The column makes numbers of text: 15 digits are safe.
+    /// Whether the column converts text to numbers, which keep 15 digits.
     is_number: bool,
 }
 
@@ -47,7 +47,7 @@ impl Codec for Decimals {
 
     fn store(&self, array: &ArrayRef) -> Result<Stored> {
         let texts = to_text(array)?;
-        // Of REAL, 15 significant digits survive, and so do 64-bit integers.
+        // REAL keeps 15 significant digits, and INTEGER keeps 64-bit integers.
         let too_long = |row: usize| {
             let text: &str = texts.value(row);
             let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -56,7 +56,7 @@ impl Codec for Decimals {
         if self.is_number
             && let Some(row) = first_row_where(&texts, too_long)
         {
-            let why = "has more digits than the 15 that its column keeps: declare the column TEXT, or let Landfall \
+            let why = "has more than the 15 digits that its column keeps: declare the column TEXT, or let Landfall \
                        create it";
             return Err(misfit(array, row, why));
         }

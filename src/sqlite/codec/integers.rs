@@ -58,7 +58,7 @@ impl Codec for Integers {
     fn stored_as(&self) -> &'static str {
         match self.what {
             What::Number => "",
-            What::Unsigned64 => "beyond 9223372036854775807 an error",
+            What::Unsigned64 => "values beyond 9223372036854775807 are an error",
             What::Duration => "in the unit",
         }
     }

@@ -38,10 +38,10 @@ impl Codec for Json {
     }
 
     fn stored_as(&self) -> &'static str {
-        "JSON; values that JSON has no form for as in this table"
+        "JSON; values without a JSON form as in this table"
     }
 
-    /// The text `null` is read as NULL, which it is not in the database.
+    /// The text `null` is read as NULL, but is not NULL in the database.
     fn comparison(&self) -> Comparison {
         Comparison::Nothing
     }

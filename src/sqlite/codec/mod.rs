@@ -1,7 +1,7 @@
-//! How values of Arrow types are stored: a file for each form.
+//! How values of Arrow types are stored. Each form has a file.
 //!
-//! A new Arrow type, or a new form of one, is a [`Codec`] in a file with its [`Family`], and a line in `FAMILIES` of
-//! [`types`](super::types). The table of the documentation is made from these.
+//! To add an Arrow type, or another form of one, add a [`Codec`] in a file with its [`Family`], and a line in `FAMILIES` of
+//! [`types`](super::types). The table of the documentation is generated from them.
 
 pub(super) mod blobs;
 pub(super) mod booleans;
@@ -33,28 +33,28 @@ pub(super) trait Codec: fmt::Debug + Send + Sync {
     /// The storage class.
     fn class(&self) -> Class;
 
-    /// For the documentation: what is to be said of the values.
+    /// For the documentation: a note on the stored values.
     #[cfg_attr(not(test), expect(dead_code))]
     fn stored_as(&self) -> &'static str {
         ""
     }
 
-    /// Whether a comparison in the database gives DataFusion's answer.
+    /// How a comparison in the database differs from DataFusion's.
     fn comparison(&self) -> Comparison {
         Comparison::Differs
     }
 
-    /// Whether an array can be stored.
+    /// Whether arrays can be stored.
     fn is_written(&self) -> bool {
         true
     }
 
-    /// Whether numbers found among texts are read as their digits.
+    /// Whether numbers among the stored texts are read as their digits.
     fn takes_numbers(&self) -> bool {
         false
     }
 
-    /// Whether the column makes numbers of the texts that are its digits.
+    /// Whether the column converts the stored digits to numbers.
     fn is_made_number(&self) -> bool {
         false
     }
@@ -62,23 +62,23 @@ pub(super) trait Codec: fmt::Debug + Send + Sync {
     /// Stores an array of the Arrow type.
     ///
     /// # Errors
-    /// `Encode`, at the row whose value cannot be stored unchanged.
+    /// `Encode`, with the row whose value cannot be stored unchanged.
     fn store(&self, array: &ArrayRef) -> Result<Stored>;
 
-    /// What was stored as an array of the Arrow type.
+    /// Converts stored values to an array of the Arrow type.
     ///
     /// # Errors
-    /// `Decode`, at the row whose value is not of the type.
+    /// `Decode`, with the row whose value does not have the type.
     fn load(&self, stored: &Stored, to: &DataType) -> Result<ArrayRef>;
 }
 
-/// Arrow types that have a form in common.
+/// Arrow types that are stored in the same form.
 pub(super) struct Family {
-    /// The codec of a plain Arrow type in a column of that affinity; `None` where it is none of these.
+    /// The codec of a plain Arrow type in a column of that affinity; `None` for other types.
     pub(super) codec: fn(&DataType, Affinity) -> Option<Arc<dyn Codec>>,
-    /// The declared type of an Arrow type where that is not the type's name in quotes.
+    /// The declared type of an Arrow type, if it is not the type's name in quotes.
     pub(super) declare: fn(&DataType, Uint64) -> Option<String>,
-    /// The Arrow type of a declared type of others: its word in capitals, and what stands in parentheses behind it.
+    /// The Arrow type of a type that another program declared: its name in capitals, and its arguments in parentheses.
     pub(super) declared: fn(&str, Option<&str>) -> Option<DataType>,
     /// For the documentation: Arrow types by their names.
     #[cfg_attr(not(test), expect(dead_code))]

@@ -1,4 +1,4 @@
-//! NULL alone.
+//! The type Null.
 
 use std::sync::Arc;
 

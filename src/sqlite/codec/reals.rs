@@ -31,7 +31,7 @@ impl Codec for Reals {
     }
 
     fn stored_as(&self) -> &'static str {
-        "NaN is an error, as SQLite makes it NULL; -0.0 is stored as 0.0"
+        "NaN is an error, because SQLite stores it as NULL; -0.0 is stored as 0.0"
     }
 
     fn comparison(&self) -> Comparison {
@@ -40,14 +40,14 @@ impl Codec for Reals {
 
     fn store(&self, array: &ArrayRef) -> Result<Stored> {
         let reals = recode(array, &DataType::Float64)?.as_primitive::<Float64Type>().clone();
-        // A sum is NaN where any part is; infinities make it so too, then each is looked at.
+        // A sum is NaN if any summand is. Infinities can also make it NaN, so each value is checked then.
         if reals.values().iter().sum::<f64>().is_nan()
             && let Some(row) = first_row_where(&reals, |row| reals.value(row).is_nan())
         {
             return Err(misfit(
                 array,
                 row,
-                "cannot be stored, as SQLite would make it NULL: use CASE WHEN isnan(x) THEN NULL ELSE x END, or nanvl",
+                "cannot be stored, because SQLite would store NULL: use CASE WHEN isnan(x) THEN NULL ELSE x END, or nanvl",
             ));
         }
         Ok(Stored::Real(reals))

@@ -16,7 +16,7 @@ pub(in crate::sqlite) enum Class {
     Blob,
 }
 
-/// A column of values in one of SQLite's storage classes, NULLs among them.
+/// A column of values in one of SQLite's storage classes, or NULL.
 #[derive(Debug)]
 pub(in crate::sqlite) enum Stored {
     Null,
@@ -39,7 +39,7 @@ impl Stored {
         }
     }
 
-    /// Bytes of the values, exactly: 8 a number, the length of a text or blob.
+    /// The exact bytes of the values: 8 for a number, the length of a text or blob.
     pub(in crate::sqlite) fn bytes(&self) -> u64 {
         fn lengths(views: &[u128], nulls: Option<&NullBuffer>) -> u64 {
             let length = |view: &u128| u64::from(*view as u32);
@@ -75,6 +75,6 @@ impl Stored {
     }
 
     fn is_not(&self, class: &str) -> Error {
-        Error::internal(format!("{self:?} are not {class}"))
+        Error::internal(format!("the stored values {self:?} are not {class}"))
     }
 }

@@ -1,4 +1,4 @@
-//! Dates, times, timestamps and intervals as texts of ISO 8601.
+//! Dates, times, timestamps and intervals as ISO 8601 text.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ pub(in crate::sqlite) const FAMILY: Family = Family {
 
 #[derive(Debug)]
 struct Texts {
-    /// The column makes numbers of texts that look like one.
+    /// Whether the column converts text that looks like a number.
     makes_numbers: bool,
 }
 
@@ -47,7 +47,7 @@ impl Codec for Texts {
             return Err(misfit(
                 array,
                 row,
-                "would be stored as a number by the type that its column is declared with: declare the column TEXT",
+                "would be stored as a number because of the declared type of its column: declare the column TEXT",
             ));
         }
         Ok(Stored::Text(texts))
@@ -58,7 +58,7 @@ impl Codec for Texts {
     }
 }
 
-/// Whether SQLite makes a number of a text that does not read back the same.
+/// Whether SQLite converts a text to a number that is read as another text.
 fn changes_as_number(text: &str) -> bool {
     let trimmed = text.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
     let numeric =

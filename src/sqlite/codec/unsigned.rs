@@ -1,4 +1,4 @@
-//! Unsigned integers of 64 bits as digits, where the column keeps them.
+//! Unsigned 64-bit integers as digits, if the column stores text.
 
 use std::sync::Arc;
 

@@ -161,7 +161,7 @@ async fn what_sqlite_would_do_with_a_conflict_it_does_not() {
         .db()
         .execute_batch("CREATE TRIGGER tr BEFORE UPDATE ON t WHEN NEW.n > 5 BEGIN SELECT RAISE(IGNORE); END")
         .unwrap();
-    says(&landing.error("UPDATE t SET n = n * 4").await, &["changed 1 rows where 2 were meant", "trigger"]);
+    says(&landing.error("UPDATE t SET n = n * 4").await, &["changed 1 rows instead of 2", "trigger"]);
     assert_eq!(landing.rows("SELECT * FROM t"), ["1|a|1", "2|b|2"]);
 }
 

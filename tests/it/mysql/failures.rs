@@ -20,7 +20,7 @@ async fn a_server_that_cannot_be_used_says_why() {
     let port = server().port().unwrap();
     says(
         &at("mysql://landfall@127.0.0.1:1/landfall".into()).await,
-        &["no server at mysql://landfall@127.0.0.1:1/landfall", "check host and port"],
+        &["could not connect to mysql://landfall@127.0.0.1:1/landfall", "check the host and the port"],
     );
     says(&at(format!("mysql://landfall@127.0.0.1:{port}/nosuch")).await, &["the database does not exist", "'nosuch'"]);
     says(&at(format!("mysql://nobody@127.0.0.1:{port}/landfall")).await, &["'nobody'", "authentication failed"]);

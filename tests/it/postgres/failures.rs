@@ -19,7 +19,7 @@ async fn a_server_that_cannot_be_used_says_why() {
     let port = port();
     says(
         &at("postgres://landfall@localhost:1/landfall".into()).await,
-        &["no server at postgres://landfall@localhost:1/landfall", "check host and port"],
+        &["could not connect to postgres://landfall@localhost:1/landfall", "check the host and the port"],
     );
     says(
         &at(format!("postgres://landfall@localhost:{port}/nosuch")).await,

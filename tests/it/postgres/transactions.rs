@@ -116,7 +116,7 @@ async fn options_that_contradict_each_other_are_refused() {
     for (name, options, parts) in [
         ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "a single writer"]),
         ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' requires two-phase commit", "remove one"]),
-        ("c", "'log' 'nowhere://x'", ["decision log", "a URL must be one such as"]),
+        ("c", "'log' 'nowhere://x'", ["decision log", "use a URL such as"]),
         ("d", "'log' 'memory:///'", ["lost with the process", "file:///"]),
     ] {
         server.register(name, "", &format!("'table' 't', {options}")).await.unwrap();
@@ -456,10 +456,10 @@ async fn a_job_that_another_process_takes_over_is_fenced() {
     }
     let next = program(&["sql", "-c", &script]).output().unwrap();
     assert!(next.status.success(), "{next:?}");
-    says(&stderr(&next), &["an earlier run of job 'j' left branch", "rolled back now"]);
+    says(&stderr(&next), &["an earlier run of job 'j' left branch", "is now rolled back"]);
     let zombie = zombie.wait_with_output().unwrap();
     assert!(!zombie.status.success());
-    says(&stderr(&zombie), &["another run of job 'j' took over", "nothing was written by this one"]);
+    says(&stderr(&zombie), &["another run of job 'j' took over", "this run wrote nothing"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["200000"]);
     assert_eq!(left(&server), [""; 0]);
 }
@@ -485,7 +485,7 @@ async fn a_log_that_does_not_answer_leaves_the_branches_and_says_what_to_run() {
     let output = run.wait_with_output().unwrap();
     assert!(!output.status.success());
     let error = stderr(&output);
-    says(&error, &["is not known", "2 prepared branches are kept", "landfall recover '"]);
+    says(&error, &["is unknown", "2 branches stay prepared", "landfall recover '"]);
     assert_eq!(server.rows(prepared), ["2"]);
     log.resume();
     // The command of the message, as it is.

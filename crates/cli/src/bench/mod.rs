@@ -1,4 +1,4 @@
-//! `landfall bench`: how fast rows land in a database of the user's.
+//! `landfall bench`: measures how fast rows are written into a database of the user.
 
 mod subject;
 
@@ -15,17 +15,17 @@ use datafusion_landfall::options::{Commit, SinkOptions};
 use datafusion_landfall::options::{OnConflict, Upsert};
 use subject::{Each, Subject};
 
-/// Rows of a small statement, whose latency is measured, and how many there are.
+/// The number of rows of a small statement whose latency is measured, and the number of such statements.
 const SMALL: usize = 1_000;
 const STATEMENTS: usize = 50;
 
-/// What was measured of one way to write.
+/// The measurement of one way to write.
 struct Measured {
-    /// What it is compared with: ways of one topic stand together.
+    /// The topic. Ways of one topic are compared with each other.
     topic: &'static str,
     way: String,
     rows: usize,
-    /// Of each run, in ascending order.
+    /// The time of each run, in ascending order.
     times: Vec<Duration>,
 }
 
@@ -34,28 +34,28 @@ impl Measured {
         self.times.get(self.times.len() / 2).copied().unwrap_or_default()
     }
 
-    /// Rows a second.
+    /// Rows per second.
     fn rate(&self) -> f64 {
         self.rows as f64 / self.median().as_secs_f64().max(1e-9)
     }
 
-    /// A latency that so many percent are not above.
+    /// The latency that this percentage of the runs does not exceed.
     fn percentile(&self, percent: usize) -> Duration {
         let last = self.times.len().saturating_sub(1);
         self.times.get((last * percent).div_ceil(100)).copied().unwrap_or_default()
     }
 }
 
-/// Ways to write that are measured by landing the rows.
+/// Ways to write that are measured by writing the rows.
 struct Way {
     topic: &'static str,
     name: String,
     options: SinkOptions,
-    /// Whether the rows are in the table before, and come with one of a hundred changed.
+    /// Whether the table already contains the rows, and one of a hundred is changed.
     is_upsert: bool,
 }
 
-/// Measures, prints, and drops what it made.
+/// Measures, prints, and drops the objects that it created.
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!(
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
         measured = measure(&subject, &arguments) => measured,
         () = stopped() => Err(Failure::interrupted()),
     };
-    // What was given up may hold its locks for a moment.
+    // An abandoned statement may hold its locks for a moment.
     let mut cleaned = subject.clean_up().await;
     for _ in 0..5 {
         if !matches!(&cleaned, Err(error) if error.kind() == ErrorKind::Locked) {
@@ -90,7 +90,7 @@ pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     }
 }
 
-/// Ctrl-C, or SIGTERM where there is one.
+/// Waits for Ctrl-C, or for SIGTERM on systems that have it.
 async fn stopped() {
     #[cfg(unix)]
     if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -169,7 +169,7 @@ fn one_writer(subject: &Subject) -> Result<SinkOptions, Error> {
     subject.options().with_writers(1)
 }
 
-/// What can be measured there.
+/// The ways that can be measured with this database.
 async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Way>, Failure> {
     let way = |topic, name: &str, options| Way { topic, name: name.into(), options, is_upsert: false };
     let mut ways = vec![way(WRITES, "Landfall, INSERT INTO by one writer", one_writer(subject)?)];
@@ -218,7 +218,7 @@ fn line(measured: &Measured, all: &[Measured]) -> String {
     format!("  {:<52} {:>12} rows/s {:>7.2} times", measured.way, grouped(measured.rate()), times)
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with separated thousands.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The database that is measured, and the table that is made in it.
+//! The measured database, and the table that is created in it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,22 +16,22 @@ use datafusion_landfall::error::{Error, ErrorKind, Result};
 use datafusion_landfall::options::SinkOptions;
 use datafusion_landfall::{LandfallTable, database};
 
-/// A database, and rows for a table that nobody else has.
+/// A database, and rows for a table with a unique name.
 pub(crate) struct Subject {
     url: String,
     pub(crate) database: Arc<dyn Backend>,
     base: SinkOptions,
     table: String,
     ledger: String,
-    /// The file of a database that is removed with it.
+    /// The temporary database file, which is removed at the end.
     own_file: Option<std::path::PathBuf>,
     context: SessionContext,
     schema: SchemaRef,
-    /// The rows, and the same with one of a hundred changed.
+    /// The rows, and the same rows with one of a hundred changed.
     versions: [Vec<RecordBatch>; 2],
 }
 
-/// Rows of one INSERT that has many.
+/// The number of rows of a multi-row INSERT.
 const MANY: usize = 1_000;
 
 impl Subject {
@@ -65,8 +65,9 @@ impl Subject {
         }
         let schema = versions.first().and_then(|batches| batches.first()).map(RecordBatch::schema);
         let schema = schema.ok_or_else(|| Error::new(ErrorKind::Internal, "there are no rows to measure with"))?;
-        let versions =
-            versions.try_into().map_err(|_| Error::new(ErrorKind::Internal, "there are two versions of the rows"))?;
+        let versions = versions
+            .try_into()
+            .map_err(|_| Error::new(ErrorKind::Internal, "there must be two versions of the rows"))?;
         Ok(Self { url, database, base, table, ledger, own_file, context, schema, versions })
     }
 
@@ -74,12 +75,12 @@ impl Subject {
         self.database.location()
     }
 
-    /// What a write has for options, where nothing else is asked for.
+    /// The default options of a write.
     pub(crate) fn options(&self) -> SinkOptions {
         self.base.clone()
     }
 
-    /// Makes the table anew.
+    /// Drops the table, and creates it again.
     pub(crate) async fn fresh(&self) -> Result<()> {
         self.drop_table(&self.table).await?;
         let table = NewTable {
@@ -92,7 +93,7 @@ impl Subject {
         self.database.create_table(&table).await
     }
 
-    /// Drops what was made; a SQLite file of its own too.
+    /// Drops the created objects, and removes a temporary SQLite file.
     pub(crate) async fn clean_up(&self) -> Result<()> {
         let done = match self.drop_table(&self.table).await {
             Ok(()) => self.drop_table(&self.ledger).await,
@@ -100,13 +101,13 @@ impl Subject {
         };
         if let Some(file) = &self.own_file {
             for end in ["", "-wal", "-shm", "-journal"] {
-                // Not all of them are there.
+                // Not all of these files exist.
                 let _ = std::fs::remove_file(format!("{}{end}", file.display()));
             }
             return Ok(());
         }
         done.map_err(|error| {
-            error.with_context(format!("dropping {} and {}: drop them by hand", self.table, self.ledger))
+            error.with_context(format!("dropping {} and {} (drop them manually)", self.table, self.ledger))
         })
     }
 
@@ -114,7 +115,7 @@ impl Subject {
         self.database.run(format!("DROP TABLE IF EXISTS {name}"), vec![vec![]]).await
     }
 
-    /// How long an INSERT INTO takes that lands a version of the rows, or the first ones of it.
+    /// Measures an INSERT INTO of a version of the rows, or of its first rows.
     pub(crate) async fn land(&self, options: SinkOptions, version: usize, rows: usize) -> Result<Duration, Failure> {
         let mut left = rows;
         let mut batches = Vec::new();
@@ -135,7 +136,7 @@ impl Subject {
         Ok(took)
     }
 
-    /// How long INSERTs take, each of some rows, prepared once, in one transaction.
+    /// Measures INSERTs of some rows each, prepared once, in one transaction.
     pub(crate) async fn insert(&self, rows: usize, each: Each) -> Result<Duration> {
         let at_once = match each {
             Each::Row => 1,
@@ -150,7 +151,7 @@ impl Subject {
         if first.len() < rows || !rows.is_multiple_of(at_once) {
             return Err(Error::new(
                 ErrorKind::Internal,
-                format!("{rows} rows in INSERTs of {at_once} were asked for, of {}", first.len()),
+                format!("cannot insert {rows} of {} rows in INSERTs of {at_once}", first.len()),
             ));
         }
         let parameters = first.chunks(at_once).map(<[_]>::concat).collect();
@@ -171,14 +172,14 @@ impl Subject {
     }
 }
 
-/// How many rows an INSERT has.
+/// The number of rows of an INSERT.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Each {
     Row,
     Many,
 }
 
-/// How many rows those are that are inserted so, of as many.
+/// The number of rows that are inserted in this way, out of this many.
 impl Each {
     pub(crate) fn rows_of(self, rows: usize) -> usize {
         match self {

@@ -1,4 +1,4 @@
-//! Files as a table that can be queried.
+//! Registers files as a table that can be queried.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) enum FileType {
     Arrow,
 }
 
-/// How a text is cut into values.
+/// How a text file is split into values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dialect {
     pub(crate) delimiter: Option<char>,
@@ -41,17 +41,17 @@ pub(crate) struct Dialect {
     pub(crate) comment: Option<char>,
 }
 
-/// Where the names of a text's columns come from.
+/// The source of the column names of a text file.
 #[derive(Debug, Clone)]
 pub(crate) enum Header {
-    /// Its first line.
+    /// The first line.
     FirstLine,
-    /// It has no header: these are the names.
+    /// The file has no header, and its columns have these names.
     None(Vec<String>),
 }
 
 impl FileType {
-    /// The type that a name ends in, before the ending of its compression.
+    /// The file type of a name's extension, without the extension of a compression.
     fn of(path: &str) -> Option<Self> {
         let (path, _) = uncompressed(path);
         Some(match path.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
@@ -63,7 +63,7 @@ impl FileType {
         })
     }
 
-    /// Whether its values are texts, which the table gives their types.
+    /// Whether its values are texts, whose types the table determines.
     pub(crate) fn is_text(self) -> bool {
         matches!(self, Self::Csv | Self::Tsv)
     }
@@ -78,7 +78,7 @@ impl FileType {
     }
 }
 
-/// A path without the ending of its compression, and that.
+/// A path without the extension of its compression, and the compression.
 fn uncompressed(path: &str) -> (&str, FileCompressionType) {
     let types = [
         (".gz", FileCompressionType::GZIP),
@@ -90,7 +90,7 @@ fn uncompressed(path: &str) -> (&str, FileCompressionType) {
     found.unwrap_or((path, FileCompressionType::UNCOMPRESSED))
 }
 
-/// What files are, as one type for all of them.
+/// The common type of the files.
 pub(crate) fn file_type(files: &[String], given: Option<FileType>) -> Result<FileType, Failure> {
     if let Some(given) = given {
         return Ok(given);
@@ -98,16 +98,16 @@ pub(crate) fn file_type(files: &[String], given: Option<FileType>) -> Result<Fil
     let mut types = files.iter().map(|file| {
         let unknown = || {
             Failure::new(format!(
-                "the name {file} does not say what the file is: use --file-type csv, tsv, parquet or arrow"
+                "could not infer the file type from the name {file}: use --file-type csv, tsv, parquet or arrow"
             ))
         };
         FileType::of(file).ok_or_else(unknown)
     });
-    let first = types.next().transpose()?.ok_or_else(|| Failure::new("name a file"))?;
+    let first = types.next().transpose()?.ok_or_else(|| Failure::new("specify at least one file"))?;
     for (other, file) in types.zip(&files[1..]) {
         if other? != first {
             return Err(Failure::new(format!(
-                "{file} is not of the type of {}: load them one after the other",
+                "{file} and {} have different file types: load them one after the other",
                 files[0]
             )));
         }
@@ -115,7 +115,7 @@ pub(crate) fn file_type(files: &[String], given: Option<FileType>) -> Result<Fil
     Ok(first)
 }
 
-/// The files as a table. The columns of texts are all texts.
+/// The files as a table. All columns of text files are texts.
 pub(crate) async fn table(
     context: &SessionContext,
     files: &[String],
@@ -127,25 +127,25 @@ pub(crate) async fn table(
     for file in files {
         let is_pattern = file.contains(['*', '?', '[']) || file.contains("://");
         if !is_pattern && !Path::new(file).exists() {
-            return Err(Failure::new(format!("file {file} is not there")));
+            return Err(Failure::new(format!("file {file} does not exist")));
         }
         let url = ListingTableUrl::parse(file)?;
         if urls.contains(&url) {
-            return Err(Failure::new(format!("{file} is named twice")));
+            return Err(Failure::new(format!("file {file} is specified twice")));
         }
         urls.push(url);
     }
     let compressions: Vec<_> = files.iter().map(|file| uncompressed(file).1).collect();
     let compression = compressions.first().copied().unwrap_or(FileCompressionType::UNCOMPRESSED);
     if compressions.iter().any(|other| *other != compression) {
-        return Err(Failure::new("the files are compressed in different ways: load them one after the other"));
+        return Err(Failure::new("the files have different compressions: load them one after the other"));
     }
     let format: Arc<dyn FileFormat> = match file_type {
         FileType::Csv | FileType::Tsv => Arc::new(csv(file_type, dialect, header, compression)?),
         FileType::Parquet => Arc::new(ParquetFormat::default()),
         FileType::Arrow => Arc::new(ArrowFormat),
     };
-    // A file that is named is read whatever its name ends in; of a folder, those of the type.
+    // A specified file is read whatever its extension is; a folder, only its files with the extension of the type.
     let is_folder = files.iter().any(|file| Path::new(file).is_dir());
     let ending = if is_folder { format!(".{}{}", file_type.ending(), compression.get_ext()) } else { String::new() };
     let options = ListingOptions::new(format).with_file_extension(&ending);
@@ -155,12 +155,12 @@ pub(crate) async fn table(
         let found: Vec<_> = url.list_all_files(&state, store.as_ref(), &ending).await?.try_collect().await?;
         if found.is_empty() {
             let of_type = if is_folder { format!(" whose name ends in {ending}") } else { String::new() };
-            return Err(Failure::new(format!("{file} is no file{of_type}, and none that matches it is there")));
+            return Err(Failure::new(format!("no file{of_type} matches {file}")));
         }
         for found in found.iter().filter(|_| file_type.is_text()) {
             if found.size == 0 {
                 return Err(Failure::new(format!(
-                    "{} is empty: a text file begins with the names of its columns",
+                    "{} is empty: a text file must begin with a header line of column names",
                     found.location
                 )));
             }
@@ -182,7 +182,7 @@ pub(crate) async fn table(
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-/// Refuses a text with a quote that is not closed: one value would have all that follows in it, and its rows be lost.
+/// Refuses a text file with an unterminated quoted value, which would contain the rest of the file and lose its rows.
 async fn check_quotes(
     store: &dyn ObjectStore,
     file: &ObjectMeta,
@@ -190,7 +190,7 @@ async fn check_quotes(
     compression: FileCompressionType,
 ) -> Result<(), Failure> {
     if dialect.escape.is_some() || dialect.comment.is_some() {
-        // Which quotes count is then for the reader to say.
+        // Only the reader knows then which quotation marks count.
         return Ok(());
     }
     let bytes = store.get(&file.location).await.map_err(DataFusionError::from)?.into_stream();
@@ -202,8 +202,8 @@ async fn check_quotes(
     match quotes % 2 {
         0 => Ok(()),
         _ => Err(Failure::new(format!(
-            "{} has a quote that is not closed, or is cut off: it has {quotes} quotes ({}), which do not make pairs; where \
-             they are part of the values, name another character with --quote",
+            "{} has an unterminated quoted value, or is truncated: its number of quotation marks is odd, {quotes} ({}); if \
+             they are part of the values, set another character with --quote",
             file.location, dialect.quote
         ))),
     }
@@ -217,19 +217,19 @@ fn csv(
 ) -> Result<CsvFormat, Failure> {
     let byte = |what: &str, char: char| {
         u8::try_from(char).ok().filter(u8::is_ascii).ok_or_else(|| {
-            Failure::new(format!("--{what} '{char}' is not one character of ASCII: give one such as ',' or ';'"))
+            Failure::new(format!("--{what} '{char}' is not an ASCII character: use one such as ',' or ';'"))
         })
     };
     let usual = if file_type == FileType::Tsv { '\t' } else { ',' };
     Ok(CsvFormat::default()
-        // Without a look at the values, all columns are texts.
+        // Without type inference, all columns are texts.
         .with_schema_infer_max_rec(0)
         .with_has_header(matches!(header, Header::FirstLine))
         .with_delimiter(byte("delimiter", dialect.delimiter.unwrap_or(usual))?)
         .with_quote(byte("quote", dialect.quote)?)
         .with_escape(dialect.escape.map(|char| byte("escape", char)).transpose()?)
         .with_comment(dialect.comment.map(|char| byte("comment", char)).transpose()?)
-        // Values in quotes can have them, and no option has to say so: a file is read from its beginning to its end.
+        // Quoted values may contain line breaks without an option, because a file is read from beginning to end.
         .with_newlines_in_values(true)
         .with_file_compression_type(compression))
 }
@@ -239,10 +239,10 @@ fn texts(names: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The columns of files, which must be the same: a text is read by their places.
+/// The columns of the files. They must be the same, because text files are read by column position.
 fn same(schemas: Vec<(String, SchemaRef)>, file_type: FileType) -> Result<SchemaRef, Failure> {
     let mut schemas = schemas.into_iter();
-    let Some((first, schema)) = schemas.next() else { return Err(Failure::new("name a file")) };
+    let Some((first, schema)) = schemas.next() else { return Err(Failure::new("specify at least one file")) };
     let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
     for (other, of_other) in schemas {
         let types = |schema: &SchemaRef| {
@@ -250,8 +250,8 @@ fn same(schemas: Vec<(String, SchemaRef)>, file_type: FileType) -> Result<Schema
         };
         if names(&of_other) == names(&schema) && types(&of_other) != types(&schema) {
             return Err(Failure::new(format!(
-                "{other} has the columns {}, and {first} has {}: load them one after the other, as the types of the one would \
-                 be cast to those of the other",
+                "{other} has the columns {}, and {first} has {}: load them one after the other, because the types of one \
+                 file would be cast to those of the other",
                 types(&of_other).join(", "),
                 types(&schema).join(", ")
             )));
@@ -267,7 +267,7 @@ fn same(schemas: Vec<(String, SchemaRef)>, file_type: FileType) -> Result<Schema
     if !file_type.is_text() {
         return Ok(schema);
     }
-    // The mark of byte order that some programs begin a file of UTF-8 with is no part of the first name.
+    // The byte order mark at the beginning of some UTF-8 files is not part of the first name.
     let mut names = names(&schema);
     if let Some(first) = names.first_mut() {
         *first = first.trim_start_matches('\u{feff}').trim_matches('"').to_owned();

@@ -1,4 +1,4 @@
-//! `landfall load`: files into a table of a database.
+//! `landfall load`: loads files into a table of a database.
 
 mod files;
 
@@ -24,10 +24,10 @@ use crate::message::Failure;
 use crate::output::status;
 use crate::session::Session;
 
-/// What the files are called in --select.
+/// The name of the files' table in --select.
 const FILE: &str = "file";
 
-/// What the table is called in the statement.
+/// The name of the target table in the statement.
 const TARGET: &str = "landfall_target";
 
 const EXAMPLES: &str = "\
@@ -162,7 +162,7 @@ impl Mode {
 /// Runs the command.
 pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let [files @ .., url, name] = arguments.places.as_slice() else {
-        return Err(Failure::new("landfall load takes files, the URL of a database, and a table"));
+        return Err(Failure::new("landfall load requires files, the URL of a database, and a table"));
     };
     let options = options(&arguments)?;
     let types = arguments.types.iter().flat_map(|types| pairs(types)).collect::<Vec<_>>();
@@ -170,7 +170,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     check(arguments.mode, name, there.as_ref())?;
     if there.is_some() && !types.is_empty() {
         return Err(Failure::new(format!(
-            "--types is for a new table, and table {name} is there: leave it out, or drop the table first"
+            "--types is for a new table, but table {name} already exists: omit --types, or drop the table first"
         )));
     }
 
@@ -182,7 +182,9 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         (true, false, _) => Header::None(arguments.columns.clone()),
         (true, true, Some(table)) => Header::None(table.columns.iter().map(|column| column.name.clone()).collect()),
         (true, true, None) => {
-            return Err(Failure::new("a file without a header for a new table: name its columns with --columns a,b,c"));
+            return Err(Failure::new(
+                "a new table from a file without a header needs column names: use --columns a,b,c",
+            ));
         }
     };
     let LoadArguments { delimiter, quote, escape, comment, .. } = arguments;
@@ -204,12 +206,12 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
             if arguments.dry_run {
                 return status(
                     Format::Table,
-                    &format!("would make the table {name} ({new}) and load {}", files.join(", ")),
+                    &format!("would create table {name} ({new}) and load {}", files.join(", ")),
                 );
             }
             let columns = new.schema.fields().iter().map(|field| field.name().clone()).collect();
             let target = LandfallTable::connect_or_create(url, new.clone(), options).await?;
-            status(Format::Table, &format!("table {name} is made: {new}"))?;
+            status(Format::Table, &format!("table {name} is created: {new}"))?;
             (columns, target)
         }
     };
@@ -220,8 +222,8 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let statement = one(&format!("{explain}{verb} {TARGET} ({}) {query}", columns.join(", ")))?;
     session.run(statement).await.map_err(|failure| match is_new {
         true => failure.followed_by(&format!(
-            "; table {name} was made before the rows: if it is empty, drop it before the next try; --types zip=VARCHAR gives a \
-             column another type than its first values suggest"
+            "; table {name} was created before the rows were written: if it is empty, drop it before you try again; use \
+             --types zip=VARCHAR for a column whose first values suggest another type"
         )),
         false => failure,
     })
@@ -231,7 +233,7 @@ fn options(arguments: &LoadArguments) -> Result<SinkOptions, Failure> {
     let mut pairs: Vec<(&str, String)> = Vec::new();
     for pair in &arguments.options {
         let (key, value) =
-            pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: give KEY=VALUE")))?;
+            pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: use KEY=VALUE")))?;
         pairs.push((key, value.to_owned()));
     }
     match arguments.mode {
@@ -245,9 +247,7 @@ fn options(arguments: &LoadArguments) -> Result<SinkOptions, Failure> {
         (true, _) => pairs.push(("conflict_key", arguments.key.join(", "))),
         (_, true) => {}
         _ => {
-            return Err(Failure::new(
-                "--key goes with --mode update, ignore, replace-rows, create or create-or-append",
-            ));
+            return Err(Failure::new("--key requires --mode update, ignore, replace-rows, create or create-or-append"));
         }
     }
     pairs.extend(arguments.job.clone().map(|job| ("job", job)));
@@ -256,14 +256,14 @@ fn options(arguments: &LoadArguments) -> Result<SinkOptions, Failure> {
     Ok(SinkOptions::try_from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))?)
 }
 
-/// Refuses a mode that the table does not fit.
+/// Refuses a mode that does not fit the table.
 fn check(mode: Mode, name: &str, there: Option<&Table>) -> Result<(), Failure> {
     match (mode, there) {
         (Mode::Create, Some(_)) => Err(Failure::new(format!(
-            "table {name} is there: use --mode append or overwrite, or create-or-append where it may be there or not"
+            "table {name} already exists: use --mode append or overwrite, or create-or-append to create only a missing table"
         ))),
         (mode, None) if !mode.creates() => Err(Failure::new(format!(
-            "there is no table {name} in the database: use --mode create to make it from the file"
+            "table {name} does not exist in the database: use --mode create to create it from the file"
         ))),
         _ => Ok(()),
     }
@@ -274,7 +274,7 @@ fn one(sql: &str) -> Result<Statement, Failure> {
     let mut statements = DFParser::parse_sql(sql)?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
-        _ => Err(Failure::new("--select takes one query")),
+        _ => Err(Failure::new("--select requires a single query")),
     }
 }
 
@@ -282,13 +282,13 @@ fn one(sql: &str) -> Result<Statement, Failure> {
 async fn planned(context: &SessionContext, query: &str) -> Result<DataFrame, Failure> {
     let statement = one(query)?;
     if !matches!(&statement, Statement::Statement(sql) if matches!(**sql, Sql::Query(_))) {
-        return Err(Failure::new("--select takes a query: SELECT … FROM file"));
+        return Err(Failure::new("--select requires a query: SELECT … FROM file"));
     }
     let plan: LogicalPlan = plan_statement(context, statement).await?;
     Ok(context.execute_logical_plan(plan).await?)
 }
 
-/// The columns of the table that those of the query go to: of the same name, or of the same in other letters.
+/// The target columns of the query's columns: those with the same name, or with the same name in another case.
 fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
     let mut found: Vec<String> = Vec::new();
     for field in rows.schema().fields() {
@@ -304,20 +304,20 @@ fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
         match columns.as_slice() {
             [(_, ColumnDefault::Generated)] => {
                 return Err(Failure::new(format!(
-                    "column \"{wanted}\" of table {} is computed by the database: leave it out with --select",
+                    "column \"{wanted}\" of table {} is generated by the database: omit it with --select",
                     table.name
                 )));
             }
             [(name, _)] if found.contains(name) => {
                 return Err(Failure::new(format!(
-                    "two columns of the file are called \"{wanted}\": choose with --select"
+                    "two columns of the file are named \"{wanted}\": choose one with --select"
                 )));
             }
             [(name, _)] => found.push(name.clone()),
             [] => {
                 let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
                 return Err(Failure::new(format!(
-                    "table {} has no column \"{wanted}\": it has {}; rename or leave out columns of the file with --select \
+                    "table {} has no column \"{wanted}\": it has {}; rename or omit columns of the file with --select \
                      'SELECT … FROM file'",
                     table.name,
                     names.join(", ")
@@ -325,7 +325,7 @@ fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
             }
             _ => {
                 return Err(Failure::new(format!(
-                    "table {} has several columns that are called \"{wanted}\" in other letters: choose with --select",
+                    "table {} has several columns that differ from \"{wanted}\" only in case: choose one with --select",
                     table.name
                 )));
             }
@@ -334,7 +334,7 @@ fn matched(rows: &DataFrame, table: &Table) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-/// The table that has all values of the query; the types of its texts are those of the first rows, where `sample` says so.
+/// The new table for the rows of the query. The types of text columns are inferred from the first `sample` rows, if given.
 async fn new_table(
     context: &SessionContext,
     name: &str,
@@ -347,7 +347,7 @@ async fn new_table(
     let mut types = HashMap::new();
     for pair in given {
         let (column, sql) =
-            pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: give COLUMN=TYPE")))?;
+            pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: use COLUMN=TYPE")))?;
         types.insert(spelled(&schema, "types", column.trim())?, type_of(context, sql.trim())?);
     }
     let key = key.iter().map(|name| spelled(&schema, "key", name)).collect::<Result<Vec<_>, _>>()?;
@@ -378,7 +378,7 @@ async fn new_table(
     })
 }
 
-/// The parts of a list: commas in parentheses are the type's own.
+/// The parts of a list. Commas in parentheses belong to a type.
 fn pairs(types: &str) -> Vec<&str> {
     let mut depth = 0;
     let parts = types.split(|char| {
@@ -392,7 +392,7 @@ fn pairs(types: &str) -> Vec<&str> {
     parts.collect()
 }
 
-/// The name of a column as the file has it, given in letters of either case.
+/// The name of a column in the file's spelling, for a name in any case.
 fn spelled(schema: &Schema, option: &str, name: &str) -> Result<String, Failure> {
     let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == name.to_lowercase();
     let exact = schema.fields().iter().find(|field| field.name() == name);
@@ -401,9 +401,10 @@ fn spelled(schema: &Schema, option: &str, name: &str) -> Result<String, Failure>
     Ok(found.ok_or_else(unknown)?.name().clone())
 }
 
-/// The type that SQL has the name for.
+/// The type with this name in SQL.
 fn type_of(context: &SessionContext, name: &str) -> Result<DataType, Failure> {
-    let unknown = || Failure::new(format!("--types: '{name}' is no type: give one such as VARCHAR or DECIMAL(10, 2)"));
+    let unknown =
+        || Failure::new(format!("--types: unknown type '{name}': use a type such as VARCHAR or DECIMAL(10, 2)"));
     let state = context.state();
     let cast = state.create_logical_expr(&format!("CAST(NULL AS {name})"), &DFSchema::empty());
     match cast.map_err(|_| unknown())? {
