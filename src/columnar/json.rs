@@ -85,7 +85,8 @@ pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
 
 fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {
     let data_type = array.data_type();
-    let to = json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} cannot be represented in JSON")))?;
+    let to =
+        json_type(data_type).ok_or_else(|| Error::internal(format!("{data_type} cannot be represented in JSON")))?;
     Ok(match (data_type, &to) {
         (_, List(field)) => {
             let Some(item) = list_item(data_type) else { return Err(Error::internal(data_type.to_string())) };

@@ -26,8 +26,7 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobSta
 const AT_ONCE: usize = 8;
 
 /// The error if the store denies access.
-const NO_RIGHT: (ErrorKind, &str) =
-    (ErrorKind::Access, "denies access: check the credentials in the environment");
+const NO_RIGHT: (ErrorKind, &str) = (ErrorKind::Access, "denies access: check the credentials in the environment");
 
 /// The error if the bucket does not exist. A retry does not help, so it is not `Unavailable`.
 const NOT_THERE: (ErrorKind, &str) =

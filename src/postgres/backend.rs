@@ -83,7 +83,9 @@ impl Backend for Postgres {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("set max_prepared_transactions to at least the number of branches (the default is 0), and restart the server")
+        Some(
+            "set max_prepared_transactions to at least the number of branches (the default is 0), and restart the server",
+        )
     }
 
     async fn release(&self) {

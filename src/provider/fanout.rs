@@ -47,7 +47,9 @@ impl FanoutTable {
         options: &SinkOptions,
     ) -> Result<Self> {
         if members.len() < 2 {
-            return Err(Error::config("a FANOUT table needs at least two members: LOCATION 'one_table, another_table'"));
+            return Err(Error::config(
+                "a FANOUT table needs at least two members: LOCATION 'one_table, another_table'",
+            ));
         }
         let columns: Vec<_> = members[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
         for (index, (name, provider)) in members.iter().enumerate() {

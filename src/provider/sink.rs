@@ -54,7 +54,9 @@ impl LandfallSink {
                 (false, false) => "",
             };
             if !what.is_empty() {
-                return Err(Error::config(format!("INSERT OVERWRITE replaces all rows in one transaction, but {what}")));
+                return Err(Error::config(format!(
+                    "INSERT OVERWRITE replaces all rows in one transaction, but {what}"
+                )));
             }
         }
         if is_unbounded && !write.checkpoints.any() {
@@ -97,7 +99,9 @@ impl LandfallSink {
     /// `Config` for an unbounded input.
     pub(super) fn plan_change(input: Arc<dyn ExecutionPlan>, mut write: Write) -> Result<Arc<dyn ExecutionPlan>> {
         if input.boundedness().is_unbounded() {
-            return Err(Error::config("the source is unbounded, but the statement is one transaction: use INSERT INTO"));
+            return Err(Error::config(
+                "the source is unbounded, but the statement is one transaction: use INSERT INTO",
+            ));
         }
         write.checkpoints = Checkpoints::default();
         let sink = Self::new(write);

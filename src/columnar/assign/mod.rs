@@ -175,10 +175,10 @@ impl Assign {
                 Err("the column has no time zone: use CAST(to_local_time(x) AS DATE)")
             }
             (Timestamp(_, _), Time32(_) | Time64(_)) => Err("the value has a date: use CAST(x AS TIME)"),
-            (number, Timestamp(_, _)) if number.is_numeric() => Err(
-                "the unit of the number is not specified: use to_timestamp_seconds(x), to_timestamp_millis(x), …, \
-                 inside to_local_time(…) if the column has no time zone",
-            ),
+            (number, Timestamp(_, _)) if number.is_numeric() => {
+                Err("the unit of the number is not specified: use to_timestamp_seconds(x), to_timestamp_millis(x), …, \
+                 inside to_local_time(…) if the column has no time zone")
+            }
             (number, Date32 | Date64) if number.is_numeric() => {
                 Err("the unit of the number is not specified: use DATE '1970-01-01' + x * INTERVAL '1 day'")
             }

@@ -88,9 +88,7 @@ fn date(text: &str, to: &DataType) -> Result<i32, String> {
     match parse_timestamp(text) {
         Some((_, _, Some(_))) => Err(HAS_OFFSET.to_owned()),
         Some((days, 0, None)) => i32::try_from(days).map_err(|_| not(to)),
-        Some(_) => {
-            Err("has a time of day, which the column does not store: omit it, or use CAST(x AS DATE)".into())
-        }
+        Some(_) => Err("has a time of day, which the column does not store: omit it, or use CAST(x AS DATE)".into()),
         None => Err(no_iso(text, "a date such as 2013-01-31")),
     }
 }
