@@ -123,7 +123,7 @@ impl Error {
     }
 
     /// The affected row, counted from 0 in the current array or batch.
-    pub(crate) fn row(&self) -> Option<usize> {
+    pub fn row(&self) -> Option<usize> {
         self.0.row
     }
 

@@ -57,6 +57,7 @@ pub mod buffer;
 pub mod columnar;
 pub mod error;
 pub mod guide;
+pub mod load;
 pub mod log;
 pub mod manager;
 pub mod metrics;

@@ -3,4 +3,4 @@
 
 mod objects;
 
-pub use objects::ObjectStoreLog;
+pub use objects::{ObjectStoreLog, store_at};

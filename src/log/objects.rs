@@ -53,6 +53,20 @@ struct Link {
     decided_at: String,
 }
 
+/// Opens the object store of a URL, and the path in it. Credentials and endpoints come from the environment variables of
+/// `object_store`: `AWS_…`, `GOOGLE_…`, `AZURE_…`.
+///
+/// # Errors
+/// If the URL or the environment is invalid, or the store is not part of this build.
+pub fn store_at(url: &Url) -> object_store::Result<(Arc<dyn ObjectStore>, Path)> {
+    let of_a_cloud = |(name, _): &(String, String)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|of| name.starts_with(of));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(of_a_cloud);
+    let (store, path) = object_store::parse_url_opts(url, environment)?;
+    Ok((Arc::from(store), path))
+}
+
 impl ObjectStoreLog {
     /// Whether a URL names an object store.
     pub fn knows(url: &str) -> bool {
@@ -83,12 +97,7 @@ impl ObjectStoreLog {
                             file:///a/folder"
                 .into()));
         }
-        let of_a_cloud =
-            |(name, _): &(String, String)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|of| name.starts_with(of));
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(of_a_cloud);
-        let (store, prefix) = object_store::parse_url_opts(&parsed, environment).map_err(|error| {
+        let (store, prefix) = store_at(&parsed).map_err(|error| {
             bad(format!(
                 "{error}; use file:///a/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
             ))
@@ -97,7 +106,7 @@ impl ObjectStoreLog {
             "file" => Some(parsed.to_file_path().map_err(|()| bad("its path is not absolute".into()))?),
             _ => None,
         };
-        Ok(Self { store: Arc::from(store), prefix, url: url.trim_end_matches('/').to_owned(), folder })
+        Ok(Self { store, prefix, url: url.trim_end_matches('/').to_owned(), folder })
     }
 
     /// Creates the log under a prefix of an existing store. Messages call it `url`.

@@ -23,11 +23,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::options::SinkOptions;
 use crate::provider::planning::{Planning, boxed, inserting, planned};
-use crate::provider::{FanoutTable, LandfallTable};
+use crate::provider::{FanoutTable, LandfallTable, ReplayableTable};
 use crate::txn::{StatementHash, StatementId};
 
 /// Increase it when the text changes. Hashes of different versions are not compared.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A statement that writes a Landfall table with a job; `None` without a job.
 pub(super) fn remembered(statement: &DmlStatement, provider: &dyn TableProvider) -> DfResult<Option<StatementId>> {
@@ -134,6 +134,9 @@ fn place(source: &dyn TableSource) -> String {
     }
     if let Some(series) = provider.downcast_ref::<GenerateSeriesTable>() {
         return format!("{series:?}");
+    }
+    if let Some(replayable) = provider.downcast_ref::<ReplayableTable>() {
+        return replayable.names().join(" ");
     }
     let table = provider.downcast_ref::<LandfallTable>();
     table.map(|table| format!("{} {}", table.location(), table.table().name)).unwrap_or_default()

@@ -66,6 +66,11 @@ impl ReplayableTable {
         Ok(Self { sources, schema, boundedness: Boundedness::Bounded })
     }
 
+    /// The names of the sources.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.sources.iter().map(|source| source.name()).collect()
+    }
+
     /// Creates a table of unbounded sources.
     pub fn unbounded(mut self) -> Self {
         self.boundedness = Boundedness::Unbounded { requires_infinite_memory: false };

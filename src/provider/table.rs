@@ -68,7 +68,7 @@ impl LandfallTable {
         Self::new(database, table, schema, options)
     }
 
-    pub(super) async fn open_or_create(
+    pub(crate) async fn open_or_create(
         database: Arc<dyn Backend>,
         wanted: NewTable,
         options: SinkOptions,

@@ -59,7 +59,8 @@ impl From<DataFusionError> for Failure {
     }
 }
 
-fn landfall_error(error: &DataFusionError) -> Option<&Error> {
+/// The error of Landfall, if it is one.
+pub(crate) fn landfall_error(error: &DataFusionError) -> Option<&Error> {
     match error.find_root() {
         DataFusionError::External(inner) => inner.downcast_ref(),
         _ => None,

@@ -99,9 +99,8 @@ impl Session {
         status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
     }
 
-    /// Plans a statement, and runs it if it is DDL.
-    async fn plan(&self, statement: Statement) -> Result<Planned, Failure> {
-        let plan = plan_statement(&self.context, statement).await?;
+    /// Plans the execution of a statement, and runs it if it is DDL.
+    async fn plan(&self, plan: LogicalPlan) -> Result<Planned, Failure> {
         let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
         let done = if is_execute { None } else { ddl_done(&plan) };
         let kind = Kind::of(&plan);
@@ -114,13 +113,24 @@ impl Session {
 
     /// Runs one statement.
     pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
+        let context = self.context.clone();
+        let plan = async { Ok(plan_statement(&context, statement).await?) };
+        self.run_planned(plan).await
+    }
+
+    /// Runs the plan of a statement.
+    pub(crate) async fn run_plan(&mut self, plan: LogicalPlan) -> Result<(), Failure> {
+        self.run_planned(std::future::ready(Ok(plan))).await
+    }
+
+    async fn run_planned(&mut self, plan: impl Future<Output = Result<LogicalPlan, Failure>>) -> Result<(), Failure> {
         let began = Instant::now();
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
         let (done, kind, task, plan) = tokio::select! {
             biased;
             () = stop.asked() => return Err(Failure::interrupted()),
-            planned = self.plan(statement) => planned?,
+            planned = async { self.plan(plan.await?).await } => planned?,
         };
         if let Some(done) = done {
             return status(self.format, &done);

@@ -1,0 +1,108 @@
+//! The `landfall` program: runs SQL, loads files, and shows and recovers transactions. It is also a library, so that the
+//! Python package has the same commands and reads the same files.
+
+mod arguments;
+mod bench;
+pub mod files;
+mod load;
+mod message;
+mod notice;
+mod output;
+mod progress;
+mod readable;
+mod session;
+mod shell;
+mod transactions;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command, SqlArguments};
+use message::Failure;
+use session::Session;
+
+/// Runs the program with its name and its arguments. The exit status is 0, 1 after an error, 2 after a usage error, 130 after
+/// Ctrl-C.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Clap prints usage errors and help itself, and exits with 2 or 0.
+    let command = Arguments::parse_from(arguments).command;
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+    notice::install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start the runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let done = match command {
+        Command::Sql(arguments) => {
+            let mut session = Session::new(arguments.format);
+            watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments))
+        }
+        Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
+        Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
+        Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
+        Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
+    };
+    let status = match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(text) = failure.text() {
+                eprintln!("error: {text}");
+            }
+            ExitCode::from(failure.status())
+        }
+    };
+    // A thread may still roll back. A thread that reads an idle stream would never end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    status
+}
+
+/// Starts tracing and the metrics server, if requested.
+fn watched(runtime: &tokio::runtime::Runtime, arguments: &SqlArguments) -> Result<(), Failure> {
+    if arguments.trace {
+        watch::show_spans();
+    }
+    let _guard = runtime.enter();
+    arguments.metrics.map_or(Ok(()), watch::serve_metrics)
+}
+
+fn run(runtime: &tokio::runtime::Runtime, session: &mut Session, arguments: SqlArguments) -> Result<(), Failure> {
+    if arguments.files.is_empty() && arguments.commands.is_empty() {
+        if io::stdin().is_terminal() {
+            return shell::run(runtime, session);
+        }
+        return runtime.block_on(session.run_script(&read("-")?));
+    }
+    for file in &arguments.files {
+        let script = read(file)?;
+        runtime.block_on(session.run_script(&script)).map_err(|failure| failure.within(file))?;
+        if session.is_stopped() {
+            return Ok(());
+        }
+    }
+    for command in &arguments.commands {
+        runtime.block_on(session.run_script(command))?;
+        if session.is_stopped() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match file {
+        "-" => io::stdin().read_to_string(&mut text).map(drop),
+        file => std::fs::read_to_string(file).map(|read| text = read),
+    };
+    read.map_err(|error| Failure::new(format!("could not read the script {file}: {error}")))?;
+    Ok(text)
+}

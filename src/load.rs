@@ -1,0 +1,488 @@
+//! Loads the rows of a query into a table, which can be a new one: `landfall load` and `landfall.write` of Python.
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> datafusion::error::Result<()> {
+//! use datafusion::prelude::SessionContext;
+//! use datafusion_landfall::load::{Load, Mode};
+//!
+//! let context = SessionContext::new();
+//! context.sql("CREATE VIEW people AS SELECT 1 AS id, 'Ada' AS name").await?;
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite:{}", folder.path().join("people.db").display());
+//! let load = Load::new(url, "people").with_mode(Mode::Create).with_key(["id"]);
+//! let plan = load.connect().await?.plan(&context, "SELECT * FROM people").await?;
+//! let insert = plan.insert(&context).await?;
+//! context.execute_logical_plan(insert).await?.collect().await?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+
+use crate::backend::{Backend, ColumnDefault, NewTable, Table};
+use crate::columnar::infer_type;
+use crate::error::{Error, Result};
+use crate::options::{Nanoseconds, SinkOptions};
+use crate::provider::{LandfallTable, plan_statement};
+use crate::registry::database;
+
+/// The name of the table in the statement that a load runs.
+const TARGET: &str = "landfall_target";
+
+/// Number of rows from which the types of a new table's columns are inferred.
+pub const SAMPLE_ROWS: usize = 20_000;
+
+/// What a load does with the table and its existing rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Adds rows. An existing key is an error.
+    #[default]
+    Append,
+    /// Adds rows. If the key exists, updates the loaded columns of the existing row.
+    Update,
+    /// Adds rows, and keeps rows whose key exists.
+    Ignore,
+    /// Adds rows, and replaces rows whose key exists. Columns that are not loaded get their defaults.
+    ReplaceRows,
+    /// Deletes all existing rows and adds the new ones, in one transaction.
+    Overwrite,
+    /// Creates the table. An existing table is an error.
+    Create,
+    /// Creates the table if it does not exist.
+    CreateOrAppend,
+}
+
+impl Mode {
+    /// All modes, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::Append,
+        Self::Update,
+        Self::Ignore,
+        Self::ReplaceRows,
+        Self::Overwrite,
+        Self::Create,
+        Self::CreateOrAppend,
+    ];
+
+    /// The name: `append`, `update`, `ignore`, `replace_rows`, `overwrite`, `create`, `create_or_append`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Update => "update",
+            Self::Ignore => "ignore",
+            Self::ReplaceRows => "replace_rows",
+            Self::Overwrite => "overwrite",
+            Self::Create => "create",
+            Self::CreateOrAppend => "create_or_append",
+        }
+    }
+
+    /// Whether a missing table is created.
+    pub fn creates(self) -> bool {
+        matches!(self, Self::Create | Self::CreateOrAppend)
+    }
+
+    /// Whether rows are found by their keys.
+    fn has_conflicts(self) -> bool {
+        matches!(self, Self::Update | Self::Ignore | Self::ReplaceRows)
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Overwrite => "INSERT OVERWRITE",
+            Self::ReplaceRows => "REPLACE INTO",
+            _ => "INSERT INTO",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    /// Reads a name; words can be joined by `-` or `_`.
+    fn from_str(name: &str) -> Result<Self> {
+        let known = name.replace('-', "_").to_ascii_lowercase();
+        Self::ALL.into_iter().find(|mode| mode.as_str() == known).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            // pandas and DuckDB call it replace.
+            let hint = if known == "replace" {
+                "; 'overwrite' replaces all rows, 'replace_rows' those with the same key"
+            } else {
+                ""
+            };
+            Error::config(format!("mode '{name}' does not exist: the modes are {names}{hint}"))
+        })
+    }
+}
+
+/// A load into one table. Nothing is read or written before [`Load::connect`].
+#[derive(Debug, Clone)]
+pub struct Load {
+    url: String,
+    table: String,
+    mode: Mode,
+    key: Vec<String>,
+    types: Vec<(String, DataType)>,
+    options: Vec<(String, String)>,
+    sample: usize,
+}
+
+impl Load {
+    /// A load that appends rows to a table in the database at `url`, for example `sqlite:my.db`.
+    pub fn new(url: impl Into<String>, table: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            table: table.into(),
+            mode: Mode::Append,
+            key: Vec::new(),
+            types: Vec::new(),
+            options: Vec::new(),
+            sample: SAMPLE_ROWS,
+        }
+    }
+
+    /// Sets the mode.
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the columns of the key: the conflict key of `update`, `ignore` and `replace_rows`, the primary key of a new table.
+    pub fn with_key(mut self, key: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.key = key.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the type of a column of a new table. Other types are those of the query, or inferred from text.
+    pub fn with_type(mut self, column: impl Into<String>, data_type: DataType) -> Self {
+        self.types.push((column.into(), data_type));
+        self
+    }
+
+    /// Sets an option of the table, for example `job` or `writers`. See [the options](crate::guide::options).
+    pub fn with_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets the number of rows from which [`Connected::plan_texts`] infers the types of a new table.
+    pub fn with_sample(mut self, rows: usize) -> Self {
+        self.sample = rows;
+        self
+    }
+
+    /// Connects to the database, and describes the table.
+    ///
+    /// # Errors
+    /// `Config` for an invalid URL, option or key. `Schema` if the mode needs a table that is missing, or a new one and the
+    /// table exists. Errors of the database.
+    pub async fn connect(self) -> Result<Connected> {
+        let options = self.sink_options()?;
+        let database = database(&self.url, &options)?;
+        let existing = database.table(&self.table).await?;
+        let (mode, name) = (self.mode, &self.table);
+        match &existing {
+            Some(_) if mode == Mode::Create => {
+                return Err(Error::schema(format!(
+                    "table {name} already exists: use mode append or overwrite, or create_or_append to create only a missing table"
+                )));
+            }
+            None if !mode.creates() => {
+                return Err(Error::schema(format!(
+                    "table {name} does not exist in {}: use mode create to create it",
+                    database.location()
+                )));
+            }
+            Some(_) if !self.types.is_empty() => {
+                return Err(Error::config(format!(
+                    "column types are for a new table, but table {name} already exists: remove them, or drop the table first"
+                )));
+            }
+            _ => {}
+        }
+        Ok(Connected { load: self, options, database, existing })
+    }
+
+    fn sink_options(&self) -> Result<SinkOptions> {
+        let mut pairs: Vec<_> = self.options.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        match self.mode {
+            Mode::Update => pairs.push(("on_conflict", "update".into())),
+            Mode::Ignore => pairs.push(("on_conflict", "ignore".into())),
+            _ => {}
+        }
+        if !self.key.is_empty() {
+            if self.mode.has_conflicts() {
+                pairs.push(("conflict_key", self.key.join(", ")));
+            } else if !self.mode.creates() {
+                return Err(Error::config(format!(
+                    "mode {} uses no key: remove it, or use mode update, ignore, replace_rows, create or create_or_append",
+                    self.mode
+                )));
+            }
+        }
+        SinkOptions::try_from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))
+    }
+}
+
+/// A load whose table is known.
+#[derive(Debug)]
+pub struct Connected {
+    load: Load,
+    options: SinkOptions,
+    database: Arc<dyn Backend>,
+    existing: Option<Table>,
+}
+
+impl Connected {
+    /// The table, unless it will be created.
+    pub fn existing(&self) -> Option<&Table> {
+        self.existing.as_ref()
+    }
+
+    /// How times with nanoseconds are stored, as the table's options say.
+    pub fn nanoseconds(&self) -> Nanoseconds {
+        self.options.nanoseconds
+    }
+
+    /// Plans the load of a query's rows. Columns are matched by name, ignoring case if no name is the same. A new table has
+    /// the types of the query.
+    ///
+    /// # Errors
+    /// `Schema`, naming a column that the table does not have or computes. The errors of the query.
+    pub async fn plan(self, context: &SessionContext, query: &str) -> DfResult<LoadPlan> {
+        self.planned(context, query, false).await
+    }
+
+    /// Plans like [`Connected::plan`]. A text column of a new table gets the type that stores all of its first values
+    /// unchanged: for files of text.
+    ///
+    /// # Errors
+    /// As for `plan`.
+    pub async fn plan_texts(self, context: &SessionContext, query: &str) -> DfResult<LoadPlan> {
+        self.planned(context, query, true).await
+    }
+
+    async fn planned(self, context: &SessionContext, query: &str, infers: bool) -> DfResult<LoadPlan> {
+        let rows = frame(context, query).await?;
+        let schema = Arc::clone(rows.schema().inner());
+        if schema.fields().is_empty() {
+            return Err(Error::schema("the query has no columns").into());
+        }
+        let (columns, new) = match &self.existing {
+            Some(table) => (matched(&schema, table)?, None),
+            None => {
+                let new = self.new_table(rows, infers).await?;
+                (schema.fields().iter().map(|field| field.name().clone()).collect(), Some(new))
+            }
+        };
+        let Self { load, options, database, .. } = self;
+        Ok(LoadPlan { mode: load.mode, table: load.table, options, database, new, columns, query: query.to_owned() })
+    }
+
+    /// The table that stores all values of the query.
+    async fn new_table(&self, rows: DataFrame, infers: bool) -> DfResult<NewTable> {
+        let schema = Arc::clone(rows.schema().inner());
+        let mut types = HashMap::new();
+        for (column, data_type) in &self.load.types {
+            types.insert(column_of(&schema, column)?, data_type);
+        }
+        let key = self.load.key.iter().map(|name| column_of(&schema, name)).collect::<Result<Vec<_>>>()?;
+        let first = match infers {
+            true => {
+                let batches = rows.limit(0, Some(self.load.sample))?.collect().await?;
+                Some(arrow::compute::concat_batches(&schema, &batches)?)
+            }
+            false => None,
+        };
+        let mut fields = Vec::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            let data_type = match (types.get(field.name()), &first) {
+                (Some(given), _) => (*given).clone(),
+                (None, Some(first)) if field.data_type().is_string() => infer_type(first.column(index))?,
+                (None, _) => field.data_type().clone(),
+            };
+            fields.push(Field::new(field.name(), data_type, !key.contains(field.name())));
+        }
+        Ok(NewTable {
+            name: self.load.table.clone(),
+            schema: Arc::new(Schema::new(fields)),
+            primary_key: key,
+            unique_keys: Vec::new(),
+            defaults: HashMap::new(),
+        })
+    }
+}
+
+/// A planned load.
+#[derive(Debug)]
+pub struct LoadPlan {
+    mode: Mode,
+    table: String,
+    options: SinkOptions,
+    database: Arc<dyn Backend>,
+    new: Option<NewTable>,
+    columns: Vec<String>,
+    query: String,
+}
+
+impl LoadPlan {
+    /// The table that will be created.
+    pub fn new_table(&self) -> Option<&NewTable> {
+        self.new.as_ref()
+    }
+
+    /// The columns of the table, in the order of the query's columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The statement that loads the rows. Creates the table if it is new.
+    ///
+    /// # Errors
+    /// The errors of planning an INSERT.
+    pub async fn insert(self, context: &SessionContext) -> DfResult<LogicalPlan> {
+        self.statement(context, "").await
+    }
+
+    /// The statement that explains [`LoadPlan::insert`].
+    ///
+    /// # Errors
+    /// `Schema` for a new table, which does not exist yet. The errors of planning an INSERT.
+    pub async fn explain(self, context: &SessionContext) -> DfResult<LogicalPlan> {
+        match self.new {
+            None => self.statement(context, "EXPLAIN ").await,
+            Some(_) => Err(Error::schema(format!("table {} does not exist yet", self.table)).into()),
+        }
+    }
+
+    async fn statement(self, context: &SessionContext, explain: &str) -> DfResult<LogicalPlan> {
+        let target = match self.new {
+            Some(new) => LandfallTable::open_or_create(self.database, new, self.options).await?,
+            None => LandfallTable::open(self.database, &self.table, self.options).await?,
+        };
+        context.register_table(TARGET, Arc::new(target))?;
+        let columns: Vec<_> = self.columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+        let sql = format!("{explain}{} {TARGET} ({}) {}", self.mode.verb(), columns.join(", "), self.query);
+        let planned = match statement(&sql) {
+            Ok(statement) => plan_statement(context, statement).await,
+            Err(error) => Err(error),
+        };
+        context.deregister_table(TARGET)?;
+        planned
+    }
+}
+
+fn statement(sql: &str) -> DfResult<Statement> {
+    let mut statements = DFParser::parse_sql(sql)?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        _ => Err(Error::config("a load runs one query").into()),
+    }
+}
+
+async fn frame(context: &SessionContext, query: &str) -> DfResult<DataFrame> {
+    let statement = statement(query)?;
+    if !matches!(&statement, Statement::Statement(sql) if matches!(**sql, Sql::Query(_))) {
+        return Err(Error::config("a load runs a query, for example SELECT … FROM file").into());
+    }
+    let plan = plan_statement(context, statement).await?;
+    context.execute_logical_plan(plan).await
+}
+
+/// The columns of the table for those of the query: of the same name, or of the same name in another case.
+fn matched(schema: &SchemaRef, table: &Table) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    for field in schema.fields() {
+        let wanted = field.name();
+        let named = |is_it: &dyn Fn(&str) -> bool| {
+            table.columns.iter().filter(|column| is_it(&column.name)).collect::<Vec<_>>()
+        };
+        let mut columns = named(&|name| name == wanted);
+        if columns.is_empty() {
+            columns = named(&|name| name.to_lowercase() == wanted.to_lowercase());
+        }
+        let problem = match columns.as_slice() {
+            [column] if column.default == ColumnDefault::Generated => {
+                format!(
+                    "column \"{wanted}\" of table {} is generated by the database: omit it in the query",
+                    table.name
+                )
+            }
+            [column] if found.contains(&column.name) => {
+                format!("two source columns are named \"{wanted}\": rename or omit one in the query")
+            }
+            [column] => {
+                found.push(column.name.clone());
+                continue;
+            }
+            [] => {
+                let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                format!(
+                    "table {} has no column \"{wanted}\": its columns are {}; rename or omit source columns in the query",
+                    table.name,
+                    names.join(", ")
+                )
+            }
+            _ => format!(
+                "table {} has several columns that differ from \"{wanted}\" only in case: rename the source column in the query",
+                table.name
+            ),
+        };
+        return Err(Error::schema(problem));
+    }
+    Ok(found)
+}
+
+/// The name of a source column, given in any case.
+fn column_of(schema: &Schema, name: &str) -> Result<String> {
+    let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == name.to_lowercase();
+    let exact = schema.fields().iter().find(|field| field.name() == name);
+    let found = exact.or_else(|| schema.fields().iter().find(is_alike));
+    let names = || schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = || Error::schema(format!("the source has no column \"{name}\": its columns are {}", names()));
+    Ok(found.ok_or_else(unknown)?.name().clone())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_found_by_its_name() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.as_str().parse::<Mode>().unwrap(), mode);
+            assert_eq!(mode.as_str().replace('_', "-").parse::<Mode>().unwrap(), mode);
+        }
+        let error = "replace".parse::<Mode>().unwrap_err().to_string();
+        assert!(error.contains("'overwrite' replaces all rows"), "{error}");
+    }
+
+    #[test]
+    fn only_modes_that_find_rows_use_a_key() {
+        let error = Load::new("sqlite:x.db", "t").with_key(["id"]).sink_options().unwrap_err().to_string();
+        assert!(error.contains("mode append uses no key"), "{error}");
+        let options = Load::new("sqlite:x.db", "t").with_mode(Mode::Update).with_key(["id"]).sink_options().unwrap();
+        assert_eq!(options.conflict_key, ["id"]);
+    }
+}
