@@ -13,7 +13,7 @@
 //! # let url = format!("sqlite:{}", folder.path().join("people.db").display());
 //! let load = Load::new(url, "people").with_mode(Mode::Create).with_key(["id"]);
 //! let plan = load.connect().await?.plan(&context, "SELECT * FROM people").await?;
-//! let insert = plan.insert(&context).await?;
+//! let insert = plan.target().await?.insert(&context).await?;
 //! context.execute_logical_plan(insert).await?.collect().await?;
 //! # Ok(())
 //! # }
@@ -27,6 +27,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -346,6 +347,11 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// The database.
+    pub fn database(&self) -> &Arc<dyn Backend> {
+        &self.database
+    }
+
     /// The table that will be created.
     pub fn new_table(&self) -> Option<&NewTable> {
         self.new.as_ref()
@@ -356,7 +362,36 @@ impl LoadPlan {
         &self.columns
     }
 
-    /// The statement that loads the rows. Creates the table if it is new.
+    /// The table to load into. A new one is created now, unless the transaction that loads the rows can create it.
+    ///
+    /// # Errors
+    /// Errors of the database.
+    pub async fn target(self) -> Result<Target> {
+        let Self { mode, table, options, database, new, columns, query } = self;
+        let table = match new {
+            Some(new) => LandfallTable::create(database, new, options).await?,
+            None => LandfallTable::open(database, &table, options).await?,
+        };
+        Ok(Target { table: Arc::new(table), mode, columns, query })
+    }
+}
+
+/// A table that is about to be loaded.
+#[derive(Debug)]
+pub struct Target {
+    table: Arc<LandfallTable>,
+    mode: Mode,
+    columns: Vec<String>,
+    query: String,
+}
+
+impl Target {
+    /// The columns of the table.
+    pub fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    /// The statement that loads the rows.
     ///
     /// # Errors
     /// The errors of planning an INSERT.
@@ -364,25 +399,18 @@ impl LoadPlan {
         self.statement(context, "").await
     }
 
-    /// The statement that explains [`LoadPlan::insert`].
+    /// The statement that explains [`Target::insert`].
     ///
     /// # Errors
-    /// `Schema` for a new table, which does not exist yet. The errors of planning an INSERT.
+    /// The errors of planning an INSERT.
     pub async fn explain(self, context: &SessionContext) -> DfResult<LogicalPlan> {
-        match self.new {
-            None => self.statement(context, "EXPLAIN ").await,
-            Some(_) => Err(Error::schema(format!("table {} does not exist yet", self.table)).into()),
-        }
+        self.statement(context, "EXPLAIN ").await
     }
 
     async fn statement(self, context: &SessionContext, explain: &str) -> DfResult<LogicalPlan> {
-        let target = match self.new {
-            Some(new) => LandfallTable::open_or_create(self.database, new, self.options).await?,
-            None => LandfallTable::open(self.database, &self.table, self.options).await?,
-        };
-        context.register_table(TARGET, Arc::new(target))?;
         let columns: Vec<_> = self.columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
         let sql = format!("{explain}{} {TARGET} ({}) {}", self.mode.verb(), columns.join(", "), self.query);
+        context.register_table(TARGET, self.table)?;
         let planned = match statement(&sql) {
             Ok(statement) => plan_statement(context, statement).await,
             Err(error) => Err(error),

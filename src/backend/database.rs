@@ -171,6 +171,12 @@ pub trait Backend: Debug + Send + Sync {
         ))
     }
 
+    /// Describes the table that [`WriteSpec::create`] would create, as the database would then describe it, without
+    /// creating it; `None` if the database cannot create a table and store its rows in one transaction.
+    async fn describe_new(&self, _: &NewTable) -> Result<Option<Table>> {
+        Ok(None)
+    }
+
     // Writing.
 
     /// Checks that each column of `spec` can be written. Called when the statement is planned.

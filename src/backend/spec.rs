@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::backend::WriteStats;
+use crate::backend::{NewTable, WriteStats};
 use crate::options::{OnConflict, Upsert};
 
 /// How a branch commits.
@@ -35,6 +35,9 @@ pub struct WriteSpec {
     pub table: String,
     /// The schema of the batches. Its fields have the names of the table's columns.
     pub columns: SchemaRef,
+    /// The table to create at the beginning of the transaction, if [`Backend::describe_new`](crate::backend::Backend::describe_new)
+    /// described it.
+    pub create: Option<Arc<NewTable>>,
     /// What happens to existing rows.
     pub existing: Existing,
     /// What happens to a row whose key exists.
@@ -58,6 +61,7 @@ impl WriteSpec {
         Self {
             table: table.into(),
             columns,
+            create: None,
             existing: Existing::Keep,
             on_conflict: OnConflict::Error,
             key: Vec::new(),

@@ -63,7 +63,9 @@ pub fn store_at(url: &Url) -> object_store::Result<(Arc<dyn ObjectStore>, Path)>
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(of_a_cloud);
-    let (store, path) = object_store::parse_url_opts(url, environment)?;
+    // A URL without encryption is meant so.
+    let unencrypted = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
+    let (store, path) = object_store::parse_url_opts(url, environment.chain(unencrypted))?;
     Ok((Arc::from(store), path))
 }
 

@@ -112,6 +112,10 @@ impl Backend for Postgres {
         self.create(table).await
     }
 
+    async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
+        self.described_new(table).await
+    }
+
     fn takes(&self, column: &Column, from: &DataType) -> bool {
         Encoder::try_new(from, column, self.nanoseconds).is_ok()
     }

@@ -3,9 +3,10 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 
-use super::database::Postgres;
+use super::catalog;
+use super::database::{BEGIN, Connection, Postgres};
 use super::types::declare;
-use crate::backend::NewTable;
+use crate::backend::{NewTable, Table};
 use crate::columnar::{LosslessCast, json, recode, to_text, without_nanoseconds};
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, TableName, check_identifiers, create_table};
@@ -15,12 +16,30 @@ const MAX_IDENTIFIER: usize = 63;
 
 impl Postgres {
     pub(super) async fn create(&self, table: &NewTable) -> Result<()> {
-        let statement = create_statement(table)?;
         let mut connection = self.connect().await?;
-        let created = self.execute(&mut connection, statement).await;
-        created.map_err(|error| error.with_context(format!("creating table {}", table.name)))?;
+        self.create_in(&mut connection, table).await?;
         connection.give_back();
         Ok(())
+    }
+
+    /// Creates a table, describes it, and rolls back.
+    pub(super) async fn described_new(&self, table: &NewTable) -> Result<Option<Table>> {
+        let name = TableName::try_parse(&table.name)?;
+        let mut connection = self.connect().await?;
+        self.execute(&mut connection, BEGIN.into()).await?;
+        let described = match self.create_in(&mut connection, table).await {
+            Ok(()) => catalog::describe(&mut connection, &name).await.map_err(|error| self.error(error)),
+            Err(error) => Err(error),
+        };
+        self.execute(&mut connection, "ROLLBACK".into()).await?;
+        connection.give_back();
+        described
+    }
+
+    /// Creates a table in the transaction of a connection.
+    pub(super) async fn create_in(&self, connection: &mut Connection, table: &NewTable) -> Result<()> {
+        let created = self.execute(connection, create_statement(table)?).await;
+        created.map_err(|error| error.with_context(format!("creating table {}", table.name))).map(drop)
     }
 }
 

@@ -82,6 +82,9 @@ impl Writer {
         let begun = begin.fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
         let pid = begun.map_err(|error| database.error(error))?;
         connection.serve(xid);
+        if let Some(new) = &spec.create {
+            database.create_in(&mut connection, new).await?;
+        }
         let name = TableName::try_parse(&spec.table)?;
         let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
@@ -272,7 +275,12 @@ impl RowSender for Writer {
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         // With the option, equal rows stay locked until the commit.
-        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
+        if self.rows == 0
+            && self.spec.create.is_none()
+            && self.spec.existing == Existing::Keep
+            && !self.spec.diff_lock
+            && self.change.is_none()
+        {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }

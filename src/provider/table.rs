@@ -28,6 +28,8 @@ pub struct LandfallTable {
     pub(super) defaults: Arc<dyn Defaults>,
     pub(super) options: SinkOptions,
     pub(super) definition: Option<String>,
+    /// What it will be created as by the transaction that writes it.
+    pub(super) new: Option<Arc<NewTable>>,
     noted: AtomicBool,
 }
 
@@ -68,7 +70,23 @@ impl LandfallTable {
         Self::new(database, table, schema, options)
     }
 
-    pub(crate) async fn open_or_create(
+    /// A missing table, for one statement. The transaction that writes its rows creates it, if the database can do that and
+    /// the statement is one transaction of one writer. Otherwise it is created now.
+    pub(crate) async fn create(database: Arc<dyn Backend>, new: NewTable, options: SinkOptions) -> Result<Self> {
+        let is_one = !options.checkpoints().any() && options.writers.is_none_or(|writers| writers == 1);
+        match if is_one { database.describe_new(&new).await? } else { None } {
+            Some(table) => {
+                let schema = table.schema();
+                Ok(Self { new: Some(Arc::new(new)), ..Self::new(database, table, schema, options)? })
+            }
+            None => {
+                database.create_table(&new).await?;
+                Self::open(database, &new.name, options).await
+            }
+        }
+    }
+
+    pub(super) async fn open_or_create(
         database: Arc<dyn Backend>,
         wanted: NewTable,
         options: SinkOptions,
@@ -146,6 +164,7 @@ impl LandfallTable {
             defaults: Arc::new(defaults),
             options,
             definition: None,
+            new: None,
             noted: AtomicBool::new(false),
         })
     }
@@ -203,6 +222,7 @@ impl LandfallTable {
             defaults: Arc::clone(&self.defaults),
             options: self.options.clone(),
             definition: self.definition.clone(),
+            new: self.new.clone(),
             noted: AtomicBool::new(false),
         }
     }

@@ -55,7 +55,10 @@ impl LandfallTable {
             )));
         }
         let capability = self.database.capability().await?;
-        let dispatch = self.database.dispatch(&self.table, &spec);
+        let dispatch = match &self.new {
+            Some(_) => Dispatch::OneWriter("its transaction creates the table"),
+            None => self.database.dispatch(&self.table, &spec),
+        };
         let most = self.most_writers(&dispatch, capability);
         let writers = match self.options.writers {
             Some(asked) => {
@@ -202,6 +205,7 @@ impl LandfallTable {
             )));
         }
         let spec = WriteSpec {
+            create: self.new.clone(),
             existing,
             on_conflict,
             key,

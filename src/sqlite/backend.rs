@@ -97,6 +97,11 @@ impl Backend for Sqlite {
         blocking(move || database.create(&table)).await
     }
 
+    async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
+        let (database, table) = (self.clone(), table.clone());
+        blocking(move || database.described_new(&table)).await
+    }
+
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
         check_not_truncated(spec, "SQLite has no TRUNCATE")?;
         Targets::try_new(table, spec, Encoder::try_new)?;

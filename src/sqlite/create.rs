@@ -1,23 +1,37 @@
 //! Creates tables.
 
+use rusqlite::Connection;
+
 use super::affinity::Affinity;
+use super::catalog;
 use super::codec::Stored;
 use super::connector::Missing;
 use super::database::Sqlite;
 use super::options::Uint64;
 use super::types::{arrow_type, codec, declare};
-use crate::backend::NewTable;
+use crate::backend::{NewTable, Table};
 use crate::error::{Error, Result};
 use crate::sql::{NewColumn, create_table, quote};
 
 impl Sqlite {
     /// Creates a table, and the file if it does not exist.
     pub(super) fn create(&self, table: &NewTable) -> Result<()> {
-        let statement = create_statement(table, self.uint64)?;
+        self.create_in(&self.open(Missing::Create)?, table)
+    }
+
+    /// Creates a table, describes it, and rolls back.
+    pub(super) fn described_new(&self, table: &NewTable) -> Result<Option<Table>> {
         let connection = self.open(Missing::Create)?;
-        connection
-            .execute_batch(&statement)
-            .map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
+        // Dropping the connection rolls back.
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.error(error))?;
+        self.create_in(&connection, table)?;
+        catalog::describe(&connection, &table.name).map_err(|error| self.error(error))
+    }
+
+    /// Creates a table in the transaction of a connection.
+    pub(super) fn create_in(&self, connection: &Connection, table: &NewTable) -> Result<()> {
+        let created = connection.execute_batch(&create_statement(table, self.uint64)?);
+        created.map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
     }
 }
 

@@ -79,6 +79,9 @@ impl Writer {
         // be the query whose rows are written, which waits for this writer. Without waiting, SQLite keeps the pages in memory.
         connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
 
+        if let Some(new) = &spec.create {
+            database.create_in(connection, new)?;
+        }
         let table = catalog::describe(connection, &spec.table).map_err(|error| database.error(error))?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
         let (change, table, spec, names) = match change {

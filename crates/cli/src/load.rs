@@ -1,5 +1,7 @@
 //! `landfall load`: loads files into a table of a database.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Schema};
 use clap::ValueEnum;
 use datafusion::common::DFSchema;
@@ -200,21 +202,28 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
             let text = format!("would create table {name} {new} and load {}", places.join(", "));
             return status(Format::Table, &text);
         }
-        context.deregister_table(FILE)?;
-        context.register_table(FILE, typed(&new.schema)?)?;
         status(Format::Table, &format!("creating table {name} {new}"))?;
     }
+    let (database, infers) = (Arc::clone(plan.database()), plan.new_table().is_some() && files.are_texts());
+    let target = plan.target().await?;
+    if is_new {
+        context.deregister_table(FILE)?;
+        context.register_table(FILE, typed(&target.schema())?)?;
+    }
     let statement = match arguments.dry_run {
-        true => plan.explain(&context).await?,
-        false => plan.insert(&context).await?,
+        true => target.explain(&context).await?,
+        false => target.insert(&context).await?,
     };
-    session.run_plan(statement).await.map_err(|failure| match is_new {
-        true => failure.followed_by(&format!(
-            "; table {name} was created before the rows were written: if it is empty, drop it before you try again; use \
-             --types zip=VARCHAR for a column whose first values suggest another type"
-        )),
-        false => failure,
-    })
+    let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
+    if infers {
+        failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
+    }
+    // A database that cannot create a table in a transaction has it now.
+    if is_new && matches!(database.table(name).await, Ok(Some(_))) {
+        failure =
+            failure.followed_by(&format!("; table {name} was created: if it is empty, drop it before you try again"));
+    }
+    Err(failure)
 }
 
 /// What is to be loaded where.

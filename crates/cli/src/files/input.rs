@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use tokio::sync::mpsc;
 
@@ -162,14 +162,4 @@ fn read_stdin(sender: &mpsc::Sender<DfResult<Bytes>>) {
             return;
         }
     }
-}
-
-/// Collects the bytes of a short stream.
-pub(super) async fn collect(bytes: BoxStream<'_, DfResult<Bytes>>) -> DfResult<Vec<u8>> {
-    bytes
-        .try_fold(Vec::new(), |mut all, part| async move {
-            all.extend_from_slice(&part);
-            Ok(all)
-        })
-        .await
 }
