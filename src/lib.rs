@@ -73,10 +73,12 @@ mod registry;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod statements;
 pub mod txn;
 
 pub use error::{Error, ErrorKind, Result};
 pub use options::{OnConflict, SinkOptions, Upsert};
 pub use pipeline::Interrupt;
-pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog, sql};
+pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog};
 pub use registry::{backend_options, database, decision_log, without_ledger};
+pub use statements::sql;

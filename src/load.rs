@@ -200,6 +200,11 @@ impl Load {
     pub async fn connect(self) -> Result<Connected> {
         let options = self.sink_options()?;
         let database = database(&self.url, &options)?;
+        self.connect_to(database, options).await
+    }
+
+    /// Like [`Load::connect`], to a database that is open, with its options.
+    pub(crate) async fn connect_to(self, database: Arc<dyn Backend>, options: SinkOptions) -> Result<Connected> {
         let existing = database.table(&self.table).await?;
         let (mode, name) = (self.mode, &self.table);
         match &existing {

@@ -163,6 +163,21 @@ pub trait Backend: Debug + Send + Sync {
         table.to_owned()
     }
 
+    /// The schema of a name without one.
+    async fn default_schema(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// The quotation mark around identifiers.
+    fn identifier_quote(&self) -> char {
+        '"'
+    }
+
+    /// The database's name for a type, if it does not know the name that DataFusion's SQL has for it, in upper case.
+    fn type_name(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
     /// Creates a table.
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         Err(unsupported(

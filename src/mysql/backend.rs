@@ -129,6 +129,25 @@ impl Backend for MySql {
         TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
     }
 
+    async fn default_schema(&self) -> Result<Option<String>> {
+        let mut connection = self.connect().await?;
+        let rows = self.rows(&mut connection, "SELECT DATABASE()", Vec::new()).await?;
+        connection.give_back();
+        Ok(rows.first().and_then(|row| row.get_opt::<String, _>(0)?.ok()))
+    }
+
+    fn identifier_quote(&self) -> char {
+        '`'
+    }
+
+    fn type_name(&self, name: &str) -> Option<&'static str> {
+        Some(match name {
+            "STRING" => "LONGTEXT",
+            "BYTEA" => "LONGBLOB",
+            _ => return None,
+        })
+    }
+
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         self.create(table).await
     }

@@ -108,6 +108,28 @@ impl Backend for Postgres {
         TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
     }
 
+    async fn default_schema(&self) -> Result<Option<String>> {
+        let mut connection = self.connect().await?;
+        let schema = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *connection).await;
+        let schema = schema.map_err(|error| self.error(error))?;
+        connection.give_back();
+        Ok(schema)
+    }
+
+    fn type_name(&self, name: &str) -> Option<&'static str> {
+        Some(match name {
+            "TINYINT" | "TINYINT UNSIGNED" => "SMALLINT",
+            "SMALLINT UNSIGNED" => "INTEGER",
+            "INT UNSIGNED" | "INTEGER UNSIGNED" => "BIGINT",
+            "BIGINT UNSIGNED" => "NUMERIC(20)",
+            "DOUBLE" => "DOUBLE PRECISION",
+            "STRING" => "TEXT",
+            "BLOB" | "BINARY" | "VARBINARY" => "BYTEA",
+            "DATETIME" => "TIMESTAMP",
+            _ => return None,
+        })
+    }
+
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         self.create(table).await
     }

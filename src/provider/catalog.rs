@@ -1,7 +1,9 @@
 //! A database as a catalog of DataFusion.
 
+#![expect(clippy::disallowed_types, reason = "taken when a statement is planned, for the time of a look-up")]
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
@@ -52,8 +54,13 @@ pub async fn register_catalog(context: &SessionContext, name: &str, url: &str) -
 /// tables created later. All tables share one connection pool.
 #[derive(Debug)]
 pub struct LandfallCatalog {
-    schemas: BTreeMap<String, Arc<Schema>>,
+    database: Arc<dyn Backend>,
+    options: SinkOptions,
+    default_schema: Option<String>,
+    schemas: RwLock<Schemas>,
 }
+
+type Schemas = BTreeMap<String, Arc<Schema>>;
 
 impl LandfallCatalog {
     /// Connects to the database at `url`. The options apply to all of its tables.
@@ -74,31 +81,69 @@ impl LandfallCatalog {
             )));
         }
         let database = database(url, &options)?;
-        let listed = database.tables().await;
-        let listed =
-            listed.map_err(|error| error.with_context(format!("listing the tables of {}", database.location())))?;
-        let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for Listed { schema, table, name } in listed {
-            let tables = schemas.entry(schema).or_default();
-            if let Some(table) = table {
-                tables.insert(table, name);
-            }
-        }
-        let schema = |(name, tables): (String, _)| {
-            let (database, options) = (Arc::clone(&database), options.clone());
-            (name.clone(), Arc::new(Schema { name, tables, database, options }))
-        };
-        Ok(Self { schemas: schemas.into_iter().map(schema).collect() })
+        let schemas = RwLock::new(schemas(&database, &options).await?);
+        let default_schema = database.default_schema().await?;
+        Ok(Self { database, options, default_schema, schemas })
     }
+
+    /// Lists the schemas and tables again.
+    ///
+    /// # Errors
+    /// As for [`LandfallCatalog::connect`].
+    pub async fn refresh(&self) -> Result<()> {
+        let schemas = schemas(&self.database, &self.options).await?;
+        *self.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
+        Ok(())
+    }
+
+    /// Says what a catalog of this name contains, for a user who has just attached it.
+    pub(crate) fn description(&self, name: &str) -> String {
+        let schemas = self.schema_names();
+        let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
+        format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", "))
+    }
+
+    /// The schema of names without one.
+    pub fn default_schema(&self) -> Option<String> {
+        self.default_schema.clone()
+    }
+
+    pub(crate) fn database(&self) -> &Arc<dyn Backend> {
+        &self.database
+    }
+
+    pub(crate) fn options(&self) -> &SinkOptions {
+        &self.options
+    }
+}
+
+/// The schemas of a database, with the names of their tables.
+async fn schemas(database: &Arc<dyn Backend>, options: &SinkOptions) -> Result<Schemas> {
+    let listed = database.tables().await;
+    let listed =
+        listed.map_err(|error| error.with_context(format!("listing the tables of {}", database.location())))?;
+    let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for Listed { schema, table, name } in listed {
+        let tables = schemas.entry(schema).or_default();
+        if let Some(table) = table {
+            tables.insert(table, name);
+        }
+    }
+    let schema = |(name, tables): (String, _)| {
+        let (database, options) = (Arc::clone(database), options.clone());
+        (name.clone(), Arc::new(Schema { name, tables, database, options }))
+    };
+    Ok(schemas.into_iter().map(schema).collect())
 }
 
 impl CatalogProvider for LandfallCatalog {
     fn schema_names(&self) -> Vec<String> {
-        self.schemas.keys().cloned().collect()
+        self.schemas.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        self.schemas.get(name).map(|schema| Arc::clone(schema) as _)
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        schemas.get(name).map(|schema| Arc::clone(schema) as _)
     }
 }
 

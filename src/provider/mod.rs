@@ -50,7 +50,7 @@ pub use fanout::FanoutTable;
 pub use register::{register, register_backend};
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
-pub use statement::{plan_statement, sql};
+pub use statement::plan_statement;
 pub use table::LandfallTable;
 
 impl From<Error> for DataFusionError {

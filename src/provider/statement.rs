@@ -20,7 +20,6 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
-use datafusion::dataframe::DataFrame;
 use datafusion::datasource::DefaultTableSource;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as Plan, WriteOp};
 use datafusion::prelude::SessionContext;
@@ -43,28 +42,11 @@ use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
-/// Runs a statement like [`SessionContext::sql`], with Landfall's [assignment rules](crate::guide::types): each value
-/// is stored unchanged, or the statement fails.
-///
-/// In a statement that writes, a number that a float cannot represent is a decimal. Call [`register`] first.
-///
-/// # Errors
-/// The errors of [`SessionContext::sql`]. For a value that its column cannot store, the error names the row.
-pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
-    let statement = {
-        let state = context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        state.sql_to_statement(text, &dialect)?
-    };
-    let plan = plan_statement(context, statement).await?;
-    context.execute_logical_plan(plan).await
-}
-
-/// Plans a statement like [`sql`], without running it. If the statement names a Landfall table and the session is not
+/// Plans a statement like [`sql`](crate::sql), without running it. If the statement names a Landfall table and the session is not
 /// registered, registers Landfall in it.
 ///
 /// # Errors
-/// As for [`sql`].
+/// As for [`sql`](crate::sql).
 pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
     let table = match inner(&mut statement).and_then(|statement| written_table(statement)) {
         Some(name) => table_of(context, name).await,

@@ -13,7 +13,7 @@ use crate::backend::{Backend, Comparison, NewTable, Table};
 use crate::backend::{Capability, DecisionLog};
 use crate::columnar::{LosslessCast, fraction_digits};
 use crate::error::{Error, Result};
-use crate::options::SinkOptions;
+use crate::options::{OnConflict, SinkOptions};
 use crate::provider::defaults::server_default;
 use crate::provider::settings::TxnSettings;
 use crate::registry::{database, without_ledger};
@@ -186,12 +186,25 @@ impl LandfallTable {
         Ok((Arc::clone(&self.database), self.database.capability().await?))
     }
 
+    /// The same table with another action for existing keys.
+    pub(crate) fn with_conflict(&self, on_conflict: OnConflict, key: Vec<String>) -> Result<Self> {
+        self.table.conflict_key(&key, on_conflict)?;
+        let mut table = self.another();
+        (table.options.on_conflict, table.options.conflict_key) = (on_conflict, key);
+        Ok(table)
+    }
+
+    /// What happens to a row whose key exists.
+    pub(crate) fn on_conflict(&self) -> OnConflict {
+        self.options.on_conflict
+    }
+
     pub(super) fn options(&self) -> &SinkOptions {
         &self.options
     }
 
     /// The description of the table.
-    pub(super) fn table(&self) -> &Arc<Table> {
+    pub(crate) fn table(&self) -> &Arc<Table> {
         &self.table
     }
 

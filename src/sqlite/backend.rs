@@ -92,6 +92,19 @@ impl Backend for Sqlite {
         table.to_owned()
     }
 
+    async fn default_schema(&self) -> Result<Option<String>> {
+        Ok(Some("main".into()))
+    }
+
+    fn type_name(&self, name: &str) -> Option<&'static str> {
+        Some(match name {
+            // It would be one of numbers.
+            "STRING" => "TEXT",
+            "BYTEA" | "BINARY" | "VARBINARY" => "BLOB",
+            _ => return None,
+        })
+    }
+
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         let (database, table) = (self.clone(), table.clone());
         blocking(move || database.create(&table)).await

@@ -32,5 +32,6 @@ mod postgres;
 mod program;
 mod pushdown;
 mod simulation;
+mod statements;
 mod types;
 mod upsert;

@@ -10,7 +10,6 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as Plan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
@@ -21,8 +20,9 @@ use crate::output::{Printer, status};
 use crate::progress::Progress;
 use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
-use datafusion_landfall::provider::{LandfallSink, plan_statement, register, register_catalog};
+use datafusion_landfall::provider::{LandfallSink, register};
 use datafusion_landfall::sql::without_passwords;
+use datafusion_landfall::statements::{Attach, Planned, Statement, parse, plan};
 
 /// The session of one run of the program.
 pub(crate) struct Session {
@@ -31,8 +31,8 @@ pub(crate) struct Session {
     stopped: bool,
 }
 
-/// A planned statement: what it has already done, its kind, and the plan of the rest.
-type Planned = (Option<String>, Kind, TaskContext, Arc<dyn ExecutionPlan>);
+/// The execution of a planned statement: what it has done already, its kind, and how the rest is done.
+type Execution = (Option<String>, Kind, TaskContext, Arc<dyn ExecutionPlan>);
 
 impl Session {
     pub(crate) fn new(format: Format) -> Self {
@@ -70,7 +70,7 @@ impl Session {
         }
         let dialect = self.context.state().config_options().sql_parser.dialect;
         let dialect = dialect_from_str(dialect).ok_or_else(|| Failure::new("unknown SQL dialect"))?;
-        let statements = DFParser::parse_sql_with_dialect(script, dialect.as_ref())?;
+        let statements = parse(script, dialect.as_ref())?;
         let several = statements.len() > 1;
         self.stopped = false;
         for (index, statement) in statements.into_iter().enumerate() {
@@ -92,15 +92,12 @@ impl Session {
         let [name, url] = words.as_slice() else {
             return Err(Failure::new("\\attach requires a name and a URL: \\attach pg postgres://me@host/my_database"));
         };
-        register_catalog(&self.context, name, url).await?;
-        let catalog = self.context.catalog(name);
-        let schemas = catalog.map(|catalog| catalog.schema_names()).unwrap_or_default();
-        let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
-        status(self.format, &format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", ")))
+        let (name, url) = (Some((*name).to_owned()), (*url).to_owned());
+        self.run(Statement::Attach(Attach { url, name, options: Vec::new(), if_not_exists: false })).await
     }
 
     /// Plans the execution of a statement, and runs it if it is DDL.
-    async fn plan(&self, plan: LogicalPlan) -> Result<Planned, Failure> {
+    async fn plan(&self, plan: LogicalPlan) -> Result<Execution, Failure> {
         let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
         let done = if is_execute { None } else { ddl_done(&plan) };
         let kind = Kind::of(&plan);
@@ -114,23 +111,32 @@ impl Session {
     /// Runs one statement.
     pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
         let context = self.context.clone();
-        let plan = async { Ok(plan_statement(&context, statement).await?) };
-        self.run_planned(plan).await
+        self.run_planned(async { Ok(plan(&context, statement).await?) }).await
     }
 
     /// Runs the plan of a statement.
     pub(crate) async fn run_plan(&mut self, plan: LogicalPlan) -> Result<(), Failure> {
-        self.run_planned(std::future::ready(Ok(plan))).await
+        self.run_planned(std::future::ready(Ok(Planned::Plan(plan)))).await
     }
 
-    async fn run_planned(&mut self, plan: impl Future<Output = Result<LogicalPlan, Failure>>) -> Result<(), Failure> {
+    async fn run_planned(&mut self, plan: impl Future<Output = Result<Planned, Failure>>) -> Result<(), Failure> {
         let began = Instant::now();
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
-        let (done, kind, task, plan) = tokio::select! {
+        let planned = async {
+            match plan.await? {
+                Planned::Plan(plan) => self.plan(plan).await.map(Ok),
+                Planned::Done(done) => Ok(Err(done)),
+            }
+        };
+        let planned = tokio::select! {
             biased;
             () = stop.asked() => return Err(Failure::interrupted()),
-            planned = async { self.plan(plan.await?).await } => planned?,
+            planned = planned => planned?,
+        };
+        let (done, kind, task, plan) = match planned {
+            Ok(execution) => execution,
+            Err(done) => return status(self.format, &done),
         };
         if let Some(done) = done {
             return status(self.format, &done);

@@ -1,0 +1,98 @@
+//! SQL as a session with Landfall understands it: DataFusion's statements, and those that it has no plan for.
+//!
+//! | statement | what it does |
+//! | --- | --- |
+//! | `ATTACH [IF NOT EXISTS] 'url' [AS name] [OPTIONS ('key' 'value', …)]`, `DETACH [IF EXISTS] name` | registers the tables of a database as `name.schema.table`, and removes them from the session |
+//! | `USE name[.schema]` | names without a catalog, or without a schema, mean this one |
+//! | `CREATE TABLE [IF NOT EXISTS] name.schema.table AS SELECT …` | creates a table with all rows of the query, or nothing |
+//! | `CREATE TABLE name.schema.table (…)`, `ALTER TABLE`, `DROP TABLE`, `CREATE SCHEMA`, `DROP SCHEMA` | runs in the attached database |
+//! | `INSERT … ON CONFLICT (key) DO NOTHING \| DO UPDATE SET …`, `ON DUPLICATE KEY UPDATE …`, `INSERT OR REPLACE`, `INSERT OR IGNORE` | an INSERT with the option `on_conflict`, or a MERGE |
+
+mod attach;
+mod conflict;
+mod create;
+mod names;
+mod parser;
+
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{Insert, Statement as Sql};
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
+
+use crate::error::Error;
+use crate::provider::plan_statement;
+
+pub use attach::{Attach, Detach};
+pub use parser::{Statement, parse};
+
+/// A statement that is planned, or has run.
+#[derive(Debug)]
+pub enum Planned {
+    /// Its plan.
+    Plan(LogicalPlan),
+    /// What it has done, for the user.
+    Done(String),
+}
+
+/// Runs a statement like [`SessionContext::sql`], with Landfall's [assignment rules](crate::guide::types): each value is
+/// stored unchanged, or the statement fails. It also runs the [statements](crate::statements) that DataFusion has no plan
+/// for.
+///
+/// In a statement that writes, a number that a float cannot represent is a decimal. Call [`register`](crate::register)
+/// first.
+///
+/// # Errors
+/// The errors of [`SessionContext::sql`]. For a value that its column cannot store, the error names the row.
+pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
+    let mut statements = {
+        let state = context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let dialect =
+            dialect_from_str(dialect).ok_or_else(|| Error::config(format!("unknown SQL dialect {dialect}")))?;
+        parse(text, dialect.as_ref())?
+    };
+    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+        return Err(Error::config("one statement can be run at a time").into());
+    };
+    let plan = match plan(context, statement).await? {
+        Planned::Plan(plan) => plan,
+        Planned::Done(_) => LogicalPlanBuilder::empty(false).build()?,
+    };
+    context.execute_logical_plan(plan).await
+}
+
+/// Plans a statement. One that DataFusion has no plan for has run then.
+///
+/// # Errors
+/// As for [`sql`].
+pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Planned> {
+    let mut statement = match statement {
+        Statement::Attach(attach) => return attach.run(context).await.map(Planned::Done),
+        Statement::Detach(detach) => return detach.run(context).map(Planned::Done),
+        Statement::DataFusion(statement) => statement,
+    };
+    if let DfStatement::Statement(sql) = &statement
+        && let Sql::Use(wanted) = sql.as_ref()
+    {
+        return names::use_schema(context, wanted).map(Planned::Done);
+    }
+    names::resolve(context, &mut statement);
+    names::refresh(context, &statement).await?;
+    match statement {
+        DfStatement::Statement(sql) => match *sql {
+            Sql::Insert(insert) if is_extended(&insert) => conflict::plan(context, insert).await.map(Planned::Plan),
+            sql => match create::plan(context, &sql).await? {
+                Some(planned) => Ok(planned),
+                None => plan_statement(context, DfStatement::Statement(Box::new(sql))).await.map(Planned::Plan),
+            },
+        },
+        statement => plan_statement(context, statement).await.map(Planned::Plan),
+    }
+}
+
+/// Whether an INSERT says what happens to rows whose key exists.
+fn is_extended(insert: &Insert) -> bool {
+    insert.on.is_some() || insert.or.is_some() || insert.ignore
+}

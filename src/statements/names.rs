@@ -1,0 +1,241 @@
+//! Names of tables: what they mean where databases are attached.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProvider;
+use datafusion::common::{Result as DfResult, TableReference};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, Use, VisitMut, VisitorMut, visit_relations_mut,
+};
+
+use super::parser::named;
+use crate::error::Error;
+use crate::provider::LandfallCatalog;
+
+/// The catalog and the schema that the session began with: views and external tables are created there.
+#[derive(Debug, Clone)]
+struct Own {
+    catalog: String,
+    schema: String,
+}
+
+/// `USE catalog`, `USE schema` or `USE catalog.schema`; says what is used now.
+pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<String> {
+    let name = match wanted {
+        Use::Catalog(name) | Use::Schema(name) | Use::Database(name) | Use::Object(name) => parts(name),
+        Use::Default => None,
+        _ => {
+            return Err(
+                Error::config("USE needs the name of an attached database: USE name, or USE name.schema").into()
+            );
+        }
+    };
+    let own = own(context);
+    let (catalog, schema) = match name.as_deref() {
+        None => (own.catalog.clone(), own.schema.clone()),
+        Some([catalog, schema]) => (catalog.clone(), schema.clone()),
+        Some([one]) => match context.catalog(one) {
+            Some(catalog) => (one.clone(), default_schema(catalog.as_ref()).unwrap_or_else(|| own.schema.clone())),
+            None => (current(context).0, one.clone()),
+        },
+        Some(_) => {
+            return Err(Error::config("USE needs a name of one or two parts: USE name, or USE name.schema").into());
+        }
+    };
+    let Some(provider) = context.catalog(&catalog) else {
+        return Err(Error::config(format!("database {catalog} is not attached{}", suggested(context, &catalog))).into());
+    };
+    if provider.schema(&schema).is_none() {
+        let known = provider.schema_names().join(", ");
+        return Err(Error::config(format!("{catalog} has no schema {schema}: its schemas are {known}")).into());
+    }
+    set(context, own, &catalog, &schema);
+    Ok(format!("using {catalog}.{schema}"))
+}
+
+/// Uses the session's own schema if a catalog that is about to go is in use.
+pub(super) fn leave(context: &SessionContext, catalog: &str) {
+    if current(context).0 == catalog {
+        let own = own(context);
+        let Own { catalog, schema } = own.clone();
+        set(context, own, &catalog, &schema);
+    }
+}
+
+fn set(context: &SessionContext, own: Own, catalog: &str, schema: &str) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    let config = state.config_mut();
+    config.set_extension(Arc::new(own));
+    let options = &mut config.options_mut().catalog;
+    options.default_catalog = catalog.to_owned();
+    options.default_schema = schema.to_owned();
+}
+
+/// The catalog and the schema of names without them.
+fn current(context: &SessionContext) -> (String, String) {
+    let state = context.state_ref();
+    let state = state.read();
+    let options = &state.config_options().catalog;
+    (options.default_catalog.clone(), options.default_schema.clone())
+}
+
+fn own(context: &SessionContext) -> Own {
+    let kept = context.state_ref().read().config().get_extension::<Own>();
+    kept.map_or_else(
+        || {
+            let (catalog, schema) = current(context);
+            Own { catalog, schema }
+        },
+        |own| own.as_ref().clone(),
+    )
+}
+
+fn default_schema(catalog: &dyn CatalogProvider) -> Option<String> {
+    let schemas = catalog.schema_names();
+    let of_database = catalog.downcast_ref::<LandfallCatalog>().and_then(LandfallCatalog::default_schema);
+    of_database.or_else(|| schemas.first().filter(|_| schemas.len() == 1).cloned())
+}
+
+/// The parts of a name as SQL means them.
+fn parts(name: &ObjectName) -> Option<Vec<String>> {
+    name.0.iter().map(|part| part.as_ident().cloned().map(named)).collect()
+}
+
+fn quoted(parts: impl IntoIterator<Item = String>) -> ObjectName {
+    ObjectName(parts.into_iter().map(|part| ObjectNamePart::Identifier(Ident::with_quote('"', part))).collect())
+}
+
+/// `; did you mean …` for a catalog.
+pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
+    let attached: Vec<_> = attached(context).into_iter().map(|(name, _)| name).collect();
+    let nearest = attached.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known));
+    match nearest {
+        Some(nearest) if strsim::damerau_levenshtein(name, nearest) <= 2 => format!("; did you mean {nearest}?"),
+        Some(_) => format!(": attached are {}", attached.join(", ")),
+        None => ": use ATTACH 'url' AS name".into(),
+    }
+}
+
+/// The attached databases.
+fn attached(context: &SessionContext) -> Vec<(String, Arc<dyn CatalogProvider>)> {
+    let names = context.catalog_names().into_iter();
+    let catalogs = names.filter_map(|name| context.catalog(&name).map(|catalog| (name, catalog)));
+    catalogs.filter(|(_, catalog)| catalog.is::<LandfallCatalog>()).collect()
+}
+
+/// A name in a database that is attached: its catalog, and the names of its schema and its table.
+pub(super) fn in_attached(
+    context: &SessionContext,
+    name: &ObjectName,
+) -> Option<(Arc<dyn CatalogProvider>, String, String)> {
+    let (catalog, schema) = current(context);
+    let reference = match parts(&expanded(context, name).unwrap_or_else(|| name.clone()))?.as_slice() {
+        [table] => TableReference::bare(table.as_str()),
+        [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
+        [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
+        _ => return None,
+    };
+    let resolved = reference.resolve(&catalog, &schema);
+    let catalog = context.catalog(&resolved.catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?;
+    Some((catalog, resolved.schema.to_string(), resolved.table.to_string()))
+}
+
+/// A schema of a database that is attached: `catalog.schema`, or a schema of the catalog in use.
+pub(super) fn schema_in_attached(
+    context: &SessionContext,
+    name: &ObjectName,
+) -> Option<(Arc<dyn CatalogProvider>, String)> {
+    let (catalog, schema) = match parts(name)?.as_slice() {
+        [schema] => (current(context).0, schema.clone()),
+        [catalog, schema] => (catalog.clone(), schema.clone()),
+        _ => return None,
+    };
+    Some((context.catalog(&catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?, schema))
+}
+
+/// A name with all of its parts: `database.table` means its default schema, if the catalog in use has no such schema.
+fn expanded(context: &SessionContext, name: &ObjectName) -> Option<ObjectName> {
+    let [first, table] = <[String; 2]>::try_from(parts(name)?).ok()?;
+    let has_schema = context.catalog(&current(context).0).is_some_and(|catalog| catalog.schema(&first).is_some());
+    let catalog = context.catalog(&first).filter(|catalog| !has_schema && catalog.is::<LandfallCatalog>())?;
+    let schema = default_schema(catalog.as_ref())?;
+    Some(quoted([first, schema, table]))
+}
+
+/// Completes the names of a statement.
+pub(super) fn resolve(context: &SessionContext, statement: &mut DfStatement) {
+    match statement {
+        DfStatement::Statement(sql) => {
+            let mut common = CommonTables(Vec::new());
+            let _ = sql.visit(&mut common);
+            let _ = visit_relations_mut(sql.as_mut(), |name| {
+                let full = expanded(context, name).or_else(|| own_table(context, name, &common.0));
+                if let Some(full) = full {
+                    *name = full;
+                }
+                ControlFlow::<()>::Continue(())
+            });
+            if let Sql::CreateView(view) = sql.as_mut() {
+                stay_in_own(context, &mut view.name);
+            }
+        }
+        DfStatement::CreateExternalTable(create) => stay_in_own(context, &mut create.name),
+        DfStatement::Explain(explain) => resolve(context, &mut explain.statement),
+        _ => {}
+    }
+}
+
+/// A table of the session's own, if the catalog in use has none of this name.
+fn own_table(context: &SessionContext, name: &ObjectName, common: &[String]) -> Option<ObjectName> {
+    let [table] = <[String; 1]>::try_from(parts(name)?).ok()?;
+    let (catalog, schema) = current(context);
+    let in_use = context.catalog(&catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?;
+    let is_there = in_use.schema(&schema).is_some_and(|schema| schema.table_exist(&table));
+    let own = own(context);
+    let is_own = context.catalog(&own.catalog)?.schema(&own.schema)?.table_exist(&table);
+    (is_own && !is_there && !common.contains(&table)).then(|| quoted([own.catalog, own.schema, table]))
+}
+
+/// A database cannot have views and external tables of the session.
+fn stay_in_own(context: &SessionContext, name: &mut ObjectName) {
+    let is_attached = context.catalog(&current(context).0).is_some_and(|catalog| catalog.is::<LandfallCatalog>());
+    if let (true, Some([table])) = (is_attached, parts(name).as_deref()) {
+        let own = own(context);
+        *name = quoted([own.catalog, own.schema, table.clone()]);
+    }
+}
+
+/// The names of common table expressions.
+struct CommonTables(Vec<String>);
+
+impl VisitorMut for CommonTables {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.0.extend(tables.map(|table| named(table.alias.name.clone())));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Lists the tables of attached databases again, if a statement shows them.
+pub(super) async fn refresh(context: &SessionContext, statement: &DfStatement) -> DfResult<()> {
+    let DfStatement::Statement(sql) = statement else { return Ok(()) };
+    let shows = match sql.as_ref() {
+        Sql::ShowTables { .. } | Sql::ShowColumns { .. } | Sql::ShowSchemas { .. } => true,
+        Sql::Query(query) => query.to_string().to_lowercase().contains("information_schema"),
+        _ => false,
+    };
+    if shows {
+        for (_, catalog) in attached(context) {
+            if let Some(catalog) = catalog.downcast_ref::<LandfallCatalog>() {
+                catalog.refresh().await?;
+            }
+        }
+    }
+    Ok(())
+}
