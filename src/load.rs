@@ -38,7 +38,7 @@ use crate::backend::{Backend, ColumnDefault, NewTable, Table};
 use crate::columnar::infer_type;
 use crate::error::{Error, Result};
 use crate::options::{Nanoseconds, SinkOptions};
-use crate::provider::{LandfallTable, plan_statement};
+use crate::provider::{LandfallTable, Registered, plan_statement};
 use crate::registry::database;
 
 /// The name of the table in the statement that a load runs.
@@ -414,14 +414,9 @@ impl Target {
 
     async fn statement(self, context: &SessionContext, explain: &str) -> DfResult<LogicalPlan> {
         let columns: Vec<_> = self.columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
-        let sql = format!("{explain}{} {TARGET} ({}) {}", self.mode.verb(), columns.join(", "), self.query);
-        context.register_table(TARGET, self.table)?;
-        let planned = match statement(&sql) {
-            Ok(statement) => plan_statement(context, statement).await,
-            Err(error) => Err(error),
-        };
-        context.deregister_table(TARGET)?;
-        planned
+        let target = Registered::new(context, TARGET, self.table)?;
+        let sql = format!("{explain}{} {} ({}) {}", self.mode.verb(), target.name(), columns.join(", "), self.query);
+        plan_statement(context, statement(&sql)?).await
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use dashmap::DashMap;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
@@ -45,19 +46,67 @@ use crate::registry::database;
 /// Like [`LandfallCatalog::connect`].
 pub async fn register_catalog(context: &SessionContext, name: &str, url: &str) -> Result<()> {
     let catalog = LandfallCatalog::connect(url, SinkOptions::new()).await?;
-    register(context);
-    context.register_catalog(name, Arc::new(catalog));
+    attach(context, name, catalog);
     Ok(())
+}
+
+/// The databases of a session by the names of their catalogs; `None` for one that was detached. A session may hand out its
+/// catalogs in others of its own, and cannot remove one.
+#[derive(Debug, Default)]
+struct Attached(DashMap<String, Option<LandfallCatalog>>);
+
+impl Attached {
+    fn of(context: &SessionContext) -> Arc<Self> {
+        let state = context.state_ref();
+        if let Some(attached) = state.read().config().get_extension::<Self>() {
+            return attached;
+        }
+        let attached = Arc::<Self>::default();
+        state.write().config_mut().set_extension(Arc::clone(&attached));
+        attached
+    }
+}
+
+/// Registers a database as a catalog of a session.
+pub(crate) fn attach(context: &SessionContext, name: &str, catalog: LandfallCatalog) {
+    register(context);
+    context.register_catalog(name, Arc::new(catalog.clone()));
+    Attached::of(context).0.insert(name.to_owned(), Some(catalog));
+}
+
+/// Leaves an empty catalog of this name.
+pub(crate) fn detach(context: &SessionContext, name: &str) {
+    context.register_catalog(name, Arc::new(MemoryCatalogProvider::new()));
+    Attached::of(context).0.insert(name.to_owned(), None);
+}
+
+/// The database that is attached by a name.
+pub(crate) fn attached_as(context: &SessionContext, name: &str) -> Option<LandfallCatalog> {
+    match Attached::of(context).0.get(name) {
+        Some(attached) => attached.value().clone(),
+        None => context.catalog(name)?.downcast_ref::<LandfallCatalog>().cloned(),
+    }
+}
+
+/// Whether a catalog of this name is none that was detached.
+pub(crate) fn has_catalog(context: &SessionContext, name: &str) -> bool {
+    let is_detached = matches!(Attached::of(context).0.get(name).as_deref(), Some(None));
+    !is_detached && context.catalog(name).is_some()
+}
+
+/// The names of all attached databases.
+pub(crate) fn attached(context: &SessionContext) -> Vec<String> {
+    context.catalog_names().into_iter().filter(|name| attached_as(context, name).is_some()).collect()
 }
 
 /// The tables of a database. Their names are read once. A table is described when a statement names it, including
 /// tables created later. All tables share one connection pool.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LandfallCatalog {
     database: Arc<dyn Backend>,
     options: SinkOptions,
     default_schema: Option<String>,
-    schemas: RwLock<Schemas>,
+    schemas: Arc<RwLock<Schemas>>,
 }
 
 type Schemas = BTreeMap<String, Arc<Schema>>;
@@ -81,7 +130,7 @@ impl LandfallCatalog {
             )));
         }
         let database = database(url, &options)?;
-        let schemas = RwLock::new(schemas(&database, &options).await?);
+        let schemas = Arc::new(RwLock::new(schemas(&database, &options).await?));
         let default_schema = database.default_schema().await?;
         Ok(Self { database, options, default_schema, schemas })
     }

@@ -21,6 +21,7 @@ mod lists;
 mod merge;
 mod numbers;
 mod operators;
+mod own;
 mod planning;
 mod precedence;
 mod provided;
@@ -46,7 +47,9 @@ use datafusion::common::DataFusionError;
 use crate::error::Error;
 
 pub use catalog::{LandfallCatalog, register_catalog};
+pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog};
 pub use fanout::FanoutTable;
+pub(crate) use own::{Place, Registered};
 pub use register::{register, register_backend};
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};

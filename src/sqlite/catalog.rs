@@ -1,5 +1,7 @@
 //! Reads descriptions of tables from SQLite's catalog.
 
+use std::path::Path;
+
 use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -181,9 +183,14 @@ impl Sqlite {
         describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))
     }
 
-    /// Lists the tables and views.
+    /// Lists the tables and views. A missing file in an existing folder has none; the first table creates it.
     pub(super) fn list(&self) -> Result<Vec<Listed>> {
         const SCHEMA: &str = "main";
+        let none = Listed { schema: SCHEMA.into(), table: None, name: String::new() };
+        let has_folder = |path: &Path| path.parent().is_some_and(|parent| parent == Path::new("") || parent.is_dir());
+        if !self.path().exists() && has_folder(self.path()) {
+            return Ok(vec![none]);
+        }
         let connection = self.open(Missing::Refuse)?;
         let read = || -> rusqlite::Result<Vec<String>> {
             let mut tables = connection.prepare(
@@ -194,7 +201,6 @@ impl Sqlite {
         };
         let tables = read().map_err(|error| self.error(error))?;
         let listed = |table: String| Listed { schema: SCHEMA.into(), table: Some(table.clone()), name: table };
-        let none = Listed { schema: SCHEMA.into(), table: None, name: String::new() };
         Ok(tables.into_iter().map(listed).chain([none]).collect())
     }
 }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::prelude::SessionContext;
 use url::Url;
@@ -12,7 +10,7 @@ use url::Url;
 use super::names;
 use crate::error::Error;
 use crate::options::SinkOptions;
-use crate::provider::{LandfallCatalog, register};
+use crate::provider::{LandfallCatalog, attach, attached_as, detach, has_catalog};
 use crate::sql::without_passwords;
 
 /// `ATTACH [IF NOT EXISTS] 'url' [AS name] [OPTIONS (…)]`
@@ -63,27 +61,26 @@ impl Attach {
                 Error::config(format!("{} names no database: use ATTACH '…' AS name", without_passwords(&self.url)))
             })?,
         };
-        match context.catalog(&name).filter(|catalog| !catalog.is::<Detached>()) {
-            Some(_) if self.if_not_exists => return Ok(format!("catalog {name} already exists")),
-            Some(catalog) if catalog.is::<LandfallCatalog>() => {
+        match has_catalog(context, &name) {
+            true if self.if_not_exists => return Ok(format!("catalog {name} already exists")),
+            true if attached_as(context, &name).is_some() => {
                 return Err(Error::config(format!(
                     "database {name} is already attached: DETACH {name} first, or use another name with AS"
                 ))
                 .into());
             }
-            Some(_) => {
+            true => {
                 return Err(Error::config(format!(
                     "the session already has a catalog {name}: use another name with AS"
                 ))
                 .into());
             }
-            None => {}
+            false => {}
         }
         let options = self.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let catalog = LandfallCatalog::connect(&self.url, SinkOptions::try_from_pairs(options)?).await?;
         let text = catalog.description(&name);
-        register(context);
-        context.register_catalog(&name, Arc::new(catalog));
+        attach(context, &name, catalog);
         Ok(text)
     }
 }
@@ -92,36 +89,20 @@ impl Detach {
     /// Removes the catalog from the session.
     pub(super) fn run(self, context: &SessionContext) -> DfResult<String> {
         let name = self.name;
-        match context.catalog(&name).filter(|catalog| !catalog.is::<Detached>()) {
-            Some(catalog) if catalog.is::<LandfallCatalog>() => {}
-            None if self.if_exists => return Ok(format!("database {name} is not attached")),
-            Some(_) => return Err(Error::config(format!("catalog {name} is not an attached database")).into()),
-            None => {
-                return Err(Error::config(format!(
-                    "database {name} is not attached{}",
-                    names::suggested(context, &name)
-                ))
-                .into());
+        match (attached_as(context, &name).is_some(), has_catalog(context, &name)) {
+            (true, _) => {}
+            (false, false) if self.if_exists => return Ok(format!("database {name} is not attached")),
+            (false, true) => {
+                return Err(Error::config(format!("catalog {name} is not an attached database")).into());
+            }
+            (false, false) => {
+                let hint = names::suggested(context, &name);
+                return Err(Error::config(format!("database {name} is not attached{hint}")).into());
             }
         }
         names::leave(context, &name);
-        // A session cannot remove a catalog.
-        context.register_catalog(&name, Arc::new(Detached));
+        detach(context, &name);
         Ok(format!("database {name} is detached"))
-    }
-}
-
-/// A database that was detached.
-#[derive(Debug)]
-struct Detached;
-
-impl CatalogProvider for Detached {
-    fn schema_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn schema(&self, _: &str) -> Option<Arc<dyn SchemaProvider>> {
-        None
     }
 }
 

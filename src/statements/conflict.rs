@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::parser::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::provider::{LandfallTable, plan_statement};
+use crate::provider::{LandfallTable, Place, Registered, plan_statement};
 
 /// The name of the new row in ON CONFLICT, and of the source of the MERGE.
 const EXCLUDED: &str = "excluded";
@@ -69,12 +69,11 @@ pub(super) async fn plan(context: &SessionContext, mut insert: Insert) -> DfResu
             (OnConflict::Update, key)
         }
     };
-    let target = table.with_conflict(on_conflict, key)?;
-    context.register_table(TARGET, Arc::new(target))?;
-    insert.table = TableObject::TableName(ObjectName::from(vec![Ident::new(TARGET)]));
-    let planned = plan_statement(context, DfStatement::Statement(Box::new(Sql::Insert(insert)))).await;
-    context.deregister_table(TARGET)?;
-    planned
+    let _registered = Registered::new(context, TARGET, Arc::new(table.with_conflict(on_conflict, key)?))?;
+    let own = Place::own(context);
+    let name = [own.catalog.as_str(), own.schema.as_str(), TARGET].map(|part| Ident::with_quote('"', part));
+    insert.table = TableObject::TableName(ObjectName::from(name.to_vec()));
+    plan_statement(context, DfStatement::Statement(Box::new(Sql::Insert(insert)))).await
 }
 
 /// The action that an INSERT names, and the columns of the key; the INSERT is without them then.
@@ -86,7 +85,7 @@ fn action(insert: &mut Insert) -> Result<(Action, Vec<String>)> {
         (None, Some(SqliteOnConflict::Ignore), false) | (None, None, true) => Ok((Action::Ignore, Vec::new())),
         (None, Some(other), _) => Err(Error::new(
             ErrorKind::Unsupported,
-            format!("INSERT OR {other} is not supported: use INSERT OR REPLACE, INSERT OR IGNORE or INSERT INTO"),
+            format!("INSERT {other} is not supported: use INSERT OR REPLACE, INSERT OR IGNORE or INSERT INTO"),
         )),
         (Some(OnInsert::OnConflict(OnConflictClause { conflict_target, action })), None, false) => {
             let key = match conflict_target {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::CatalogProvider;
 use datafusion::common::Result as DfResult;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
@@ -12,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{Planned, names};
 use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::load::{Load, Mode};
 use crate::provider::LandfallCatalog;
 
@@ -30,7 +29,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
             Some((catalog, schema, table)) => {
                 let place = Place { catalog, schema, table };
                 let done = format!("table {place} is altered");
-                run(&place, &altered(&place, alter)?, done).await.map(Some)
+                run(&place, &altered(&place, alter), done).await.map(Some)
             }
             None => Ok(None),
         },
@@ -40,7 +39,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
                     let place = Place { catalog, schema: schema.clone(), table: String::new() };
                     let mut sql = sql.clone();
                     if let Sql::CreateSchema { schema_name, .. } = &mut sql {
-                        *schema_name = SchemaName::Simple(place.quoted([schema.as_str()])?);
+                        *schema_name = SchemaName::Simple(place.quoted([schema.as_str()]));
                     }
                     run(&place, &sql.to_string(), format!("schema {schema} is created")).await.map(Some)
                 }
@@ -56,7 +55,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
             let place = Place { catalog, schema: schema.clone(), table: String::new() };
             let mut sql = sql.clone();
             if let Sql::Drop { names, .. } = &mut sql {
-                *names = vec![place.quoted([schema.as_str()])?];
+                *names = vec![place.quoted([schema.as_str()])];
             }
             run(&place, &sql.to_string(), format!("schema {schema} is dropped")).await.map(Some)
         }
@@ -66,7 +65,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
 
 /// A name in an attached database.
 struct Place {
-    catalog: Arc<dyn CatalogProvider>,
+    catalog: LandfallCatalog,
     schema: String,
     table: String,
 }
@@ -78,40 +77,36 @@ impl std::fmt::Display for Place {
 }
 
 impl Place {
-    fn catalog(&self) -> Result<&LandfallCatalog> {
-        self.catalog.downcast_ref().ok_or_else(|| Error::internal("the catalog is not an attached database"))
-    }
-
-    fn database(&self) -> Result<&Arc<dyn Backend>> {
-        Ok(self.catalog()?.database())
+    fn database(&self) -> &Arc<dyn Backend> {
+        self.catalog.database()
     }
 
     /// The name of the table in the database, quoted as the database does.
-    fn name(&self) -> Result<ObjectName> {
+    fn name(&self) -> ObjectName {
         self.quoted([self.schema.as_str(), self.table.as_str()])
     }
 
-    fn quoted<'n>(&self, parts: impl IntoIterator<Item = &'n str>) -> Result<ObjectName> {
-        let quote = self.database()?.identifier_quote();
+    fn quoted<'n>(&self, parts: impl IntoIterator<Item = &'n str>) -> ObjectName {
+        let quote = self.database().identifier_quote();
         let part = |name: &str| ObjectNamePart::Identifier(Ident::with_quote(quote, name));
-        Ok(ObjectName(parts.into_iter().map(part).collect()))
+        ObjectName(parts.into_iter().map(part).collect())
     }
 }
 
 /// Runs a statement in the database.
 async fn run(place: &Place, sql: &str, done: String) -> DfResult<Planned> {
     // One list of no parameters.
-    place.database()?.run(sql.to_owned(), vec![Vec::new()]).await?;
-    place.catalog()?.refresh().await?;
+    place.database().run(sql.to_owned(), vec![Vec::new()]).await?;
+    place.catalog.refresh().await?;
     Ok(Planned::Done(done))
 }
 
 /// Creates a table: with columns by the database, with a query by a load.
 async fn create_table(context: &SessionContext, place: Place, create: &CreateTable) -> DfResult<Planned> {
     let Some(query) = &create.query else {
-        let database = place.database()?;
+        let database = place.database();
         let mut create = create.clone();
-        create.name = place.name()?;
+        create.name = place.name();
         for column in &mut create.columns {
             if let Some(name) = database.type_name(&column.data_type.to_string().to_uppercase()) {
                 column.data_type = SqlType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
@@ -126,7 +121,7 @@ async fn create_table(context: &SessionContext, place: Place, create: &CreateTab
         ))
         .into());
     }
-    let database = Arc::clone(place.database()?);
+    let database = Arc::clone(place.database());
     let name = database.spelled(&place.schema, &place.table);
     if database.table(&name).await?.is_some() {
         return match create.if_not_exists {
@@ -136,7 +131,7 @@ async fn create_table(context: &SessionContext, place: Place, create: &CreateTab
             }
         };
     }
-    let options = place.catalog()?.options().clone();
+    let options = place.catalog.options().clone();
     let load = Load::new("", name).with_mode(Mode::Create).connect_to(database, options).await?;
     let target = load.plan(context, &query.to_string()).await?.target().await?;
     Ok(Planned::Plan(target.insert(context).await?))
@@ -157,16 +152,16 @@ async fn drop_tables(context: &SessionContext, sql: &Sql, names: &[ObjectName]) 
     let place = Place { catalog, schema, table };
     let mut sql = sql.clone();
     if let Sql::Drop { names, .. } = &mut sql {
-        *names = vec![place.name()?];
+        *names = vec![place.name()];
     }
     run(&place, &sql.to_string(), format!("table {place} is dropped")).await.map(Some)
 }
 
 /// An ALTER TABLE in the database's words.
-fn altered(place: &Place, alter: &AlterTable) -> Result<String> {
-    let database = place.database()?;
+fn altered(place: &Place, alter: &AlterTable) -> String {
+    let database = place.database();
     let mut alter = alter.clone();
-    alter.name = place.name()?;
+    alter.name = place.name();
     for operation in &mut alter.operations {
         if let AlterTableOperation::AddColumn { column_def, .. } = operation
             && let Some(name) = database.type_name(&column_def.data_type.to_string().to_uppercase())
@@ -174,5 +169,5 @@ fn altered(place: &Place, alter: &AlterTable) -> Result<String> {
             column_def.data_type = SqlType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
         }
     }
-    Ok(Sql::AlterTable(alter).to_string())
+    Sql::AlterTable(alter).to_string()
 }

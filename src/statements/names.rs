@@ -1,7 +1,6 @@
 //! Names of tables: what they mean where databases are attached.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use datafusion::catalog::CatalogProvider;
 use datafusion::common::{Result as DfResult, TableReference};
@@ -13,14 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::parser::named;
 use crate::error::Error;
-use crate::provider::LandfallCatalog;
-
-/// The catalog and the schema that the session began with: views and external tables are created there.
-#[derive(Debug, Clone)]
-struct Own {
-    catalog: String,
-    schema: String,
-}
+use crate::provider::{LandfallCatalog, Place, attached, attached_as, has_catalog};
 
 /// `USE catalog`, `USE schema` or `USE catalog.schema`; says what is used now.
 pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<String> {
@@ -33,71 +25,42 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
             );
         }
     };
-    let own = own(context);
+    let own = Place::own(context);
     let (catalog, schema) = match name.as_deref() {
         None => (own.catalog.clone(), own.schema.clone()),
         Some([catalog, schema]) => (catalog.clone(), schema.clone()),
-        Some([one]) => match context.catalog(one) {
-            Some(catalog) => (one.clone(), default_schema(catalog.as_ref()).unwrap_or_else(|| own.schema.clone())),
-            None => (current(context).0, one.clone()),
+        Some([one]) if one == "default" && !has_catalog(context, one) => (own.catalog.clone(), own.schema.clone()),
+        Some([one]) => match (attached_as(context, one), has_catalog(context, one)) {
+            (Some(catalog), _) => (one.clone(), default_schema(&catalog).unwrap_or_else(|| own.schema.clone())),
+            (None, true) => (one.clone(), own.schema.clone()),
+            (None, false) => (Place::in_use(context).catalog, one.clone()),
         },
         Some(_) => {
             return Err(Error::config("USE needs a name of one or two parts: USE name, or USE name.schema").into());
         }
     };
-    let Some(provider) = context.catalog(&catalog) else {
+    let Some(provider) = context.catalog(&catalog).filter(|_| has_catalog(context, &catalog)) else {
         return Err(Error::config(format!("database {catalog} is not attached{}", suggested(context, &catalog))).into());
     };
     if provider.schema(&schema).is_none() {
         let known = provider.schema_names().join(", ");
         return Err(Error::config(format!("{catalog} has no schema {schema}: its schemas are {known}")).into());
     }
-    set(context, own, &catalog, &schema);
-    Ok(format!("using {catalog}.{schema}"))
+    let text = format!("using {catalog}.{schema}");
+    Place { catalog, schema }.use_in(context);
+    Ok(text)
 }
 
 /// Uses the session's own schema if a catalog that is about to go is in use.
 pub(super) fn leave(context: &SessionContext, catalog: &str) {
-    if current(context).0 == catalog {
-        let own = own(context);
-        let Own { catalog, schema } = own.clone();
-        set(context, own, &catalog, &schema);
+    if Place::in_use(context).catalog == catalog {
+        Place::own(context).use_in(context);
     }
 }
 
-fn set(context: &SessionContext, own: Own, catalog: &str, schema: &str) {
-    let state = context.state_ref();
-    let mut state = state.write();
-    let config = state.config_mut();
-    config.set_extension(Arc::new(own));
-    let options = &mut config.options_mut().catalog;
-    options.default_catalog = catalog.to_owned();
-    options.default_schema = schema.to_owned();
-}
-
-/// The catalog and the schema of names without them.
-fn current(context: &SessionContext) -> (String, String) {
-    let state = context.state_ref();
-    let state = state.read();
-    let options = &state.config_options().catalog;
-    (options.default_catalog.clone(), options.default_schema.clone())
-}
-
-fn own(context: &SessionContext) -> Own {
-    let kept = context.state_ref().read().config().get_extension::<Own>();
-    kept.map_or_else(
-        || {
-            let (catalog, schema) = current(context);
-            Own { catalog, schema }
-        },
-        |own| own.as_ref().clone(),
-    )
-}
-
-fn default_schema(catalog: &dyn CatalogProvider) -> Option<String> {
+fn default_schema(catalog: &LandfallCatalog) -> Option<String> {
     let schemas = catalog.schema_names();
-    let of_database = catalog.downcast_ref::<LandfallCatalog>().and_then(LandfallCatalog::default_schema);
-    of_database.or_else(|| schemas.first().filter(|_| schemas.len() == 1).cloned())
+    catalog.default_schema().or_else(|| schemas.first().filter(|_| schemas.len() == 1).cloned())
 }
 
 /// The parts of a name as SQL means them.
@@ -111,7 +74,7 @@ fn quoted(parts: impl IntoIterator<Item = String>) -> ObjectName {
 
 /// `; did you mean …` for a catalog.
 pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
-    let attached: Vec<_> = attached(context).into_iter().map(|(name, _)| name).collect();
+    let attached = attached(context);
     let nearest = attached.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known));
     match nearest {
         Some(nearest) if strsim::damerau_levenshtein(name, nearest) <= 2 => format!("; did you mean {nearest}?"),
@@ -120,19 +83,9 @@ pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
     }
 }
 
-/// The attached databases.
-fn attached(context: &SessionContext) -> Vec<(String, Arc<dyn CatalogProvider>)> {
-    let names = context.catalog_names().into_iter();
-    let catalogs = names.filter_map(|name| context.catalog(&name).map(|catalog| (name, catalog)));
-    catalogs.filter(|(_, catalog)| catalog.is::<LandfallCatalog>()).collect()
-}
-
 /// A name in a database that is attached: its catalog, and the names of its schema and its table.
-pub(super) fn in_attached(
-    context: &SessionContext,
-    name: &ObjectName,
-) -> Option<(Arc<dyn CatalogProvider>, String, String)> {
-    let (catalog, schema) = current(context);
+pub(super) fn in_attached(context: &SessionContext, name: &ObjectName) -> Option<(LandfallCatalog, String, String)> {
+    let Place { catalog, schema } = Place::in_use(context);
     let reference = match parts(&expanded(context, name).unwrap_or_else(|| name.clone()))?.as_slice() {
         [table] => TableReference::bare(table.as_str()),
         [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
@@ -140,29 +93,27 @@ pub(super) fn in_attached(
         _ => return None,
     };
     let resolved = reference.resolve(&catalog, &schema);
-    let catalog = context.catalog(&resolved.catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?;
+    let catalog = attached_as(context, &resolved.catalog)?;
     Some((catalog, resolved.schema.to_string(), resolved.table.to_string()))
 }
 
 /// A schema of a database that is attached: `catalog.schema`, or a schema of the catalog in use.
-pub(super) fn schema_in_attached(
-    context: &SessionContext,
-    name: &ObjectName,
-) -> Option<(Arc<dyn CatalogProvider>, String)> {
+pub(super) fn schema_in_attached(context: &SessionContext, name: &ObjectName) -> Option<(LandfallCatalog, String)> {
     let (catalog, schema) = match parts(name)?.as_slice() {
-        [schema] => (current(context).0, schema.clone()),
+        [schema] => (Place::in_use(context).catalog, schema.clone()),
         [catalog, schema] => (catalog.clone(), schema.clone()),
         _ => return None,
     };
-    Some((context.catalog(&catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?, schema))
+    Some((attached_as(context, &catalog)?, schema))
 }
 
 /// A name with all of its parts: `database.table` means its default schema, if the catalog in use has no such schema.
 fn expanded(context: &SessionContext, name: &ObjectName) -> Option<ObjectName> {
     let [first, table] = <[String; 2]>::try_from(parts(name)?).ok()?;
-    let has_schema = context.catalog(&current(context).0).is_some_and(|catalog| catalog.schema(&first).is_some());
-    let catalog = context.catalog(&first).filter(|catalog| !has_schema && catalog.is::<LandfallCatalog>())?;
-    let schema = default_schema(catalog.as_ref())?;
+    let has_schema =
+        context.catalog(&Place::in_use(context).catalog).is_some_and(|catalog| catalog.schema(&first).is_some());
+    let catalog = attached_as(context, &first).filter(|_| !has_schema)?;
+    let schema = default_schema(&catalog)?;
     Some(quoted([first, schema, table]))
 }
 
@@ -192,19 +143,19 @@ pub(super) fn resolve(context: &SessionContext, statement: &mut DfStatement) {
 /// A table of the session's own, if the catalog in use has none of this name.
 fn own_table(context: &SessionContext, name: &ObjectName, common: &[String]) -> Option<ObjectName> {
     let [table] = <[String; 1]>::try_from(parts(name)?).ok()?;
-    let (catalog, schema) = current(context);
-    let in_use = context.catalog(&catalog).filter(|catalog| catalog.is::<LandfallCatalog>())?;
+    let Place { catalog, schema } = Place::in_use(context);
+    let in_use = attached_as(context, &catalog)?;
     let is_there = in_use.schema(&schema).is_some_and(|schema| schema.table_exist(&table));
-    let own = own(context);
+    let own = Place::own(context);
     let is_own = context.catalog(&own.catalog)?.schema(&own.schema)?.table_exist(&table);
     (is_own && !is_there && !common.contains(&table)).then(|| quoted([own.catalog, own.schema, table]))
 }
 
 /// A database cannot have views and external tables of the session.
 fn stay_in_own(context: &SessionContext, name: &mut ObjectName) {
-    let is_attached = context.catalog(&current(context).0).is_some_and(|catalog| catalog.is::<LandfallCatalog>());
+    let is_attached = attached_as(context, &Place::in_use(context).catalog).is_some();
     if let (true, Some([table])) = (is_attached, parts(name).as_deref()) {
-        let own = own(context);
+        let own = Place::own(context);
         *name = quoted([own.catalog, own.schema, table.clone()]);
     }
 }
@@ -231,10 +182,8 @@ pub(super) async fn refresh(context: &SessionContext, statement: &DfStatement) -
         _ => false,
     };
     if shows {
-        for (_, catalog) in attached(context) {
-            if let Some(catalog) = catalog.downcast_ref::<LandfallCatalog>() {
-                catalog.refresh().await?;
-            }
+        for catalog in attached(context).iter().filter_map(|name| attached_as(context, name)) {
+            catalog.refresh().await?;
         }
     }
     Ok(())
