@@ -6,7 +6,9 @@
 //! | [Writing rows](writing) | INSERT, upserts, REPLACE INTO, INSERT OVERWRITE |
 //! | [Jobs, checkpoints and streams](jobs) | run a statement once, commit it in parts, resume it |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
-//! | [Reading](reading) | SELECT, attaching a whole database |
+//! | [Loading files](loading) | `landfall load`: CSV, JSON, Parquet, Arrow; modes; types of new tables |
+//! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
+//! | [Reading](reading) | SELECT, what the database computes |
 //! | [UPDATE, DELETE, MERGE and TRUNCATE](changing_rows) | changing rows |
 //! | [Options](options) | how to set them; [`SinkOptions`](crate::SinkOptions) lists them all |
 //! | [Types and values](types) | what is stored for a value, and what is refused |
@@ -27,6 +29,12 @@ pub mod jobs {}
 
 #[doc = include_str!("../docs/several-databases.md")]
 pub mod several_databases {}
+
+#[doc = include_str!("../docs/loading.md")]
+pub mod loading {}
+
+#[doc = include_str!("../docs/attach.md")]
+pub mod attach {}
 
 #[doc = include_str!("../docs/reading.md")]
 pub mod reading {}

@@ -352,11 +352,6 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// The database.
-    pub fn database(&self) -> &Arc<dyn Backend> {
-        &self.database
-    }
-
     /// The table that will be created.
     pub fn new_table(&self) -> Option<&NewTable> {
         self.new.as_ref()

@@ -186,6 +186,11 @@ pub trait Backend: Debug + Send + Sync {
         ))
     }
 
+    /// Drops a table if it has no rows; returns whether it did. For a table that was created for a statement that failed.
+    async fn drop_if_empty(&self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Describes the table that [`WriteSpec::create`] would create, as the database would then describe it, without
     /// creating it; `None` if the database cannot create a table and store its rows in one transaction.
     async fn describe_new(&self, _: &NewTable) -> Result<Option<Table>> {

@@ -129,6 +129,10 @@ impl Backend for MySql {
         TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
     }
 
+    async fn drop_if_empty(&self, table: &str) -> Result<bool> {
+        self.drop_empty(table).await
+    }
+
     async fn default_schema(&self) -> Result<Option<String>> {
         let mut connection = self.connect().await?;
         let rows = self.rows(&mut connection, "SELECT DATABASE()", Vec::new()).await?;

@@ -25,6 +25,20 @@ impl MySql {
         connection.give_back();
         Ok(())
     }
+
+    /// Drops a table, if it has no rows.
+    pub(super) async fn drop_empty(&self, table: &str) -> Result<bool> {
+        let name = TableName::try_parse(table)?.quoted();
+        let mut connection = self.connect().await?;
+        self.execute(&mut connection, &format!("LOCK TABLES {name} WRITE")).await?;
+        let has_rows = self.rows(&mut connection, &format!("SELECT 1 FROM {name} LIMIT 1"), Vec::new()).await?;
+        if has_rows.is_empty() {
+            self.execute(&mut connection, &format!("DROP TABLE {name}")).await?;
+        }
+        self.execute(&mut connection, "UNLOCK TABLES").await?;
+        connection.give_back();
+        Ok(has_rows.is_empty())
+    }
 }
 
 fn create_statement(table: &NewTable, server: Server) -> Result<String> {

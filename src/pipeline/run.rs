@@ -209,6 +209,7 @@ mod tests {
             spec,
             change: None,
             dispatch: Dispatch::RoundRobin,
+            is_created: false,
             writers,
         };
         Write {

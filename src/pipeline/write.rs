@@ -37,6 +37,8 @@ pub struct Target {
     pub dispatch: Dispatch,
     /// The number of its writers.
     pub writers: WriterCount,
+    /// Whether the table was created for this write: it is dropped if the write fails.
+    pub is_created: bool,
 }
 
 /// The targets of a stream, written in one transaction or in one for each epoch.

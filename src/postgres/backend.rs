@@ -134,6 +134,10 @@ impl Backend for Postgres {
         self.create(table).await
     }
 
+    async fn drop_if_empty(&self, table: &str) -> Result<bool> {
+        self.drop_empty(table).await
+    }
+
     async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
         self.described_new(table).await
     }

@@ -22,6 +22,19 @@ impl Postgres {
         Ok(())
     }
 
+    /// Drops a table, if it has no rows.
+    pub(super) async fn drop_empty(&self, table: &str) -> Result<bool> {
+        let name = TableName::try_parse(table)?.quoted();
+        let mut connection = self.connect().await?;
+        self.execute(&mut connection, format!("{BEGIN}; LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")).await?;
+        let has_rows = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {name})")));
+        let has_rows: bool = has_rows.fetch_one(&mut *connection).await.map_err(|error| self.error(error))?;
+        let end = if has_rows { "ROLLBACK".into() } else { format!("DROP TABLE {name}; COMMIT") };
+        self.execute(&mut connection, end).await?;
+        connection.give_back();
+        Ok(!has_rows)
+    }
+
     /// Creates a table, describes it, and rolls back.
     pub(super) async fn described_new(&self, table: &NewTable) -> Result<Option<Table>> {
         let name = TableName::try_parse(&table.name)?;

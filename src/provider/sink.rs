@@ -18,7 +18,7 @@ use log::warn;
 
 use crate::backend::{Changed, Compared, Existing, Protocol, WriteStats};
 use crate::buffer::Account;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manager::TransactionManager;
 use crate::options::Checkpoints;
 use crate::options::OnConflict;
@@ -152,6 +152,21 @@ impl LandfallSink {
         let columns = write.targets.iter().take(1).flat_map(|target| target.spec.columns.fields());
         let schema = Arc::new(Schema::new(columns.map(nullable).collect::<Vec<_>>()));
         Self { write, schema, input: Source::default() }
+    }
+
+    /// Drops tables that were created for this statement, which has failed.
+    async fn drop_created(&self) {
+        for Target { resource, spec, .. } in self.write.targets.iter().filter(|target| target.is_created) {
+            match resource.drop_if_empty(&spec.table).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!("table {} was created for this statement and has rows of others: it stays", spec.table)
+                }
+                Err(error) => {
+                    warn!("table {} was created for this statement and could not be dropped: {error}", spec.table)
+                }
+            }
+        }
     }
 
     /// The tables' names, for messages.
@@ -305,6 +320,13 @@ impl DataSink for LandfallSink {
         let doing = |error: Error| match verb {
             Some(verb) => error.with_context(format!("{verb} {}", self.tables())),
             None => error.with_context(format!("writing table {}", self.tables())),
+        };
+        let landed = match landed {
+            Err(error) if error.kind() != ErrorKind::InDoubt => {
+                self.drop_created().await;
+                Err(error)
+            }
+            landed => landed,
         };
         match landed.map_err(doing)? {
             WriteOutcome::Rows(rows) => {

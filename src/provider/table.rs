@@ -30,6 +30,8 @@ pub struct LandfallTable {
     pub(super) definition: Option<String>,
     /// What it will be created as by the transaction that writes it.
     pub(super) new: Option<Arc<NewTable>>,
+    /// Whether it was created for the statement that writes it, before that.
+    pub(super) is_created: bool,
     noted: AtomicBool,
 }
 
@@ -81,7 +83,7 @@ impl LandfallTable {
             }
             None => {
                 database.create_table(&new).await?;
-                Self::open(database, &new.name, options).await
+                Ok(Self { is_created: true, ..Self::open(database, &new.name, options).await? })
             }
         }
     }
@@ -165,6 +167,7 @@ impl LandfallTable {
             options,
             definition: None,
             new: None,
+            is_created: false,
             noted: AtomicBool::new(false),
         })
     }
@@ -236,6 +239,7 @@ impl LandfallTable {
             options: self.options.clone(),
             definition: self.definition.clone(),
             new: self.new.clone(),
+            is_created: self.is_created,
             noted: AtomicBool::new(false),
         }
     }

@@ -76,7 +76,8 @@ impl LandfallTable {
             None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
         };
         let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
-        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers })
+        let is_created = self.is_created;
+        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers, is_created })
     }
 
     /// The maximum number of writers of one transaction.
@@ -126,6 +127,7 @@ impl LandfallTable {
             change: Some(Arc::new(change)),
             dispatch: Dispatch::OneWriter("a statement that changes rows has one writer"),
             writers: WriterCount::Exactly(1),
+            is_created: false,
         })
     }
 

@@ -110,6 +110,11 @@ impl Backend for Sqlite {
         blocking(move || database.create(&table)).await
     }
 
+    async fn drop_if_empty(&self, table: &str) -> Result<bool> {
+        let (database, table) = (self.clone(), table.to_owned());
+        blocking(move || database.drop_empty(&table)).await
+    }
+
     async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
         let (database, table) = (self.clone(), table.clone());
         blocking(move || database.described_new(&table)).await

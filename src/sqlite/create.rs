@@ -19,6 +19,21 @@ impl Sqlite {
         self.create_in(&self.open(Missing::Create)?, table)
     }
 
+    /// Drops a table, if it has no rows.
+    pub(super) fn drop_empty(&self, table: &str) -> Result<bool> {
+        let (connection, table) = (self.open(Missing::Refuse)?, quote(table));
+        let dropped = || -> rusqlite::Result<bool> {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            let exists = format!("SELECT EXISTS (SELECT 1 FROM {table})");
+            let has_rows: bool = connection.query_row(&exists, [], |row| row.get(0))?;
+            if !has_rows {
+                connection.execute_batch(&format!("DROP TABLE {table}; COMMIT"))?;
+            }
+            Ok(!has_rows)
+        };
+        dropped().map_err(|error| self.error(error))
+    }
+
     /// Creates a table, describes it, and rolls back.
     pub(super) fn described_new(&self, table: &NewTable) -> Result<Option<Table>> {
         let connection = self.open(Missing::Create)?;

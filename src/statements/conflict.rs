@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::Result as DfResult;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParser, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
@@ -20,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::parser::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::provider::{LandfallTable, Place, Registered, plan_statement};
+use crate::provider::{LandfallTable, Place, Registered};
 
 /// The name of the new row in ON CONFLICT, and of the source of the MERGE.
 const EXCLUDED: &str = "excluded";
@@ -37,7 +36,9 @@ enum Action {
     Update(Vec<(String, Expr)>, Option<Expr>),
 }
 
-pub(super) async fn plan(context: &SessionContext, mut insert: Insert) -> DfResult<LogicalPlan> {
+/// Replaces an INSERT by one that DataFusion plans; it may write a table that is registered for this statement.
+pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql) -> DfResult<Option<Registered<'c>>> {
+    let Sql::Insert(insert) = statement else { return Ok(None) };
     let TableObject::TableName(name) = insert.table.clone() else {
         return Err(Error::config("an INSERT needs the name of a table").into());
     };
@@ -48,7 +49,7 @@ pub(super) async fn plan(context: &SessionContext, mut insert: Insert) -> DfResu
         );
         return Err(Error::new(ErrorKind::Unsupported, text).into());
     };
-    let (action, key) = action(&mut insert)?;
+    let (action, key) = action(insert)?;
     let written: Vec<String> = match insert.columns.as_slice() {
         [] => table.table().columns.iter().map(|column| column.name.clone()).collect(),
         columns => columns.iter().map(last).collect::<Result<_>>()?,
@@ -64,16 +65,17 @@ pub(super) async fn plan(context: &SessionContext, mut insert: Insert) -> DfResu
             let others = written.iter().filter(|column| !key.contains(column));
             let is_new = |column: &String| set.iter().any(|(name, value)| name == column && *value == excluded(column));
             if condition.is_some() || set.len() != others.clone().count() || !others.clone().all(is_new) {
-                return merge(context, &insert, &name, &written, &key, &set, condition).await;
+                *statement = merge(insert, &name, &written, &key, &set, condition)?;
+                return Ok(None);
             }
             (OnConflict::Update, key)
         }
     };
-    let _registered = Registered::new(context, TARGET, Arc::new(table.with_conflict(on_conflict, key)?))?;
+    let registered = Registered::new(context, TARGET, Arc::new(table.with_conflict(on_conflict, key)?))?;
     let own = Place::own(context);
     let name = [own.catalog.as_str(), own.schema.as_str(), TARGET].map(|part| Ident::with_quote('"', part));
     insert.table = TableObject::TableName(ObjectName::from(name.to_vec()));
-    plan_statement(context, DfStatement::Statement(Box::new(Sql::Insert(insert)))).await
+    Ok(Some(registered))
 }
 
 /// The action that an INSERT names, and the columns of the key; the INSERT is without them then.
@@ -177,15 +179,14 @@ impl VisitorMut for NewValues<'_> {
 }
 
 /// The INSERT as a MERGE, whose SET can compute values.
-async fn merge(
-    context: &SessionContext,
+fn merge(
     insert: &Insert,
     table: &ObjectName,
     written: &[String],
     key: &[String],
     set: &[(String, Expr)],
     condition: Option<Expr>,
-) -> DfResult<LogicalPlan> {
+) -> DfResult<Sql> {
     if let Some(missing) = key.iter().find(|column| !written.contains(column)) {
         return Err(Error::config(format!("ON CONFLICT needs the key: the INSERT has no column \"{missing}\"")).into());
     }
@@ -221,9 +222,10 @@ async fn merge(
         set = set.join(", "),
         values = list(written, "excluded."),
     );
-    let mut statements = DFParser::parse_sql(&sql)?;
-    let statement = statements.pop_front().ok_or_else(|| Error::internal("a MERGE is a statement"))?;
-    plan_statement(context, statement).await
+    match DFParser::parse_sql(&sql)?.pop_front() {
+        Some(DfStatement::Statement(merge)) => Ok(*merge),
+        _ => Err(Error::internal("a MERGE is a statement").into()),
+    }
 }
 
 /// Names the columns of the existing row by the alias of the MERGE.

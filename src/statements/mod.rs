@@ -80,19 +80,27 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
     }
     names::resolve(context, &mut statement);
     names::refresh(context, &statement).await?;
-    match statement {
-        DfStatement::Statement(sql) => match *sql {
-            Sql::Insert(insert) if is_extended(&insert) => conflict::plan(context, insert).await.map(Planned::Plan),
-            sql => match create::plan(context, &sql).await? {
-                Some(planned) => Ok(planned),
-                None => plan_statement(context, DfStatement::Statement(Box::new(sql))).await.map(Planned::Plan),
-            },
-        },
-        statement => plan_statement(context, statement).await.map(Planned::Plan),
+    if let DfStatement::Statement(sql) = &statement
+        && let Some(planned) = create::plan(context, sql).await?
+    {
+        return Ok(planned);
     }
+    // Its table is registered until the statement is planned.
+    let _target = match upsert(&mut statement) {
+        Some(insert) => conflict::rewrite(context, insert).await?,
+        None => None,
+    };
+    plan_statement(context, statement).await.map(Planned::Plan)
 }
 
-/// Whether an INSERT says what happens to rows whose key exists.
-fn is_extended(insert: &Insert) -> bool {
-    insert.on.is_some() || insert.or.is_some() || insert.ignore
+/// The INSERT that says what happens to rows whose key exists, in a statement or in one that it explains.
+fn upsert(statement: &mut DfStatement) -> Option<&mut Sql> {
+    match statement {
+        DfStatement::Statement(sql) => match sql.as_ref() {
+            Sql::Insert(Insert { on, or, ignore, .. }) => (on.is_some() || or.is_some() || *ignore).then_some(sql),
+            _ => None,
+        },
+        DfStatement::Explain(explain) => upsert(&mut explain.statement),
+        _ => None,
+    }
 }

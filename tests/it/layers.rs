@@ -14,6 +14,8 @@ const LAYERS: &[&[&str]] = &[
     &["sqlite", "postgres", "mysql", "pipeline"],
     &["registry"],
     &["provider"],
+    &["load"],
+    &["statements"],
     &["guide"],
 ];
 
@@ -31,6 +33,7 @@ const NAMING: &[&str] = &[
     "provider/grouping.rs",
     "provider/operators.rs",
     "provider/precedence.rs",
+    "statements/conflict.rs",
 ];
 
 fn layer(module: &str) -> usize {

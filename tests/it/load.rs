@@ -438,11 +438,16 @@ fn a_job_resumes_in_a_text_after_its_last_checkpoint() {
 fn a_table_is_created_with_all_of_its_rows_or_not_at_all() {
     let late = format!("n,d\n{}x,2\n", "1,2024-01-31\n".repeat(30_000));
     let folder = folder(&[("late.csv", &late), ("empty.csv", "n,d\n"), ("two.csv", "n,d\n1,a\n1,b\n")]);
-    for place in &Place::all()[..2] {
+    for place in &Place::all() {
         let (path, url) = (folder.path(), place.url());
-        let tables = || match place {
+        let tables = || {
+            match place {
             Place::Postgres(_) => place.client("SELECT count(to_regclass('made'))"),
+            Place::MySql(_) => place.client(
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'made'",
+            ),
             _ => place.client("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'made%'"),
+        }
         };
         let create = |file: &str, more: &[&str]| -> Vec<String> {
             let arguments = [file, url.as_str(), "made", "--mode", "create"];
@@ -454,7 +459,7 @@ fn a_table_is_created_with_all_of_its_rows_or_not_at_all() {
             assert!(!output.status.success() && !texts(&output).1.contains("was created"), "{output:?}");
             assert_eq!(tables(), ["0"], "{}: {file}", place.name());
         }
-        if cfg!(feature = "failpoints") {
+        if cfg!(feature = "failpoints") && !matches!(place, Place::MySql(_)) {
             let point = if matches!(place, Place::Postgres(_)) { "postgres.commit" } else { "sqlite.commit" };
             for (when, expected) in [("before", "0"), ("after", "1")] {
                 let arguments = create("two.csv", &["--job", "two"]);
@@ -469,10 +474,10 @@ fn a_table_is_created_with_all_of_its_rows_or_not_at_all() {
             assert_eq!(place.client("SELECT count(*) FROM made"), ["2"], "{}", place.name());
             place.client("DROP TABLE made");
         }
-        // With several writers the table is created first.
+        // With several writers, and in MySQL, the table is created first, and dropped after a failure.
         let output = run(&create("late.csv", &["--writers", "2"]));
-        says(&texts(&output).1, &["table made was created", "drop it"]);
-        place.client("DROP TABLE made");
+        says(&texts(&output).1, &["late.csv, line 30002"]);
+        assert_eq!(tables(), ["0"], "{}", place.name());
         assert!(run(&create("empty.csv", &[])).status.success());
         assert_eq!(place.client("SELECT count(*) FROM made"), ["0"], "{}", place.name());
     }

@@ -43,11 +43,14 @@ Statements:
       MYSQL is for MariaDB, too.
   CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
       An INSERT into it writes to the tables a and b, in one transaction.
-  \\attach pg postgres://user@host/database
-      In the shell or on the first lines of a script: registers every table of the database as pg.schema.table.
+  ATTACH 'postgres://user@host/database' [AS pg] [OPTIONS …], DETACH pg, USE pg[.schema]
+      Registers every table of a database as pg.schema.table. USE makes its schema the one of names without a schema.
+  CREATE TABLE pg.t AS SELECT …, CREATE TABLE pg.t (…), ALTER TABLE, DROP TABLE, CREATE SCHEMA, DROP SCHEMA
+      In an attached database. CREATE TABLE AS stores all rows, or creates nothing.
   INSERT INTO t …            adds rows; the option on_conflict handles rows whose key exists
   INSERT OVERWRITE t …       deletes the old rows in the same transaction
   REPLACE INTO t …           adds rows, and replaces whole rows whose key exists
+  INSERT … ON CONFLICT (k)   DO NOTHING, or DO UPDATE SET a = excluded.a; also MySQL's ON DUPLICATE KEY UPDATE
   UPDATE t SET … WHERE …     changes rows, DELETE FROM t WHERE … deletes them, TRUNCATE TABLE t all of them
   MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match a query's rows
   EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2) rounded

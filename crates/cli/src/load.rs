@@ -1,7 +1,5 @@
 //! `landfall load`: loads files into a table of a database.
 
-use std::sync::Arc;
-
 use arrow::datatypes::{DataType, Schema};
 use clap::ValueEnum;
 use datafusion::common::DFSchema;
@@ -204,7 +202,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         }
         status(Format::Table, &format!("creating table {name} {new}"))?;
     }
-    let (database, infers) = (Arc::clone(plan.database()), plan.new_table().is_some() && files.are_texts());
+    let infers = is_new && files.are_texts();
     let target = plan.target().await?;
     if is_new {
         context.deregister_table(FILE)?;
@@ -217,11 +215,6 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
     if infers {
         failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
-    }
-    // A database that cannot create a table in a transaction has it now.
-    if is_new && matches!(database.table(name).await, Ok(Some(_))) {
-        failure =
-            failure.followed_by(&format!("; table {name} was created: if it is empty, drop it before you try again"));
     }
     Err(failure)
 }

@@ -18,11 +18,12 @@ use datafusion_landfall::sql::without_passwords;
 
 const HELP: &str = "\
 A statement ends with ; and can span several lines.
-  CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
-          registers a table of a database
-  \\d      lists the tables
-  \\attach pg postgres://me@host/db
+  ATTACH 'postgres://me@host/db' AS pg;
           registers every table of a database as pg.schema.table
+  USE pg; names without a database mean this one
+  CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
+          registers a single table with its options
+  \\d      lists the tables
   \\?      this help
   \\q      exits, like Ctrl-D
 Ctrl-C stops a running statement, or clears the line. landfall sql --help has examples.";

@@ -223,7 +223,7 @@ mod tests {
                 whole.push((length, breaks));
                 at += length;
             }
-            assert_eq!(whole, [(17, 1), (2, 0), (5, 0), (6, 0)]);
+            assert_eq!(whole, [(14, 1), (2, 0), (5, 0), (6, 0)]);
         }
     }
 }
