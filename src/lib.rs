@@ -29,8 +29,8 @@
 //! # Guide
 //!
 //! * [Start](guide::start): tables and locations
-//! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [loading files](guide::loading),
-//! [attaching a database](guide::attach), [reading](guide::reading)
+//! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [reading](guide::reading)
+//! * [Loading files](guide::loading), [attaching a database](guide::attach)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases)
 //! * [Options](guide::options), [types and values](guide::types)
 //! * [Guarantees](guide::guarantees), [operating it](guide::operations), [speed](guide::speed)

@@ -366,26 +366,26 @@ impl LoadPlan {
     ///
     /// # Errors
     /// Errors of the database.
-    pub async fn target(self) -> Result<Target> {
+    pub async fn target(self) -> Result<LoadTarget> {
         let Self { mode, table, options, database, new, columns, query } = self;
         let table = match new {
             Some(new) => LandfallTable::create(database, new, options).await?,
             None => LandfallTable::open(database, &table, options).await?,
         };
-        Ok(Target { table: Arc::new(table), mode, columns, query })
+        Ok(LoadTarget { table: Arc::new(table), mode, columns, query })
     }
 }
 
 /// A table that is about to be loaded.
 #[derive(Debug)]
-pub struct Target {
+pub struct LoadTarget {
     table: Arc<LandfallTable>,
     mode: Mode,
     columns: Vec<String>,
     query: String,
 }
 
-impl Target {
+impl LoadTarget {
     /// The columns of the table.
     pub fn schema(&self) -> SchemaRef {
         self.table.schema()

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LosslessCast {
     to: DataType,
-    way: Cast,
+    cast: Cast,
     /// The source's type with the target's types for those parts that contain only NULL.
     filled: Option<DataType>,
 }
@@ -79,7 +79,7 @@ impl LosslessCast {
         if let Some(filled) = with_types_for_null(from, to).filter(|filled| filled != from) {
             return Some(Self { filled: Some(filled.clone()), ..Self::try_new(&filled, to)? });
         }
-        let way = if from == to {
+        let cast = if from == to {
             Cast::Same
         } else if !can_cast_types(from, to) {
             return None;
@@ -100,23 +100,23 @@ impl LosslessCast {
                 _ => return None,
             }
         };
-        Some(Self { to: to.clone(), way, filled: None })
+        Some(Self { to: to.clone(), cast, filled: None })
     }
 
     /// Plans a conversion if Arrow can cast in both directions, regardless of the meaning of the types.
     pub(crate) fn checked(from: &DataType, to: &DataType) -> Option<Self> {
         let is_way = can_cast_types(from, to) && can_cast_types(to, from);
-        is_way.then(|| Self { to: to.clone(), way: Cast::Checked, filled: None })
+        is_way.then(|| Self { to: to.clone(), cast: Cast::Checked, filled: None })
     }
 
     /// Plans a conversion by Arrow's cast, which refuses values that it cannot parse.
     pub(crate) fn strict(from: &DataType, to: &DataType) -> Option<Self> {
-        can_cast_types(from, to).then(|| Self { to: to.clone(), way: Cast::Recode, filled: None })
+        can_cast_types(from, to).then(|| Self { to: to.clone(), cast: Cast::Recode, filled: None })
     }
 
     /// Whether no value can be refused.
     pub(crate) fn is_exact(&self) -> bool {
-        self.way != Cast::Checked
+        self.cast != Cast::Checked
     }
 
     /// Converts an array.
@@ -129,13 +129,13 @@ impl LosslessCast {
         // Integers have only one zero.
         let unsigned_zeros = if self.to.is_integer() { without_negative_zeros(array) } else { None };
         let array = unsigned_zeros.as_ref().unwrap_or(array);
-        if self.way == Cast::Same {
+        if self.cast == Cast::Same {
             return Ok(ArrayRef::clone(array));
         }
         let strict = CastOptions { safe: false, ..Default::default() };
         let converted = |array: &dyn Array| -> Option<ArrayRef> {
             let there = cast_with_options(array, &self.to, &strict).ok()?;
-            if self.way == Cast::Recode {
+            if self.cast == Cast::Recode {
                 return Some(there);
             }
             let back = cast_with_options(&there, array.data_type(), &strict).ok()?;

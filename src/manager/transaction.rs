@@ -125,9 +125,9 @@ impl Transaction {
     }
 
     /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch that does not answer.
-    async fn complete(&self, decision: Decision, told: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
+    async fn complete(&self, decision: Decision, branches: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
         let retry = self.claimed.manager.retry();
-        let mut telling: FuturesUnordered<_> = told
+        let mut telling: FuturesUnordered<_> = branches
             .iter()
             .map(async |(resource, xid)| {
                 let done = match decision {
@@ -154,20 +154,20 @@ impl Transaction {
             "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the rows \
              again: they become visible after you run: {commands}",
             untold.len(),
-            told.len()
+            branches.len()
         );
         Err(Error::new(ErrorKind::InDoubt, text))
     }
 
-    fn in_doubt(&self, told: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
+    fn in_doubt(&self, branches: &[(Arc<dyn Backend>, Xid)], failed: Option<Error>) -> Error {
         // This run has ended, so recovery need not wait for it.
-        let commands = self.commands(told.iter().map(|(resource, _)| resource), " --older-than 0s");
+        let commands = self.commands(branches.iter().map(|(resource, _)| resource), " --older-than 0s");
         let job = match &self.claimed.job_spec.job {
             Some(job) => format!(", or run job '{job}' again"),
             None => String::new(),
         };
         let url = self.claimed.job_spec.log.url();
-        let text = match told.is_empty() {
+        let text = match branches.is_empty() {
             true => format!(
                 "the outcome of the commit is unknown, because {url} does not answer: check whether the rows are stored \
                  there{job}"
@@ -175,7 +175,7 @@ impl Transaction {
             false => format!(
                 "the decision is unknown, because the decision log {url} does not answer; {} branches stay prepared. When \
                  the log answers, run: {commands}{job}",
-                told.len()
+                branches.len()
             ),
         };
         let error = Error::new(ErrorKind::InDoubt, text);
@@ -231,7 +231,7 @@ struct Driven<'t> {
     transaction: &'t Transaction,
     covered: &'t EpochExtent,
     /// The branches to complete.
-    told: Vec<(Arc<dyn Backend>, Xid)>,
+    branches: Vec<(Arc<dyn Backend>, Xid)>,
     /// The reason why it is not committed.
     failed: Option<Error>,
     /// Whether every branch is complete.
@@ -240,8 +240,8 @@ struct Driven<'t> {
 
 impl<'t> Driven<'t> {
     fn new(transaction: &'t Transaction, covered: &'t EpochExtent, members: &[Member]) -> Self {
-        let told = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
-        Self { transaction, covered, told, failed: None, all_told: true }
+        let branches = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
+        Self { transaction, covered, branches, failed: None, all_told: true }
     }
 
     /// Follows [`State::next`].
@@ -267,8 +267,8 @@ impl<'t> Driven<'t> {
                 }
                 (Action::Complete(decision), _) => self.complete(decision).await?,
                 (Action::Leave, _) => {
-                    self.told.iter().for_each(|(resource, xid)| resource.leave(xid));
-                    return Err(self.transaction.in_doubt(&self.told, self.failed));
+                    self.branches.iter().for_each(|(resource, xid)| resource.leave(xid));
+                    return Err(self.transaction.in_doubt(&self.branches, self.failed));
                 }
                 (Action::End, _) => return self.end(state).await,
             };
@@ -276,10 +276,10 @@ impl<'t> Driven<'t> {
     }
 
     async fn prepare(&mut self, members: Vec<Member>, has_agent: bool) -> Event {
-        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = self.told.len()));
+        let prepared = prepare_all(members).instrument(debug_span!("prepare", branches = self.branches.len()));
         match (self.transaction.timed(Phase::Prepare, prepared).await, has_agent) {
             (Ok(read_only), has_agent) => {
-                self.told.retain(|(_, xid)| !read_only.contains(xid));
+                self.branches.retain(|(_, xid)| !read_only.contains(xid));
                 if has_agent { Event::ReadyForLastAgent } else { Event::Ready }
             }
             (Err((error, is_lost)), _) => {
@@ -350,7 +350,7 @@ impl<'t> Driven<'t> {
 
     async fn complete(&mut self, decision: Decision) -> Result<Event> {
         failpoint("complete.before");
-        let telling = self.transaction.complete(decision, &self.told);
+        let telling = self.transaction.complete(decision, &self.branches);
         let telling = telling.instrument(debug_span!("complete", decision = decision.as_str()));
         self.all_told &= self.transaction.timed(Phase::Commit, telling).await?;
         Ok(Event::Completed)

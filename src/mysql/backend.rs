@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::{MySql, Prepared};
 use super::described::{codec_of, relation};
 use super::dialect::MySqlDialect;
@@ -241,7 +241,7 @@ fn in_statement(gtrid: &str, bqual: &str) -> String {
 impl MySql {
     /// The name of a new branch in a statement. It contains the time when the branch began, because the server does not
     /// record it.
-    pub(super) async fn name_branch(&self, connection: &mut Session, xid: &Xid) -> Result<String> {
+    pub(super) async fn name_branch(&self, connection: &mut MySqlConnection, xid: &Xid) -> Result<String> {
         let began = self.now(connection).await?;
         let name = xid.to_string();
         let gtrid = xid.gtrid.to_string();
@@ -250,14 +250,14 @@ impl MySql {
         Ok(in_statement(&gtrid, &format!("{bqual}@{began}")))
     }
 
-    async fn now(&self, connection: &mut Session) -> Result<u64> {
+    async fn now(&self, connection: &mut MySqlConnection) -> Result<u64> {
         let now = self.rows(connection, "SELECT CAST(UNIX_TIMESTAMP() AS UNSIGNED)", Vec::new()).await?;
         let now = now.first().map(|row| text(row, 0)).transpose()?.unwrap_or_default();
         now.parse().map_err(|_| Error::internal(format!("the server returned '{now}' as the current time")))
     }
 
     /// Landfall's prepared branches in the whole server.
-    async fn recoverable(&self, connection: &mut Session) -> Result<Vec<Recoverable>> {
+    async fn recoverable(&self, connection: &mut MySqlConnection) -> Result<Vec<Recoverable>> {
         // Not every server supports this as a prepared statement.
         let rows: Vec<mysql_async::Row> = connection
             .conn
@@ -309,7 +309,7 @@ impl MySql {
     }
 
     /// Reads whether branches can be prepared, and completed by other sessions.
-    pub(super) async fn ask_capability(&self, connection: &mut Session) -> Result<()> {
+    pub(super) async fn ask_capability(&self, connection: &mut MySqlConnection) -> Result<()> {
         if self.capability.get().is_some() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use super::database::MySql;
 use super::encode::Encoder;
 use super::existing::ExistingRows;
-use super::fields::{Frame, Rows};
+use super::fields::{FieldRows, Frame};
 use super::writer::Writer;
 use crate::backend::{Change, WriteSpec};
 use crate::error::Result;
@@ -37,11 +37,11 @@ pub(super) async fn start(
 }
 
 impl RowEncoder for TextRows {
-    type Rows = Rows;
+    type Rows = FieldRows;
 
-    fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
+    fn encode(&mut self, slice: &RecordBatch) -> Result<FieldRows> {
         let columns = self.targets.encode(slice, Encoder::encode)?;
-        Ok(Rows::new(Arc::clone(&self.frame), columns, slice.num_rows()))
+        Ok(FieldRows::new(Arc::clone(&self.frame), columns, slice.num_rows()))
     }
 
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {

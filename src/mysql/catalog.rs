@@ -3,7 +3,7 @@
 use mysql_async::{Row, Value};
 
 use super::codec::Declared;
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::described::Relation;
 use super::row::text;
@@ -110,7 +110,11 @@ impl MySql {
         Ok(described)
     }
 
-    pub(super) async fn describe_on(&self, connection: &mut Session, name: &TableName) -> Result<Option<Table>> {
+    pub(super) async fn describe_on(
+        &self,
+        connection: &mut MySqlConnection,
+        name: &TableName,
+    ) -> Result<Option<Table>> {
         let schema = name.schema.as_deref().unwrap_or_default();
         let mut wanted: Vec<Value> = [schema, &name.table].repeat(3).into_iter().map(Value::from).collect();
         wanted.push(name.table.as_str().into());

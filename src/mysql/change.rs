@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::described::{Relation, number_column, relation};
 use super::dialect::MySqlDialect;
@@ -34,7 +34,12 @@ fn lock(change: &Change) -> Option<Condition> {
 }
 
 /// Runs before the transaction begins the statements that would commit it or are not allowed in it.
-pub(super) async fn before(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
+pub(super) async fn before(
+    database: &MySql,
+    connection: &mut MySqlConnection,
+    table: &Table,
+    change: &Change,
+) -> Result<()> {
     if !change.staged.is_empty() {
         create_stage(database, connection, table, change).await?;
     }
@@ -46,7 +51,12 @@ pub(super) async fn before(database: &MySql, connection: &mut Session, table: &T
     Ok(())
 }
 
-async fn create_stage(database: &MySql, connection: &mut Session, table: &Table, change: &Change) -> Result<()> {
+async fn create_stage(
+    database: &MySql,
+    connection: &mut MySqlConnection,
+    table: &Table,
+    change: &Change,
+) -> Result<()> {
     let (columns, done) = stage_columns(table, change);
     // It may exist after a failed branch.
     database.execute(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {STAGE}")).await?;
@@ -81,7 +91,7 @@ async fn create_stage(database: &MySql, connection: &mut Session, table: &Table,
 const DOING: &str = "creating the staging table";
 
 /// The error if the user may not create it, with the missing GRANT.
-async fn no_stage(database: &MySql, connection: &mut Session, error: Error) -> Error {
+async fn no_stage(database: &MySql, connection: &mut MySqlConnection, error: Error) -> Error {
     let asked = database.rows(connection, "SELECT CURRENT_USER()", Vec::new()).await;
     let user = asked.ok().and_then(|rows| text(rows.first()?, 0).ok()).unwrap_or_default();
     let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
@@ -126,7 +136,7 @@ impl Plan {
     }
 
     /// Locks the rows.
-    pub(super) async fn lock(&self, database: &MySql, connection: &mut Session) -> Result<()> {
+    pub(super) async fn lock(&self, database: &MySql, connection: &mut MySqlConnection) -> Result<()> {
         if let Some(Step { sql, parameters: values, .. }) = &self.lock {
             database.rows(connection, sql, parameters(values)).await?;
         }
@@ -134,7 +144,7 @@ impl Plan {
     }
 
     /// Applies the staged rows.
-    pub(super) async fn apply(&self, database: &MySql, connection: &mut Session) -> Result<()> {
+    pub(super) async fn apply(&self, database: &MySql, connection: &mut MySqlConnection) -> Result<()> {
         sql::apply(&mut database.statements(connection), &self.steps, &self.change).await
     }
 }

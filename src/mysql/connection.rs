@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
 
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::row;
 use super::scan::parameters as values;
@@ -15,7 +15,7 @@ use crate::sql::{SqlConnection, TextRow};
 /// A connection and its database.
 pub(super) struct Statements<'a> {
     pub(super) database: &'a MySql,
-    pub(super) session: &'a mut Session,
+    pub(super) session: &'a mut MySqlConnection,
 }
 
 #[async_trait]

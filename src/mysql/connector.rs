@@ -21,12 +21,12 @@ pub(super) struct Connector {
 }
 
 /// An open connection.
-pub(super) struct Session {
+pub(super) struct MySqlConnection {
     pub(super) conn: Conn,
     pub(super) server: Server,
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for MySqlConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client's options include the password.
         write!(f, "Session({})", self.conn.id())
@@ -53,9 +53,9 @@ impl Connector {
 
 #[async_trait]
 impl Connect for Connector {
-    type Connection = Session;
+    type Connection = MySqlConnection;
 
-    async fn connect(&self) -> Result<Session> {
+    async fn connect(&self) -> Result<MySqlConnection> {
         let options = &self.options;
         let connected = match Conn::new(options.builder.clone()).await {
             Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if options.tls_is_preferred => {
@@ -93,14 +93,14 @@ impl Connect for Connector {
         ] {
             conn.query_drop(settings).await.map_err(|error| self.error(error).with_context("setting up a session"))?;
         }
-        Ok(Session { conn, server })
+        Ok(MySqlConnection { conn, server })
     }
 
-    async fn is_usable(&self, session: &mut Session) -> bool {
+    async fn is_usable(&self, session: &mut MySqlConnection) -> bool {
         session.conn.ping().await.is_ok()
     }
 
-    async fn close(&self, session: Session) {
+    async fn close(&self, session: MySqlConnection) {
         // All work is done: an error here does not matter.
         let _ = session.conn.disconnect().await;
     }

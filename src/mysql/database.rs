@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
-use super::connector::{Connector, Session};
+use super::connector::{Connector, MySqlConnection};
 use super::dialect::LEDGER;
 use super::location::Options;
 use super::{encode, fields};
@@ -68,7 +68,7 @@ impl MySql {
     }
 
     /// Runs a statement that returns no rows.
-    pub(super) async fn execute(&self, connection: &mut Session, sql: &str) -> Result<u64> {
+    pub(super) async fn execute(&self, connection: &mut MySqlConnection, sql: &str) -> Result<u64> {
         connection.conn.query_drop(sql).await.map_err(|error| self.error(error))?;
         Ok(connection.conn.affected_rows())
     }
@@ -91,7 +91,12 @@ impl MySql {
     }
 
     /// The rows of a query.
-    pub(super) async fn rows(&self, connection: &mut Session, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>> {
+    pub(super) async fn rows(
+        &self,
+        connection: &mut MySqlConnection,
+        sql: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Row>> {
         let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
         connection.conn.exec(sql, parameters).await.map_err(|error| self.error(error))
     }

@@ -9,11 +9,11 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row};
 
 use super::codec::{Codec, Values};
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::described::relation;
 use super::encode::Encoder;
-use super::fields::{Frame, Rows, Style};
+use super::fields::{FieldRows, Frame, Style};
 use super::statements::select;
 use crate::backend::Table;
 use crate::backend::WriteSpec;
@@ -96,7 +96,7 @@ impl ExistingRows {
             None => {
                 let positions: Vec<_> = self.key.iter().map(|(position, _)| *position).collect();
                 let columns = keys.try_encode(&rows.project(&positions).ok()?, Encoder::encode)?;
-                let mut rows = Rows::new(Arc::clone(&self.frame), columns, rows.num_rows());
+                let mut rows = FieldRows::new(Arc::clone(&self.frame), columns, rows.num_rows());
                 let mut statements = Vec::new();
                 let mut statement = Vec::new();
                 while rows.write(&mut statement).ok()?.is_some() {
@@ -122,7 +122,7 @@ fn has_empty_member(sql_type: &str) -> bool {
 /// Reads the rows of the statements.
 pub(super) async fn read(
     database: &MySql,
-    connection: &mut Session,
+    connection: &mut MySqlConnection,
     columns: Arc<[Arc<dyn Codec>]>,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,

@@ -60,14 +60,14 @@ pub(super) struct Frame {
 }
 
 /// Rows that are written to buffers.
-pub(super) struct Rows {
+pub(super) struct FieldRows {
     frame: Arc<Frame>,
     columns: Vec<Box<dyn Fields>>,
     count: usize,
     next: usize,
 }
 
-impl Rows {
+impl FieldRows {
     pub(super) fn new(frame: Arc<Frame>, columns: Vec<Box<dyn Fields>>, count: usize) -> Self {
         Self { frame, columns, count, next: 0 }
     }
@@ -88,7 +88,7 @@ impl Rows {
     }
 }
 
-impl EncodedRows for Rows {
+impl EncodedRows for FieldRows {
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>> {
         let first = self.next;
         if first == self.count {
@@ -391,7 +391,7 @@ mod tests {
         let pieces = |bytes, most| {
             let (head, tail) = ("H ".to_owned(), " T".to_owned());
             let frame = Frame { style: Style::Literal, head, tail, bytes, most };
-            let mut rows = Rows::new(Arc::new(frame), vec![texts(&values, Style::Literal)], 4);
+            let mut rows = FieldRows::new(Arc::new(frame), vec![texts(&values, Style::Literal)], 4);
             let mut out = Vec::new();
             let mut pieces = Vec::new();
             while let Some(count) = rows.write(&mut out)? {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::connection::Statements;
-use super::connector::Session;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::row::text;
 use crate::backend::{DecisionLog, failpoint::failpoint};
@@ -63,7 +63,7 @@ impl MySql {
     /// Proposes a record inside an open transaction and returns the one that stands.
     pub(super) async fn decide_in(
         &self,
-        connection: &mut Session,
+        connection: &mut MySqlConnection,
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         if !self.has_ledger(connection).await? {
@@ -76,7 +76,7 @@ impl MySql {
     }
 
     /// Runs statements in a connection.
-    pub(super) fn statements<'a>(&'a self, session: &'a mut Session) -> Statements<'a> {
+    pub(super) fn statements<'a>(&'a self, session: &'a mut MySqlConnection) -> Statements<'a> {
         Statements { database: self, session }
     }
 
@@ -87,7 +87,7 @@ impl MySql {
         Ok(())
     }
 
-    async fn create_ledger(&self, connection: &mut Session) -> Result<()> {
+    async fn create_ledger(&self, connection: &mut MySqlConnection) -> Result<()> {
         let ddl = self.ledger.sql(DDL);
         let created = self.execute(connection, &ddl).await;
         created.map(drop).map_err(|error| match error.kind() {
@@ -103,7 +103,7 @@ impl MySql {
         })
     }
 
-    pub(super) async fn has_ledger(&self, connection: &mut Session) -> Result<bool> {
+    pub(super) async fn has_ledger(&self, connection: &mut MySqlConnection) -> Result<bool> {
         const FIND: &str = "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t \
              LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
              WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?";

@@ -44,7 +44,7 @@ pub(super) fn style(server: Server, spec: &WriteSpec) -> Style {
 }
 
 /// How a write's rows are written, and the text around them.
-pub(super) fn way(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
+pub(super) fn insert_method(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)> {
     let server = relation(table)?.server;
     match style(server, spec) {
         Style::File => load(table, spec),

@@ -19,7 +19,7 @@ use super::existing::{self, ExistingRows};
 use super::fields::Frame;
 use super::load::{Sent, load};
 use super::row::text;
-use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, style, way};
+use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
 use crate::backend::Table;
 use crate::backend::{Change, Existing, Protocol, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
@@ -31,13 +31,13 @@ use crate::txn::{DecisionRecord, Xid};
 
 /// The server thread of a connection, for use from other connections.
 #[derive(Debug, Clone)]
-pub(super) struct Session {
+pub(super) struct WriterSession {
     database: MySql,
     id: u32,
 }
 
 #[async_trait]
-impl sql::Session for Session {
+impl sql::ServerSession for WriterSession {
     async fn cancel(&self) {
         // If this fails, the statement runs to its end.
         if let Ok(mut connection) = self.database.pool.beside().await {
@@ -61,7 +61,7 @@ pub(super) struct Writer {
     database: MySql,
     connection: Connection,
     spec: WriteSpec,
-    way: InsertMethod,
+    method: InsertMethod,
     frame: Arc<Frame>,
     /// The codecs of the columns that are written.
     columns: Arc<[Arc<dyn Codec>]>,
@@ -122,7 +122,7 @@ impl Writer {
             }
             None => (None, table, spec, Vec::new()),
         };
-        let (way, frame) = way(&table, &spec)?;
+        let (method, frame) = insert_method(&table, &spec)?;
         let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
         let existing = match ExistingRows::of(&table, &spec)? {
@@ -148,7 +148,7 @@ impl Writer {
             deleted.map_err(|error| error.with_context("deleting the old rows"))?;
         }
         Ok((
-            Self { database, connection, spec, way, frame, columns, has_guard, change, name, names, rows: 0 },
+            Self { database, connection, spec, method, frame, columns, has_guard, change, name, names, rows: 0 },
             targets,
             existing,
         ))
@@ -168,7 +168,7 @@ impl Writer {
     ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
         let mut counted = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
-        let (sent, next) = match &self.way {
+        let (sent, next) = match &self.method {
             InsertMethod::Insert => {
                 let sent = self.connection.conn.query_drop(first.bytes()).await;
                 let _ = free_list.push(first.buffer);
@@ -273,10 +273,10 @@ impl Writer {
 
 #[async_trait]
 impl RowSender for Writer {
-    type Session = Session;
+    type Session = WriterSession;
 
-    fn session(&self) -> Session {
-        Session { database: self.database.clone(), id: self.connection.conn.id() }
+    fn session(&self) -> WriterSession {
+        WriterSession { database: self.database.clone(), id: self.connection.conn.id() }
     }
 
     async fn send_all(
@@ -336,7 +336,7 @@ impl RowSender for Writer {
                     refused
                 }
                 Err(lost) => {
-                    sql::Session::ended(&self.session()).await;
+                    sql::ServerSession::ended(&self.session()).await;
                     lost
                 }
             }

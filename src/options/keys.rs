@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::values::{BOOLEAN, JobName, Names, Number, Rows, Size, Text, Time, Values, Words};
+use super::values::{BOOLEAN, JobName, Names, Number, RowLimit, Size, Text, Time, Values, Words};
 use super::{Assignment, Commit, JobId, Nanoseconds, Overwrite};
 use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
@@ -178,7 +178,7 @@ declare_options! {
 
     Transaction "checkpoint.rows": "a number of rows", "none",
         "commits after this many rows and continues: committed rows are visible, and a job resumes after them",
-        checkpoint_rows: Option<u64> = None, u64: Rows,
+        checkpoint_rows: Option<u64> = None, u64: RowLimit,
         with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
     Transaction "checkpoint.bytes": "a size: 500KB, 64MB, 1GiB", "none",

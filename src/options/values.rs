@@ -103,9 +103,9 @@ impl<T: Copy + Display + FromStr + PartialOrd> Values<T> for Number<T> {
 }
 
 /// A number of rows.
-pub(super) struct Rows;
+pub(super) struct RowLimit;
 
-impl Values<u64> for Rows {
+impl Values<u64> for RowLimit {
     fn parse(&self, text: &str) -> Result<u64, String> {
         text.trim().parse().map_err(|_| "use a number of rows, 1 or more".into())
     }

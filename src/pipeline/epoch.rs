@@ -44,13 +44,13 @@ impl Watch {
 
     /// Reports how its commit ended.
     pub(super) fn ended(mut self, ended: &Result<()>) {
-        let told = match ended {
+        let event = match ended {
             Ok(()) => EpochEvent::Committed(self.first_row.elapsed()),
             // This is reported when the outcome is known.
             Err(error) if error.kind() == ErrorKind::InDoubt => return self.stats.clear(),
             Err(_) => EpochEvent::Aborted,
         };
-        self.stats.drain(..).for_each(|stats| stats.note(told));
+        self.stats.drain(..).for_each(|stats| stats.note(event));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::cells::{Numbers, Rows};
+use super::cells::{CellRows, Numbers};
 use super::database::Postgres;
 use super::encode::Encoder;
 use super::existing::ExistingRows;
@@ -40,16 +40,16 @@ pub(super) async fn start(
 }
 
 impl RowEncoder for CopyRows {
-    type Rows = Rows;
+    type Rows = CellRows;
 
-    fn encode(&mut self, slice: &RecordBatch) -> Result<Rows> {
+    fn encode(&mut self, slice: &RecordBatch) -> Result<CellRows> {
         let mut columns = self.targets.encode(slice, Encoder::encode)?;
         self.sequences.note(slice);
         if self.numbers_rows {
             columns.push(Box::new(Numbers { first: self.rows as i64 }));
         }
         self.rows += slice.num_rows() as u64;
-        Ok(Rows::new(columns, slice.num_rows()))
+        Ok(CellRows::new(columns, slice.num_rows()))
     }
 
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {
@@ -57,8 +57,8 @@ impl RowEncoder for CopyRows {
     }
 }
 
-impl EncodedRows for Rows {
+impl EncodedRows for CellRows {
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>> {
-        Ok(Rows::write(self, out))
+        Ok(CellRows::write(self, out))
     }
 }

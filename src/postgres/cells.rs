@@ -45,7 +45,7 @@ pub(super) trait Cells: Send {
 }
 
 /// Rows that are written to buffers of about the same size.
-pub(super) struct Rows {
+pub(super) struct CellRows {
     /// Each with the minimum size of the fields after it, in bytes.
     columns: Vec<(Box<dyn Cells>, usize)>,
     /// The size of each row that is not written yet.
@@ -59,7 +59,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// Rows written at once, column by column.
 const BLOCK_ROWS: usize = 48;
 
-impl Rows {
+impl CellRows {
     pub(super) fn new(columns: Vec<Box<dyn Cells>>, rows: usize) -> Self {
         let same = columns.iter().filter_map(|column| column.size()).sum::<usize>();
         let mut sizes = vec![FIELD_COUNT + same; rows];
@@ -306,7 +306,7 @@ mod tests {
                 }
             });
             let mut written = Vec::new();
-            prop_assert_eq!(Rows::new(columns.collect(), rows.len()).write(&mut written), Some(rows.len()));
+            prop_assert_eq!(CellRows::new(columns.collect(), rows.len()).write(&mut written), Some(rows.len()));
 
             let mut expected = Vec::new();
             for (int, decimal, text, view) in &rows {

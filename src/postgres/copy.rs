@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cells::{HEADER, Rows, TRAILER};
+use super::cells::{CellRows, HEADER, TRAILER};
 use super::codec::Form;
 use super::database::Postgres;
 use super::encode::Encoder;
@@ -46,7 +46,7 @@ impl CopyEncoder {
     /// # Errors
     /// `Encode` or `Constraint`, naming row and column, if a value cannot be stored.
     pub fn encode(&mut self, batch: &RecordBatch, mut piece: impl FnMut(&[u8])) -> Result<()> {
-        let mut rows = Rows::new(self.targets.encode(batch, Encoder::encode)?, batch.num_rows());
+        let mut rows = CellRows::new(self.targets.encode(batch, Encoder::encode)?, batch.num_rows());
         while rows.write(&mut self.buffer).is_some() {
             piece(&self.buffer);
         }

@@ -17,7 +17,7 @@ use super::create::quote_literal;
 use super::database::Postgres;
 use super::described::{relation, server_type};
 use super::encode::Encoder;
-use super::rows::{Rows, Values};
+use super::rows::{ReceivedRows, Values};
 use crate::backend::WriteSpec;
 use crate::backend::{Column, Table};
 use crate::columnar::{plain, recode, to_text};
@@ -134,8 +134,8 @@ impl ExistingRows {
     /// The request for the existing rows with the same keys.
     pub(super) fn lookup_request(&self, targets: &Targets<Encoder>, rows: &RecordBatch) -> Option<LookupRequest> {
         let cells = targets.try_encode(rows, Encoder::encode)?;
-        let (mut encoded, mut piece) = (cells::Rows::new(cells, rows.num_rows()), Vec::new());
-        let mut received = Rows::new(self.schema.fields().len());
+        let (mut encoded, mut piece) = (cells::CellRows::new(cells, rows.num_rows()), Vec::new());
+        let mut received = ReceivedRows::new(self.schema.fields().len());
         received.push(HEADER).ok()?;
         while encoded.write(&mut piece).is_some() {
             received.push(&piece).ok()?;
@@ -171,7 +171,7 @@ pub(super) async fn read(
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,
 ) -> Result<LookupResult> {
-    let mut rows = Rows::new(schema.fields().len());
+    let mut rows = ReceivedRows::new(schema.fields().len());
     for statement in statements {
         let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;
         let mut messages = connection.copy_out_raw(&statement).await.map_err(|error| database.error(error))?;
@@ -195,7 +195,7 @@ fn wire_type(codec: &dyn Codec) -> DataType {
     }
 }
 
-fn batch(rows: Rows, schema: &SchemaRef) -> Result<RecordBatch> {
+fn batch(rows: ReceivedRows, schema: &SchemaRef) -> Result<RecordBatch> {
     let (bytes, columns) = rows.into_parts();
     let bytes = Buffer::from_vec(bytes);
     let arrays = schema.fields().iter().zip(&columns).map(|(field, fields)| {

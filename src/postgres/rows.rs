@@ -12,7 +12,7 @@ pub(super) struct Field {
 
 /// Rows that were received and are not decoded yet.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct ReceivedRows {
     bytes: Vec<u8>,
     columns: Vec<Vec<Field>>,
     count: usize,
@@ -29,7 +29,7 @@ enum State {
 /// Maximum bytes of rows that are decoded at once, unless one row is longer.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-impl Rows {
+impl ReceivedRows {
     pub(super) fn new(columns: usize) -> Self {
         Self { bytes: Vec::new(), columns: vec![Vec::new(); columns], count: 0, state: State::BeforeHeader }
     }
@@ -140,15 +140,15 @@ mod tests {
     fn what_is_not_the_format_is_an_error_and_no_panic() {
         let mut good = HEADER.to_vec();
         good.extend([0, 1, 0, 0, 0, 2, b'a', b'b']);
-        let mut rows = Rows::new(1);
+        let mut rows = ReceivedRows::new(1);
         rows.push(&good).unwrap();
         rows.push(TRAILER).unwrap();
         let values: Vec<_> = rows.column(0).iter().collect();
         assert_eq!((rows.count(), values), (1, vec![Some(&b"ab"[..])]));
         assert!(rows.push(&[0, 1]).is_err(), "rows after the end");
         for cut in 1..good.len() {
-            assert!(Rows::new(1).push(&good[..cut]).is_err() || cut == HEADER.len(), "cut at {cut}");
+            assert!(ReceivedRows::new(1).push(&good[..cut]).is_err() || cut == HEADER.len(), "cut at {cut}");
         }
-        assert!(Rows::new(2).push(&good).is_err());
+        assert!(ReceivedRows::new(2).push(&good).is_err());
     }
 }

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use super::database::Postgres;
 use super::described::server_type;
 use super::dialect::PostgresDialect;
-use super::rows::Rows;
+use super::rows::ReceivedRows;
 use super::statements::select;
 use crate::backend::{BatchStream, Batches, Query, read_ahead};
 use crate::error::Result;
@@ -23,7 +23,7 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     let mut connection = database.connect().await?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;
-    let mut rows = Rows::new(columns.len());
+    let mut rows = ReceivedRows::new(columns.len());
     let mut sent = 0;
     loop {
         let message = tokio::select! {

@@ -96,7 +96,7 @@ mod tests {
     use super::super::codec::array::array;
     use super::super::codec::composite::{CompositeField, composite};
     use super::super::codec::{Example, ServerType};
-    use super::super::rows::{Field as Place, Rows, Values};
+    use super::super::rows::{Field as Place, ReceivedRows, Values};
     use super::*;
     use crate::columnar::type_table::{check_document, written_from};
 
@@ -234,7 +234,7 @@ mod tests {
             for codec in &codecs {
                 let _ = server(codec).decode(Values { bytes, fields: &[field] }, &codec.arrow_type());
             }
-            let _ = Rows::new(2).push(bytes);
+            let _ = ReceivedRows::new(2).push(bytes);
         });
     }
 }

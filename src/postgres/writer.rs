@@ -28,13 +28,13 @@ use crate::txn::{DecisionRecord, Xid};
 
 /// The server process of a connection, for use from other connections.
 #[derive(Debug, Clone)]
-pub(super) struct Session {
+pub(super) struct WriterSession {
     database: Postgres,
     pid: i32,
 }
 
 #[async_trait]
-impl sql::Session for Session {
+impl sql::ServerSession for WriterSession {
     async fn cancel(&self) {
         // If this fails, the statement runs to its end.
         if let Ok(mut connection) = self.database.pool.beside().await {
@@ -59,7 +59,7 @@ pub(super) struct Writer {
     database: Postgres,
     connection: Connection,
     spec: WriteSpec,
-    way: CopyPlan,
+    plan: CopyPlan,
     change: Option<Plan>,
     sequences: Arc<Sequences>,
     pid: i32,
@@ -100,7 +100,7 @@ impl Writer {
                 (None, table, spec, targets)
             }
         };
-        let way = match &change {
+        let plan = match &change {
             Some(_) => CopyPlan::direct(&table, &spec)?,
             None => CopyPlan::of(xid, &table, &spec, &targets)?,
         };
@@ -116,7 +116,7 @@ impl Writer {
                 _ => error.with_context("deleting the old rows"),
             })?;
         }
-        if let CopyPlan::Staged { create, .. } = &way {
+        if let CopyPlan::Staged { create, .. } = &plan {
             let created = database.execute(&mut connection, create.clone()).await;
             created.map_err(|error| database.no_stage(error, spec.protocol))?;
         }
@@ -133,7 +133,7 @@ impl Writer {
             database,
             connection,
             spec,
-            way,
+            plan,
             change,
             sequences,
             pid,
@@ -151,7 +151,7 @@ impl Writer {
 
     /// Whether rows carry their number as a last column.
     pub(super) fn numbers_rows(&self) -> bool {
-        self.way.numbers_rows()
+        self.plan.numbers_rows()
     }
 
     /// Runs one COPY statement and the merge after it; returns the first chunk of the next one.
@@ -165,7 +165,7 @@ impl Writer {
         let rows_before = self.rows;
         let database = self.database.clone();
         let mut sending = Duration::ZERO;
-        let mut copy = self.connection.copy_in_raw(self.way.copy()).await.map_err(|error| database.error(error))?;
+        let mut copy = self.connection.copy_in_raw(self.plan.copy()).await.map_err(|error| database.error(error))?;
         copy.send(HEADER.as_slice()).await.map_err(|error| database.error(error))?;
         let (mut chunk, mut bytes) = (first, 0);
         let next = loop {
@@ -177,7 +177,7 @@ impl Writer {
             // If the list is full, the buffer is dropped.
             let _ = free_list.push(chunk.buffer);
             match chunks.recv().await {
-                Some(next) if bytes < self.way.statement_bytes() => chunk = next,
+                Some(next) if bytes < self.plan.statement_bytes() => chunk = next,
                 next => break next,
             }
         };
@@ -189,7 +189,7 @@ impl Writer {
         copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
         let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
         let mut expected = self.rows - rows_before;
-        if let CopyPlan::Staged { merge, count, .. } = &self.way {
+        if let CopyPlan::Staged { merge, count, .. } = &self.plan {
             if let Some(count) = count {
                 let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
                 let counted = counted.fetch_one(&mut *self.connection).await;
@@ -216,7 +216,7 @@ impl Writer {
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
         // The columns of a staging table are numbered.
-        let index = |name: &str| match self.way {
+        let index = |name: &str| match self.plan {
             CopyPlan::Direct { .. } => self.spec.columns.index_of(name).ok(),
             CopyPlan::Staged { .. } => name.strip_prefix('c')?.parse().ok(),
         };
@@ -230,10 +230,10 @@ impl Writer {
 
 #[async_trait]
 impl RowSender for Writer {
-    type Session = Session;
+    type Session = WriterSession;
 
-    fn session(&self) -> Session {
-        Session { database: self.database.clone(), pid: self.pid }
+    fn session(&self) -> WriterSession {
+        WriterSession { database: self.database.clone(), pid: self.pid }
     }
 
     async fn send_all(
@@ -284,7 +284,7 @@ impl RowSender for Writer {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }
-        let drop = match (&self.way, &self.change) {
+        let drop = match (&self.plan, &self.change) {
             (CopyPlan::Staged { drop, .. }, _) => drop,
             (CopyPlan::Direct { .. }, Some(change)) => &change.drop,
             (CopyPlan::Direct { .. }, None) => &None,
@@ -297,7 +297,7 @@ impl RowSender for Writer {
         let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
         if let Err(error) = prepared {
             if error.kind() == ErrorKind::Unavailable {
-                sql::Session::ended(&self.session()).await;
+                sql::ServerSession::ended(&self.session()).await;
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => "preparing (set the option 'commit' to 'one_phase' to commit without it)",

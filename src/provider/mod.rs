@@ -49,7 +49,7 @@ use crate::error::Error;
 pub use catalog::{LandfallCatalog, register_catalog};
 pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog};
 pub use fanout::FanoutTable;
-pub(crate) use own::{Place, Registered};
+pub(crate) use own::{Registered, SessionSchema};
 pub use register::{register, register_backend};
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};

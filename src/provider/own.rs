@@ -9,15 +9,15 @@ use datafusion::prelude::SessionContext;
 
 /// A catalog and a schema of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SessionSchema {
     pub(crate) catalog: String,
     pub(crate) schema: String,
 }
 
 /// The place that the session began with, once another is in use.
-struct Own(Place);
+struct Own(SessionSchema);
 
-impl Place {
+impl SessionSchema {
     /// The place of names without a catalog and a schema.
     pub(crate) fn in_use(context: &SessionContext) -> Self {
         let state = context.state_ref();
@@ -58,7 +58,7 @@ pub(crate) struct Registered<'c> {
 
 impl<'c> Registered<'c> {
     pub(crate) fn new(context: &'c SessionContext, name: &str, table: Arc<dyn TableProvider>) -> DfResult<Self> {
-        let name = Place::own(context).table(name);
+        let name = SessionSchema::own(context).table(name);
         context.register_table(name.clone(), table)?;
         Ok(Self { context, name })
     }

@@ -181,9 +181,9 @@ pub(super) fn decides<T>(databases: impl Iterator<Item = (T, Capability)> + Clon
 
 /// The steps that enable two-phase commit in these databases, as a suffix of a message.
 pub(super) fn how_to_prepare<'a>(databases: impl IntoIterator<Item = &'a Arc<dyn Backend>>) -> String {
-    let mut told: Vec<_> = databases.into_iter().filter_map(|database| database.how_to_prepare()).collect();
-    told.dedup();
-    if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) }
+    let mut hints: Vec<_> = databases.into_iter().filter_map(|database| database.how_to_prepare()).collect();
+    hints.dedup();
+    if hints.is_empty() { String::new() } else { format!(" ({})", hints.join("; ")) }
 }
 
 fn most(writers: WriterCount) -> u16 {

@@ -114,7 +114,7 @@ pub type LookupResult = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 #[async_trait]
 pub trait RowSender: Send + Sized + 'static {
     /// The server's session of the connection, which other connections can refer to.
-    type Session: Session;
+    type Session: ServerSession;
 
     /// The server's session of the connection.
     fn session(&self) -> Self::Session;
@@ -160,7 +160,7 @@ pub trait RowSender: Send + Sized + 'static {
 
 /// A session of the server that other connections can cancel and observe.
 #[async_trait]
-pub trait Session: Clone + Send + Sync {
+pub trait ServerSession: Clone + Send + Sync {
     /// Cancels its running statement, if any.
     async fn cancel(&self);
 

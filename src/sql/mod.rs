@@ -19,7 +19,7 @@ mod writer;
 
 pub use bulk::{
     Buffer, BulkBranch, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder, RowSender,
-    Session, lost_connection,
+    ServerSession, lost_connection,
 };
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::database::Sqlite;
-use super::encode::{Encoder, Rows};
+use super::encode::{BoundRows, Encoder};
 use super::thread::blocking;
 use super::writer::Writer;
 use crate::backend::{Branch, Change, LookupAnswer, Outcome, Versions, Vote, WriteSpec};
@@ -39,7 +39,7 @@ pub(super) struct SqliteBranch {
 
 /// Encoded rows, and their memory reservation.
 struct Slice {
-    rows: Rows,
+    rows: BoundRows,
     reservation: Reservation,
 }
 
@@ -113,7 +113,7 @@ impl Branch for SqliteBranch {
             // Earlier rows may already be inserted, so the branch can only be rolled back.
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
-            let rows = Rows { columns, count: slice.num_rows() };
+            let rows = BoundRows { columns, count: slice.num_rows() };
             let reservation = self.memory.reserve_now(rows.bytes());
             if self.slices()?.send(Slice { rows, reservation }, Weight::default()).await.is_err() {
                 // The thread has failed; its result contains the reason.

@@ -18,12 +18,12 @@ use crate::error::{Error, Result};
 
 /// Rows in SQLite's storage classes, column by column.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct BoundRows {
     pub(super) columns: Vec<Stored>,
     pub(super) count: usize,
 }
 
-impl Rows {
+impl BoundRows {
     /// The bytes of all values.
     pub(super) fn bytes(&self) -> usize {
         let bytes: u64 = self.columns.iter().map(Stored::bytes).sum();

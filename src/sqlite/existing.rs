@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 
 use super::affinity::Affinity;
 use super::codec::{Class, Codec, Stored};
-use super::encode::{Encoder, Rows};
+use super::encode::{BoundRows, Encoder};
 use super::types::codec;
 use crate::backend::Table;
 use crate::backend::WriteSpec;
@@ -53,7 +53,7 @@ pub(super) enum Wanted {
     /// Rows that satisfy this condition.
     Range(String),
     /// Rows with these keys.
-    Keys(Rows),
+    Keys(BoundRows),
 }
 
 impl ExistingRows {
@@ -107,7 +107,7 @@ impl ExistingRows {
             None => {
                 let mut stored: Vec<_> = stored.into_iter().map(Some).collect();
                 let key = self.key.iter().map(|(position, _)| stored[*position].take());
-                Wanted::Keys(Rows { columns: key.collect::<Option<_>>()?, count: rows.num_rows() })
+                Wanted::Keys(BoundRows { columns: key.collect::<Option<_>>()?, count: rows.num_rows() })
             }
         };
         Some((new, wanted))

@@ -11,7 +11,7 @@ use rusqlite::{ffi, limits::Limit};
 use super::catalog;
 use super::change::Plan;
 use super::database::{Connection, Sqlite};
-use super::encode::{Encoder, Rows};
+use super::encode::{BoundRows, Encoder};
 use super::existing::{ExistingRows, Wanted};
 use super::statement::Statement;
 use crate::backend::{Change, Existing, Outcome, WriteSpec, failpoint::failpoint};
@@ -148,7 +148,7 @@ impl Writer {
     }
 
     /// Inserts all slices of rows. After an error, the transaction must be rolled back.
-    pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = Rows>) -> Result<()> {
+    pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = BoundRows>) -> Result<()> {
         let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
         let mut statements = statements.map_err(|error| self.database.error(error))?;

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::parser::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::provider::{LandfallTable, Place, Registered};
+use crate::provider::{LandfallTable, Registered, SessionSchema};
 
 /// The name of the new row in ON CONFLICT, and of the source of the MERGE.
 const EXCLUDED: &str = "excluded";
@@ -33,7 +33,7 @@ enum Action {
     Ignore,
     Replace,
     /// Sets columns, if a condition holds.
-    Update(Vec<(String, Expr)>, Option<Expr>),
+    Update(Vec<(String, Expr)>, Option<Box<Expr>>),
 }
 
 /// Replaces an INSERT by one that DataFusion plans; it may write a table that is registered for this statement.
@@ -65,14 +65,14 @@ pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql
             let others = written.iter().filter(|column| !key.contains(column));
             let is_new = |column: &String| set.iter().any(|(name, value)| name == column && *value == excluded(column));
             if condition.is_some() || set.len() != others.clone().count() || !others.clone().all(is_new) {
-                *statement = merge(insert, &name, &written, &key, &set, condition)?;
+                *statement = merge(insert, &name, &written, &key, &set, condition.map(|condition| *condition))?;
                 return Ok(None);
             }
             (OnConflict::Update, key)
         }
     };
     let registered = Registered::new(context, TARGET, Arc::new(table.with_conflict(on_conflict, key)?))?;
-    let own = Place::own(context);
+    let own = SessionSchema::own(context);
     let name = [own.catalog.as_str(), own.schema.as_str(), TARGET].map(|part| Ident::with_quote('"', part));
     insert.table = TableObject::TableName(ObjectName::from(name.to_vec()));
     Ok(Some(registered))
@@ -105,7 +105,7 @@ fn action(insert: &mut Insert) -> Result<(Action, Vec<String>)> {
             match action {
                 OnConflictAction::DoNothing => Ok((Action::Ignore, key)),
                 OnConflictAction::DoUpdate(DoUpdate { assignments, selection }) => {
-                    Ok((Action::Update(set(assignments)?, selection), key))
+                    Ok((Action::Update(set(assignments)?, selection.map(Box::new)), key))
                 }
             }
         }

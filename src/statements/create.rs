@@ -20,14 +20,14 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
     match sql {
         Sql::CreateTable(create) => match names::in_attached(context, &create.name) {
             Some((catalog, schema, table)) => {
-                let place = Place { catalog, schema, table };
+                let place = AttachedName { catalog, schema, table };
                 create_table(context, place, create).await.map(Some)
             }
             None => Ok(None),
         },
         Sql::AlterTable(alter) => match names::in_attached(context, &alter.name) {
             Some((catalog, schema, table)) => {
-                let place = Place { catalog, schema, table };
+                let place = AttachedName { catalog, schema, table };
                 let done = format!("table {place} is altered");
                 run(&place, &altered(&place, alter), done).await.map(Some)
             }
@@ -36,7 +36,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
         Sql::CreateSchema { schema_name: SchemaName::Simple(name), .. } => {
             match names::schema_in_attached(context, name) {
                 Some((catalog, schema)) => {
-                    let place = Place { catalog, schema: schema.clone(), table: String::new() };
+                    let place = AttachedName { catalog, schema: schema.clone(), table: String::new() };
                     let mut sql = sql.clone();
                     if let Sql::CreateSchema { schema_name, .. } = &mut sql {
                         *schema_name = SchemaName::Simple(place.quoted([schema.as_str()]));
@@ -52,7 +52,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
         Sql::Drop { object_type: ObjectType::Schema, names, .. } => {
             let [name] = names.as_slice() else { return Ok(None) };
             let Some((catalog, schema)) = names::schema_in_attached(context, name) else { return Ok(None) };
-            let place = Place { catalog, schema: schema.clone(), table: String::new() };
+            let place = AttachedName { catalog, schema: schema.clone(), table: String::new() };
             let mut sql = sql.clone();
             if let Sql::Drop { names, .. } = &mut sql {
                 *names = vec![place.quoted([schema.as_str()])];
@@ -64,19 +64,19 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
 }
 
 /// A name in an attached database.
-struct Place {
+struct AttachedName {
     catalog: LandfallCatalog,
     schema: String,
     table: String,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for AttachedName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.table)
     }
 }
 
-impl Place {
+impl AttachedName {
     fn database(&self) -> &Arc<dyn Backend> {
         self.catalog.database()
     }
@@ -94,7 +94,7 @@ impl Place {
 }
 
 /// Runs a statement in the database.
-async fn run(place: &Place, sql: &str, done: String) -> DfResult<Planned> {
+async fn run(place: &AttachedName, sql: &str, done: String) -> DfResult<Planned> {
     // One list of no parameters.
     place.database().run(sql.to_owned(), vec![Vec::new()]).await?;
     place.catalog.refresh().await?;
@@ -102,7 +102,7 @@ async fn run(place: &Place, sql: &str, done: String) -> DfResult<Planned> {
 }
 
 /// Creates a table: with columns by the database, with a query by a load.
-async fn create_table(context: &SessionContext, place: Place, create: &CreateTable) -> DfResult<Planned> {
+async fn create_table(context: &SessionContext, place: AttachedName, create: &CreateTable) -> DfResult<Planned> {
     let Some(query) = &create.query else {
         let database = place.database();
         let mut create = create.clone();
@@ -149,7 +149,7 @@ async fn drop_tables(context: &SessionContext, sql: &Sql, names: &[ObjectName]) 
     else {
         return Ok(None);
     };
-    let place = Place { catalog, schema, table };
+    let place = AttachedName { catalog, schema, table };
     let mut sql = sql.clone();
     if let Sql::Drop { names, .. } = &mut sql {
         *names = vec![place.name()];
@@ -158,7 +158,7 @@ async fn drop_tables(context: &SessionContext, sql: &Sql, names: &[ObjectName]) 
 }
 
 /// An ALTER TABLE in the database's words.
-fn altered(place: &Place, alter: &AlterTable) -> String {
+fn altered(place: &AttachedName, alter: &AlterTable) -> String {
     let database = place.database();
     let mut alter = alter.clone();
     alter.name = place.name();

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::parser::named;
 use crate::error::Error;
-use crate::provider::{LandfallCatalog, Place, attached, attached_as, has_catalog};
+use crate::provider::{LandfallCatalog, SessionSchema, attached, attached_as, has_catalog};
 
 /// `USE catalog`, `USE schema` or `USE catalog.schema`; says what is used now.
 pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<String> {
@@ -25,7 +25,7 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
             );
         }
     };
-    let own = Place::own(context);
+    let own = SessionSchema::own(context);
     let (catalog, schema) = match name.as_deref() {
         None => (own.catalog.clone(), own.schema.clone()),
         Some([catalog, schema]) => (catalog.clone(), schema.clone()),
@@ -33,7 +33,7 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
         Some([one]) => match (attached_as(context, one), has_catalog(context, one)) {
             (Some(catalog), _) => (one.clone(), default_schema(&catalog).unwrap_or_else(|| own.schema.clone())),
             (None, true) => (one.clone(), own.schema.clone()),
-            (None, false) => (Place::in_use(context).catalog, one.clone()),
+            (None, false) => (SessionSchema::in_use(context).catalog, one.clone()),
         },
         Some(_) => {
             return Err(Error::config("USE needs a name of one or two parts: USE name, or USE name.schema").into());
@@ -47,14 +47,14 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
         return Err(Error::config(format!("{catalog} has no schema {schema}: its schemas are {known}")).into());
     }
     let text = format!("using {catalog}.{schema}");
-    Place { catalog, schema }.use_in(context);
+    SessionSchema { catalog, schema }.use_in(context);
     Ok(text)
 }
 
 /// Uses the session's own schema if a catalog that is about to go is in use.
 pub(super) fn leave(context: &SessionContext, catalog: &str) {
-    if Place::in_use(context).catalog == catalog {
-        Place::own(context).use_in(context);
+    if SessionSchema::in_use(context).catalog == catalog {
+        SessionSchema::own(context).use_in(context);
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
 
 /// A name in a database that is attached: its catalog, and the names of its schema and its table.
 pub(super) fn in_attached(context: &SessionContext, name: &ObjectName) -> Option<(LandfallCatalog, String, String)> {
-    let Place { catalog, schema } = Place::in_use(context);
+    let SessionSchema { catalog, schema } = SessionSchema::in_use(context);
     let reference = match parts(&expanded(context, name).unwrap_or_else(|| name.clone()))?.as_slice() {
         [table] => TableReference::bare(table.as_str()),
         [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
@@ -100,7 +100,7 @@ pub(super) fn in_attached(context: &SessionContext, name: &ObjectName) -> Option
 /// A schema of a database that is attached: `catalog.schema`, or a schema of the catalog in use.
 pub(super) fn schema_in_attached(context: &SessionContext, name: &ObjectName) -> Option<(LandfallCatalog, String)> {
     let (catalog, schema) = match parts(name)?.as_slice() {
-        [schema] => (Place::in_use(context).catalog, schema.clone()),
+        [schema] => (SessionSchema::in_use(context).catalog, schema.clone()),
         [catalog, schema] => (catalog.clone(), schema.clone()),
         _ => return None,
     };
@@ -110,8 +110,9 @@ pub(super) fn schema_in_attached(context: &SessionContext, name: &ObjectName) ->
 /// A name with all of its parts: `database.table` means its default schema, if the catalog in use has no such schema.
 fn expanded(context: &SessionContext, name: &ObjectName) -> Option<ObjectName> {
     let [first, table] = <[String; 2]>::try_from(parts(name)?).ok()?;
-    let has_schema =
-        context.catalog(&Place::in_use(context).catalog).is_some_and(|catalog| catalog.schema(&first).is_some());
+    let has_schema = context
+        .catalog(&SessionSchema::in_use(context).catalog)
+        .is_some_and(|catalog| catalog.schema(&first).is_some());
     let catalog = attached_as(context, &first).filter(|_| !has_schema)?;
     let schema = default_schema(&catalog)?;
     Some(quoted([first, schema, table]))
@@ -143,19 +144,19 @@ pub(super) fn resolve(context: &SessionContext, statement: &mut DfStatement) {
 /// A table of the session's own, if the catalog in use has none of this name.
 fn own_table(context: &SessionContext, name: &ObjectName, common: &[String]) -> Option<ObjectName> {
     let [table] = <[String; 1]>::try_from(parts(name)?).ok()?;
-    let Place { catalog, schema } = Place::in_use(context);
+    let SessionSchema { catalog, schema } = SessionSchema::in_use(context);
     let in_use = attached_as(context, &catalog)?;
     let is_there = in_use.schema(&schema).is_some_and(|schema| schema.table_exist(&table));
-    let own = Place::own(context);
+    let own = SessionSchema::own(context);
     let is_own = context.catalog(&own.catalog)?.schema(&own.schema)?.table_exist(&table);
     (is_own && !is_there && !common.contains(&table)).then(|| quoted([own.catalog, own.schema, table]))
 }
 
 /// A database cannot have views and external tables of the session.
 fn stay_in_own(context: &SessionContext, name: &mut ObjectName) {
-    let is_attached = attached_as(context, &Place::in_use(context).catalog).is_some();
+    let is_attached = attached_as(context, &SessionSchema::in_use(context).catalog).is_some();
     if let (true, Some([table])) = (is_attached, parts(name).as_deref()) {
-        let own = Place::own(context);
+        let own = SessionSchema::own(context);
         *name = quoted([own.catalog, own.schema, table.clone()]);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Assign {
     from: DataType,
     to: DataType,
     nanoseconds: Nanoseconds,
-    way: Rule,
+    rule: Rule,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,11 +94,11 @@ impl Assign {
         to: &DataType,
         nanoseconds: Nanoseconds,
     ) -> std::result::Result<Self, Cow<'static, str>> {
-        let way = match Nested::try_new(from, to, nanoseconds) {
+        let rule = match Nested::try_new(from, to, nanoseconds) {
             Some(nested) => Rule::Nested(nested?),
-            None => Self::way(from, to, nanoseconds)?,
+            None => Self::rule(from, to, nanoseconds)?,
         };
-        Ok(Self { from: from.clone(), to: to.clone(), nanoseconds, way })
+        Ok(Self { from: from.clone(), to: to.clone(), nanoseconds, rule })
     }
 
     /// The same for the result of a product or a quotient, which has more digits than its operands: a decimal is
@@ -111,12 +111,12 @@ impl Assign {
         let assign = Self::try_new(from, to, nanoseconds)?;
         let rounds = plain(from).is_decimal() && plain(to).is_decimal() && !widens(plain(from), plain(to));
         match LosslessCast::strict(from, to).filter(|_| rounds) {
-            Some(cast) => Ok(Self { way: Rule::RoundDecimal(cast), ..assign }),
+            Some(cast) => Ok(Self { rule: Rule::RoundDecimal(cast), ..assign }),
             None => Ok(assign),
         }
     }
 
-    fn way(from: &DataType, to: &DataType, nanoseconds: Nanoseconds) -> std::result::Result<Rule, &'static str> {
+    fn rule(from: &DataType, to: &DataType, nanoseconds: Nanoseconds) -> std::result::Result<Rule, &'static str> {
         let (source, target) = (plain(from), plain(to));
         let is_text = |t: &DataType| matches!(t, Utf8 | LargeUtf8 | Utf8View);
         let is_binary = |t: &DataType| matches!(t, Binary | LargeBinary | BinaryView | FixedSizeBinary(_));
@@ -206,7 +206,7 @@ impl Assign {
 
     /// The effect on values.
     pub(crate) fn assigned(&self) -> Assigned {
-        match &self.way {
+        match &self.rule {
             Rule::Cut(_) => Assigned::Cut,
             Rule::Round | Rule::RoundDecimal(_) | Rule::Nearest => Assigned::Rounded,
             Rule::LosslessCast(conform) if conform.is_exact() => Assigned::Exact,
@@ -226,9 +226,9 @@ impl Assign {
 
     /// Whether it is more than a conversion that checks that each value is unchanged.
     pub(crate) fn is_own_rule(&self) -> bool {
-        match &self.way {
+        match &self.rule {
             Rule::Nested(nested) => nested.is_own_rule(),
-            way => matches!(way, Rule::Cut(_) | Rule::Round | Rule::Nearest | Rule::Digits(_) | Rule::Truth(..)),
+            rule => matches!(rule, Rule::Cut(_) | Rule::Round | Rule::Nearest | Rule::Digits(_) | Rule::Truth(..)),
         }
     }
 
@@ -237,13 +237,13 @@ impl Assign {
     /// # Errors
     /// `Encode`, with the row in this array and its value, if the column cannot store it.
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let array = match &self.way {
+        let array = match &self.rule {
             Rule::LosslessCast(conform) => return conform.apply(array),
             _ if array.data_type() == plain(array.data_type()) => Arc::clone(array),
             _ => recode(array, plain(array.data_type()))?,
         };
         let to = plain(&self.to);
-        let assigned = match &self.way {
+        let assigned = match &self.rule {
             Rule::LosslessCast(conform) => conform.apply(&array)?,
             Rule::Cut(conform) => conform.apply(&truncate_nanoseconds(&array))?,
             Rule::Round => rounded(&array, to)?,

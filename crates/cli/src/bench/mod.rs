@@ -23,7 +23,7 @@ const STATEMENTS: usize = 50;
 struct Measured {
     /// The topic. Ways of one topic are compared with each other.
     topic: &'static str,
-    way: String,
+    variant: String,
     rows: usize,
     /// The time of each run, in ascending order.
     times: Vec<Duration>,
@@ -47,7 +47,7 @@ impl Measured {
 }
 
 /// Ways to write that are measured by writing the rows.
-struct Way {
+struct Variant {
     topic: &'static str,
     name: String,
     options: SinkOptions,
@@ -124,7 +124,7 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
         Ok(())
     };
 
-    for (way, each) in
+    for (variant, each) in
         [("INSERT row by row, prepared", Each::Row), ("INSERT of 1,000 rows at once, prepared", Each::Many)]
     {
         let rows = each.rows_of(rows);
@@ -133,9 +133,9 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
             subject.fresh().await?;
             times.push(subject.insert(rows, each).await?);
         }
-        tell(measured(WRITES, way.into(), rows, times), &mut all)?;
+        tell(measured(WRITES, variant.into(), rows, times), &mut all)?;
     }
-    for Way { topic, name, options, is_upsert } in ways(subject, arguments).await? {
+    for Variant { topic, name, options, is_upsert } in ways(subject, arguments).await? {
         let mut times = Vec::new();
         for _ in 0..arguments.runs {
             subject.fresh().await?;
@@ -170,9 +170,9 @@ fn one_writer(subject: &Subject) -> Result<SinkOptions, Error> {
 }
 
 /// The ways that can be measured with this database.
-async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Way>, Failure> {
-    let way = |topic, name: &str, options| Way { topic, name: name.into(), options, is_upsert: false };
-    let mut ways = vec![way(WRITES, "Landfall, INSERT INTO by one writer", one_writer(subject)?)];
+async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Variant>, Failure> {
+    let variant = |topic, name: &str, options| Variant { topic, name: name.into(), options, is_upsert: false };
+    let mut ways = vec![variant(WRITES, "Landfall, INSERT INTO by one writer", one_writer(subject)?)];
     let branches = match subject.database.capability().await? {
         Capability::TwoPhase { branches } => branches,
         Capability::OnePhase => 0,
@@ -180,28 +180,28 @@ async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Way>,
     let counts = std::iter::successors(Some(2_u16), |count| count.checked_mul(2));
     for count in counts.take_while(|count| *count <= arguments.writers && u32::from(*count) <= branches) {
         let name = format!("Landfall, INSERT INTO by {count} writers, in two phases");
-        ways.push(way(WRITES, &name, subject.options().with_writers(count)?));
+        ways.push(variant(WRITES, &name, subject.options().with_writers(count)?));
     }
     if branches > 0 {
-        ways.push(way(PHASES, "one phase", one_writer(subject)?.with_commit(Commit::OnePhase)?));
-        ways.push(way(PHASES, "two phases", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
+        ways.push(variant(PHASES, "one phase", one_writer(subject)?.with_commit(Commit::OnePhase)?));
+        ways.push(variant(PHASES, "two phases", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
     } else if arguments.report == Report::Table {
         let location = subject.location();
         eprintln!("note: {location} cannot prepare transactions: two phases and several writers are not measured");
     }
     for (name, upsert) in [("blindly", Upsert::Blind), ("by difference", Upsert::Diff)] {
         let options = one_writer(subject)?.with_on_conflict(OnConflict::Update)?.with_upsert(upsert)?;
-        ways.push(Way { topic: UPSERTS, name: name.into(), options, is_upsert: true });
+        ways.push(Variant { topic: UPSERTS, name: name.into(), options, is_upsert: true });
     }
     let every = u64::from(arguments.rows / 10);
-    ways.push(way(CHECKPOINTS, "one epoch", one_writer(subject)?));
-    ways.push(way(CHECKPOINTS, "ten epochs", one_writer(subject)?.with_checkpoint_rows(every)?));
+    ways.push(variant(CHECKPOINTS, "one epoch", one_writer(subject)?));
+    ways.push(variant(CHECKPOINTS, "ten epochs", one_writer(subject)?.with_checkpoint_rows(every)?));
     Ok(ways)
 }
 
-fn measured(topic: &'static str, way: String, rows: usize, mut times: Vec<Duration>) -> Measured {
+fn measured(topic: &'static str, variant: String, rows: usize, mut times: Vec<Duration>) -> Measured {
     times.sort();
-    Measured { topic, way, rows, times }
+    Measured { topic, variant, rows, times }
 }
 
 /// The first way of a topic, which the others are compared with.
@@ -212,10 +212,10 @@ fn first<'a>(measured: &'a Measured, all: &'a [Measured]) -> &'a Measured {
 fn line(measured: &Measured, all: &[Measured]) -> String {
     if measured.topic == LATENCY {
         let [p50, p95, p99] = [50, 95, 99].map(|percent| measured.percentile(percent).as_secs_f64() * 1e3);
-        return format!("  {:<52} P50 {p50:.1} ms, P95 {p95:.1} ms, P99 {p99:.1} ms", measured.way);
+        return format!("  {:<52} P50 {p50:.1} ms, P95 {p95:.1} ms, P99 {p99:.1} ms", measured.variant);
     }
     let times = measured.rate() / first(measured, all).rate();
-    format!("  {:<52} {:>12} rows/s {:>7.2} times", measured.way, grouped(measured.rate()), times)
+    format!("  {:<52} {:>12} rows/s {:>7.2} times", measured.variant, grouped(measured.rate()), times)
 }
 
 /// A whole number with separated thousands.
@@ -235,7 +235,7 @@ fn json(location: &str, all: &[Measured]) -> String {
     let ways = all.iter().map(|measured| {
         json!({
             "topic": measured.topic,
-            "way": measured.way,
+            "way": measured.variant,
             "rows": measured.rows,
             "seconds": measured.times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             "rows_per_second": measured.rate(),

@@ -30,7 +30,7 @@ pub(super) struct Cell {
 
 /// What stands at the beginning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Scanned {
     /// A record of this many bytes, with its line break, of which this many line breaks are part of values.
     Record(usize, u64),
     /// A comment or an empty line of this many bytes.
@@ -52,15 +52,15 @@ pub(super) enum Malformed {
 
 impl Dialect {
     /// Finds the record at the beginning of a text, and its values. `is_end` if nothing follows the text.
-    pub(super) fn record(&self, text: &[u8], is_end: bool, cells: &mut Vec<Cell>) -> Result<Found, Malformed> {
+    pub(super) fn record(&self, text: &[u8], is_end: bool, cells: &mut Vec<Cell>) -> Result<Scanned, Malformed> {
         cells.clear();
         match text.first() {
-            None => return Ok(if is_end { Found::End } else { Found::More }),
+            None => return Ok(if is_end { Scanned::End } else { Scanned::More }),
             Some(first) if Some(*first) == self.comment => {
                 return Ok(match memchr(b'\n', text) {
-                    Some(end) => Found::Nothing(end + 1),
-                    None if is_end => Found::Nothing(text.len()),
-                    None => Found::More,
+                    Some(end) => Scanned::Nothing(end + 1),
+                    None if is_end => Scanned::Nothing(text.len()),
+                    None => Scanned::More,
                 });
             }
             Some(_) => {}
@@ -71,12 +71,12 @@ impl Dialect {
             let cell = match quoted {
                 true => match self.quoted(text, at + 1, is_end, cells.len())? {
                     Some(cell) => cell,
-                    None => return Ok(Found::More),
+                    None => return Ok(Scanned::More),
                 },
                 false => match memchr3(self.delimiter, b'\n', b'\r', &text[at..]) {
                     Some(length) => Cell { start: at, end: at + length, is_quoted: false, has_escapes: false },
                     None if is_end => Cell { start: at, end: text.len(), is_quoted: false, has_escapes: false },
-                    None => return Ok(Found::More),
+                    None => return Ok(Scanned::More),
                 },
             };
             if quoted {
@@ -86,14 +86,14 @@ impl Dialect {
             cells.push(cell);
             match text.get(end) {
                 Some(byte) if *byte == self.delimiter => at = end + 1,
-                Some(b'\r') if end + 1 == text.len() && !is_end => return Ok(Found::More),
+                Some(b'\r') if end + 1 == text.len() && !is_end => return Ok(Scanned::More),
                 after => {
                     let length = match (after, text.get(end + 1)) {
                         (None, _) => end,
                         (Some(b'\r'), Some(b'\n')) => end + 2,
                         _ => end + 1,
                     };
-                    return Ok(Found::Record(length, breaks));
+                    return Ok(Scanned::Record(length, breaks));
                 }
             }
         }

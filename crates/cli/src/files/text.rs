@@ -19,7 +19,7 @@ use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::options::Nanoseconds;
 use datafusion_landfall::provider::{PositionedStream, ReplayableSource};
 
-use super::csv::{Cell, Dialect, Found, Malformed};
+use super::csv::{Cell, Dialect, Malformed, Scanned};
 use super::encoding::Decoder;
 use super::input::Input;
 use super::json_lines::members;
@@ -319,14 +319,14 @@ impl Records {
                     })
                 })?,
                 Layout::JsonLines => match memchr(b'\n', rest) {
-                    Some(length) => Found::Record(length + 1, 0),
-                    None if is_at_end && rest.is_empty() => Found::End,
-                    None if is_at_end => Found::Record(rest.len(), 0),
-                    None => Found::More,
+                    Some(length) => Scanned::Record(length + 1, 0),
+                    None if is_at_end && rest.is_empty() => Scanned::End,
+                    None if is_at_end => Scanned::Record(rest.len(), 0),
+                    None => Scanned::More,
                 },
             };
             match found {
-                Found::Record(length, breaks) => {
+                Scanned::Record(length, breaks) => {
                     self.tried = 0;
                     let is_empty = match self.format.layout {
                         // A single column has an empty line for a value.
@@ -340,12 +340,12 @@ impl Records {
                     }
                     self.skip(length, 0);
                 }
-                Found::Nothing(length) => self.skip(length, 0),
-                Found::More => {
+                Scanned::Nothing(length) => self.skip(length, 0),
+                Scanned::More => {
                     self.tried = rest.len().max(1);
                     return Ok(None);
                 }
-                Found::End => return Ok(None),
+                Scanned::End => return Ok(None),
             }
         }
     }
