@@ -161,7 +161,7 @@ mod tests {
         let (mut rest, mut cells, mut records, mut value) = (text.as_bytes(), Vec::new(), Vec::new(), Vec::new());
         loop {
             match dialect.record(rest, true, &mut cells)? {
-                Found::Record(length, _) => {
+                Scanned::Record(length, _) => {
                     let values = cells.iter().map(|cell| {
                         dialect.unescaped(&rest[cell.start..cell.end], &mut value);
                         let value = String::from_utf8_lossy(&value);
@@ -170,9 +170,9 @@ mod tests {
                     records.push(values.collect());
                     rest = &rest[length..];
                 }
-                Found::Nothing(length) => rest = &rest[length..],
-                Found::End => return Ok(records),
-                Found::More => panic!("there is no more"),
+                Scanned::Nothing(length) => rest = &rest[length..],
+                Scanned::End => return Ok(records),
+                Scanned::More => panic!("there is no more"),
             }
         }
     }
@@ -213,12 +213,13 @@ mod tests {
         for dialect in dialects {
             let (mut whole, mut cells) = (Vec::new(), Vec::new());
             let mut at = 0;
-            while let Found::Record(length, breaks) = dialect.record(&text.as_bytes()[at..], true, &mut cells).unwrap()
+            while let Scanned::Record(length, breaks) =
+                dialect.record(&text.as_bytes()[at..], true, &mut cells).unwrap()
             {
                 // However much of what follows is known, the record is not found before it is known whole.
                 for end in 0..text.len() - at {
                     let found = dialect.record(&text.as_bytes()[at..at + end], false, &mut cells).unwrap();
-                    assert!(found == Found::More || found == Found::Record(length, breaks), "{found:?} {end}");
+                    assert!(found == Scanned::More || found == Scanned::Record(length, breaks), "{found:?} {end}");
                 }
                 whole.push((length, breaks));
                 at += length;
