@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
     Statement as Sql, TableObject, VisitMut, VisitorMut,
 };
 
-use super::parser::named;
+use super::names::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::provider::{LandfallTable, Registered, SessionSchema};

@@ -10,7 +10,6 @@ use datafusion::sql::sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, Use, VisitMut, VisitorMut, visit_relations_mut,
 };
 
-use super::parser::named;
 use crate::error::Error;
 use crate::provider::{LandfallCatalog, SessionSchema, attached, attached_as, has_catalog};
 
@@ -188,4 +187,12 @@ pub(super) async fn refresh(context: &SessionContext, statement: &DfStatement) -
         }
     }
     Ok(())
+}
+
+/// A name as SQL means it: in lower case, unless it is in quotation marks.
+pub(super) fn named(ident: Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value,
+        None => ident.value.to_lowercase(),
+    }
 }

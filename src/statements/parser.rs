@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::common::Result as DfResult;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::attach::{Attach, Detach};
+use super::names::named;
+use crate::error::Error;
 
 /// A statement.
 #[derive(Debug, Clone)]
@@ -48,16 +49,14 @@ pub fn parse(text: &str, dialect: &dyn Dialect) -> DfResult<Vec<Statement>> {
         statements.push(statement(&mut parser)?);
         let next = parser.parser.peek_token();
         if !matches!(next.token, Token::SemiColon | Token::EOF) {
-            return Err(wrong(ParserError::ParserError(format!(
-                "Expected: end of statement, found: {}{}",
-                next.token, next.span.start
-            ))));
+            let error = format!("Expected: end of statement, found: {}{}", next.token, next.span.start);
+            return Err(wrong(ParserError::ParserError(error)).into());
         }
     }
 }
 
-fn wrong(error: ParserError) -> DataFusionError {
-    DataFusionError::SQL(Box::new(error), None)
+fn wrong(error: ParserError) -> Error {
+    Error::config(error.to_string())
 }
 
 fn statement(parser: &mut DFParser<'_>) -> DfResult<Statement> {
@@ -66,8 +65,8 @@ fn statement(parser: &mut DFParser<'_>) -> DfResult<Statement> {
         _ => Keyword::NoKeyword,
     };
     match keyword {
-        Keyword::ATTACH => attach(parser).map(Statement::Attach).map_err(wrong),
-        Keyword::DETACH => detach(parser).map(Statement::Detach).map_err(wrong),
+        Keyword::ATTACH => Ok(Statement::Attach(attach(parser).map_err(wrong)?)),
+        Keyword::DETACH => Ok(Statement::Detach(detach(parser).map_err(wrong)?)),
         _ => parser.parse_statement().map(Statement::DataFusion),
     }
 }
@@ -117,12 +116,4 @@ fn detach(parser: &mut DFParser<'_>) -> Result<Detach, ParserError> {
     let _ = parser.parse_keyword(Keyword::DATABASE);
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     Ok(Detach { name: named(parser.parse_identifier()?), if_exists })
-}
-
-/// A name as SQL means it: in lower case, unless it is in quotation marks.
-pub(super) fn named(ident: Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value,
-        None => ident.value.to_lowercase(),
-    }
 }

@@ -74,7 +74,7 @@ async fn a_finished_change_refuses_another_one() {
         assert_eq!(place.run(&merge("x", "")).await.unwrap(), 1, "{}", place.name());
         assert_eq!(place.run(&merge("x", "")).await.unwrap(), 0, "{}", place.name());
         for other in [merge("y", ""), merge("x", "AND t.v = 'a'")] {
-            says(&place.error(&other).await, &["ran another MERGE", "this MERGE was not run"]);
+            says(&place.error(&other).await, &["has run another MERGE", "this MERGE was not run"]);
         }
         assert_eq!(place.client("SELECT k, v FROM t ORDER BY k"), ["1|x", "2|b"]);
     }

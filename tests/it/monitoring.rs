@@ -173,5 +173,5 @@ fn a_live_run_is_scraped_and_every_panel_has_a_value() {
 
     signal(&landfall.0, "-TERM");
     assert!(landfall.0.wait().unwrap().success());
-    says(&rest.join().unwrap(), &["what was read is committed"]);
+    says(&rest.join().unwrap(), &["the rows read so far are committed"]);
 }

@@ -235,8 +235,9 @@ async fn an_insert_says_what_happens_to_keys_that_exist() {
             does(&context, statement).await;
             assert_eq!(all(), expected, "{}: {statement}", place.name());
         }
-        let explained =
-            rows(&context, "EXPLAIN INSERT INTO db.t (k) VALUES (1) ON CONFLICT DO NOTHING").await.join("\n");
+        let explain = "EXPLAIN INSERT INTO db.t (k) VALUES (1) ON CONFLICT DO NOTHING";
+        let batches = sql(&context, explain).await.unwrap().collect().await.unwrap();
+        let explained = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
         says(&explained, &["on_conflict=ignore by (k)"]);
         for (statement, parts) in [
             ("INSERT INTO db.t VALUES (1, 'a', 1) ON CONFLICT (a) DO NOTHING", &["no unique key", "(a)"][..]),
