@@ -467,7 +467,8 @@ fn matched(schema: &SchemaRef, table: &Table) -> Result<Vec<String>> {
                 )
             }
             _ => format!(
-                "table {} has several columns that differ from \"{wanted}\" only in case: rename the source column in the query",
+                "table {} has several columns that differ from \"{wanted}\" only in case: in the query, rename the source \
+                 column to match one of them exactly",
                 table.name
             ),
         };

@@ -85,7 +85,7 @@ impl Transaction {
     ///
     /// # Errors
     /// `Fenced` if another run took the job over, or the error of the first branch that failed: nothing was written.
-    /// `InDoubt` if the log, or a branch after the decision, does not answer: the message says what to do.
+    /// `InDoubt` if the log is unavailable, or the database of a branch after the decision: the message says what to do.
     pub async fn commit(self, members: Vec<Member>, covered: EpochExtent) -> Result<()> {
         let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
         let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
@@ -124,7 +124,7 @@ impl Transaction {
         Ok(stands)
     }
 
-    /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch that does not answer.
+    /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch whose database is unavailable.
     async fn complete(&self, decision: Decision, branches: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
         let retry = self.claimed.manager.retry();
         let mut telling: FuturesUnordered<_> = branches
@@ -169,12 +169,12 @@ impl Transaction {
         let url = self.claimed.job_spec.log.url();
         let text = match branches.is_empty() {
             true => format!(
-                "the outcome of the commit is unknown, because {url} does not answer: check whether the rows are stored \
-                 there{job}"
+                "the outcome of the commit is unknown, because the decision log {url} could not be read: check \
+                 whether the rows are stored in the table{job}"
             ),
             false => format!(
-                "the decision is unknown, because the decision log {url} does not answer; {} branches stay prepared. When \
-                 the log answers, run: {commands}{job}",
+                "the decision is unknown, because the decision log {url} could not be read; {} branches stay prepared. \
+                 When the log is available again, run: {commands}{job}",
                 branches.len()
             ),
         };

@@ -102,7 +102,7 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
             other => {
                 return Err(Error::schema(format!(
                     "column \"{column}\": the default value {other} is not a literal: create the table in the \
-                     database, and omit the column list here"
+                     database, and omit the column list of the CREATE EXTERNAL TABLE statement"
                 )));
             }
         };

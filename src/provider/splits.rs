@@ -144,7 +144,7 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
             Ok(splits)
         }
         _ if plan.is::<SortExec>() => Err(("its ORDER BY is not on columns of its result".into(), SORT_WRITTEN)),
-        _ => Err((format!("a {} returns its rows in a different order each time", plan.name()), SORT)),
+        _ => Err((format!("{} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
 
@@ -222,7 +222,7 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Resul
     }
     match plan.boundedness().is_unbounded() {
         true => Err((format!("{} is a stream, which can be read only once", plan.name()), STREAM)),
-        false => Err((format!("a {} may return its rows in a different order each time", plan.name()), SORT)),
+        false => Err((format!("{} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
 

@@ -228,7 +228,7 @@ fn what_cannot_be_loaded_says_what_to_do() {
             &["the source has no column \"x\"", "k, v"],
         ),
         (&["a.csv", "sqlite:t.db", "t", "--option", "colour=red"], &["unknown option 'colour'"]),
-        (&["short.csv", "sqlite:t.db", "t"], &["file short.csv, line 2", "1 value", "2 columns"]),
+        (&["short.csv", "sqlite:t.db", "t"], &["file short.csv, line 2", "expected 2 columns, but found 1 value"]),
         (&["twice.csv", "sqlite:t.db", "t"], &["two columns \"k\""]),
         (&["latin.csv", "sqlite:t.db", "t"], &["file latin.csv, line 3", "0xe9 is not UTF-8", "windows-1252"]),
         (&["a.csv", "sqlite:t.db", "t", "--encoding", "klingon"], &["encoding 'klingon' is not known"]),

@@ -114,7 +114,8 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
-            "note: {} not found in the decision log {}: specify the log with --log, or its table with --ledger-table",
+            "note: {} not found in the decision log {}: if another log was used, specify it with --log, or its table with \
+             --ledger-table",
             left(RecoveryOutcome::DecidedElsewhere),
             log.url()
         );
@@ -169,7 +170,7 @@ fn did(fate: &RecoveryOutcome) -> &'static str {
         RecoveryOutcome::TooYoung => "left: not decided",
         RecoveryOutcome::DecidedElsewhere => "left: decided in another log",
         RecoveryOutcome::EndedMeanwhile => "ended meanwhile",
-        RecoveryOutcome::StillInDoubt => "left: the log does not answer",
+        RecoveryOutcome::StillInDoubt => "left: the log could not be read",
         RecoveryOutcome::Failed(_) => "left: failed",
     }
 }

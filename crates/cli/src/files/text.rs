@@ -444,8 +444,9 @@ impl Records {
         let Layout::Csv(dialect, _) = self.format.layout else { return self.object(file, length) };
         if self.cells.len() != self.columns.len() {
             let (found, wanted) = (self.cells.len(), self.columns.len());
+            let columns = if wanted == 1 { "column" } else { "columns" };
             let values = if found == 1 { "value" } else { "values" };
-            return Err(self.error(format!("it has {found} {values}, and there are {wanted} columns")));
+            return Err(self.error(format!("expected {wanted} {columns}, but found {found} {values}")));
         }
         let TextFormat { null, null_in_quotes, .. } = &self.format;
         for (cell, column) in self.cells.iter().zip(&mut self.columns) {
