@@ -91,7 +91,7 @@ impl Transaction {
         let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
         let agent = agents.pop();
         if let Some(second) = agents.first() {
-            let text = format!("{} is a second database that commits in one phase", second.resource.location());
+            let text = format!("{} is a second database that uses one-phase commit", second.resource.location());
             let all = members.into_iter().chain(agents).chain(agent);
             join_all(all.map(|member| member.branch.rollback())).await;
             return Err(Error::internal(text));
@@ -151,8 +151,8 @@ impl Transaction {
             return Ok(false);
         }
         let text = format!(
-            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the rows \
-             again: they become visible after you run: {commands}",
+            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the \
+             rows again, because they become visible after you run: {commands}",
             untold.len(),
             branches.len()
         );
@@ -412,12 +412,13 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement again"
+            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement \
+             again"
                 .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or run the \
-             statement again when it has ended",
+            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or \
+             run the statement again when it has ended",
             by.job, by.gtrid, by.epoch
         ),
     };

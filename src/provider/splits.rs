@@ -99,7 +99,7 @@ type Refusal = (String, &'static str);
 const SORT: &str = "add an ORDER BY on a unique key";
 const SORT_WRITTEN: &str = "sort by columns that the statement writes";
 const DROP: &str = "remove the checkpoint options, so that the statement is one transaction";
-const STREAM: &str = "remove the option 'job', or read it through a ReplayableSource";
+const STREAM: &str = "remove the option 'job', or read the stream through a ReplayableSource";
 
 fn refused(why: &str, next: &str) -> Error {
     let also = if next == SORT || next == SORT_WRITTEN { format!(", or {DROP}") } else { String::new() };
@@ -357,14 +357,14 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
             },
         };
         if !is_steady {
-            return Err((format!("a {} can return different rows for the same input", plan.name()), DROP));
+            return Err((format!("{} can return different rows for the same input", plan.name()), DROP));
         }
         if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
             projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
         }
         let text = displayable(plan.as_ref()).one_line().to_string();
         if text.contains("scalar_subquery(") {
-            return Err(("a subquery in it can return a different result each time".into(), DROP));
+            return Err(("a subquery in the query can return a different result each time".into(), DROP));
         }
         if let Some(filter) = plan.downcast_ref::<FilterExec>() {
             steady(filter.predicate())?;

@@ -230,7 +230,7 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
         ("SELECT k, v FROM source ORDER BY CAST(k AS DOUBLE)", &["is a float", "ORDER BY on a unique key"]),
         (
             "SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)",
-            &["a subquery in it can return a different result each time"],
+            &["a subquery in the query can return a different result each time"],
         ),
         ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see the rows that its checkpoints commit"]),
         ("SELECT * FROM o", &["LandfallScan", "ORDER BY on a unique key"]),

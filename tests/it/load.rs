@@ -238,7 +238,7 @@ fn what_cannot_be_loaded_says_what_to_do() {
             &["file after.csv, line 2", "value 2 goes on after its closing quotation mark"],
         ),
         (&["a.json", "sqlite:t.db", "t", "--columns", "k,v"], &["file a.json, line 2", "member \"x\"", "k, v"]),
-        (&["list.json", "sqlite:t.db", "t"], &["file list.json, line 1", "not an object of JSON"]),
+        (&["list.json", "sqlite:t.db", "t"], &["file list.json, line 1", "the line is not a JSON object"]),
         (&["broken.json", "sqlite:t.db", "t"], &["file broken.json, line 3", "not valid JSON"]),
         (&["-", "sqlite:t.db", "t"], &["standard input", "--file-type"]),
         (&["-", "a.csv", "sqlite:t.db", "t", "--file-type", "csv"], &["standard input cannot be loaded together"]),

@@ -207,14 +207,17 @@ impl Start {
             let text = format!("the job cannot resume in file {}: {why}", file.name);
             Error::new(ErrorKind::Input, text)
         };
-        let position: serde_json::Value =
-            serde_json::from_str(position).map_err(|error| wrong("its position is damaged").with_source(error))?;
+        let position: serde_json::Value = serde_json::from_str(position)
+            .map_err(|error| wrong("the stored position is damaged").with_source(error))?;
         if position["version"] != file.input.version() {
-            return Err(wrong("it was changed since the last checkpoint; restore it, or use another job name").into());
+            return Err(wrong(
+                "the file was changed since the last checkpoint; restore the file, or use another job name",
+            )
+            .into());
         }
         match (position["bytes"].as_u64(), position["lines"].as_u64()) {
             (Some(bytes), Some(lines)) => Ok(Self { bytes, lines }),
-            _ => Err(wrong("its position is damaged").into()),
+            _ => Err(wrong("the stored position is damaged").into()),
         }
     }
 }
@@ -307,13 +310,13 @@ impl Records {
                 Layout::Csv(dialect, _) => dialect.record(rest, is_at_end, &mut self.cells).map_err(|malformed| {
                     self.error(match malformed {
                         Malformed::Unclosed(number) => format!(
-                            "the quotation mark of value {} is not closed; if it is part of the value, set another quotation \
-                             mark",
+                            "the quotation mark of value {} is not closed; if it is part of the value, set another \
+                             quotation mark",
                             number + 1
                         ),
                         Malformed::AfterQuote(number) => format!(
-                            "value {} goes on after its closing quotation mark: double a quotation mark that is part of the \
-                             value, or set another escape or quotation mark",
+                            "value {} goes on after its closing quotation mark: double a quotation mark that is part \
+                             of the value, or set another escape or quotation mark",
                             number + 1
                         ),
                     })
