@@ -210,7 +210,8 @@ impl Load {
         match &existing {
             Some(_) if mode == Mode::Create => {
                 return Err(Error::schema(format!(
-                    "table {name} already exists: use mode append or overwrite, or create_or_append to create only a missing table"
+                    "table {name} already exists: use mode append or overwrite, or create_or_append, which creates the \
+                     table only if it does not exist"
                 )));
             }
             None if !mode.creates() => {
@@ -221,7 +222,8 @@ impl Load {
             }
             Some(_) if !self.types.is_empty() => {
                 return Err(Error::config(format!(
-                    "column types are for a new table, but table {name} already exists: remove them, or drop the table first"
+                    "column types are for a new table, but table {name} already exists: remove the column types, or \
+                     drop the table first"
                 )));
             }
             _ => {}
@@ -241,7 +243,8 @@ impl Load {
                 pairs.push(("conflict_key", self.key.join(", ")));
             } else if !self.mode.creates() {
                 return Err(Error::config(format!(
-                    "mode {} uses no key: remove it, or use mode update, ignore, replace_rows, create or create_or_append",
+                    "mode {} uses no key: remove the key, or use mode update, ignore, replace_rows, create or \
+                     create_or_append",
                     self.mode
                 )));
             }
@@ -461,13 +464,15 @@ fn matched(schema: &SchemaRef, table: &Table) -> Result<Vec<String>> {
             [] => {
                 let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
                 format!(
-                    "table {} has no column \"{wanted}\": its columns are {}; rename or omit source columns in the query",
+                    "table {} has no column \"{wanted}\": its columns are {}; rename or omit source columns in the \
+                     query",
                     table.name,
                     names.join(", ")
                 )
             }
             _ => format!(
-                "table {} has several columns that differ from \"{wanted}\" only in case: rename the source column in the query",
+                "table {} has several columns that differ from \"{wanted}\" only in case: in the query, rename the \
+                 source column to match one of them exactly",
                 table.name
             ),
         };

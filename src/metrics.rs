@@ -62,7 +62,7 @@ const IN_DOUBT: Metric = gauge(
     "landfall_in_doubt",
     Unit::Count,
     TABLE,
-    "epochs whose commit was not answered, until this process opens their job again",
+    "epochs whose outcome is unknown, until this process opens their job again",
 );
 const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "time of one step of a phase");
 const EPOCH: Metric = seconds("landfall_epoch_seconds", TABLE, "time from an epoch's first row to its commit");

@@ -73,7 +73,10 @@ pub trait Branch: Send {
     /// a prepared branch.
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.rollback().await?;
-        Err(Error::new(ErrorKind::Unsupported, "the database cannot prepare transactions: it commits in one phase"))
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the database cannot prepare transactions and supports only one-phase commit",
+        ))
     }
 
     /// Commits the rows, and the record if one is given, in one local transaction.

@@ -182,7 +182,7 @@ pub trait Backend: Debug + Send + Sync {
     async fn create_table(&self, table: &NewTable) -> Result<()> {
         Err(unsupported(
             self.location(),
-            format!("table {} cannot be created by Landfall: create it there", table.name),
+            format!("table {} cannot be created by Landfall: create the table in the database", table.name),
         ))
     }
 

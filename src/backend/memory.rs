@@ -225,7 +225,10 @@ impl Branch for MemoryBranch {
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.check()?;
         if self.resource.capability == Capability::OnePhase {
-            return Err(Error::new(ErrorKind::Unsupported, "it cannot prepare transactions: it commits in one phase"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the database cannot prepare transactions and supports only one-phase commit",
+            ));
         }
         if self.pending.batches.is_empty() && self.pending.existing == Existing::Keep {
             return Ok(Vote::ReadOnly);

@@ -13,7 +13,7 @@ use crate::txn::{JobId, State};
 #[derive(Debug, Clone, Default)]
 pub struct TransactionManager {
     pub(super) live: Arc<DashMap<String, State>>,
-    /// Jobs whose last commit was not answered, and the counters that include them.
+    /// Jobs whose last commit has an unknown outcome, and the counters that include them.
     doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
     retry: RetryPolicy,
 }
@@ -24,7 +24,7 @@ impl TransactionManager {
         self.live.iter().map(|entry| (entry.key().clone(), *entry.value())).collect()
     }
 
-    /// Notes that a job's last commit was not answered.
+    /// Notes that the outcome of a job's last commit is unknown.
     pub(crate) fn doubt(&self, job: &JobId, stats: Vec<Arc<WriteStats>>) {
         if let Entry::Vacant(free) = self.doubts.entry(job.clone()) {
             stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt));

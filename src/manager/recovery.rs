@@ -42,7 +42,7 @@ pub enum RecoveryOutcome {
     DecidedElsewhere,
     /// Another process completed it in the meantime.
     EndedMeanwhile,
-    /// Skipped: the log did not answer.
+    /// Skipped: the log is unavailable.
     StillInDoubt,
     /// Completing the branch failed for this reason, for example because it belongs to another role.
     Failed(String),
@@ -105,7 +105,7 @@ pub(super) async fn recover_job(
             return Err(Error::new(
                 ErrorKind::InDoubt,
                 format!(
-                    "branch {} of an earlier run is in doubt: the decision log {} does not answer",
+                    "branch {} of an earlier run is in doubt: the decision log {} could not be read",
                     branch.xid,
                     log.url()
                 ),

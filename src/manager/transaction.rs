@@ -85,13 +85,13 @@ impl Transaction {
     ///
     /// # Errors
     /// `Fenced` if another run took the job over, or the error of the first branch that failed: nothing was written.
-    /// `InDoubt` if the log, or a branch after the decision, does not answer: the message says what to do.
+    /// `InDoubt` if the log is unavailable, or the database of a branch after the decision: the message says what to do.
     pub async fn commit(self, members: Vec<Member>, covered: EpochExtent) -> Result<()> {
         let one_phase = |member: &Member| member.protocol == Protocol::OnePhase;
         let (mut agents, members): (Vec<_>, Vec<_>) = members.into_iter().partition(one_phase);
         let agent = agents.pop();
         if let Some(second) = agents.first() {
-            let text = format!("{} is a second database that commits in one phase", second.resource.location());
+            let text = format!("{} is a second database that uses one-phase commit", second.resource.location());
             let all = members.into_iter().chain(agents).chain(agent);
             join_all(all.map(|member| member.branch.rollback())).await;
             return Err(Error::internal(text));
@@ -124,7 +124,7 @@ impl Transaction {
         Ok(stands)
     }
 
-    /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch that does not answer.
+    /// Completes every branch. Returns whether all are complete. Recovery rolls back a branch whose database is unavailable.
     async fn complete(&self, decision: Decision, branches: &[(Arc<dyn Backend>, Xid)]) -> Result<bool> {
         let retry = self.claimed.manager.retry();
         let mut telling: FuturesUnordered<_> = branches
@@ -151,8 +151,8 @@ impl Transaction {
             return Ok(false);
         }
         let text = format!(
-            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the rows \
-             again: they become visible after you run: {commands}",
+            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the \
+             rows again, because they become visible after you run: {commands}",
             untold.len(),
             branches.len()
         );
@@ -169,12 +169,12 @@ impl Transaction {
         let url = self.claimed.job_spec.log.url();
         let text = match branches.is_empty() {
             true => format!(
-                "the outcome of the commit is unknown, because {url} does not answer: check whether the rows are stored \
-                 there{job}"
+                "the outcome of the commit is unknown, because the decision log {url} could not be read: check \
+                 whether the rows are stored in the table{job}"
             ),
             false => format!(
-                "the decision is unknown, because the decision log {url} does not answer; {} branches stay prepared. When \
-                 the log answers, run: {commands}{job}",
+                "the decision is unknown, because the decision log {url} could not be read; {} branches stay prepared. \
+                 When the log is available again, run: {commands}{job}",
                 branches.len()
             ),
         };
@@ -412,12 +412,13 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement again"
+            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement \
+             again"
                 .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or run the \
-             statement again when it has ended",
+            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or \
+             run the statement again when it has ended",
             by.job, by.gtrid, by.epoch
         ),
     };

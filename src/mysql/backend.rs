@@ -106,7 +106,7 @@ impl Backend for MySql {
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
-        Some("MySQL requires the privilege XA_RECOVER_ADMIN, MariaDB requires version 10.5 or newer")
+        Some("MySQL requires the XA_RECOVER_ADMIN privilege, and MariaDB requires version 10.5 or newer")
     }
 
     async fn release(&self) {

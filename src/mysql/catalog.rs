@@ -49,7 +49,7 @@ const JSON_CHECKS: &str = "
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
     match (table_type, transactional) {
         ("VIEW" | "SYSTEM VIEW", _) => Some(
-            "is a view, and MySQL does not tell whether its tables are transactional: write to the underlying table"
+            "is a view, and MySQL does not report whether its tables are transactional: write to the underlying table"
                 .to_owned(),
         ),
         ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,

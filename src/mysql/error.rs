@@ -73,8 +73,8 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             "authentication failed: check the user, and the password in MYSQL_PWD or the option 'password_env'",
         ),
         1049 => (Access, "the database does not exist: check LOCATION"),
-        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: GRANT it"),
-        1290 | 1792 | 1836 => (Access, "the server is read-only (a replica?): connect to the primary"),
+        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: grant it to the user"),
+        1290 | 1792 | 1836 => (Access, "the server is read-only: if it is a replica, connect to the primary"),
         1040 | 1203 | 1226 => {
             (Unavailable, "the server or the user has too many connections: close some, or raise the limit")
         }
@@ -111,7 +111,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1148 | 3948 | 4166 => {
             (Unsupported, "the server or a proxy does not allow LOAD DATA LOCAL: SET GLOBAL local_infile = 1")
         }
-        1401 => (Unsupported, "the user lacks the privilege XA_RECOVER_ADMIN: GRANT it"),
+        1401 => (Unsupported, "the user lacks the XA_RECOVER_ADMIN privilege: grant it to the user"),
         1235 => (Unsupported, ""),
         _ => (Database, ""),
     }

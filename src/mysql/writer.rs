@@ -317,7 +317,7 @@ impl RowSender for Writer {
 
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         let Some(name) = self.name.clone() else {
-            return Err(Error::internal("cannot prepare a branch that commits in one phase"));
+            return Err(Error::internal("cannot prepare a branch that uses one-phase commit"));
         };
         // With the option, equal rows stay locked until the commit.
         if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {

@@ -101,98 +101,98 @@ fn refused(key: &str, value: &dyn std::fmt::Debug, why: &str) -> Error {
 }
 
 declare_options! {
-    Table "table": "a table's name", "the external table's name",
-        "the table in the database, in the database's spelling; in PostgreSQL and MySQL also schema.table",
+    Table "table": "a table name", "the name of the external table",
+        "the name of the table in the database, spelled as in the database; in PostgreSQL and MySQL, it can be given as schema.table",
         table: Option<String> = None, String: Text,
         with_table(table: impl Into<String> => table.into());
 
     Transaction "job": "a name", "none",
-        "runs the statement once: a second run of a finished job writes nothing and says so",
+        "runs the statement only once: a second run of a finished job writes nothing and reports this",
         job: Option<JobId> = None, JobId: JobName,
         with_job(name: &str => JobId::try_new(name)?);
 
-    Table "on_conflict": "error, update, ignore", "error",
-        "what INSERT INTO does with a row whose key exists: error fails, update sets the inserted columns, ignore keeps the existing row",
+    Table "on_conflict": "'error', 'update', 'ignore'", "'error'",
+        "how INSERT INTO handles a row whose key already exists: 'error' makes the statement fail; 'update' sets the inserted columns of the existing row; 'ignore' keeps the existing row",
         on_conflict: OnConflict = OnConflict::Error, OnConflict: Words(&[("error", OnConflict::Error), ("update", OnConflict::Update), ("ignore", OnConflict::Ignore)]),
         with_on_conflict(on_conflict: OnConflict => on_conflict);
 
-    Table "assignment": "exact, cast", "exact",
-        "how SQL assigns a value whose type differs from its column's: exact stores it unchanged or fails, cast converts it as DataFusion does, 1.7 to 1",
+    Table "assignment": "'exact', 'cast'", "'exact'",
+        "how SQL assigns a value to a column of another type: 'exact' stores the value unchanged or makes the statement fail; 'cast' converts the value as DataFusion does, such as 1.7 to 1 for an INT",
         assignment: Assignment = Assignment::Exact, Assignment: Words(&[("exact", Assignment::Exact), ("cast", Assignment::Cast)]),
         with_assignment(assignment: Assignment => assignment);
 
-    Table "conflict_key": "column names, comma-separated", "the primary key",
-        "the key that on_conflict and REPLACE INTO use; a unique index must cover exactly these columns",
+    Table "conflict_key": "column names, separated by commas", "the primary key",
+        "the key that on_conflict and REPLACE INTO use; the table must have a unique index on exactly these columns",
         conflict_key: Vec<String> = Vec::new(), Vec<String>: Names,
         with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
 
-    Table "overwrite": "delete, truncate", "delete",
-        "PostgreSQL: how INSERT OVERWRITE empties the table: delete lets readers see the old rows until the commit; truncate is faster, makes readers wait, and shows an empty table to a transaction with an older snapshot",
+    Table "overwrite": "'delete', 'truncate'", "'delete'",
+        "how INSERT OVERWRITE empties a PostgreSQL table: 'delete' lets readers see the old rows until the commit; 'truncate' is faster, but makes readers wait, and transactions with an older snapshot see an empty table",
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
 
-    Table "upsert": "auto, blind, diff", "auto",
-        "how existing rows are updated: blind overwrites them without reading, diff reads them and skips equal rows, auto uses diff if few rows change",
+    Table "upsert": "'auto', 'blind', 'diff'", "'auto'",
+        "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips equal rows; 'auto' uses 'diff' if few rows change",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
         with_upsert(upsert: Upsert => upsert);
 
-    Table "diff.lock": "true, false", "false",
-        "whether diff locks the rows that it reads until the commit, so that no other transaction can change them",
+    Table "diff.lock": "'true', 'false'", "'false'",
+        "whether an upsert that uses 'diff' locks the rows that it reads until the commit, so that no other transaction can change them",
         diff_lock: bool = false, bool: BOOLEAN,
         with_diff_lock(diff_lock: bool => diff_lock);
 
-    Table "lock_timeout": "a time: 500ms, 5s, 1m", "5s",
+    Table "lock_timeout": "a time such as 500ms, 5s, 1m", "5s",
         "how long a statement waits for a lock before it fails",
         lock_timeout: Duration = Duration::from_secs(5), Duration: Time::ANY,
         with_lock_timeout(lock_timeout: Duration => lock_timeout);
 
-    Table "nanoseconds": "error, truncate", "error",
-        "how a time with nanoseconds is stored in a column of microseconds: error fails, truncate drops the nanoseconds",
+    Table "nanoseconds": "'error', 'truncate'", "'error'",
+        "how to store a time with nanoseconds in a column with microsecond precision: 'error' makes the statement fail; 'truncate' drops the nanoseconds",
         nanoseconds: Nanoseconds = Nanoseconds::Error, Nanoseconds: Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]),
         with_nanoseconds(nanoseconds: Nanoseconds => nanoseconds);
 
-    Table "password_env": "a variable's name", "none",
-        "PostgreSQL, MySQL: the environment variable that contains the password",
+    Table "password_env": "the name of a variable", "none",
+        "the environment variable that contains the password (PostgreSQL and MySQL only)",
         password_env: Option<String> = None, String: Text,
         with_password_env(password_env: impl Into<String> => password_env.into());
 
     Table "writers": "1 to 64", "chosen by Landfall",
-        "PostgreSQL, MySQL: number of connections that write in parallel, as branches of one transaction; Landfall chooses up to 4, and more than 1 only for more than 65536 rows",
+        "the number of connections that write in parallel, as branches of one transaction (PostgreSQL and MySQL only); by default, Landfall uses up to 4 connections, and more than 1 only for more than 65,536 rows",
         writers: Option<u16> = None, u16: Number(1..=64),
         with_writers(writers: u16 => writers);
 
-    Transaction "commit": "auto, one_phase, two_phase", "auto",
-        "whether a statement uses two-phase commit: auto does for several branches; one_phase uses one writer",
+    Transaction "commit": "'auto', 'one_phase', 'two_phase'", "'auto'",
+        "whether a statement uses two-phase commit: 'auto' uses it for several branches and with the option log; 'one_phase' never uses it and writes with a single writer; 'two_phase' always uses it",
         commit: Commit = Commit::Auto, Commit: Words(&[("auto", Commit::Auto), ("one_phase", Commit::OnePhase), ("two_phase", Commit::TwoPhase)]),
         with_commit(commit: Commit => commit);
 
-    Transaction "log": "a URL: file:///…, s3://…, gs://…, az://…, or of a database", "the database's ledger table",
-        "where decisions are stored: a folder, a prefix of an object store, or the ledger table of another database",
+    Transaction "log": "a URL (file:///…, s3://…, gs://…, az://…) or the URL of a database", "the ledger table in the target database",
+        "where decisions are stored: in a folder, under a prefix of an object store, or in the ledger table of another database",
         log: Option<String> = None, String: Text,
         with_log(url: impl Into<String> => url.into());
 
-    Transaction "ledger_table": "a table's name", "landfall_ledger",
-        "the ledger table in the database; in PostgreSQL and MySQL also schema.table",
+    Transaction "ledger_table": "a table name", "landfall_ledger",
+        "the name of the ledger table; in PostgreSQL and MySQL, it can be given as schema.table",
         ledger_table: Option<String> = None, String: Text,
         with_ledger_table(ledger_table: impl Into<String> => ledger_table.into());
 
     Transaction "checkpoint.rows": "a number of rows", "none",
-        "commits after this many rows and continues: committed rows are visible, and a job resumes after them",
+        "commits after this many rows, then continues with the next rows; committed rows are visible, and a job resumes after them",
         checkpoint_rows: Option<u64> = None, u64: RowLimit,
         with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
-    Transaction "checkpoint.bytes": "a size: 500KB, 64MB, 1GiB", "none",
-        "commits after this many bytes of rows, measured in memory",
+    Transaction "checkpoint.bytes": "a size such as 500KB, 64MB, 1GiB", "none",
+        "commits after this many bytes of row data (size in memory)",
         checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
         with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
-    Transaction "checkpoint.interval": "a time: 500ms, 10s, 1m", "none; 10s for an unbounded input",
+    Transaction "checkpoint.interval": "a time such as 500ms, 10s, 1m", "none; 10s for an unbounded input",
         "commits when this much time has passed since the first uncommitted row",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
 
-    Transaction "flush.interval": "a time: 20ms, 1s", "100ms",
-        "how long a small batch waits for more rows to be written together",
+    Transaction "flush.interval": "a time such as 20ms, 1s", "100ms",
+        "how long a small batch waits for more rows, which are then written together with it",
         flush_interval: Duration = Duration::from_millis(100), Duration: Time::SOME,
         with_flush_interval(flush_interval: Duration => flush_interval);
 
@@ -201,43 +201,43 @@ declare_options! {
         retry_max: u32 = 3, u32: Number(0..=1_000),
         with_retry_max(retry_max: u32 => retry_max);
 
-    Transaction "retry.backoff": "a time: 200ms, 1s", "1s",
+    Transaction "retry.backoff": "a time such as 200ms, 1s", "1s",
         "the pause before the first retry; it doubles with each retry, up to a minute",
         retry_backoff: Duration = Duration::from_secs(1), Duration: Time::SOME,
         with_retry_backoff(retry_backoff: Duration => retry_backoff);
 
-    Table "memory.limit": "a size: 16MB, 1GiB", "64MB",
-        "maximum memory for the rows of one statement, as batches and encoded; at the limit, the query waits",
+    Table "memory.limit": "a size such as 16MB, 1GiB", "64MB",
+        "maximum memory for the rows of one statement, both in batches and encoded; at the limit, the query waits",
         memory_limit: usize = 64_000_000, usize: Size { least: 1_000_000, least_told: "1MB" },
         with_memory_limit(memory_limit: usize => memory_limit);
 
-    Table "pool.max": "4 to 10000", "32, more for more than 14 writers",
+    Table "pool.max": "4 to 10000", "32, or more if there are more than 14 writers",
         "maximum number of connections to the database; a statement needs two for each writer, and two are reserved for reading",
         pool_max: Option<usize> = None, usize: Number(4..=10_000),
         with_pool_max(pool_max: usize => pool_max);
 
     Table "pool.min_idle": "0 to 10000", "0",
-        "minimum number of idle connections to keep open, once the pool has been used",
+        "minimum number of idle connections that stay open after the pool has been used for the first time",
         pool_min_idle: usize = 0, usize: Number(0..=10_000),
         with_pool_min_idle(pool_min_idle: usize => pool_min_idle);
 
-    Table "pool.acquire_timeout": "a time: 500ms, 30s", "30s",
+    Table "pool.acquire_timeout": "a time such as 500ms, 30s", "30s",
         "how long to wait for a free connection, and for the server to accept a new one",
         pool_acquire_timeout: Duration = Duration::from_secs(30), Duration: Time::SOME,
         with_pool_acquire_timeout(pool_acquire_timeout: Duration => pool_acquire_timeout);
 
-    Table "pool.idle_timeout": "a time: 10s, 5m", "1m",
+    Table "pool.idle_timeout": "a time such as 10s, 5m", "1m",
         "how long an idle connection stays open",
         pool_idle_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
         with_pool_idle_timeout(pool_idle_timeout: Duration => pool_idle_timeout);
 
-    Table "pool.idle_check": "a time: 0s, 1s, 30s", "1s",
-        "a connection that has been idle for longer is tested before it is used again",
+    Table "pool.idle_check": "a time such as 0s, 1s, 30s", "1s",
+        "tests a connection before reuse if it has been idle for longer than this",
         pool_idle_check: Duration = Duration::from_secs(1), Duration: Time::UNBOUNDED,
         with_pool_idle_check(pool_idle_check: Duration => pool_idle_check);
 
-    Table "pool.max_lifetime": "a time: 5m, 1h", "30m",
-        "the age at which a connection is closed",
+    Table "pool.max_lifetime": "a time such as 5m, 1h", "30m",
+        "closes an idle connection when it has reached this age",
         pool_max_lifetime: Duration = Duration::from_secs(30 * 60), Duration: Time::SOME,
         with_pool_max_lifetime(pool_max_lifetime: Duration => pool_max_lifetime);
 }

@@ -72,9 +72,11 @@ impl<T: Copy> Values<T> for Words<T> {
         let Self(words) = self;
         let found = words.iter().find(|(word, _)| *word == text);
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            let (last, first) = words.split_last().unwrap_or((&"nothing", &[]));
-            format!("use {} or {last}", first.join(", "))
+            let words: Vec<_> = words.iter().map(|(word, _)| format!("'{word}'")).collect();
+            match words.split_last() {
+                Some((last, first)) => format!("use {} or {last}", first.join(", ")),
+                None => "the option has no values".to_owned(),
+            }
         })
     }
 

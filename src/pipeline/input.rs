@@ -202,8 +202,8 @@ impl Fingerprint {
         Err(Error::new(
             ErrorKind::Input,
             format!(
-                "the input differs from the one that the job started with: {name} has changed; restore the input, or \
-                 start a new job (committed rows remain)"
+                "the input differs from the one that the job started with: {name} has changed; restore the original \
+                 input, or start a new job (rows already committed stay in the table)"
             ),
         ))
     }

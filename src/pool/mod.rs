@@ -29,7 +29,7 @@ pub use crate::options::PoolOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::PoolMetrics;
 
-/// The timeout of testing an idle connection. A connection that does not answer in time is replaced.
+/// The timeout of testing an idle connection. A connection that does not respond in time is replaced.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The timeout of closing a connection in an orderly way.
@@ -153,7 +153,7 @@ impl<C: Connect> Pool<C> {
     /// they asked.
     ///
     /// # Errors
-    /// `Unavailable` if no connection becomes free or the server does not answer within `acquire_timeout`, and if the
+    /// `Unavailable` if no connection becomes free or the server does not respond within `acquire_timeout`, and if the
     /// pool is closed. Errors of connecting. Cancel safe: a dropped future borrows nothing.
     pub async fn acquire(&self) -> Result<Lease<C>> {
         let permit = self.permit(&self.0.permits, "").await?;
@@ -246,7 +246,7 @@ impl<C: Connect> Pool<C> {
         let connected = timeout_at(began + options.acquire_timeout, connected).await;
         let connected = connected.map_err(|_| {
             let (location, waited) = (connect.location(), options.acquire_timeout);
-            let text = format!("{location} did not answer within {waited:?}: check host and port");
+            let text = format!("{location} did not respond within {waited:?}: check host and port");
             Error::new(ErrorKind::Unavailable, text)
         })??;
         metrics.opened.increment(1);

@@ -195,7 +195,7 @@ async fn a_server_that_does_not_answer_is_told() {
     let (server, pool) = pool(quick(1));
     *server.connect.lock().unwrap() = Some(Does::Never);
     let error = pool.acquire().await.unwrap_err();
-    assert_eq!(error.to_string(), "a server did not answer within 20ms: check host and port");
+    assert_eq!(error.to_string(), "a server did not respond within 20ms: check host and port");
     *server.connect.lock().unwrap() = Some(Does::Error);
     assert_eq!(pool.acquire().await.unwrap_err().kind(), ErrorKind::Access);
     *server.connect.lock().unwrap() = None;

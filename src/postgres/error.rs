@@ -74,8 +74,8 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
              'password_env'",
         ),
         "3D000" => (Access, "the database does not exist: check LOCATION"),
-        "42501" => (Access, "the user lacks a privilege: GRANT it"),
-        "25006" => (Access, "the server is read-only (a standby?): connect to the primary"),
+        "42501" => (Access, "the user lacks a privilege: grant it to the user"),
+        "25006" => (Access, "the server is read-only: if it is a standby, connect to the primary"),
         "23505" => (
             Constraint,
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \

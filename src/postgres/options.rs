@@ -34,13 +34,13 @@ const IDENTITY: &str = "identity";
 /// The options.
 pub(super) const OPTIONS: &[BackendOption] = &[BackendOption {
     key: IDENTITY,
-    values: "error, override, advance",
-    default: "error",
-    meaning: "what happens to a value for a column that is GENERATED ALWAYS AS IDENTITY: error refuses it, override \
-              stores it; advance also stores it, and advances the sequences of all written columns past the written \
-              values, so that later default values do not collide with them",
+    values: "'error', 'override', 'advance'",
+    default: "'error'",
+    meaning: "how to handle values for a GENERATED ALWAYS AS IDENTITY column: 'error' rejects them; 'override' inserts \
+              them; 'advance' inserts them and moves the sequence of each column past the largest inserted value, so \
+              that later default values do not collide with them",
     check: |value| match Identity::parse(value) {
         Some(_) => Ok(()),
-        None => Err("use error, override or advance".into()),
+        None => Err("use 'error', 'override' or 'advance'".into()),
     },
 }];

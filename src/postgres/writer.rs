@@ -300,8 +300,10 @@ impl RowSender for Writer {
                 sql::ServerSession::ended(&self.session()).await;
             }
             let doing = match error.kind() {
-                ErrorKind::Unsupported => "preparing (set the option 'commit' to 'one_phase' to commit without it)",
-                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without it)",
+                ErrorKind::Unsupported => {
+                    "preparing (set the option 'commit' to 'one_phase' to commit without preparing)"
+                }
+                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without preparing)",
                 _ => "preparing",
             };
             return Err(error.with_context(doing));

@@ -149,7 +149,8 @@ impl LandfallCatalog {
     pub(crate) fn description(&self, name: &str) -> String {
         let schemas = self.schema_names();
         let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
-        format!("{name} has the {noun} {}: SELECT … FROM {name}.schema.table", schemas.join(", "))
+        let default = if self.default_schema.is_some() { format!("{name}.table, or ") } else { String::new() };
+        format!("{name} has the {noun} {}: SELECT … FROM {default}{name}.schema.table", schemas.join(", "))
     }
 
     /// The schema of names without one.

@@ -101,8 +101,8 @@ fn check_days(left: &Expr, from: &DataType, right: &Expr, with: &DataType) -> Df
     match is_whole {
         true => Ok(()),
         false => plan_err!(
-            "{left} and {right}: DataFusion adds only whole days to a date and ignores hours: convert the date to a \
-             timestamp first, CAST(… AS TIMESTAMP)"
+            "{left} and {right}: DataFusion adds only whole days to a date and ignores hours; convert the date to a \
+             timestamp first, with CAST(… AS TIMESTAMP)"
         ),
     }
 }

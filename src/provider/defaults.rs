@@ -35,7 +35,10 @@ impl ScalarUDFImpl for ServerDefault {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        exec_err!("a column with a default value in the database cannot be omitted here: add it to the column list")
+        exec_err!(
+            "a column with a default value in the database cannot be omitted in this statement: add it to the column \
+             list"
+        )
     }
 }
 

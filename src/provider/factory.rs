@@ -101,8 +101,8 @@ fn declared(name: &str, command: &CreateExternalTable) -> Result<NewTable> {
             Expr::Literal(value, _) => default_value(value, field.data_type()),
             other => {
                 return Err(Error::schema(format!(
-                    "column \"{column}\": the default value {other} is not a literal: create the table in the \
-                     database, and omit the column list here"
+                    "column \"{column}\": the default value {other} is not a literal; create the table in the \
+                     database, and omit the column list of the CREATE EXTERNAL TABLE statement"
                 )));
             }
         };

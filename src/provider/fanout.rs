@@ -115,7 +115,7 @@ impl FanoutTable {
     fn is_only_written(&self, verb: &str) -> DfResult<Arc<dyn ExecutionPlan>> {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!(
-            "{verb} {}: a FANOUT table cannot be read, so its rows cannot be found: run the statement on each of {}, \
+            "{verb} {}: a FANOUT table cannot be read, so its rows cannot be found; run the statement on each of {}, \
              or use INSERT INTO with the option 'on_conflict' = 'update' on these tables",
             self.name,
             members.join(", ")

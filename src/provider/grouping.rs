@@ -229,7 +229,7 @@ impl Region {
             let by = grammars.into_iter().find(is_it).and_then(|grammar| self.by(grammar, Distinct::Ranked).ok());
             let Some((shape, _)) = by else {
                 return Err(plan_datafusion_err!(
-                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as its operand: put IS DISTINCT FROM \
+                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as its operand; put IS DISTINCT FROM \
                      and its operands in parentheses"
                 ));
             };
@@ -259,14 +259,14 @@ impl Region {
                 let second = operands.into_iter().flatten().find(|other| differs(other)).unwrap_or(first);
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order: put the \
+                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order; put the \
                      operation to apply first in parentheses"
                 ))
             }
             Err(Conflict(first, second)) => {
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: PostgreSQL does not allow {second} after {first} without parentheses: put the operation \
+                    "{expr}: PostgreSQL does not allow {second} after {first} without parentheses; put the operation \
                      to apply first in parentheses"
                 ))
             }

@@ -16,14 +16,14 @@ pub(super) fn check_plan(plan: &LogicalPlan) -> DfResult<()> {
             if may_have_taken(right) =>
         {
             plan_err!(
-                "{expr}: DataFusion reads a IS DISTINCT FROM b OR c as a IS DISTINCT FROM (b OR c): put a IS DISTINCT \
-                 FROM b in parentheses, or, if that is what you mean, write (b OR c) IS DISTINCT FROM a; or run the \
-                 statement with datafusion_landfall::sql, which reads it as PostgreSQL does"
+                "{expr}: DataFusion reads a IS DISTINCT FROM b OR c as a IS DISTINCT FROM (b OR c); put a IS DISTINCT \
+                 FROM b in parentheses, or, if DataFusion's reading is intended, write (b OR c) IS DISTINCT FROM a; or \
+                 run the statement with datafusion_landfall::sql, which reads it as PostgreSQL does"
             )
         }
         Expr::SimilarTo(_) => plan_err!(
-            "{expr}: DataFusion reads the pattern of SIMILAR TO as a regular expression in its own syntax, not SQL's: \
-             use ~ with a regular expression, or LIKE"
+            "{expr}: DataFusion reads the pattern of SIMILAR TO as a regular expression in DataFusion's own syntax, \
+             not in SQL's; use ~ with a regular expression, or LIKE"
         ),
         _ => Ok(TreeNodeRecursion::Continue),
     };

@@ -64,7 +64,7 @@ impl LandfallTable {
             return Ok(());
         }
         let text = format!(
-            "{verb} {}: the session does not pass all conditions of a statement to the table: call \
+            "{verb} {}: the session does not push all WHERE conditions down to the table; call \
              datafusion_landfall::register(&context) first",
             self.table.name
         );
@@ -179,7 +179,7 @@ impl TableProvider for LandfallTable {
             _: Vec<MergeIntoClause>,
         ) -> Planning {
             let text = format!(
-                "MERGE INTO {}: MERGE is supported only as a statement: run it with SessionContext::sql",
+                "MERGE INTO {}: MERGE is supported only as a statement; run it with SessionContext::sql",
                 self.table.name
             );
             let unsupported = || Err(Error::new(ErrorKind::Unsupported, text).into());

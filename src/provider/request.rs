@@ -105,8 +105,8 @@ pub(super) fn no_key(table: &Table) -> Error {
     Error::new(
         ErrorKind::Schema,
         format!(
-            "table {} has {has}, so the rows that the statement changes cannot be identified: {create}, or use a \
-             condition that compares columns with constants, and constant values",
+            "table {} has {has}, so the rows that the statement changes cannot be identified: {create}, or use only \
+             conditions that compare columns with constants, and constants as new values",
             table.name
         ),
     )

@@ -48,8 +48,8 @@ impl TxnSettings {
             && !Arc::ptr_eq(agent, fixed)
         {
             return Err(Error::config(format!(
-                "{} cannot prepare transactions{}, so the decision record would be stored there instead of in {}: \
-                 enable prepared transactions, or name its table first",
+                "{} cannot prepare transactions{}, so the decision record would be stored in that database instead of \
+                 in {}: enable prepared transactions, or name its table first",
                 agent.location(),
                 how_to_prepare([agent]),
                 fixed.location()

@@ -50,7 +50,10 @@ impl LandfallSink {
         if write.targets.iter().any(|target| target.spec.existing != Existing::Keep) {
             let what = match (is_unbounded, write.checkpoints.any()) {
                 (true, _) => "its input is unbounded: use INSERT INTO",
-                (false, true) => "the options 'checkpoint.…' divide it into several: remove them, or use INSERT INTO",
+                (false, true) => {
+                    "the options 'checkpoint.…' divide a statement into several transactions: remove these options, or \
+                     use INSERT INTO"
+                }
                 (false, false) => "",
             };
             if !what.is_empty() {
@@ -160,7 +163,11 @@ impl LandfallSink {
             match resource.drop_if_empty(&spec.table).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    warn!("table {} was created for this statement and has rows of others: it stays", spec.table)
+                    warn!(
+                        "table {} was created for this statement, but also contains rows of other statements, so it \
+                         was not dropped",
+                        spec.table
+                    )
                 }
                 Err(error) => {
                     warn!("table {} was created for this statement and could not be dropped: {error}", spec.table)

@@ -99,7 +99,7 @@ type Refusal = (String, &'static str);
 const SORT: &str = "add an ORDER BY on a unique key";
 const SORT_WRITTEN: &str = "sort by columns that the statement writes";
 const DROP: &str = "remove the checkpoint options, so that the statement is one transaction";
-const STREAM: &str = "remove the option 'job', or read it through a ReplayableSource";
+const STREAM: &str = "remove the option 'job', or read the stream through a ReplayableSource";
 
 fn refused(why: &str, next: &str) -> Error {
     let also = if next == SORT || next == SORT_WRITTEN { format!(", or {DROP}") } else { String::new() };
@@ -144,7 +144,7 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
             Ok(splits)
         }
         _ if plan.is::<SortExec>() => Err(("its ORDER BY is not on columns of its result".into(), SORT_WRITTEN)),
-        _ => Err((format!("a {} returns its rows in a different order each time", plan.name()), SORT)),
+        _ => Err((format!("{} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
 
@@ -222,7 +222,7 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Resul
     }
     match plan.boundedness().is_unbounded() {
         true => Err((format!("{} is a stream, which can be read only once", plan.name()), STREAM)),
-        false => Err((format!("a {} may return its rows in a different order each time", plan.name()), SORT)),
+        false => Err((format!("{} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
 
@@ -357,14 +357,14 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
             },
         };
         if !is_steady {
-            return Err((format!("a {} can return different rows for the same input", plan.name()), DROP));
+            return Err((format!("{} can return different rows for the same input", plan.name()), DROP));
         }
         if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
             projection.expr().iter().try_for_each(|computed| steady(&computed.expr))?;
         }
         let text = displayable(plan.as_ref()).one_line().to_string();
         if text.contains("scalar_subquery(") {
-            return Err(("a subquery in it can return a different result each time".into(), DROP));
+            return Err(("a subquery in the query can return a different result each time".into(), DROP));
         }
         if let Some(filter) = plan.downcast_ref::<FilterExec>() {
             steady(filter.predicate())?;

@@ -29,7 +29,7 @@ pub(super) fn with_unknown(statement: LogicalPlan) -> DfResult<LogicalPlan> {
                 node.apply_expressions(|expr| match has_subquery(expr)? {
                     true => plan_err!(
                         "MERGE INTO {table_name}: DataFusion does not support IN or EXISTS with a subquery in ON and \
-                         WHEN: compute it in the source, USING (SELECT …)"
+                         WHEN; compute it in the source, with USING (SELECT …)"
                     ),
                     false => Ok(TreeNodeRecursion::Continue),
                 })?;
@@ -193,8 +193,8 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     check_groups(subquery)?;
     if has_subquery(expr)? || expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {
         return plan_err!(
-            "{expr} IN (SELECT …): a subquery cannot be compared with another subquery: join them in FROM, or use \
-             EXISTS"
+            "{expr} IN (SELECT …): a subquery cannot be compared with another subquery; join the subqueries in FROM, \
+             or use EXISTS"
         );
     }
     let mut is_volatile = expr.is_volatile();

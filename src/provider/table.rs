@@ -114,7 +114,7 @@ impl LandfallTable {
         if !same_columns(&there, &wanted) {
             return Err(Error::schema(format!(
                 "table \"{}\" already exists with different columns: it has {there}, but the statement specifies \
-                 {wanted}: omit the column list to use the columns of the table",
+                 {wanted}; omit the column list to use the columns of the table",
                 there.name
             )));
         }

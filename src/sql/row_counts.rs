@@ -109,8 +109,8 @@ impl RowCounts {
             return Err(Error::new(
                 ErrorKind::Constraint,
                 format!(
-                    "the database changed {number} rows instead of {expected}: a trigger or a rule of the table suppressed \
-                     some, or one change undid another (ON DELETE CASCADE)"
+                    "the database changed {number} rows instead of {expected}: a trigger or a rule of the table \
+                     suppressed some changes, or one change undid another (ON DELETE CASCADE)"
                 ),
             ));
         }

@@ -63,8 +63,8 @@ impl Backend for Sqlite {
     fn check_decides(&self) -> Result<()> {
         match self.pool.connector().is_weak() {
             true => Err(Error::config(
-                "the option 'pragma.synchronous' is below full, but the commit of this table decides for the other tables: \
-                 remove the option",
+                "the option 'pragma.synchronous' is lower than 'full', but the commit of this table also decides the \
+                 commit of the other tables: remove the option",
             )),
             false => Ok(()),
         }

@@ -161,7 +161,7 @@ impl Branch for SqliteBranch {
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {
         self.rollback().await?;
-        Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare transactions: it commits in one phase"))
+        Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare transactions and supports only one-phase commit"))
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {

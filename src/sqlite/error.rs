@@ -54,12 +54,12 @@ impl Connector {
 
     fn locked(&self) -> String {
         let who = match lock_holders(&self.path).as_slice() {
-            [] => format!("find it with: fuser -v {}", self.path.display()),
+            [] => format!("find the process that holds the lock with fuser -v {}", self.path.display()),
             holders => format!("the lock is held by {}", holders.join(", ")),
         };
         format!(
-            "{} is still locked by another connection after {:?}: {who}; wait until it is free, or raise the option \
-             'lock_timeout'",
+            "{} is still locked by another connection after {:?}: {who}; wait until the lock is released, or raise the \
+             option 'lock_timeout'",
             self.path.display(),
             self.lock_timeout
         )
@@ -72,8 +72,8 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
     };
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => {
-            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, or the \
-             option 'on_conflict' = 'update' or 'ignore')"
+            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
+             or the option 'on_conflict' = 'update' or 'ignore')"
         }
         Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
             "the row that a foreign key references does not exist, or is still referenced"

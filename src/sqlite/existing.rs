@@ -63,7 +63,7 @@ impl ExistingRows {
     /// `Schema` if the options require a comparison that is not possible.
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
         // Comparing writes fewer pages, but is slower: reading a row takes as long as updating it.
-        let slower = Some("SQLite is faster without it");
+        let slower = Some("SQLite is faster without reading the existing rows");
         diff(table, spec, slower, || {
             let (mut shapes, mut names, mut fields) = (Vec::new(), Vec::new(), Vec::new());
             for field in spec.columns.fields() {

@@ -29,19 +29,20 @@ macro_rules! pragmas {
         pub(super) const OPTIONS: &[BackendOption] = &[
             BackendOption {
                 key: UINT64,
-                values: "error, text",
-                default: "error",
-                meaning: "UInt64 values beyond 9223372036854775807: error fails, text creates the column as text",
+                values: "'error', 'text'",
+                default: "'error'",
+                meaning: "how to handle UInt64 values greater than 9223372036854775807: 'error' rejects them; 'text' \
+                          creates UInt64 columns of new tables as text, which can store them",
                 check: |value| match value {
                     "error" | "text" => Ok(()),
-                    _ => Err("use error or text".into()),
+                    _ => Err("use 'error' or 'text'".into()),
                 },
             },
             $(BackendOption {
                 key: concat!("pragma.", $name),
                 values: "a number or a word",
-                default: "SQLite's",
-                meaning: concat!("the pragma ", $name, " of the connection that writes"),
+                default: "SQLite's default",
+                meaning: concat!("the value of PRAGMA ", $name, " on the writing connection"),
                 check: $check,
             },)*
         ];

@@ -45,7 +45,8 @@ pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql
     let provider = context.table_provider(reference(&name)?).await?;
     let Some(table) = provider.downcast_ref::<LandfallTable>() else {
         let text = format!(
-            "table {name} does not support ON CONFLICT, ON DUPLICATE KEY, OR and IGNORE: only a table of a database does"
+            "table {name} does not support ON CONFLICT, ON DUPLICATE KEY, OR and IGNORE: only tables of a database \
+             support them"
         );
         return Err(Error::new(ErrorKind::Unsupported, text).into());
     };

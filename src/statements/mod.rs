@@ -90,7 +90,15 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
         Some(insert) => conflict::rewrite(context, insert).await?,
         None => None,
     };
-    plan_statement(context, statement).await.map(Planned::Plan)
+    let names = names::tables(&mut statement);
+    match plan_statement(context, statement).await {
+        Ok(plan) => Ok(Planned::Plan(plan)),
+        Err(error) if error.to_string().contains("not found") => match names::suggestion(context, &names) {
+            Some(suggestion) => Err(Error::schema(format!("{}; {suggestion}", error.strip_backtrace())).into()),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// The INSERT that says what happens to rows whose key exists, in a statement or in one that it explains.

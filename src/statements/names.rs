@@ -7,7 +7,8 @@ use datafusion::common::{Result as DfResult, TableReference};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, Use, VisitMut, VisitorMut, visit_relations_mut,
+    Ident, ObjectName, ObjectNamePart, Query, Statement as Sql, Use, VisitMut, VisitorMut, visit_relations,
+    visit_relations_mut,
 };
 
 use crate::error::Error;
@@ -138,6 +139,40 @@ pub(super) fn resolve(context: &SessionContext, statement: &mut DfStatement) {
         DfStatement::Explain(explain) => resolve(context, &mut explain.statement),
         _ => {}
     }
+}
+
+/// The names of the tables in a statement.
+pub(super) fn tables(statement: &mut DfStatement) -> Vec<ObjectName> {
+    let mut names = Vec::new();
+    match statement {
+        DfStatement::Statement(sql) => {
+            let _ = visit_relations(sql.as_ref(), |name| {
+                names.push(name.clone());
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        DfStatement::Explain(explain) => names = tables(&mut explain.statement),
+        _ => {}
+    }
+    names
+}
+
+/// The nearest name of a table or a database, for the error of a statement that does not find one.
+pub(super) fn suggestion(context: &SessionContext, names: &[ObjectName]) -> Option<String> {
+    names.iter().find_map(|name| {
+        if let Some((catalog, schema, table)) = in_attached(context, name) {
+            let known = catalog.schema(&schema)?.table_names();
+            let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(&table, known))?;
+            let is_near = !known.contains(&table) && strsim::damerau_levenshtein(&table, nearest) <= 2;
+            return is_near.then(|| format!("did you mean {nearest}?"));
+        }
+        // A name with a database that is not attached.
+        let parts = parts(name)?;
+        let [first, _, ..] = parts.as_slice() else { return None };
+        let in_use = context.catalog(&SessionSchema::in_use(context).catalog)?;
+        let is_known = has_catalog(context, first) || in_use.schema(first).is_some();
+        (!is_known).then(|| format!("database {first} is not attached{}", suggested(context, first)))
+    })
 }
 
 /// A table of the session's own, if the catalog in use has none of this name.

@@ -37,7 +37,7 @@
 //! position of the last commit.
 //!
 //! A branch that fails or is dropped is rolled back. Nothing is retried inside a branch. An *error* of `decide` leaves
-//! the outcome open: the manager asks again. If the log does not answer, the branches stay prepared, and the error
+//! the outcome open: the manager proposes it again. If the log is unavailable, the branches stay prepared, and the error
 //! contains the command that recovers them. One pure function, [`State::next`], defines the order of the steps. Both
 //! [`TransactionManager`](crate::manager::TransactionManager) and [`recover`](crate::manager::recover) use it.
 //!

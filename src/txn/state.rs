@@ -36,7 +36,7 @@ pub enum State {
     Settling,
     /// Recovery found it prepared, and did not ask the log yet.
     Found,
-    /// The log does not answer. Its branches must stay prepared.
+    /// The log is unavailable. The branches must stay prepared.
     InDoubt,
     /// It is decided. Its branches are being completed.
     Completing(Decision),
@@ -55,9 +55,9 @@ pub enum Event {
     Refused,
     /// The log has no record for the epoch or a later one.
     Undecided,
-    /// The log answered: commit if this transaction's commit stands, otherwise abort.
+    /// The log returned a record: commit if this transaction's commit stands, otherwise abort.
     Stands(Decision),
-    /// The log did not answer in time.
+    /// The log was unavailable until the retries ended.
     Silent,
     /// Every branch is complete.
     Completed,
@@ -66,11 +66,11 @@ pub enum Event {
 /// An action of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Propose this decision to the log. Repeat until it answers.
+    /// Propose this decision to the log. Repeat until the log returns a record.
     Decide(Decision),
     /// Commit the branch that cannot prepare, with the decision record in it.
     CommitLastAgent,
-    /// Complete every branch. Repeat until it answers.
+    /// Complete every branch. Repeat until each is complete.
     Complete(Decision),
     /// Leave the branches as they are.
     Leave,

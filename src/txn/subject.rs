@@ -83,14 +83,14 @@ impl Subject {
         if own != other {
             return Some(format!(
                 "has written table \"{other}\" and cannot write table \"{own}\": a job is one statement; use a \
-                 different job name for this one"
+                 different job name for this statement"
             ));
         }
         let (here, there) = (self.databases.join(" and "), recorded.databases.join(" and "));
         if here != there && !here.is_empty() && !there.is_empty() {
             return Some(format!(
                 "has written table \"{other}\" in another database, {there}, and cannot write it in {here}: a job is \
-                 one statement; use a different job name for this one"
+                 one statement; use a different job name for this statement"
             ));
         }
         let mut pairs = self.statements.iter().zip(&recorded.statements);
@@ -100,7 +100,7 @@ impl Subject {
             false => other.operation.clone(),
         };
         Some(format!(
-            "has run {before} on table \"{}\", so this {} was not run: a job is one statement; to run this one, \
+            "has run {before} on table \"{}\", so this {} was not run: a job is one statement; to run this statement, \
              register the table with a different 'job', or without one",
             self.table, own.operation
         ))

@@ -46,7 +46,9 @@ fn what_is_measured_depends_on_what_the_database_can_do_and_nothing_is_left_in_i
     let postgres = Postgres::with_database("CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)");
     let in_postgres = ways(&bench(&["--format", "json", &postgres.url()]));
     assert_eq!(in_postgres.len(), 11, "{in_postgres:#?}");
-    assert!(in_postgres.contains(&"Writing rows: Landfall, INSERT INTO by 2 writers, in two phases".to_owned()));
+    assert!(
+        in_postgres.contains(&"Writing rows: Landfall, INSERT INTO by 2 writers, with two-phase commit".to_owned())
+    );
     assert_eq!(postgres.rows(TABLES), ["0"]);
     assert_eq!(postgres.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), ["1"]);
     assert_eq!(postgres.rows("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"), ["0"]);
@@ -72,7 +74,7 @@ fn what_cannot_be_measured_is_told_and_leaves_nothing() {
     for (arguments, parts) in [
         (&["nowhere://x"][..], &["unknown database URL: use a URL such as"][..]),
         (&["postgres://me@127.0.0.1:1/db"], &["127.0.0.1:1"]),
-        (&[&secretive], &["the user lacks a privilege", "GRANT"]),
+        (&[&secretive], &["the user lacks a privilege: grant it to the user"]),
     ] {
         let output = bench(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");

@@ -266,7 +266,7 @@ async fn an_input_that_was_changed_is_named() {
     // A session remembers its files.
     says(&landing.error(insert).await, &["001.csv was changed after the query was planned"]);
     landing.anew("csv", options).await;
-    says(&landing.error(insert).await, &["001.csv has changed", "committed rows remain"]);
+    says(&landing.error(insert).await, &["001.csv has changed", "rows already committed stay in the table"]);
     std::fs::write(&file, kept).unwrap();
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
     std::fs::write(&more, "k,v\n1,v1\n").unwrap();

@@ -38,7 +38,7 @@ async fn a_bad_option_is_named() {
     let landing = Landing::new(TABLE);
     let error = |options: &'static str| async { landing.register("t", "", options).await.unwrap_err().to_string() };
     says(&error("'on_conflit' 'update'").await, &["unknown option 'on_conflit'", "did you mean 'on_conflict'"]);
-    says(&error("'on_conflict' 'merge'").await, &["'merge'", "error, update or ignore"]);
+    says(&error("'on_conflict' 'merge'").await, &["'merge'", "'error', 'update' or 'ignore'"]);
     says(&error("'lock_timeout' '5'").await, &["lock_timeout", "5s"]);
     says(&error("'pragma.synchronos' 'off'").await, &["pragma.synchronous"]);
     says(&error("'table' 'none'").await, &["no table \"none\"", "option 'table'"]);

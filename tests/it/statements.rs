@@ -141,6 +141,10 @@ async fn a_table_is_created_from_a_query_with_all_rows_or_not_at_all() {
         );
         does(&context, "DROP TABLE db.made").await;
         says(&error(&context, "SELECT * FROM db.made").await, &["made"]);
+        place.client("CREATE TABLE people (id INTEGER)");
+        does(&context, "SHOW TABLES").await;
+        says(&error(&context, "SELECT * FROM db.peple").await, &["peple", "did you mean people?"]);
+        says(&error(&context, "SELECT * FROM dbx.people").await, &["database dbx is not attached", "did you mean db?"]);
         // A table in memory is DataFusion's as before.
         does(&context, "CREATE TABLE own AS SELECT 1 AS a").await;
         assert_eq!(rows(&context, "SELECT a FROM own").await, ["1"]);
@@ -271,9 +275,24 @@ fn the_program_runs_them() {
         "ATTACH 'sqlite:people.db'; USE people; CREATE TABLE p AS SELECT 1 AS id, 'Ada' AS name; \
          INSERT INTO p VALUES (2, 'Grace'); SELECT count(*) AS people FROM p",
     );
-    says(&first, &["people has the schema main", "using people.main", "1 row written", "| 2      |"]);
+    says(
+        &first,
+        &[
+            "people has the schema main: SELECT … FROM people.table, or people.schema.table",
+            "using people.main",
+            "1 row written",
+            "| 2      |",
+        ],
+    );
     let listed = said("ATTACH 'sqlite:people.db' AS x; SHOW TABLES; DESCRIBE x.p");
     says(&listed, &["| x             | main               | p ", "| name        | Utf8View  |"]);
+    std::fs::write(folder.path().join("zip.csv"), "zip,n\n00701,1\n10001,2\n").unwrap();
+    let zips = said(
+        "ATTACH 'sqlite:people.db' AS x; CREATE TABLE x.zips AS SELECT * FROM 'zip.csv'; SELECT * FROM x.zips WHERE n = 1",
+    );
+    says(&zips, &["2 rows written", "| 00701 | 1 |"]);
+    let output = run(folder.path(), &["sql", "-c", "SELECT * FROM 'no.csv'"]);
+    says(&texts(&output).1, &["file no.csv does not exist"]);
     let killed = |point: &str| {
         let script = "ATTACH 'sqlite:people.db' AS x; CREATE TABLE x.q AS SELECT value FROM range(0, 1000)";
         program(folder.path())

@@ -475,7 +475,7 @@ async fn what_cannot_be_compared_is_written_blindly_or_refused() {
         assert_eq!(store.insert(many).await, (500, Found::default()));
         assert_eq!(store.rows("SELECT count(*) FROM f WHERE v = 'new'"), ["500"]);
         let message = error(&store.context, &create("'upsert' 'sometimes'").replace("TABLE f", "TABLE g")).await;
-        says(&message, &["upsert", "sometimes", "auto, blind or diff"]);
+        says(&message, &["upsert", "sometimes", "'auto', 'blind' or 'diff'"]);
 
         store.rows("CREATE TABLE r (k BIGINT PRIMARY KEY, v VARCHAR(9), w VARCHAR(9) DEFAULT 'w')");
         store.register("r", "r", "'upsert' 'diff'").await;

@@ -22,7 +22,7 @@ Examples:
     CREATE EXTERNAL TABLE weather (origin VARCHAR, time_hour TIMESTAMP, temp DOUBLE, PRIMARY KEY (origin, time_hour))
       STORED AS SQLITE LOCATION 'weather.db' OPTIONS ('on_conflict' 'update');
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      writes a query's rows to a SQLite table, all of them or none
+      writes the rows of a query to a SQLite table, all of them or none
 
   PGPASSWORD=… landfall sql -c \"
     CREATE EXTERNAL TABLE weather STORED AS POSTGRES LOCATION 'postgres://me@localhost/my_database';
@@ -30,45 +30,48 @@ Examples:
       writes the same rows to an existing PostgreSQL table
 
   landfall bench postgres://me@localhost/my_database
-      measures how fast rows are written there, compared with INSERTs; creates a table and drops it again
+      measures how fast rows are written to this database, compared with INSERTs; creates a table and drops it at the end
 
   landfall status postgres://me@localhost/my_database
-      shows the state of jobs, and transactions that a crash left prepared
+      shows the state of jobs, and prepared transactions left by a crash
 
 Statements:
   CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db' [OPTIONS ('key' 'value', …)]
   CREATE EXTERNAL TABLE t … STORED AS POSTGRES LOCATION 'postgres://user@host:port/database?sslmode=…' [OPTIONS …]
   CREATE EXTERNAL TABLE t … STORED AS MYSQL LOCATION 'mysql://user@host:port/database?ssl-mode=…' [OPTIONS …]
-      Without a column list, the columns are those of the table in the database. With one, a missing table is created.
-      MYSQL is for MariaDB, too.
+      Without a column list, the external table has the columns of the table in the database. With a column list, the
+      table is created if it does not exist. MYSQL also supports MariaDB.
   CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
-      An INSERT into it writes to the tables a and b, in one transaction.
+      An INSERT into the table both writes every row to the tables a and b, in one transaction.
   ATTACH 'postgres://user@host/database' [AS pg] [OPTIONS …], DETACH pg, USE pg[.schema]
-      Registers every table of a database as pg.schema.table. USE makes its schema the one of names without a schema.
+      ATTACH registers every table of a database as pg.schema.table. After USE, names without a schema refer to this schema.
   CREATE TABLE pg.t AS SELECT …, CREATE TABLE pg.t (…), ALTER TABLE, DROP TABLE, CREATE SCHEMA, DROP SCHEMA
-      In an attached database. CREATE TABLE AS stores all rows, or creates nothing.
-  INSERT INTO t …            adds rows; the option on_conflict handles rows whose key exists
+      Run in an attached database. CREATE TABLE AS creates the table with all rows, or does not create it.
+  INSERT INTO t …            adds rows; the option on_conflict sets how rows with an existing key are handled
   INSERT OVERWRITE t …       deletes the old rows in the same transaction
-  REPLACE INTO t …           adds rows, and replaces whole rows whose key exists
+  REPLACE INTO t …           adds rows, and replaces existing rows that have the same key
   INSERT … ON CONFLICT (k)   DO NOTHING, or DO UPDATE SET a = excluded.a; also MySQL's ON DUPLICATE KEY UPDATE
-  UPDATE t SET … WHERE …     changes rows, DELETE FROM t WHERE … deletes them, TRUNCATE TABLE t all of them
-  MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match a query's rows
+  UPDATE t SET … WHERE …     changes rows; DELETE FROM t WHERE … deletes rows; TRUNCATE TABLE t deletes all rows
+  MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match the rows of a query
   EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2) rounded
   EXPLAIN ANALYZE INSERT …   shows rows, bytes, and the time of encoding, sending and committing
 
 Values:
-  A value is stored unchanged, or the statement fails without a change. The error names the row and the column.
+  A value is stored unchanged, or the statement fails and changes nothing. The error names the row and the column.
   12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
-  1.50 fits a DECIMAL(10, 1), 1.55 does not. A double for a decimal column is rounded by its shortest digits, half away
-  from zero. A double for a REAL column becomes the nearest real.
+  1.50 fits a DECIMAL(10, 1), 1.55 does not. In a decimal column, a double is rounded from its shortest decimal
+  form, half away from zero. In a REAL column, a double becomes the nearest real.
   A product or a quotient of decimals is rounded to the column's scale, as in PostgreSQL.
-  A timestamp fits a DATE only at midnight. Nanoseconds fit microseconds only with 'nanoseconds' 'truncate'.
-  A timestamp with a zone does not fit a column without one: write to_local_time(x). now() fits both, and DATE and TIME.
+  A timestamp fits a DATE only if its time is midnight. Times with nanoseconds fit a column with microsecond precision only
+  with the option 'nanoseconds' 'truncate'.
+  A timestamp with a zone does not fit a column without one: write to_local_time(x). now() fits both
+  kinds of columns, and DATE and TIME columns.
   A number does not fit a date or timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
-  Texts for other types look like this: -1.5e3, true, 2013-01-31, 23:59:59.999, 2013-01-31 23:59:59+02:00.
+  Text values can be stored in columns of other types if they look like this: -1.5e3, true, 2013-01-31, 23:59:59.999,
+  2013-01-31 23:59:59+02:00.
 ";
 
-/// Writes the rows of SQL queries into databases: all of them or none, and with a job name once.
+/// Writes the rows of SQL queries to databases: all rows or none, and exactly once if the statement has a job name.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_long_help = help_after())]
 pub(crate) struct Arguments {
@@ -83,17 +86,17 @@ pub(crate) enum Command {
     Sql(SqlArguments),
     /// Loads files into a table
     Load(Box<LoadArguments>),
-    /// Shows jobs, their last checkpoints, and branches in doubt
+    /// Shows jobs, their last checkpoints, and in-doubt transaction branches
     Status(StatusArguments),
-    /// Commits or rolls back branches in doubt after a crash, as the decision log says
+    /// Commits or rolls back in-doubt transaction branches after a crash, as recorded in the decision log
     Recover(RecoverArguments),
     /// Measures how fast rows are written into your database
     Bench(BenchArguments),
 }
 
-/// Measures how many rows a second are written into a database: by Landfall, by single-row and multi-row INSERTs, by upserts,
-/// in one and in two phases, with several writers. It creates a table and a ledger with unique names, and drops them at the
-/// end, also after an error or Ctrl-C.
+/// Measures how many rows per second are written to a database: by Landfall, by single-row and multi-row INSERTs, and by
+/// upserts; with one-phase and two-phase commit; with one and several writers. The command creates a table and a ledger with
+/// unique names, and drops them at the end, also after an error or Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArguments {
     /// The database, such as postgres://me@host/my_database; without it, a temporary SQLite file
@@ -104,7 +107,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) password_env: Option<String>,
 
-    /// Rows of one measurement; single-row INSERTs write fewer
+    /// Number of rows that each measurement writes; single-row INSERTs write fewer
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
     pub(crate) rows: u32,
 
@@ -124,7 +127,7 @@ pub(crate) struct BenchArguments {
 /// A database and its decision log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The database, such as postgres://me@host/my_database; for status also a decision log such as file:///folder
+    /// The database, such as postgres://me@host/my_database; status also accepts a decision log such as file:///folder
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
@@ -132,7 +135,7 @@ pub(crate) struct Place {
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
 
-    /// The ledger table, if the option ledger_table was set
+    /// The ledger table; required if the run that wrote the rows set the option ledger_table
     #[arg(long, value_name = "TABLE")]
     pub(crate) ledger_table: Option<String>,
 
@@ -141,7 +144,7 @@ pub(crate) struct Place {
     pub(crate) password_env: Option<String>,
 }
 
-/// Shows the jobs of a decision log, their last checkpoints, and the prepared branches of a database.
+/// Shows the jobs in a decision log, their last checkpoints, and the prepared transaction branches of a database.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
@@ -152,15 +155,15 @@ pub(crate) struct StatusArguments {
     pub(crate) report: Report,
 }
 
-/// Commits or rolls back prepared branches as the decision log says. A branch without a decision may belong to a running
-/// statement: it is skipped until it reaches a minimum age, then the decision to roll back is stored in the log. Only
-/// Landfall's branches are changed. It is safe to run at any time, and repeatedly.
+/// Commits or rolls back prepared transaction branches, as recorded in the decision log. A branch without a decision may
+/// belong to a running statement, so it is skipped until it reaches a minimum age; then the decision to roll it back is
+/// stored in the log. Only branches of Landfall are changed. The command can be run at any time, also repeatedly.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecoverArguments {
     #[command(flatten)]
     pub(crate) place: Place,
 
-    /// Only the branches of this job
+    /// Recovers only the branches of this job
     #[arg(long)]
     pub(crate) job: Option<String>,
 
@@ -168,7 +171,7 @@ pub(crate) struct RecoverArguments {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub(crate) older_than: Duration,
 
-    /// Only reports what would be done
+    /// Reports what would be done, without changing anything
     #[arg(long)]
     pub(crate) dry_run: bool,
 
@@ -194,8 +197,8 @@ pub(crate) enum Report {
     Json,
 }
 
-/// Runs scripts and then statements, in order, in one session. Stops at the first error. Without scripts and statements it
-/// reads standard input; on a terminal it starts an interactive shell.
+/// Runs scripts and then statements, in order, in one session. Stops at the first error. Without scripts and statements, the
+/// command reads standard input; on a terminal, it starts an interactive shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SqlArguments {
     /// Scripts to run; - is standard input
@@ -210,7 +213,8 @@ pub(crate) struct SqlArguments {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 
-    /// Serves Prometheus metrics at this address while it runs, such as 127.0.0.1:9187; with port 0 the system chooses one
+    /// Serves Prometheus metrics at this address, such as 127.0.0.1:9187, while the command runs; with port 0, the system
+    /// chooses a port
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
 
@@ -230,7 +234,7 @@ pub(crate) enum Format {
 }
 
 fn help_after() -> String {
-    let mut text = format!("{EXAMPLES}\nOptions of a table, OPTIONS ('key' 'value'):\n");
+    let mut text = format!("{EXAMPLES}\nOptions of a table, set with OPTIONS ('key' 'value'):\n");
     let mut list = |key: &str, meaning: &str, values: &str, default: &str| {
         text += &format!("  {key:<20} {meaning}\n{:23}{values} (default: {default})\n", "");
     };
@@ -239,7 +243,13 @@ fn help_after() -> String {
     }
     for (backend, options) in datafusion_landfall::backend_options() {
         for option in options {
-            let meaning = format!("{}: {}", backend.to_uppercase(), option.meaning);
+            let database = match backend {
+                "sqlite" => "SQLite",
+                "postgres" => "PostgreSQL",
+                "mysql" => "MySQL",
+                other => other,
+            };
+            let meaning = format!("{database} only: {}", option.meaning);
             list(option.key, &meaning, option.values, option.default);
         }
     }

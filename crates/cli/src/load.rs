@@ -23,20 +23,20 @@ Examples:
       creates a table from the file
 
   landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job 'weather 2013'
-      appends many files, all of them or none, exactly once: a second run writes nothing
+      appends the rows of many files, all of them or none, exactly once: a second run writes nothing
 
   landfall load rates.csv.gz mysql://me@localhost/my_database rates --mode update --key day,currency
-      updates the rows whose day and currency exist, and inserts the others
+      updates the rows whose day and currency already exist in the table, and inserts the others
 
   landfall load people.csv sqlite:my.db people --select \"SELECT name, lower(mail) AS mail FROM file WHERE active = 'yes'\"
       writes the result of a query on the file
 
-Columns are matched by name, in any order, ignoring case. A column of the table that the file lacks gets its default.
-The values of a text file are converted to the types of the table's columns: 00701 stays 00701 in a VARCHAR; for a DATE
-it it is an error that names the file, the line and the column. An empty value is NULL, \"\" is an empty text.
+Columns are matched by name, in any order, ignoring case. A table column that is missing from the file gets its default
+value. The values of a text file are converted to the types of the table's columns: 00701 stays 00701 in a VARCHAR column; in
+a DATE column, it is an error that names the file, the line and the column. An empty value is NULL, \"\" is an empty text.
 ";
 
-/// Loads files into a table: all rows or none, by the database's own bulk protocol
+/// Loads files into a table: all rows or none, with the bulk protocol of the database
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "landfall load [OPTIONS] <FILE>... <URL> <TABLE>")]
 pub(crate) struct LoadArguments {
@@ -49,23 +49,23 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_enum, default_value_t = LoadMode::Append)]
     mode: LoadMode,
 
-    /// The key columns for update, ignore and replace-rows; the primary key of a new table
+    /// The key columns that the modes update, ignore and replace-rows use; in a new table, the primary key
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
 
-    /// A name for this load: a second run with this name, after a crash or a success, writes no row twice
+    /// A name for this load: a second run with the same name, after a crash or a success, writes no row twice
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
-    /// Types of a new table's columns: zip=VARCHAR,price=DECIMAL(10,2); other types are inferred from the values
+    /// Column types of a new table, such as zip=VARCHAR,price=DECIMAL(10,2); the other types are inferred from the values
     #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
-    /// Number of rows from which the types of a new table's columns are inferred
+    /// Number of rows from which the column types of a new table are inferred
     #[arg(long, value_name = "ROWS", default_value_t = 20_000)]
     sample: usize,
 
-    /// A query over the files, which it reads as the table `file`
+    /// A query whose result is loaded; it reads the files as the table `file`
     #[arg(long, value_name = "SQL")]
     select: Option<String>,
 
@@ -73,19 +73,19 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "NUMBER")]
     writers: Option<u16>,
 
-    /// The type of the files, if their names do not tell it
+    /// The type of the files, if it cannot be derived from their names
     #[arg(long, value_enum, value_name = "TYPE")]
     file_type: Option<FileType>,
 
-    /// The CSV files have no header line: the column names come from --columns, or from the table
+    /// The CSV files have no header line: the column names are those of --columns, or those of the table
     #[arg(long)]
     no_header: bool,
 
-    /// The column names of CSV files without a header; the members to read of JSON objects (default: all)
+    /// The column names of CSV files without a header line; in JSON files, the members to read (default: all)
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     columns: Vec<String>,
 
-    /// The delimiter of a text file (default: a comma, or a tab in a .tsv)
+    /// The delimiter of a text file (default: a comma, or a tab in .tsv files)
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<char>,
 
@@ -93,7 +93,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "CHARACTER", default_value = "\"")]
     quote: char,
 
-    /// Quotation marks have no meaning
+    /// Reads quotation marks as ordinary characters
     #[arg(long, conflicts_with = "quote")]
     no_quote: bool,
 
@@ -109,11 +109,12 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "TEXT", default_value = "")]
     null: String,
 
-    /// The value of --null means NULL in quotation marks, too
+    /// The value of --null also means NULL if it is in quotation marks
     #[arg(long)]
     null_in_quotes: bool,
 
-    /// The encoding of text files, such as utf-16le or windows-1252 (default: UTF-8, or what a byte order mark says)
+    /// The encoding of text files, such as utf-16le or windows-1252 (default: UTF-8, or the encoding that a byte order mark
+    /// indicates)
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
 
@@ -121,11 +122,11 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "NAME")]
     password_env: Option<String>,
 
-    /// Another option of the table, such as lock_timeout=5s; landfall sql --help lists all options
+    /// Another option of the table, such as lock_timeout=5s; `landfall sql --help` lists all options
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
-    /// Only reports what would be done
+    /// Reports what would be done, without changing anything
     #[arg(long)]
     dry_run: bool,
 }
@@ -135,11 +136,12 @@ pub(crate) struct LoadArguments {
 enum LoadMode {
     /// Adds rows; an existing key is an error
     Append,
-    /// Adds rows; if the key exists, updates the columns of the file in the existing row
+    /// Adds rows; if a key already exists, sets the columns of the existing row that the file contains
     Update,
-    /// Adds rows, and keeps rows whose key exists
+    /// Adds rows; if a key already exists, keeps the existing row
     Ignore,
-    /// Adds rows, and replaces rows whose key exists: columns that the file lacks get their defaults
+    /// Adds rows; if a key already exists, replaces the existing row: columns that are missing from the file get their default
+    /// values
     ReplaceRows,
     /// Deletes all existing rows and adds the new ones, in one transaction
     Overwrite,
@@ -177,7 +179,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
 
     let nanoseconds = load.nanoseconds();
     let typed = |schema: &Schema| match &arguments.select {
-        // The types of a query are its own.
+        // A query determines its own types.
         Some(_) => files.table(),
         None => files.typed(schema, nanoseconds),
     };

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
 use crate::arguments::Format;
+use crate::files::with_files_by_name;
 use crate::message::Failure;
 use crate::output::{Printer, status};
 use crate::progress::Progress;
@@ -42,7 +43,7 @@ impl Session {
         let context = SessionContext::new_with_config(config);
         register(&context);
         // A file name can be used in place of a table name.
-        Self { context: context.enable_url_table(), format, stopped: false }
+        Self { context: with_files_by_name(context), format, stopped: false }
     }
 
     /// DataFusion's own session.

@@ -99,6 +99,7 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
         Report::Json => print(&json!({ "log": log.url(), "branches": rows }).to_string())?,
         Report::Table => print(table("no branches are in doubt", &rows)?.trim_end())?,
     }
+    let branches = |count: usize| if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") };
     let left = |fate| found.iter().filter(|found| found.fate == fate).count();
     for Recovered { branch, fate, .. } in &found {
         if let RecoveryOutcome::Failed(why) = fate {
@@ -107,15 +108,17 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
-            "note: {} not decided and younger than {:?}, so a run may still be active: use --older-than 0s to include them",
-            left(RecoveryOutcome::TooYoung),
+            "note: the log has no decision for {} younger than {:?}, whose run may still be active; use --older-than \
+             0s to recover all branches",
+            branches(left(RecoveryOutcome::TooYoung)),
             arguments.older_than
         );
     }
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
-            "note: {} not found in the decision log {}: specify the log with --log, or its table with --ledger-table",
-            left(RecoveryOutcome::DecidedElsewhere),
+            "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
+             --log, or its table with --ledger-table",
+            branches(left(RecoveryOutcome::DecidedElsewhere)),
             log.url()
         );
     }
@@ -169,7 +172,7 @@ fn did(fate: &RecoveryOutcome) -> &'static str {
         RecoveryOutcome::TooYoung => "left: not decided",
         RecoveryOutcome::DecidedElsewhere => "left: decided in another log",
         RecoveryOutcome::EndedMeanwhile => "ended meanwhile",
-        RecoveryOutcome::StillInDoubt => "left: the log does not answer",
+        RecoveryOutcome::StillInDoubt => "left: the log could not be read",
         RecoveryOutcome::Failed(_) => "left: failed",
     }
 }

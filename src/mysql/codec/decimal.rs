@@ -13,7 +13,7 @@ use crate::columnar::{each, from_text, misfit};
 use crate::error::Result;
 use crate::mysql::fields::{self, Fields, Style};
 
-const MOST: &str = "at most 65 digits, 30 of them after the decimal point";
+const MOST: &str = "at most 65 digits, of which at most 30 may follow the decimal point";
 
 pub(in crate::mysql) const FAMILY: Family = Family {
     codec,

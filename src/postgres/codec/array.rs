@@ -127,7 +127,8 @@ fn decoded(values: Values<'_>, item: &ServerType, dimensions: usize, to: &DataTy
         if found != levels.len() {
             let text = format!(
                 "an array with {found} dimension{} cannot be read as {to}: list the columns when you register the \
-                 table, this one with {} if all of its values have as many dimensions, or as VARCHAR",
+                 table, and declare this column as {} if all of its values have that number of dimensions, otherwise \
+                 as VARCHAR",
                 if found == 1 { "" } else { "s" },
                 "[]".repeat(found)
             );

@@ -56,7 +56,7 @@ impl Codec for Decimals {
         if self.is_number
             && let Some(row) = first_row_where(&texts, too_long)
         {
-            let why = "has more than the 15 digits that its column keeps: declare the column TEXT, or let Landfall \
+            let why = "has more than the 15 digits that its column can store: declare the column TEXT, or let Landfall \
                        create it";
             return Err(misfit(array, row, why));
         }

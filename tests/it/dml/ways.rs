@@ -105,7 +105,7 @@ async fn statements_from_code_take_their_filters() {
     let bare = SessionContext::new();
     bare.register_table("t", table).unwrap();
     let error = crate::landing::error(&bare, "DELETE FROM t WHERE k IN (SELECT 7)").await;
-    says(&error, &["does not pass all conditions", "datafusion_landfall::register"]);
+    says(&error, &["does not push all WHERE conditions down to the table", "datafusion_landfall::register"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["1"]);
 }
 

@@ -59,7 +59,8 @@ struct Variant {
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!(
-            "note: this program was built without optimization, and its figures are low: build it with --release"
+            "note: this program was built without optimization, so its figures are low; build the program with \
+             --release"
         );
     }
     let subject = Subject::open(arguments.url.clone(), arguments.password_env.as_deref(), arguments.rows).await?;
@@ -179,15 +180,17 @@ async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Varia
     };
     let counts = std::iter::successors(Some(2_u16), |count| count.checked_mul(2));
     for count in counts.take_while(|count| *count <= arguments.writers && u32::from(*count) <= branches) {
-        let name = format!("Landfall, INSERT INTO by {count} writers, in two phases");
+        let name = format!("Landfall, INSERT INTO by {count} writers, with two-phase commit");
         ways.push(variant(WRITES, &name, subject.options().with_writers(count)?));
     }
     if branches > 0 {
-        ways.push(variant(PHASES, "one phase", one_writer(subject)?.with_commit(Commit::OnePhase)?));
-        ways.push(variant(PHASES, "two phases", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
+        ways.push(variant(PHASES, "one-phase commit", one_writer(subject)?.with_commit(Commit::OnePhase)?));
+        ways.push(variant(PHASES, "two-phase commit", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
     } else if arguments.report == Report::Table {
         let location = subject.location();
-        eprintln!("note: {location} cannot prepare transactions: two phases and several writers are not measured");
+        eprintln!(
+            "note: {location} cannot prepare transactions, so two-phase commit and several writers are not measured"
+        );
     }
     for (name, upsert) in [("blindly", Upsert::Blind), ("by difference", Upsert::Diff)] {
         let options = one_writer(subject)?.with_on_conflict(OnConflict::Update)?.with_upsert(upsert)?;

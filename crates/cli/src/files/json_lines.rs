@@ -18,10 +18,10 @@ pub(super) struct Member<'l> {
 /// Why the line is not an object of JSON.
 pub(super) fn members(line: &str) -> Result<Vec<Member<'_>>, String> {
     if !line.trim_start().starts_with('{') {
-        return Err("it is not an object of JSON, such as {\"id\": 1}".into());
+        return Err("the line is not a JSON object, such as {\"id\": 1}".into());
     }
     // What is valid as a whole can be taken apart by its punctuation.
-    serde_json::from_str::<IgnoredAny>(line).map_err(|error| format!("it is not valid JSON: {error}"))?;
+    serde_json::from_str::<IgnoredAny>(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;
     let mut members = Vec::new();
     let mut rest = after(line, '{');
     while rest.starts_with('"') {

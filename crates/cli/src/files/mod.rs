@@ -8,11 +8,13 @@ mod encoding;
 mod input;
 mod json_lines;
 mod text;
+mod url_table;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use clap::ValueEnum;
 use datafusion::catalog::TableProvider;
 use datafusion::common::GetExt;
@@ -27,6 +29,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use url::Url;
 
+use datafusion_landfall::columnar::infer_type;
 use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::load::SAMPLE_ROWS;
 use datafusion_landfall::log::store_at;
@@ -36,6 +39,8 @@ use datafusion_landfall::provider::{ReplayableSource, ReplayableTable};
 use self::csv::Dialect;
 use self::input::{Input, Stdin};
 use self::text::{Layout, TextFile, TextFormat};
+
+pub(crate) use self::url_table::with_files_by_name;
 
 /// The name of standard input among files.
 const STDIN: &str = "-";
@@ -248,6 +253,20 @@ impl Files {
         self.mapped(|file| file.typed(schema, nanoseconds))
     }
 
+    /// The table, in which a column of text files has the type that stores all of its first values unchanged.
+    ///
+    /// # Errors
+    /// Errors of reading the first rows.
+    pub async fn inferred(&self, context: &SessionContext) -> DfResult<Arc<dyn TableProvider>> {
+        let sample = context.read_table(self.sample()?)?.limit(0, Some(SAMPLE_ROWS))?;
+        let texts = Arc::clone(sample.schema().inner());
+        let first = concat_batches(&texts, &sample.collect().await?)?;
+        let fields = texts.fields().iter().zip(first.columns());
+        let fields = fields.map(|(field, column)| Ok(Field::new(field.name(), infer_type(column)?, true)));
+        let types = Schema::new(fields.collect::<Result<Vec<_>, Error>>()?);
+        self.typed(&types, Nanoseconds::Error)
+    }
+
     fn mapped(&self, map: impl Fn(&TextFile) -> TextFile) -> DfResult<Arc<dyn TableProvider>> {
         match &self.kind {
             Kind::Columnar(table) => Ok(Arc::clone(table) as Arc<dyn TableProvider>),
@@ -343,15 +362,23 @@ fn urls(context: &SessionContext, places: &[String]) -> DfResult<Vec<ListingTabl
     }
 }
 
+/// A text file that was found.
+struct Found {
+    name: String,
+    url: String,
+    input: Input,
+}
+
 /// The text files of URLs.
 async fn inputs(
     context: &SessionContext,
     urls: &[ListingTableUrl],
     places: &[String],
     ending: &str,
-) -> DfResult<Vec<(String, Input)>> {
+) -> DfResult<Vec<Found>> {
     if urls.is_empty() {
-        return Ok(vec![("standard input".into(), Input::Stdin(Arc::new(Stdin::start().await?)))]);
+        let input = Input::Stdin(Arc::new(Stdin::start().await?));
+        return Ok(vec![Found { name: "standard input".into(), url: "stdin".into(), input }]);
     }
     let state = context.state();
     let mut inputs = Vec::new();
@@ -364,14 +391,15 @@ async fn inputs(
         for listed in found {
             // A list shows versions in another form.
             let meta = store.head(&listed.location).await?;
+            let url = format!("{}{}", url.object_store().as_str(), meta.location);
             let name = match Path::new(place).is_file() {
                 true => place.clone(),
-                false => format!("{}{}", url.object_store().as_str(), meta.location).replace("file:///", "/"),
+                false => url.replace("file:///", "/"),
             };
             if meta.size == 0 {
                 return Err(input_error(format!("file {name} is empty")));
             }
-            inputs.push((name, Input::File { store: Arc::clone(&store), meta: Box::new(meta) }));
+            inputs.push(Found { name, url, input: Input::File { store: Arc::clone(&store), meta: Box::new(meta) } });
         }
     }
     Ok(inputs)
@@ -386,15 +414,10 @@ fn missing(count: usize, place: &str, ending: &str) -> DfResult<()> {
 }
 
 /// The text files, with their columns.
-async fn texts(
-    inputs: Vec<(String, Input)>,
-    format: &TextFormat,
-    names: Option<Vec<String>>,
-) -> DfResult<Vec<TextFile>> {
+async fn texts(inputs: Vec<Found>, format: &TextFormat, names: Option<Vec<String>>) -> DfResult<Vec<TextFile>> {
     let mut files = Vec::new();
-    for (name, input) in inputs {
-        let format = format.clone();
-        let mut file = TextFile::new(name, input, format);
+    for Found { name, url, input } in inputs {
+        let mut file = TextFile::new(name, url, input, format.clone());
         let columns = match &names {
             Some(names) => names.clone(),
             None => file.names(SAMPLE_ROWS).await?,

@@ -1,6 +1,7 @@
 //! A text file as a source of rows: its values are texts, or have the types of a table's columns.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewBuilder};
@@ -54,10 +55,48 @@ pub(super) struct TextFormat {
     pub(super) null_in_quotes: bool,
 }
 
+impl fmt::Display for TextFormat {
+    /// What is unusual about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layout, encoding, null, null_in_quotes, .. } = self;
+        if let Layout::Csv(Dialect { delimiter, quote, escape, comment }, has_header) = layout {
+            let marks = [
+                ("delimiter", Some(*delimiter), b','),
+                ("quote", *quote, b'"'),
+                ("escape", *escape, 0),
+                ("comment", *comment, 0),
+            ];
+            for (what, mark, usual) in marks {
+                match mark {
+                    Some(mark) if mark != usual => write!(f, ", {what} {:?}", char::from(mark))?,
+                    None if usual != 0 => write!(f, ", no {what}")?,
+                    _ => {}
+                }
+            }
+            if !has_header {
+                f.write_str(", no header")?;
+            }
+        }
+        if !null.is_empty() {
+            write!(f, ", NULL is {null:?}")?;
+        }
+        if *null_in_quotes {
+            f.write_str(", NULL in quotation marks")?;
+        }
+        match encoding {
+            Some(encoding) => write!(f, ", {}", encoding.name()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A text file.
 #[derive(Debug, Clone)]
 pub(super) struct TextFile {
+    /// Its name in messages.
     pub(super) name: String,
+    /// Its URL, by which a job knows it.
+    url: String,
     pub(super) input: Input,
     pub(super) format: TextFormat,
     /// The columns, in the order of the file.
@@ -72,9 +111,9 @@ pub(super) struct TextFile {
 
 impl TextFile {
     /// A file without columns.
-    pub(super) fn new(name: String, input: Input, format: TextFormat) -> Self {
+    pub(super) fn new(name: String, url: String, input: Input, format: TextFormat) -> Self {
         let (columns, order, types) = (Arc::from([]), Arc::from([]), Arc::from([]));
-        Self { name, input, format, columns, order, types, is_sample: false }
+        Self { name, url, input, format, columns, order, types, is_sample: false }
     }
 
     /// Names its columns, in the order of the file.
@@ -139,22 +178,7 @@ impl TextFile {
 
 impl ReplayableSource for TextFile {
     fn name(&self) -> String {
-        let TextFormat { layout, null, null_in_quotes, encoding, .. } = &self.format;
-        let layout = match layout {
-            Layout::Csv(Dialect { delimiter, quote, escape, comment }, has_header) => {
-                let shown = |byte: &Option<u8>| byte.map(char::from).unwrap_or(' ');
-                format!(
-                    "csv {:?}{}{}{} header={has_header}",
-                    char::from(*delimiter),
-                    shown(quote),
-                    shown(escape),
-                    shown(comment)
-                )
-            }
-            Layout::JsonLines => "json".into(),
-        };
-        let encoding = encoding.map_or("", |encoding| encoding.name());
-        format!("{} ({layout} null={null:?} {null_in_quotes} {encoding})", self.name)
+        self.url.clone() + &self.format.to_string()
     }
 
     fn schema(&self) -> SchemaRef {
@@ -207,14 +231,17 @@ impl Start {
             let text = format!("the job cannot resume in file {}: {why}", file.name);
             Error::new(ErrorKind::Input, text)
         };
-        let position: serde_json::Value =
-            serde_json::from_str(position).map_err(|error| wrong("its position is damaged").with_source(error))?;
+        let position: serde_json::Value = serde_json::from_str(position)
+            .map_err(|error| wrong("the stored position is damaged").with_source(error))?;
         if position["version"] != file.input.version() {
-            return Err(wrong("it was changed since the last checkpoint; restore it, or use another job name").into());
+            return Err(wrong(
+                "the file was changed since the last checkpoint; restore the file, or use another job name",
+            )
+            .into());
         }
         match (position["bytes"].as_u64(), position["lines"].as_u64()) {
             (Some(bytes), Some(lines)) => Ok(Self { bytes, lines }),
-            _ => Err(wrong("its position is damaged").into()),
+            _ => Err(wrong("the stored position is damaged").into()),
         }
     }
 }
@@ -307,13 +334,13 @@ impl Records {
                 Layout::Csv(dialect, _) => dialect.record(rest, is_at_end, &mut self.cells).map_err(|malformed| {
                     self.error(match malformed {
                         Malformed::Unclosed(number) => format!(
-                            "the quotation mark of value {} is not closed; if it is part of the value, set another quotation \
-                             mark",
+                            "the quotation mark of value {} is not closed; if it is part of the value, set another \
+                             quotation mark",
                             number + 1
                         ),
                         Malformed::AfterQuote(number) => format!(
-                            "value {} goes on after its closing quotation mark: double a quotation mark that is part of the \
-                             value, or set another escape or quotation mark",
+                            "value {} goes on after its closing quotation mark: double a quotation mark that is part \
+                             of the value, or set another escape or quotation mark",
                             number + 1
                         ),
                     })
@@ -444,8 +471,9 @@ impl Records {
         let Layout::Csv(dialect, _) = self.format.layout else { return self.object(file, length) };
         if self.cells.len() != self.columns.len() {
             let (found, wanted) = (self.cells.len(), self.columns.len());
+            let columns = if wanted == 1 { "column" } else { "columns" };
             let values = if found == 1 { "value" } else { "values" };
-            return Err(self.error(format!("it has {found} {values}, and there are {wanted} columns")));
+            return Err(self.error(format!("expected {wanted} {columns}, but found {found} {values}")));
         }
         let TextFormat { null, null_in_quotes, .. } = &self.format;
         for (cell, column) in self.cells.iter().zip(&mut self.columns) {
