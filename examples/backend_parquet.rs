@@ -1,16 +1,16 @@
-//! A database from outside: a folder of Parquet files, which takes part in two-phase commits.
+//! A backend of another crate: a folder of Parquet files, which takes part in two-phase commit.
 //!
-//! `cargo run --example backend_parquet` writes such a folder and a SQLite file in one transaction. Arguments are
-//! statements of SQL that it runs instead, in a session that knows `STORED AS PARQUETDIR`.
+//! `cargo run --example backend_parquet` writes such a folder and a SQLite file in one transaction. If arguments are
+//! given, the program runs them as SQL statements instead, in a session that supports `STORED AS PARQUETDIR`.
 //!
-//! A table is a folder. A branch writes a file there under a name that no reader looks at, and renames it twice:
+//! A table is a folder. A branch writes a file in this folder under a name that readers ignore, and renames the file twice:
 //!
-//! | file | what it is |
+//! | file | content |
 //! | --- | --- |
-//! | `_schema.parquet` | no rows; the columns of the table |
-//! | `<xid>.tmp` | a branch that is written |
-//! | `<xid>.prepared` | one that is prepared: complete, and on the disk |
-//! | `<xid>.parquet` | one that is committed |
+//! | `_schema.parquet` | the columns of the table, without rows |
+//! | `<xid>.tmp` | a branch that is being written |
+//! | `<xid>.prepared` | a prepared branch: complete and synced to disk |
+//! | `<xid>.parquet` | a committed branch |
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ const SCHEMA: &str = "_schema.parquet";
 const PREPARED: &str = "prepared";
 const COMMITTED: &str = "parquet";
 
-/// Opens folders.
+/// Opens folders as databases.
 #[derive(Debug)]
 pub struct FolderFactory;
 
@@ -69,7 +69,7 @@ impl BackendFactory for FolderFactory {
 
 const ROW_GROUP: &str = "row_group.rows";
 
-/// A folder, whose folders are tables.
+/// A folder that contains a folder for each table.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
@@ -144,7 +144,7 @@ impl Backend for Folder {
 
 impl Scan for Folder {
     fn query(&self, query: Query) -> Result<BatchStream> {
-        // What is committed later is not read.
+        // Files that are committed later are not read.
         let files = files(&self.path.join(&query.table.name), COMMITTED)?;
         Ok(read_ahead(query.table.name.clone(), async move |batches: Batches| {
             let read = tokio::task::spawn_blocking(move || read(&files, &query, &batches)).await;
@@ -174,14 +174,14 @@ fn read(files: &[PathBuf], query: &Query, batches: &Batches) -> Result<()> {
 }
 
 impl Folder {
-    /// The files of a kind in all tables.
+    /// The files of all tables that have this state.
     fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
         let tables = if self.path.exists() { entries(&self.path)? } else { Vec::new() };
         let of_tables = tables.iter().filter(|table| table.is_dir()).map(|table| files(table, extension));
         Ok(of_tables.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    /// Ends a prepared branch, where there is one.
+    /// Ends a prepared branch, if it exists.
     fn end(&self, xid: &Xid, end: impl FnOnce(&Path) -> Result<()>) -> Result<Resolution> {
         let name = format!("{xid}.{PREPARED}");
         match self.files(PREPARED)?.into_iter().find(|file| file.ends_with(&name)) {
@@ -198,7 +198,7 @@ struct FolderBranch {
 }
 
 impl FolderBranch {
-    /// Completes the file, and gives it the name that it has then.
+    /// Completes the file and renames it.
     fn finish(&mut self, extension: &str) -> Result<()> {
         if let Some(writer) = self.writer.take() {
             sync(writer.into_inner(), &self.file)?;
@@ -238,12 +238,12 @@ impl Branch for FolderBranch {
 
 impl Drop for FolderBranch {
     fn drop(&mut self) {
-        // It is gone where the branch was prepared or committed.
+        // The file no longer exists if the branch was prepared or committed.
         let _ = fs::remove_file(&self.file);
     }
 }
 
-/// What was done with a path.
+/// The result of an operation on a path.
 fn done<T, E: std::error::Error + Send + Sync + 'static>(result: Result<T, E>, path: &Path) -> Result<T> {
     result.map_err(|error| Error::new(ErrorKind::Access, path.display().to_string()).with_source(error))
 }

@@ -1,6 +1,6 @@
-//! Follows a file that grows, as a stream that is gone on with after a stop: `cargo run --example follow_a_file`.
+//! Follows a growing file as a stream that can be stopped and resumed: `cargo run --example follow_a_file`.
 //!
-//! A source that can be read from a position on is a [`ReplayableSource`]; here a position is a number of bytes.
+//! A source that can be read from a given position is a [`ReplayableSource`]. In this example, a position is a number of bytes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -17,13 +17,13 @@ use datafusion_landfall::provider::{PositionedStream, ReplayableSource, Replayab
 use datafusion_landfall::{Interrupt, register};
 use futures::{StreamExt, stream};
 
-/// The lines of a file, those that are still to come among them.
+/// The lines of a file, including those that will be appended later.
 #[derive(Debug)]
 struct Lines {
     file: PathBuf,
 }
 
-/// Lines of a batch, at most.
+/// Maximum number of lines in a batch.
 const BATCH: usize = 1_000;
 
 impl ReplayableSource for Lines {
@@ -59,14 +59,14 @@ impl ReplayableSource for Lines {
     }
 }
 
-/// The next lines that are complete; `position` is behind the last of them.
+/// The next complete lines; `position` is the end of the last line.
 fn some_lines(file: &mut BufReader<File>, position: &mut u64) -> std::io::Result<Vec<String>> {
     let mut lines = Vec::new();
     while lines.len() < BATCH {
         let mut line = String::new();
         let bytes = file.read_line(&mut line)?;
         if !line.ends_with('\n') {
-            // Its end is still to be written.
+            // The line is not complete yet.
             file.seek(SeekFrom::Start(*position))?;
             break;
         }
@@ -76,7 +76,7 @@ fn some_lines(file: &mut BufReader<File>, position: &mut u64) -> std::io::Result
     Ok(lines)
 }
 
-/// Follows the file for a while; gives the number of lines that landed.
+/// Follows the file for a while; returns the number of lines that were written.
 async fn follow(folder: &Path, time: Duration) -> Result<usize> {
     let interrupt = Interrupt::new();
     let context = SessionContext::new_with_config(SessionConfig::new().with_extension(Arc::new(interrupt.clone())));

@@ -1,4 +1,4 @@
-//! A long load dies in the middle, and the next run goes on from there:
+//! A long load crashes midway, and the next run resumes after its last checkpoint:
 //! `cargo run --example resume_after_crash`.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use datafusion_landfall::register;
 
 const ROWS: u64 = 2_000_000;
 
-/// A job that commits every 100,000 rows. Whoever runs it again goes on behind the last checkpoint.
+/// A job that commits every 100,000 rows. The next run resumes after the last checkpoint.
 async fn load(folder: &Path) -> Result<SessionContext> {
     let context = SessionContext::new();
     register(&context);
@@ -29,7 +29,7 @@ async fn load(folder: &Path) -> Result<SessionContext> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // The program starts itself again, with a folder, to have somebody to kill.
+    // The program starts a second process of itself, with a folder as argument, and kills it.
     if let Some(folder) = std::env::args_os().nth(1) {
         return load(&PathBuf::from(folder)).await.map(drop);
     }

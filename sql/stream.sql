@@ -1,25 +1,25 @@
--- Lands a stream that never ends in SQLite: what came in is committed, and visible, once a second. Run it from the top
--- of the repository, with something that writes to a named pipe:
+-- Writes an unbounded stream to SQLite: the new rows are committed, and become visible, once per second. Run it in the root
+-- directory of the repository, together with a process that writes to a named pipe:
 --
 --     mkfifo observations.csv
 --     while sleep 0.001; do echo "$RANDOM,$(date +%s)"; done > observations.csv &
 --     cargo run -- sql sql/stream.sql
 --
--- Ctrl-C, or SIGTERM, commits what was read and ends it. From another terminal, meanwhile:
+-- Ctrl-C, or SIGTERM, commits the rows that were read and ends the statement. Meanwhile, in another terminal:
 --
 --     sqlite3 stream.db "SELECT count(*) FROM observed"
 
--- DataFusion hands on the lines of a pipe in batches of so many: a slow stream should not wait for 8192 of them. It is
--- read when the table is created.
+-- The number of lines of a pipe that DataFusion reads as one batch: a slow stream should not wait for 8192 lines. The option
+-- is read when the table is created.
 SET datafusion.execution.batch_size = 100;
 
 CREATE UNBOUNDED EXTERNAL TABLE observations (value BIGINT, seconds BIGINT)
 STORED AS CSV LOCATION 'observations.csv' OPTIONS ('format.has_header' 'false');
 
--- Without the option a stream is committed every 10 seconds. 'checkpoint.rows' and 'checkpoint.bytes' end an epoch
--- earlier, whichever comes first. A stream brings its rows once: it is no job, as nobody could read it again.
+-- Without the option, a stream is committed every 10 seconds. With 'checkpoint.rows' and 'checkpoint.bytes', an epoch ends
+-- when the first limit is reached. A stream can be read only once, so it cannot be a job with checkpoints.
 CREATE EXTERNAL TABLE observed (value BIGINT, observed_at TIMESTAMP)
 STORED AS SQLITE LOCATION 'stream.db' OPTIONS ('checkpoint.interval' '1s');
 
--- Of a time with a zone its column keeps none: that it is the local one, here UTC, is said.
+-- The column has no time zone, so the statement converts the time with a zone to the local time, which is UTC.
 INSERT INTO observed SELECT value, to_local_time(to_timestamp(seconds)) FROM observations WHERE value % 2 = 0;

@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Input,
     /// Another run of the same job took over. This run did not commit.
     Fenced,
-    /// A commit was sent, and its outcome is unknown. The message contains the command that resolves it.
+    /// A commit was sent, and its outcome is unknown. The message says how to proceed.
     InDoubt,
     /// The user interrupted the statement.
     Interrupted,

@@ -1,20 +1,20 @@
 //! The guide.
 //!
-//! | page | what it covers |
+//! | page | contents |
 //! | --- | --- |
-//! | [Start](start) | a first table, from Rust and from the shell; `CREATE EXTERNAL TABLE` |
+//! | [Start](start) | the first table, from Rust and from the shell; `CREATE EXTERNAL TABLE` |
 //! | [Writing rows](writing) | INSERT, upserts, REPLACE INTO, INSERT OVERWRITE |
-//! | [Jobs, checkpoints and streams](jobs) | run a statement once, commit it in parts, resume it |
+//! | [Jobs, checkpoints and streams](jobs) | running a statement once, committing it in parts, resuming it |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
 //! | [Loading files](loading) | `landfall load`: CSV, JSON, Parquet, Arrow; modes; types of new tables |
 //! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
-//! | [Reading](reading) | SELECT, what the database computes |
+//! | [Reading](reading) | SELECT, and what is computed in the database |
 //! | [UPDATE, DELETE, MERGE and TRUNCATE](changing_rows) | changing rows |
 //! | [Options](options) | how to set them; [`SinkOptions`](crate::SinkOptions) lists them all |
-//! | [Types and values](types) | what is stored for a value, and what is refused |
-//! | [Guarantees](guarantees) | what holds after an error or a crash, and what readers see |
-//! | [Operating it](operations) | status, recovery, metrics, alerts, connections, memory |
-//! | [Speed](speed) | measuring, and what helps |
+//! | [Types and values](types) | what is stored for a value, and which values are errors |
+//! | [Guarantees](guarantees) | what is guaranteed after an error or a crash, and what readers see |
+//! | [Operations](operations) | status, recovery, metrics, alerts, connections, memory |
+//! | [Speed](speed) | measuring, and making writes faster |
 //! | [Writing a backend](crate::backend) | adding a database |
 //! | [How it works](how_it_works) | the path of a batch, the protocol, the layout of the code |
 

@@ -1,5 +1,5 @@
 //! Landfall is the transactional write path of [Apache DataFusion](datafusion). It stores the rows of a query in PostgreSQL,
-//! MySQL, MariaDB or SQLite: all of them or none, and with a job name exactly once.
+//! MySQL, MariaDB or SQLite: all rows or none, and exactly once if the statement has a job name.
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -33,7 +33,7 @@
 //! * [Loading files](guide::loading), [attaching a database](guide::attach)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases)
 //! * [Options](guide::options), [types and values](guide::types)
-//! * [Guarantees](guide::guarantees), [operating it](guide::operations), [speed](guide::speed)
+//! * [Guarantees](guide::guarantees), [operations](guide::operations), [speed](guide::speed)
 //! * [Writing a backend](backend), [how it works](guide::how_it_works), with the layout of the code
 //!
 //! # Features

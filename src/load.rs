@@ -53,11 +53,11 @@ pub enum Mode {
     /// Adds rows. An existing key is an error.
     #[default]
     Append,
-    /// Adds rows. If the key exists, updates the loaded columns of the existing row.
+    /// Adds rows. If a key already exists, sets the loaded columns of the existing row.
     Update,
-    /// Adds rows, and keeps rows whose key exists.
+    /// Adds rows. If a key already exists, keeps the existing row.
     Ignore,
-    /// Adds rows, and replaces rows whose key exists. Columns that are not loaded get their defaults.
+    /// Adds rows. If a key already exists, replaces the existing row. Columns that are not loaded get their default values.
     ReplaceRows,
     /// Deletes all existing rows and adds the new ones, in one transaction.
     Overwrite,

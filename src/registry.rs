@@ -114,7 +114,7 @@ pub(crate) fn open(factory: &dyn BackendFactory, location: &str, options: &SinkO
     factory.open(location, options)
 }
 
-/// The error of a build that lacks the database of this name; `None` if this crate has no database of this name.
+/// The error of a build without the database of this name; `None` if this crate has no database of this name.
 pub(crate) fn missing(name: &str) -> Option<Error> {
     let (feature, names) = FEATURES.iter().find(|(_, names)| names.contains(&name))?;
     Some(Error::config(format!(

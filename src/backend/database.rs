@@ -65,7 +65,7 @@ pub struct Listed {
 /// A database: an XA resource manager with tables. All methods can be called from any session.
 ///
 /// Three methods are required: [`location`](Self::location), [`table`](Self::table) and [`start`](Self::start). With
-/// them, a database supports INSERT that appends, in one phase, without a job. Every other method is a capability. Its
+/// them, a database supports INSERT that appends, with one-phase commit, without a job. Every other method is a capability. Its
 /// default returns an error, usually when the statement is planned.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {

@@ -98,7 +98,7 @@
 //!
 //! Every other method has a default that returns an error, usually when the statement is planned. After a crash, the
 //! next run of a job completes prepared branches; so does [`recover`](crate::manager::recover) in a program that
-//! registers the backend. `landfall recover` knows only the backends of this crate.
+//! registers the backend. `landfall recover` supports only the backends of this crate.
 //!
 //! | what | methods |
 //! | --- | --- |

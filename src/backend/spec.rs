@@ -10,10 +10,10 @@ use crate::options::{OnConflict, Upsert};
 /// How a branch commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
-    /// In one phase: its rows and the decision record are committed in one local transaction.
+    /// One-phase commit: the rows and the decision record are committed in one local transaction.
     #[default]
     OnePhase,
-    /// In two phases: it is prepared, and committed after the decision.
+    /// Two-phase commit: the branch is prepared, and committed after the decision.
     TwoPhase,
 }
 
@@ -55,7 +55,7 @@ pub struct WriteSpec {
 }
 
 impl WriteSpec {
-    /// A plain append of these columns, in one phase. Set other fields with struct update syntax: `WriteSpec { …,
+    /// A plain append of these columns, with one-phase commit. Set other fields with struct update syntax: `WriteSpec { …,
     /// ..WriteSpec::new(…) }`.
     pub fn new(table: impl Into<String>, columns: SchemaRef) -> Self {
         Self {

@@ -47,7 +47,7 @@ impl Drop for Claimed {
 }
 
 impl Claimed {
-    /// Stores a write without a job in the log, once. The log already knows a job.
+    /// Stores a write without a job in the log, once. The log already contains a job.
     pub(super) async fn announce(&self) -> Result<()> {
         if self.job_spec.job.is_some() {
             return Ok(());

@@ -38,7 +38,7 @@ pub enum RecoveryOutcome {
     RolledBack,
     /// Skipped: not decided, and younger than the minimum age.
     TooYoung,
-    /// Skipped: this log does not know the job. Another log decides.
+    /// Skipped: this log does not contain the job. The decision is stored in another log.
     DecidedElsewhere,
     /// Another process completed it in the meantime.
     EndedMeanwhile,
@@ -53,7 +53,7 @@ pub enum RecoveryOutcome {
 pub struct Recovered {
     /// The branch.
     pub branch: InDoubt,
-    /// Its job, if the log knows it.
+    /// Its job, if the log contains it.
     pub job: Option<JobId>,
     /// The outcome; with [`Mode::DryRun`] the outcome that recovery would have.
     pub fate: RecoveryOutcome,

@@ -24,7 +24,7 @@ pub struct Member {
     pub resource: Arc<dyn Backend>,
     /// Its name in the database.
     pub xid: Xid,
-    /// The protocol with which it was started. At most one branch of a transaction commits in one phase.
+    /// The protocol with which it was started. At most one branch of a transaction uses one-phase commit.
     pub protocol: Protocol,
     /// The open branch.
     pub branch: Box<dyn Branch>,
@@ -75,7 +75,7 @@ impl Transaction {
     }
 
     /// Stores a statement without a job in the log, so that its branches can be recovered. Call it before the first
-    /// branch is prepared. Does nothing for a job, which the log knows already.
+    /// branch is prepared. Does nothing for a job, which the log already contains.
     pub async fn announce(&self) -> Result<()> {
         self.claimed.announce().await
     }

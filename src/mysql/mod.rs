@@ -1,4 +1,5 @@
-//! MySQL 8.0.19 and newer, and MariaDB 10.2 and newer: writes with LOAD DATA, and commits in one phase or with XA.
+//! MySQL 8.0.19 and newer, and MariaDB 10.2 and newer: writing with LOAD DATA, one-phase commit, and two-phase
+//! commit with XA.
 //!
 //! A branch is a connection with an open transaction. `LOAD DATA LOCAL INFILE` writes the rows directly to the table
 //! from memory. If the server does not allow it (`local_infile`), or if conflicts must be resolved, multi-row INSERT
@@ -25,7 +26,7 @@
 //! * Sessions are strict regardless of the server's `sql_mode`, and a warning is an error, because LOAD DATA LOCAL turns
 //!   errors into warnings. They use the time zone UTC, the character set utf8mb4 and the isolation level READ COMMITTED.
 //! * Tables must be transactional: writing to MyISAM, Aria and MEMORY tables is an error. Views can be read, but not
-//!   written, because MySQL does not tell whether the tables of a view are transactional.
+//!   written, because MySQL does not report whether the tables of a view are transactional.
 //! * INSERT OVERWRITE deletes the rows with DELETE, because TRUNCATE would commit.
 //! * Upserts are `INSERT … ON DUPLICATE KEY UPDATE`. If a table has several unique keys, a row that conflicts on a key
 //!   other than the conflict key is an error; it does not update the other row.
@@ -34,7 +35,7 @@
 //! * Several writers (the option `writers`) are several XA branches. Landfall uses several automatically on machines with
 //!   four or more cores, for a base table without triggers and with at most one unique key.
 //! * Branches are prepared in the server, not in one of its databases. In MariaDB 10.5 and newer, a prepared branch
-//!   outlives its session; on older versions, Landfall commits in one phase.
+//!   outlives its session; on older versions, Landfall uses one-phase commit.
 //! * A decision is as durable as `innodb_flush_log_at_trx_commit` specifies; the default, 1, is durable.
 
 mod backend;

@@ -124,7 +124,7 @@ mod tests {
     fn the_guide_has_the_tables_that_the_codecs_make() {
         let document = format!(
             "# Existing columns\n\n{}\n# New tables\n\nLandfall creates tables with the engine InnoDB and these \
-             types, here of MariaDB. Dictionary and RunEndEncoded are created as their values.\n\n{}",
+             types, listed for MariaDB. Dictionary and RunEndEncoded columns get the types of their values.\n\n{}",
             columns(),
             new_tables()
         );

@@ -69,7 +69,7 @@ pub(super) struct Writer {
     has_guard: bool,
     /// The plan that is applied when all rows are staged.
     change: Option<Plan>,
-    /// The name of the branch; `None` if it commits in one phase.
+    /// The name of the branch; `None` if it uses one-phase commit.
     name: Option<String>,
     /// The names of the staging table's columns in messages.
     names: Vec<String>,

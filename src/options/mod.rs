@@ -16,7 +16,7 @@ pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
 pub use values::duration;
 
-/// How SQL assigns a value whose type differs from its column's.
+/// How SQL assigns a value to a column of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Assignment {
     /// The value is stored unchanged, or the statement fails.
@@ -46,15 +46,15 @@ pub enum Nanoseconds {
     Truncate,
 }
 
-/// The number of phases in which a statement commits.
+/// Whether a statement uses one-phase or two-phase commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Commit {
-    /// One phase for one branch, two phases for several.
+    /// One-phase commit for one branch, two-phase commit for several branches and with the option `log`.
     #[default]
     Auto,
-    /// One phase, with one writer.
+    /// One-phase commit, with one writer.
     OnePhase,
-    /// Two phases, even with one writer.
+    /// Two-phase commit, even with one writer.
     TwoPhase,
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL 12 and newer: reads and writes with COPY in the binary format, and commits in one or two phases.
+//! PostgreSQL 12 and newer: reading and writing with COPY in the binary format, one-phase and two-phase commit.
 //!
 //! A branch is a connection with an open transaction. `COPY … FROM STDIN` writes the rows directly to the table. A
 //! staging table is used to resolve conflicts, and where COPY cannot write: views, row security, and types that only

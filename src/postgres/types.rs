@@ -111,7 +111,8 @@ mod tests {
 
     fn server_types() -> String {
         let mut table = String::from("| server type | read as | written from | limits |\n| --- | --- | --- | --- |\n");
-        let other = Example { declared: "any other", codec: codec::text::other(), limits: "text the server converts" };
+        let other =
+            Example { declared: "any other", codec: codec::text::other(), limits: "text that the server can convert" };
         for example in FAMILIES.iter().flat_map(|family| (family.examples)()).chain([other]) {
             let declared = match example.declared {
                 words @ ("enums" | "composite types" | "any other") => words.to_owned(),
@@ -162,7 +163,7 @@ mod tests {
         }
         let mut table = String::from("| Arrow type | created as |\n| --- | --- |\n");
         rows.iter().for_each(|(names, declared)| table += &format!("| {names} | `{declared}` |\n"));
-        table + "| Dictionary, RunEndEncoded | as their values |\n"
+        table + "| Dictionary, RunEndEncoded | as the types of their values |\n"
     }
 
     #[test]

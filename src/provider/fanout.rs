@@ -40,7 +40,7 @@ impl FanoutTable {
     ///
     /// # Errors
     /// `Config` for fewer than two members, members that are not Landfall tables, or members with a job. `Schema` if a
-    /// member lacks a column.
+    /// member does not have a column.
     pub fn try_new(
         name: impl Into<String>,
         members: Vec<(String, Arc<dyn TableProvider>)>,

@@ -137,7 +137,7 @@ fn check_distinct(targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// The only database that commits in one phase. A transaction can contain one.
+/// The only database that uses one-phase commit. A transaction can contain one such database.
 fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
     let mut one_phase = targets.iter().filter(|target| !target.capability.prepares()).map(|target| &target.resource);
     match (one_phase.next(), one_phase.next()) {

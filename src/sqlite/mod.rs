@@ -1,10 +1,10 @@
-//! SQLite: one file, one writer at a time, one phase.
+//! SQLite: one file, one writer at a time, one-phase commit.
 //!
 //! A branch is a connection with `BEGIN IMMEDIATE` on a separate thread. It cannot prepare; the decision record is a row of
 //! the ledger table in the same transaction. [`types`] describes how types are stored.
 //!
 //! Additional options: `uint64` = `text` creates UInt64 columns as text; otherwise, values beyond 9223372036854775807 are
-//! errors. `pragma.<name>` sets a pragma of the connection that writes, such as `pragma.synchronous`.
+//! errors. `pragma.<name>` sets a PRAGMA of the writing connection, such as `pragma.synchronous`.
 
 mod affinity;
 mod backend;

@@ -25,7 +25,7 @@
 //!    ├───────────────────────────────────────────▶│ Done | Unknown (done before)
 //! ```
 //!
-//! A single branch commits in **one phase**: its decision record is a row of the ledger in the same local transaction,
+//! A single branch uses **one-phase commit**: its decision record is a row of the ledger in the same local transaction,
 //! with one fsync. A database that cannot prepare is the **last agent** of a transaction with others: the others
 //! prepare, it commits with the record in the same transaction, then the others complete. The log is the ledger of the
 //! database that can never prepare, otherwise the log that the option `log` names, otherwise the first database's

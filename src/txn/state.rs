@@ -49,7 +49,7 @@ pub enum State {
 pub enum Event {
     /// Every branch is prepared.
     Ready,
-    /// Every branch is prepared except one, which commits in one phase.
+    /// Every branch is prepared except one, which uses one-phase commit.
     ReadyForLastAgent,
     /// A branch failed. It is rolled back, or will be.
     Refused,

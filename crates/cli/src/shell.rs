@@ -20,11 +20,12 @@ const HELP: &str = "\
 A statement ends with ; and can span several lines.
   ATTACH 'postgres://me@host/db' AS pg;
           registers every table of a database as pg.schema.table
-  USE pg; names without a database mean this one
+  USE pg;
+          makes names without a database refer to pg
   CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
           registers a single table with its options
   \\d      lists the tables
-  \\?      this help
+  \\?      shows this help
   \\q      exits, like Ctrl-D
 Ctrl-C stops a running statement, or clears the line. landfall sql --help has examples.";
 

@@ -23,7 +23,10 @@ pub(in crate::mysql) const FAMILY: Family = Family {
         Some(Arc::new(Members { members, several, texts: declared.texts() }))
     },
     declare: |_| None,
-    types: &[("enum('a','b')", "a member, in the same spelling"), ("set('a','b')", "members, separated by commas")],
+    types: &[
+        ("enum('a','b')", "a member of the type, in the same spelling"),
+        ("set('a','b')", "members of the type, separated by commas"),
+    ],
     created: &[],
 };
 

@@ -56,7 +56,7 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: Arc::new(Column(digits)), limits }
     };
     vec![
-        numeric("numeric(10,2)", Some((10, 2)), "numbers that fit, also as text; NaN"),
+        numeric("numeric(10,2)", Some((10, 2)), "numbers that fit, also as text, and NaN"),
         numeric("numeric(50,5)", Some((50, 5)), "the same"),
         numeric("numeric", None, "text that is a number"),
     ]

@@ -34,7 +34,7 @@ impl Codec for Decimals {
     }
 
     fn stored_as(&self) -> &'static str {
-        "every digit"
+        "with all digits"
     }
 
     fn takes_numbers(&self) -> bool {

@@ -59,7 +59,7 @@ impl Codec for Integers {
         match self.what {
             What::Number => "",
             What::Unsigned64 => "values beyond 9223372036854775807 are an error",
-            What::Duration => "in the unit",
+            What::Duration => "in the unit of the type",
         }
     }
 

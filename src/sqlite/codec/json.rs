@@ -38,7 +38,7 @@ impl Codec for Json {
     }
 
     fn stored_as(&self) -> &'static str {
-        "JSON; values without a JSON form as in this table"
+        "JSON; values that JSON cannot represent are stored as listed in this table"
     }
 
     /// The text `null` is read as NULL, but is not NULL in the database.
