@@ -1,0 +1,35 @@
+//! The compiled part of the Python package `landfall`. `python/landfall` is what users import.
+
+mod errors;
+mod files;
+mod gil;
+mod logs;
+mod outcome;
+mod process;
+mod result;
+mod session;
+mod source;
+mod statement;
+mod stream;
+mod transactions;
+mod wait;
+mod write;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _landfall(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    logs::install();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    errors::add_to(module)?;
+    module.add_class::<outcome::WriteResult>()?;
+    module.add_class::<result::QueryResult>()?;
+    module.add_class::<session::Session>()?;
+    module.add_class::<statement::Stop>()?;
+    module.add_class::<transactions::Status>()?;
+    module.add_class::<transactions::Job>()?;
+    module.add_class::<transactions::Branch>()?;
+    module.add_function(wrap_pyfunction!(write::write, module)?)?;
+    module.add_function(wrap_pyfunction!(transactions::status, module)?)?;
+    module.add_function(wrap_pyfunction!(transactions::recover, module)?)
+}

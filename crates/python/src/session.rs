@@ -1,0 +1,141 @@
+//! A session: databases and data that statements name.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{LogicalPlan, Statement as Plan};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParser;
+use datafusion_landfall::options::SinkOptions;
+use datafusion_landfall::provider::plan_statement;
+use datafusion_landfall::{LandfallCatalog, backend_options};
+use futures::TryStreamExt;
+use pyo3::prelude::*;
+
+use crate::errors::{Failure, config};
+use crate::outcome::WriteResult;
+use crate::process::Process;
+use crate::result::{QueryResult, Rows};
+use crate::source::Source;
+use crate::statement::{Stop, Watch, Writer, Written};
+use crate::wait::wait;
+use crate::write::option;
+
+/// A DataFusion session.
+#[pyclass(frozen, module = "landfall._landfall")]
+pub(crate) struct Session {
+    process: &'static Process,
+    context: SessionContext,
+}
+
+/// What a statement did.
+enum Ran {
+    Written(Written),
+    Read(Rows, SchemaRef),
+}
+
+#[pymethods]
+impl Session {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let process = Process::current()?;
+        Ok(Self { process, context: process.context(SessionConfig::new()) })
+    }
+
+    /// Registers the tables of a database.
+    fn attach(&self, py: Python<'_>, url: String, name: String, options: Vec<(String, String)>) -> PyResult<()> {
+        self.check(py)?;
+        let context = self.context.clone();
+        wait(py, self.process, &Watch::new(None, None), async move {
+            let own: Vec<_> = backend_options().iter().flat_map(|(_, options)| *options).copied().collect();
+            let options: Vec<_> = options.iter().map(|(name, value)| (option(name), value)).collect();
+            let pairs = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let catalog = LandfallCatalog::connect(&url, SinkOptions::try_from_pairs_for(pairs, &own)?).await?;
+            context.register_catalog(name, Arc::new(catalog));
+            Ok(())
+        })
+    }
+
+    /// Registers data as a table. It replaces data of the same name.
+    fn register(&self, py: Python<'_>, name: String, source: Source) -> PyResult<()> {
+        self.check(py)?;
+        let context = self.context.clone();
+        wait(py, self.process, &Watch::new(None, None), async move {
+            let data = source.into_table(&context).await?;
+            let name = datafusion::common::TableReference::bare(name);
+            context.deregister_table(name.clone())?;
+            context.register_table(name, data.table)?;
+            Ok(())
+        })
+    }
+
+    /// Runs a statement.
+    fn sql<'py>(
+        &self,
+        py: Python<'py>,
+        text: String,
+        progress: Option<Py<PyAny>>,
+        stop: Option<Stop>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.check(py)?;
+        let watch = Watch::new(stop, progress);
+        let (context, writer) = (self.context.clone(), watch.writer());
+        let ran = wait(py, self.process, &watch, async move { run(&context, &text, writer).await })?;
+        match ran {
+            Ran::Written(written) => Ok(Bound::new(py, WriteResult::new(&written, false))?.into_any()),
+            Ran::Read(rows, schema) => {
+                Ok(Bound::new(py, QueryResult::new(self.process, self.context.clone(), rows, schema))?.into_any())
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Refuses a session of the parent process: its connections are the parent's.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        match self.process.is_current() {
+            true => Ok(()),
+            false => Err(config(
+                "the session was opened before this process was forked: open one in this process, with landfall.connect()",
+            )
+            .into_exception(py)),
+        }
+    }
+}
+
+async fn run(context: &SessionContext, text: &str, writer: Writer) -> Result<Ran, Failure> {
+    let mut statements = DFParser::parse_sql(text)?;
+    let count = statements.len();
+    let (Some(statement), 1) = (statements.pop_front(), count) else {
+        let found = if count == 0 { "none".to_owned() } else { format!("{count} of them") };
+        return Err(config(format!("sql() runs one statement, and the text has {found}: call it once for each")));
+    };
+    let mut plan = plan_statement(context, statement).await?;
+    if matches!(&plan, LogicalPlan::Statement(Plan::Execute(_))) {
+        // What it executes is known now.
+        plan = context.execute_logical_plan(plan).await?.into_unoptimized_plan();
+    }
+    match plan {
+        plan @ (LogicalPlan::Dml(_) | LogicalPlan::Copy(_)) => Ok(Ran::Written(writer.write(context, plan).await?)),
+        LogicalPlan::Analyze(analyze) if matches!(*analyze.input, LogicalPlan::Dml(_)) => {
+            let (_, stream) = writer.start(context, LogicalPlan::Analyze(analyze)).await?;
+            done(stream).await
+        }
+        plan @ (LogicalPlan::Ddl(_) | LogicalPlan::Statement(_)) => {
+            done(context.execute_logical_plan(plan).await?.execute_stream().await?).await
+        }
+        plan => {
+            let schema = Arc::clone(plan.schema().inner());
+            Ok(Ran::Read(Rows::Query(Box::new(plan)), schema))
+        }
+    }
+}
+
+/// The rows of a statement that ran.
+async fn done(stream: SendableRecordBatchStream) -> Result<Ran, Failure> {
+    let schema = stream.schema();
+    let batches: Vec<RecordBatch> = stream.try_collect().await?;
+    Ok(Ran::Read(Rows::Batches(batches), schema))
+}
