@@ -22,8 +22,9 @@ macro_rules! exceptions {
 exceptions! {
     Error(PyException): "The base of all errors of Landfall.
 
-Attributes: `kind` is the kind of the error in one word. `row` is the row of the data, counted from 1, and `column` the
-name of the column that the error is about; both are None where they are not known.";
+Attributes: `kind` is the kind of the error in one word. `row` is the row of the data that the error is about, counted from 1.
+`rows` is the first and the last row: with several writers, those of the batch. `column` is the name of the column. They are
+None where they are not known.";
     ConfigError(Error): "An invalid option, URL, name or statement text.";
     SchemaError(Error): "The columns of the data do not match the table, or the table is missing or exists already.";
     SqlError(Error): "A statement that cannot be parsed or planned.";
@@ -102,10 +103,9 @@ impl Failure {
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
         let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         let message = |text: String| without_passwords(&(text + &hint));
-        let ((kind, exception), row, column) = match (own(&self.error), self.error.find_root()) {
+        let ((kind, exception), rows, column) = match (own(&self.error), self.error.find_root()) {
             (Some(error), _) => {
-                let row = error.rows().filter(|(first, last)| first == last).map(|(row, _)| row);
-                (exception(error.kind(), message(error.to_string())), row, error.column().map(str::to_owned))
+                (exception(error.kind(), message(error.to_string())), error.rows(), error.column().map(str::to_owned))
             }
             (None, DataFusionError::Plan(text)) => (("sql", SqlError::new_err(message(text.clone()))), None, None),
             (None, DataFusionError::Configuration(text)) => (exception(ErrorKind::Config, message(text.clone())), None, None),
@@ -118,8 +118,9 @@ impl Failure {
             (None, other) => (exception(ErrorKind::Input, message(other.strip_backtrace())), None, None),
         };
         let value = exception.value(py);
+        let row = rows.filter(|(first, last)| first == last).map(|(row, _)| row);
         let set = value.setattr("kind", kind).and_then(|()| value.setattr("row", row));
-        match set.and_then(|()| value.setattr("column", column)) {
+        match set.and_then(|()| value.setattr("rows", rows)).and_then(|()| value.setattr("column", column)) {
             Ok(()) => exception,
             Err(error) => error,
         }

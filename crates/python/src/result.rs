@@ -1,6 +1,8 @@
 //! The rows of a query.
 
-use std::sync::{Arc, OnceLock};
+#![expect(clippy::disallowed_types, reason = "taken when a query failed")]
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arrow::array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
@@ -52,11 +54,12 @@ pub(crate) struct QueryResult {
     rows: Rows,
     schema: SchemaRef,
     first: OnceLock<Vec<RecordBatch>>,
+    failed: Failed,
 }
 
 impl QueryResult {
     pub(crate) fn new(process: &'static Process, context: SessionContext, rows: Rows, schema: SchemaRef) -> Self {
-        Self { process, context, rows, schema, first: OnceLock::new() }
+        Self { process, context, rows, schema, first: OnceLock::new(), failed: Failed::default() }
     }
 
     fn reader(&self, py: Python<'_>, most: Option<usize>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
@@ -73,7 +76,8 @@ impl QueryResult {
             let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
             Ok(frame.execute_stream().await?)
         })?;
-        Ok(Box::new(Reader { process: self.process, schema: stream.schema(), stream: Some(stream) }))
+        let failed = Arc::clone(&self.failed);
+        Ok(Box::new(Reader { process: self.process, failed, schema: stream.schema(), stream: Some(stream) }))
     }
 
     /// The first rows, and one more than are shown where there are more. They are read once.
@@ -85,7 +89,7 @@ impl QueryResult {
             return Ok(first);
         }
         let read = self.reader(py, Some(SHOWN + 1))?.collect::<std::result::Result<Vec<_>, _>>();
-        let read = read.map_err(|error| Failure::from(error).into_exception(py))?;
+        let read = read.map_err(|error| self.why(py, Failure::from(error).into_exception(py)))?;
         Ok(self.first.get_or_init(|| read))
     }
 
@@ -103,6 +107,18 @@ impl QueryResult {
         }
         let rows: usize = first.iter().map(RecordBatch::num_rows).sum();
         Ok(Some((shown, rows > SHOWN)))
+    }
+
+    /// The error of the query, in the place of what a consumer says of it.
+    fn why(&self, py: Python<'_>, raised: PyErr) -> PyErr {
+        let failure = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(raised, |failure| failure.into_exception(py))
+    }
+
+    /// What a library makes of the rows.
+    fn read_by<'py>(slf: &Bound<'py, Self>, module: &str, function: &str) -> PyResult<Bound<'py, PyAny>> {
+        let read = slf.py().import(module)?.call_method1(function, (slf,));
+        read.map_err(|raised| slf.get().why(slf.py(), raised))
     }
 
     fn names(&self) -> Vec<String> {
@@ -134,7 +150,7 @@ impl QueryResult {
 
     /// The rows as a pyarrow.Table.
     fn to_arrow<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("pyarrow")?.call_method1("table", (slf,))
+        Self::read_by(&slf, "pyarrow", "table")
     }
 
     /// The rows as a pandas.DataFrame. It needs pyarrow.
@@ -144,7 +160,7 @@ impl QueryResult {
 
     /// The rows as a polars.DataFrame.
     fn to_polars<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("polars")?.call_method1("DataFrame", (slf,))
+        Self::read_by(&slf, "polars", "DataFrame")
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -195,9 +211,13 @@ fn reads_stream(plan: &LogicalPlan) -> bool {
     found || visited.is_err()
 }
 
+/// Why reading failed. A consumer gets the text of an error only: an exception must not be touched without the GIL.
+type Failed = Arc<Mutex<Option<Failure>>>;
+
 /// Reads the batches of a query on the thread that asks for them.
 struct Reader {
     process: &'static Process,
+    failed: Failed,
     schema: SchemaRef,
     stream: Option<SendableRecordBatchStream>,
 }
@@ -216,18 +236,20 @@ impl Iterator for Reader {
                 match next {
                     Ok(Some(Ok(batch))) => return Some(Ok(batch)),
                     Ok(Some(Err(error))) => {
-                        let error = Failure::from(error).into_exception(py);
-                        return Some(Err(ArrowError::ExternalError(Box::new(error))));
+                        let failure = Failure::from(error);
+                        let text = failure.text();
+                        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                        return Some(Err(ArrowError::ExternalError(text.into())));
                     }
                     Ok(None) => return None,
                     Err(_) => {}
                 }
-                if let Err(error) = py.check_signals() {
+                if py.check_signals().is_err() {
                     // The consumer reports an error of its own; the signal is raised when it has returned to Python.
                     if let Ok(thread) = py.import("_thread") {
                         let _ = thread.call_method0("interrupt_main");
                     }
-                    return Some(Err(ArrowError::ExternalError(Box::new(error))));
+                    return Some(Err(ArrowError::ExternalError("interrupted".into())));
                 }
             }
         });

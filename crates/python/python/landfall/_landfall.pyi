@@ -14,6 +14,8 @@ class Error(Exception):
     """The kind in one word: `config`, `locked`, `in_doubt`, …"""
     row: int | None
     """The row of the data, counted from 1, where it is known."""
+    rows: tuple[int, int] | None
+    """The first and the last row: with several writers, those of the batch."""
     column: str | None
     """The name of the column, where it is known."""
 
