@@ -29,6 +29,8 @@ fn _landfall(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<transactions::Status>()?;
     module.add_class::<transactions::Job>()?;
     module.add_class::<transactions::Branch>()?;
+    let wait_for_readers = wrap_pyfunction!(stream::wait_for_readers, module)?;
+    module.py().import("atexit")?.call_method1("register", (wait_for_readers,))?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;
     module.add_function(wrap_pyfunction!(transactions::status, module)?)?;
     module.add_function(wrap_pyfunction!(transactions::recover, module)?)

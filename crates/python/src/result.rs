@@ -109,9 +109,12 @@ impl QueryResult {
         Ok(Some((shown, rows > SHOWN)))
     }
 
-    /// The error of the query, in the place of what a consumer says of it.
+    /// What a signal handler raises, or the error of the query, in the place of what a consumer says of it.
     fn why(&self, py: Python<'_>, raised: PyErr) -> PyErr {
         let failure = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Err(signal) = py.check_signals() {
+            return signal;
+        }
         failure.map_or(raised, |failure| failure.into_exception(py))
     }
 

@@ -1,0 +1,45 @@
+"""`landfall.status` and `landfall.recover`."""
+
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+import landfall
+
+
+def test_status_lists_jobs(place):
+    job = f"{place.table} job"
+    landfall.write(pa.table({"id": [1, 2]}), place.url, place.table, mode="create", job=job)
+    status = landfall.status(place.url)
+    [known] = [known for known in status.jobs if known.name == job]
+    assert (known.state, known.rows, known.checkpoint is not None) == ("finished", 2, True)
+    assert place.table in known.table and known.decided_at
+    assert place.name in status.log and job in repr(known) and "in doubt" in repr(status)
+
+
+def test_the_log_can_be_a_folder(postgres, tmp_path):
+    log = f"file://{tmp_path}/log"
+    postgres.create("id BIGINT PRIMARY KEY")
+    options = {"job": "j", "log": log, "commit": "two_phase"}
+    landfall.write(pa.table({"id": [1]}), postgres.url, postgres.table, **options)
+    assert [job.name for job in landfall.status(log).jobs] == ["j"]
+    assert [job.name for job in landfall.status(postgres.url, log=log).jobs] == ["j"]
+    with pytest.raises(landfall.ConfigError, match="no branches"):
+        landfall.recover(log)
+
+
+def test_recover_takes_a_job_an_age_and_a_dry_run(postgres):
+    job = f"{postgres.table} job"
+    postgres.create("id BIGINT PRIMARY KEY")
+    landfall.write(pa.table({"id": [1]}), postgres.url, postgres.table, job=job, commit="two_phase")
+    assert landfall.recover(postgres.url, job=job, older_than=timedelta(0)) == []
+    assert landfall.recover(postgres.url, job=job, older_than=0, dry_run=True) == []
+    with pytest.raises(landfall.ConfigError, match="older_than"):
+        landfall.recover(postgres.url, older_than=-1)
+
+
+def test_no_password_is_in_a_status():
+    with pytest.raises(landfall.Error) as caught:
+        landfall.status("postgres://me:s3cret@localhost:1/x")
+    assert "s3cret" not in str(caught.value)
