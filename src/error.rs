@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn an_error_knows_its_row_and_its_column() {
         let refused = || Error::new(ErrorKind::Encode, "too large");
-        let error = refused().in_rows(7, 7, ", column \"a \"b\"\" (declared numeric(3,1))").with_context("writing table t");
+        let error =
+            refused().in_rows(7, 7, ", column \"a \"b\"\" (declared numeric(3,1))").with_context("writing table t");
         assert_eq!((error.rows(), error.column()), (Some((7, 7)), Some("a \"b\"")));
         let error = refused().in_rows(1, 9, ", column \"v\"");
         assert_eq!((error.rows(), error.column()), (Some((1, 9)), Some("v")));

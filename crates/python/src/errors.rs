@@ -108,13 +108,21 @@ impl Failure {
                 (exception(error.kind(), message(error.to_string())), error.rows(), error.column().map(str::to_owned))
             }
             (None, DataFusionError::Plan(text)) => (("sql", SqlError::new_err(message(text.clone()))), None, None),
-            (None, DataFusionError::Configuration(text)) => (exception(ErrorKind::Config, message(text.clone())), None, None),
-            (None, DataFusionError::SQL(error, _)) => (("sql", SqlError::new_err(message(error.to_string()))), None, None),
+            (None, DataFusionError::Configuration(text)) => {
+                (exception(ErrorKind::Config, message(text.clone())), None, None)
+            }
+            (None, DataFusionError::SQL(error, _)) => {
+                (("sql", SqlError::new_err(message(error.to_string()))), None, None)
+            }
             (None, error @ (DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_))) => {
                 (("sql", SqlError::new_err(message(error.strip_backtrace()))), None, None)
             }
-            (None, DataFusionError::Internal(text)) => (exception(ErrorKind::Internal, message(text.clone())), None, None),
-            (None, DataFusionError::Execution(text)) => (exception(ErrorKind::Input, message(text.clone())), None, None),
+            (None, DataFusionError::Internal(text)) => {
+                (exception(ErrorKind::Internal, message(text.clone())), None, None)
+            }
+            (None, DataFusionError::Execution(text)) => {
+                (exception(ErrorKind::Input, message(text.clone())), None, None)
+            }
             (None, other) => (exception(ErrorKind::Input, message(other.strip_backtrace())), None, None),
         };
         let value = exception.value(py);

@@ -76,7 +76,9 @@ pub(crate) async fn table(context: &SessionContext, paths: &[String]) -> Result<
         match &schema {
             None => schema = Some(found),
             Some(known) if *known == found => {}
-            Some(_) => return Err(config(format!("{path} has other columns than {first}: write them one after the other"))),
+            Some(_) => {
+                return Err(config(format!("{path} has other columns than {first}: write them one after the other")));
+            }
         }
     }
     let mut listing = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);

@@ -8,7 +8,7 @@ use crate::statement::{Written, counted, sink};
 #[pyclass(frozen, get_all, module = "landfall")]
 #[derive(Debug)]
 pub(crate) struct WriteResult {
-    /// Rows that were written; with `key`, rows that were read and compared. 0 for a job that was finished before.
+    /// Rows that were written; of an upsert by difference, rows that were read. 0 for a job that was finished before.
     rows: u64,
     /// Rows that were new.
     inserted: Option<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct WriteResult {
     unchanged: Option<u64>,
     /// Rows that were deleted.
     deleted: Option<u64>,
-    /// Rows that earlier runs of the job had committed.
+    /// Rows that earlier runs of the job had committed: all of them, if it was finished before.
     resumed: u64,
     /// How often the statement was retried after a failure.
     retries: u64,

@@ -181,7 +181,9 @@ impl QueryResult {
 
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
         let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let Some((shown, has_more)) = self.shown(py)? else { return Ok(format!("<p>{}</p>", escaped(&self.__repr__(py)?))) };
+        let Some((shown, has_more)) = self.shown(py)? else {
+            return Ok(format!("<p>{}</p>", escaped(&self.__repr__(py)?)));
+        };
         let names = self.names().iter().map(|name| format!("<th>{}</th>", escaped(name))).collect::<String>();
         let mut html = format!("<table><thead><tr>{names}</tr></thead><tbody>");
         let rows = shown.iter().try_for_each(|batch| {

@@ -150,7 +150,8 @@ pub(crate) fn recover(
         let older_than = older_than.map_err(|_| config("older_than must be a number of seconds, 0 or more"))?;
         let Place { database, log } = place(&url, log.as_deref(), &options)?;
         let Some(database) = database else {
-            let message = format!("{url} is a decision log and has no branches: pass the URL of the database, and log='{url}'");
+            let message =
+                format!("{url} is a decision log and has no branches: pass the URL of the database, and log='{url}'");
             return Err(config(message));
         };
         let job = job.as_deref().map(JobId::try_new).transpose()?;

@@ -10,14 +10,14 @@ from program import Program
 import landfall
 
 WRITE = """
-    landfall.write(stream(60, pause=0.02), sys.argv[1], sys.argv[2], job=sys.argv[3] or None)
+    landfall.write(stream(30, pause=0.02), sys.argv[1], sys.argv[2], job=sys.argv[3] or None)
     print("written", flush=True)
 """
 
 RESUMING = """
-    table = pa.Table.from_batches(batches(60))
+    table = pa.Table.from_batches(batches(30))
     print("read", flush=True)
-    result = landfall.write(table, sys.argv[1], sys.argv[2], job=sys.argv[3], checkpoint_rows=10_000, batch_rows=500)
+    result = landfall.write(table, sys.argv[1], sys.argv[2], job=sys.argv[3], checkpoint_rows=10_000, batch_rows=1000)
     print(result.rows, result.resumed, flush=True)
 """
 
@@ -34,19 +34,19 @@ def test_a_job_that_was_killed_in_mid_write_runs_again_and_nothing_is_lost_or_do
     place.create("id BIGINT PRIMARY KEY, v VARCHAR(40)")
     job = f"{place.table} job"
     program = Program(WRITE, place.url, place.table, job)
-    program.wait_for("30")
+    program.wait_for("15")
     program.send(signal.SIGKILL)
     program.end()
     assert _settled(place, 0) == 0
     program = Program(WRITE.replace("0.02", "0"), place.url, place.table, job)
     status, errors = program.end()
     assert status == 0, errors
-    assert place.execute("SELECT count(*), sum(id) FROM {t}") == [(600_000, 600_000 * 599_999 // 2)]
+    assert place.execute("SELECT count(*), sum(id) FROM {t}") == [(300_000, 300_000 * 299_999 // 2)]
     # Once more: it is finished.
     assert Program(WRITE.replace("0.02", "0"), place.url, place.table, job).end()[0] == 0
-    assert place.count() == 600_000
+    assert place.count() == 300_000
     [known] = [known for known in landfall.status(place.url).jobs if known.name == job]
-    assert (known.state, known.rows) == ("finished", 600_000)
+    assert (known.state, known.rows) == ("finished", 300_000)
 
 
 def test_a_job_with_checkpoints_resumes_behind_the_last_one(place):
@@ -60,11 +60,11 @@ def test_a_job_with_checkpoints_resumes_behind_the_last_one(place):
     program.send(signal.SIGKILL)
     program.end()
     before = place.count()
-    assert 20_000 <= before < 600_000 and before % 10_000 == 0
+    assert 20_000 <= before < 300_000 and before % 10_000 == 0
     program = Program(RESUMING, place.url, place.table, job)
     status, errors = program.end()
     assert status == 0, errors
-    assert place.execute("SELECT count(*), sum(id) FROM {t}") == [(600_000, 600_000 * 599_999 // 2)]
+    assert place.execute("SELECT count(*), sum(id) FROM {t}") == [(300_000, 300_000 * 299_999 // 2)]
 
 
 CAUGHT = """

@@ -29,12 +29,28 @@ def test_the_log_can_be_a_folder(postgres, tmp_path):
         landfall.recover(log)
 
 
-def test_recover_takes_a_job_an_age_and_a_dry_run(postgres):
+def test_recover_rolls_back_a_branch_that_nobody_decided(postgres):
+    """The branch is one that a killed run of the job would have left after it prepared."""
     job = f"{postgres.table} job"
     postgres.create("id BIGINT PRIMARY KEY")
     landfall.write(pa.table({"id": [1]}), postgres.url, postgres.table, job=job, commit="two_phase")
-    assert landfall.recover(postgres.url, job=job, older_than=timedelta(0)) == []
-    assert landfall.recover(postgres.url, job=job, older_than=0, dry_run=True) == []
+    [(gtrid,)] = postgres.execute(
+        f"SELECT gtrid FROM landfall_ledger WHERE job = '{job}' AND decision = 'commit' ORDER BY epoch DESC LIMIT 1"
+    )
+    prefix, number, epoch, run = gtrid.split("-")
+    branch = f"{prefix}-{number}-{int(epoch, 16) + 1:x}-{run}-0"
+    for statement in ["BEGIN", "INSERT INTO {t} VALUES (2)", f"PREPARE TRANSACTION '{branch}'"]:
+        postgres.execute(statement)
+    [found] = [found for found in landfall.status(postgres.url).in_doubt if found.name == branch]
+    assert (found.job, found.fate, found.is_left) == (job, "to be rolled back", True)
+    [found] = landfall.recover(postgres.url, job=job)
+    assert (found.fate, found.is_left, found.error) == ("left: not decided", True, None)
+    [found] = landfall.recover(postgres.url, job=job, older_than=0, dry_run=True)
+    assert found.fate == "to be rolled back" and branch in repr(found) and found.age < 60
+    [found] = landfall.recover(postgres.url, job=job, older_than=timedelta(0))
+    assert (found.fate, found.is_left) == ("rolled back", False)
+    assert landfall.recover(postgres.url, job=job, older_than=0) == []
+    assert postgres.execute("SELECT id FROM {t}") == [(1,)]
     with pytest.raises(landfall.ConfigError, match="older_than"):
         landfall.recover(postgres.url, older_than=-1)
 

@@ -123,9 +123,9 @@ def test_batch_rows_cuts_batches_and_loses_none(place):
 
 
 def test_a_job_runs_once(place):
-    for expected in (2, 0):
+    for expected in ((2, 0), (0, 2)):
         result = landfall.write(OLD, place.url, place.table, mode="create_or_append", job=f"{place.table} job")
-        assert result.rows == expected
+        assert (result.rows, result.resumed) == expected
     assert place.count() == 2
     place.execute("DELETE FROM {t}")
     stream = lambda: OLD.to_reader()
@@ -167,6 +167,23 @@ def test_progress_is_called_with_growing_numbers(postgres):
     assert len(seen) >= 2
     assert [progress.rows for progress in seen] == sorted(progress.rows for progress in seen)
     assert seen[-1].seconds > 0 and 0 < seen[-1].rows <= 1_000_000
+
+
+def test_a_progress_function_can_read_and_write(postgres, sqlite):
+    """Code of C releases the GIL below a call of Rust, and calls Rust again."""
+    postgres.create("id BIGINT PRIMARY KEY, v TEXT")
+    data = pa.table({"id": range(500_000), "v": ["x" * 50] * 500_000})
+    session = landfall.connect()
+    read = []
+
+    def look(progress):
+        read.append(session.sql("SELECT * FROM generate_series(1, 100000)").to_arrow().num_rows)
+        result = session.sql("SELECT 1 AS a")
+        read.append(landfall.write(result, sqlite.url, sqlite.table, mode="create_or_append").rows)
+
+    landfall.write(data, postgres.url, postgres.table, progress=look)
+    assert read and set(read) == {100_000, 1}
+    assert postgres.count() == 500_000
 
 
 def test_an_exception_of_the_progress_function_rolls_back(postgres):

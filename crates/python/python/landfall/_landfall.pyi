@@ -55,7 +55,7 @@ class WriteResult:
         """Rows that were deleted."""
     @property
     def resumed(self) -> int:
-        """Rows that earlier runs of the job had committed."""
+        """Rows that earlier runs of the job had committed: all of them, if it was finished before."""
     @property
     def retries(self) -> int:
         """How often the statement was retried after a failure."""
