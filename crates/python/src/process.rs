@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_types, reason = "taken once for each call from Python")]
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -9,6 +10,8 @@ use datafusion_landfall::manager::TransactionManager;
 use datafusion_landfall::register;
 use pyo3::PyResult;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::errors::{Failure, config};
 
 /// The runtime of this process, and the manager that knows the jobs which run in it.
 #[derive(Debug)]
@@ -35,11 +38,6 @@ impl Process {
         Ok(process)
     }
 
-    /// Whether this is the process that runs now, and not its parent.
-    pub(crate) fn is_current(&self) -> bool {
-        self.id == std::process::id()
-    }
-
     /// A session in which Landfall is registered.
     pub(crate) fn context(&self, mut config: SessionConfig) -> SessionContext {
         config = config.with_information_schema(true);
@@ -49,5 +47,46 @@ impl Process {
         register(&context);
         context.state_ref().write().config_mut().set_extension(Arc::clone(&self.manager));
         context
+    }
+}
+
+/// A value that has connections of a process. It is not dropped in a forked child, which shares the parent's epoll instance:
+/// closing a connection there would take it out of the parent's, too, and the parent would wait for it for ever.
+#[derive(Debug)]
+pub(crate) struct Owned<T> {
+    process: &'static Process,
+    value: Option<T>,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(process: &'static Process, value: T) -> Self {
+        Self { process, value: Some(value) }
+    }
+
+    /// The process that owns it.
+    pub(crate) fn process(&self) -> &'static Process {
+        self.process
+    }
+
+    /// The value, in the process that owns it.
+    pub(crate) fn get(&self) -> Result<&T, Failure> {
+        self.value.as_ref().filter(|_| self.process.id == std::process::id()).ok_or_else(foreign)
+    }
+
+    /// The value, in the process that owns it.
+    pub(crate) fn get_mut(&mut self) -> Result<&mut T, Failure> {
+        self.value.as_mut().filter(|_| self.process.id == std::process::id()).ok_or_else(foreign)
+    }
+}
+
+fn foreign() -> Failure {
+    config("this was opened before the process was forked: call landfall.connect() in this process")
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if self.process.id != std::process::id() {
+            mem::forget(self.value.take());
+        }
     }
 }

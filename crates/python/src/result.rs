@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use crate::errors::Failure;
 use crate::gil::with_gil;
 use crate::logs;
-use crate::process::Process;
+use crate::process::Owned;
 use crate::statement::Watch;
 use crate::wait::wait;
 
@@ -49,35 +49,37 @@ pub(crate) enum Rows {
 /// Every library that reads Arrow data takes it: `pyarrow.table(result)`, `polars.DataFrame(result)`.
 #[pyclass(frozen, name = "Result", module = "landfall")]
 pub(crate) struct QueryResult {
-    process: &'static Process,
-    context: SessionContext,
-    rows: Rows,
+    context: Owned<SessionContext>,
+    rows: Owned<Rows>,
     schema: SchemaRef,
     first: OnceLock<Vec<RecordBatch>>,
     failed: Failed,
 }
 
 impl QueryResult {
-    pub(crate) fn new(process: &'static Process, context: SessionContext, rows: Rows, schema: SchemaRef) -> Self {
-        Self { process, context, rows, schema, first: OnceLock::new(), failed: Failed::default() }
+    pub(crate) fn new(context: Owned<SessionContext>, rows: Rows, schema: SchemaRef) -> Self {
+        let rows = Owned::new(context.process(), rows);
+        Self { context, rows, schema, first: OnceLock::new(), failed: Failed::default() }
     }
 
     fn reader(&self, py: Python<'_>, most: Option<usize>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
-        let plan = match &self.rows {
+        let process = self.context.process();
+        let owned = self.rows.get().and_then(|rows| Ok((rows, self.context.get()?.clone())));
+        let (rows, context) = owned.map_err(|failure| failure.into_exception(py))?;
+        let plan = match rows {
             Rows::Batches(batches) => {
                 let batches = batches.clone().into_iter().map(Ok);
                 return Ok(Box::new(RecordBatchIterator::new(batches, Arc::clone(&self.schema))));
             }
             Rows::Query(plan) => plan.as_ref().clone(),
         };
-        let context = self.context.clone();
-        let stream = wait(py, self.process, &Watch::new(None, None), async move {
+        let stream = wait(py, process, &Watch::new(None, None), async move {
             let frame = context.execute_logical_plan(plan).await?;
             let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
             Ok(frame.execute_stream().await?)
         })?;
-        let failed = Arc::clone(&self.failed);
-        Ok(Box::new(Reader { process: self.process, failed, schema: stream.schema(), stream: Some(stream) }))
+        let (failed, schema) = (Arc::clone(&self.failed), stream.schema());
+        Ok(Box::new(Reader { failed, schema, stream: Owned::new(process, Some(stream)) }))
     }
 
     /// The first rows, and one more than are shown where there are more. They are read once.
@@ -95,7 +97,7 @@ impl QueryResult {
 
     /// The rows that are shown, and whether there are more; `None` for a stream, which must not be read to be shown.
     fn shown(&self, py: Python<'_>) -> PyResult<Option<(Vec<RecordBatch>, bool)>> {
-        if matches!(&self.rows, Rows::Query(plan) if reads_stream(plan)) {
+        if matches!(self.rows.get(), Ok(Rows::Query(plan)) if reads_stream(plan)) {
             return Ok(None);
         }
         let (mut shown, mut left) = (Vec::new(), SHOWN);
@@ -221,10 +223,9 @@ type Failed = Arc<Mutex<Option<Failure>>>;
 
 /// Reads the batches of a query on the thread that asks for them.
 struct Reader {
-    process: &'static Process,
     failed: Failed,
     schema: SchemaRef,
-    stream: Option<SendableRecordBatchStream>,
+    stream: Owned<Option<SendableRecordBatchStream>>,
 }
 
 impl Iterator for Reader {
@@ -233,10 +234,15 @@ impl Iterator for Reader {
     /// A consumer can hold the GIL or not. Here it is held to look at signals, and released while the query runs, which may
     /// read a stream of Python on another thread.
     fn next(&mut self) -> Option<Self::Item> {
-        let stream = self.stream.as_mut()?;
+        let process = self.stream.process();
+        let stream = match self.stream.get_mut() {
+            Ok(stream) => stream,
+            Err(failure) => return Some(Err(ArrowError::ExternalError(failure.text().into()))),
+        };
+        let rows = stream.as_mut()?;
         let next = with_gil(|py| {
             loop {
-                let next = py.detach(|| self.process.runtime.block_on(async { timeout(POLL, stream.next()).await }));
+                let next = py.detach(|| process.runtime.block_on(async { timeout(POLL, rows.next()).await }));
                 logs::deliver(py);
                 match next {
                     Ok(Some(Ok(batch))) => return Some(Ok(batch)),
@@ -259,7 +265,7 @@ impl Iterator for Reader {
             }
         });
         if !matches!(next, Some(Ok(_))) {
-            self.stream = None;
+            *stream = None;
         }
         next
     }

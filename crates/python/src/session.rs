@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::errors::{Failure, config};
 use crate::outcome::WriteResult;
-use crate::process::Process;
+use crate::process::{Owned, Process};
 use crate::result::{QueryResult, Rows};
 use crate::source::Source;
 use crate::statement::{Stop, Watch, Writer, Written};
@@ -26,8 +26,7 @@ use crate::write::option;
 /// A DataFusion session.
 #[pyclass(frozen, module = "landfall._landfall")]
 pub(crate) struct Session {
-    process: &'static Process,
-    context: SessionContext,
+    context: Owned<SessionContext>,
 }
 
 /// What a statement did.
@@ -41,14 +40,13 @@ impl Session {
     #[new]
     fn new() -> PyResult<Self> {
         let process = Process::current()?;
-        Ok(Self { process, context: process.context(SessionConfig::new()) })
+        Ok(Self { context: Owned::new(process, process.context(SessionConfig::new())) })
     }
 
     /// Registers the tables of a database.
     fn attach(&self, py: Python<'_>, url: String, name: String, options: Vec<(String, String)>) -> PyResult<()> {
-        self.check(py)?;
-        let context = self.context.clone();
-        wait(py, self.process, &Watch::new(None, None), async move {
+        let context = self.context(py)?;
+        wait(py, self.context.process(), &Watch::new(None, None), async move {
             let own: Vec<_> = backend_options().iter().flat_map(|(_, options)| *options).copied().collect();
             let options: Vec<_> = options.iter().map(|(name, value)| (option(name), value)).collect();
             let pairs = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -60,9 +58,8 @@ impl Session {
 
     /// Registers data as a table. It replaces data of the same name.
     fn register(&self, py: Python<'_>, name: String, source: Source) -> PyResult<()> {
-        self.check(py)?;
-        let context = self.context.clone();
-        wait(py, self.process, &Watch::new(None, None), async move {
+        let context = self.context(py)?;
+        wait(py, self.context.process(), &Watch::new(None, None), async move {
             let data = source.into_table(&context).await?;
             let name = datafusion::common::TableReference::bare(name);
             context.deregister_table(name.clone())?;
@@ -79,29 +76,22 @@ impl Session {
         progress: Option<Py<PyAny>>,
         stop: Option<Stop>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.check(py)?;
-        let watch = Watch::new(stop, progress);
-        let (context, writer) = (self.context.clone(), watch.writer());
-        let ran = wait(py, self.process, &watch, async move { run(&context, &text, writer).await })?;
+        let context = self.context(py)?;
+        let (watch, process) = (Watch::new(stop, progress), self.context.process());
+        let (of_task, writer) = (context.clone(), watch.writer());
+        let ran = wait(py, process, &watch, async move { run(&of_task, &text, writer).await })?;
         match ran {
             Ran::Written(written) => Ok(Bound::new(py, WriteResult::new(&written, false))?.into_any()),
             Ran::Read(rows, schema) => {
-                Ok(Bound::new(py, QueryResult::new(self.process, self.context.clone(), rows, schema))?.into_any())
+                Ok(Bound::new(py, QueryResult::new(Owned::new(process, context), rows, schema))?.into_any())
             }
         }
     }
 }
 
 impl Session {
-    /// Refuses a session of the parent process: its connections are the parent's.
-    fn check(&self, py: Python<'_>) -> PyResult<()> {
-        match self.process.is_current() {
-            true => Ok(()),
-            false => Err(config(
-                "the session was opened before this process was forked: open one in this process, with landfall.connect()",
-            )
-            .into_exception(py)),
-        }
+    fn context(&self, py: Python<'_>) -> PyResult<SessionContext> {
+        self.context.get().cloned().map_err(|failure| failure.into_exception(py))
     }
 }
 

@@ -158,23 +158,27 @@ def test_a_forked_child_writes_with_connections_of_its_own(place):
 
         session = landfall.connect()
         session.attach(sys.argv[1], "db")
+        result = session.sql(f"SELECT count(*) AS n FROM {sys.argv[3]}")
         landfall.write(stream(1), sys.argv[1], sys.argv[2])
+        assert result.to_arrow().to_pylist() == [{"n": 10_000}]
         child = os.fork()
         if child == 0:
-            try:
-                session.sql("SELECT 1")
-            except landfall.ConfigError as error:
-                assert "forked" in str(error), error
-            else:
-                os._exit(3)
+            for use in [lambda: session.sql("SELECT 1"), lambda: result.to_arrow(), lambda: repr(result)]:
+                try:
+                    use()
+                except landfall.ConfigError as error:
+                    assert "forked" in str(error), error
+                else:
+                    os._exit(3)
             one = pa.table({"id": [-1], "v": ["of the child"]})
             landfall.write(one, sys.argv[1], sys.argv[2])
-            os._exit(landfall.connect().sql("SELECT 1").to_arrow().num_rows)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 1, status
-        assert session.sql("SELECT 1").to_arrow().num_rows == 1
+            assert landfall.connect().sql("SELECT 1").to_arrow().num_rows == 1
+            # The parent's session is dropped here, and stays whole there.
+            sys.exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert result.to_arrow().to_pylist() == [{"n": 10_001}]
     """
-    status, errors = Program(text, place.url, place.table).end()
+    status, errors = Program(text, place.url, place.table, place.in_session).end()
     assert status == 0, errors
     assert place.count() == 10_001
 

@@ -22,6 +22,12 @@ def _duckdb():
     return duckdb.sql("SELECT * FROM (VALUES (1::BIGINT, 'Ada', 1.5::DOUBLE), (2, 'Grace', NULL), (3, NULL, -2)) AS t(id, name, score)")
 
 
+def _duckdb_over_pandas():
+    """A stream whose threads take the GIL."""
+    frame = TABLE.to_pandas()
+    return duckdb.from_df(frame).project("id, name, score")
+
+
 def _datafusion():
     return datafusion.SessionContext().from_arrow(TABLE)
 
@@ -43,6 +49,7 @@ SOURCES = {
     "pandas": lambda: TABLE.to_pandas(),
     "pandas with pyarrow types": lambda: TABLE.to_pandas(types_mapper=pandas.ArrowDtype),
     "duckdb": _duckdb,
+    "duckdb over pandas": _duckdb_over_pandas,
     "datafusion": _datafusion,
 }
 
