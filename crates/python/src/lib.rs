@@ -1,11 +1,11 @@
 //! The compiled part of the Python package `landfall`. `python/landfall` is what users import.
 
 mod errors;
-mod files;
 mod gil;
 mod logs;
 mod outcome;
 mod process;
+mod program;
 mod result;
 mod session;
 mod source;
@@ -19,7 +19,6 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _landfall(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    logs::install();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::add_to(module)?;
     module.add_class::<outcome::WriteResult>()?;
@@ -31,6 +30,7 @@ fn _landfall(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<transactions::Branch>()?;
     let wait_for_readers = wrap_pyfunction!(stream::wait_for_readers, module)?;
     module.py().import("atexit")?.call_method1("register", (wait_for_readers,))?;
+    module.add_function(wrap_pyfunction!(program::main, module)?)?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;
     module.add_function(wrap_pyfunction!(transactions::status, module)?)?;
     module.add_function(wrap_pyfunction!(transactions::recover, module)?)

@@ -31,7 +31,7 @@ impl Log for Queue {
 
 /// Sends the library's records to the queue.
 pub(crate) fn install() {
-    // It is set once: a second interpreter of the process shares it.
+    // It is set once for a process. The program has a logger of its own.
     if log::set_logger(&Queue).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }

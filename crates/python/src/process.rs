@@ -12,6 +12,7 @@ use pyo3::PyResult;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::errors::{Failure, config};
+use crate::logs;
 
 /// The runtime of this process, and the manager that knows the jobs which run in it.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ impl Process {
         if let Some(process) = current.filter(|process| process.id == id) {
             return Ok(process);
         }
+        logs::install();
         let runtime = Builder::new_multi_thread().enable_all().thread_name("landfall").build()?;
         let process: &'static Self = Box::leak(Box::new(Self { id, runtime, manager: Arc::default() }));
         *current = Some(process);

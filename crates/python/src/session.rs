@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{LogicalPlan, Statement as Plan};
+use datafusion::logical_expr::{LogicalPlan, Statement as PlanOf};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::DFParser;
-use datafusion_landfall::options::SinkOptions;
-use datafusion_landfall::provider::plan_statement;
-use datafusion_landfall::{LandfallCatalog, backend_options};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion_landfall::statements::{Attach, Planned, Statement, parse, plan};
 use futures::TryStreamExt;
 use pyo3::prelude::*;
 
@@ -46,12 +44,10 @@ impl Session {
     /// Registers the tables of a database.
     fn attach(&self, py: Python<'_>, url: String, name: String, options: Vec<(String, String)>) -> PyResult<()> {
         let context = self.context(py)?;
+        let options = options.into_iter().map(|(name, value)| (option(&name), value)).collect();
+        let attach = Attach { url, name: Some(name), options, if_not_exists: false };
         wait(py, self.context.process(), &Watch::new(None, None), async move {
-            let own: Vec<_> = backend_options().iter().flat_map(|(_, options)| *options).copied().collect();
-            let options: Vec<_> = options.iter().map(|(name, value)| (option(name), value)).collect();
-            let pairs = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-            let catalog = LandfallCatalog::connect(&url, SinkOptions::try_from_pairs_for(pairs, &own)?).await?;
-            context.register_catalog(name, Arc::new(catalog));
+            plan(&context, Statement::Attach(attach)).await?;
             Ok(())
         })
     }
@@ -60,10 +56,10 @@ impl Session {
     fn register(&self, py: Python<'_>, name: String, source: Source) -> PyResult<()> {
         let context = self.context(py)?;
         wait(py, self.context.process(), &Watch::new(None, None), async move {
-            let data = source.into_table(&context).await?;
+            let table = source.open(&context, None).await?.table()?;
             let name = datafusion::common::TableReference::bare(name);
             context.deregister_table(name.clone())?;
-            context.register_table(name, data.table)?;
+            context.register_table(name, table)?;
             Ok(())
         })
     }
@@ -96,14 +92,17 @@ impl Session {
 }
 
 async fn run(context: &SessionContext, text: &str, writer: Writer) -> Result<Ran, Failure> {
-    let mut statements = DFParser::parse_sql(text)?;
+    let mut statements = parse(text, &GenericDialect {})?;
     let count = statements.len();
-    let (Some(statement), 1) = (statements.pop_front(), count) else {
+    let (Some(statement), 1) = (statements.pop(), count) else {
         let found = if count == 0 { "none".to_owned() } else { format!("{count} of them") };
         return Err(config(format!("sql() runs one statement, and the text has {found}: call it once for each")));
     };
-    let mut plan = plan_statement(context, statement).await?;
-    if matches!(&plan, LogicalPlan::Statement(Plan::Execute(_))) {
+    let mut plan = match plan(context, statement).await? {
+        Planned::Plan(plan) => plan,
+        Planned::Done(_) => return Ok(Ran::Read(Rows::Batches(Vec::new()), Arc::new(Schema::empty()))),
+    };
+    if matches!(&plan, LogicalPlan::Statement(PlanOf::Execute(_))) {
         // What it executes is known now.
         plan = context.execute_logical_plan(plan).await?.into_unoptimized_plan();
     }

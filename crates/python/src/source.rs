@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::Result as DfResult;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
+use datafusion_landfall::options::Nanoseconds;
+use landfall::files::{FileOptions, Files};
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::errors::Failure;
-use crate::files;
 use crate::stream::{OneTime, Reader};
 
 /// Data as `python/landfall/_source.py` recognizes it.
@@ -39,12 +42,42 @@ impl<'py> FromPyObject<'_, 'py> for Source {
     }
 }
 
-/// A table, and what is known of it.
+/// Data that was found.
 #[derive(Debug)]
-pub(crate) struct Data {
-    pub(crate) table: Arc<dyn TableProvider>,
-    /// Whether its values are texts of a file, whose types are inferred for a new table.
-    pub(crate) is_text: bool,
+pub(crate) enum Data {
+    Files(Files),
+    Table(Arc<dyn TableProvider>),
+}
+
+impl Data {
+    /// Whether its values are texts, whose types are inferred for a new table.
+    pub(crate) fn are_texts(&self) -> bool {
+        matches!(self, Self::Files(files) if files.are_texts())
+    }
+
+    /// The table. Values of text files are texts.
+    pub(crate) fn table(&self) -> DfResult<Arc<dyn TableProvider>> {
+        match self {
+            Self::Files(files) => files.table(),
+            Self::Table(table) => Ok(Arc::clone(table)),
+        }
+    }
+
+    /// The table, of which only the first rows are read.
+    pub(crate) fn sample(&self) -> DfResult<Arc<dyn TableProvider>> {
+        match self {
+            Self::Files(files) => files.sample(),
+            Self::Table(table) => Ok(Arc::clone(table)),
+        }
+    }
+
+    /// The table, in which a column of text files has the type of the column of this name in `schema`.
+    pub(crate) fn typed(&self, schema: &Schema, nanoseconds: Nanoseconds) -> DfResult<Arc<dyn TableProvider>> {
+        match self {
+            Self::Files(files) => files.typed(schema, nanoseconds),
+            Self::Table(table) => Ok(Arc::clone(table)),
+        }
+    }
 }
 
 impl Source {
@@ -58,10 +91,13 @@ impl Source {
         matches!(self, Self::Files(_))
     }
 
-    /// The data as a table.
-    pub(crate) async fn into_table(self, context: &SessionContext) -> Result<Data, Failure> {
+    /// Finds the data. `columns` are those of the table.
+    pub(crate) async fn open(self, context: &SessionContext, columns: Option<Vec<String>>) -> Result<Data, Failure> {
         let table: Arc<dyn TableProvider> = match self {
-            Self::Files(paths) => return files::table(context, &paths).await,
+            Self::Files(paths) => {
+                let files = Files::open(context, &paths, &FileOptions::default(), columns).await?;
+                return Ok(Data::Files(files));
+            }
             Self::Memory(reader) => {
                 let schema = reader.schema();
                 let read = move || reader.collect::<Result<Vec<RecordBatch>, _>>();
@@ -76,6 +112,6 @@ impl Source {
                 Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?)
             }
         };
-        Ok(Data { table, is_text: false })
+        Ok(Data::Table(table))
     }
 }

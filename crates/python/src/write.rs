@@ -1,5 +1,8 @@
 //! `landfall.write`.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_landfall::load::{Load, Mode};
 use datafusion_landfall::options::OPTIONS;
@@ -9,7 +12,7 @@ use pyo3::prelude::*;
 use crate::errors::{Failure, config};
 use crate::outcome::WriteResult;
 use crate::process::Process;
-use crate::source::{Data, Source};
+use crate::source::Source;
 use crate::statement::{Stop, Watch, Writer, Written};
 use crate::wait::wait;
 
@@ -66,23 +69,44 @@ async fn run(
     columns: Option<Columns>,
     writer: Writer,
 ) -> Result<Written, Failure> {
-    let Data { table: data, is_text } = source.into_table(context).await?;
-    context.register_table(DATA, data)?;
-    let query = query(columns.as_deref());
-    let connected = load.connect().await?;
-    let plan = match is_text {
-        true => connected.plan_texts(context, &query).await?,
-        false => connected.plan(context, &query).await?,
+    let load = load.connect().await?;
+    let is_new = load.existing().is_none();
+    let names = load.existing().map(|table| table.columns.iter().map(|column| column.name.clone()).collect());
+    let data = source.open(context, names).await?;
+    let nanoseconds = load.nanoseconds();
+    let renames = columns.iter().flatten().any(|(column, name)| column != name);
+    let typed = |schema: &Schema| match renames {
+        // The names are not those of the table.
+        true => data.table(),
+        false => data.typed(schema, nanoseconds),
     };
-    let is_new = plan.new_table().is_some();
+    let first = match load.existing() {
+        Some(table) => typed(&table.schema())?,
+        None => data.sample()?,
+    };
+    context.register_table(DATA, first)?;
+    let query = query(columns.as_deref());
+    let plan = match data.are_texts() {
+        true => load.plan_texts(context, &query).await?,
+        false => load.plan(context, &query).await?,
+    };
+    let database = Arc::clone(plan.database());
     let written = async {
-        let insert = plan.insert(context).await?;
+        let target = plan.target().await?;
+        if is_new {
+            context.deregister_table(DATA)?;
+            context.register_table(DATA, typed(&target.schema())?)?;
+        }
+        let insert = target.insert(context).await?;
         writer.write(context, insert).await
     };
-    written.await.map_err(|failure| match is_new {
-        true => failure.with_hint(format!("table {table} was created before: drop it, or use mode create_or_append")),
-        false => failure,
-    })
+    match written.await {
+        // A database that cannot create a table in a transaction has it now.
+        Err(failure) if is_new && matches!(database.table(table).await, Ok(Some(_))) => {
+            Err(failure.with_hint(format!("table {table} was created: if it is empty, drop it before you try again")))
+        }
+        written => written,
+    }
 }
 
 /// The load, and whether each row that it writes is new.

@@ -128,6 +128,21 @@ def test_options_of_attach_are_those_of_its_tables(place):
         session.attach(place.url, "other", on_conflit="ignore")
 
 
+def test_databases_are_attached_and_tables_created_by_sql(place):
+    session = landfall.connect()
+    options = "" if place.name == "sqlite" else " OPTIONS ('lock_timeout' '10s')"
+    assert session.sql(f"ATTACH '{place.url}' AS db{options}").columns == []
+    with pytest.raises(landfall.ConfigError, match="already attached"):
+        session.attach(place.url, "db")
+    session.register("new", DATA)
+    created = session.sql(f"CREATE TABLE {place.in_session} AS SELECT * FROM new")
+    assert isinstance(created, landfall.WriteResult) and created.rows == 3
+    assert place.count() == 3
+    session.sql(f"DROP TABLE {place.in_session}")
+    session.sql("DETACH db")
+    session.attach(place.url, "db")
+
+
 def test_a_large_result_streams(session):
     reader = pa.RecordBatchReader.from_stream(session.sql("SELECT value FROM generate_series(1, 1000000)"))
     rows = 0

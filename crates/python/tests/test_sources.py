@@ -1,7 +1,5 @@
 """What data can be."""
 
-from pathlib import Path
-
 import datafusion
 import duckdb
 import pandas
@@ -140,10 +138,24 @@ def test_paths_that_cannot_be_read_are_named(sqlite, tmp_path):
     (tmp_path / "b.csv").write_text("y\n1\n")
     for data, text in [
         (tmp_path / "missing.parquet", "missing.parquet does not exist"),
-        (tmp_path / "a.txt", "does not tell its format"),
-        ([tmp_path / "a.csv", tmp_path / "b.csv"], "other columns"),
-        ([tmp_path / "a.csv", tmp_path / "b.parquet"], "not of the format"),
+        (tmp_path / "a.txt", "could not infer the file type"),
+        ([tmp_path / "a.csv", tmp_path / "b.csv"], "columns"),
+        ([tmp_path / "a.csv", tmp_path / "b.parquet"], "different file types"),
     ]:
-        with pytest.raises(landfall.ConfigError, match=text):
+        with pytest.raises(landfall.InputError, match=text):
             landfall.write(data, sqlite.url, sqlite.table, mode="create")
-    assert Path(tmp_path / "a.csv").exists()
+
+
+def test_an_error_in_a_text_file_names_its_line_and_column(sqlite, tmp_path):
+    (tmp_path / "a.csv").write_text("id,day\n1,2013-01-31\n2,31.01.2013\n")
+    sqlite.create("id INTEGER, day DATE")
+    with pytest.raises(landfall.Error, match='line 3.*"day"'):
+        landfall.write(tmp_path / "a.csv", sqlite.url, sqlite.table)
+    assert sqlite.count() == 0
+    # With other names the values are texts, and the table gives them their types.
+    with pytest.raises(landfall.EncodeError) as caught:
+        landfall.write(tmp_path / "a.csv", sqlite.url, sqlite.table, columns={"day": "id"})
+    assert (caught.value.row, caught.value.column) == (1, "id")
+    (tmp_path / "b.csv").write_text("number,when\n1,2013-01-31\n")
+    landfall.write(tmp_path / "b.csv", sqlite.url, sqlite.table, columns={"number": "id", "when": "day"})
+    assert sqlite.execute("SELECT id, day FROM {t}") == [(1, "2013-01-31")]

@@ -97,9 +97,9 @@ def write(
 
     data
         A pandas or polars DataFrame, a pyarrow Table or RecordBatchReader, a DuckDB relation, any other object that has
-        `__arrow_c_stream__`, the path of a Parquet, CSV, JSON or Arrow file, or a list of paths. A stream is read once,
-        while it is written, and its write is not retried. All columns of a CSV file are read as text, and stored as values
-        of the table's columns.
+        `__arrow_c_stream__`, or the path or URL of a Parquet, CSV, TSV, JSON or Arrow file, or a list of these. A stream is
+        read once, while it is written, and its write is not retried. The values of a text file are read as the types of the
+        table's columns.
     url
         The database: `postgres://user@host/database`, `mysql://user@host/database` or `sqlite:file.db`.
     table
@@ -209,7 +209,8 @@ class Session:
         self._session.register(name, source(data))
 
     def sql(self, text: str, *, progress: Report = None) -> Any:
-        """Runs one statement. Several statements in one text are refused, and none of them runs.
+        """Runs one statement of DataFusion, or of Landfall, such as ATTACH. Several statements in one text are refused, and
+        none of them runs.
 
         A statement that writes runs at once, exactly once, and returns a `WriteResult`. A query returns a `Result`, and runs
         when its rows are read. Other statements run at once and return a `Result`, which can be empty.
