@@ -67,18 +67,9 @@ fn exception(kind: ErrorKind, message: String) -> (&'static str, PyErr) {
 
 /// A failure on its way to Python.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    error: DataFusionError,
-    hint: Option<String>,
-}
+pub(crate) struct Failure(DataFusionError);
 
 impl Failure {
-    /// Appends what to do next to the message.
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
     /// A bug.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         LandfallError::new(ErrorKind::Internal, message).into()
@@ -91,19 +82,18 @@ impl Failure {
 
     /// The message.
     pub(crate) fn text(&self) -> String {
-        without_passwords(&own(&self.error).map_or_else(|| self.error.strip_backtrace(), ToString::to_string))
+        without_passwords(&own(&self.0).map_or_else(|| self.0.strip_backtrace(), ToString::to_string))
     }
 
     /// Whether the statement was stopped by its `Interrupt`.
     pub(crate) fn is_interrupted(&self) -> bool {
-        own(&self.error).is_some_and(|error| error.kind() == ErrorKind::Interrupted)
+        own(&self.0).is_some_and(|error| error.kind() == ErrorKind::Interrupted)
     }
 
     /// The exception. Passwords in its text are replaced by `***`.
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
-        let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        let message = |text: String| without_passwords(&(text + &hint));
-        let ((kind, exception), rows, column) = match (own(&self.error), self.error.find_root()) {
+        let message = |text: String| without_passwords(&text);
+        let ((kind, exception), rows, column) = match (own(&self.0), self.0.find_root()) {
             (Some(error), _) => {
                 (exception(error.kind(), message(error.to_string())), error.rows(), error.column().map(str::to_owned))
             }
@@ -145,7 +135,7 @@ fn own(error: &DataFusionError) -> Option<&LandfallError> {
 
 impl<E: Into<DataFusionError>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: error.into(), hint: None }
+        Self(error.into())
     }
 }
 

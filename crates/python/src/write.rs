@@ -1,7 +1,5 @@
 //! `landfall.write`.
 
-use std::sync::Arc;
-
 use arrow::datatypes::Schema;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_landfall::load::{Load, Mode};
@@ -41,7 +39,7 @@ pub(crate) fn write(
 ) -> PyResult<WriteResult> {
     let process = Process::current()?;
     let watch = Watch::new(stop, progress);
-    let load = load(&source, url, &table, mode, key, options).map_err(|failure| failure.into_exception(py))?;
+    let load = load(&source, url, table, mode, key, options).map_err(|failure| failure.into_exception(py))?;
     let (only_inserts, load) = load;
     let mut session = SessionConfig::new();
     if let Some(rows) = batch_rows {
@@ -56,7 +54,7 @@ pub(crate) fn write(
     }
     let context = process.context(session);
     let writer = watch.writer();
-    let run = async move { run(&context, source, load, &table, columns, writer).await };
+    let run = async move { run(&context, source, load, columns, writer).await };
     let written = wait(py, process, &watch, run)?;
     Ok(WriteResult::new(&written, only_inserts))
 }
@@ -65,7 +63,6 @@ async fn run(
     context: &SessionContext,
     source: Source,
     load: Load,
-    table: &str,
     columns: Option<Columns>,
     writer: Writer,
 ) -> Result<Written, Failure> {
@@ -90,30 +87,20 @@ async fn run(
         true => load.plan_texts(context, &query).await?,
         false => load.plan(context, &query).await?,
     };
-    let database = Arc::clone(plan.database());
-    let written = async {
-        let target = plan.target().await?;
-        if is_new {
-            context.deregister_table(DATA)?;
-            context.register_table(DATA, typed(&target.schema())?)?;
-        }
-        let insert = target.insert(context).await?;
-        writer.write(context, insert).await
-    };
-    match written.await {
-        // A database that cannot create a table in a transaction has it now.
-        Err(failure) if is_new && matches!(database.table(table).await, Ok(Some(_))) => {
-            Err(failure.with_hint(format!("table {table} was created: if it is empty, drop it before you try again")))
-        }
-        written => written,
+    let target = plan.target().await?;
+    if is_new {
+        context.deregister_table(DATA)?;
+        context.register_table(DATA, typed(&target.schema())?)?;
     }
+    let insert = target.insert(context).await?;
+    writer.write(context, insert).await
 }
 
 /// The load, and whether each row that it writes is new.
 fn load(
     source: &Source,
     url: String,
-    table: &str,
+    table: String,
     mode: &str,
     key: Vec<String>,
     options: Vec<(String, String)>,
