@@ -122,6 +122,24 @@ impl Error {
         self.0.kind
     }
 
+    /// The first and the last row of the stream that the error is about, counted from 1.
+    pub fn rows(&self) -> Option<(u64, u64)> {
+        self.0.context.iter().find_map(|context| match context {
+            Context::Rows(first, last, _) => Some((*first, *last)),
+            Context::Doing(_) => None,
+        })
+    }
+
+    /// The column that the error is about, if its text names one before the message.
+    pub fn column(&self) -> Option<&str> {
+        self.0.context.iter().find_map(|context| {
+            let (Context::Doing(text) | Context::Rows(_, _, text)) = context;
+            let name = text.trim_start_matches(", ").strip_prefix("column \"")?;
+            let (name, _) = name.rsplit_once("\" (declared ").or_else(|| name.rsplit_once('"'))?;
+            Some(name)
+        })
+    }
+
     /// The affected row, counted from 0 in the current array or batch.
     pub fn row(&self) -> Option<usize> {
         self.0.row
@@ -188,9 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn an_error_knows_its_row_and_its_column() {
+        let refused = || Error::new(ErrorKind::Encode, "too large");
+        let error =
+            refused().in_rows(7, 7, ", column \"a \"b\"\" (declared numeric(3,1))").with_context("writing table t");
+        assert_eq!((error.rows(), error.column()), (Some((7, 7)), Some("a \"b\"")));
+        let error = refused().in_rows(1, 9, ", column \"v\"");
+        assert_eq!((error.rows(), error.column()), (Some((1, 9)), Some("v")));
+        let error = refused().with_context("column \"v\" (declared text)");
+        assert_eq!((error.rows(), error.column()), (None, Some("v")));
+        assert_eq!(refused().with_context("writing table t").column(), None);
+    }
+
+    #[test]
     fn rows_are_counted_anew() {
         let error = Error::new(ErrorKind::Constraint, "refused").in_rows(3, 3, ", column c").with_context("writing");
         assert_eq!(error.to_string(), "writing: row 3, column c: refused");
+        assert_eq!((error.rows(), error.column()), (Some((3, 3)), None));
         let error = error.map_rows(|row| (row * 10, row * 10 + 1));
         assert_eq!(error.to_string(), "writing: rows 30 to 31, column c: refused");
     }

@@ -10,6 +10,7 @@
 //! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
 //! | [Reading](reading) | SELECT, and what is computed in the database |
 //! | [UPDATE, DELETE, MERGE and TRUNCATE](changing_rows) | changing rows |
+//! | [Python](python) | the package `landfall`: DataFrames, streams, sessions, errors |
 //! | [Options](options) | how to set them; [`SinkOptions`](crate::SinkOptions) lists them all |
 //! | [Types and values](types) | what is stored for a value, and which values are errors |
 //! | [Guarantees](guarantees) | what is guaranteed after an error or a crash, and what readers see |
@@ -41,6 +42,9 @@ pub mod reading {}
 
 #[doc = include_str!("../docs/changing-rows.md")]
 pub mod changing_rows {}
+
+#[doc = include_str!("../docs/python.md")]
+pub mod python {}
 
 #[doc = include_str!("../docs/options.md")]
 pub mod options {}

@@ -9,7 +9,7 @@ tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib po
 tests/mysql bin >/dev/null 2>&1 || missing+=(mariadb-server)
 # They read the example's rules and scrape a program; promtool comes with it.
 command -v promtool >/dev/null || missing+=(prometheus)
-# Python makes the environment in which tests/s3 keeps its server.
+# Python makes the environments of tests/s3 and tests/python.
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3 python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then

@@ -126,7 +126,10 @@ async fn attempt(
         manager.settle(job);
     }
     let run = match opened {
-        Opened::Finished(record) if !progress.began => return Ok(WriteOutcome::AlreadyFinished(record)),
+        Opened::Finished(record) if !progress.began => {
+            write.counts.resumed.store(record.total(), Relaxed);
+            return Ok(WriteOutcome::AlreadyFinished(record));
+        }
         Opened::Finished(record) => return Ok(WriteOutcome::Rows(record.total() - progress.before)),
         Opened::Run(run) => run,
     };

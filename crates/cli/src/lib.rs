@@ -17,7 +17,6 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -28,7 +27,7 @@ use session::Session;
 
 /// Runs the program with its name and its arguments. The exit status is 0, 1 after an error, 2 after a usage error, 130 after
 /// Ctrl-C.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // Clap prints usage errors and help itself, and exits with 2 or 0.
     let command = Arguments::parse_from(arguments).command;
     #[cfg(feature = "failpoints")]
@@ -38,7 +37,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: could not start the runtime: {error}");
-            return ExitCode::from(1);
+            return 1;
         }
     };
     let done = match command {
@@ -52,12 +51,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
     };
     let status = match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             if let Some(text) = failure.text() {
                 eprintln!("error: {text}");
             }
-            ExitCode::from(failure.status())
+            failure.status()
         }
     };
     // A thread may still roll back. A thread that reads an idle stream would never end.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    landfall::main(std::env::args_os())
+    ExitCode::from(landfall::main(std::env::args_os()))
 }

@@ -1,0 +1,256 @@
+"""Writes Arrow data into PostgreSQL, MySQL, MariaDB and SQLite: all of it or none, and with a job name exactly once.
+
+>>> import landfall
+>>> landfall.write(df, "postgres://me@db/sales", "public.weather", job="weather 2013")
+WriteResult(rows=26115, inserted=26115, updated=0, unchanged=0, seconds=0.041)
+
+The data can be a pandas or polars DataFrame, a pyarrow Table or RecordBatchReader, a DuckDB relation, any other object that
+has `__arrow_c_stream__`, or the path of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from . import _landfall
+from ._asyncio import in_thread
+from ._landfall import (
+    AccessError,
+    Branch,
+    ConfigError,
+    ConstraintError,
+    DatabaseError,
+    DecodeError,
+    EncodeError,
+    Error,
+    FencedError,
+    InDoubtError,
+    InputError,
+    InternalError,
+    Job,
+    Result,
+    SchemaError,
+    SqlError,
+    Status,
+    StoppedError,
+    TransientError,
+    UnsupportedError,
+    WriteResult,
+    __version__,
+)
+from ._options import pairs
+from ._progress import Progress, callback
+from ._source import source
+
+__all__ = [
+    "AccessError",
+    "Branch",
+    "ConfigError",
+    "ConstraintError",
+    "DatabaseError",
+    "DecodeError",
+    "EncodeError",
+    "Error",
+    "FencedError",
+    "InDoubtError",
+    "InputError",
+    "InternalError",
+    "Job",
+    "Progress",
+    "Result",
+    "SchemaError",
+    "Session",
+    "SqlError",
+    "Status",
+    "StoppedError",
+    "TransientError",
+    "UnsupportedError",
+    "WriteResult",
+    "__version__",
+    "connect",
+    "recover",
+    "status",
+    "write",
+    "write_async",
+]
+
+Mode = Literal["append", "update", "ignore", "replace_rows", "overwrite", "create", "create_or_append"]
+Report = bool | Callable[[Progress], Any] | None
+
+
+def write(
+    data: Any,
+    url: str,
+    table: str,
+    *,
+    mode: Mode = "append",
+    key: str | Sequence[str] | None = None,
+    job: str | None = None,
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    batch_rows: int | None = None,
+    progress: Report = None,
+    **options: Any,
+) -> WriteResult:
+    """Writes data into a table, in one transaction: all rows or none.
+
+    data
+        A pandas or polars DataFrame, a pyarrow Table or RecordBatchReader, a DuckDB relation, any other object that has
+        `__arrow_c_stream__`, or the path or URL of a Parquet, CSV, TSV, JSON or Arrow file, or a list of these. A stream is
+        read once, while it is written, and its write is not retried. The values of a text file are read as the types of the
+        table's columns.
+    url
+        The database: `postgres://user@host/database`, `mysql://user@host/database` or `sqlite:file.db`.
+    table
+        The table. In PostgreSQL and MySQL also `schema.table`. Columns are matched by name.
+    mode
+        `append` adds rows, and an existing key is an error. `update` also updates the rows whose key exists, `ignore` keeps
+        them, and `replace_rows` replaces them. `overwrite` replaces all rows of the table. `create` creates the table, and
+        `create_or_append` creates it if it is missing.
+    key
+        The key column or columns of `update`, `ignore` and `replace_rows`, if they are not the primary key; the primary key
+        of a new table.
+    job
+        A name for this write. A second call with this name, after a crash or a success, writes no row twice.
+    columns
+        The columns of the data that are written, or a mapping from these to columns of the table.
+    batch_rows
+        The number of rows that are processed together. The default is 8192.
+    progress
+        True prints the progress to stderr. A function is called several times a second with a `Progress`.
+    options
+        Options of the table, such as `writers=2` or `lock_timeout="10s"`. The option `retry.max` is `retry_max`.
+
+    Raises a subclass of `Error`, and KeyboardInterrupt after Ctrl-C; nothing is written then.
+    """
+    return _write(data, url, table, mode, key, job, columns, batch_rows, progress, options, None)
+
+
+async def write_async(
+    data: Any,
+    url: str,
+    table: str,
+    *,
+    mode: Mode = "append",
+    key: str | Sequence[str] | None = None,
+    job: str | None = None,
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    batch_rows: int | None = None,
+    progress: Report = None,
+    **options: Any,
+) -> WriteResult:
+    """Like `write`, for asyncio. If the task is cancelled, the write is rolled back before CancelledError is raised.
+
+    `progress` is called in another thread.
+    """
+    return await in_thread(
+        lambda stop: _write(data, url, table, mode, key, job, columns, batch_rows, progress, options, stop)
+    )
+
+
+def _write(
+    data: Any,
+    url: str,
+    table: str,
+    mode: str,
+    key: str | Sequence[str] | None,
+    job: str | None,
+    columns: Sequence[str] | Mapping[str, str] | None,
+    batch_rows: int | None,
+    progress: Report,
+    options: Mapping[str, Any],
+    stop: _landfall.Stop | None,
+) -> WriteResult:
+    if isinstance(columns, str):
+        raise TypeError("columns is a list of names, not a string")
+    with callback(progress) as report:
+        return _landfall.write(
+            source(data),
+            url,
+            table,
+            mode,
+            _names(key),
+            None if columns is None else list(columns.items() if isinstance(columns, Mapping) else zip(columns, columns)),
+            batch_rows,
+            pairs({"job": job, **options}),
+            report,
+            stop,
+        )
+
+
+def _names(key: str | Iterable[str] | None) -> list[str]:
+    if key is None:
+        return []
+    return [key] if isinstance(key, str) else list(key)
+
+
+class Session:
+    """A session of DataFusion: databases and data under names, and statements that use them.
+
+    >>> session = landfall.connect()
+    >>> session.attach("postgres://me@db/sales", "pg")
+    >>> session.register("new", df)
+    >>> session.sql("MERGE INTO pg.public.weather AS w USING new ON w.day = new.day WHEN NOT MATCHED THEN INSERT *")
+    >>> session.sql("SELECT * FROM pg.public.weather").to_pandas()
+
+    A session can be used by several threads, and not by a forked child process.
+    """
+
+    def __init__(self) -> None:
+        self._session = _landfall.Session()
+
+    def attach(self, url: str, name: str, **options: Any) -> None:
+        """Registers all tables of a database as `name.schema.table`; of SQLite the schema is `main`."""
+        self._session.attach(url, name, pairs(options))
+
+    def register(self, name: str, data: Any) -> None:
+        """Registers data as a table; `write` describes what it can be. A stream can be read by one statement."""
+        self._session.register(name, source(data))
+
+    def sql(self, text: str, *, progress: Report = None) -> Any:
+        """Runs one statement of DataFusion, or of Landfall, such as ATTACH. Several statements in one text are refused, and
+        none of them runs.
+
+        A statement that writes runs at once, exactly once, and returns a `WriteResult`. A query returns a `Result`, and runs
+        when its rows are read. Other statements run at once and return a `Result`, which can be empty.
+        """
+        with callback(progress) as report:
+            return self._session.sql(text, report, None)
+
+    async def sql_async(self, text: str, *, progress: Report = None) -> Any:
+        """Like `sql`, for asyncio. If the task is cancelled, a write is rolled back before CancelledError is raised."""
+        with callback(progress) as report:
+            return await in_thread(lambda stop: self._session.sql(text, report, stop))
+
+
+def connect() -> Session:
+    """Opens a session."""
+    return Session()
+
+
+def status(
+    url: str, *, log: str | None = None, ledger_table: str | None = None, password_env: str | None = None
+) -> Status:
+    """Returns the jobs that a database's ledger, or the decision log `log`, knows, and the prepared branches of the database."""
+    return _landfall.status(url, log, pairs({"ledger_table": ledger_table, "password_env": password_env}))
+
+
+def recover(
+    url: str,
+    *,
+    log: str | None = None,
+    job: str | None = None,
+    older_than: float | timedelta = timedelta(minutes=5),
+    dry_run: bool = False,
+    ledger_table: str | None = None,
+    password_env: str | None = None,
+) -> list[Branch]:
+    """Commits or rolls back the prepared branches of a database as the decision log says.
+
+    A branch without a decision may belong to a running statement. It is left until it is as old as `older_than` (seconds, or
+    a timedelta), then it is rolled back. `dry_run` only reports what would be done. It is safe to call at any time.
+    """
+    seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+    options = pairs({"ledger_table": ledger_table, "password_env": password_env})
+    return _landfall.recover(url, log, job, seconds, dry_run, options)
