@@ -235,7 +235,7 @@ fn what_cannot_be_loaded_says_what_to_do() {
         (&["a.csv", "sqlite:t.db", "t", "--delimiter", "é"], &["the delimiter 'é' is not an ASCII character"]),
         (
             &["after.csv", "sqlite:t.db", "t"],
-            &["file after.csv, line 2", "value 2 goes on after its closing quotation mark"],
+            &["file after.csv, line 2", "value 2 continues after its closing quotation mark"],
         ),
         (&["a.json", "sqlite:t.db", "t", "--columns", "k,v"], &["file a.json, line 2", "member \"x\"", "k, v"]),
         (&["list.json", "sqlite:t.db", "t"], &["file list.json, line 1", "the line is not a JSON object"]),
@@ -538,5 +538,40 @@ fn serve(stream: &mut std::net::TcpStream, text: &[u8]) {
         if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_err() {
             return;
         }
+    }
+}
+
+#[test]
+fn a_table_is_copied_to_another_database() {
+    let places = Place::all();
+    for from in &places {
+        from.client("CREATE TABLE origin (k INTEGER PRIMARY KEY, v VARCHAR(20), d DATE)");
+        from.client("INSERT INTO origin VALUES (1, 'é', '2024-02-29'), (2, NULL, NULL)");
+        for to in &places {
+            let folder = folder(&[]);
+            let copy = |more: &[&str]| {
+                let places = ["copy", &from.url(), "origin", &to.url(), "copied"].map(str::to_owned);
+                let arguments: Vec<_> = places.iter().map(String::as_str).chain(more.iter().copied()).collect();
+                run(folder.path(), &arguments)
+            };
+            let names = format!("{} to {}", from.name(), to.name());
+            let output = copy(&["--mode", "create", "--key", "k", "--job", "the copy", "--json"]);
+            assert!(output.status.success(), "{names}: {output:?}");
+            let counts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((&counts["rows"], &counts["stopped"]), (&2.into(), &false.into()), "{names}: {counts}");
+            assert!(counts["seconds"].as_f64().unwrap() > 0.0);
+            assert_eq!(
+                to.client("SELECT k, v, d FROM copied ORDER BY k"),
+                ["1|é|2024-02-29", "2|NULL|NULL"],
+                "{names}"
+            );
+            let again = copy(&["--mode", "update", "--select", "SELECT k, 'new' AS v FROM source WHERE k = 2"]);
+            assert!(again.status.success(), "{names}: {again:?}");
+            assert_eq!(to.client("SELECT v, d FROM copied ORDER BY k"), ["é|2024-02-29", "new|NULL"], "{names}");
+            says(&texts(&copy(&["--dry-run"])).0, &["LandfallScan", "table=copied"]);
+            says(&texts(&copy(&["--select", "SELECT k AS nothing FROM source"])).1, &["no column \"nothing\""]);
+            to.client("DROP TABLE copied");
+        }
+        says(&texts(&run(Path::new("."), &["copy", &from.url(), "nothing", "sqlite:x.db", "x"])).1, &["nothing"]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::copy::CopyArguments;
 use crate::load::LoadArguments;
 
 const EXAMPLES: &str = "\
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Sql(SqlArguments),
     /// Loads files into a table
     Load(Box<LoadArguments>),
+    /// Copies a table to another database
+    Copy(Box<CopyArguments>),
     /// Shows jobs, their last checkpoints, and in-doubt transaction branches
     Status(StatusArguments),
     /// Commits or rolls back in-doubt transaction branches after a crash, as recorded in the decision log

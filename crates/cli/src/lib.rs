@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bench;
+mod copy;
 pub mod files;
 mod load;
 mod message;
@@ -12,6 +13,7 @@ mod progress;
 mod readable;
 mod session;
 mod shell;
+mod target;
 mod transactions;
 mod watch;
 
@@ -46,6 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments))
         }
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
+        Command::Copy(arguments) => runtime.block_on(copy::run(*arguments)),
         Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
         Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),

@@ -1,5 +1,6 @@
 //! A DataFusion session that runs statements one after the other.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,9 @@ use tokio::time::MissedTickBehavior;
 use crate::arguments::Format;
 use crate::files::with_files_by_name;
 use crate::message::Failure;
-use crate::output::{Printer, status};
+use crate::output::{Printer, status, written};
 use crate::progress::Progress;
+use crate::target::TargetArguments;
 use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
 use datafusion_landfall::provider::{LandfallSink, register};
@@ -29,6 +31,8 @@ use datafusion_landfall::statements::{Attach, Planned, Statement, parse, plan};
 pub(crate) struct Session {
     context: SessionContext,
     format: Format,
+    /// Whether the counts of a write are printed as JSON.
+    counts_as_json: bool,
     stopped: bool,
 }
 
@@ -43,7 +47,17 @@ impl Session {
         let context = SessionContext::new_with_config(config);
         register(&context);
         // A file name can be used in place of a table name.
-        Self { context: with_files_by_name(context), format, stopped: false }
+        Self { context: with_files_by_name(context), format, counts_as_json: false, stopped: false }
+    }
+
+    /// A session for one write.
+    pub(crate) fn of(target: &TargetArguments) -> Self {
+        Self { counts_as_json: target.json, ..Self::new(Format::Table) }
+    }
+
+    /// Says what is done, to people.
+    pub(crate) fn status(&self, text: &str) -> Result<(), Failure> {
+        status(if self.counts_as_json { Format::Json } else { self.format }, text)
     }
 
     /// DataFusion's own session.
@@ -122,6 +136,7 @@ impl Session {
 
     async fn run_planned(&mut self, plan: impl Future<Output = Result<Planned, Failure>>) -> Result<(), Failure> {
         let began = Instant::now();
+        self.stopped = false;
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
         let planned = async {
@@ -135,13 +150,31 @@ impl Session {
             () = stop.asked() => return Err(Failure::interrupted()),
             planned = planned => planned?,
         };
-        let (done, kind, task, plan) = match planned {
+        let execution = match planned {
             Ok(execution) => execution,
-            Err(done) => return status(self.format, &done),
+            Err(done) => return self.status(&done),
         };
-        if let Some(done) = done {
-            return status(self.format, &done);
+        if let Some(done) = &execution.0 {
+            return self.status(done);
         }
+        let plan = Arc::clone(&execution.3);
+        let (rows, printer) = self.execute(execution, &mut stop).await?;
+        match printer {
+            Some(printer) => printer.finish(),
+            None if self.counts_as_json => {
+                let counts = as_json(&plan, rows, began.elapsed(), self.stopped);
+                written(writeln!(io::stdout().lock(), "{counts}"))
+            }
+            None => self.status(&counted(&plan, rows, began.elapsed(), self.stopped)),
+        }
+    }
+
+    /// Executes a plan: prints the rows of a query, and returns the count of a write.
+    async fn execute(
+        &mut self,
+        (_, kind, task, plan): Execution,
+        stop: &mut StopSignal,
+    ) -> Result<(u64, Option<Printer>), Failure> {
         let interrupt = Interrupt::new();
         let config = task.session_config().clone().with_extension(Arc::new(interrupt.clone()));
         let mut stream = execute_stream(Arc::clone(&plan), Arc::new(task.with_session_config(config)))?;
@@ -152,26 +185,12 @@ impl Session {
             true => None,
             false => Some(Printer::try_new(self.format, stream.schema())?),
         };
-        let (mut rows, mut asked) = (0, false);
+        let mut rows = 0;
         loop {
             let batch = tokio::select! {
                 biased;
                 () = stop.asked() => {
-                    // The write is asked to roll back, and returns its outcome: if its commit has already begun, it
-                    // succeeds. A second signal ends the process; the database then rolls back.
-                    if kind == Kind::Read || kind == Kind::Copy {
-                        return Err(Failure::interrupted());
-                    }
-                    if asked {
-                        std::process::exit(130);
-                    }
-                    asked = true;
-                    interrupt.stop();
-                    let what = match has_checkpoints(&plan) {
-                        true => "the rows read so far are committed",
-                        false => "the statement is rolled back, unless its commit has begun",
-                    };
-                    eprintln!("stopping: {what}; press Ctrl-C again to exit at once (then run landfall status)");
+                    self.interrupt(kind, &plan, &interrupt)?;
                     continue;
                 }
                 batch = stream.next() => batch,
@@ -186,15 +205,28 @@ impl Session {
                     let counts = batch.columns().first().and_then(|column| column.as_primitive_opt::<UInt64Type>());
                     rows += counts.map_or(0, |counts| counts.values().iter().sum());
                 }
-                (None, _) => break,
+                (None, _) => return Ok((rows, printer)),
             }
         }
-        drop(progress);
-        self.stopped = asked;
-        match printer {
-            Some(printer) => printer.finish(),
-            None => status(self.format, &counted(&plan, rows, began.elapsed(), asked)),
+    }
+
+    /// Stops a statement. A write is asked to roll back, and returns its outcome: if its commit has already begun, it
+    /// succeeds. A second signal ends the process; the database then rolls back.
+    fn interrupt(&mut self, kind: Kind, plan: &Arc<dyn ExecutionPlan>, interrupt: &Interrupt) -> Result<(), Failure> {
+        if kind == Kind::Read || kind == Kind::Copy {
+            return Err(Failure::interrupted());
         }
+        if self.stopped {
+            std::process::exit(130);
+        }
+        self.stopped = true;
+        interrupt.stop();
+        let what = match has_checkpoints(plan) {
+            true => "the rows read so far are committed",
+            false => "the statement is rolled back, unless its commit has begun",
+        };
+        eprintln!("stopping: {what}; press Ctrl-C again to exit at once (then run landfall status)");
+        Ok(())
     }
 }
 
@@ -323,6 +355,21 @@ fn ddl_done(plan: &LogicalPlan) -> Option<String> {
         LogicalPlan::Statement(statement) => format!("{} done", statement.name()),
         _ => return None,
     })
+}
+
+/// The counts of a write, for programs.
+fn as_json(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bool) -> serde_json::Value {
+    let mut counts = serde_json::json!({"rows": rows, "seconds": took.as_secs_f64(), "stopped": stopped});
+    if let Some(sink) = sink(plan) {
+        let Compared { inserted, updated, unchanged, .. } = sink.compared();
+        if sink.compared().rows() > 0 {
+            counts["inserted"] = inserted.into();
+            counts["updated"] = updated.into();
+            counts["unchanged"] = unchanged.into();
+        }
+        counts["not_stored"] = sink.not_stored().into();
+    }
+    counts
 }
 
 fn shortened(statement: &str) -> String {

@@ -322,6 +322,20 @@ impl Records {
         Ok(())
     }
 
+    fn malformed(&self, malformed: Malformed) -> Error {
+        self.error(match malformed {
+            Malformed::Unclosed(number) => format!(
+                "the quotation mark of value {} is not closed; if it is part of the value, set another quotation mark",
+                number + 1
+            ),
+            Malformed::AfterQuote(number) => format!(
+                "value {} continues after its closing quotation mark: double a quotation mark that is part of the value, or set \
+                 another escape character or quotation mark",
+                number + 1
+            ),
+        })
+    }
+
     /// Finds the next record, from `at` on. Its values are in `cells`, its text is `at..at + length`.
     fn next(&mut self, is_at_end: bool) -> Result<Option<(usize, u64)>, Error> {
         loop {
@@ -331,20 +345,10 @@ impl Records {
                 return Ok(None);
             }
             let found = match self.format.layout {
-                Layout::Csv(dialect, _) => dialect.record(rest, is_at_end, &mut self.cells).map_err(|malformed| {
-                    self.error(match malformed {
-                        Malformed::Unclosed(number) => format!(
-                            "the quotation mark of value {} is not closed; if it is part of the value, set another \
-                             quotation mark",
-                            number + 1
-                        ),
-                        Malformed::AfterQuote(number) => format!(
-                            "value {} goes on after its closing quotation mark: double a quotation mark that is part \
-                             of the value, or set another escape or quotation mark",
-                            number + 1
-                        ),
-                    })
-                })?,
+                Layout::Csv(dialect, _) => {
+                    let found = dialect.record(rest, is_at_end, &mut self.cells);
+                    found.map_err(|malformed| self.malformed(malformed))?
+                }
                 Layout::JsonLines => match memchr(b'\n', rest) {
                     Some(length) => Scanned::Record(length + 1, 0),
                     None if is_at_end && rest.is_empty() => Scanned::End,

@@ -1,0 +1,85 @@
+//! `landfall copy`: copies rows from a table of one database to a table of another.
+
+use std::sync::Arc;
+
+use datafusion_landfall::LandfallTable;
+use datafusion_landfall::options::SinkOptions;
+
+use crate::message::Failure;
+use crate::session::Session;
+use crate::target::TargetArguments;
+
+/// The name of the source table in --select.
+const SOURCE: &str = "source";
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall copy sqlite:weather.db weather postgres://me@localhost/my_database public.weather --mode create --key origin,time_hour
+      creates a table with the rows of another one
+
+  landfall copy postgres://me@localhost/sales orders mysql://me@localhost/reports orders --mode update --job 'orders of May' \\
+      --select \"SELECT * FROM source WHERE day >= DATE '2026-05-01'\"
+      updates and inserts the rows of a query
+
+Columns are matched by name, ignoring case. A target column that is missing from the source gets its default value. Values are
+converted by the rules of INSERT INTO: each is stored unchanged, or the copy fails and stores nothing.
+
+Exit status: 0 after a success, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
+";
+
+/// Copies the rows of a table to a table of another database: all rows or none, with the bulk protocol of the database
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CopyArguments {
+    /// The database to read, such as sqlite:weather.db
+    #[arg(value_name = "FROM URL")]
+    from: String,
+
+    /// The table to read
+    #[arg(value_name = "FROM TABLE")]
+    source: String,
+
+    /// The database to write
+    #[arg(value_name = "TO URL")]
+    to: String,
+
+    /// The table to write
+    #[arg(value_name = "TO TABLE")]
+    table: String,
+
+    #[command(flatten)]
+    target: TargetArguments,
+
+    /// A query whose result is copied; it reads the source table as the table `source`
+    #[arg(long, value_name = "SQL")]
+    select: Option<String>,
+
+    /// The environment variable that contains the password of the database to read
+    #[arg(long, value_name = "NAME")]
+    from_password_env: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: CopyArguments) -> Result<(), Failure> {
+    let CopyArguments { from, source, to, table, target, select, from_password_env } = &arguments;
+    let mut session = Session::of(target);
+    let context = session.context().clone();
+    let options = from_password_env.iter().map(|name| ("password_env", name.as_str()));
+    let read = LandfallTable::connect(from, source, SinkOptions::try_from_pairs(options)?).await?;
+    context.register_table(SOURCE, Arc::new(read))?;
+
+    let query = select.as_deref().unwrap_or("SELECT * FROM source");
+    let plan = target.load(&context, to, table)?.connect().await?.plan(&context, query).await?;
+    if let Some(new) = plan.new_table() {
+        if target.dry_run {
+            return session.status(&format!("would create table {table} {new} and copy {source}"));
+        }
+        session.status(&format!("creating table {table} {new}"))?;
+    }
+    let planned = plan.target().await?;
+    let statement = match target.dry_run {
+        true => planned.explain(&context).await?,
+        false => planned.insert(&context).await?,
+    };
+    session.run_plan(statement).await
+}

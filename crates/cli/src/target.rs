@@ -1,0 +1,134 @@
+//! The table that `landfall load` and `landfall copy` write, and how.
+
+use arrow::datatypes::DataType;
+use clap::ValueEnum;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::SessionContext;
+use datafusion_landfall::load::{Load, Mode};
+
+use crate::message::Failure;
+
+/// How rows are written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TargetArguments {
+    /// What to do with the table and its existing rows
+    #[arg(long, value_enum, default_value_t = LoadMode::Append)]
+    mode: LoadMode,
+
+    /// The key columns that the modes update, ignore and replace-rows use; in a new table, the primary key
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    key: Vec<String>,
+
+    /// A name for this load: a second run with the same name, after a crash or a success, writes no row twice
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+
+    /// Column types of a new table, such as zip=VARCHAR,price=DECIMAL(10,2); the other types are inferred from the values
+    #[arg(long, value_name = "COLUMN=TYPE")]
+    types: Vec<String>,
+
+    /// Maximum number of parallel connections
+    #[arg(long, value_name = "NUMBER")]
+    writers: Option<u16>,
+
+    /// The environment variable that contains the password
+    #[arg(long, value_name = "NAME")]
+    password_env: Option<String>,
+
+    /// Another option of the table, such as lock_timeout=5s; `landfall sql --help` lists all options
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+
+    /// Prints the counts as a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Reports what would be done, without changing anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What to do with the table and its existing rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LoadMode {
+    /// Adds rows; an existing key is an error
+    Append,
+    /// Adds rows; if a key already exists, sets the columns of the existing row that the file contains
+    Update,
+    /// Adds rows; if a key already exists, keeps the existing row
+    Ignore,
+    /// Adds rows; if a key already exists, replaces the existing row: columns that are missing from the file get their default
+    /// values
+    ReplaceRows,
+    /// Deletes all existing rows and adds the new ones, in one transaction
+    Overwrite,
+    /// Creates the table; an existing table is an error
+    Create,
+    /// Creates the table if it does not exist
+    CreateOrAppend,
+}
+
+impl From<LoadMode> for Mode {
+    fn from(mode: LoadMode) -> Self {
+        match mode {
+            LoadMode::Append => Self::Append,
+            LoadMode::Update => Self::Update,
+            LoadMode::Ignore => Self::Ignore,
+            LoadMode::ReplaceRows => Self::ReplaceRows,
+            LoadMode::Overwrite => Self::Overwrite,
+            LoadMode::Create => Self::Create,
+            LoadMode::CreateOrAppend => Self::CreateOrAppend,
+        }
+    }
+}
+
+impl TargetArguments {
+    /// What is to be loaded where.
+    pub(crate) fn load(&self, context: &SessionContext, url: &str, name: &str) -> Result<Load, Failure> {
+        let mut load = Load::new(url, name).with_mode(self.mode.into()).with_key(&self.key);
+        for pair in self.types.iter().flat_map(|types| pairs(types)) {
+            let (column, sql) =
+                pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: use COLUMN=TYPE")))?;
+            load = load.with_type(column.trim(), type_of(context, sql.trim())?);
+        }
+        for pair in &self.options {
+            let (key, value) =
+                pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: use KEY=VALUE")))?;
+            load = load.with_option(key, value);
+        }
+        let writers = self.writers.map(|writers| writers.to_string());
+        for (key, value) in [("job", &self.job), ("writers", &writers), ("password_env", &self.password_env)] {
+            if let Some(value) = value {
+                load = load.with_option(key, value);
+            }
+        }
+        Ok(load)
+    }
+}
+
+/// The parts of a list. Commas in parentheses belong to a type.
+fn pairs(types: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let parts = types.split(|char| {
+        match char {
+            '(' | '<' => depth += 1,
+            ')' | '>' => depth -= 1,
+            _ => {}
+        }
+        char == ',' && depth == 0
+    });
+    parts.collect()
+}
+
+/// The type with this name in SQL.
+fn type_of(context: &SessionContext, name: &str) -> Result<DataType, Failure> {
+    let unknown =
+        || Failure::new(format!("--types: unknown type '{name}': use a type such as VARCHAR or DECIMAL(10, 2)"));
+    let state = context.state();
+    let cast = state.create_logical_expr(&format!("CAST(NULL AS {name})"), &DFSchema::empty());
+    match cast.map_err(|_| unknown())? {
+        Expr::Cast(cast) => Ok(cast.field.data_type().clone()),
+        _ => Err(unknown()),
+    }
+}
