@@ -568,7 +568,7 @@ fn a_table_is_copied_to_another_database() {
             let again = copy(&["--mode", "update", "--select", "SELECT k, 'new' AS v FROM source WHERE k = 2"]);
             assert!(again.status.success(), "{names}: {again:?}");
             assert_eq!(to.client("SELECT v, d FROM copied ORDER BY k"), ["é|2024-02-29", "new|NULL"], "{names}");
-            says(&texts(&copy(&["--dry-run"])).0, &["LandfallScan", "table=copied"]);
+            says(&texts(&copy(&["--dry-run"])).0, &["LandfallScan", "LandfallSink", "copied"]);
             says(&texts(&copy(&["--select", "SELECT k AS nothing FROM source"])).1, &["no column \"nothing\""]);
             to.client("DROP TABLE copied");
         }
