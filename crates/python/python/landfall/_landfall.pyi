@@ -1,7 +1,7 @@
 """The compiled part of the package."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 from ._source import Source
 
@@ -35,6 +35,7 @@ class UnsupportedError(Error): ...
 class DatabaseError(Error): ...
 class InternalError(Error): ...
 
+@final
 class WriteResult:
     """What a statement that writes did. Counts that Landfall did not make are None."""
 
@@ -63,6 +64,7 @@ class WriteResult:
     def seconds(self) -> float:
         """How long it took."""
 
+@final
 class Result:
     """The rows of a query. The query runs when they are read, and again each time."""
 
@@ -79,6 +81,7 @@ class Result:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def _repr_html_(self) -> str: ...
 
+@final
 class Job:
     """What a decision log knows of a job."""
 
@@ -99,6 +102,7 @@ class Job:
     def decided_at(self) -> str | None:
         """When the last record was made."""
 
+@final
 class Branch:
     """A prepared branch of a transaction."""
 
@@ -120,6 +124,7 @@ class Branch:
     def error(self) -> str | None:
         """Why it could not be ended."""
 
+@final
 class Status:
     """The jobs of a decision log, and the prepared branches of a database."""
 
@@ -131,9 +136,11 @@ class Status:
     @property
     def in_doubt(self) -> list[Branch]: ...
 
+@final
 class Stop:
     def stop(self) -> None: ...
 
+@final
 class Session:
     def attach(self, url: str, name: str, options: list[tuple[str, str]]) -> None: ...
     def register(self, name: str, source: Source) -> None: ...
