@@ -215,7 +215,12 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
     let output = program(&["sql", "-c", &script]).output().unwrap();
     says(
         &stderr(&output),
-        &["cannot prepare", "enable prepared transactions in postgres://", "or name the table of postgres://"],
+        &[
+            "cannot prepare",
+            "enable prepared transactions in postgres://",
+            "or name the table of postgres://",
+            " first",
+        ],
     );
     let output = program(&["sql", "-c", &script.replace("'a, b'", "'b, a'")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
