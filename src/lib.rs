@@ -1,4 +1,4 @@
-//! Landfall is the transactional write path of [Apache DataFusion](datafusion). It stores the rows of a query in PostgreSQL,
+//! Landfall is a transactional write path for [Apache DataFusion](datafusion). It stores the rows of a query in PostgreSQL,
 //! MySQL, MariaDB or SQLite: all rows or none, and exactly once if the statement has a job name.
 //!
 //! ```

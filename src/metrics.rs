@@ -72,11 +72,11 @@ const POOL_IDLE: Metric = gauge("landfall_pool_idle", Unit::Count, DATABASE, "id
 const POOL_BUSY: Metric = gauge("landfall_pool_busy", Unit::Count, DATABASE, "connections in use");
 const POOL_MAX: Metric = gauge("landfall_pool_max", Unit::Count, DATABASE, "the option `pool.max`");
 const POOL_WAITS: Metric =
-    counter("landfall_pool_waits_total", DATABASE, "times that a caller waited for a free connection");
+    counter("landfall_pool_waits_total", DATABASE, "number of times that a caller waited for a free connection");
 const POOL_TIMEOUTS: Metric = counter(
     "landfall_pool_timeouts_total",
     DATABASE,
-    "times that no connection became free within `pool.acquire_timeout`",
+    "number of times that no connection became free within `pool.acquire_timeout`",
 );
 const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections opened");
 const POOL_ACQUIRE: Metric =

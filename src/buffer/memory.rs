@@ -102,7 +102,7 @@ impl Memory {
                 Err(Error::new(
                     ErrorKind::Full,
                     format!(
-                        "the session's memory pool has no space for a batch of {bytes} bytes: raise its limit, or \
+                        "the session's memory pool has no space for a batch of {bytes} bytes: increase its limit, or \
                          reduce the batch size (datafusion.execution.batch_size)"
                     ),
                 )

@@ -39,14 +39,16 @@ impl Connector {
         let location = self.options().location();
         Error::new(
             ErrorKind::Access,
-            format!("TLS with {location} failed: check ssl-mode, ssl-ca and the name in the server's certificate"),
+            format!(
+                "TLS connection to {location} failed: check ssl-mode, ssl-ca, and the name in the server's certificate"
+            ),
         )
     }
 
     fn refused(&self, error: &ServerError) -> Error {
         let (kind, help) = kind_and_help(error.code);
         let help = match error.code {
-            LOCK_WAIT_TIMEOUT => format!("{help}, or raise the option 'lock_timeout' ({:?})", self.lock_timeout),
+            LOCK_WAIT_TIMEOUT => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.lock_timeout),
             _ => help.to_owned(),
         };
         if help.is_empty() {
@@ -76,7 +78,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: grant it to the user"),
         1290 | 1792 | 1836 => (Access, "the server is read-only: if it is a replica, connect to the primary"),
         1040 | 1203 | 1226 => {
-            (Unavailable, "the server or the user has too many connections: close some, or raise the limit")
+            (Unavailable, "the server or the user has too many connections: close some, or increase the limit")
         }
         1053 | 1077 | 1079 | 1080 | 1927 | 3169 => {
             (Unavailable, "the server closed the connection: run the statement again")
@@ -98,10 +100,10 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         ),
         1021 | 1114 | 1041 | 1037 | 1038 | 1030 => (
             Full,
-            "the server's disk or memory is full, or a limit is reached: free space, or raise the limit, and run the \
-             statement again",
+            "the server's disk or memory is full, or a limit is reached: free space, or increase the limit, and run \
+             the statement again",
         ),
-        1153 => (Encode, "a row is larger than the server's max_allowed_packet: raise it"),
+        1153 => (Encode, "a row is larger than the server's max_allowed_packet: increase it"),
         1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
             (Encode, "the server cannot store a value in its column")
         }

@@ -106,7 +106,7 @@ impl EncodedRows for FieldRows {
             }
             if size > self.frame.most {
                 let why = format!(
-                    "this row's statement has {size} bytes, and the server's max_allowed_packet is {}: raise it",
+                    "this row's statement has {size} bytes, and the server's max_allowed_packet is {}: increase it",
                     self.frame.most
                 );
                 return Err(Error::new(ErrorKind::Encode, why).at_row(self.next));

@@ -136,7 +136,8 @@ impl Writer {
             && !database.said_slow.swap(true, Relaxed)
         {
             warn!(
-                "{} has local_infile = OFF: Landfall writes with INSERT, at about half the speed of LOAD DATA",
+                "{} has local_infile = OFF, so Landfall writes with INSERT, at about half the speed of LOAD DATA: set \
+                 local_infile = ON on the server to use LOAD DATA",
                 database.location_text()
             );
         }

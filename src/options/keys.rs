@@ -132,12 +132,12 @@ declare_options! {
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "upsert": "'auto', 'blind', 'diff'", "'auto'",
-        "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips equal rows; 'auto' uses 'diff' if few rows change",
+        "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips rows that would not change; 'auto' uses 'diff' while it is faster, and 'blind' otherwise",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
         with_upsert(upsert: Upsert => upsert);
 
     Table "diff.lock": "'true', 'false'", "'false'",
-        "whether an upsert that uses 'diff' locks the rows that it reads until the commit, so that no other transaction can change them",
+        "whether an upsert that uses 'diff' locks the rows that it reads, so that no other transaction can change them before the commit",
         diff_lock: bool = false, bool: BOOLEAN,
         with_diff_lock(diff_lock: bool => diff_lock);
 

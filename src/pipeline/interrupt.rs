@@ -50,5 +50,5 @@ impl Interrupt {
 
 /// The error of a write that was asked to stop.
 pub(super) fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted: the statement was rolled back, nothing was written")
+    Error::new(ErrorKind::Interrupted, "interrupted: the statement was rolled back, and nothing was written")
 }

@@ -296,19 +296,19 @@ impl<C: Connect> Pool<C> {
         metrics.timeouts.increment(1);
         let longest = match self.loans().first() {
             Some(Loan { since, xid: Some(xid) }) => {
-                format!(" (the longest by branch {xid}, for {:?})", since.elapsed())
+                format!("; branch {xid} has held one for {:?}", since.elapsed())
             }
-            Some(Loan { since, xid: None }) => format!(" (the longest for {:?})", since.elapsed()),
+            Some(Loan { since, xid: None }) => format!("; one has been in use for {:?}", since.elapsed()),
             None => String::new(),
         };
         Error::new(
             ErrorKind::Unavailable,
             format!(
-                "all {} connections to {}{which} were in use for {:?}{longest}: run fewer statements at once, or raise \
-                 the option 'pool.max'",
-                if which.is_empty() { options.max } else { options.most_writing() },
+                "no connection{which} to {} became free within {:?} (maximum: {}{longest}): run fewer statements at once, \
+                 or increase the option 'pool.max'",
                 connect.location(),
-                options.acquire_timeout
+                options.acquire_timeout,
+                if which.is_empty() { options.max } else { options.most_writing() }
             ),
         )
     }

@@ -163,9 +163,9 @@ async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
     let error = pool.acquire().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "all 1 connections to a server were in use for 5s (the longest by branch \
-         landfall-00000000000000ab-2-00000000000000cd-1, for 5s): run fewer statements at once, or raise the option \
-         'pool.max'"
+        "no connection to a server became free within 5s (maximum: 1; branch \
+         landfall-00000000000000ab-2-00000000000000cd-1 has held one for 5s): run fewer statements at once, or \
+         increase the option 'pool.max'"
     );
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }

@@ -42,7 +42,9 @@ impl Connector {
         let location = self.location_text();
         Error::new(
             ErrorKind::Access,
-            format!("TLS with {location} failed: check sslmode, sslrootcert and the name in the server's certificate"),
+            format!(
+                "TLS connection to {location} failed: check sslmode, sslrootcert, and the name in the server's certificate"
+            ),
         )
     }
 
@@ -53,7 +55,7 @@ impl Connector {
             said += &format!(" ({more})");
         }
         let help = match kind {
-            ErrorKind::Locked => format!("{help}, or raise the option 'lock_timeout' ({:?})", self.lock_timeout),
+            ErrorKind::Locked => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.lock_timeout),
             _ => help.to_owned(),
         };
         if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) }
@@ -66,7 +68,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     match code {
         "57P01" | "57P02" => (Unavailable, "the server closed the connection: run the statement again"),
         "57P03" => (Unavailable, "the server is starting up or shutting down: run the statement again later"),
-        "53300" => (Unavailable, "the server has too many connections: close some, or raise max_connections"),
+        "53300" => (Unavailable, "the server has too many connections: close some, or increase max_connections"),
         _ if code.starts_with("08") => (Unavailable, "the connection was lost: run the statement again"),
         "28P01" | "28000" => (
             Access,
@@ -94,8 +96,8 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         ),
         "53100" | "53400" => (
             Full,
-            "the server's disk is full, or a limit is reached: free space, or raise the limit, and run the statement \
-             again",
+            "the server's disk is full, or a limit is reached: free space, or increase the limit, and run the \
+             statement again",
         ),
         _ if code.starts_with("53") => (Full, "the server is out of resources: free some, and run the statement again"),
         _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),

@@ -113,10 +113,15 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
                 Some(columns.into_iter().zip(values.iter().cloned()).collect())
             }
             (MergeIntoClauseKind::NotMatchedByTarget, _) => {
-                return plan_err!("{shown} has no row of the table, so UPDATE and DELETE are not allowed: use INSERT");
+                return plan_err!(
+                    "{shown} applies to source rows that match no row of the target table, so UPDATE and DELETE are not \
+                     allowed: use INSERT"
+                );
             }
             (_, MergeIntoAction::Insert { .. }) => {
-                return plan_err!("{shown} has a row of the table, so INSERT is not allowed: use UPDATE or DELETE");
+                return plan_err!(
+                    "{shown} applies to rows of the target table, so INSERT is not allowed: use UPDATE or DELETE"
+                );
             }
             (_, MergeIntoAction::Update(set)) => Some(set.clone()),
             (_, MergeIntoAction::Delete) => None,
@@ -126,16 +131,16 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
         match kind {
             MergeIntoClauseKind::NotMatchedByTarget if used().any(|expr| mentions(expr, is_of_target)) => {
                 return plan_err!(
-                    "{shown} has no row of the table, so it cannot reference a column of the table: use a column of \
-                     the source"
+                    "{shown} applies to source rows that match no row of the target table, so it cannot reference a \
+                     target column: use a source column"
                 );
             }
             MergeIntoClauseKind::NotMatchedBySource
                 if used().any(|expr| mentions(expr, |column| !is_target(statement, column))) =>
             {
                 return plan_err!(
-                    "{shown} has no row of the source, so it cannot reference a column of the source: use a column of \
-                     the table"
+                    "{shown} applies to target rows that match no row of the source, so it cannot reference a source \
+                     column: use a target column"
                 );
             }
             _ => {}

@@ -48,11 +48,11 @@ impl TxnSettings {
             && !Arc::ptr_eq(agent, fixed)
         {
             return Err(Error::config(format!(
-                "{} cannot prepare transactions{}, so the decision record would be stored in that database instead of \
-                 in {}: enable prepared transactions, or name its table first",
-                agent.location(),
+                "{agent} cannot prepare transactions{}, so the decision record would be stored in that database instead \
+                 of in {}: enable prepared transactions in {agent}, or name the table of {agent} first",
                 how_to_prepare([agent]),
-                fixed.location()
+                fixed.location(),
+                agent = agent.location()
             )));
         }
         let protocol = self.protocol(&targets, agent)?;
@@ -163,7 +163,7 @@ fn check_branches(targets: &[Target]) -> Result<()> {
         {
             return Err(Error::config(format!(
                 "the statement needs {needed} prepared transactions in {location}, which allows {branches} at once{}: \
-                 decrease the option 'writers', or raise the limit of the database",
+                 decrease the option 'writers', or increase the limit of the database",
                 how_to_prepare([&target.resource])
             )));
         }

@@ -243,20 +243,20 @@ fn record(row: &TextRow) -> Result<DecisionRecord> {
     let gtrid = Gtrid::parse(text(row, 2));
     Ok(DecisionRecord {
         job: JobId::try_new(text(row, 0))?,
-        epoch: Epoch(unsigned(number(row, 1)?)?),
+        epoch: Epoch(unsigned("epoch number", number(row, 1)?)?),
         gtrid: gtrid.ok_or_else(|| {
-            Error::new(ErrorKind::Decode, format!("the ledger contains the invalid gtrid '{}'", text(row, 2)))
+            Error::new(ErrorKind::Decode, format!("the ledger contains an invalid gtrid: '{}'", text(row, 2)))
         })?,
         decision: Decision::try_parse(text(row, 3))?,
-        rows: unsigned(number(row, 4)?)?,
+        rows: unsigned("number of rows", number(row, 4)?)?,
         positions: Positions::try_parse(text(row, 5))?,
     })
 }
 
 /// A count from the ledger.
-fn unsigned(value: i64) -> Result<u64> {
+fn unsigned(what: &str, value: i64) -> Result<u64> {
     u64::try_from(value)
-        .map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger contains the invalid number {value}")))
+        .map_err(|_| Error::new(ErrorKind::Decode, format!("the ledger contains an invalid {what}: {value}")))
 }
 
 /// A count for the ledger.

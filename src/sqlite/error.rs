@@ -36,7 +36,7 @@ impl Connector {
                 ErrorKind::Full,
                 format!(
                     "could not extend {path}: the disk is full, or pragma.max_page_count is reached; free space, or \
-                     raise the limit, and run the statement again"
+                     increase the limit, and run the statement again"
                 ),
             ),
             ErrorCode::ConstraintViolation => (ErrorKind::Constraint, constraint_help(&error).to_owned()),
@@ -58,8 +58,8 @@ impl Connector {
             holders => format!("the lock is held by {}", holders.join(", ")),
         };
         format!(
-            "{} is still locked by another connection after {:?}: {who}; wait until the lock is released, or raise the \
-             option 'lock_timeout'",
+            "{} is still locked by another connection after {:?}: {who}; wait until the lock is released, or increase \
+             the option 'lock_timeout'",
             self.path.display(),
             self.lock_timeout
         )

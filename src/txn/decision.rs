@@ -31,7 +31,7 @@ impl Decision {
         match word {
             "commit" => Ok(Self::Commit),
             "abort" => Ok(Self::Abort),
-            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains the unknown decision '{word}'"))),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains an unknown decision: '{word}'"))),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Positions {
             (Some(subject), Some(end)) => {
                 Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input })
             }
-            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains the invalid positions '{token}'"))),
+            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains invalid positions: '{token}'"))),
         }
     }
 }

@@ -226,7 +226,7 @@ fn ctrl_c_and_sigterm_roll_back() {
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));
-        says(&texts(&output).1, &["rolled back, nothing was written"]);
+        says(&texts(&output).1, &["rolled back, and nothing was written"]);
         table_is_whole_and_has(folder.path(), 0);
     }
 }

@@ -138,7 +138,7 @@ pub(crate) struct Place {
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
 
-    /// The ledger table; required if the run that wrote the rows set the option ledger_table
+    /// The ledger table; required if the option ledger_table was set in the run that wrote the rows
     #[arg(long, value_name = "TABLE")]
     pub(crate) ledger_table: Option<String>,
 

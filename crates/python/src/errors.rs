@@ -26,7 +26,8 @@ Attributes: `kind` is the kind of the error in one word. `row` is the row of the
 `rows` is the first and the last row: with several writers, those of the batch. `column` is the name of the column. They are
 None where they are not known.";
     ConfigError(Error): "An invalid option, URL, name or statement text.";
-    SchemaError(Error): "The columns of the data do not match the table, or the table is missing or exists already.";
+    SchemaError(Error): "The columns of the data do not match the table, the table does not exist, or the table to \
+                         be created already exists.";
     SqlError(Error): "A statement that cannot be parsed or planned.";
     EncodeError(Error): "A value that the column of the table cannot store unchanged.";
     DecodeError(Error): "A stored value whose type differs from the type that its column is read as.";

@@ -61,11 +61,17 @@ async fn what_fails_changes_nothing() {
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, qty) VALUES (s.id, t.qty)",
-                vec!["WHEN NOT MATCHED has no row of the table, so it cannot reference a column of the table"],
+                vec![
+                    "WHEN NOT MATCHED applies to source rows that match no row of the target",
+                    "cannot reference a target column",
+                ],
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED BY SOURCE THEN UPDATE SET qty = s.qty",
-                vec!["BY SOURCE has no row of the source, so it cannot reference a column of the source"],
+                vec![
+                    "BY SOURCE applies to target rows that match no row of the source",
+                    "cannot reference a source column",
+                ],
             ),
             (
                 "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN MATCHED THEN UPDATE SET qty = 1",

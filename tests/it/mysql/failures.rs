@@ -70,7 +70,7 @@ async fn connections_are_encrypted_as_the_location_says() {
         match registered {
             Ok(()) => assert_eq!(made.read(&format!("SELECT * FROM {name}")).await, ["1"]),
             Err(error) if ["n", "o"].contains(&name) => says(&error.to_string(), &["does not verify", "verify_ca"]),
-            Err(error) => says(&error.to_string(), &["TLS with mysql://", "ssl-ca"]),
+            Err(error) => says(&error.to_string(), &["TLS connection to mysql://", "ssl-ca"]),
         }
     }
     // The server says so of its side.
@@ -344,7 +344,7 @@ async fn ctrl_c_stops_a_statement_that_the_server_works_on() {
         let output = child.wait_with_output().unwrap();
         assert!(began.elapsed() < Duration::from_secs(20), "{statement} went on");
         assert_eq!(output.status.code(), Some(130), "{output:?}");
-        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, nothing was written"]);
+        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, and nothing was written"]);
         wait_for("end of it", || !busy());
         assert_eq!(made.rows("SELECT count(*) FROM slow"), ["0"]);
     }

@@ -225,7 +225,7 @@ async fn ctrl_c_stops_a_statement_that_the_server_works_on() {
         let output = child.wait_with_output().unwrap();
         assert!(began.elapsed() < Duration::from_secs(20), "{statement} went on");
         assert_eq!(output.status.code(), Some(130), "{output:?}");
-        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, nothing was written"]);
+        says(&String::from_utf8_lossy(&output.stderr), &["rolled back, and nothing was written"]);
         wait_for("end of it", &busy, "0");
         assert_eq!(server.rows("SELECT count(*) FROM slow"), ["0"]);
     }

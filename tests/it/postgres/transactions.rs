@@ -213,7 +213,15 @@ async fn a_server_that_cannot_prepare_has_one_writer_and_says_so() {
         other.url()
     );
     let output = program(&["sql", "-c", &script]).output().unwrap();
-    says(&stderr(&output), &["cannot prepare", "or name its table first"]);
+    says(
+        &stderr(&output),
+        &[
+            "cannot prepare",
+            "enable prepared transactions in postgres://",
+            "or name the table of postgres://",
+            " first",
+        ],
+    );
     let output = program(&["sql", "-c", &script.replace("'a, b'", "'b, a'")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(other.rows("SELECT count(*) FROM other"), ["200000"]);

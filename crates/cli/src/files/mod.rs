@@ -446,7 +446,7 @@ async fn texts(inputs: Vec<Found>, format: &TextFormat, names: Option<Vec<String
     for file in &mut files {
         file.order_as(&columns).map_err(|()| {
             input_error(format!(
-                "file {} has the columns {}, and file {name} has {}: load them separately",
+                "the files have different columns: {} has ({}), but {name} has ({}); load the files separately",
                 file.name,
                 file.columns.join(", "),
                 columns.join(", ")
@@ -493,7 +493,7 @@ fn same(first: &str, wanted: &SchemaRef, other: &str, found: &SchemaRef) -> DfRe
     match columns(wanted) == columns(found) {
         true => Ok(()),
         false => Err(input_error(format!(
-            "{other} has the columns {}, and {first} has {}: load them separately",
+            "the files have different columns: {other} has ({}), but {first} has ({}); load the files separately",
             columns(found).join(", "),
             columns(wanted).join(", ")
         ))),

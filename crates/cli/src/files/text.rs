@@ -503,7 +503,7 @@ impl Records {
         for member in members {
             let Some(index) = self.places.get(member.key.as_ref()) else {
                 return Err(self.error(format!(
-                    "the object has a member \"{}\", which is not among the columns {}: name all columns",
+                    "the object has a member \"{}\", which is not one of the columns {}: name all columns (--columns)",
                     member.key,
                     file.columns.join(", ")
                 )));

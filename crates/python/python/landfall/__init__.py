@@ -98,7 +98,7 @@ def write(
     data
         A pandas or polars DataFrame, a pyarrow Table or RecordBatchReader, a DuckDB relation, any other object that has
         `__arrow_c_stream__`, or the path or URL of a Parquet, CSV, TSV, JSON or Arrow file, or a list of these. A stream is
-        read once, while it is written, and its write is not retried. The values of a text file are read as the types of the
+        read once, while it is written, and its write is not retried. Values in text files are converted to the types of the
         table's columns.
     url
         The database: `postgres://user@host/database`, `mysql://user@host/database` or `sqlite:file.db`.
