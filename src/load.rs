@@ -39,7 +39,7 @@ use crate::columnar::infer_type;
 use crate::error::{Error, Result};
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::provider::{LandfallTable, Registered, plan_statement};
-use crate::registry::database;
+use crate::registry::{database, options_of};
 
 /// The name of the table in the statement that a load runs.
 const TARGET: &str = "landfall_target";
@@ -249,7 +249,7 @@ impl Load {
                 )));
             }
         }
-        SinkOptions::try_from_pairs(pairs.iter().map(|(key, value)| (*key, value.as_str())))
+        SinkOptions::try_from_pairs_for(pairs.iter().map(|(key, value)| (*key, value.as_str())), options_of(&self.url))
     }
 }
 
@@ -402,7 +402,7 @@ impl LoadTarget {
         self.statement(context, "").await
     }
 
-    /// The statement that explains [`Target::insert`].
+    /// The statement that explains [`LoadTarget::insert`].
     ///
     /// # Errors
     /// The errors of planning an INSERT.

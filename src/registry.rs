@@ -100,6 +100,11 @@ fn factory_of(url: &str) -> Option<Arc<dyn BackendFactory>> {
     REGISTERED.get(scheme(url)).map(|entry| Arc::clone(entry.value()))
 }
 
+/// The options that the kind of database of a URL has in addition.
+pub(crate) fn options_of(url: &str) -> &'static [BackendOption] {
+    factory_of(url).map(|factory| factory.options()).unwrap_or_default()
+}
+
 /// The factories of the process, by name.
 pub(crate) fn all() -> Vec<(&'static str, Arc<dyn BackendFactory>)> {
     REGISTERED.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect()
@@ -143,7 +148,7 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
     let of_log = |error: Error| error.with_context("the decision log");
     // The log can be in another kind of database, which does not have the options of the table's database.
     let mut options = options.clone();
-    options.keep_own(factory_of(url).map(|factory| factory.options()).unwrap_or_default());
+    options.keep_own(options_of(url));
     let database = database(url, &options).map_err(of_log)?;
     database.decision_log().ok_or_else(|| of_log(without_ledger(database.as_ref())))
 }

@@ -1,5 +1,5 @@
 //! Refuses operators that DataFusion groups or interprets differently from standard SQL, in plans that
-//! [`sql`](crate::sql) did not create.
+//! [`sql`](fn@crate::sql) did not create.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};

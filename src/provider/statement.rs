@@ -42,11 +42,11 @@ use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
 use crate::provider::{LandfallTable, merge, register};
 
-/// Plans a statement like [`sql`](crate::sql), without running it. If the statement names a Landfall table and the session is not
+/// Plans a statement like [`sql`](fn@crate::sql), without running it. If the statement names a Landfall table and the session is not
 /// registered, registers Landfall in it.
 ///
 /// # Errors
-/// As for [`sql`](crate::sql).
+/// As for [`sql`](fn@crate::sql).
 pub async fn plan_statement(context: &SessionContext, mut statement: Statement) -> DfResult<LogicalPlan> {
     let table = match inner(&mut statement).and_then(|statement| written_table(statement)) {
         Some(name) => table_of(context, name).await,

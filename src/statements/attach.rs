@@ -11,6 +11,7 @@ use super::names;
 use crate::error::Error;
 use crate::options::SinkOptions;
 use crate::provider::{LandfallCatalog, attach, attached_as, detach, has_catalog};
+use crate::registry::options_of;
 use crate::sql::without_passwords;
 
 /// `ATTACH [IF NOT EXISTS] 'url' [AS name] [OPTIONS (…)]`
@@ -78,7 +79,9 @@ impl Attach {
             false => {}
         }
         let options = self.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let catalog = LandfallCatalog::connect(&self.url, SinkOptions::try_from_pairs(options)?).await?;
+        let catalog =
+            LandfallCatalog::connect(&self.url, SinkOptions::try_from_pairs_for(options, options_of(&self.url))?)
+                .await?;
         let text = catalog.description(&name);
         attach(context, &name, catalog);
         Ok(text)

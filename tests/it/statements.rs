@@ -99,7 +99,14 @@ async fn options_of_attach_are_those_of_all_tables() {
     let [place, ..] = &Place::all();
     place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)");
     let context = session();
-    does(&context, &format!("ATTACH '{}' AS db OPTIONS ('on_conflict' 'update', writers 1)", place.url())).await;
+    does(
+        &context,
+        &format!(
+            "ATTACH '{}' AS db OPTIONS ('on_conflict' 'update', writers 1, 'pragma.journal_mode' 'wal')",
+            place.url()
+        ),
+    )
+    .await;
     done(&context, "INSERT INTO db.t VALUES (1, 'a')").await;
     done(&context, "INSERT INTO db.t VALUES (1, 'b')").await;
     assert_eq!(place.client("SELECT name FROM t"), ["b"]);

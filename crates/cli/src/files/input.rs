@@ -1,5 +1,7 @@
 //! The bytes of a file, or of standard input.
 
+#![expect(clippy::disallowed_types, reason = "taken once, when standard input is opened")]
+
 use std::fmt;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -408,7 +408,7 @@ impl Records {
             if let Layout::Csv(dialect, _) = self.format.layout {
                 let mut unescaped = Vec::new();
                 for cell in &self.cells {
-                    dialect.unescaped(record[cell.start..cell.end].as_bytes(), &mut unescaped);
+                    dialect.unescaped(&record.as_bytes()[cell.start..cell.end], &mut unescaped);
                     names.push(String::from_utf8_lossy(&unescaped).into_owned());
                 }
                 return Ok(true);
