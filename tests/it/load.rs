@@ -316,7 +316,9 @@ fn a_text_is_read_in_its_encoding() {
     let text = "k,v\n1,\"café €\"\n2,ж\n";
     let utf16 =
         |mark: u16, bytes: fn(u16) -> [u8; 2]| [mark].into_iter().chain(text.encode_utf16()).flat_map(bytes).collect();
-    let files: [(&str, Vec<u8>, &[&str], &[&str]); 5] = [
+    // A file, its bytes, options, and the values of its rows.
+    type Case = (&'static str, Vec<u8>, &'static [&'static str], &'static [&'static str]);
+    let files: [Case; 5] = [
         ("le.csv", utf16(0xfeff, u16::to_le_bytes), &[], &["café €", "ж"]),
         ("be.csv", utf16(0xfeff, u16::to_be_bytes), &[], &["café €", "ж"]),
         ("mark.csv", format!("\u{feff}{text}").into_bytes(), &["--encoding", "windows-1252"], &["café €", "ж"]),
