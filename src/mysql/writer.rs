@@ -131,23 +131,8 @@ impl Writer {
         };
         let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| codec_of(column).ok());
         let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
-        if !connection.server.local_infile
-            && spec.on_conflict == OnConflict::Error
-            && !database.said_slow.swap(true, Relaxed)
-        {
-            warn!(
-                "{} has local_infile = OFF, so Landfall writes with INSERT, at about half the speed of LOAD DATA: set \
-                 local_infile = ON on the server to use LOAD DATA",
-                database.location_text()
-            );
-        }
-        if spec.on_conflict == OnConflict::Ignore {
-            database.execute(&mut connection, &format!("SET {IGNORED} = 0")).await?;
-        }
-        if let Some(delete) = delete(&table, spec.existing)? {
-            let deleted = database.execute(&mut connection, &delete).await;
-            deleted.map_err(|error| error.with_context("deleting the old rows"))?;
-        }
+        warn_if_slow(&database, &connection, &spec);
+        make_room(&database, &mut connection, &table, &spec).await?;
         Ok((
             Self { database, connection, spec, method, frame, columns, has_guard, change, name, names, rows: 0 },
             targets,
@@ -270,6 +255,32 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Says once that the server does not permit the fast way.
+fn warn_if_slow(database: &MySql, connection: &Connection, spec: &WriteSpec) {
+    if !connection.server.local_infile
+        && spec.on_conflict == OnConflict::Error
+        && !database.said_slow.swap(true, Relaxed)
+    {
+        warn!(
+            "{} has local_infile = OFF, so Landfall writes with INSERT, at about half the speed of LOAD DATA: set \
+             local_infile = ON on the server to use LOAD DATA",
+            database.location_text()
+        );
+    }
+}
+
+/// Resets the count of ignored rows, and deletes the old rows.
+async fn make_room(database: &MySql, connection: &mut Connection, table: &Table, spec: &WriteSpec) -> Result<()> {
+    if spec.on_conflict == OnConflict::Ignore {
+        database.execute(connection, &format!("SET {IGNORED} = 0")).await?;
+    }
+    if let Some(delete) = delete(table, spec.existing)? {
+        let deleted = database.execute(connection, &delete).await;
+        deleted.map_err(|error| error.with_context("deleting the old rows"))?;
+    }
+    Ok(())
 }
 
 #[async_trait]

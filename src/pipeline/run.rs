@@ -55,23 +55,10 @@ pub async fn run(
             doubt = None;
         }
         if error.kind() == ErrorKind::InDoubt {
-            let stats: Vec<_> = write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect();
-            match &write.job {
-                Some(job) => manager.doubt(job, stats),
-                None => stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt)),
-            }
+            note_doubt(manager, write);
         }
-        // If a commit was not acknowledged, the log of the job contains its outcome when the job is opened again.
-        let passes = match error.kind() {
-            ErrorKind::Unavailable | ErrorKind::Deadlock => true,
-            kind => kind == ErrorKind::InDoubt && write.job.is_some(),
-        };
-        let again = match progress.position.is_start() {
-            true => input.can_restart(),
-            false => input.fingerprint().is_ok(),
-        };
         let pause = match left.next() {
-            Some(pause) if passes && again => pause,
+            Some(pause) if can_retry(write, input, &progress, &error) => pause,
             _ => break Err(doubt.unwrap_or(error)),
         };
         warn!(
@@ -97,6 +84,29 @@ pub async fn run(
         0 => error,
         rows => error.with_context(format!("after {rows} committed rows")),
     })
+}
+
+/// Whether another attempt can succeed, and can read the input again.
+fn can_retry(write: &Write, input: &dyn Input, progress: &WriteProgress, error: &Error) -> bool {
+    // If a commit was not acknowledged, the log of the job contains its outcome when the job is opened again.
+    let passes = match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Deadlock => true,
+        kind => kind == ErrorKind::InDoubt && write.job.is_some(),
+    };
+    let again = match progress.position.is_start() {
+        true => input.can_restart(),
+        false => input.fingerprint().is_ok(),
+    };
+    passes && again
+}
+
+/// Counts a transaction whose outcome is unknown; for a job, until its outcome is known.
+fn note_doubt(manager: &TransactionManager, write: &Write) {
+    let stats: Vec<_> = write.targets.iter().map(|target| Arc::clone(&target.spec.stats)).collect();
+    match &write.job {
+        Some(job) => manager.doubt(job, stats),
+        None => stats.iter().for_each(|stats| stats.note(EpochEvent::InDoubt)),
+    }
 }
 
 /// Opens the job and writes from its last checkpoint.

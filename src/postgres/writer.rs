@@ -18,7 +18,7 @@ use super::error::place_in_copy;
 use super::existing::{self, ExistingRows};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, Vote, WriteSpec, failpoint::failpoint};
+use crate::backend::{Change, Existing, Table, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -106,29 +106,7 @@ impl Writer {
         };
         let existing = ExistingRows::of(&table, &spec, &targets)?;
 
-        if let Some(delete) = delete(&table, spec.existing)? {
-            let deleted = database.execute(&mut connection, delete).await;
-            deleted.map_err(|error| match (spec.existing, error.kind()) {
-                // A foreign key references it.
-                (Existing::Truncate, ErrorKind::Unsupported) => {
-                    Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
-                }
-                _ => error.with_context("deleting the old rows"),
-            })?;
-        }
-        if let CopyPlan::Staged { create, .. } = &plan {
-            let created = database.execute(&mut connection, create.clone()).await;
-            created.map_err(|error| database.no_stage(error, spec.protocol))?;
-        }
-        if let Some(change) = &change {
-            if let Some(lock) = &change.lock {
-                database.execute(&mut connection, lock.clone()).await?;
-            }
-            if let Some(create) = &change.create {
-                let created = database.execute(&mut connection, create.clone()).await;
-                created.map_err(|error| database.no_stage(error, spec.protocol))?;
-            }
-        }
+        make_room(&database, &mut connection, &table, &spec, &plan, change.as_ref()).await?;
         let writer = Self {
             database,
             connection,
@@ -226,6 +204,41 @@ impl Writer {
             None => error.in_rows(row, row, ""),
         }
     }
+}
+
+/// Deletes the old rows, creates the tables that rows are staged in, and locks the rows that a change reads.
+async fn make_room(
+    database: &Postgres,
+    connection: &mut Connection,
+    table: &Table,
+    spec: &WriteSpec,
+    plan: &CopyPlan,
+    change: Option<&Plan>,
+) -> Result<()> {
+    if let Some(delete) = delete(table, spec.existing)? {
+        let deleted = database.execute(connection, delete).await;
+        deleted.map_err(|error| match (spec.existing, error.kind()) {
+            // A foreign key references it.
+            (Existing::Truncate, ErrorKind::Unsupported) => {
+                Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
+            }
+            _ => error.with_context("deleting the old rows"),
+        })?;
+    }
+    if let CopyPlan::Staged { create, .. } = plan {
+        let created = database.execute(connection, create.clone()).await;
+        created.map_err(|error| database.no_stage(error, spec.protocol))?;
+    }
+    if let Some(change) = change {
+        if let Some(lock) = &change.lock {
+            database.execute(connection, lock.clone()).await?;
+        }
+        if let Some(create) = &change.create {
+            let created = database.execute(connection, create.clone()).await;
+            created.map_err(|error| database.no_stage(error, spec.protocol))?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]

@@ -74,8 +74,8 @@ impl FanoutTable {
             let lacks = |column: &&String| schema.field_with_name(column).is_err();
             if let Some(column) = columns.iter().find(lacks) {
                 return Err(Error::schema(format!(
-                    "table {name} has no column \"{column}\", but table {} has: all members of a FANOUT table must \
-                     have the same columns",
+                    "table {name} has no column \"{column}\", which exists in table {}: all members of a FANOUT table \
+                     must have the same columns",
                     members[0].0
                 )));
             }

@@ -183,17 +183,8 @@ fn actions(clauses: &[Clause], index: impl Fn(usize, &str) -> usize) -> Vec<RowC
     clauses.iter().enumerate().map(action).collect()
 }
 
-/// The join of the table with the source, and the action for each of its rows.
-fn in_query(
-    table: &Table,
-    statement: &DmlStatement,
-    merging: &MergeIntoOp,
-    clauses: &[Clause],
-) -> DfResult<(Request, LogicalPlan)> {
-    let key = key_of(table);
-    if key.is_empty() && clauses.iter().any(|clause| !clause.of_missing()) {
-        return Err(no_key(table).into());
-    }
+/// The rows of the table joined with those of the source, with the number of the first clause that applies to each.
+fn chosen(statement: &DmlStatement, merging: &MergeIntoOp, clauses: &[Clause]) -> DfResult<LogicalPlanBuilder> {
     let marked = |plan: LogicalPlan, mark: &str| {
         let columns: Vec<_> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         LogicalPlanBuilder::from(plan).project(columns.into_iter().chain([lit(true).alias(mark)]))
@@ -223,9 +214,23 @@ fn in_query(
     };
     let action = first(clauses.iter().enumerate().map(arm).collect()).alias(ACTION);
     let columns: Vec<_> = joined.schema().columns().into_iter().map(Expr::Column).chain([action]).collect();
-    let action = Expr::Column(Column::new_unqualified(ACTION));
-    let chosen = LogicalPlanBuilder::from(joined).project(columns)?.filter(action.clone().is_not_null())?;
+    let has_action = Expr::Column(Column::new_unqualified(ACTION)).is_not_null();
+    LogicalPlanBuilder::from(joined).project(columns)?.filter(has_action)
+}
 
+/// The join of the table with the source, and the action for each of its rows.
+fn in_query(
+    table: &Table,
+    statement: &DmlStatement,
+    merging: &MergeIntoOp,
+    clauses: &[Clause],
+) -> DfResult<(Request, LogicalPlan)> {
+    let key = key_of(table);
+    if key.is_empty() && clauses.iter().any(|clause| !clause.of_missing()) {
+        return Err(no_key(table).into());
+    }
+    let chosen = chosen(statement, merging, clauses)?;
+    let action = Expr::Column(Column::new_unqualified(ACTION));
     let mut staged = vec![Staged::Action];
     let mut query = vec![action.clone()];
     for name in key {

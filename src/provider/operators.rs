@@ -16,9 +16,9 @@ pub(super) fn check_plan(plan: &LogicalPlan) -> DfResult<()> {
             if may_have_taken(right) =>
         {
             plan_err!(
-                "{expr}: DataFusion reads a IS DISTINCT FROM b OR c as a IS DISTINCT FROM (b OR c); put a IS DISTINCT \
-                 FROM b in parentheses, or, if DataFusion's reading is intended, write (b OR c) IS DISTINCT FROM a; or \
-                 run the statement with datafusion_landfall::sql, which reads it as PostgreSQL does"
+                "{expr}: DataFusion reads 'a IS DISTINCT FROM b OR c' as 'a IS DISTINCT FROM (b OR c)'; put 'a IS \
+                 DISTINCT FROM b' in parentheses, or run the statement with datafusion_landfall::sql, which reads it as \
+                 PostgreSQL does; if DataFusion's reading is intended, write '(b OR c) IS DISTINCT FROM a'"
             )
         }
         Expr::SimilarTo(_) => plan_err!(

@@ -97,8 +97,8 @@ impl TxnSettings {
         match (agent, &self.log) {
             (Some(agent), Some(_)) => {
                 return Err(Error::config(format!(
-                    "{} cannot prepare transactions{}, so its transaction contains the decision record: remove the \
-                     option 'log'",
+                    "{} cannot prepare transactions{}, so the decision is recorded in the same transaction as the \
+                     rows, not in a separate log: remove the option 'log'",
                     agent.location(),
                     how_to_prepare([agent])
                 )));

@@ -27,42 +27,7 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         .optional()?;
     let Some((name, is_view, without_rowid, is_strict)) = found else { return Ok(None) };
 
-    let mut statement = connection.prepare(
-        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
-    )?;
-    let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
-    let text_compares = if encoding == "UTF-8" && !is_view { TextCompares::ByUtf8 } else { TextCompares::Otherwise };
-    let mut key: Vec<(i64, String)> = Vec::new();
-    let mut columns = Vec::new();
-    let mut rows = statement.query([&name])?;
-    while let Some(row) = rows.next()? {
-        let column: String = row.get(0)?;
-        let sql_type: String = row.get(1)?;
-        let (not_null, has_default) = (row.get::<_, bool>(2)?, row.get::<_, Option<String>>(3)?.is_some());
-        let (key_position, hidden): (i64, i64) = (row.get(4)?, row.get(5)?);
-        if key_position > 0 {
-            key.push((key_position, column.clone()));
-        }
-        let data_type = arrow_type(&sql_type);
-        let default = match (hidden, has_default) {
-            (2 | 3, _) => ColumnDefault::Generated,
-            (_, true) => ColumnDefault::ByDefault,
-            (_, false) => ColumnDefault::Null,
-        };
-        let affinity = if is_strict { Affinity::of_strict(&sql_type) } else { Affinity::of(&sql_type) };
-        let comparison = comparison(connection, &name, &column, (&data_type, affinity), text_compares);
-        columns.push(Column {
-            name: column,
-            sql_type,
-            data_type,
-            nullable: !(not_null || (without_rowid && key_position > 0)),
-            default,
-            comparison,
-            holds: if is_strict { Holds::OfItsType } else { Holds::OfAnyType },
-            characters: Characters::All,
-            detail: Detail::new(affinity),
-        });
-    }
+    let (mut columns, mut key) = read_columns(connection, &name, is_view, without_rowid, is_strict)?;
     key.sort();
     let primary_key: Vec<String> = key.into_iter().map(|(_, name)| name).collect();
     // INTEGER PRIMARY KEY is another name of the rowid: never NULL, and numbered by SQLite if it is omitted.
@@ -78,6 +43,56 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
         column.comparison = Comparison::Differs;
     }
     Ok(Some(Table { name, columns, primary_key, unique_keys, detail: Detail::default() }))
+}
+
+/// Columns of a primary key, with their places in it.
+type KeyColumns = Vec<(i64, String)>;
+
+/// The columns of a table, and those of its primary key.
+fn read_columns(
+    connection: &Connection,
+    name: &str,
+    is_view: bool,
+    without_rowid: bool,
+    is_strict: bool,
+) -> rusqlite::Result<(Vec<Column>, KeyColumns)> {
+    let mut statement = connection.prepare(
+        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
+    )?;
+    let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
+    let text_compares = if encoding == "UTF-8" && !is_view { TextCompares::ByUtf8 } else { TextCompares::Otherwise };
+    let mut key = KeyColumns::new();
+    let mut columns = Vec::new();
+    let mut rows = statement.query([name])?;
+    while let Some(row) = rows.next()? {
+        let column: String = row.get(0)?;
+        let sql_type: String = row.get(1)?;
+        let (not_null, has_default) = (row.get::<_, bool>(2)?, row.get::<_, Option<String>>(3)?.is_some());
+        let (key_position, hidden): (i64, i64) = (row.get(4)?, row.get(5)?);
+        if key_position > 0 {
+            key.push((key_position, column.clone()));
+        }
+        let data_type = arrow_type(&sql_type);
+        let default = match (hidden, has_default) {
+            (2 | 3, _) => ColumnDefault::Generated,
+            (_, true) => ColumnDefault::ByDefault,
+            (_, false) => ColumnDefault::Null,
+        };
+        let affinity = if is_strict { Affinity::of_strict(&sql_type) } else { Affinity::of(&sql_type) };
+        let comparison = comparison(connection, name, &column, (&data_type, affinity), text_compares);
+        columns.push(Column {
+            name: column,
+            sql_type,
+            data_type,
+            nullable: !(not_null || (without_rowid && key_position > 0)),
+            default,
+            comparison,
+            holds: if is_strict { Holds::OfItsType } else { Holds::OfAnyType },
+            characters: Characters::All,
+            detail: Detail::new(affinity),
+        });
+    }
+    Ok((columns, key))
 }
 
 /// Whether SQLite compares the texts of a table as DataFusion does, byte by byte in UTF-8, if the column's collation is

@@ -71,7 +71,10 @@ fn is_word(value: &str) -> Result<(), String> {
 
 fn keeps_a_journal(value: &str) -> Result<(), String> {
     match ["off", "memory"].iter().any(|mode| value.eq_ignore_ascii_case(mode)) {
-        true => Err("SQLite could not roll back a failed write; use wal, delete, truncate or persist".into()),
+        true => {
+            Err("with this journal mode, SQLite cannot roll back a failed write; use wal, delete, truncate or persist"
+                .into())
+        }
         false => is_word(value),
     }
 }
@@ -100,9 +103,7 @@ mod tests {
         };
         assert!(check("pragma.synchronous", "off; DROP TABLE t").is_err());
         assert!(check("pragma.synchronous", "off").is_ok());
-        assert!(
-            check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("could not roll back a failed write"))
-        );
+        assert!(check("pragma.journal_mode", "OFF").is_err_and(|why| why.contains("cannot roll back a failed write")));
         assert!(check("uint64", "maybe").is_err());
     }
 }

@@ -55,7 +55,7 @@ Statements:
   UPDATE t SET … WHERE …     changes rows; DELETE FROM t WHERE … deletes rows; TRUNCATE TABLE t deletes all rows
   MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match the rows of a query
   EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2) rounded
-  EXPLAIN ANALYZE INSERT …   shows rows, bytes, and the time of encoding, sending and committing
+  EXPLAIN ANALYZE INSERT …   shows the number of rows and bytes, and the time spent encoding, sending and committing
 
 Values:
   A value is stored unchanged, or the statement fails and changes nothing. The error names the row and the column.
@@ -134,7 +134,8 @@ pub(crate) struct Place {
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// The decision log, if it is not the database's own ledger: file:///folder, s3://bucket/prefix, or a database
+    /// The decision log, if it is not the ledger table of this database: file:///folder, s3://bucket/prefix, or the URL of another
+    /// database
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
 

@@ -45,7 +45,11 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: array(item, dimensions), limits }
     };
     vec![
-        of_integers("integer[]", 1, "elements that fit; nested lists of equal lengths"),
+        of_integers(
+            "integer[]",
+            1,
+            "elements that the element type can store; nested lists at the same level must have the same length",
+        ),
         of_integers("integer[][]", 2, "the same"),
     ]
 }
