@@ -89,7 +89,9 @@ impl ObjectStoreLog {
             ));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(bad("it contains ? or #, and parameters are not supported".into()));
+            return Err(bad(
+                "it contains ? or #, but a query string or fragment is not supported: remove that part".into()
+            ));
         }
         if parsed.scheme() == "file" && !url.starts_with("file:///") {
             return Err(bad("its path is not absolute; use file:///a/folder".into()));

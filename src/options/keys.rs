@@ -212,7 +212,7 @@ declare_options! {
         with_memory_limit(memory_limit: usize => memory_limit);
 
     Table "pool.max": "4 to 10000", "32, or more if there are more than 14 writers",
-        "maximum number of connections to the database; a statement needs two for each writer, and two are reserved for reading",
+        "maximum number of connections to the database: each writer of a statement needs two, and two are reserved for reading",
         pool_max: Option<usize> = None, usize: Number(4..=10_000),
         with_pool_max(pool_max: usize => pool_max);
 

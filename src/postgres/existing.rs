@@ -49,9 +49,10 @@ struct KeyColumn {
 /// The spelling of the values of a key column, which have the Arrow type `from`; or why there is none.
 fn spelling(codec: &dyn Codec, from: &DataType, column: &Column) -> Result<Spelling, String> {
     match codec.spelling() {
-        Spelling::Digits if *plain(from) != column.data_type => {
-            Err(format!("column \"{}\" is written from {from}, but read as {}", column.name, column.data_type))
-        }
+        Spelling::Digits if *plain(from) != column.data_type => Err(format!(
+            "column \"{}\" is written as type {from}, but is read back as type {}",
+            column.name, column.data_type
+        )),
         spelling => Ok(spelling),
     }
 }

@@ -17,7 +17,7 @@ Examples:
       creates a table from the file
 
   landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job 'weather 2013'
-      appends the rows of many files, all of them or none, exactly once: a second run writes nothing
+      appends the rows of many files in one transaction; running the command again writes nothing
 
   landfall load rates.csv.gz mysql://me@localhost/my_database rates --mode update --key day,currency
       updates the rows whose day and currency already exist in the table, and inserts the others

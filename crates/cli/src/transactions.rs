@@ -108,8 +108,8 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
     if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
-            "note: the log has no decision for {} younger than {:?}, whose run may still be active; use --older-than \
-             0s to recover all branches",
+            "note: {} younger than {:?} have no decision in the log, and may belong to a run that is still active; use \
+             --older-than 0s to recover all branches",
             branches(left(RecoveryOutcome::TooYoung)),
             arguments.older_than
         );
