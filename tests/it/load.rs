@@ -563,7 +563,7 @@ fn a_table_is_copied_to_another_database() {
                 run(folder.path(), &arguments)
             };
             let names = format!("{} to {}", from.name(), to.name());
-            let output = copy(&["--mode", "create", "--key", "k", "--job", "the copy", "--json"]);
+            let output = copy(&["--mode", "create", "--key", "k", "--job", &names, "--json"]);
             assert!(output.status.success(), "{names}: {output:?}");
             let counts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!((&counts["rows"], &counts["stopped"]), (&2.into(), &false.into()), "{names}: {counts}");

@@ -36,6 +36,8 @@ impl Client {
                 // As the standard has it: all values of an UPDATE are those of the row before it.
                 let modes = "ANSI_QUOTES,STRICT_ALL_TABLES,SIMULTANEOUS_ASSIGNMENT";
                 client.run(&format!("SET sql_mode = '{modes}', time_zone = '+00:00'")).unwrap();
+                // Two constants are compared as DataFusion does; a column has its own collation.
+                client.run("SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin").unwrap();
                 (client, Server::MySql)
             }
         }

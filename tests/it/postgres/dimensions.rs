@@ -56,7 +56,10 @@ async fn an_array_of_other_dimensions_is_named_with_its_row() {
     server.register("t", "", "").await.unwrap();
     // A view says of its columns that they are arrays, and no more.
     server.register("seen", "", "").await.unwrap();
-    says(&server.error("SELECT m FROM seen").await, &["\"m\"", "row 1 ", "2 dimensions", "with [][]", "VARCHAR"]);
+    says(
+        &server.error("SELECT m FROM seen").await,
+        &["\"m\"", "row 1 ", "2 dimensions", "declare this column as [][]", "VARCHAR"],
+    );
     let error = server.error("SELECT id, m FROM t").await;
     says(&error, &["\"m\" (integer[])", "row 7 ", "1 dimension ", "VARCHAR"]);
     says(&server.error("SELECT id, h FROM t").await, &["\"h\" (held)", "row 5 ", "field \"m\"", "3 dimensions"]);

@@ -599,7 +599,10 @@ async fn arrays() {
 
     let server = Postgres::new("CREATE TABLE t (v integer[]); INSERT INTO t VALUES ('{{1,2},{3,4}}')");
     server.register("t", "", "").await.unwrap();
-    says(&server.error("SELECT v FROM t").await, &["\"v\"", "row 1", "2 dimensions", "list the columns", "with [][]"]);
+    says(
+        &server.error("SELECT v FROM t").await,
+        &["\"v\"", "row 1", "2 dimensions", "list the columns", "declare this column as [][]"],
+    );
     for (array, why) in [(vec![2_usize, 1], "different lengths"), (vec![0, 0], "an empty list in a list")] {
         let items: usize = array.iter().sum();
         let inner =
