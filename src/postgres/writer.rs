@@ -165,26 +165,32 @@ impl Writer {
         }
         let began = Instant::now();
         copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
-        let mut stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
-        let mut expected = self.rows - rows_before;
-        if let CopyPlan::Staged { merge, count, .. } = &self.plan {
-            if let Some(count) = count {
-                let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
-                let counted = counted.fetch_one(&mut *self.connection).await;
-                expected = counted.map_err(|error| database.error(error))?.unsigned_abs();
-            }
-            let merged = self.database.execute(&mut self.connection, merge.clone()).await;
-            stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
-            if count.is_none() && self.spec.on_conflict.updates() {
-                // Rows with the same key count once, and no trigger suppresses any.
-                expected = stored;
-            }
-        }
+        let stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
+        let (expected, stored) = self.merge_stage(rows_before, stored).await?;
         self.not_stored += expected.saturating_sub(stored);
         self.spec.stats.add_not_stored(expected.saturating_sub(stored));
         self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
         self.spec.stats.add_send(sending + began.elapsed());
         Ok(next)
+    }
+
+    /// Moves staged rows to their table; returns how many rows it should store, and how many it stored.
+    async fn merge_stage(&mut self, rows_before: u64, copied: u64) -> Result<(u64, u64)> {
+        let sent = self.rows - rows_before;
+        let CopyPlan::Staged { merge, count, .. } = &self.plan else { return Ok((sent, copied)) };
+        let mut expected = sent;
+        if let Some(count) = count {
+            let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
+            let counted = counted.fetch_one(&mut *self.connection).await;
+            expected = counted.map_err(|error| self.database.error(error))?.unsigned_abs();
+        }
+        let merged = self.database.execute(&mut self.connection, merge.clone()).await;
+        let stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
+        if count.is_none() && self.spec.on_conflict.updates() {
+            // Rows with the same key count once, and no trigger suppresses any.
+            expected = stored;
+        }
+        Ok((expected, stored))
     }
 
     /// The error of a COPY, with the row of the stream that the server names.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
@@ -255,41 +256,53 @@ fn scan(config: &FileScanConfig, apart: Apart, parts: &mut Parts) -> Result<Vec<
     parts.push(("the number of its files".into(), files.len().to_string()));
     let mut splits = Vec::new();
     for file in files {
-        let meta = &file.object_meta;
-        let is_range = file.range.is_some();
-        let one = FileScanConfigBuilder::from(base.clone()).with_file_groups(vec![FileGroup::new(vec![file.clone()])]);
-        let one = one.build();
-        let ranges = usize::try_from(meta.size.div_ceil(SPLIT_BYTES)).unwrap_or(1);
-        let cut = match is_range || ranges < 2 || !cuts {
-            true => None,
-            false => one
-                .file_source
-                .repartitioned(ranges, 0, None, &one)
-                .map_err(|error| (format!("its files cannot be divided into ranges ({error})"), DROP))?,
-        };
-        let groups = cut.map_or_else(|| one.file_groups.clone(), |cut| cut.file_groups);
-        let ranges = groups.iter().flat_map(FileGroup::iter).map(|file| format!("{:?}", file.range));
-        parts.push((
-            format!("file {}", meta.location),
-            format!(
-                "{} {} {} {} {}",
-                meta.location,
-                meta.size,
-                meta.last_modified.timestamp(),
-                meta.e_tag.as_deref().unwrap_or_default().trim_matches('"'),
-                ranges.collect::<Vec<_>>().join(" ")
-            ),
-        ));
-        splits.extend(groups.into_iter().map(|group| Split {
-            plan: DataSourceExec::from_data_source(
-                FileScanConfigBuilder::from(one.clone()).with_file_groups(vec![group]).build(),
-            ),
-            partition: 0,
-            kind: Kind::Counted,
-            file: Some(PlannedFile::new(config, &file)),
-        }));
+        splits.extend(of_file(config, &base, &file, cuts, parts)?);
     }
     Ok(splits)
+}
+
+/// The splits of a file: ranges, if it is large and can be divided.
+fn of_file(
+    config: &FileScanConfig,
+    base: &FileScanConfig,
+    file: &PartitionedFile,
+    cuts: bool,
+    parts: &mut Parts,
+) -> Result<Vec<Split>, Refusal> {
+    let meta = &file.object_meta;
+    let is_range = file.range.is_some();
+    let one = FileScanConfigBuilder::from(base.clone()).with_file_groups(vec![FileGroup::new(vec![file.clone()])]);
+    let one = one.build();
+    let ranges = usize::try_from(meta.size.div_ceil(SPLIT_BYTES)).unwrap_or(1);
+    let cut = match is_range || ranges < 2 || !cuts {
+        true => None,
+        false => one
+            .file_source
+            .repartitioned(ranges, 0, None, &one)
+            .map_err(|error| (format!("its files cannot be divided into ranges ({error})"), DROP))?,
+    };
+    let groups = cut.map_or_else(|| one.file_groups.clone(), |cut| cut.file_groups);
+    let ranges = groups.iter().flat_map(FileGroup::iter).map(|file| format!("{:?}", file.range));
+    parts.push((
+        format!("file {}", meta.location),
+        format!(
+            "{} {} {} {} {}",
+            meta.location,
+            meta.size,
+            meta.last_modified.timestamp(),
+            meta.e_tag.as_deref().unwrap_or_default().trim_matches('"'),
+            ranges.collect::<Vec<_>>().join(" ")
+        ),
+    ));
+    let split = |group| Split {
+        plan: DataSourceExec::from_data_source(
+            FileScanConfigBuilder::from(one.clone()).with_file_groups(vec![group]).build(),
+        ),
+        partition: 0,
+        kind: Kind::Counted,
+        file: Some(PlannedFile::new(config, file)),
+    };
+    Ok(groups.into_iter().map(split).collect())
 }
 
 /// Aggregate functions whose value does not depend on the order of their rows. The sum of floats does, so it cannot be

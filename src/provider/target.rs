@@ -59,8 +59,21 @@ impl LandfallTable {
             Some(_) => Dispatch::OneWriter("its transaction creates the table"),
             None => self.database.dispatch(&self.table, &spec),
         };
-        let most = self.most_writers(&dispatch, capability);
-        let writers = match self.options.writers {
+        let writers = self.writer_count(input, &spec, self.most_writers(&dispatch, capability), writers)?;
+        let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
+        let is_created = self.is_created;
+        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers, is_created })
+    }
+
+    /// The number of writers: the one that the user sets, or up to `writers`, and `most` at most.
+    fn writer_count(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        spec: &WriteSpec,
+        most: u16,
+        writers: u16,
+    ) -> Result<WriterCount> {
+        Ok(match self.options.writers {
             Some(asked) => {
                 if asked > most && most > 1 {
                     let how = how_to_prepare([&self.database]);
@@ -71,13 +84,10 @@ impl LandfallTable {
                 }
                 WriterCount::Exactly(asked.min(most))
             }
-            None if self.is_better_written_by_one(input, &spec) => WriterCount::UpTo(1),
+            None if self.is_better_written_by_one(input, spec) => WriterCount::UpTo(1),
             // The pool's connections are divided between two epochs: one is written while the other commits.
             None => WriterCount::UpTo(writers.min(most).min(self.options.pool_writers()?)),
-        };
-        let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
-        let is_created = self.is_created;
-        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers, is_created })
+        })
     }
 
     /// The maximum number of writers of one transaction.

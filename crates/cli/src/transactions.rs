@@ -99,29 +99,7 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
         Report::Json => print(&json!({ "log": log.url(), "branches": rows }).to_string())?,
         Report::Table => print(table("no branches are in doubt", &rows)?.trim_end())?,
     }
-    let branches = |count: usize| if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") };
-    let left = |fate| found.iter().filter(|found| found.fate == fate).count();
-    for Recovered { branch, fate, .. } in &found {
-        if let RecoveryOutcome::Failed(why) = fate {
-            eprintln!("note: branch {}: {}", branch.xid, without_passwords(why));
-        }
-    }
-    if left(RecoveryOutcome::TooYoung) > 0 {
-        eprintln!(
-            "note: {} younger than {:?} have no decision in the log, and may belong to a run that is still active; use \
-             --older-than 0s to recover all branches",
-            branches(left(RecoveryOutcome::TooYoung)),
-            arguments.older_than
-        );
-    }
-    if left(RecoveryOutcome::DecidedElsewhere) > 0 {
-        eprintln!(
-            "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
-             --log, or its table with --ledger-table",
-            branches(left(RecoveryOutcome::DecidedElsewhere)),
-            log.url()
-        );
-    }
+    note_left(&found, arguments.older_than, log.as_ref());
     let is_left = |found: &&Recovered| {
         matches!(
             found.fate,
@@ -131,6 +109,33 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     match found.iter().filter(is_left).count() {
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} of {} branches are left in doubt", found.len()))),
+    }
+}
+
+/// Says what to do for branches that are left.
+fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
+    let branches = |count: usize| if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") };
+    let left = |fate| found.iter().filter(|found| found.fate == fate).count();
+    for Recovered { branch, fate, .. } in found {
+        if let RecoveryOutcome::Failed(why) = fate {
+            eprintln!("note: branch {}: {}", branch.xid, without_passwords(why));
+        }
+    }
+    if left(RecoveryOutcome::TooYoung) > 0 {
+        eprintln!(
+            "note: {} younger than {:?} have no decision in the log, and may belong to a run that is still active; use \
+             --older-than 0s to recover all branches",
+            branches(left(RecoveryOutcome::TooYoung)),
+            older_than
+        );
+    }
+    if left(RecoveryOutcome::DecidedElsewhere) > 0 {
+        eprintln!(
+            "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
+             --log, or its table with --ledger-table",
+            branches(left(RecoveryOutcome::DecidedElsewhere)),
+            log.url()
+        );
     }
 }
 
