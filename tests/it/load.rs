@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use object_store::ObjectStoreExt;
 use rusqlite::Connection;
 
 use crate::dml::Place;
@@ -582,4 +583,29 @@ fn a_table_is_copied_to_another_database() {
         }
         says(&texts(&run(Path::new("."), &["copy", &from.url(), "nothing", "sqlite:x.db", "x"])).1, &["nothing"]);
     }
+}
+
+#[tokio::test]
+async fn files_of_an_object_store_are_loaded() {
+    let (bucket, store, port) = crate::object_log::fresh_bucket().await;
+    for (name, text) in [("day/1.csv", "k,v\n1,a\n"), ("day/2.csv", "v,k\nb,2\n"), ("day/3.txt", "k\nx\n")] {
+        store.put(&object_store::path::Path::from(name), text.into()).await.unwrap();
+    }
+    let folder = folder(&[]);
+    let load = |file: &str, more: &[&str]| {
+        let mut command = program(folder.path());
+        let endpoint = format!("http://127.0.0.1:{port}");
+        command.env("AWS_ENDPOINT", endpoint).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
+        command.env("AWS_ACCESS_KEY_ID", "somebody").env("AWS_SECRET_ACCESS_KEY", "secret");
+        let file = format!("s3://{bucket}/{file}");
+        command.args(["load", &file, "sqlite:t.db", "t"]).args(more).output().unwrap()
+    };
+    let output = load("day/*.csv", &["--mode", "create"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(rows(folder.path(), "SELECT k || v FROM t ORDER BY k"), ["1a", "2b"]);
+    let output = load("day/2.csv", &[]);
+    assert!(output.status.success(), "{output:?}");
+    says(&texts(&load("day/3.txt", &["--file-type", "csv"])).1, &["day/3.txt", "line 2", "'x'"]);
+    says(&texts(&load("none*.csv", &[])).1, &["no file matches"]);
+    assert_eq!(rows(folder.path(), "SELECT count(*) || '' FROM t"), ["3"]);
 }

@@ -31,6 +31,13 @@ fn server() -> u16 {
     std::fs::read_to_string(std::path::Path::new(&folder).join("port")).unwrap().trim().parse().unwrap()
 }
 
+/// A new bucket: its name, its store and the port of its server.
+pub async fn fresh_bucket() -> (String, AmazonS3, u16) {
+    let bucket = Bucket::new().await;
+    let store = bucket.store(server(), 3);
+    (bucket.name, store, server())
+}
+
 /// Where nobody listens.
 const CLOSED: u16 = 1;
 

@@ -339,7 +339,7 @@ fn urls(context: &SessionContext, places: &[String]) -> DfResult<Vec<ListingTabl
         if !is_pattern && !Path::new(place).exists() {
             return Err(input_error(format!("file {place} does not exist")));
         }
-        let url = ListingTableUrl::parse(place)?;
+        let url = listing_url(place)?;
         if urls.contains(&url) {
             return Err(input_error(format!("file {place} is specified twice")));
         }
@@ -360,6 +360,16 @@ fn urls(context: &SessionContext, places: &[String]) -> DfResult<Vec<ListingTabl
         1 if urls.is_empty() => Ok(urls),
         _ => Err(input_error("standard input cannot be loaded together with files: load them separately")),
     }
+}
+
+/// The URL of a file, a folder or a pattern. DataFusion reads patterns in paths, but not in URLs.
+fn listing_url(place: &str) -> DfResult<ListingTableUrl> {
+    let at = place.find(['*', '?', '[']);
+    let Some(at) = at.filter(|at| place.find("://").is_some_and(|scheme| scheme < *at)) else {
+        return ListingTableUrl::parse(place);
+    };
+    let (folder, pattern) = place.split_at(place[..at].rfind('/').map_or(0, |slash| slash + 1));
+    ListingTableUrl::parse(folder)?.with_glob(pattern)
 }
 
 /// A text file that was found.
