@@ -145,7 +145,7 @@ impl LandfallCatalog {
         Ok(())
     }
 
-    /// Says what a catalog of this name contains, for a user who has just attached it.
+    /// The answer to ATTACH: the schemas of the database, and how to name its tables.
     pub(crate) fn description(&self, name: &str) -> String {
         let schemas = self.schema_names();
         let noun = if schemas.len() == 1 { "schema" } else { "schemas" };

@@ -54,6 +54,7 @@ pub use register::{register, register_backend};
 pub use sink::LandfallSink;
 pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
 pub use statement::plan_statement;
+pub(crate) use statement::table_reference;
 pub use table::LandfallTable;
 
 impl From<Error> for DataFusionError {

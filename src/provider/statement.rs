@@ -24,6 +24,7 @@ use datafusion::datasource::DefaultTableSource;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as Plan, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
+use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, BinaryOperator, Expr, FromTable, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, GroupByExpr, Ident, MergeAction, MergeInsertKind, ObjectName, Query, Select, SelectItem,
@@ -136,24 +137,15 @@ fn written_table(statement: &Sql) -> Option<&ObjectName> {
 
 /// A Landfall table; `None` for any other, for which the planner reports errors.
 async fn table_of(context: &SessionContext, name: &ObjectName) -> Option<Arc<dyn TableProvider>> {
-    let normalizes = context.state().config_options().sql_parser.enable_ident_normalization;
-    let parts = name.0.iter().map(|part| Some(normalized(part.as_ident()?, normalizes)));
-    let reference = match parts.collect::<Option<Vec<_>>>()?.as_slice() {
-        [table] => TableReference::bare(table.as_str()),
-        [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-        [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
-        _ => return None,
-    };
-    let provider = context.table_provider(reference).await.ok()?;
+    let provider = context.table_provider(table_reference(context, name).ok()?).await.ok()?;
     let is_ours = Columns::of(provider.as_ref()).is_some();
     is_ours.then_some(provider)
 }
 
-fn normalized(ident: &Ident, normalizes: bool) -> String {
-    match ident.quote_style {
-        None if normalizes => ident.value.to_lowercase(),
-        _ => ident.value.clone(),
-    }
+/// The table that a name in a statement means, read as DataFusion reads it.
+pub(crate) fn table_reference(context: &SessionContext, name: &ObjectName) -> DfResult<TableReference> {
+    let normalizes = context.state_ref().read().config_options().sql_parser.enable_ident_normalization;
+    object_name_to_table_reference(name.clone(), normalizes)
 }
 
 /// Rewrites a statement that assigns columns so that the planner does not change its values.

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::names::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::provider::{LandfallTable, Registered, SessionSchema};
+use crate::provider::{LandfallTable, Registered, SessionSchema, table_reference};
 
 /// The name of the new row in ON CONFLICT, and of the source of the MERGE.
 const EXCLUDED: &str = "excluded";
@@ -42,7 +42,7 @@ pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql
     let TableObject::TableName(name) = insert.table.clone() else {
         return Err(Error::config("an INSERT needs the name of a table").into());
     };
-    let provider = context.table_provider(reference(&name)?).await?;
+    let provider = context.table_provider(table_reference(context, &name)?).await?;
     let Some(table) = provider.downcast_ref::<LandfallTable>() else {
         let text = format!(
             "table {name} does not support ON CONFLICT, ON DUPLICATE KEY, OR and IGNORE: only tables of a database \
@@ -252,15 +252,4 @@ impl VisitorMut for OfTable {
         }
         ControlFlow::Continue(())
     }
-}
-
-fn reference(name: &ObjectName) -> Result<datafusion::common::TableReference> {
-    use datafusion::common::TableReference;
-    let parts = name.0.iter().map(|part| part.as_ident().cloned().map(named)).collect::<Option<Vec<_>>>();
-    Ok(match parts.as_deref() {
-        Some([table]) => TableReference::bare(table.as_str()),
-        Some([schema, table]) => TableReference::partial(schema.as_str(), table.as_str()),
-        Some([catalog, schema, table]) => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
-        _ => return Err(Error::config(format!("{name} is not the name of a table"))),
-    })
 }

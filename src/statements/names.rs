@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::catalog::CatalogProvider;
-use datafusion::common::{Result as DfResult, TableReference};
+use datafusion::common::Result as DfResult;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::Error;
-use crate::provider::{LandfallCatalog, SessionSchema, attached, attached_as, has_catalog};
+use crate::provider::{LandfallCatalog, SessionSchema, attached, attached_as, has_catalog, table_reference};
 
 /// `USE catalog`, `USE schema` or `USE catalog.schema`; says what is used now.
 pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<String> {
@@ -86,13 +86,8 @@ pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
 /// A name in a database that is attached: its catalog, and the names of its schema and its table.
 pub(super) fn in_attached(context: &SessionContext, name: &ObjectName) -> Option<(LandfallCatalog, String, String)> {
     let SessionSchema { catalog, schema } = SessionSchema::in_use(context);
-    let reference = match parts(&expanded(context, name).unwrap_or_else(|| name.clone()))?.as_slice() {
-        [table] => TableReference::bare(table.as_str()),
-        [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-        [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
-        _ => return None,
-    };
-    let resolved = reference.resolve(&catalog, &schema);
+    let name = expanded(context, name).unwrap_or_else(|| name.clone());
+    let resolved = table_reference(context, &name).ok()?.resolve(&catalog, &schema);
     let catalog = attached_as(context, &resolved.catalog)?;
     Some((catalog, resolved.schema.to_string(), resolved.table.to_string()))
 }
@@ -224,10 +219,10 @@ pub(super) async fn refresh(context: &SessionContext, statement: &DfStatement) -
     Ok(())
 }
 
-/// A name as SQL means it: in lower case, unless it is in quotation marks.
+/// A name as DataFusion reads it: with ASCII letters in lower case, unless it is in quotation marks.
 pub(super) fn named(ident: Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value,
-        None => ident.value.to_lowercase(),
+        None => ident.value.to_ascii_lowercase(),
     }
 }

@@ -184,6 +184,17 @@ pub struct JobEntry {
 }
 
 impl JobEntry {
+    /// Its state in words: finished, under way, rolled back, not finished.
+    pub fn state_in_words(&self) -> &'static str {
+        let is_claim_only = self.state.last().is_some_and(|last| last.epoch == Epoch(1));
+        match self.state.checkpoint() {
+            Some(checkpoint) if checkpoint.positions.end => "finished",
+            Some(_) => "under way",
+            None if self.job.is_of_statement() && !is_claim_only => "rolled back",
+            None => "not finished",
+        }
+    }
+
     /// When its last committed epoch was decided.
     pub fn checkpoint_at(&self) -> Option<&str> {
         let epoch = self.state.checkpoint()?.epoch;

@@ -152,6 +152,10 @@ async fn a_table_is_created_from_a_query_with_all_rows_or_not_at_all() {
         does(&context, "SHOW TABLES").await;
         says(&error(&context, "SELECT * FROM db.peple").await, &["peple", "did you mean people?"]);
         says(&error(&context, "SELECT * FROM dbx.people").await, &["database dbx is not attached", "did you mean db?"]);
+        // Only ASCII letters are in lower case, as in DataFusion.
+        does(&context, "CREATE TABLE db.ÄPFEL AS SELECT 1 AS id").await;
+        assert_eq!(done(&context, "INSERT INTO db.Äpfel VALUES (2)").await, 1, "{}", place.name());
+        assert_eq!(rows(&context, "SELECT count(*) FROM db.\"Äpfel\"").await, ["2"], "{}", place.name());
         // A table in memory is DataFusion's as before.
         does(&context, "CREATE TABLE own AS SELECT 1 AS a").await;
         assert_eq!(rows(&context, "SELECT a FROM own").await, ["1"]);

@@ -70,16 +70,9 @@ pub(crate) async fn run(arguments: CopyArguments) -> Result<(), Failure> {
 
     let query = select.as_deref().unwrap_or("SELECT * FROM source");
     let plan = target.load(&context, to, table)?.connect().await?.plan(&context, query).await?;
-    if let Some(new) = plan.new_table() {
-        if target.dry_run {
-            return session.status(&format!("would create table {table} {new} and copy {source}"));
-        }
-        session.status(&format!("creating table {table} {new}"))?;
+    if !target.announce(&session, &plan, &format!("copy {source}"))? {
+        return Ok(());
     }
-    let planned = plan.target().await?;
-    let statement = match target.dry_run {
-        true => planned.explain(&context).await?,
-        false => planned.insert(&context).await?,
-    };
+    let statement = target.statement(&context, plan.target().await?).await?;
     session.run_plan(statement).await
 }

@@ -130,12 +130,8 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" of --select 'SELECT … FROM file'"),
         _ => error.into(),
     })?;
-    if let Some(new) = plan.new_table() {
-        if arguments.target.dry_run {
-            let text = format!("would create table {name} {new} and load {}", places.join(", "));
-            return session.status(&text);
-        }
-        session.status(&format!("creating table {name} {new}"))?;
+    if !arguments.target.announce(&session, &plan, &format!("load {}", places.join(", ")))? {
+        return Ok(());
     }
     let infers = is_new && files.are_texts();
     let target = plan.target().await?;
@@ -143,10 +139,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         context.deregister_table(FILE)?;
         context.register_table(FILE, typed(&target.schema())?)?;
     }
-    let statement = match arguments.target.dry_run {
-        true => target.explain(&context).await?,
-        false => target.insert(&context).await?,
-    };
+    let statement = arguments.target.statement(&context, target).await?;
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
     if infers {
         failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");

@@ -2,12 +2,13 @@
 
 use arrow::datatypes::DataType;
 use clap::ValueEnum;
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::Expr;
+use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
-use datafusion_landfall::load::{Load, Mode};
+use datafusion_landfall::load::{Load, LoadPlan, LoadTarget, Mode};
 
 use crate::message::Failure;
+use crate::session::Session;
 
 /// How rows are written.
 #[derive(Debug, clap::Args)]
@@ -46,7 +47,7 @@ pub(crate) struct TargetArguments {
 
     /// Reports what would be done, without changing anything
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
 }
 
 /// What to do with the table and its existing rows.
@@ -104,6 +105,24 @@ impl TargetArguments {
             }
         }
         Ok(load)
+    }
+
+    /// Announces the table that a load creates. False if a dry run ends here, because the table does not exist yet.
+    pub(crate) fn announce(&self, session: &Session, plan: &LoadPlan, then: &str) -> Result<bool, Failure> {
+        let Some(new) = plan.new_table() else { return Ok(true) };
+        match self.dry_run {
+            true => session.status(&format!("would create table {} {new} and {then}", new.name))?,
+            false => session.status(&format!("creating table {} {new}", new.name))?,
+        }
+        Ok(!self.dry_run)
+    }
+
+    /// The statement that loads the rows, or explains how.
+    pub(crate) async fn statement(&self, context: &SessionContext, target: LoadTarget) -> DfResult<LogicalPlan> {
+        match self.dry_run {
+            true => target.explain(context).await,
+            false => target.insert(context).await,
+        }
     }
 }
 

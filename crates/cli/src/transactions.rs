@@ -17,7 +17,7 @@ use datafusion_landfall::manager::{Mode, Recovered, RecoveryOutcome, Selection, 
 use datafusion_landfall::options::SinkOptions;
 use datafusion_landfall::pipeline::Position;
 use datafusion_landfall::sql::without_passwords;
-use datafusion_landfall::txn::{Epoch, JobEntry, JobId};
+use datafusion_landfall::txn::{JobEntry, JobId};
 use datafusion_landfall::{database, decision_log, without_ledger};
 
 impl From<Error> for Failure {
@@ -142,16 +142,9 @@ fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
 fn job_row(entry: &JobEntry) -> Value {
     let last = entry.state.last();
     let checkpoint = entry.state.checkpoint();
-    let is_claim_only = last.is_some_and(|last| last.epoch == Epoch(1));
-    let state = match checkpoint {
-        Some(checkpoint) if checkpoint.positions.end => "finished",
-        Some(_) => "under way",
-        None if entry.job.is_of_statement() && !is_claim_only => "rolled back",
-        None => "not finished",
-    };
     json!({
         "job": entry.job.as_str(),
-        "state": state,
+        "state": entry.state_in_words(),
         "table": last.map(|last| last.positions.subject.table.as_str()),
         "last_epoch": last.map(|last| last.epoch.0),
         "checkpoint": checkpoint.map(|record| record.epoch.0),

@@ -8,7 +8,7 @@ use datafusion_landfall::log::ObjectStoreLog;
 use datafusion_landfall::manager::{self, Mode, Recovered, RecoveryOutcome, Selection};
 use datafusion_landfall::options::SinkOptions;
 use datafusion_landfall::sql::without_passwords;
-use datafusion_landfall::txn::{Epoch, JobEntry, JobId};
+use datafusion_landfall::txn::{JobEntry, JobId};
 use datafusion_landfall::{database, decision_log, without_ledger};
 use pyo3::prelude::*;
 
@@ -164,16 +164,9 @@ pub(crate) fn recover(
 fn job(entry: &JobEntry) -> Job {
     let last = entry.state.last();
     let checkpoint = entry.state.checkpoint();
-    let is_claim_only = last.is_some_and(|last| last.epoch == Epoch(1));
-    let state = match checkpoint {
-        Some(checkpoint) if checkpoint.positions.end => "finished",
-        Some(_) => "under way",
-        None if entry.job.is_of_statement() && !is_claim_only => "rolled back",
-        None => "not finished",
-    };
     Job {
         name: entry.job.as_str().to_owned(),
-        state,
+        state: entry.state_in_words(),
         table: last.map(|last| last.positions.subject.table.as_str().to_owned()),
         rows: checkpoint.map(|record| record.total()),
         checkpoint: checkpoint.map(|record| record.epoch.0),
