@@ -35,7 +35,7 @@ impl OnConflict {
 /// How existing rows are updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Upsert {
-    /// By difference if few rows change, otherwise blindly.
+    /// By difference if few rows change, otherwise without comparing.
     #[default]
     Auto,
     /// Blindly: without reading the existing rows.

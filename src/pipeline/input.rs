@@ -152,7 +152,12 @@ impl Position {
     /// # Errors
     /// `Input` if the input has changed; the message says how. `Decode` if the value is not a position.
     pub fn from_json(value: &Value, input: &Fingerprint) -> Result<Self> {
-        let bad = || Error::new(ErrorKind::Decode, format!("the ledger contains an invalid position: '{value}'"));
+        let bad = || {
+            Error::new(
+                ErrorKind::Decode,
+                format!("the position in the input, as stored in the ledger, is invalid: '{value}'"),
+            )
+        };
         let of: Option<Vec<&str>> = value["of"].as_array().map(|of| of.iter().filter_map(Value::as_str).collect());
         input.check(&of.ok_or_else(bad)?)?;
         let mut position = Self { done: value["done"].as_u64().ok_or_else(bad)? as usize, ..Self::default() };

@@ -304,7 +304,7 @@ impl<C: Connect> Pool<C> {
         Error::new(
             ErrorKind::Unavailable,
             format!(
-                "no connection{which} to {} became free within {:?} (maximum: {}{longest}): run fewer statements at once, \
+                "no connection{which} to {} became free within {:?} (maximum: {}{longest}): run fewer statements at the same time, \
                  or increase the option 'pool.max'",
                 connect.location(),
                 options.acquire_timeout,

@@ -237,7 +237,7 @@ impl ExecutionPlan for ReplayExec {
     /// The sink does not read this stream. It executes the plan as often as necessary.
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         if partition != 0 {
-            return internal_err!("ReplayExec has one partition, not {partition}");
+            return internal_err!("ReplayExec has only partition 0, not {partition}");
         }
         let mut plan = Arc::clone(&self.input);
         for node in self.above.iter().rev() {

@@ -137,7 +137,7 @@ impl ExecutionPlan for ScanExec {
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         if partition != 0 {
-            return internal_err!("LandfallScan has one partition, not {partition}");
+            return internal_err!("LandfallScan has only partition 0, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let scan = self.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;

@@ -20,7 +20,7 @@ pub(super) fn sorted(
     place: Option<&str>,
 ) -> Result<BoxStream<'static, Result<Read>>> {
     let mut keys = Keys::try_new(order, rows.schema().as_ref())?;
-    let bad = || Error::new(ErrorKind::Decode, "the ledger contains an invalid position of a sorted input");
+    let bad = || Error::new(ErrorKind::Decode, "the position in the sorted input, as stored in the ledger, is invalid");
     let (skipped, then) = match place {
         None => (0, String::new()),
         Some(place) => {

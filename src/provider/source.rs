@@ -175,7 +175,7 @@ impl ExecutionPlan for ReplayableExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let Some(source) = self.sources.get(partition) else {
-            return internal_err!("ReplayableExec has {} partitions, not {partition}", self.sources.len());
+            return internal_err!("ReplayableExec has no partition {partition}: it has {}", self.sources.len());
         };
         let projection = self.projection.clone();
         let batches = source.read(None, context)?.map(move |read| {

@@ -78,8 +78,9 @@ impl Script<'_> {
                 "SELECT 1 FROM {stage} AS s WHERE {which}NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) LIMIT 1"
             ),
             RowCount::Refuses(format!(
-                "{} could not find a row of table {} again by its key ({}): the key is NULL, or not stored in the format of \
-                 Landfall (for example, a timestamp as 2024-01-31 12:00:00.000000); nothing was changed",
+                "{} could not find a row of table {} again by its key ({}): the key is NULL, or not stored in the format \
+                 that Landfall writes (2024-01-31 12:00:00.000000 for a timestamp), and nothing was changed: correct the \
+                 stored key",
                 self.writer.change.verb,
                 self.writer.table.name,
                 key.join(", ")

@@ -55,5 +55,5 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 
 /// The result of a future that only runs [`Statements`], which never wait.
 pub(super) fn at_once<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    work.now_or_never().unwrap_or_else(|| Err(Error::internal("a SQLite statement did not complete at once")))
+    work.now_or_never().unwrap_or_else(|| Err(Error::internal("a SQLite statement did not complete immediately")))
 }

@@ -40,7 +40,7 @@ macro_rules! pragmas {
             },
             $(BackendOption {
                 key: concat!("pragma.", $name),
-                values: "a number or a word",
+                values: "a number or a keyword",
                 default: "SQLite's default",
                 meaning: concat!("the value of PRAGMA ", $name, " on the writing connection"),
                 check: $check,
@@ -65,7 +65,7 @@ pragmas! {
 fn is_word(value: &str) -> Result<(), String> {
     match !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         true => Ok(()),
-        false => Err("use a number or a word".into()),
+        false => Err("use a number or a keyword".into()),
     }
 }
 

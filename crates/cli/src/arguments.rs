@@ -65,8 +65,8 @@ Values:
   A product or a quotient of decimals is rounded to the column's scale, as in PostgreSQL.
   A timestamp fits a DATE only if its time is midnight. Times with nanoseconds fit a column with microsecond precision only
   with the option 'nanoseconds' 'truncate'.
-  A timestamp with a zone does not fit a column without one: write to_local_time(x). now() fits both
-  kinds of columns, and DATE and TIME columns.
+  A timestamp with a zone does not fit a column without one: write to_local_time(x). The exception is now(),
+  which also fits a column without a zone, a DATE and a TIME.
   A number does not fit a date or timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
   Text values can be stored in columns of other types if they look like this: -1.5e3, true, 2013-01-31, 23:59:59.999,
   2013-01-31 23:59:59+02:00.

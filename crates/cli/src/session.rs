@@ -225,7 +225,7 @@ impl Session {
             true => "the rows read so far are committed",
             false => "the statement is rolled back, unless its commit has begun",
         };
-        eprintln!("stopping: {what}; press Ctrl-C again to exit at once (then run landfall status)");
+        eprintln!("stopping: {what}; press Ctrl-C again to exit immediately (then run landfall status)");
         Ok(())
     }
 }

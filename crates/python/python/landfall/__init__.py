@@ -212,8 +212,8 @@ class Session:
         """Runs one statement of DataFusion, or of Landfall, such as ATTACH. Several statements in one text are refused, and
         none of them runs.
 
-        A statement that writes runs at once, exactly once, and returns a `WriteResult`. A query returns a `Result`, and runs
-        when its rows are read. Other statements run at once and return a `Result`, which can be empty.
+        A statement that writes runs immediately, exactly once, and returns a `WriteResult`. A query returns a `Result`, and runs
+        when its rows are read. Other statements run immediately and return a `Result`, which can be empty.
         """
         with callback(progress) as report:
             return self._session.sql(text, report, None)
