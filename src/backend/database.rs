@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 
 use crate::backend::{
-    Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, Parameter, Scan, Table, WriteSpec,
+    Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, Parameter, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -156,6 +156,12 @@ pub trait Backend: Debug + Send + Sync {
     /// The schemas and tables that the user can see, except system schemas.
     async fn tables(&self) -> Result<Vec<Listed>> {
         Err(unsupported(self.location(), "its tables cannot be listed: register them with CREATE EXTERNAL TABLE"))
+    }
+
+    /// The columns of all tables that [`Backend::tables`] lists, read at once for `information_schema`; `None` if the
+    /// database can only describe one table at a time.
+    async fn columns(&self) -> Result<Option<Vec<TableColumns>>> {
+        Ok(None)
     }
 
     /// The name of a schema's table for [`Backend::table`].

@@ -160,4 +160,5 @@ pub use scan::{Batches, Scan, read_ahead};
 pub use spec::{Existing, Protocol, WriteSpec};
 pub(crate) use stats::EpochEvent;
 pub use stats::{Compared, WriteStats};
-pub use table::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, Table};
+pub(crate) use table::schema_of;
+pub use table::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, Table, TableColumns};

@@ -174,6 +174,23 @@ pub struct Table {
     pub detail: Detail,
 }
 
+/// The schema that DataFusion sees of a table with these columns.
+pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
+    let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), true);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The columns of a table in the list of a database.
+#[derive(Debug, Clone)]
+pub struct TableColumns {
+    /// The schema of the table.
+    pub schema: String,
+    /// Its name in the schema.
+    pub table: String,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+}
+
 impl Table {
     /// A table without keys.
     pub fn new(name: impl Into<String>, columns: Vec<Column>) -> Self {
@@ -183,8 +200,7 @@ impl Table {
     /// The schema that DataFusion sees. All columns are nullable in it, so that NULL reaches the branch, whose error
     /// names the row and the column. DataFusion's error would name neither.
     pub fn schema(&self) -> SchemaRef {
-        let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), true);
-        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+        schema_of(&self.columns)
     }
 
     /// The column of that name.

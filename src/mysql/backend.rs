@@ -20,7 +20,7 @@ use super::run::run;
 use super::{branch, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
-    Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
+    Parameter, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::check_not_truncated;
@@ -123,6 +123,10 @@ impl Backend for MySql {
 
     async fn tables(&self) -> Result<Vec<Listed>> {
         self.list().await
+    }
+
+    async fn columns(&self) -> Result<Option<Vec<TableColumns>>> {
+        self.describe_all().await.map(Some)
     }
 
     fn spelled(&self, schema: &str, table: &str) -> String {

@@ -1,5 +1,7 @@
 //! Reads tables from `information_schema`.
 
+use std::collections::HashMap;
+
 use mysql_async::{Row, Value};
 
 use super::codec::Declared;
@@ -8,7 +10,7 @@ use super::database::MySql;
 use super::described::Relation;
 use super::row::text;
 use super::types::codec;
-use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, Table, TableColumns};
 use crate::error::Result;
 use crate::sql::{TableName, quote};
 
@@ -30,6 +32,13 @@ const COLUMNS: &str = "
     SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME
     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 
+/// As [`COLUMNS`], with the table at the end.
+const ALL_COLUMNS: &str = "
+    SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME,
+        TABLE_SCHEMA, TABLE_NAME
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')
+    ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION";
+
 const KEYS: &str = "
     SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -44,6 +53,10 @@ const TABLES: &str = "
 /// MariaDB's `json` is a text with such a CHECK constraint.
 const JSON_CHECKS: &str = "
     SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
+
+const ALL_JSON_CHECKS: &str = "
+    SELECT CHECK_CLAUSE, CONSTRAINT_SCHEMA, TABLE_NAME FROM information_schema.CHECK_CONSTRAINTS
+    WHERE CHECK_CLAUSE LIKE '%json_valid(%'";
 
 /// Why a table cannot be written.
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
@@ -150,6 +163,29 @@ impl MySql {
         let own = self.options().database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
         Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
+    }
+
+    /// The columns of all tables of the databases that the user can see.
+    pub(super) async fn describe_all(&self) -> Result<Vec<TableColumns>> {
+        let mut connection = self.connect().await?;
+        let mut json: HashMap<(String, String), String> = HashMap::new();
+        if !connection.server.flavor.has_json() {
+            for row in self.rows(&mut connection, ALL_JSON_CHECKS, Vec::new()).await? {
+                *json.entry((text(&row, 1)?, text(&row, 2)?)).or_default() += &text(&row, 0)?;
+            }
+        }
+        let rows = self.rows(&mut connection, ALL_COLUMNS, Vec::new()).await?;
+        connection.give_back();
+        let mut tables: Vec<TableColumns> = Vec::new();
+        for row in &rows {
+            let place = (text(row, 7)?, text(row, 8)?);
+            let column = read_column(row, json.get(&place).map_or("", String::as_str))?;
+            match tables.last_mut().filter(|last| (&last.schema, &last.table) == (&place.0, &place.1)) {
+                Some(table) => table.columns.push(column),
+                None => tables.push(TableColumns { schema: place.0, table: place.1, columns: vec![column] }),
+            }
+        }
+        Ok(tables)
     }
 
     /// The databases that the user can see, with their tables.

@@ -17,7 +17,7 @@ use super::run::run;
 use super::{branch, described, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
-    NewTable, Parameter, Query, QueryDialect, Resolution, Scan, Table, WriteSpec, failpoint::failpoint,
+    NewTable, Parameter, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::{TableName, without_user};
@@ -102,6 +102,10 @@ impl Backend for Postgres {
 
     async fn tables(&self) -> Result<Vec<Listed>> {
         self.list().await
+    }
+
+    async fn columns(&self) -> Result<Option<Vec<TableColumns>>> {
+        self.describe_all().await.map(Some)
     }
 
     fn spelled(&self, schema: &str, table: &str) -> String {

@@ -13,153 +13,13 @@ use super::codec::text::{enumeration, other};
 use super::codec::{Codec, Collation, ServerType, Spelling};
 use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
+use super::queries::{ALL_COLUMNS, ALL_TYPES, TABLE, TABLES};
 use super::types::codec;
-use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table, TableColumns};
 use crate::error::Result;
 use crate::sql::TableName;
 
-/// The description of a table by its name, as JSON, in one round trip and one snapshot. Without a schema, the first table
-/// of that name in the search path. `types` are the types of its columns and the types that they consist of. `keys` are
-/// the unique indexes that ON CONFLICT can use: not partial, not on expressions, not deferrable.
-const TABLE: &str = "
-    SELECT row_to_json(found)::text FROM (
-        SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-            row_security_active(c.oid) AS has_row_security,
-            c.relhasrules AND c.relkind <> 'v' AS has_rules,
-            EXISTS (
-                WITH RECURSIVE below (oid) AS (
-                    SELECT c.oid UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
-                )
-                SELECT FROM below JOIN pg_trigger g ON g.tgrelid = below.oid
-                WHERE NOT g.tgisinternal AND g.tgtype & 8 <> 0
-            ) AS watches_delete,
-            EXISTS (
-                SELECT FROM pg_partition_tree(c.oid) p JOIN pg_trigger g ON g.tgrelid = p.relid
-                WHERE NOT g.tgisinternal
-            ) OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
-            EXISTS (
-                SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confrelid = c.oid
-            ) AS refers_to_itself,
-            EXISTS (
-                SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
-                    i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
-            ) AS has_other_keys,
-            getdatabaseencoding() AS encoding,
-            ARRAY(
-                SELECT json_build_object(
-                    'name', a.attname,
-                    'sql_type', format_type(a.atttypid, a.atttypmod),
-                    'type', a.atttypid::int8,
-                    'typmod', a.atttypmod,
-                    'dimensions', a.attndims,
-                    'is_not_null', a.attnotnull,
-                    'is_generated', a.attgenerated <> '',
-                    'identity', a.attidentity,
-                    'has_default', a.atthasdef,
-                    -- An identity's depends on its column, the default of a column on what it draws from.
-                    'sequence', CASE WHEN a.attidentity <> '' OR a.atthasdef AND a.attgenerated = '' THEN (
-                        SELECT json_build_object(
-                            'name', quote_ident(v.nspname) || '.' || quote_ident(r.relname),
-                            'descends', q.seqincrement < 0)
-                        FROM (
-                            SELECT u.objid AS oid FROM pg_depend u
-                            WHERE u.refclassid = 'pg_class'::regclass AND u.refobjid = a.attrelid
-                                AND u.refobjsubid = a.attnum AND u.classid = 'pg_class'::regclass AND u.deptype = 'i'
-                            UNION ALL
-                            SELECT u.refobjid FROM pg_attrdef e JOIN pg_depend u ON u.objid = e.oid
-                            WHERE e.adrelid = a.attrelid AND e.adnum = a.attnum
-                                AND u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass
-                        ) o, LATERAL (SELECT * FROM pg_sequence q WHERE q.seqrelid = o.oid LIMIT 1) q
-                            JOIN pg_class r ON r.oid = q.seqrelid JOIN pg_namespace v ON v.oid = r.relnamespace
-                        LIMIT 1) END,
-                    'collation', CASE
-                        WHEN a.attcollation = 0 THEN ''
-                        WHEN NOT l.collisdeterministic THEN 'nondeterministic'
-                        WHEN l.collname IN ('C', 'POSIX', 'ucs_basic') THEN 'bytes'
-                        -- The column is there from PostgreSQL 15 on.
-                        WHEN l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
-                            AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes'
-                        ELSE 'deterministic'
-                    END,
-                    'collate', coalesce(' COLLATE ' || quote_ident(m.nspname) || '.' || quote_ident(l.collname), '')
-                )
-                FROM pg_attribute a
-                    LEFT JOIN pg_collation l ON l.oid = a.attcollation
-                    LEFT JOIN pg_namespace m ON m.oid = l.collnamespace AND l.collname <> 'default'
-                    JOIN pg_database d ON d.datname = current_database()
-                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                ORDER BY a.attnum
-            ) AS columns,
-            ARRAY(
-                WITH RECURSIVE used (oid) AS (
-                    SELECT atttypid FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-                    UNION
-                    SELECT below
-                    FROM used, LATERAL (SELECT * FROM pg_type t WHERE t.oid = used.oid LIMIT 1) t,
-                        unnest(ARRAY[t.typbasetype, t.typelem] || ARRAY(
-                            SELECT a.atttypid FROM pg_attribute a
-                            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-                        )) below
-                    WHERE below <> 0
-                )
-                SELECT json_build_object(
-                    'oid', t.oid::int8,
-                    'name', t.typname,
-                    'kind', t.typtype,
-                    'is_array', t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1
-                        AND t.typname NOT IN ('int2vector', 'oidvector'),
-                    'item', t.typelem::int8,
-                    'base', t.typbasetype::int8,
-                    'base_typmod', t.typtypmod,
-                    'base_dimensions', t.typndims,
-                    'fields', ARRAY(
-                        SELECT json_build_object(
-                            'name', a.attname, 'type', a.atttypid::int8, 'typmod', a.atttypmod,
-                            'dimensions', a.attndims)
-                        FROM pg_attribute a
-                        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-                        ORDER BY a.attnum
-                    ),
-                    'is_not_null', t.typnotnull,
-                    'is_known_by_name', s.nspname = 'pg_catalog' OR t.typname IN ('citext', 'hstore'),
-                    'without_typmod', format_type(t.oid, -1)
-                )
-                -- The few rows are looked up by the index: the server expects hundreds.
-                FROM used, LATERAL (SELECT * FROM pg_type t WHERE t.oid = used.oid LIMIT 1) t
-                    JOIN pg_namespace s ON s.oid = t.typnamespace
-            ) AS types,
-            ARRAY(
-                SELECT json_build_object(
-                    'is_primary', i.indisprimary,
-                    'columns', ARRAY(
-                        SELECT a.attname FROM generate_series(0, i.indnkeyatts - 1) position
-                            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
-                        ORDER BY position
-                    ),
-                    'folded', ARRAY(
-                        SELECT a.attname FROM generate_series(0, i.indnkeyatts - 1) position
-                            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
-                        WHERE i.indcollation[position] <> a.attcollation
-                    )
-                )
-                FROM pg_index i
-                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-                    AND i.indpred IS NULL AND i.indexprs IS NULL
-                ORDER BY i.indexrelid
-            ) AS keys
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END
-    ) found";
-
-/// Every schema with its tables; a NULL table if it has none.
-const TABLES: &str = "
-    SELECT n.nspname::text, c.relname::text
-    FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
-    ORDER BY n.nspname, c.relname";
-
-/// A JSON object in the result of [`TABLE`].
+/// A JSON object in the result of [`TABLE`] or [`ALL_COLUMNS`].
 #[derive(Clone, Copy)]
 struct Facts<'a>(&'a Value);
 
@@ -224,20 +84,47 @@ struct CatalogType {
 pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Result<Option<Table>> {
     let schema = name.schema.as_deref().unwrap_or_default();
     let found = sqlx::query_scalar(TABLE).bind(&name.table).bind(schema).fetch_optional(&mut *connection).await?;
+    found.map(|found: String| read_table(Facts(&parsed(&found)?))).transpose()
+}
+
+fn parsed(json: &str) -> sqlx::Result<Value> {
+    serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Reads the columns of all tables.
+async fn describe_all(connection: &mut PgConnection) -> sqlx::Result<Vec<TableColumns>> {
+    let types: String = sqlx::query_scalar(ALL_TYPES).fetch_one(&mut *connection).await?;
+    let types = read_types(Facts(&parsed(&types)?))?;
+    let tables: Vec<String> = sqlx::query_scalar(ALL_COLUMNS).fetch_all(&mut *connection).await?;
     let read = |found: String| {
-        let found = serde_json::from_str(&found).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        read_table(Facts(&found))
+        let found = parsed(&found)?;
+        let found = Facts(&found);
+        Ok(TableColumns {
+            schema: found.text("schema")?.into(),
+            table: found.text("name")?.into(),
+            columns: read_columns(found, &types)?,
+        })
     };
-    found.map(read).transpose()
+    tables.into_iter().map(read).collect()
+}
+
+/// Types by their numbers.
+type CatalogTypes = HashMap<i64, CatalogType>;
+
+fn read_types(found: Facts<'_>) -> sqlx::Result<CatalogTypes> {
+    found.list("types")?.map(read_type).collect()
+}
+
+fn read_columns(found: Facts<'_>, types: &CatalogTypes) -> sqlx::Result<Vec<Column>> {
+    let is_view = found.text("kind")? == "v";
+    let encoding = Encoding::of(found.text("encoding")?);
+    found.list("columns")?.map(|column| read_column(column, types, is_view, encoding)).collect()
 }
 
 fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
-    let types = found.list("types")?.map(read_type).collect::<sqlx::Result<HashMap<_, _>>>()?;
     let kind = found.text("kind")?;
     let (is_view, has_own_rows, is_table) = (kind == "v", kind == "r", matches!(kind, "r" | "p"));
-    let encoding = Encoding::of(found.text("encoding")?);
-    let columns = found.list("columns")?.map(|column| read_column(column, &types, is_view, encoding));
-    let mut columns = columns.collect::<sqlx::Result<Vec<_>>>()?;
+    let mut columns = read_columns(found, &read_types(found)?)?;
     let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
     for key in found.list("keys")? {
         let folded = key.names("folded")?;
@@ -253,7 +140,11 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let one_writer = [
         (has_triggers, "it has triggers"),
         (found.is("refers_to_itself")?, "it has a foreign key to itself"),
-        (found.is("has_other_keys")?, "it has a partial or deferrable unique index, or one on expressions, or EXCLUDE"),
+        (
+            found.is("has_other_keys")?,
+            "it has a partial unique index, one on expressions, a deferrable unique constraint, or an exclusion \
+             constraint",
+        ),
         (!has_own_rows, "it is not an ordinary table"),
     ];
     let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not an ordinary table")];
@@ -295,7 +186,7 @@ fn read_field(found: Facts<'_>) -> sqlx::Result<(String, Declared)> {
 }
 
 /// The declared type, with domains resolved.
-fn resolve(declared: Declared, types: &HashMap<i64, CatalogType>) -> ServerType {
+fn resolve(declared: Declared, types: &CatalogTypes) -> ServerType {
     let Declared { oid, typmod, dimensions } = declared;
     let server = |codec| ServerType { oid: u32::try_from(oid).unwrap_or_default(), codec };
     let Some(found) = types.get(&oid) else { return server(other()) };
@@ -313,7 +204,7 @@ fn resolve(declared: Declared, types: &HashMap<i64, CatalogType>) -> ServerType 
     })
 }
 
-fn composite_of(fields: &[(String, Declared)], types: &HashMap<i64, CatalogType>) -> Arc<dyn Codec> {
+fn composite_of(fields: &[(String, Declared)], types: &CatalogTypes) -> Arc<dyn Codec> {
     let field = |(name, declared): &(String, Declared)| {
         let server = resolve(*declared, types);
         (!server.codec.is_text_only()).then(|| CompositeField { name: name.clone(), server })
@@ -354,12 +245,7 @@ impl Encoding {
     }
 }
 
-fn read_column(
-    found: Facts<'_>,
-    types: &HashMap<i64, CatalogType>,
-    is_view: bool,
-    encoding: Encoding,
-) -> sqlx::Result<Column> {
+fn read_column(found: Facts<'_>, types: &CatalogTypes, is_view: bool, encoding: Encoding) -> sqlx::Result<Column> {
     let declared = Declared::of_column(found)?;
     let own_type = types.get(&declared.oid);
     let domain = own_type.filter(|found| found.kind == "d");
@@ -415,6 +301,14 @@ impl Postgres {
         let mut connection = self.connect().await?;
         let described = describe(&mut connection, &name).await.map_err(|error| self.error(error))?;
         self.ask_max_prepared(&mut connection).await?;
+        connection.give_back();
+        Ok(described)
+    }
+
+    /// The columns of all tables of the schemas that the user may use.
+    pub(super) async fn describe_all(&self) -> Result<Vec<TableColumns>> {
+        let mut connection = self.connect().await?;
+        let described = describe_all(&mut connection).await.map_err(|error| self.error(error))?;
         connection.give_back();
         Ok(described)
     }

@@ -66,6 +66,7 @@ mod ledger;
 mod location;
 mod nodelay;
 mod options;
+mod queries;
 mod rows;
 mod run;
 mod scan;

@@ -2,20 +2,25 @@
 
 #![expect(clippy::disallowed_types, reason = "taken when a statement is planned, for the time of a look-up")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+    TableProvider,
+};
 use datafusion::common::Result as DfResult;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
 
-use crate::backend::{Backend, Listed};
+use crate::backend::{Backend, Listed, schema_of};
 use crate::error::{Error, Result};
 use crate::options::SinkOptions;
-use crate::provider::LandfallTable;
+use crate::provider::listed::{ListedTable, TableOpener};
 use crate::provider::register::register;
 use crate::registry::database;
 
@@ -99,6 +104,22 @@ pub(crate) fn attached(context: &SessionContext) -> Vec<String> {
     context.catalog_names().into_iter().filter(|name| attached_as(context, name).is_some()).collect()
 }
 
+/// The session in which `information_schema` finds the columns of all attached databases, each read at once.
+pub(crate) async fn with_columns(context: &SessionContext) -> Result<SessionContext> {
+    let catalogs = MemoryCatalogProviderList::new();
+    for name in context.catalog_names() {
+        let provider = match attached_as(context, &name) {
+            Some(catalog) => Some(Arc::new(catalog.with_columns().await?) as Arc<dyn CatalogProvider>),
+            None => context.catalog(&name),
+        };
+        if let Some(provider) = provider {
+            catalogs.register_catalog(name, provider);
+        }
+    }
+    let state = SessionStateBuilder::new_from_existing(context.state()).with_catalog_list(Arc::new(catalogs)).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
 /// The tables of a database. Their names are read once. A table is described when a statement names it, including
 /// tables created later. All tables share one connection pool.
 #[derive(Debug, Clone)]
@@ -145,6 +166,19 @@ impl LandfallCatalog {
         Ok(())
     }
 
+    /// The same tables, listed with their columns, if the database can read the columns of all tables at once.
+    async fn with_columns(&self) -> Result<Self> {
+        let doing = |error: Error| error.with_context(format!("listing the columns of {}", self.database.location()));
+        let mut schemas = schemas(&self.database, &self.options).await?;
+        for table in self.database.columns().await.map_err(doing)?.into_iter().flatten() {
+            // A schema that has been created since is shown by the next statement.
+            if let Some(schema) = schemas.get_mut(&table.schema).and_then(Arc::get_mut) {
+                schema.columns.insert(table.table, schema_of(&table.columns));
+            }
+        }
+        Ok(Self { schemas: Arc::new(RwLock::new(schemas)), ..self.clone() })
+    }
+
     /// The answer to ATTACH: the schemas of the database, and how to name its tables.
     pub(crate) fn description(&self, name: &str) -> String {
         let schemas = self.schema_names();
@@ -180,8 +214,8 @@ async fn schemas(database: &Arc<dyn Backend>, options: &SinkOptions) -> Result<S
         }
     }
     let schema = |(name, tables): (String, _)| {
-        let (database, options) = (Arc::clone(database), options.clone());
-        (name.clone(), Arc::new(Schema { name, tables, database, options }))
+        let opener = TableOpener { database: Arc::clone(database), options: options.clone() };
+        (name.clone(), Arc::new(Schema { name, tables, columns: HashMap::new(), opener }))
     };
     Ok(schemas.into_iter().map(schema).collect())
 }
@@ -202,8 +236,9 @@ impl CatalogProvider for LandfallCatalog {
 struct Schema {
     name: String,
     tables: BTreeMap<String, String>,
-    database: Arc<dyn Backend>,
-    options: SinkOptions,
+    /// Of the tables whose columns have been read already.
+    columns: HashMap<String, SchemaRef>,
+    opener: TableOpener,
 }
 
 #[async_trait]
@@ -214,12 +249,12 @@ impl SchemaProvider for Schema {
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {
         let known = self.tables.get(name).cloned();
-        let spelled = known.unwrap_or_else(|| self.database.spelled(&self.name, name));
-        let doing = |error: Error| error.with_context(format!("reading the description of {}.{name}", self.name));
-        let Some(table) = self.database.table(&spelled).await.map_err(doing)? else { return Ok(None) };
-        let schema = table.schema();
-        let table = LandfallTable::new(Arc::clone(&self.database), table, schema, self.options.clone());
-        Ok(Some(Arc::new(table.map_err(doing)?)))
+        let spelled = known.unwrap_or_else(|| self.opener.database.spelled(&self.name, name));
+        if let Some(columns) = self.columns.get(name) {
+            let (opener, columns) = (self.opener.clone(), Arc::clone(columns));
+            return Ok(Some(Arc::new(ListedTable { opener, name: spelled, columns })));
+        }
+        Ok(self.opener.open(&spelled).await?.map(|table| Arc::new(table) as _))
     }
 
     async fn table_type(&self, name: &str) -> DfResult<Option<TableType>> {

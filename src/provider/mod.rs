@@ -17,6 +17,7 @@ mod fingerprint;
 mod functions;
 mod grouping;
 mod insert;
+mod listed;
 mod lists;
 mod merge;
 mod numbers;
@@ -47,7 +48,7 @@ use datafusion::common::DataFusionError;
 use crate::error::Error;
 
 pub use catalog::{LandfallCatalog, register_catalog};
-pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog};
+pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog, with_columns};
 pub use fanout::FanoutTable;
 pub(crate) use own::{Registered, SessionSchema};
 pub use register::{register, register_backend};

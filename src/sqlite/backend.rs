@@ -14,7 +14,7 @@ use super::thread::blocking;
 use super::{change, scan};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
-    QueryDialect, Resolution, Scan, Table, WriteSpec,
+    QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, Result};
 use crate::sql::{Targets, check_not_truncated};
@@ -86,6 +86,11 @@ impl Backend for Sqlite {
     async fn tables(&self) -> Result<Vec<Listed>> {
         let database = self.clone();
         blocking(move || database.list()).await
+    }
+
+    async fn columns(&self) -> Result<Option<Vec<TableColumns>>> {
+        let database = self.clone();
+        blocking(move || database.describe_all()).await.map(Some)
     }
 
     fn spelled(&self, _: &str, table: &str) -> String {

@@ -10,15 +10,26 @@ use super::change::Upserts;
 use super::connector::Missing;
 use super::database::Sqlite;
 use super::types::{arrow_type, codec};
-use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table};
+use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table, TableColumns};
 use crate::error::Result;
+
+/// The schema of the tables of a file.
+const SCHEMA: &str = "main";
+
+/// The names of the tables and views.
+fn listed(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut tables = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         ORDER BY name",
+    )?;
+    tables.query_map([], |row| row.get(0))?.collect()
+}
 
 /// Reads the description of a table or view; `None` if it does not exist.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
     let found = connection
         .query_row(
-            "SELECT name, type = 'view', wr, strict FROM pragma_table_list \
-             WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
+            "SELECT name, type = 'view', wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'",
             [name],
             |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?, row.get::<_, bool>(3)?))
@@ -198,23 +209,30 @@ impl Sqlite {
         describe(&self.open(Missing::Refuse)?, name).map_err(|error| self.error(error))
     }
 
+    /// The columns of all tables and views.
+    pub(super) fn describe_all(&self) -> Result<Vec<TableColumns>> {
+        if !self.path().exists() {
+            return Ok(Vec::new());
+        }
+        let connection = self.open(Missing::Refuse)?;
+        let read = || -> rusqlite::Result<Vec<TableColumns>> {
+            let described = |name: &String| describe(&connection, name);
+            let described = listed(&connection)?.iter().map(described).collect::<rusqlite::Result<Vec<_>>>()?;
+            let columns = |Table { name, columns, .. }| TableColumns { schema: SCHEMA.into(), table: name, columns };
+            Ok(described.into_iter().flatten().map(columns).collect())
+        };
+        read().map_err(|error| self.error(error))
+    }
+
     /// Lists the tables and views. A missing file in an existing folder has none; the first table creates it.
     pub(super) fn list(&self) -> Result<Vec<Listed>> {
-        const SCHEMA: &str = "main";
         let none = Listed { schema: SCHEMA.into(), table: None, name: String::new() };
         let has_folder = |path: &Path| path.parent().is_some_and(|parent| parent == Path::new("") || parent.is_dir());
         if !self.path().exists() && has_folder(self.path()) {
             return Ok(vec![none]);
         }
         let connection = self.open(Missing::Refuse)?;
-        let read = || -> rusqlite::Result<Vec<String>> {
-            let mut tables = connection.prepare(
-                "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-                 ORDER BY name",
-            )?;
-            tables.query_map([], |row| row.get(0))?.collect()
-        };
-        let tables = read().map_err(|error| self.error(error))?;
+        let tables = listed(&connection).map_err(|error| self.error(error))?;
         let listed = |table: String| Listed { schema: SCHEMA.into(), table: Some(table.clone()), name: table };
         Ok(tables.into_iter().map(listed).chain([none]).collect())
     }

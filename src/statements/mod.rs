@@ -79,7 +79,6 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
         return names::use_schema(context, wanted).map(Planned::Done);
     }
     names::resolve(context, &mut statement);
-    names::refresh(context, &statement).await?;
     if let DfStatement::Statement(sql) = &statement
         && let Some(planned) = create::plan(context, sql).await?
     {
@@ -90,8 +89,9 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
         Some(insert) => conflict::rewrite(context, insert).await?,
         None => None,
     };
+    let listed = names::listed(context, &mut statement).await?;
     let names = names::tables(&mut statement);
-    match plan_statement(context, statement).await {
+    match plan_statement(&listed, statement).await {
         Ok(plan) => Ok(Planned::Plan(plan)),
         Err(error) if error.to_string().contains("not found") => match names::suggestion(context, &names) {
             Some(suggestion) => Err(Error::schema(format!("{}; {suggestion}", error.strip_backtrace())).into()),

@@ -12,7 +12,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::Error;
-use crate::provider::{LandfallCatalog, SessionSchema, attached, attached_as, has_catalog, table_reference};
+use crate::provider::{
+    LandfallCatalog, SessionSchema, attached, attached_as, has_catalog, table_reference, with_columns,
+};
 
 /// `USE catalog`, `USE schema` or `USE catalog.schema`; says what is used now.
 pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<String> {
@@ -203,20 +205,39 @@ impl VisitorMut for CommonTables {
     }
 }
 
-/// Lists the tables of attached databases again, if a statement shows them.
-pub(super) async fn refresh(context: &SessionContext, statement: &DfStatement) -> DfResult<()> {
-    let DfStatement::Statement(sql) = statement else { return Ok(()) };
-    let shows = match sql.as_ref() {
-        Sql::ShowTables { .. } | Sql::ShowColumns { .. } | Sql::ShowSchemas { .. } => true,
-        Sql::Query(query) => query.to_string().to_lowercase().contains("information_schema"),
-        _ => false,
+/// The session in which a statement is planned. If the statement shows the tables of attached databases, they are listed
+/// again; if it shows their columns, all of them are read at once.
+pub(super) async fn listed(context: &SessionContext, statement: &mut DfStatement) -> DfResult<SessionContext> {
+    let shown = match statement {
+        DfStatement::Statement(sql) => match sql.as_ref() {
+            Sql::ShowTables { .. } | Sql::ShowSchemas { .. } => vec!["tables".into()],
+            Sql::ShowColumns { .. } => vec!["columns".into()],
+            Sql::Query(_) => of_information_schema(statement),
+            _ => Vec::new(),
+        },
+        DfStatement::Explain(_) => of_information_schema(statement),
+        _ => Vec::new(),
     };
-    if shows {
-        for catalog in attached(context).iter().filter_map(|name| attached_as(context, name)) {
-            catalog.refresh().await?;
-        }
+    if shown.is_empty() {
+        return Ok(context.clone());
     }
-    Ok(())
+    for catalog in attached(context).iter().filter_map(|name| attached_as(context, name)) {
+        catalog.refresh().await?;
+    }
+    match shown.iter().any(|name| name == "columns" || name == "views") {
+        true => Ok(with_columns(context).await?),
+        false => Ok(context.clone()),
+    }
+}
+
+/// The tables of `information_schema` in a statement.
+fn of_information_schema(statement: &mut DfStatement) -> Vec<String> {
+    let own = |name: &ObjectName| {
+        let mut parts = parts(name)?;
+        let table = parts.pop()?;
+        (parts.last()? == "information_schema").then_some(table)
+    };
+    tables(statement).iter().filter_map(own).collect()
 }
 
 /// A name as DataFusion reads it: with ASCII letters in lower case, unless it is in quotation marks.

@@ -95,6 +95,36 @@ async fn an_attached_database_is_used_with_short_names() {
 }
 
 #[tokio::test]
+async fn information_schema_reads_the_columns_of_all_tables_at_once() {
+    for place in Place::all() {
+        place.client("CREATE TABLE texts (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL, body TEXT, raw JSON)");
+        place.client("CREATE TABLE numbers (a SMALLINT, b NUMERIC(10,2), c DOUBLE PRECISION, d BIGINT, e BOOLEAN)");
+        place.client("CREATE TABLE times (a DATE, b TIMESTAMP, c TIME, d CHAR(3))");
+        place.client("CREATE VIEW both_of_them AS SELECT name, b FROM texts, numbers");
+        if matches!(place, Place::Postgres(_)) {
+            place.client("CREATE DOMAIN code AS varchar(5); CREATE TYPE pair AS (x int, y text)");
+            place.client("CREATE TABLE own (a code, b pair, c int[][], d uuid, e interval, f char(2)[])");
+        }
+        let context = session();
+        does(&context, &format!("ATTACH '{}' AS db", place.url())).await;
+        let columns = "SELECT table_schema, table_name, column_name, ordinal_position, data_type, is_nullable, \
+                       numeric_precision, numeric_scale FROM information_schema.columns WHERE table_catalog = 'db' \
+                       ORDER BY table_schema, table_name, ordinal_position";
+        let shown = rows(&context, columns).await;
+        assert!(shown.len() >= 15, "{shown:?}");
+        assert_eq!(shown, read(&context, columns).await, "as each table is described");
+
+        let shown = rows(&context, "SHOW COLUMNS FROM db.numbers").await;
+        assert_eq!(shown.len(), 5, "{shown:?}");
+        // Other tables of such a query are read.
+        place.client("INSERT INTO numbers (a, d) VALUES (7, 1), (8, 2)");
+        let joined = "SELECT n.a FROM db.numbers n WHERE n.d IN (SELECT count(*) - 4 FROM information_schema.columns \
+                      WHERE table_catalog = 'db' AND table_name = 'numbers')";
+        assert_eq!(rows(&context, joined).await, ["7"]);
+    }
+}
+
+#[tokio::test]
 async fn options_of_attach_are_those_of_all_tables() {
     let [place, ..] = &Place::all();
     place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)");
