@@ -84,7 +84,7 @@ impl Claimed {
         let JobSpec { log, resources, .. } = &self.job_spec;
         let recover = resources
             .iter()
-            .map(|resource| recover_job(resource.as_ref(), log.as_ref(), &self.job, state, self.manager.retry()));
+            .map(|resource| recover_job(resource.as_ref(), log.as_ref(), &self.job, state, None, self.manager.retry()));
         try_join_all(recover).await.map(drop)
     }
 

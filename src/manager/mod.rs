@@ -2,6 +2,7 @@
 //! completes branches that an earlier run left prepared.
 
 mod claimed;
+mod distributed;
 mod live;
 mod open;
 mod recovery;
@@ -10,6 +11,7 @@ mod run;
 mod transaction;
 
 pub use claimed::JobSpec;
+pub use distributed::{DistributedRun, DistributedTransaction, Joined};
 pub use live::TransactionManager;
 pub use recovery::{Mode, Recovered, RecoveryOutcome, Selection, recover};
 pub use run::{Opened, Run};

@@ -73,7 +73,7 @@ mod tests {
         EpochExtent { rows, end: true, ..EpochExtent::default() }
     }
 
-    async fn member(run: &Transaction, rm: &MemoryBackend, bqual: u16, protocol: Protocol) -> Member {
+    async fn member(run: &Transaction, rm: &MemoryBackend, bqual: u64, protocol: Protocol) -> Member {
         let xid = run.xid(bqual);
         let mut branch = rm.start(&xid, &spec(protocol)).await.unwrap();
         branch.write(crate::backend::conformance::rows(0..3)).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::retry::RetryPolicy;
 use crate::backend::{Backend, DecisionLog, InDoubt, Resolution};
 use crate::error::{Error, ErrorKind, Result};
-use crate::txn::{Action, Decision, DecisionRecord, Event, JobEntry, JobId, JobState, Positions, State};
+use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, JobEntry, JobId, JobState, Positions, State};
 
 /// Whether recovery acts or only reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,7 +86,7 @@ pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &
     Ok(recovered)
 }
 
-/// Completes all branches of a job whose state in the log is `state`.
+/// Completes all branches of a job whose state in the log is `state`; with an epoch, those of this epoch and earlier ones.
 ///
 /// # Errors
 /// Errors of the database. `InDoubt` if a branch could not be completed.
@@ -95,10 +95,12 @@ pub(super) async fn recover_job(
     log: &dyn DecisionLog,
     job: &JobId,
     state: &JobState,
+    up_to: Option<Epoch>,
     retry: RetryPolicy,
 ) -> Result<()> {
     let Some(number) = state.number() else { return Ok(()) };
-    for branch in retry.with(|| resource.in_doubt(Some(number))).await? {
+    let is_wanted = |branch: &InDoubt| up_to.is_none_or(|last| branch.xid.gtrid.epoch() <= last);
+    for branch in retry.with(|| resource.in_doubt(Some(number))).await?.into_iter().filter(is_wanted) {
         let selection = Selection::default();
         let fate = resolve(resource, log, job, state, &branch, &selection, retry).await?;
         if fate == RecoveryOutcome::StillInDoubt {
@@ -138,7 +140,7 @@ async fn resolve(
     let (xid, gtrid) = (branch.xid, branch.xid.gtrid);
     let (mut state, mut resolution) = (State::Found, Resolution::Done);
     let mut event = match known.standing(gtrid.epoch()) {
-        Some(stands) => Event::Stands(stands.verdict(&gtrid)),
+        Some(stands) => Event::Stands(stands.verdict(&xid)),
         None if branch.age < selection.older_than => return Ok(RecoveryOutcome::TooYoung),
         None => Event::Undecided,
     };
@@ -155,7 +157,7 @@ async fn resolve(
                 let job = job.clone();
                 let proposal = DecisionRecord { job, epoch: gtrid.epoch(), gtrid, decision, rows: 0, positions };
                 match retry.with(|| log.decide(proposal.clone())).await {
-                    Ok(stands) => Event::Stands(stands.verdict(&gtrid)),
+                    Ok(stands) => Event::Stands(stands.verdict(&xid)),
                     Err(_) => Event::Silent,
                 }
             }

@@ -13,7 +13,7 @@ use tracing::{Instrument, debug_span};
 
 use super::claimed::Claimed;
 use crate::backend::failpoint::failpoint;
-use crate::backend::{Backend, Branch, Outcome, Protocol, Vote};
+use crate::backend::{Backend, Branch, DecisionLog, Outcome, Protocol, Vote};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Phase;
 use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, Positions, State, Xid};
@@ -70,7 +70,7 @@ impl Transaction {
     }
 
     /// The name of a branch.
-    pub fn xid(&self, bqual: u16) -> Xid {
+    pub fn xid(&self, bqual: u64) -> Xid {
         Xid { gtrid: self.gtrid(), bqual }
     }
 
@@ -185,20 +185,8 @@ impl Transaction {
         }
     }
 
-    /// The commands that recover branches in these databases, each with `more` at its end.
     fn commands<'a>(&self, resources: impl Iterator<Item = &'a Arc<dyn Backend>>, more: &str) -> String {
-        let log = self.claimed.job_spec.log.url();
-        let table = self.claimed.job_spec.log.ledger_table();
-        let table = table.map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
-        let mut commands: Vec<_> = resources
-            .map(|resource| match resource.url() {
-                url if url == log => format!("landfall recover {}{table}{more}", quoted(&url)),
-                url => format!("landfall recover {} --log {}{table}{more}", quoted(&url), quoted(&log)),
-            })
-            .collect();
-        commands.sort();
-        commands.dedup();
-        commands.join(" && ")
+        recover_commands(self.claimed.job_spec.log.as_ref(), resources, more)
     }
 
     /// Runs `act`, and records its duration.
@@ -220,7 +208,7 @@ impl Transaction {
         DecisionRecord {
             decision: Decision::Commit,
             rows,
-            positions: Positions { subject, end, before, input },
+            positions: Positions { subject, end, before, input, branches: None },
             ..self.claimed.abort(self.epoch)
         }
     }
@@ -341,7 +329,7 @@ impl<'t> Driven<'t> {
     /// The event for this transaction if this record stands.
     fn stands(&mut self, stands: &DecisionRecord) -> Event {
         let own = self.transaction.gtrid();
-        let verdict = stands.verdict(&own);
+        let verdict = stands.decision_for(&own);
         if verdict == Decision::Abort {
             self.failed.get_or_insert_with(|| fenced(stands, &own));
         }
@@ -378,6 +366,25 @@ impl<'t> Driven<'t> {
     }
 }
 
+/// The commands that recover branches in these databases, each with `more` at its end.
+pub(super) fn recover_commands<'a>(
+    log: &dyn DecisionLog,
+    resources: impl Iterator<Item = &'a Arc<dyn Backend>>,
+    more: &str,
+) -> String {
+    let table = log.ledger_table().map(|table| format!(" --ledger-table {}", quoted(&table))).unwrap_or_default();
+    let log = log.url();
+    let mut commands: Vec<_> = resources
+        .map(|resource| match resource.url() {
+            url if url == log => format!("landfall recover {}{table}{more}", quoted(&url)),
+            url => format!("landfall recover {} --log {}{table}{more}", quoted(&url), quoted(&log)),
+        })
+        .collect();
+    commands.sort();
+    commands.dedup();
+    commands.join(" && ")
+}
+
 /// Quotes an argument of a shell command.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -409,10 +416,10 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 }
 
 /// The error of a run that must not commit.
-fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
+pub(super) fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement \
+            "recovery assumed that this run had crashed, and rolled it back; nothing was written: run the statement \
              again"
                 .to_owned()
         }

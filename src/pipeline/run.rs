@@ -182,7 +182,7 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
 }
 
 /// The subject that the records of its job contain.
-async fn subject(write: &Write) -> Result<Subject> {
+pub(super) async fn subject(write: &Write) -> Result<Subject> {
     let mut databases = Vec::new();
     // The ledger of a database moves with it, so its records are about this database.
     let is_elsewhere = |target: &&Target| target.resource.decision_log().is_none_or(|log| log.url() != write.log.url());

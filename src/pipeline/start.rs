@@ -87,7 +87,7 @@ async fn branches(write: &Write, transaction: &Transaction, is_many: bool) -> Re
     let targets: Vec<_> =
         numbered.flat_map(|numbered| std::iter::repeat_n(numbered, count(numbered.1.writers).into())).collect();
     let has_several = targets.len() > 1 || write.protocol == Protocol::TwoPhase;
-    let started = (0u16..).zip(targets).map(async |(bqual, (number, target))| {
+    let started = (0u64..).zip(targets).map(async |(bqual, (number, target))| {
         let protocol = match target.capability {
             capability if capability.prepares() && has_several => Protocol::TwoPhase,
             _ => Protocol::OnePhase,

@@ -20,6 +20,14 @@ pub enum WriterCount {
     UpTo(u16),
 }
 
+impl WriterCount {
+    /// The maximum number.
+    pub fn most(self) -> u16 {
+        let (Self::Exactly(most) | Self::UpTo(most)) = self;
+        most
+    }
+}
+
 /// A table that a stream is written to.
 #[derive(Debug, Clone)]
 pub struct Target {

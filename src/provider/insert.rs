@@ -48,13 +48,13 @@ impl LandfallTable {
     }
 
     /// The plan of an INSERT.
-    pub(super) fn inserted(
-        &self,
-        session: &dyn Session,
+    pub(super) fn inserted<'a>(
+        &'a self,
+        session: &'a dyn Session,
         input: Arc<dyn ExecutionPlan>,
         op: InsertOp,
         statement: StatementId,
-    ) -> Planning<'_> {
+    ) -> Planning<'a> {
         if !has_dml_rewrite(session) {
             self.note(
                 "is written by a session with DataFusion's casts, which silently truncate 1.7 to 1: call \
@@ -63,6 +63,9 @@ impl LandfallTable {
             );
         }
         Box::pin(async move {
+            if let Some(run) = self.run {
+                return self.inserted_distributed(session, input, op, statement, run).await;
+            }
             let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
             let input = self.written(input)?;
             let cores = std::thread::available_parallelism().map_or(1, usize::from);

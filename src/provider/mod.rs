@@ -8,6 +8,7 @@ mod checkpoints;
 mod classes;
 mod comparisons;
 mod defaults;
+mod distributed;
 mod dml;
 mod expressions;
 mod factory;

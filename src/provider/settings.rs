@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::backend::{Backend, Capability, DecisionLog, NoLedger, Protocol};
 use crate::error::{Error, Result};
 use crate::options::{Checkpoints, Commit, Retry, SinkOptions};
-use crate::pipeline::{Target, Write, WriterCount};
+use crate::pipeline::{Target, Write};
 use crate::registry::decision_log;
 use crate::txn::{JobId, StatementId};
 
@@ -65,7 +65,7 @@ impl TxnSettings {
 
     /// The commit protocol of a single branch.
     fn protocol(&self, targets: &[Target], agent: Option<&Arc<dyn Backend>>) -> Result<Protocol> {
-        let branches: u32 = targets.iter().map(|target| u32::from(most(target.writers))).sum();
+        let branches: u32 = targets.iter().map(|target| u32::from(target.writers.most())).sum();
         match (self.commit, agent) {
             (Commit::TwoPhase, Some(agent)) if targets.len() == 1 => Err(Error::config(format!(
                 "{} cannot prepare transactions{}, but the option 'commit' is 'two_phase': remove the option",
@@ -157,12 +157,12 @@ fn check_branches(targets: &[Target]) -> Result<()> {
     for target in targets {
         let location = target.resource.location();
         let same = |other: &&Target| other.resource.location() == location;
-        let needed: u32 = targets.iter().filter(same).map(|target| u32::from(most(target.writers))).sum();
+        let needed: u32 = targets.iter().filter(same).map(|target| u32::from(target.writers.most())).sum();
         if let Capability::TwoPhase { branches: branches @ 1.. } = target.capability
             && needed > branches
         {
             return Err(Error::config(format!(
-                "the statement needs {needed} prepared transactions in {location}, which allows {branches} at once{}: \
+                "the statement needs {needed} prepared transactions in {location}, which allows {branches} at the same time{}: \
                  decrease the option 'writers', or increase the limit of the database",
                 how_to_prepare([&target.resource])
             )));
@@ -184,10 +184,4 @@ pub(super) fn how_to_prepare<'a>(databases: impl IntoIterator<Item = &'a Arc<dyn
     let mut hints: Vec<_> = databases.into_iter().filter_map(|database| database.how_to_prepare()).collect();
     hints.dedup();
     if hints.is_empty() { String::new() } else { format!(" ({})", hints.join("; ")) }
-}
-
-fn most(writers: WriterCount) -> u16 {
-    match writers {
-        WriterCount::Exactly(writers) | WriterCount::UpTo(writers) => writers,
-    }
 }

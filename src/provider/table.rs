@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::Expr;
 use log::warn;
+use uuid::Uuid;
 
 use crate::backend::{Backend, Comparison, NewTable, Table};
 use crate::backend::{Capability, DecisionLog};
@@ -33,6 +34,8 @@ pub struct LandfallTable {
     /// Whether it was created for the statement that writes it, before that.
     pub(super) is_created: bool,
     noted: AtomicBool,
+    /// The run of the distributed INSERT for which the table was opened.
+    pub(super) run: Option<Uuid>,
 }
 
 impl LandfallTable {
@@ -169,6 +172,7 @@ impl LandfallTable {
             new: None,
             is_created: false,
             noted: AtomicBool::new(false),
+            run: None,
         })
     }
 
@@ -241,6 +245,7 @@ impl LandfallTable {
             new: self.new.clone(),
             is_created: self.is_created,
             noted: AtomicBool::new(false),
+            run: self.run,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::txn::{Epoch, Gtrid, JobId, JobNumber, Subject};
+use crate::txn::{Epoch, Gtrid, JobId, JobNumber, Subject, Xid};
 
 /// The decision about an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,9 @@ impl Decision {
 /// The version of the record's format. Records of Landfall 0.1 have no version.
 const VERSION: u64 = 2;
 
+/// The version of a record that lists its branches, which an earlier release must not ignore.
+const LISTS_BRANCHES: u64 = 3;
+
 /// The position in the job's input that a committed epoch reaches, and the tables that it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Positions {
@@ -50,18 +53,21 @@ pub struct Positions {
     pub before: u64,
     /// The position after its last row, as the input defines it; `None` if the input cannot resume.
     pub input: Option<Value>,
+    /// The branches that a COMMIT commits; `None` for all branches of its transaction. A transaction that several processes
+    /// write can have branches of attempts that failed.
+    pub branches: Option<Vec<u64>>,
 }
 
 impl Positions {
     /// The positions of a job with one epoch, or of a record that is not a checkpoint.
     pub fn new(subject: impl Into<Subject>, end: bool) -> Self {
-        Self { subject: subject.into(), end, before: 0, input: None }
+        Self { subject: subject.into(), end, before: 0, input: None, branches: None }
     }
 
     /// The text in the ledger, a JSON object.
     pub fn to_token(&self) -> String {
         let mut token = Map::new();
-        token.insert("version".into(), VERSION.into());
+        token.insert("version".into(), if self.branches.is_some() { LISTS_BRANCHES } else { VERSION }.into());
         token.insert("end".into(), self.end.into());
         self.subject.write(&mut token);
         if self.before > 0 {
@@ -69,6 +75,10 @@ impl Positions {
         }
         if let Some(input) = &self.input {
             token.insert("input".into(), input.clone());
+        }
+        if let Some(branches) = &self.branches {
+            let names: Vec<_> = branches.iter().map(|bqual| format!("{bqual:x}")).collect();
+            token.insert("branches".into(), names.into());
         }
         Value::Object(token).to_string()
     }
@@ -81,16 +91,22 @@ impl Positions {
     pub fn try_parse(token: &str) -> Result<Self> {
         let mut value: Value = serde_json::from_str(token).unwrap_or_default();
         let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
-        if let Some(later) = value["version"].as_u64().filter(|version| *version > VERSION) {
+        if let Some(later) = value["version"].as_u64().filter(|version| *version > LISTS_BRANCHES) {
             let text = format!(
-                "the ledger contains a record of version {later}, but this program supports versions up to {VERSION}: \
+                "the ledger contains a record of version {later}, but this program supports versions up to {LISTS_BRANCHES}: \
                  use the program that wrote it, or a newer version"
             );
             return Err(Error::new(ErrorKind::Decode, text));
         }
-        match (Subject::read(&value), value["end"].as_bool()) {
-            (Some(subject), Some(end)) => {
-                Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input })
+        let name = |name: &Value| u64::from_str_radix(name.as_str()?, 16).ok();
+        let branches = match &value["branches"] {
+            Value::Null => Some(None),
+            Value::Array(names) => names.iter().map(name).collect::<Option<Vec<_>>>().map(Some),
+            _ => None,
+        };
+        match (Subject::read(&value), value["end"].as_bool(), branches) {
+            (Some(subject), Some(end), Some(branches)) => {
+                Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input, branches })
             }
             _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains invalid positions: '{token}'"))),
         }
@@ -117,8 +133,17 @@ pub struct DecisionRecord {
 impl DecisionRecord {
     /// The decision about a transaction of this epoch or an earlier one. Commit if the record is that transaction's own
     /// commit; otherwise abort, because the epoch is taken.
-    pub fn verdict(&self, gtrid: &Gtrid) -> Decision {
+    pub fn decision_for(&self, gtrid: &Gtrid) -> Decision {
         if self.gtrid == *gtrid { self.decision } else { Decision::Abort }
+    }
+
+    /// The decision about a branch of such a transaction: commit if the record commits the transaction, and lists the branch
+    /// or none.
+    pub fn verdict(&self, xid: &Xid) -> Decision {
+        match (self.decision_for(&xid.gtrid), &self.positions.branches) {
+            (Decision::Commit, Some(branches)) if !branches.contains(&xid.bqual) => Decision::Abort,
+            (decision, _) => decision,
+        }
     }
 
     /// The number of rows that the job consumed up to this epoch.
@@ -226,10 +251,14 @@ mod tests {
         };
         let positions = Positions { subject, ..positions };
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
+        let positions = Positions { branches: Some(vec![0, u64::MAX]), ..positions };
+        assert!(positions.to_token().contains(r#""branches":["0","ffffffffffffffff"]"#), "{}", positions.to_token());
+        assert!(positions.to_token().contains(r#""version":3"#), "an earlier release refuses it");
+        assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
         assert!(Positions::try_parse(r#"{"table":"t","end":false,"later":1}"#).is_ok(), "of Landfall 0.1");
-        let later = Positions::try_parse(r#"{"table":"t","end":false,"version":3}"#).unwrap_err();
-        assert!(later.to_string().contains("a record of version 3"), "{later}");
-        for bad in ["", "[]", "{}", r#"{"table":1,"end":true}"#] {
+        let later = Positions::try_parse(r#"{"table":"t","end":false,"version":4}"#).unwrap_err();
+        assert!(later.to_string().contains("a record of version 4"), "{later}");
+        for bad in ["", "[]", "{}", r#"{"table":1,"end":true}"#, r#"{"table":"t","end":true,"branches":[1]}"#] {
             assert_eq!(Positions::try_parse(bad).unwrap_err().kind(), ErrorKind::Decode, "{bad}");
         }
     }

@@ -76,7 +76,8 @@ impl fmt::Display for Epoch {
 
 /// The name of a global transaction. It contains the job, the epoch and the run.
 ///
-/// Displays as `landfall-<job>-<epoch>-<run>` in hexadecimal, 59 bytes at most, which fits the 64 bytes of X/Open XA.
+/// Displays as `landfall-<job>-<epoch>-<run>` in hexadecimal, 59 bytes at most, which fits the 64 bytes of a gtrid in
+/// X/Open XA.
 /// It contains the job's number, which is drawn with the job's first record and kept in its later records. A job of the
 /// same name in another log has another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,7 +97,12 @@ pub const PREFIX: &str = "landfall-";
 impl JobNumber {
     /// Draws a new number.
     pub fn draw() -> Self {
-        Self(Uuid::new_v4().as_u64_pair().1)
+        Self::of_run(Uuid::new_v4())
+    }
+
+    /// The number of a job whose first run this is: the same in all processes of the run.
+    pub fn of_run(run: Uuid) -> Self {
+        Self(run.as_u64_pair().1)
     }
 
     /// The common prefix of the names of the job's transactions.
@@ -109,6 +115,11 @@ impl Gtrid {
     /// Creates the name for `epoch` of `job`. `run` distinguishes the runs of a job.
     pub fn new(job: JobNumber, epoch: Epoch, run: Uuid) -> Self {
         Self { job, epoch, run: run.as_u64_pair().0 }
+    }
+
+    /// Whether it belongs to this run.
+    pub fn is_of(&self, run: Uuid) -> bool {
+        self.run == run.as_u64_pair().0
     }
 
     /// Parses the output of [`Display`](fmt::Display); `None` for any other text.
@@ -142,20 +153,20 @@ impl fmt::Display for Gtrid {
 }
 
 /// The name of a branch: its global transaction (`gtrid`) and its number in it (`bqual`). Displays as
-/// `<gtrid>-<bqual>`, 64 bytes at most.
+/// `<gtrid>-<bqual>`, 76 bytes at most: a gtrid and a bqual of X/Open XA have 64 bytes each, and a name in PostgreSQL 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Xid {
     /// The global transaction.
     pub gtrid: Gtrid,
-    /// The branch, counted from 0.
-    pub bqual: u16,
+    /// The branch: counted from 0 in a transaction of one process, drawn if several processes write it.
+    pub bqual: u64,
 }
 
 impl Xid {
     /// Parses the output of [`Display`](fmt::Display); `None` for a transaction of another program.
     pub fn parse(text: &str) -> Option<Self> {
         let (gtrid, bqual) = text.rsplit_once('-')?;
-        let read = Self { gtrid: Gtrid::parse(gtrid)?, bqual: u16::from_str_radix(bqual, 16).ok()? };
+        let read = Self { gtrid: Gtrid::parse(gtrid)?, bqual: u64::from_str_radix(bqual, 16).ok()? };
         (read.to_string() == text).then_some(read)
     }
 }
@@ -175,8 +186,8 @@ mod tests {
     fn the_longest_xid_fits_and_is_read_back() {
         let gtrid = Gtrid::new(JobNumber(u64::MAX), Epoch(u64::MAX), Uuid::max());
         assert!(gtrid.to_string().len() <= 64, "{gtrid}");
-        let xid = Xid { gtrid, bqual: u16::MAX };
-        assert!(xid.to_string().len() <= 64, "{xid}");
+        let xid = Xid { gtrid, bqual: u64::MAX };
+        assert!(xid.to_string().len() <= 200, "{xid}");
         assert_eq!(Xid::parse(&xid.to_string()), Some(xid));
         assert!(xid.to_string().starts_with(&gtrid.job().prefix()));
     }

@@ -12,6 +12,8 @@ mod conformance;
 mod counts;
 mod crash;
 mod defaults;
+mod distributed;
+mod distributed_simulation;
 mod dml;
 mod failures;
 mod filters;

@@ -39,13 +39,13 @@ struct World {
 
 /// What goes wrong at one place: single answers, and outages, which can begin with an answer that is lost.
 #[derive(Clone)]
-struct Faults {
-    is_out: Arc<AtomicBool>,
-    script: Script,
+pub(crate) struct Faults {
+    pub(crate) is_out: Arc<AtomicBool>,
+    pub(crate) script: Script,
 }
 
 impl Faults {
-    fn new(rng: Rng, per_mille: u32) -> Self {
+    pub(crate) fn new(rng: Rng, per_mille: u32) -> Self {
         let is_out = Arc::new(AtomicBool::new(false));
         let (seen, rng) = (Arc::clone(&is_out), Mutex::new(rng));
         let script = Script::new(move |_: Step| {
@@ -284,8 +284,8 @@ impl World {
     }
 }
 
-#[test]
-fn every_schedule_ends_with_all_rows_or_none_once() {
+/// Plays all schedules, on all processors.
+pub(crate) fn play_all<F: Future<Output = ()>>(name: &str, play: impl Fn(u64) -> F + Sync) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect(name));
     let schedules = number("LANDFALL_SCHEDULES").unwrap_or(SCHEDULES);
     let seeds = match number("LANDFALL_SEED") {
@@ -295,17 +295,22 @@ fn every_schedule_ends_with_all_rows_or_none_once() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let seeds = seeds.clone();
+            let (seeds, play) = (seeds.clone(), &play);
             scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
                 let runtime = runtime.unwrap();
                 for seed in seeds.filter(|seed| seed % threads == thread) {
-                    let played = std::panic::catch_unwind(|| runtime.block_on(World::new(seed).play()));
-                    if played.is_err() {
-                        panic!("the schedule failed: play it again with LANDFALL_SEED={seed} tests/run simulation");
+                    let playing = std::panic::AssertUnwindSafe(|| runtime.block_on(play(seed)));
+                    if std::panic::catch_unwind(playing).is_err() {
+                        panic!("the schedule failed: play it again with LANDFALL_SEED={seed} tests/run {name}");
                     }
                 }
             });
         }
     });
+}
+
+#[test]
+fn every_schedule_ends_with_all_rows_or_none_once() {
+    play_all("simulation", |seed| async move { World::new(seed).play().await });
 }

@@ -1,0 +1,105 @@
+//! Writes a part of the rows of a distributed transaction.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::future::join_all;
+use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::diff::{Differ, Policy};
+use super::dispatch::Dealt;
+use super::run::subject;
+use super::write::Write;
+use super::writer::{Origin, Writers};
+use crate::backend::{Protocol, WriteSpec};
+use crate::error::Result;
+use crate::manager::{DistributedRun, DistributedTransaction, JobSpec, Member};
+use crate::txn::Xid;
+
+/// What an attempt at a part has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its prepared branches, one for each table that received rows.
+    pub branches: Vec<Xid>,
+    /// The number of its rows.
+    pub rows: u64,
+}
+
+/// The run of a write that several processes execute.
+///
+/// # Errors
+/// Errors of a database whose identity a job records.
+pub async fn distributed_run(write: &Write, run: Uuid) -> Result<DistributedRun> {
+    let job_spec = JobSpec {
+        log: Arc::clone(&write.log),
+        job: write.job.clone(),
+        subject: subject(write).await?,
+        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+    };
+    Ok(DistributedRun::new(job_spec, run))
+}
+
+/// Writes the rows of a part with one branch for each table, and prepares the branches.
+///
+/// # Errors
+/// The first error of the input or of a database. Branches that are not prepared are rolled back.
+///
+/// # Cancel safety
+/// Dropping the future rolls back the branches that are not prepared. The coordinator rolls back the others.
+pub async fn write_part(
+    write: &Write,
+    transaction: &DistributedTransaction,
+    input: impl Stream<Item = Result<RecordBatch>> + Send,
+) -> Result<Part> {
+    let mut members = Vec::new();
+    for (group, target) in write.targets.iter().enumerate() {
+        let (xid, protocol) = (transaction.draw_xid(), Protocol::TwoPhase);
+        let spec = WriteSpec { protocol, ..target.spec.clone() };
+        let differ = Differ::new(Policy::of(&spec).map(Arc::new), Arc::clone(&spec.stats));
+        let branch = target.resource.start(&xid, &spec).await?;
+        members.push((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }, differ));
+    }
+    let now = CancellationToken::new();
+    now.cancel();
+    let mut writers = Writers::new(members, &now);
+    let (members, rows) = match written(write, &mut writers, input).await {
+        Ok(written) => written,
+        Err(error) => {
+            writers.stop().await;
+            return Err(error);
+        }
+    };
+    let preparing = members.into_iter().map(async |member| {
+        let xid = member.xid;
+        transaction.prepare(member).await.map(|takes_part| takes_part.then_some(xid))
+    });
+    let prepared = join_all(preparing).await.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(Part { branches: prepared.into_iter().flatten().collect(), rows })
+}
+
+/// Sends all rows to the writers, and waits until they are written.
+async fn written(
+    write: &Write,
+    writers: &mut Writers,
+    input: impl Stream<Item = Result<RecordBatch>> + Send,
+) -> Result<(Vec<Member>, u64)> {
+    let mut input = std::pin::pin!(input);
+    let mut first = 0;
+    loop {
+        let batch = tokio::select! {
+            biased;
+            error = writers.failure() => return Err(error),
+            batch = input.next() => batch,
+        };
+        let Some(batch) = batch.transpose()? else { break };
+        let origin = Origin { first, rows: batch.num_rows() as u64 };
+        for (group, target) in write.targets.iter().enumerate() {
+            let batch = target.assignments.apply(batch.clone(), first)?;
+            writers.send(group, Dealt::ToAny(batch), origin).await?;
+        }
+        first += origin.rows;
+    }
+    Ok((writers.finish().await?, first))
+}
