@@ -13,6 +13,7 @@ mod progress;
 mod readable;
 mod session;
 mod shell;
+mod signal;
 mod target;
 mod transactions;
 mod watch;

@@ -17,12 +17,14 @@ pub enum FileType {
     Json,
     /// Apache Parquet
     Parquet,
+    /// Apache Avro
+    Avro,
     /// The Arrow IPC format: files and streams
     Arrow,
 }
 
 impl FileType {
-    const ENDINGS: [(&str, Self); 10] = [
+    const ENDINGS: [(&str, Self); 11] = [
         ("csv", Self::Csv),
         ("tsv", Self::Tsv),
         ("tab", Self::Tsv),
@@ -30,6 +32,7 @@ impl FileType {
         ("jsonl", Self::Json),
         ("ndjson", Self::Json),
         ("parquet", Self::Parquet),
+        ("avro", Self::Avro),
         ("arrow", Self::Arrow),
         ("feather", Self::Arrow),
         ("ipc", Self::Arrow),

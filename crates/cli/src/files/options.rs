@@ -2,6 +2,7 @@
 
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 
+use datafusion_landfall::columnar::ValueFormats;
 use datafusion_landfall::error::{Error, ErrorKind};
 
 use super::csv::Dialect;
@@ -32,6 +33,8 @@ pub struct FileOptions {
     pub null_in_quotes: bool,
     /// The encoding of text files without a byte order mark; UTF-8 by default.
     pub encoding: Option<String>,
+    /// The formats of dates, timestamps and numbers in text files.
+    pub formats: ValueFormats,
 }
 
 impl Default for FileOptions {
@@ -47,6 +50,7 @@ impl Default for FileOptions {
             null: String::new(),
             null_in_quotes: false,
             encoding: None,
+            formats: ValueFormats::default(),
         }
     }
 }
@@ -84,6 +88,7 @@ impl FileOptions {
             encoding: self.encoding.as_deref().map(encoding::named).transpose()?,
             null: self.null.clone(),
             null_in_quotes: self.null_in_quotes,
+            formats: self.formats.clone(),
         })
     }
 }

@@ -14,9 +14,13 @@ use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::log::store_at;
 
 use super::input::{Input, Stdin};
+use super::reading::Reading;
 
 /// The name of standard input among files.
 pub(super) const STDIN: &str = "-";
+
+/// The same in messages.
+pub(super) const STDIN_NAME: &str = "standard input";
 
 pub(super) fn input_error(text: impl Into<String>) -> DataFusionError {
     Error::new(ErrorKind::Input, text).into()
@@ -71,17 +75,23 @@ pub(super) struct Found {
     pub(super) input: Input,
 }
 
+impl Found {
+    pub(super) fn stdin(stdin: Stdin) -> Self {
+        Self { name: STDIN_NAME.into(), url: "stdin".into(), input: Input::Stdin(Arc::new(stdin)) }
+    }
+}
+
 /// The files of URLs, or standard input.
 pub(super) async fn inputs(
     context: &SessionContext,
     urls: &[ListingTableUrl],
     places: &[String],
     ending: &str,
-) -> DfResult<Vec<Found>> {
+) -> DfResult<(Vec<Found>, Reading)> {
     if urls.is_empty() {
-        let input = Input::Stdin(Arc::new(Stdin::start().await?));
-        return Ok(vec![Found { name: "standard input".into(), url: "stdin".into(), input }]);
+        return Ok((vec![Found::stdin(Stdin::start().await?)], Reading::default()));
     }
+    let mut reading = Reading::of_files();
     let state = context.state();
     let mut inputs = Vec::new();
     for (url, place) in urls.iter().zip(places) {
@@ -101,10 +111,12 @@ pub(super) async fn inputs(
             if meta.size == 0 {
                 return Err(input_error(format!("file {name} is empty")));
             }
-            inputs.push(Found { name, url, input: Input::File { store: Arc::clone(&store), meta: Box::new(meta) } });
+            reading.add_file(meta.size);
+            let (store, meta, reading) = (Arc::clone(&store), Box::new(meta), reading.clone());
+            inputs.push(Found { name, url, input: Input::File { store, meta, reading } });
         }
     }
-    Ok(inputs)
+    Ok((inputs, reading))
 }
 
 pub(super) fn missing(count: usize, place: &str, ending: &str) -> DfResult<()> {

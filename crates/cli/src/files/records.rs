@@ -7,13 +7,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewBuilder};
 use datafusion::common::Result as DfResult;
 use memchr::memchr;
-use serde_json::json;
 
 use datafusion_landfall::error::{Error, ErrorKind};
 
 use super::csv::{Cell, Malformed, Scanned};
 use super::encoding::Decoder;
 use super::json_lines::members;
+use super::position;
 use super::text_file::{Start, TextFile};
 use super::text_format::{Layout, TextFormat};
 
@@ -245,12 +245,8 @@ impl Records {
         let typed = file.order.iter().map(|column| Arc::clone(&typed[*column])).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
         let batch = RecordBatch::try_new_with_options(file.schema(), typed, &options)?;
-        let position = json!({
-            "bytes": self.before + self.at as u64,
-            "lines": self.lines,
-            "version": file.input.version(),
-        });
-        Ok(Some((batch, position.to_string())))
+        let numbers = [("bytes", self.before + self.at as u64), ("lines", self.lines)];
+        Ok(Some((batch, position::stored(&file.input, numbers))))
     }
 
     /// Appends a record to the columns.
@@ -293,7 +289,12 @@ impl Records {
                     file.columns.join(", ")
                 )));
             };
-            if values[*index].replace(member.value).is_some() {
+            let value = match member.is_number && file.reads_numbers(*index) {
+                // A number has a decimal point in JSON, whatever the texts have.
+                true => member.value.map(|number| self.format.formats.number(&number).into_owned().into()),
+                false => member.value,
+            };
+            if values[*index].replace(value).is_some() {
                 return Err(self.error(format!("the object has two members \"{}\"", member.key)));
             }
         }

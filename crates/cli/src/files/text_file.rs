@@ -8,10 +8,10 @@ use datafusion::common::Result as DfResult;
 use futures::stream::BoxStream;
 
 use datafusion_landfall::columnar::FromText;
-use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::options::Nanoseconds;
 
 use super::input::Input;
+use super::position;
 use super::text_format::TextFormat;
 
 /// A text file.
@@ -30,7 +30,7 @@ pub(super) struct TextFile {
     /// Conversions of the columns in the file that are not texts.
     pub(super) types: Arc<[Option<FromText>]>,
     /// Whether only the first rows are read, as often as wanted.
-    is_sample: bool,
+    pub(super) is_sample: bool,
 }
 
 impl TextFile {
@@ -65,7 +65,7 @@ impl TextFile {
                 let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == column.to_lowercase();
                 schema.fields().iter().find(is_alike).map(AsRef::as_ref)
             });
-            FromText::try_new(field?.data_type(), nanoseconds)
+            FromText::try_new(field?.data_type(), nanoseconds, &self.format.formats)
         };
         Self { types: self.columns.iter().map(of).collect(), is_sample: false, ..self.clone() }
     }
@@ -73,6 +73,13 @@ impl TextFile {
     /// The same file, of which only the first rows are wanted.
     pub(super) fn sample(&self) -> Self {
         Self { is_sample: true, ..self.clone() }
+    }
+
+    /// Whether the texts of a column are read as numbers in another form than the standard one.
+    pub(super) fn reads_numbers(&self, column: usize) -> bool {
+        let is_number = |from_text: &FromText| from_text.data_type().is_numeric();
+        !self.format.formats.has_standard_numbers()
+            && (self.is_sample || self.types[column].as_ref().is_some_and(is_number))
     }
 
     /// The columns of a batch, with their types.
@@ -105,21 +112,7 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn parse(file: &TextFile, position: &str) -> DfResult<Self> {
-        let wrong = |why: &str| {
-            let text = format!("the job cannot resume in file {}: {why}", file.name);
-            Error::new(ErrorKind::Input, text)
-        };
-        let position: serde_json::Value = serde_json::from_str(position)
-            .map_err(|error| wrong("the stored position is damaged").with_source(error))?;
-        if position["version"] != file.input.version() {
-            return Err(wrong(
-                "the file was changed since the last checkpoint; restore the file, or use another job name",
-            )
-            .into());
-        }
-        match (position["bytes"].as_u64(), position["lines"].as_u64()) {
-            (Some(bytes), Some(lines)) => Ok(Self { bytes, lines }),
-            _ => Err(wrong("the stored position is damaged").into()),
-        }
+        let [bytes, lines] = position::restored(&file.name, &file.input, position, ["bytes", "lines"])?;
+        Ok(Self { bytes, lines })
     }
 }

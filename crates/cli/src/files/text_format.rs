@@ -5,6 +5,8 @@ use std::fmt;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use encoding_rs::Encoding;
 
+use datafusion_landfall::columnar::ValueFormats;
+
 use super::csv::Dialect;
 
 /// How the lines of a file become records.
@@ -26,12 +28,14 @@ pub(super) struct TextFormat {
     pub(super) null: String,
     /// Whether it means NULL in quotation marks, too.
     pub(super) null_in_quotes: bool,
+    /// How dates, timestamps and numbers are written.
+    pub(super) formats: ValueFormats,
 }
 
 impl fmt::Display for TextFormat {
     /// What is unusual about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layout, encoding, null, null_in_quotes, .. } = self;
+        let Self { layout, encoding, null, null_in_quotes, formats, .. } = self;
         if let Layout::Csv(Dialect { delimiter, quote, escape, comment }, has_header) = layout {
             let marks = [
                 ("delimiter", Some(*delimiter), b','),
@@ -56,6 +60,7 @@ impl fmt::Display for TextFormat {
         if *null_in_quotes {
             f.write_str(", NULL in quotation marks")?;
         }
+        write!(f, "{formats}")?;
         match encoding {
             Some(encoding) => write!(f, ", {}", encoding.name()),
             None => Ok(()),
