@@ -36,7 +36,8 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                ProgressStyle::with_template("{spinner} {wide_msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
             );
             bar
         });
@@ -74,7 +75,7 @@ impl fmt::Display for Shown {
         if let Some((read, total)) = bytes {
             let rate = read as f64 / seconds;
             let (read_bytes, rate_bytes) = (BinaryBytes(read), BinaryBytes(rate as u64));
-            write!(f, ", {read_bytes} of {} read, {rate_bytes}/s", BinaryBytes(total))?;
+            write!(f, ", {read_bytes} of {}, {rate_bytes}/s", BinaryBytes(total))?;
             let left = (total - read) as f64 / rate;
             if left.is_finite() && read < total {
                 write!(f, ", {} s left", left.ceil())?;
@@ -128,10 +129,10 @@ mod tests {
         let none = Shown { rows: 1_200_000, resumed: 0, epochs: 0, bytes: None, elapsed };
         assert_eq!(none.to_string(), "1,200,000 rows, 300,000 rows/s, 4 s");
         let some = Shown { bytes: Some((10 << 20, 45 << 20)), ..none };
-        let expected = "1,200,000 rows, 300,000 rows/s, 4 s, 10.00 MiB of 45.00 MiB read, 2.50 MiB/s, 14 s left";
+        let expected = "1,200,000 rows, 300,000 rows/s, 4 s, 10.00 MiB of 45.00 MiB, 2.50 MiB/s, 14 s left";
         assert_eq!(some.to_string(), expected);
         let all = Shown { bytes: Some((45 << 20, 45 << 20)), resumed: 5, epochs: 2, ..some };
-        let expected = "1,200,005 rows, 300,000 rows/s, 4 s, 45.00 MiB of 45.00 MiB read, 11.25 MiB/s, resumed after 5 rows, \
+        let expected = "1,200,005 rows, 300,000 rows/s, 4 s, 45.00 MiB of 45.00 MiB, 11.25 MiB/s, resumed after 5 rows, \
                         2 checkpoints";
         assert_eq!(all.to_string(), expected);
     }
