@@ -113,6 +113,23 @@ fn a_job_knows_the_formats_of_its_values() {
 }
 
 #[test]
+fn columns_that_a_query_selects_are_read_as_those_of_the_file() {
+    let folder = folder(&[("a.csv", "tag,n,x\n01.02.2020,1,a\n02.02.2020,z,b\n")]);
+    let path = folder.path();
+    sqlite(path, "CREATE TABLE t (day DATE, k INTEGER, x TEXT)");
+    let load = |query| ["a.csv", "sqlite:t.db", "t", "--date-format", "%d.%m.%Y", "--select", query];
+    says(&error(path, &load("SELECT n AS k, tag AS day FROM file")), &["file a.csv, line 3", "column \"n\"", "'z'"]);
+    says(&error(path, &load("SELECT x AS day FROM file")), &["file a.csv, line 2", "'a' is not a date in the format"]);
+    says(&said(path, &load("SELECT n AS x, file.tag AS \"Day\" FROM file")), &["2 rows written"]);
+    assert_eq!(rows(path, "SELECT day || x FROM t ORDER BY day"), ["2020-02-011", "2020-02-02z"]);
+    // What a query computes has no line.
+    says(&error(path, &["a.csv", "sqlite:t.db", "t", "--select", "SELECT n || n AS k FROM file"]), &["row 2", "'zz'"]);
+    let made = ["a.csv", "sqlite:t.db", "made", "--mode", "create", "--date-format", "%d.%m.%Y", "--select"];
+    said(path, &made.into_iter().chain(["SELECT tag AS day FROM file"]).collect::<Vec<_>>());
+    assert_eq!(rows(path, "SELECT day FROM made ORDER BY day"), ["2020-02-01", "2020-02-02"]);
+}
+
+#[test]
 fn a_wrong_format_says_what_to_use() {
     let folder = folder(&[("a.csv", "day\n01.02.2020\n"), ("a.parquet", "")]);
     let path = folder.path();
@@ -129,7 +146,10 @@ fn a_wrong_format_says_what_to_use() {
         (&["--decimal-separator", ",", "--thousands", ","], &["both ','", "set a different"]),
         (&["--decimal-separator", "5"], &["the decimal separator '5' cannot separate digits"]),
         (&["--thousands", "-"], &["the thousands separator '-' cannot separate digits"]),
-        (&["--date-format", "%d.%m.%Y", "--select", "SELECT * FROM file"], &["together with --select", "to_date("]),
+        (
+            &["--date-format", "%d.%m.%Y", "--select", "SELECT * FROM file LIMIT 1"],
+            &["for columns that --select selects", "to_date("],
+        ),
         (&["--date-format", "%d.%m.%Y", "--file-type", "parquet"], &["are for text files: omit them"]),
     ] {
         let arguments: Vec<&str> = ["a.csv", "sqlite:t.db", "t"].iter().chain(more).copied().collect();

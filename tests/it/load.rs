@@ -277,8 +277,8 @@ fn a_value_that_does_not_fit_is_named_with_its_file_line_and_column() {
     said(path, &["a.csv", "b.csv", "sqlite:t.db", "t"]);
     assert_eq!(rows(path, "SELECT k || '|' || v FROM t ORDER BY k"), ["1|two\nlines", "2|x", "4|y"]);
     // What a query computes has no line.
-    let computed = ["b.csv", "sqlite:t.db", "t", "--select", "SELECT v AS k FROM file"];
-    says(&error(path, &computed), &["row 1", "'y'"]);
+    let computed = ["b.csv", "sqlite:t.db", "t", "--select", "SELECT v || '!' AS k FROM file"];
+    says(&error(path, &computed), &["row 1", "'y!'"]);
     // Of a new table the types are those of its first rows.
     let many = format!("n\n{}x1\n", "1\n".repeat(30_000));
     std::fs::write(path.join("late.csv"), many).unwrap();

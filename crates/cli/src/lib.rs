@@ -11,6 +11,7 @@ mod notice;
 mod output;
 mod progress;
 mod readable;
+mod selection;
 mod session;
 mod shell;
 mod signal;

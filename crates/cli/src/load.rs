@@ -1,18 +1,22 @@
 //! `landfall load`: loads files into a table of a database.
 
-use arrow::datatypes::Schema;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion_landfall::columnar::ValueFormats;
 use datafusion_landfall::error::{Error, ErrorKind};
 
 use crate::files::{FileOptions, FileType, Files};
 use crate::message::{Failure, landfall_error};
+use crate::selection::{selected, types_of};
 use crate::session::Session;
 use crate::signal::StopSignal;
 use crate::target::TargetArguments;
 
 /// The name of the files' table in --select.
 const FILE: &str = "file";
+
+const OF_A_QUERY: &str = "formats of dates, timestamps and numbers are for columns that --select selects, and not for a query that \
+                          computes values, filters or sorts: convert the texts in the query, for example with \
+                          to_date(day, '%d.%m.%Y') or replace(price, ',', '.')";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -158,16 +162,7 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
     let files = Files::open(&context, places, &options, columns).await?;
 
     let nanoseconds = load.nanoseconds();
-    let typed = |schema: &Schema| match &arguments.select {
-        // A query determines its own types.
-        Some(_) => files.table(),
-        None => files.typed(schema, nanoseconds),
-    };
-    let table = match load.existing() {
-        Some(table) => typed(&table.schema())?,
-        None => files.sample()?,
-    };
-    context.register_table(FILE, table)?;
+    context.register_table(FILE, if is_new { files.sample()? } else { files.table()? })?;
     let query = arguments.select.as_deref().unwrap_or("SELECT * FROM file");
     let planned = match files.are_texts() {
         true => load.plan_texts(&context, query).await,
@@ -177,14 +172,26 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
         (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" of --select 'SELECT … FROM file'"),
         _ => error.into(),
     })?;
+    let selected = match &arguments.select {
+        _ if !files.are_texts() => None,
+        Some(query) => selected(&context, query).await,
+        None => Some(files.table()?.schema().fields().iter().map(|field| field.name().clone()).collect()),
+    };
+    if selected.is_none() && files.are_texts() && options.formats != ValueFormats::default() {
+        return Err(Failure::new(OF_A_QUERY));
+    }
     if !arguments.target.announce(session, &plan, &format!("load {}", places.join(", ")))? {
         return Ok(None);
     }
+    let columns = plan.columns().to_vec();
     let target = plan.target().await?;
-    if is_new {
-        context.deregister_table(FILE)?;
-        context.register_table(FILE, typed(&target.schema())?)?;
-    }
+    let table = match selected {
+        Some(selected) => files.typed(&types_of(selected, &columns, &target.schema()), nanoseconds)?,
+        // A query determines its own types.
+        None => files.table()?,
+    };
+    context.deregister_table(FILE)?;
+    context.register_table(FILE, table)?;
     let statement = arguments.target.statement(&context, target).await?;
     let infers = is_new && files.are_texts();
     Ok(Some(Prepared { files, statement, infers }))
@@ -216,12 +223,5 @@ fn formats(arguments: &LoadArguments) -> Result<ValueFormats, Failure> {
     if let Some(format) = &arguments.timestamp_format {
         formats = formats.with_timestamp(format)?;
     }
-    formats = formats.with_numbers(arguments.decimal_separator, arguments.thousands)?;
-    if arguments.select.is_some() && formats != ValueFormats::default() {
-        return Err(Failure::new(
-            "formats of dates, timestamps and numbers cannot be used together with --select, whose query reads texts: convert \
-             them in the query, for example with to_date(day, '%d.%m.%Y') or replace(price, ',', '.')",
-        ));
-    }
-    Ok(formats)
+    Ok(formats.with_numbers(arguments.decimal_separator, arguments.thousands)?)
 }
