@@ -3,6 +3,7 @@
 use crate::dml::Place;
 use crate::landing::says;
 use crate::load::{error, folder, rows, said, sqlite};
+use crate::postgres::Postgres;
 
 const GERMAN: [&str; 8] = [
     "--date-format",
@@ -98,6 +99,21 @@ fn a_new_table_has_the_types_of_values_in_other_formats() {
             place.name()
         );
     }
+}
+
+#[test]
+fn numbers_of_any_size_have_their_separators_too() {
+    let place = Postgres::new("CREATE TABLE t (k integer, n numeric, v varchar)");
+    let text = "k;n;v\n1;1.234.567.890.123.456.789.012,5;1,5\n2;;\n";
+    let lines = "{\"k\": 3, \"n\": 1.5, \"v\": 1.5}\n{\"k\": 4, \"n\": \"1,5\", \"v\": \"1,5\"}\n";
+    let folder = folder(&[("a.csv", text), ("a.json", lines), ("bad.csv", "k;n;v\n1;1.5;\n")]);
+    let (path, url) = (folder.path(), place.url());
+    said(path, &german(&["a.csv", &url, "t", "--delimiter", ";"]));
+    said(path, &german(&["a.json", &url, "t"]));
+    let expected = ["1|1234567890123456789012.5|1,5", "2|NULL|NULL", "3|1.5|1.5", "4|1.5|1,5"];
+    assert_eq!(place.rows("SELECT k, n, v FROM t ORDER BY k"), expected);
+    let message = error(path, &german(&["bad.csv", &url, "t", "--delimiter", ";"]));
+    says(&message, &["file bad.csv, line 2", "column \"n\"", "'1.5' is not a number with decimal separator ','"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use datafusion_landfall::error::{Error, ErrorKind};
 
 use crate::files::{FileOptions, FileType, Files};
 use crate::message::{Failure, landfall_error};
-use crate::selection::{selected, types_of};
+use crate::selection::{number_texts, selected, types_of};
 use crate::session::Session;
 use crate::signal::StopSignal;
 use crate::target::TargetArguments;
@@ -161,7 +161,7 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
     let columns = load.existing().map(|table| table.columns.iter().map(|column| column.name.clone()).collect());
     let files = Files::open(&context, places, &options, columns).await?;
 
-    let nanoseconds = load.nanoseconds();
+    let (nanoseconds, numbers) = (load.nanoseconds(), load.existing().map(number_texts).unwrap_or_default());
     context.register_table(FILE, if is_new { files.sample()? } else { files.table()? })?;
     let query = arguments.select.as_deref().unwrap_or("SELECT * FROM file");
     let planned = match files.are_texts() {
@@ -186,7 +186,7 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
     let columns = plan.columns().to_vec();
     let target = plan.target().await?;
     let table = match selected {
-        Some(selected) => files.typed(&types_of(selected, &columns, &target.schema()), nanoseconds)?,
+        Some(selected) => files.typed(&types_of(selected, &columns, &target.schema(), &numbers), nanoseconds)?,
         // A query determines its own types.
         None => files.table()?,
     };

@@ -53,6 +53,7 @@ use self::typed_file::{TypedFile, TypedFormat, typed_files};
 pub use self::file_type::FileType;
 pub use self::options::FileOptions;
 pub(crate) use self::reading::Reading;
+pub(crate) use self::text_file::NUMBER;
 pub(crate) use self::url_table::with_files_by_name;
 
 /// Files that are one table.

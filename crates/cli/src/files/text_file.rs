@@ -14,6 +14,9 @@ use super::input::Input;
 use super::position;
 use super::text_format::TextFormat;
 
+/// The metadata of a field whose texts are numbers of any size.
+pub(crate) const NUMBER: &str = "landfall.number";
+
 /// A text file.
 #[derive(Debug, Clone)]
 pub(super) struct TextFile {
@@ -65,7 +68,11 @@ impl TextFile {
                 let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == column.to_lowercase();
                 schema.fields().iter().find(is_alike).map(AsRef::as_ref)
             });
-            FromText::try_new(field?.data_type(), nanoseconds, &self.format.formats)
+            let (field, formats) = (field?, &self.format.formats);
+            match field.metadata().contains_key(NUMBER) {
+                true => FromText::number_texts(formats),
+                false => FromText::try_new(field.data_type(), nanoseconds, formats),
+            }
         };
         Self { types: self.columns.iter().map(of).collect(), is_sample: false, ..self.clone() }
     }
@@ -77,9 +84,9 @@ impl TextFile {
 
     /// Whether the texts of a column are read as numbers in another form than the standard one.
     pub(super) fn reads_numbers(&self, column: usize) -> bool {
-        let is_number = |from_text: &FromText| from_text.data_type().is_numeric();
-        !self.format.formats.has_standard_numbers()
-            && (self.is_sample || self.types[column].as_ref().is_some_and(is_number))
+        let formats = &self.format.formats;
+        self.is_sample && !formats.has_standard_numbers()
+            || self.types[column].as_ref().is_some_and(FromText::reads_numbers)
     }
 
     /// The columns of a batch, with their types.
