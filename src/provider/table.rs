@@ -177,9 +177,12 @@ impl LandfallTable {
         self
     }
 
-    /// Whether the server fills the column in where a statement leaves it out: by a default, a sequence or a formula.
-    pub fn has_default(&self, column: &str) -> bool {
-        self.table.column(column).is_some_and(|column| column.default != ColumnDefault::Null)
+    /// Whether the server fills the column in where an INSERT leaves it out: by a default, a sequence or a formula. An upsert
+    /// never leaves its key out.
+    pub fn is_filled_in(&self, column: &str) -> bool {
+        let Self { table, options, .. } = self;
+        let key = table.conflict_key(&options.conflict_key, options.on_conflict).unwrap_or_default();
+        table.column(column).is_some_and(|column| column.default != ColumnDefault::Null && !key.contains(&column.name))
     }
 
     /// The table that its jobs record, and their decision log.

@@ -1,8 +1,12 @@
 """Tables in a session of the package `datafusion`."""
 
+import signal
+import time
+
 import datafusion
 import pyarrow as pa
 import pytest
+from program import Program
 
 import landfall
 
@@ -105,6 +109,17 @@ def test_columns_that_the_server_fills_in_get_their_values(place, context):
     assert place.execute("SELECT id, state FROM {t} WHERE name = 'six'") == [(100, "new")]
 
 
+def test_an_upsert_has_its_key(place, context):
+    """In SQLite, and with serial in PostgreSQL, a key has a default, which an upsert never uses."""
+    place.create(DEFAULTS[place.name])
+    place.execute("INSERT INTO {t} (id, state, name) VALUES (2, 'old', 'x')")
+    table = landfall.Table(place.url, place.table, on_conflict="update")
+    assert table.columns == ["id", "name"]
+    context.register_table("t", table)
+    context.sql("INSERT INTO t SELECT id, name FROM new WHERE id > 1").collect()
+    assert place.execute("SELECT id, state, name FROM {t} ORDER BY id") == [(2, "old", "two"), (3, "new", None)]
+
+
 def test_columns_that_do_not_exist_are_refused(place):
     place.create("id BIGINT PRIMARY KEY, name VARCHAR(20) DEFAULT 'x'")
     for columns, text in [(["id", "nam"], '"nam" does not exist'), (["id", "id"], "more than once")]:
@@ -112,6 +127,10 @@ def test_columns_that_do_not_exist_are_refused(place):
             landfall.Table(place.url, place.table, columns=columns)
     with pytest.raises(TypeError):
         landfall.Table(place.url, place.table, columns="id")
+    place.execute("DROP TABLE {t}")
+    place.create("name VARCHAR(20) DEFAULT 'x'")
+    with pytest.raises(landfall.SchemaError, match="columns="):
+        landfall.Table(place.url, place.table)
     with pytest.raises(landfall.SchemaError, match="has no table"):
         landfall.Table(place.url, f"{place.table}_missing")
 
@@ -180,6 +199,9 @@ def test_what_needs_a_session_of_landfall_names_it(place, context):
     name = f"STORED AS {KINDS[place.name]} LOCATION '{place.url}' OPTIONS ('table' '{place.table}', 'checkpoint.rows' '10')"
     with pytest.raises(Exception, match="landfall.connect"):
         context.sql(f"CREATE EXTERNAL TABLE t {name}")
+    with pytest.raises(Exception, match='"name".*landfall.connect'):
+        columns = f"(id BIGINT, name VARCHAR DEFAULT 'x') {name.replace('checkpoint.rows', 'writers')}"
+        context.sql(f"CREATE EXTERNAL TABLE t {columns}")
     context.register_table_factory("OTHER", landfall.TableFactory())
     with pytest.raises(Exception, match="POSTGRES, MYSQL or SQLITE"):
         context.sql(f"CREATE EXTERNAL TABLE t {name.replace(KINDS[place.name], 'OTHER').replace('checkpoint.rows', 'job')}")
@@ -188,6 +210,51 @@ def test_what_needs_a_session_of_landfall_names_it(place, context):
     for text in ["DELETE FROM t", "UPDATE t SET name = 'x'"]:
         with pytest.raises(Exception, match="(?i)not.*(supported|implemented)"):
             context.sql(text).collect()
+
+
+def test_overwrite_and_explain(place, context):
+    _create(place)
+    context.register_table("t", landfall.Table(place.url, place.table))
+    context.sql("INSERT INTO t SELECT * FROM new").collect()
+    shown = str(context.sql("EXPLAIN INSERT INTO t SELECT id, name FROM new").to_pandas()["plan"].to_list())
+    assert "LandfallInsert" in shown
+    # It reads the table that it replaces.
+    assert _written(context.sql("INSERT OVERWRITE t SELECT id + 1, name FROM t WHERE id > 1")) == 2
+    assert _rows(place) == [(3, "two"), (4, None)]
+
+
+def test_a_large_insert_streams_and_is_complete(place, context):
+    place.create("id BIGINT PRIMARY KEY, name VARCHAR(20)")
+    context.register_table("t", landfall.Table(place.url, place.table))
+    text = "INSERT INTO t SELECT value, 'x' || CAST(value AS VARCHAR) FROM generate_series(1, 300000)"
+    assert _written(context.sql(text)) == 300_000
+    assert place.execute("SELECT count(*), sum(id), max(length(name)) FROM {t}") == [(300_000, 45_000_150_000, 7)]
+    assert context.sql("SELECT count(*) AS n, sum(id) AS s FROM t").to_arrow_table().to_pylist() == [
+        {"n": 300_000, "s": 45_000_150_000}
+    ]
+
+
+def test_ctrl_c_rolls_back(place):
+    _create(place)
+    text = """
+        import datafusion
+
+        context = datafusion.SessionContext()
+        context.register_table("t", landfall.Table(sys.argv[1], sys.argv[2]))
+        insert = context.sql("INSERT INTO t SELECT value, 'x' FROM generate_series(1, 1000000000)")
+        print("writing", flush=True)
+        try:
+            insert.collect()
+        except KeyboardInterrupt:
+            raise SystemExit(7)
+    """
+    program = Program(text, place.url, place.table)
+    program.wait_for("writing")
+    time.sleep(1)
+    program.send(signal.SIGINT)
+    status, errors = program.end(30)
+    assert status == 7, errors
+    assert place.count() == 0
 
 
 def test_a_dropped_query_ends_and_the_table_is_usable(postgres, context):

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::CreateExternalTable;
+use datafusion_landfall::{Error, ErrorKind};
 
 use super::table::{Columns, HostTable};
 use super::{check_options, ended, own_session, spawn, told};
@@ -20,6 +21,13 @@ pub(crate) struct HostFactory;
 impl TableProviderFactory for HostFactory {
     async fn create(&self, session: &dyn Session, command: &CreateExternalTable) -> DfResult<Arc<dyn TableProvider>> {
         check_options(command.options.keys().map(String::as_str)).map_err(told)?;
+        if let Some(column) = command.column_defaults.keys().min() {
+            let text = format!(
+                "column \"{column}\": a datafusion session does not pass on that a column has a DEFAULT, and would store NULL: \
+                 create the table with landfall.connect(), or in the database"
+            );
+            return Err(told(Error::new(ErrorKind::Unsupported, text)));
+        }
         let process = Process::current().map_err(|error| told(config(error.to_string())))?;
         let (state, command) = (own_session(process, session).state(), command.clone());
         let kind = command.file_type.to_uppercase();

@@ -57,7 +57,7 @@ impl HostTable {
         let columns = match columns {
             Columns::All => all.map(|(index, _)| index).collect(),
             Columns::WithoutDefault => {
-                all.filter(|(_, field)| !landfall.has_default(field.name())).map(|(index, _)| index).collect()
+                all.filter(|(_, field)| !landfall.is_filled_in(field.name())).map(|(index, _)| index).collect()
             }
             Columns::Named(names) => positions(&schema, names)?,
         };
