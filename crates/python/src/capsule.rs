@@ -75,7 +75,8 @@ impl TableFactory {
         &self,
         session: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let factory = FFI_TableProviderFactory::new_with_ffi_codec(Arc::new(HostFactory), None, codec(&session)?);
+        let factory = Arc::new(HostFactory::new(Process::current()?));
+        let factory = FFI_TableProviderFactory::new_with_ffi_codec(factory, None, codec(&session)?);
         PyCapsule::new_with_value(session.py(), factory, c"datafusion_table_provider_factory")
     }
 }

@@ -234,6 +234,16 @@ def test_a_large_insert_streams_and_is_complete(place, context):
     ]
 
 
+def test_rows_are_written_in_the_order_that_the_query_asks_for(place, context):
+    place.create("id BIGINT PRIMARY KEY, v BIGINT")
+    rows = pa.table({"id": [value % 100 for value in range(100_000)], "v": range(100_000)})
+    context.register_record_batches("many", [rows.to_batches(max_chunksize=1000)])
+    context.register_table("t", landfall.Table(place.url, place.table, on_conflict="update"))
+    for order, expected in [("v DESC", [(0, 0), (1, 1)]), ("-v DESC, id", [(0, 99_900), (1, 99_901)])]:
+        context.sql(f"INSERT INTO t SELECT id, v FROM many ORDER BY {order}").collect()
+        assert place.execute("SELECT id, v FROM {t} WHERE id < 2 ORDER BY id") == expected
+
+
 def test_ctrl_c_rolls_back(place):
     _create(place)
     text = """

@@ -11,11 +11,17 @@ use datafusion_landfall::{Error, ErrorKind};
 use super::table::{Columns, HostTable};
 use super::{check_options, ended, own_session, spawn, told};
 use crate::errors::config;
-use crate::process::Process;
+use crate::process::{Owned, Process};
 
 /// Creates the tables of each kind of database: the statement names the kind.
 #[derive(Debug)]
-pub(crate) struct HostFactory;
+pub(crate) struct HostFactory(Owned<()>);
+
+impl HostFactory {
+    pub(crate) fn new(process: &'static Process) -> Self {
+        Self(Owned::new(process, ()))
+    }
+}
 
 #[async_trait]
 impl TableProviderFactory for HostFactory {
@@ -28,7 +34,8 @@ impl TableProviderFactory for HostFactory {
             );
             return Err(told(Error::new(ErrorKind::Unsupported, text)));
         }
-        let process = Process::current().map_err(|error| told(config(error.to_string())))?;
+        self.0.get().map_err(told)?;
+        let process = self.0.process();
         let (state, command) = (own_session(process, session).state(), command.clone());
         let kind = command.file_type.to_uppercase();
         let Some(factory) = state.table_factories().get(&kind).map(Arc::clone) else {

@@ -8,6 +8,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result as DfResult, internal_datafusion_err};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_landfall::{Error, ErrorKind, LandfallTable};
 
@@ -96,6 +97,18 @@ fn positions(schema: &Schema, names: &[String]) -> Result<Vec<usize>, Failure> {
     Ok(found)
 }
 
+/// The rows in the order that the query asks for. The interface does not carry that a plan needs an order, so that the other
+/// session's optimizer removes the sort of the query.
+fn in_order(query: &Arc<dyn ExecutionPlan>, rows: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    fn sorts(plan: &Arc<dyn ExecutionPlan>) -> bool {
+        plan.name() == "SortExec" || plan.children().into_iter().any(sorts)
+    }
+    match query.output_ordering().filter(|_| sorts(query)) {
+        Some(order) => Arc::new(SortExec::new(order.clone(), rows)),
+        None => rows,
+    }
+}
+
 #[async_trait]
 impl TableProvider for HostTable {
     fn schema(&self) -> SchemaRef {
@@ -137,7 +150,7 @@ impl TableProvider for HostTable {
         }
         let (table, process) = (Arc::clone(self.table.get().map_err(told)?), self.table.process());
         let (context, feed) = (own_session(process, session), Arc::new(FeedExec::new(input.schema())));
-        let (of_planning, rows) = (context.clone(), Arc::clone(&feed) as _);
+        let (of_planning, rows) = (context.clone(), in_order(&input, Arc::clone(&feed) as _));
         let planning = async move { table.insert_into(&of_planning.state(), rows, op).await };
         let plan = ended(spawn(process, planning)).await?;
         Ok(Arc::new(HostInsert::new(process, context, plan, feed, input)))
