@@ -188,6 +188,9 @@ def test_write_table_stores_a_value_unchanged_or_fails(place, context):
     with pytest.raises(Exception, match="1.7"):
         context.sql("SELECT 1.7 AS id, 'x' AS name").write_table("t")
     assert place.count() == 0
+    # The casts of the session come before.
+    context.sql("INSERT INTO t VALUES (1.7, 'x')").collect()
+    assert _rows(place) == [(1, "x")]
 
 
 def test_what_needs_a_session_of_landfall_names_it(place, context):
