@@ -1,5 +1,6 @@
 """Tables in a session of the package `datafusion`."""
 
+import os
 import signal
 import time
 
@@ -274,11 +275,41 @@ def test_a_dropped_query_ends_and_the_table_is_usable(postgres, context):
     _create(postgres)
     postgres.execute("INSERT INTO {t} SELECT g, 'x' FROM generate_series(1, 300000) AS g")
     context.register_table("t", landfall.Table(postgres.url, postgres.table))
-    for _ in range(20):
+    for _ in range(5):
         stream = context.sql("SELECT * FROM t").execute_stream()
         assert next(iter(stream)).to_pyarrow().num_rows > 0
         del stream
     assert context.table("t").count() == 300_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_opens_tables_of_its_own(sqlite):
+    _create(sqlite)
+    text = """
+        import os
+
+        import datafusion
+
+        table = landfall.Table(sys.argv[1], sys.argv[2])
+        child = os.fork()
+        context = datafusion.SessionContext()
+        context.register_table("t", table)
+        if child == 0:
+            for statement in ["SELECT * FROM t", "INSERT INTO t VALUES (1, 'x')"]:
+                try:
+                    context.sql(statement).collect()
+                except Exception as error:
+                    assert "forked" in str(error), error
+                else:
+                    os._exit(3)
+            context.register_table("own", landfall.Table(sys.argv[1], sys.argv[2]))
+            context.sql("INSERT INTO own VALUES (2, 'of the child')").collect()
+            sys.exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert context.table("t").count() == 1
+    """
+    status, errors = Program(text, sqlite.url, sqlite.table).end()
+    assert status == 0, errors
 
 
 def test_a_session_of_another_library_is_refused(sqlite):
