@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
+use super::late::{Late, LateStatement};
 use super::retry::RetryPolicy;
 use crate::backend::{EpochEvent, WriteStats};
 use crate::txn::{JobId, State};
@@ -15,6 +16,8 @@ pub struct TransactionManager {
     pub(super) live: Arc<DashMap<String, State>>,
     /// Jobs whose last commit has an unknown outcome, and the counters that include them.
     doubts: Arc<DashMap<JobId, Vec<Arc<WriteStats>>>>,
+    /// Statements with a branch whose PREPARE was not answered.
+    pub(super) late: Arc<DashMap<JobId, Arc<LateStatement>>>,
     retry: RetryPolicy,
 }
 
@@ -36,6 +39,20 @@ impl TransactionManager {
     pub(crate) fn settle(&self, job: &JobId) {
         if let Some((_, stats)) = self.doubts.remove(job) {
             stats.iter().for_each(|stats| stats.note(EpochEvent::Settled));
+        }
+    }
+
+    /// Completes branches that appeared after their connection was lost.
+    pub(crate) async fn complete_late(&self, late: Late) {
+        let jobs: Vec<JobId> = self.late.iter().map(|entry| entry.key().clone()).collect();
+        for job in jobs {
+            let statement = match late {
+                Late::Expected => self.late.get(&job).map(|entry| Arc::clone(entry.value())),
+                Late::Over => self.late.remove(&job).map(|(_, statement)| statement),
+            };
+            if let Some(statement) = statement {
+                statement.complete(late).await;
+            }
         }
     }
 
