@@ -7,6 +7,7 @@ mod extensions;
 mod failures;
 mod identity;
 mod security;
+mod setups;
 mod tables;
 mod transactions;
 mod types;
