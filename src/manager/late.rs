@@ -5,34 +5,35 @@ use std::time::Duration;
 use log::warn;
 use tokio::time::timeout;
 
-use super::recovery::recover_job;
+use super::recovery::recover_transaction;
 use super::retry::RetryPolicy;
 use super::spec::JobSpec;
 use crate::error::Result;
-use crate::txn::JobId;
+use crate::txn::{Gtrid, JobId};
 
 /// How long to look for them.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether the branches of lost connections are looked for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
+pub(crate) enum Late {
     /// The statement goes on, and looks again.
     Expected,
     /// The statement has ended: this is the last look.
     Over,
 }
 
-/// A statement with such branches.
+/// A transaction with such branches.
 #[derive(Debug)]
-pub(super) struct LateStatement {
+pub(super) struct LateTransaction {
     pub(super) job: JobId,
+    pub(super) gtrid: Gtrid,
     pub(super) job_spec: JobSpec,
     /// The commands that recover the branches.
     pub(super) commands: String,
 }
 
-impl LateStatement {
+impl LateTransaction {
     /// Completes the branches that have appeared, as the log says.
     pub(super) async fn complete(&self, late: Late) {
         // If this fails, recovery completes them.
@@ -48,9 +49,9 @@ impl LateStatement {
 
     async fn recover(&self) -> Result<()> {
         let JobSpec { log, resources, .. } = &self.job_spec;
-        let state = log.read(&self.job).await?;
         for resource in resources {
-            recover_job(resource.as_ref(), log.as_ref(), &self.job, &state, RetryPolicy::default().short()).await?;
+            let retry = RetryPolicy::default().short();
+            recover_transaction(resource.as_ref(), log.as_ref(), &self.job, self.gtrid, retry).await?;
         }
         Ok(())
     }

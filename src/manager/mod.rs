@@ -11,7 +11,7 @@ mod run;
 mod spec;
 mod transaction;
 
-pub use late::Late;
+pub(crate) use late::Late;
 pub use live::TransactionManager;
 pub use recovery::{Mode, Recovered, RecoveryOutcome, Selection, recover};
 pub use run::{Opened, Run};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::retry::RetryPolicy;
 use crate::backend::{Backend, DecisionLog, InDoubt, Resolution};
 use crate::error::{Error, ErrorKind, Result};
-use crate::txn::{Action, Decision, DecisionRecord, Event, JobEntry, JobId, JobState, Positions, State};
+use crate::txn::{Action, Decision, DecisionRecord, Event, Gtrid, JobEntry, JobId, JobState, Positions, State};
 
 /// Whether recovery acts or only reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,7 +104,39 @@ pub(super) async fn recover_job(
     retry: RetryPolicy,
 ) -> Result<()> {
     let Some(number) = state.number() else { return Ok(()) };
-    for branch in retry.with(|| resource.in_doubt(Some(number))).await? {
+    let branches = retry.with(|| resource.in_doubt(Some(number))).await?;
+    complete(resource, log, job, state, retry, branches).await
+}
+
+/// Completes the branches of one transaction of a job, whose other transactions may be active.
+///
+/// # Errors
+/// As for [`recover_job`].
+pub(super) async fn recover_transaction(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    gtrid: Gtrid,
+    retry: RetryPolicy,
+) -> Result<()> {
+    let mut branches = resource.in_doubt(Some(gtrid.job())).await?;
+    branches.retain(|branch| branch.xid.gtrid == gtrid);
+    if branches.is_empty() {
+        return Ok(());
+    }
+    let state = log.read(job).await?;
+    complete(resource, log, job, &state, retry, branches).await
+}
+
+async fn complete(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    state: &JobState,
+    retry: RetryPolicy,
+    branches: Vec<InDoubt>,
+) -> Result<()> {
+    for branch in branches {
         let selection = Selection::default();
         let fate = resolve(resource, log, job, state, &branch, &selection, retry).await?;
         if fate == RecoveryOutcome::StillInDoubt {
@@ -197,7 +229,7 @@ mod tests {
     use crate::backend::conformance::{columns, rows};
     use crate::backend::memory::MemoryBackend;
     use crate::backend::{Protocol, WriteSpec};
-    use crate::txn::{Epoch, Gtrid, JobNumber, Xid};
+    use crate::txn::{Epoch, JobNumber, Xid};
 
     /// The log of a statement that commits, and removes its records, before the log is read.
     #[derive(Debug)]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tracing::{Instrument, debug_span};
 
 use super::claimed::Claimed;
-use super::late::LateStatement;
+use super::late::LateTransaction;
 use crate::backend::failpoint::failpoint;
 use crate::backend::{Backend, Branch, Outcome, Protocol, Vote};
 use crate::error::{Error, ErrorKind, Result};
@@ -377,8 +377,9 @@ impl<'t> Driven<'t> {
                 if !self.late.is_empty() {
                     let commands = self.transaction.commands(self.late.iter(), "");
                     let (job, job_spec) = (claimed.job.clone(), claimed.job_spec.clone());
-                    let late = LateStatement { job: job.clone(), job_spec, commands };
-                    claimed.manager.late.insert(job, Arc::new(late));
+                    let gtrid = self.transaction.gtrid();
+                    let late = LateTransaction { job, gtrid, job_spec, commands };
+                    claimed.manager.late.insert(gtrid, Arc::new(late));
                 }
                 if self.all_told {
                     claimed.clean(None).await;
@@ -424,12 +425,13 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed and rolled it back; nothing was written: run the statement \
-             again"
+            "recovery assumed that this run had crashed and rolled it back; its uncommitted rows were not written: run \
+             the statement again"
                 .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or \
+            "another run of job '{}' took over ({} decided epoch {}); the uncommitted rows of this run were not written: \
+             check the other run, or \
              run the statement again when it has ended",
             by.job, by.gtrid, by.epoch
         ),

@@ -213,15 +213,7 @@ impl Writer {
         let is_other_key =
             self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
         let error = match is_other_key {
-            true => Error::new(
-                ErrorKind::Constraint,
-                format!(
-                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): \
-                     change or delete one of them",
-                    self.spec.table,
-                    self.spec.key.join(", ")
-                ),
-            ),
+            true => Error::new(ErrorKind::Constraint, sql::other_key(&self.spec.table, &self.spec.key)),
             false => self.database.error(error),
         };
         self.at(error, row, rows_before)

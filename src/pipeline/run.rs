@@ -31,6 +31,7 @@ pub async fn run(
     input: &dyn Input,
     interrupt: &Interrupt,
 ) -> Result<WriteOutcome> {
+    let manager = &manager.of_statement();
     let mut progress = WriteProgress::default();
     let mut left = pauses(write.retry);
     let mut doubt = None;

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct PostgresConnection {
     connection: PgConnection,
     /// The server process.
     pub(super) pid: i32,
+    /// When it was started. The system gives the number to other processes later.
+    pub(super) started: Arc<str>,
 }
 
 impl PostgresConnection {
@@ -123,7 +126,8 @@ impl Connector {
         let [idle, interval] = keepalive_seconds(self.timeouts.limit());
         settings += &format!(
             "; SET tcp_keepalives_idle = {idle}; SET tcp_keepalives_interval = {interval}; \
-             SET tcp_keepalives_count = {PROBES}; SELECT pg_backend_pid()"
+             SET tcp_keepalives_count = {PROBES}; \
+             SELECT pid, backend_start::text FROM pg_stat_get_activity(pg_backend_pid())"
         );
         settings
     }
@@ -156,8 +160,9 @@ impl Connect for Connector {
         }
         let settings = self.settings(connection.server_version_num().unwrap_or_default());
         let set = sqlx::raw_sql(AssertSqlSafe(settings)).fetch_one(&mut connection).await;
-        let pid = set.and_then(|row| row.try_get(0)).map_err(|error| self.error(error))?;
-        Ok(PostgresConnection { connection, pid })
+        let process = set.and_then(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?)));
+        let (pid, started) = process.map_err(|error| self.error(error))?;
+        Ok(PostgresConnection { connection, pid, started: started.into() })
     }
 
     async fn is_usable(&self, connection: &mut PostgresConnection) -> bool {

@@ -31,6 +31,7 @@ use crate::txn::{DecisionRecord, Xid};
 pub(super) struct WriterSession {
     database: Postgres,
     pid: i32,
+    started: Arc<str>,
 }
 
 #[async_trait]
@@ -53,6 +54,14 @@ impl sql::ServerSession for WriterSession {
         let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut *connection).await;
         self.database.pool.connector().close(connection).await;
         matches!(lives, Ok(true))
+    }
+
+    async fn end(&self) {
+        let Ok(mut connection) = self.database.pool.beside().await else { return };
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
+        // It may have ended already.
+        let _ = sqlx::query(end).bind(self.pid).bind(&*self.started).execute(&mut *connection).await;
+        self.database.pool.connector().close(connection).await;
     }
 }
 
@@ -185,13 +194,29 @@ impl Writer {
             let counted = counted.fetch_one(conn);
             expected = self.database.answer(pid, "SELECT", counted).await?.unsigned_abs();
         }
-        let merged = self.database.execute(&mut self.connection, merge.clone()).await;
-        let stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
+        let (merge, (pid, conn)) = (sqlx::AssertSqlSafe(merge.clone()), self.connection.parts());
+        // The code of its error means something here only.
+        let merged = async { Ok(sqlx::raw_sql(merge).execute(conn).await) };
+        let merged = self.database.answer(pid, "INSERT", merged).await?;
+        let merged = merged.map_err(|error| self.not_merged(error).in_rows(rows_before + 1, self.rows, ""));
+        let stored = merged?.rows_affected();
         if count.is_none() && self.spec.on_conflict.updates() {
             // Rows with the same key count once, and no trigger suppresses any.
             expected = stored;
         }
         Ok((expected, stored))
+    }
+
+    /// The error of moving staged rows.
+    fn not_merged(&self, error: sqlx::Error) -> Error {
+        const UNIQUE_VIOLATION: &str = "23505";
+        let is_unique = error.as_database_error().and_then(|error| error.code()).as_deref() == Some(UNIQUE_VIOLATION);
+        if !is_unique || self.spec.on_conflict == OnConflict::Error {
+            return self.database.error(error);
+        }
+        let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+        let text = sql::other_key(&self.spec.table, &self.spec.key);
+        Error::new(ErrorKind::Constraint, text).with_source(said)
     }
 
     /// The error of a COPY, with the row of the stream that the server names.
@@ -253,7 +278,8 @@ impl RowSender for Writer {
     type Session = WriterSession;
 
     fn session(&self) -> WriterSession {
-        WriterSession { database: self.database.clone(), pid: self.connection.pid }
+        let (pid, started) = (self.connection.pid, Arc::clone(&self.connection.started));
+        WriterSession { database: self.database.clone(), pid, started }
     }
 
     async fn send_all(

@@ -184,8 +184,11 @@ pub trait ServerSession: Clone + Send + Sync {
     /// either taken effect or not, and it holds no locks.
     async fn ended(&self) {
         let ended = async {
-            self.end().await;
             while self.lives().await {
+                // It waits for a client that has gone. One that works may have committed, and wait for a standby.
+                if !self.works().await {
+                    self.end().await;
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };

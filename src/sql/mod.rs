@@ -33,7 +33,7 @@ pub use create::{NewColumn, check_identifiers, create_table};
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use ident::{TableName, quote};
-pub use insert::{insert_into, upsert};
+pub use insert::{insert_into, other_key, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
 pub use overwrite::check_not_truncated;
 pub use row_counts::{RowCount, RowCounts, Step};

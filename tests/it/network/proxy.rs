@@ -248,15 +248,15 @@ fn close(server: &TcpStream, client: &TcpStream) {
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// Whether the client has closed its side. What it sent before may not have been read.
+/// Whether the client has closed its side. This side does not hear of it before it has read what came before.
 fn has_left(client: &TcpStream) -> bool {
     let (Ok(peer), Ok(local)) = (client.peer_addr(), client.local_addr()) else { return true };
     let [peer, local] = [peer, local].map(|address| format!(":{:04X}", address.port()));
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut own = rows.filter(|row| row.len() > 3 && row[1].ends_with(&local) && row[2].ends_with(&peer));
+    let mut of_client = rows.filter(|row| row.len() > 3 && row[1].ends_with(&peer) && row[2].ends_with(&local));
     const ESTABLISHED: &str = "01";
-    own.next().is_none_or(|row| row[3] != ESTABLISHED)
+    of_client.next().is_none_or(|row| row[3] != ESTABLISHED)
 }
 
 /// A message of a client.
