@@ -8,6 +8,7 @@ mod epoch;
 mod input;
 mod interrupt;
 mod prefetch;
+mod retry;
 mod run;
 mod start;
 mod write;

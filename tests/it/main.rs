@@ -27,6 +27,7 @@ mod locations;
 mod memory;
 mod monitoring;
 mod mysql;
+mod network;
 mod object_log;
 mod pool;
 mod postgres;

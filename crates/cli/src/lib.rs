@@ -4,6 +4,7 @@
 mod arguments;
 mod bench;
 mod copy;
+mod cut;
 pub mod files;
 mod load;
 mod message;
