@@ -7,6 +7,8 @@ type -P kill >/dev/null || missing+=(procps)
 command -v openssl >/dev/null || missing+=(openssl)
 tests/postgres bin >/dev/null 2>&1 || missing+=(postgresql postgresql-contrib postgresql-client)
 tests/mysql bin >/dev/null 2>&1 || missing+=(mariadb-server)
+# It may be in a folder that the path of an ordinary user lacks.
+[ -x /usr/sbin/pgbouncer ] || type -P pgbouncer >/dev/null || missing+=(pgbouncer)
 # They read the example's rules and scrape a program; promtool comes with it.
 command -v promtool >/dev/null || missing+=(prometheus)
 # Python makes the environments of tests/s3 and tests/python.
@@ -15,7 +17,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     echo "missing: ${missing[*]}. Install a C compiler (it builds SQLite), Rust $rust_version or newer" \
       "(https://rustup.rs), openssl, Python 3.10 or newer with venv, the PostgreSQL server with its contrib" \
-      "extensions, the MariaDB server 10.5 or newer with its client, and Prometheus with promtool." >&2
+      "extensions, PgBouncer, the MariaDB server 10.5 or newer with its client, and Prometheus with promtool." >&2
     exit 1
   fi
   # The tests start servers of their own: the packages shall not leave one on port 5432 or 3306. In a subshell, for its

@@ -4,6 +4,7 @@ mod align;
 mod assign;
 mod check;
 pub mod compare;
+mod date_format;
 mod dedup;
 
 mod infer;
@@ -20,6 +21,7 @@ mod text_values;
 mod truncate;
 #[cfg(test)]
 pub(crate) mod type_table;
+mod value_formats;
 
 pub(crate) use align::Alignment;
 pub use assign::whole_and_places;
@@ -40,3 +42,4 @@ pub(crate) use text::to_text;
 pub use text::undecodable;
 pub use text_values::FromText;
 pub(crate) use truncate::{truncate_nanoseconds, without_nanoseconds};
+pub use value_formats::ValueFormats;

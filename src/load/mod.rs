@@ -35,7 +35,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 
 use crate::backend::{Backend, ColumnDefault, NewTable, Table};
-use crate::columnar::infer_type;
+use crate::columnar::{ValueFormats, infer_type};
 use crate::error::{Error, Result};
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::provider::{LandfallTable, Registered, plan_statement};
@@ -59,6 +59,7 @@ pub struct Load {
     types: Vec<(String, DataType)>,
     options: Vec<(String, String)>,
     sample: usize,
+    formats: ValueFormats,
 }
 
 impl Load {
@@ -72,6 +73,7 @@ impl Load {
             types: Vec::new(),
             options: Vec::new(),
             sample: SAMPLE_ROWS,
+            formats: ValueFormats::default(),
         }
     }
 
@@ -102,6 +104,13 @@ impl Load {
     /// Sets the number of rows from which [`Connected::plan_texts`] infers the types of a new table.
     pub fn with_sample(mut self, rows: usize) -> Self {
         self.sample = rows;
+        self
+    }
+
+    /// Sets the formats of dates, timestamps and numbers in the texts from which the types of a new table are inferred. The
+    /// source converts the texts, with [`FromText`](crate::columnar::FromText).
+    pub fn with_value_formats(mut self, formats: ValueFormats) -> Self {
+        self.formats = formats;
         self
     }
 
@@ -240,7 +249,9 @@ impl Connected {
         for (index, field) in schema.fields().iter().enumerate() {
             let data_type = match (types.get(field.name()), &first) {
                 (Some(given), _) => (*given).clone(),
-                (None, Some(first)) if field.data_type().is_string() => infer_type(first.column(index))?,
+                (None, Some(first)) if field.data_type().is_string() => {
+                    infer_type(first.column(index), &self.load.formats)?
+                }
                 (None, _) => field.data_type().clone(),
             };
             fields.push(Field::new(field.name(), data_type, !key.contains(field.name())));

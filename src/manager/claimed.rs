@@ -1,6 +1,6 @@
 //! A job that a run has claimed: its names, and its records in the log.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
@@ -8,24 +8,11 @@ use uuid::Uuid;
 
 use super::live::TransactionManager;
 use super::recovery::recover_job;
+use super::spec::JobSpec;
 use crate::backend::failpoint::failpoint;
-use crate::backend::{Backend, DecisionLog};
 use crate::error::{Error, Result};
 use crate::metrics::Phases;
-use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Positions, Subject};
-
-/// A job, its decision log, and the databases of its branches.
-#[derive(Debug, Clone)]
-pub struct JobSpec {
-    /// The decision log.
-    pub log: Arc<dyn DecisionLog>,
-    /// The name. The log keeps the records of a statement without a job only until it is complete.
-    pub job: Option<JobId>,
-    /// The tables and the statement.
-    pub subject: Subject,
-    /// The databases.
-    pub resources: Vec<Arc<dyn Backend>>,
-}
+use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, JobState, Positions};
 
 /// What all epochs of a run have in common.
 #[derive(Debug)]
@@ -37,6 +24,8 @@ pub(super) struct Claimed {
     pub(super) run: Uuid,
     pub(super) key: String,
     pub(super) announced: OnceCell<()>,
+    /// Whether the log may contain a write without a job.
+    pub(super) may_be_announced: AtomicBool,
     pub(super) phases: Phases,
 }
 
@@ -54,6 +43,7 @@ impl Claimed {
         }
         let announce = async || {
             let claim = self.abort(Epoch(1));
+            self.may_be_announced.store(true, Relaxed);
             let stands = self.job_spec.log.decide(claim.clone()).await?;
             if stands != claim {
                 return Err(Error::internal(format!("the decision log already has a record of {}", self.job)));
@@ -68,7 +58,7 @@ impl Claimed {
     pub(super) async fn clean(&self, before: Option<Epoch>) {
         let log = &self.job_spec.log;
         let cleaned = match (&self.job_spec.job, before) {
-            (None, Some(_)) if !self.announced.initialized() => Ok(()),
+            (None, _) if !self.may_be_announced.load(Relaxed) => Ok(()),
             (_, Some(before)) => log.forget(&self.job, before).await,
             (Some(_), None) => Ok(()),
             (None, None) => log.remove(&self.job).await,

@@ -22,9 +22,9 @@
 
 use uuid::Uuid;
 
-use super::claimed::JobSpec;
 use super::recovery::recover_job;
 use super::retry::RetryPolicy;
+use super::spec::JobSpec;
 use super::transaction::{Member, fenced, recover_commands};
 use crate::backend::Vote;
 use crate::error::{Error, ErrorKind, Result};

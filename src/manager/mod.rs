@@ -3,16 +3,19 @@
 
 mod claimed;
 mod distributed;
+mod late;
 mod live;
 mod open;
 mod recovery;
 mod retry;
 mod run;
+mod spec;
 mod transaction;
 
-pub use claimed::JobSpec;
 pub use distributed::{DistributedRun, DistributedTransaction, Joined};
+pub(crate) use late::Late;
 pub use live::TransactionManager;
 pub use recovery::{Mode, Recovered, RecoveryOutcome, Selection, recover};
 pub use run::{Opened, Run};
+pub use spec::JobSpec;
 pub use transaction::{EpochExtent, Member, Transaction};

@@ -3,9 +3,9 @@
 use dashmap::mapref::entry::Entry;
 use uuid::Uuid;
 
-use super::claimed::JobSpec;
 use super::live::TransactionManager;
 use super::run::{Opened, Run};
+use super::spec::JobSpec;
 use crate::error::{Error, Result};
 use crate::txn::{JobId, State};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::retry::RetryPolicy;
 use crate::backend::{Backend, DecisionLog, InDoubt, Resolution};
 use crate::error::{Error, ErrorKind, Result};
-use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, JobEntry, JobId, JobState, Positions, State};
+use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, JobEntry, JobId, JobState, Positions, State};
 
 /// Whether recovery acts or only reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,10 +68,16 @@ pub async fn recover(resource: &dyn Backend, log: &dyn DecisionLog, selection: &
         return Ok(Vec::new());
     }
     let jobs = log.jobs().await?;
+    let entry = |branch: &InDoubt| jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
+    // A statement without a job removes its records when all of its branches are complete.
+    let left = match selection.job.is_none() && branches.iter().any(|branch| entry(branch).is_none()) {
+        true => resource.in_doubt(None).await?,
+        false => Vec::new(),
+    };
     let mut recovered = Vec::new();
     for branch in branches {
-        let entry = jobs.iter().find(|entry| entry.state.number() == Some(branch.xid.gtrid.job()));
-        match (entry, &selection.job) {
+        match (entry(&branch), &selection.job) {
+            (None, None) if left.iter().all(|left| left.xid != branch.xid) => {}
             (None, None) => recovered.push(Recovered { branch, job: None, fate: RecoveryOutcome::DecidedElsewhere }),
             (None, Some(_)) => {}
             (Some(entry), Some(job)) if entry.job != *job => {}
@@ -99,8 +105,40 @@ pub(super) async fn recover_job(
     retry: RetryPolicy,
 ) -> Result<()> {
     let Some(number) = state.number() else { return Ok(()) };
-    let is_wanted = |branch: &InDoubt| up_to.is_none_or(|last| branch.xid.gtrid.epoch() <= last);
-    for branch in retry.with(|| resource.in_doubt(Some(number))).await?.into_iter().filter(is_wanted) {
+    let mut branches = retry.with(|| resource.in_doubt(Some(number))).await?;
+    branches.retain(|branch| up_to.is_none_or(|last| branch.xid.gtrid.epoch() <= last));
+    complete(resource, log, job, state, retry, branches).await
+}
+
+/// Completes the branches of one transaction of a job, whose other transactions may be active.
+///
+/// # Errors
+/// As for [`recover_job`].
+pub(super) async fn recover_transaction(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    gtrid: Gtrid,
+    retry: RetryPolicy,
+) -> Result<()> {
+    let mut branches = resource.in_doubt(Some(gtrid.job())).await?;
+    branches.retain(|branch| branch.xid.gtrid == gtrid);
+    if branches.is_empty() {
+        return Ok(());
+    }
+    let state = log.read(job).await?;
+    complete(resource, log, job, &state, retry, branches).await
+}
+
+async fn complete(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    job: &JobId,
+    state: &JobState,
+    retry: RetryPolicy,
+    branches: Vec<InDoubt>,
+) -> Result<()> {
+    for branch in branches {
         let selection = Selection::default();
         let fate = resolve(resource, log, job, state, &branch, &selection, retry).await?;
         if fate == RecoveryOutcome::StillInDoubt {
@@ -180,5 +218,66 @@ async fn resolve(
             }
             Action::CommitLastAgent => return Err(Error::internal("recovery has no last agent")),
         };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use async_trait::async_trait;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::backend::conformance::{columns, rows};
+    use crate::backend::memory::MemoryBackend;
+    use crate::backend::{Protocol, WriteSpec};
+    use crate::txn::{Epoch, JobNumber, Xid};
+
+    /// The log of a statement that commits, and removes its records, before the log is read.
+    #[derive(Debug)]
+    struct EndsFirst(MemoryBackend, Option<Xid>);
+
+    #[async_trait]
+    impl DecisionLog for EndsFirst {
+        async fn jobs(&self) -> Result<Vec<JobEntry>> {
+            if let Some(xid) = &self.1 {
+                self.0.commit(xid).await?;
+            }
+            Ok(Vec::new())
+        }
+
+        async fn decide(&self, _: DecisionRecord) -> Result<DecisionRecord> {
+            Err(Error::internal("there is nothing to decide"))
+        }
+
+        async fn read(&self, _: &JobId) -> Result<JobState> {
+            Ok(JobState::default())
+        }
+
+        async fn forget(&self, _: &JobId, _: Epoch) -> Result<()> {
+            Ok(())
+        }
+
+        async fn remove(&self, _: &JobId) -> Result<()> {
+            Ok(())
+        }
+
+        fn url(&self) -> String {
+            "memory".into()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_ends_meanwhile_is_not_decided_elsewhere() {
+        let rm = MemoryBackend::default();
+        let xid = Xid { gtrid: Gtrid::new(JobNumber::draw(), Epoch(2), Uuid::new_v4()), bqual: 0 };
+        let spec = WriteSpec { protocol: Protocol::TwoPhase, ..WriteSpec::new("t", columns()) };
+        let mut branch = rm.start(&xid, &spec).await.unwrap();
+        branch.write(rows(0..3)).await.unwrap();
+        branch.prepare().await.unwrap();
+        let elsewhere = recover(&rm, &EndsFirst(rm.clone(), None), &Selection::default()).await.unwrap();
+        assert_eq!(elsewhere[0].fate, RecoveryOutcome::DecidedElsewhere);
+        let ended = recover(&rm, &EndsFirst(rm.clone(), Some(xid)), &Selection::default()).await.unwrap();
+        assert_eq!((ended, rm.row_count()), (Vec::new(), 3));
     }
 }

@@ -1,12 +1,14 @@
 //! A run of a job that it has claimed. It starts the epochs.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::claimed::{Claimed, JobSpec};
+use super::claimed::Claimed;
 use super::live::TransactionManager;
+use super::spec::JobSpec;
 use super::transaction::Transaction;
 use crate::backend::failpoint::failpoint;
 use crate::error::Result;
@@ -42,7 +44,17 @@ impl Run {
     ) -> Result<Opened> {
         let number = JobNumber::draw();
         let phases = Phases::of(&job_spec.subject.table);
-        let mut claimed = Claimed { manager, job_spec, job, number, run, key, announced: OnceCell::new(), phases };
+        let mut claimed = Claimed {
+            manager,
+            job_spec,
+            job,
+            number,
+            run,
+            key,
+            announced: OnceCell::new(),
+            may_be_announced: AtomicBool::new(false),
+            phases,
+        };
         if claimed.job_spec.job.is_none() {
             // Epoch 1 is the claim of a write without a job, as the epoch before the first one is for others.
             return Ok(Opened::Run(Self { claimed: Arc::new(claimed), next: Epoch(2), checkpoint: None }));

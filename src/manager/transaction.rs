@@ -12,6 +12,7 @@ use serde_json::Value;
 use tracing::{Instrument, debug_span};
 
 use super::claimed::Claimed;
+use super::late::LateTransaction;
 use crate::backend::failpoint::failpoint;
 use crate::backend::{Backend, Branch, DecisionLog, Outcome, Protocol, Vote};
 use crate::error::{Error, ErrorKind, Result};
@@ -224,12 +225,14 @@ struct Driven<'t> {
     failed: Option<Error>,
     /// Whether every branch is complete.
     all_told: bool,
+    /// The databases of the branches, if one may appear later.
+    late: Vec<Arc<dyn Backend>>,
 }
 
 impl<'t> Driven<'t> {
     fn new(transaction: &'t Transaction, covered: &'t EpochExtent, members: &[Member]) -> Self {
         let branches = members.iter().map(|member| (Arc::clone(&member.resource), member.xid)).collect();
-        Self { transaction, covered, branches, failed: None, all_told: true }
+        Self { transaction, covered, branches, failed: None, all_told: true, late: Vec::new() }
     }
 
     /// Follows [`State::next`].
@@ -272,7 +275,10 @@ impl<'t> Driven<'t> {
             }
             (Err((error, is_lost)), _) => {
                 // A branch whose connection was lost can appear as prepared later, so the log keeps its record.
-                self.all_told = !is_lost;
+                if is_lost {
+                    self.all_told = false;
+                    self.late = self.branches.iter().map(|(resource, _)| Arc::clone(resource)).collect();
+                }
                 self.failed = Some(error);
                 Event::Refused
             }
@@ -356,6 +362,13 @@ impl<'t> Driven<'t> {
                 Ok(())
             }
             (false, Some(error)) => {
+                if !self.late.is_empty() {
+                    let commands = self.transaction.commands(self.late.iter(), "");
+                    let (job, job_spec) = (claimed.job.clone(), claimed.job_spec.clone());
+                    let gtrid = self.transaction.gtrid();
+                    let late = LateTransaction { job, gtrid, job_spec, commands };
+                    claimed.manager.late.insert(gtrid, Arc::new(late));
+                }
                 if self.all_told {
                     claimed.clean(None).await;
                 }
@@ -419,12 +432,13 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 pub(super) fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed, and rolled it back; nothing was written: run the statement \
-             again"
+            "recovery assumed that this run had crashed, and rolled it back; its uncommitted rows were not written: run \
+             the statement again"
                 .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); this run wrote nothing: check the other run, or \
+            "another run of job '{}' took over ({} decided epoch {}); the uncommitted rows of this run were not written: \
+             check the other run, or \
              run the statement again when it has ended",
             by.job, by.gtrid, by.epoch
         ),

@@ -38,8 +38,9 @@ impl Backend for MySql {
 
     async fn identity(&self) -> Result<String> {
         let mut connection = self.connect().await?;
-        let found: mysql_async::Result<Option<(String, Option<String>)>> =
-            connection.conn.query_first("SELECT @@GLOBAL.server_uuid, DATABASE()").await;
+        let (id, conn) = (connection.conn.id(), &mut connection.conn);
+        let found = async { Ok(conn.query_first("SELECT @@GLOBAL.server_uuid, DATABASE()").await) };
+        let found: mysql_async::Result<Option<(String, Option<String>)>> = self.answer(id, "SELECT", found).await?;
         let identity = match found {
             Ok(Some((server, database))) => {
                 format!("MySQL server {server}, database {}", database.unwrap_or_default())
@@ -263,11 +264,8 @@ impl MySql {
     /// Landfall's prepared branches in the whole server.
     async fn recoverable(&self, connection: &mut MySqlConnection) -> Result<Vec<Recoverable>> {
         // Not every server supports this as a prepared statement.
-        let rows: Vec<mysql_async::Row> = connection
-            .conn
-            .query("XA RECOVER")
-            .await
-            .map_err(|error| self.error(error).with_context("listing prepared branches"))?;
+        let rows = self.answer(connection.conn.id(), "XA RECOVER", connection.conn.query("XA RECOVER")).await;
+        let rows: Vec<mysql_async::Row> = rows.map_err(|error| error.with_context("listing prepared branches"))?;
         let read = |row: &mysql_async::Row| {
             let [format, of_gtrid, of_bqual, data] = [0, 1, 2, 3].map(|index| text(row, index));
             Recoverable::parse(&format.ok()?, [&of_gtrid.ok()?, &of_bqual.ok()?], &data.ok()?)
@@ -291,9 +289,11 @@ impl MySql {
             }
         };
         failpoint("mysql.complete.before");
-        let done = connection.conn.query_drop(format!("{verb} {name}")).await;
+        let (id, conn) = (connection.conn.id(), &mut connection.conn);
+        let done = async { Ok(conn.query_drop(format!("{verb} {name}")).await) };
+        let done = self.answer(id, verb, done).await;
         failpoint("mysql.complete.after");
-        match done {
+        match done? {
             Ok(()) => {}
             Err(mysql_async::Error::Server(error)) if error.code == XAER_NOTA => {
                 if self.recoverable(&mut connection).await?.iter().any(|branch| branch.xid == *xid) {
@@ -317,7 +317,9 @@ impl MySql {
         if self.capability.get().is_some() {
             return Ok(());
         }
-        let can_recover = match connection.conn.query_drop("XA RECOVER").await {
+        let (id, conn) = (connection.conn.id(), &mut connection.conn);
+        let can_recover = async { Ok(conn.query_drop("XA RECOVER").await) };
+        let can_recover = match self.answer(id, "XA RECOVER", can_recover).await? {
             Ok(()) => true,
             // A privilege is missing, or the server is a cluster without XA.
             Err(mysql_async::Error::Server(_)) => false,

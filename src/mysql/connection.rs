@@ -10,7 +10,7 @@ use super::row;
 use super::scan::parameters as values;
 use crate::backend::Parameter;
 use crate::error::Result;
-use crate::sql::{SqlConnection, TextRow};
+use crate::sql::{SqlConnection, TextRow, step};
 
 /// A connection and its database.
 pub(super) struct Statements<'a> {
@@ -21,12 +21,14 @@ pub(super) struct Statements<'a> {
 #[async_trait]
 impl SqlConnection for Statements<'_> {
     async fn execute(&mut self, sql: &str, parameters: &[Parameter]) -> Result<u64> {
-        let conn = &mut self.session.conn;
-        let done = match parameters.is_empty() {
-            true => conn.query_drop(sql).await,
-            false => conn.exec_drop(sql, values(parameters)).await,
+        let (id, conn) = (self.session.conn.id(), &mut self.session.conn);
+        let done = async {
+            match parameters.is_empty() {
+                true => conn.query_drop(sql).await,
+                false => conn.exec_drop(sql, values(parameters)).await,
+            }
         };
-        done.map_err(|error| self.database.error(error))?;
+        self.database.answer(id, step(sql), done).await?;
         Ok(self.session.conn.affected_rows())
     }
 

@@ -1,7 +1,8 @@
 //! Opens connections and sets up their sessions.
 
-use std::fmt;
-use std::time::Duration;
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
@@ -11,19 +12,23 @@ use super::flavor::Flavor;
 use super::location::Options;
 use super::row::text;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::SinkOptions;
 use crate::pool::Connect;
+use crate::sql::{AnswerTimeouts, SocketsBefore};
 
 /// How connections are opened.
 #[derive(Debug)]
 pub(super) struct Connector {
     options: Options,
-    pub(super) lock_timeout: Duration,
+    pub(super) timeouts: AnswerTimeouts,
 }
 
 /// An open connection.
 pub(super) struct MySqlConnection {
     pub(super) conn: Conn,
     pub(super) server: Server,
+    /// When it was opened.
+    pub(super) since: Instant,
 }
 
 impl fmt::Debug for MySqlConnection {
@@ -42,12 +47,64 @@ pub(super) struct Server {
 }
 
 impl Connector {
-    pub(super) fn new(options: Options, lock_timeout: Duration) -> Self {
-        Self { options, lock_timeout }
+    pub(super) fn new(options: Options, sink: &SinkOptions) -> Self {
+        let (location, socket, lock) = (options.location(), sink.socket_timeout, sink.lock_timeout);
+        Self { options, timeouts: AnswerTimeouts { location, socket, lock } }
     }
 
     pub(super) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Waits for the server's answer to a step of the connection with this number.
+    pub(super) async fn answer<T>(
+        &self,
+        id: u32,
+        step: &str,
+        act: impl Future<Output = mysql_async::Result<T>> + Send,
+    ) -> Result<T> {
+        let answered = self.timeouts.while_working(step, || self.works(id), act).await?;
+        match answered {
+            Err(mysql_async::Error::Server(error)) if error.code == LOCK_WAIT_TIMEOUT => {
+                let error = self.error(error.into());
+                match self.oldest_transaction(id).await {
+                    Some(oldest) => Err(error.with_context(oldest)),
+                    None => Err(error),
+                }
+            }
+            answered => answered.map_err(|error| self.error(error)),
+        }
+    }
+
+    /// The oldest transaction of another connection, which a statement may have waited for, and the statement that ends it.
+    async fn oldest_transaction(&self, id: u32) -> Option<String> {
+        let asked = async {
+            let mut other = self.connect().await.ok()?;
+            let oldest = "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) \
+                          FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id NOT IN (0, ?, CONNECTION_ID()) \
+                          ORDER BY trx_started LIMIT 1";
+            // This needs the privilege PROCESS.
+            let oldest: Option<(u64, u64)> = other.conn.exec_first(oldest, (id,)).await.ok()?;
+            self.close(other).await;
+            oldest
+        };
+        let (holder, seconds) = tokio::time::timeout(LOOK_TIMEOUT, asked).await.ok()??;
+        Some(format!("connection {holder} has the oldest transaction, for {seconds} s (KILL {holder} ends it)"))
+    }
+
+    /// Whether the server works on a statement of a connection, as another connection sees it.
+    pub(super) async fn works(&self, id: u32) -> bool {
+        let works = async {
+            let mut other = self.connect().await?;
+            // A thread that reads from its client, or writes to it, does not work.
+            let works = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ? AND COMMAND <> 'Sleep' \
+                         AND COALESCE(STATE, '') NOT LIKE '% net'";
+            let works: Option<u8> = other.conn.exec_first(works, (id,)).await.map_err(|error| self.error(error))?;
+            self.close(other).await;
+            Ok::<_, Error>(works.is_some())
+        };
+        // A server that refuses the connection is alive, unlike one that cannot be reached.
+        works.await.unwrap_or_else(|error| error.source().is_some_and(|source| !source.is::<io::Error>()))
     }
 }
 
@@ -57,12 +114,14 @@ impl Connect for Connector {
 
     async fn connect(&self) -> Result<MySqlConnection> {
         let options = &self.options;
+        let (before, since) = (SocketsBefore::now(options.port), Instant::now());
         let connected = match Conn::new(options.builder.clone()).await {
             Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if options.tls_is_preferred => {
                 Conn::new(options.builder.clone().ssl_opts(None)).await
             }
             connected => connected,
         };
+        before.set_since(options.port, self.timeouts.limit());
         let mut conn = connected.map_err(|error| {
             let error = self.error(error);
             match error.kind() {
@@ -78,7 +137,7 @@ impl Connect for Connector {
             local_infile: text(&said, 2)? == "1",
         };
         // In whole seconds, from 1 to a year.
-        let lock_timeout = self.lock_timeout.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
+        let lock_timeout = self.timeouts.lock.as_millis().div_ceil(1_000).clamp(1, 31_536_000);
         for settings in [
             "SET NAMES utf8mb4".to_owned(),
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
@@ -93,7 +152,7 @@ impl Connect for Connector {
         ] {
             conn.query_drop(settings).await.map_err(|error| self.error(error).with_context("setting up a session"))?;
         }
-        Ok(MySqlConnection { conn, server })
+        Ok(MySqlConnection { conn, server, since })
     }
 
     async fn is_usable(&self, session: &mut MySqlConnection) -> bool {
@@ -109,6 +168,12 @@ impl Connect for Connector {
         self.options.location()
     }
 }
+
+/// How long to look for the transaction that holds a lock.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// ER_LOCK_WAIT_TIMEOUT.
+pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 const ABOUT: &str = "SELECT @@version, CAST(@@max_allowed_packet AS CHAR), CAST(@@local_infile + 0 AS CHAR)";
 

@@ -16,8 +16,8 @@ use crate::backend::{Capability, Table, WriteSpec};
 use crate::error::{Error, Result};
 use crate::options::{Nanoseconds, SinkOptions};
 use crate::pool::{Lease, Pool};
-use crate::sql::Targets;
 use crate::sql::ledger::Ledger;
+use crate::sql::{Targets, step};
 use crate::txn::Xid;
 
 /// A MySQL or MariaDB database.
@@ -51,7 +51,7 @@ impl MySql {
     /// # Errors
     /// `Config` if the location is invalid, or the environment variable named by `password_env` is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
-        let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
+        let connector = Connector::new(Options::try_new(location, options.password()?)?, options);
         Ok(Self {
             pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
@@ -69,8 +69,18 @@ impl MySql {
 
     /// Runs a statement that returns no rows.
     pub(super) async fn execute(&self, connection: &mut MySqlConnection, sql: &str) -> Result<u64> {
-        connection.conn.query_drop(sql).await.map_err(|error| self.error(error))?;
+        self.answer(connection.conn.id(), step(sql), connection.conn.query_drop(sql)).await?;
         Ok(connection.conn.affected_rows())
+    }
+
+    /// Waits for the server's answer to a step of the connection with this number.
+    pub(super) async fn answer<T>(
+        &self,
+        id: u32,
+        step: &str,
+        act: impl Future<Output = mysql_async::Result<T>> + Send,
+    ) -> Result<T> {
+        self.pool.connector().answer(id, step, act).await
     }
 
     /// The encoders of a write.
@@ -98,7 +108,7 @@ impl MySql {
         parameters: Vec<Value>,
     ) -> Result<Vec<Row>> {
         let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
-        connection.conn.exec(sql, parameters).await.map_err(|error| self.error(error))
+        self.answer(connection.conn.id(), step(sql), connection.conn.exec(sql, parameters)).await
     }
 
     pub(super) fn location_text(&self) -> String {

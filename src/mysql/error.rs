@@ -5,7 +5,7 @@ use std::io;
 
 use mysql_async::{DriverError, IoError, ServerError};
 
-use super::connector::Connector;
+use super::connector::{Connector, LOCK_WAIT_TIMEOUT};
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
@@ -48,7 +48,7 @@ impl Connector {
     fn refused(&self, error: &ServerError) -> Error {
         let (kind, help) = kind_and_help(error.code);
         let help = match error.code {
-            LOCK_WAIT_TIMEOUT => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.lock_timeout),
+            LOCK_WAIT_TIMEOUT => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
         if help.is_empty() {
@@ -63,8 +63,6 @@ impl Connector {
         self.refused(&ServerError { code, message, state: String::new() })
     }
 }
-
-const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// The kind of an error number, and the next step.
 fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {

@@ -130,9 +130,9 @@ pub(super) async fn read(
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for statement in statements {
         let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;
-        let found = connection.conn.exec_iter(statement, Params::Empty).await;
-        let mut found = found.map_err(|error| database.error(error))?;
-        while let Some(row) = found.next().await.map_err(|error| database.error(error))? {
+        let id = connection.conn.id();
+        let mut found = database.answer(id, "SELECT", connection.conn.exec_iter(statement, Params::Empty)).await?;
+        while let Some(row) = database.answer(id, "SELECT", found.next()).await? {
             let row: Row = row;
             bytes += super::scan::size(&row);
             if bytes <= MAX_BYTES {

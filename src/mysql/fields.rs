@@ -105,9 +105,10 @@ impl EncodedRows for FieldRows {
                 break;
             }
             if size > self.frame.most {
+                // The server rounds the setting down to a multiple of this, and counts more than the statement.
+                let needed = (size + 1_024).next_multiple_of(1_024);
                 let why = format!(
-                    "this row's statement has {size} bytes, and the server's max_allowed_packet is {}: increase it",
-                    self.frame.most
+                    "this row's statement has {size} bytes: increase the server's max_allowed_packet to {needed} or more"
                 );
                 return Err(Error::new(ErrorKind::Encode, why).at_row(self.next));
             }

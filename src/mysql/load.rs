@@ -9,9 +9,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 
-use super::database::Connection;
+use super::database::{Connection, MySql};
 use super::statements::{FILE_BYTES, PIECE_BYTES};
 use crate::buffer::{Limits, Receiver, Weight, buffer};
+use crate::error::Result;
 use crate::sql::{Buffer, EncodedChunk, FreeList};
 
 /// A buffer that is being sent to the server, and then reused.
@@ -43,16 +44,27 @@ pub(super) struct Sent {
     pub(super) waited: Duration,
 }
 
-/// Runs a LOAD DATA whose file is the chunks, up to a size; returns the first chunk of the next one.
+/// The end of a LOAD DATA.
+pub(super) struct Loaded {
+    /// The outer error means that the server has stalled.
+    pub(super) done: Result<mysql_async::Result<()>>,
+    pub(super) sent: Sent,
+    /// The first chunk of the next statement.
+    pub(super) next: Option<EncodedChunk>,
+}
+
+/// Runs a LOAD DATA whose file is the chunks, up to a size.
 pub(super) async fn load(
+    database: &MySql,
     connection: &mut Connection,
     statement: &str,
     first: EncodedChunk,
     chunks: &mut Receiver<EncodedChunk>,
-    sent: &mut Sent,
     free_list: &FreeList,
     abandoned: &AtomicBool,
-) -> (mysql_async::Result<()>, Option<EncodedChunk>) {
+) -> Loaded {
+    let connector = database.pool.connector();
+    let mut sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
     let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
     let packet_bytes = PIECE_BYTES.min(connection.server.max_allowed_packet / 2);
     let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
@@ -64,9 +76,9 @@ pub(super) async fn load(
             while !lent.is_empty() {
                 let packet = lent.split_to(lent.len().min(packet_bytes));
                 // The receiver is gone if the statement failed.
-                if file.send(packet, Weight::default()).await.is_err() {
+                if connector.timeouts.within(STEP, file.send(packet, Weight::default())).await?.is_err() {
                     drop(file);
-                    return None;
+                    return Ok(None);
                 }
             }
             let waits = Instant::now();
@@ -80,26 +92,38 @@ pub(super) async fn load(
                 }
                 next => {
                     drop(file);
-                    return next;
+                    return Ok(next);
                 }
             }
         }
     };
-    let conn = &mut connection.conn;
+    let (id, conn) = (connection.conn.id(), &mut connection.conn);
     let load = async {
         let loaded = conn.query_drop(statement).await;
         // If the server refused the statement, it did not read the file: the handler must not wait for the next one.
         conn.set_infile_handler(async { Ok(stream::empty().boxed()) });
         loaded
     };
-    let (mut load, mut fill) = (pin!(load), pin!(fill));
-    tokio::select! {
-        biased;
-        next = &mut fill => (load.await, next),
-        // It ended before its file: it failed.
-        loaded = &mut load => match loaded {
-            Ok(()) => (Ok(()), fill.await),
-            Err(error) => (Err(error), None),
-        },
-    }
+    let (done, next) = {
+        let (mut load, mut fill) = (pin!(load), pin!(fill));
+        tokio::select! {
+            biased;
+            filled = &mut fill => match filled {
+                Ok(next) => (connector.timeouts.while_working(STEP, || connector.works(id), load).await, next),
+                Err(stalled) => (Err(stalled), None),
+            },
+            // It ended before its file: it failed.
+            loaded = &mut load => match loaded {
+                Ok(()) => match fill.await {
+                    Ok(next) => (Ok(Ok(())), next),
+                    Err(stalled) => (Err(stalled), None),
+                },
+                Err(error) => (Ok(Err(error)), None),
+            },
+        }
+    };
+    Loaded { done, sent, next }
 }
+
+/// Its name in messages.
+const STEP: &str = "LOAD DATA";

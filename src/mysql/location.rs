@@ -133,7 +133,7 @@ impl Options {
             .prefer_socket(false)
             // An UPDATE counts the rows that it finds, even if it does not change them.
             .client_found_rows(true)
-            // Detects a server that has disappeared without closing the connection.
+            // Where the sockets are not found to set more.
             .tcp_keepalive(Some(Duration::from_secs(30)))
             // The client must not query these values: Landfall reads them.
             .max_allowed_packet(Some(1 << 30))

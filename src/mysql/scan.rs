@@ -39,11 +39,11 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let mut connection = database.connect().await?;
     let id = connection.conn.id();
-    let mut result = connection.conn.exec_iter(select, parameters).await.map_err(|error| database.error(error))?;
+    let mut result = database.answer(id, "SELECT", connection.conn.exec_iter(select, parameters)).await?;
     let (mut rows, mut bytes) = (Vec::with_capacity(query.batch_size), 0);
     loop {
         let row = tokio::select! {
-            row = result.next() => row.map_err(|error| database.error(error))?,
+            row = database.answer(id, "SELECT", result.next()) => row?,
             () = batches.closed() => {
                 end(database, id).await;
                 return Ok(());

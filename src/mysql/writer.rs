@@ -17,7 +17,7 @@ use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
 use super::fields::Frame;
-use super::load::{Sent, load};
+use super::load::{Loaded, Sent, load};
 use super::row::text;
 use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
 use crate::backend::Table;
@@ -26,7 +26,7 @@ use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::pool::Connect;
-use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
+use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, step};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server thread of a connection, for use from other connections.
@@ -34,16 +34,20 @@ use crate::txn::{DecisionRecord, Xid};
 pub(super) struct WriterSession {
     database: MySql,
     id: u32,
+    since: Instant,
 }
 
 #[async_trait]
 impl sql::ServerSession for WriterSession {
-    async fn cancel(&self) {
-        // If this fails, the statement runs to its end.
-        if let Ok(mut connection) = self.database.pool.beside().await {
-            let _ = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
-            self.database.pool.connector().close(connection).await;
-        }
+    async fn cancel(&self) -> bool {
+        let Ok(mut connection) = self.database.pool.beside().await else { return false };
+        let canceled = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
+        self.database.pool.connector().close(connection).await;
+        canceled.is_ok()
+    }
+
+    async fn works(&self) -> bool {
+        self.database.pool.connector().works(self.id).await
     }
 
     async fn lives(&self) -> bool {
@@ -52,6 +56,18 @@ impl sql::ServerSession for WriterSession {
         let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
         self.database.pool.connector().close(connection).await;
         lives.is_ok_and(|rows| !rows.is_empty())
+    }
+
+    async fn end(&self) {
+        let Ok(mut connection) = self.database.pool.beside().await else { return };
+        // A server that was restarted since may have given the number to another client.
+        let uptime = self.database.rows(&mut connection, "SHOW GLOBAL STATUS LIKE 'Uptime'", Vec::new()).await;
+        let uptime = uptime.ok().and_then(|rows| text(rows.first()?, 1).ok()?.parse().ok());
+        if uptime.is_some_and(|seconds| Duration::from_secs(seconds) > self.since.elapsed()) {
+            // It may have ended already.
+            let _ = self.database.execute(&mut connection, &format!("KILL {}", self.id)).await;
+        }
+        self.database.pool.connector().close(connection).await;
     }
 }
 
@@ -153,21 +169,24 @@ impl Writer {
         abandoned: &AtomicBool,
     ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
-        let mut counted = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
-        let (sent, next) = match &self.method {
+        let Loaded { done, sent, next } = match &self.method {
             InsertMethod::Insert => {
-                let sent = self.connection.conn.query_drop(first.bytes()).await;
+                let sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
+                let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+                // Its errors name rows.
+                let inserted = async { Ok(conn.query_drop(first.bytes()).await) };
+                let done = self.database.answer(id, "INSERT", inserted).await;
                 let _ = free_list.push(first.buffer);
-                (sent, None)
+                Loaded { done, sent, next: None }
             }
             InsertMethod::Load(statement) => {
-                load(&mut self.connection, statement, first, chunks, &mut counted, free_list, abandoned).await
+                load(&self.database, &mut self.connection, statement, first, chunks, free_list, abandoned).await
             }
         };
-        let Sent { rows, bytes, waited } = counted;
+        let Sent { rows, bytes, waited } = sent;
         let rows_before = self.rows;
         self.rows += rows;
-        sent.map_err(|error| self.refused(error, rows_before))?;
+        done?.map_err(|error| self.refused(error, rows_before))?;
         self.check(rows_before).await?;
         self.spec.stats.add_sent(rows, bytes as u64);
         self.spec.stats.add_send(began.elapsed().saturating_sub(waited));
@@ -194,29 +213,25 @@ impl Writer {
         let is_other_key =
             self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
         let error = match is_other_key {
-            true => Error::new(
-                ErrorKind::Constraint,
-                format!(
-                    "a row conflicts with an existing row on another unique index of table {} than the key ({}): \
-                     change or delete one of them",
-                    self.spec.table,
-                    self.spec.key.join(", ")
-                ),
-            ),
+            true => Error::new(ErrorKind::Constraint, sql::other_key(&self.spec.table, &self.spec.key)),
             false => self.database.error(error),
         };
         self.at(error, row, rows_before)
     }
 
-    /// `Ok` if the server responded with an error, `Err` if the connection is lost and the outcome unknown.
-    fn is_answer(&self, error: mysql_async::Error) -> Result<Error, Error> {
-        let is_answer = matches!(&error, mysql_async::Error::Server(_));
-        let error = self.database.error(error);
-        match (is_answer, error.kind()) {
-            (_, ErrorKind::Unavailable) => Err(error),
-            (true, _) => Ok(error),
-            (false, _) => Err(Error::new(ErrorKind::Unavailable, "the connection was lost").with_source(error)),
-        }
+    /// Runs a statement that ends the branch. Any error but `Unavailable` is an answer of the server; `Unavailable` means that
+    /// the outcome is unknown.
+    async fn run(&mut self, statement: String) -> Result<()> {
+        let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+        let done = async { Ok(conn.query_drop(&statement).await) };
+        self.database.answer(id, step(&statement), done).await?.map_err(|error| {
+            let is_answer = matches!(&error, mysql_async::Error::Server(_));
+            let error = self.database.error(error);
+            match (is_answer, error.kind()) {
+                (true, _) | (_, ErrorKind::Unavailable) => error,
+                (false, _) => Error::new(ErrorKind::Unavailable, "the connection was lost").with_source(error),
+            }
+        })
     }
 
     /// Adds the row of the statement, or all its rows if it is unknown.
@@ -288,7 +303,8 @@ impl RowSender for Writer {
     type Session = WriterSession;
 
     fn session(&self) -> WriterSession {
-        WriterSession { database: self.database.clone(), id: self.connection.conn.id() }
+        let (id, since) = (self.connection.conn.id(), self.connection.since);
+        WriterSession { database: self.database.clone(), id, since }
     }
 
     async fn send_all(
@@ -305,8 +321,9 @@ impl RowSender for Writer {
             };
         }
         if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
-            let ignored = self.connection.conn.query_first::<u64, String>(format!("SELECT {IGNORED}")).await;
-            let ignored = ignored.map_err(|error| self.database.error(error))?;
+            let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+            let ignored = conn.query_first::<u64, String>(format!("SELECT {IGNORED}"));
+            let ignored = self.database.answer(id, "SELECT", ignored).await?;
             self.spec.stats.add_not_stored(ignored.unwrap_or_default());
         }
         Ok(())
@@ -337,22 +354,19 @@ impl RowSender for Writer {
             return Ok(Vote::ReadOnly);
         }
         failpoint("mysql.prepare.before");
-        let prepared = async {
-            self.connection.conn.query_drop(format!("XA END {name}")).await?;
-            self.connection.conn.query_drop(format!("XA PREPARE {name}")).await
+        let prepared = match self.run(format!("XA END {name}")).await {
+            Ok(()) => self.run(format!("XA PREPARE {name}")).await,
+            Err(error) => Err(error),
         };
-        if let Err(error) = prepared.await {
-            return Err(match self.is_answer(error) {
-                Ok(refused) => {
-                    self.undo().await;
-                    refused
-                }
-                Err(lost) => {
-                    sql::ServerSession::ended(&self.session()).await;
-                    lost
-                }
+        if let Err(error) = prepared {
+            if error.kind() == ErrorKind::Unavailable {
+                let session = self.session();
+                drop(self);
+                sql::ServerSession::ended(&session).await;
+            } else {
+                self.undo().await;
             }
-            .with_context("preparing"));
+            return Err(error.with_context("preparing"));
         }
         failpoint("mysql.prepare.after");
         self.database.prepared.insert(*xid, Prepared { connection: self.connection, name });
@@ -365,9 +379,9 @@ impl RowSender for Writer {
 
     async fn commit(mut self) -> Result<()> {
         failpoint("mysql.commit.before");
-        let committed = self.connection.conn.query_drop("COMMIT").await;
+        let committed = self.run("COMMIT".to_owned()).await;
         failpoint("mysql.commit.after");
-        committed.map_err(|error| self.is_answer(error).unwrap_or_else(|lost| lost))?;
+        committed?;
         self.connection.give_back();
         Ok(())
     }

@@ -146,6 +146,11 @@ declare_options! {
         lock_timeout: Duration = Duration::from_secs(5), Duration: Time::ANY,
         with_lock_timeout(lock_timeout: Duration => lock_timeout);
 
+    Table "socket_timeout": "a time such as 10s, 1m", "60s",
+        "how long to wait for a server that accepts no data or does not work on the statement, before the connection counts as lost (PostgreSQL and MySQL only)",
+        socket_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
+        with_socket_timeout(socket_timeout: Duration => socket_timeout);
+
     Table "nanoseconds": "'error', 'truncate'", "'error'",
         "how to store a time with nanoseconds in a column with microsecond precision: 'error' makes the statement fail; 'truncate' drops the nanoseconds",
         nanoseconds: Nanoseconds = Nanoseconds::Error, Nanoseconds: Words(&[("error", Nanoseconds::Error), ("truncate", Nanoseconds::Truncate)]),

@@ -456,7 +456,7 @@ impl<'a> WriteAttempt<'a> {
             (Failed::Writing(_), Err(Failed::Writing(error))) | (Failed::Writing(error), Ok(())) => (error, true),
         };
         if is_clean && self.write.job.is_none() {
-            self.run.abandon().await;
+            self.interrupt.at_most_briefly(self.run.abandon()).await;
         }
         error
     }

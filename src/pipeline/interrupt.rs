@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
@@ -42,11 +43,20 @@ impl Interrupt {
         self.0.token.cancelled().await;
     }
 
+    /// Does work that does no harm if it is left undone; without waiting for it for long if [`Interrupt::stop`] was called.
+    pub(super) async fn at_most_briefly(&self, work: impl Future<Output = ()>) {
+        let limit = if self.is_asked() { CLEANUP_TIMEOUT } else { Duration::MAX };
+        let _ = tokio::time::timeout(limit, work).await;
+    }
+
     /// Whether [`Interrupt::stop`] was called.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.is_asked.load(Acquire)
     }
 }
+
+/// How long an interrupted statement may take for work that does no harm if it is left undone.
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The error of a write that was asked to stop.
 pub(super) fn interrupted() -> Error {

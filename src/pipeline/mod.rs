@@ -9,6 +9,7 @@ mod input;
 mod interrupt;
 mod part;
 mod prefetch;
+mod retry;
 mod run;
 mod start;
 mod write;

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use backon::BackoffBuilder;
 use log::warn;
 use tracing::{Instrument, debug_span};
 
 use super::attempt::WriteAttempt;
 use super::input::{Input, Position};
 use super::interrupt::interrupted;
+use super::retry::{Lost, can_retry, pauses};
 use super::write::{Target, Write, WriteOutcome, WriteProgress};
 use crate::backend::{EpochEvent, Existing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::{JobSpec, Opened, TransactionManager};
+use crate::manager::{JobSpec, Late, Opened, TransactionManager};
 use crate::pipeline::Interrupt;
 use crate::txn::{DecisionRecord, JobId, Subject};
 
@@ -32,14 +31,12 @@ pub async fn run(
     input: &dyn Input,
     interrupt: &Interrupt,
 ) -> Result<WriteOutcome> {
+    let manager = &manager.of_statement();
     let mut progress = WriteProgress::default();
-    let pauses = || {
-        let longest = Duration::from_secs(60).max(write.retry.backoff);
-        let pauses = backon::ExponentialBuilder::default().with_min_delay(write.retry.backoff).with_max_delay(longest);
-        pauses.with_max_times(write.retry.max as usize).build()
-    };
-    let mut left = pauses();
+    let mut left = pauses(write.retry);
     let mut doubt = None;
+    // Whether the server may still be rolling back an earlier attempt.
+    let mut lost = Lost::Nothing;
     let ended = loop {
         let before = progress.landed;
         progress.is_opened = false;
@@ -49,7 +46,8 @@ pub async fn run(
             Err(error) => error,
         };
         if progress.landed > before {
-            left = pauses();
+            left = pauses(write.retry);
+            lost = Lost::Nothing;
         }
         if progress.is_opened {
             doubt = None;
@@ -58,9 +56,12 @@ pub async fn run(
             note_doubt(manager, write);
         }
         let pause = match left.next() {
-            Some(pause) if can_retry(write, input, &progress, &error) => pause,
+            Some(pause) if can_retry(write, input, &progress, &error, lost) => pause,
             _ => break Err(doubt.unwrap_or(error)),
         };
+        if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::InDoubt) {
+            lost = Lost::Attempt;
+        }
         warn!(
             "writing table {} failed ({error}): retrying in {pause:?}, from row {}",
             write.name,
@@ -76,28 +77,16 @@ pub async fn run(
             () = interrupt.asked() => break Err(doubt.unwrap_or(error)),
             () = tokio::time::sleep(pause) => {}
         }
+        manager.complete_late(Late::Expected).await;
         if error.kind() == ErrorKind::InDoubt {
             doubt = Some(error);
         }
     };
+    manager.complete_late(Late::Over).await;
     ended.map_err(|error| match progress.landed {
         0 => error,
         rows => error.with_context(format!("after {rows} committed rows")),
     })
-}
-
-/// Whether another attempt can succeed, and can read the input again.
-fn can_retry(write: &Write, input: &dyn Input, progress: &WriteProgress, error: &Error) -> bool {
-    // If a commit was not acknowledged, the log of the job contains its outcome when the job is opened again.
-    let passes = match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Deadlock => true,
-        kind => kind == ErrorKind::InDoubt && write.job.is_some(),
-    };
-    let again = match progress.position.is_start() {
-        true => input.can_restart(),
-        false => input.fingerprint().is_ok(),
-    };
-    passes && again
 }
 
 /// Counts a transaction whose outcome is unknown; for a job, until its outcome is known.
@@ -198,6 +187,7 @@ pub(super) async fn subject(write: &Write) -> Result<Subject> {
 #[allow(clippy::disallowed_types, clippy::unwrap_used)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use arrow::array::{AsArray, Int64Array, RecordBatch};
     use arrow::datatypes::Int64Type;

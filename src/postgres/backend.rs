@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
-use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
 
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use super::dialect::PostgresDialect;
 use super::encode::Encoder;
+use super::error::READ_ONLY;
 use super::existing::ExistingRows;
 use super::identity::check_advance;
 use super::run::run;
@@ -31,12 +31,13 @@ impl Backend for Postgres {
 
     async fn identity(&self) -> Result<String> {
         let mut connection = self.connect().await?;
-        let found = sqlx::query_scalar(IDENTITY).fetch_one(&mut *connection).await;
-        let code = found.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
-        let identity = match (code.as_deref(), found) {
-            (_, Ok(identity)) => identity,
-            (Some(INSUFFICIENT_PRIVILEGE), _) => without_user(&self.location_text()),
-            (_, Err(error)) => return Err(self.error(error).with_context("reading the system identifier")),
+        let (pid, conn) = connection.parts();
+        let found = sqlx::query_scalar(IDENTITY).fetch_one(conn);
+        let identity = match self.answer(pid, "SELECT", found).await {
+            Ok(identity) => identity,
+            // By default, only superusers may run the function.
+            Err(error) if error.kind() == ErrorKind::Access => without_user(&self.location_text()),
+            Err(error) => return Err(error.with_context("reading the system identifier")),
         };
         connection.give_back();
         Ok(identity)
@@ -48,7 +49,10 @@ impl Backend for Postgres {
             self.ask_max_prepared(&mut connection).await?;
             connection.give_back();
         }
-        Ok(Capability::TwoPhase { branches: self.max_prepared.get().copied().unwrap_or_default() })
+        match self.max_prepared.get() {
+            Some(branches) => Ok(Capability::TwoPhase { branches: *branches }),
+            None => Err(Error::new(ErrorKind::Access, format!("{}: {READ_ONLY}", self.location_text()))),
+        }
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
@@ -70,11 +74,10 @@ impl Backend for Postgres {
     async fn in_doubt(&self, job: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         let prefix = job.map_or_else(|| PREFIX.to_owned(), JobNumber::prefix);
         let mut connection = self.connect().await?;
-        let found = sqlx::query(IN_DOUBT).bind(prefix).fetch_all(&mut *connection).await;
-        let found = found.and_then(|rows| {
-            rows.iter().map(|row| Ok((row.try_get::<String, _>(0)?, row.try_get::<f64, _>(1)?))).collect()
-        });
-        let found: Vec<_> = found.map_err(|error| self.error(error).with_context("listing prepared transactions"))?;
+        let (pid, conn) = connection.parts();
+        let found = sqlx::query_as(IN_DOUBT).bind(prefix).fetch_all(conn);
+        let found: Result<Vec<(String, f64)>> = self.answer(pid, "SELECT", found).await;
+        let found = found.map_err(|error| error.with_context("listing prepared transactions"))?;
         connection.give_back();
         let read = |(gid, age): (String, f64)| {
             Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
@@ -114,8 +117,9 @@ impl Backend for Postgres {
 
     async fn default_schema(&self) -> Result<Option<String>> {
         let mut connection = self.connect().await?;
-        let schema = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *connection).await;
-        let schema = schema.map_err(|error| self.error(error))?;
+        let (pid, conn) = connection.parts();
+        let schema = sqlx::query_scalar("SELECT current_schema()").fetch_one(conn);
+        let schema = self.answer(pid, "SELECT", schema).await?;
         connection.give_back();
         Ok(schema)
     }
@@ -206,9 +210,6 @@ const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepa
 const IDENTITY: &str = "SELECT format('PostgreSQL system %s, database %s', system_identifier, current_database()) \
      FROM pg_control_system()";
 
-/// The privilege on a function is missing: by default, only superusers may run it.
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
-
 /// No prepared transaction has this identifier.
 const UNDEFINED_OBJECT: &str = "42704";
 
@@ -219,8 +220,13 @@ impl Postgres {
     async fn complete(&self, verb: &str, xid: &Xid) -> Result<Resolution> {
         let mut connection = self.pool.acquire_to_end().await?;
         failpoint("postgres.complete.before");
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(&mut *connection).await;
+        let (pid, conn) = connection.parts();
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{verb} '{xid}'"))).execute(conn);
+        // Its errors have codes that mean something here only.
+        let done = async { Ok(done.await) };
+        let done = self.answer(pid, verb, done).await;
         failpoint("postgres.complete.after");
+        let done = done?;
         let code = done.as_ref().err().and_then(|error| error.as_database_error()?.code()).map(String::from);
         let resolution = match (code.as_deref(), done) {
             (_, Ok(_)) => Resolution::Done,
@@ -234,14 +240,19 @@ impl Postgres {
         Ok(resolution)
     }
 
-    /// Reads the server's `max_prepared_transactions`, unless it is known.
-    pub(super) async fn ask_max_prepared(&self, connection: &mut PgConnection) -> Result<()> {
+    /// Reads the server's `max_prepared_transactions`, unless it is known, or the server is a standby.
+    pub(super) async fn ask_max_prepared(&self, connection: &mut PostgresConnection) -> Result<()> {
         if self.max_prepared.get().is_some() {
             return Ok(());
         }
-        let asked = sqlx::query_scalar("SELECT current_setting('max_prepared_transactions')::int");
-        let asked: i32 = asked.fetch_one(connection).await.map_err(|error| self.error(error))?;
-        let _ = self.max_prepared.set(asked.try_into().unwrap_or_default());
+        let asked = sqlx::query_scalar(
+            "SELECT CASE WHEN NOT pg_is_in_recovery() THEN current_setting('max_prepared_transactions')::int END",
+        );
+        let (pid, conn) = connection.parts();
+        let asked: Option<i32> = self.answer(pid, "SELECT", asked.fetch_one(conn)).await?;
+        if let Some(asked) = asked {
+            let _ = self.max_prepared.set(asked.try_into().unwrap_or_default());
+        }
         Ok(())
     }
 }

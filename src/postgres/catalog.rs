@@ -11,6 +11,7 @@ use super::codec::array::array;
 use super::codec::composite::{CompositeField, composite};
 use super::codec::text::{enumeration, other};
 use super::codec::{Codec, Collation, ServerType, Spelling};
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
 use super::queries::{ALL_COLUMNS, ALL_TYPES, TABLE, TABLES};
@@ -81,7 +82,7 @@ struct CatalogType {
 }
 
 /// Reads the description of a table or view; `None` if it does not exist.
-pub(super) async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Result<Option<Table>> {
+async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Result<Option<Table>> {
     let schema = name.schema.as_deref().unwrap_or_default();
     let found = sqlx::query_scalar(TABLE).bind(&name.table).bind(schema).fetch_optional(&mut *connection).await?;
     found.map(|found: String| read_table(Facts(&parsed(&found)?))).transpose()
@@ -299,16 +300,27 @@ impl Postgres {
     pub(super) async fn describe(&self, name: &str) -> Result<Option<Table>> {
         let name = TableName::try_parse(name)?;
         let mut connection = self.connect().await?;
-        let described = describe(&mut connection, &name).await.map_err(|error| self.error(error))?;
+        let described = self.describe_in(&mut connection, &name).await?;
         self.ask_max_prepared(&mut connection).await?;
         connection.give_back();
         Ok(described)
     }
 
+    /// Reads the description of a table as the transaction of a connection sees it.
+    pub(super) async fn describe_in(
+        &self,
+        connection: &mut PostgresConnection,
+        name: &TableName,
+    ) -> Result<Option<Table>> {
+        let (pid, conn) = connection.parts();
+        self.answer(pid, "SELECT", describe(conn, name)).await
+    }
+
     /// The columns of all tables of the schemas that the user may use.
     pub(super) async fn describe_all(&self) -> Result<Vec<TableColumns>> {
         let mut connection = self.connect().await?;
-        let described = describe_all(&mut connection).await.map_err(|error| self.error(error))?;
+        let (pid, conn) = connection.parts();
+        let described = self.answer(pid, "SELECT", describe_all(conn)).await?;
         connection.give_back();
         Ok(described)
     }
@@ -316,7 +328,8 @@ impl Postgres {
     /// The schemas that the user may use, with their tables.
     pub(super) async fn list(&self) -> Result<Vec<Listed>> {
         let mut connection = self.connect().await?;
-        let rows = sqlx::query(TABLES).fetch_all(&mut *connection).await.map_err(|error| self.error(error))?;
+        let (pid, conn) = connection.parts();
+        let rows = self.answer(pid, "SELECT", sqlx::query(TABLES).fetch_all(conn)).await?;
         let listed = rows.iter().map(|row| {
             let (schema, table): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
             let name = TableName { schema: Some(schema.clone()), table: table.clone().unwrap_or_default() };

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::postgres::PgConnection;
-
 use super::codec::Form;
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use super::described::{Relation, number_column, relation, staging};
 use super::dialect::PostgresDialect;
@@ -34,7 +33,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan for a server of that version, the staging table, what is written to it, and its encoders.
+    /// The plan for a server of that version, the staging table, what is written to it, and its encoders. `schema` is as in
+    /// [`Place::of`].
     pub(super) fn of(
         database: &Postgres,
         version: u32,
@@ -42,10 +42,11 @@ impl Plan {
         table: &Table,
         spec: &WriteSpec,
         change: &Arc<Change>,
+        schema: Option<&str>,
     ) -> Result<(Self, Table, WriteSpec, Targets<Encoder>)> {
         let relation = relation(table)?;
         let target = relation.name.quoted();
-        let Place { name, create, on_commit, drop } = Place::of(xid, spec.protocol);
+        let Place { name, create, on_commit, drop } = Place::of(xid, spec.protocol, schema);
         let (columns, done) = stage_columns(table, change);
         let place = TableName::try_parse(&name)?;
         let detail = Detail::new(Relation::of_stage(place.clone()));
@@ -81,7 +82,7 @@ impl Plan {
     }
 
     /// Applies the staged rows.
-    pub(super) async fn apply(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
+    pub(super) async fn apply(&self, database: &Postgres, connection: &mut PostgresConnection) -> Result<()> {
         let applied = sql::apply(&mut database.statements(connection), &self.steps, &self.change).await;
         applied.map_err(|error| self.refused(error))
     }

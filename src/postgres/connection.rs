@@ -1,19 +1,20 @@
 //! Runs statements in a connection.
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgValueFormat};
+use sqlx::postgres::{PgArguments, PgRow, PgValueFormat};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
 
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use crate::backend::Parameter;
 use crate::error::Result;
-use crate::sql::{SqlConnection, TextRow};
+use crate::sql::{SqlConnection, TextRow, step};
 
 /// A connection and its database.
 pub(super) struct Statements<'a> {
     pub(super) database: &'a Postgres,
-    pub(super) connection: &'a mut PgConnection,
+    pub(super) connection: &'a mut PostgresConnection,
 }
 
 #[async_trait]
@@ -22,17 +23,21 @@ impl SqlConnection for Statements<'_> {
         if parameters.is_empty() {
             return self.database.execute(self.connection, sql.to_owned()).await;
         }
-        let done = bound(sql, parameters).execute(&mut *self.connection).await;
-        Ok(done.map_err(|error| self.database.error(error))?.rows_affected())
+        let (pid, conn) = self.connection.parts();
+        let done = bound(sql, parameters).execute(conn);
+        Ok(self.database.answer(pid, step(sql), done).await?.rows_affected())
     }
 
     async fn query(&mut self, sql: &str, parameters: &[Parameter]) -> Result<Vec<TextRow>> {
-        let rows = match parameters.is_empty() {
-            true => sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *self.connection).await,
-            false => bound(sql, parameters).fetch_all(&mut *self.connection).await,
+        let (pid, conn) = self.connection.parts();
+        let rows = async {
+            let rows = match parameters.is_empty() {
+                true => sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(conn).await,
+                false => bound(sql, parameters).fetch_all(conn).await,
+            };
+            rows.and_then(|rows| rows.iter().map(texts).collect())
         };
-        let rows = rows.and_then(|rows| rows.iter().map(texts).collect());
-        rows.map_err(|error| self.database.error(error))
+        self.database.answer(pid, step(sql), rows).await
     }
 
     async fn has_ledger(&mut self) -> Result<bool> {

@@ -3,7 +3,6 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 
-use super::catalog;
 use super::database::{BEGIN, Connection, Postgres};
 use super::types::declare;
 use crate::backend::{NewTable, Table};
@@ -27,8 +26,9 @@ impl Postgres {
         let name = TableName::try_parse(table)?.quoted();
         let mut connection = self.connect().await?;
         self.execute(&mut connection, format!("{BEGIN}; LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")).await?;
+        let (pid, conn) = connection.parts();
         let has_rows = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {name})")));
-        let has_rows: bool = has_rows.fetch_one(&mut *connection).await.map_err(|error| self.error(error))?;
+        let has_rows: bool = self.answer(pid, "SELECT", has_rows.fetch_one(conn)).await?;
         let end = if has_rows { "ROLLBACK".into() } else { format!("DROP TABLE {name}; COMMIT") };
         self.execute(&mut connection, end).await?;
         connection.give_back();
@@ -41,7 +41,7 @@ impl Postgres {
         let mut connection = self.connect().await?;
         self.execute(&mut connection, BEGIN.into()).await?;
         let described = match self.create_in(&mut connection, table).await {
-            Ok(()) => catalog::describe(&mut connection, &name).await.map_err(|error| self.error(error)),
+            Ok(()) => self.describe_in(&mut connection, &name).await,
             Err(error) => Err(error),
         };
         self.execute(&mut connection, "ROLLBACK".into()).await?;

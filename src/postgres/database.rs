@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashSet;
-use sqlx::postgres::PgConnection;
 use tokio::sync::Semaphore;
 
-use super::connector::Connector;
+use super::connector::{Connector, PostgresConnection};
 use super::encode;
 use super::identity::check_identity;
 use super::location::Options;
@@ -45,7 +44,7 @@ impl Postgres {
     /// # Errors
     /// `Config` if the location is invalid, or the environment variable named by `password_env` is not set.
     pub fn try_new(location: &str, options: &SinkOptions) -> Result<Self> {
-        let connector = Connector::new(Options::try_new(location, options.password()?)?, options.lock_timeout);
+        let connector = Connector::new(Options::try_new(location, options.password()?)?, options);
         Ok(Self {
             pool: Pool::new(connector, options.pool()?),
             nanoseconds: options.nanoseconds,
@@ -69,8 +68,24 @@ impl Postgres {
     }
 
     /// Runs statements that return no rows.
-    pub(super) async fn execute(&self, connection: &mut PgConnection, sql: String) -> Result<u64> {
+    pub(super) async fn execute(&self, connection: &mut PostgresConnection, sql: String) -> Result<u64> {
         self.pool.connector().execute(connection, sql).await
+    }
+
+    /// Waits for the server's answer to a step of the connection that this process serves.
+    pub(super) async fn answer<T>(
+        &self,
+        pid: i32,
+        step: &str,
+        act: impl Future<Output = sqlx::Result<T>> + Send,
+    ) -> Result<T> {
+        self.pool.connector().answer(pid, step, act).await
+    }
+
+    /// Waits for the server to accept data of a COPY.
+    pub(super) async fn accepted<T>(&self, sent: impl Future<Output = sqlx::Result<T>> + Send) -> Result<()> {
+        let sent = self.pool.connector().timeouts.within("COPY", sent).await?;
+        sent.map(drop).map_err(|error| self.error(error))
     }
 
     /// The encoders of a write.

@@ -6,6 +6,7 @@ use std::io;
 use sqlx::postgres::PgDatabaseError;
 
 use super::connector::Connector;
+use super::pooler::USE_THE_SERVER;
 use crate::error::{Error, ErrorKind};
 use crate::sql::lost_connection;
 
@@ -55,12 +56,15 @@ impl Connector {
             said += &format!(" ({more})");
         }
         let help = match kind {
-            ErrorKind::Locked => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.lock_timeout),
+            ErrorKind::Locked => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
         if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) }
     }
 }
+
+/// The next step for a server that cannot be written.
+pub(super) const READ_ONLY: &str = "the server is read-only (a standby?): connect to the primary";
 
 /// The kind of an SQLSTATE, and the next step.
 fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
@@ -77,7 +81,12 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         ),
         "3D000" => (Access, "the database does not exist: check LOCATION"),
         "42501" => (Access, "the user lacks a privilege: grant it to the user"),
-        "25006" => (Access, "the server is read-only: if it is a standby, connect to the primary"),
+        "25006" => (Access, READ_ONLY),
+        // Names of prepared statements are unique in a session.
+        "42P05" | "26000" => (Unsupported, USE_THE_SERVER),
+        "08P01" => {
+            (Unsupported, "the server or a connection pooler does not support the protocol, or a parameter of it")
+        }
         "23505" => (
             Constraint,
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \

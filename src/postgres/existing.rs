@@ -9,10 +9,10 @@ use arrow::array::{
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use futures::TryStreamExt;
-use sqlx::postgres::PgConnection;
 
 use super::cells::{self, HEADER};
 use super::codec::{Codec, Form, Spelling};
+use super::connector::PostgresConnection;
 use super::create::quote_literal;
 use super::database::Postgres;
 use super::described::{relation, server_type};
@@ -168,15 +168,16 @@ impl ExistingRows {
 /// Reads the rows of the statements.
 pub(super) async fn read(
     database: &Postgres,
-    connection: &mut PgConnection,
+    connection: &mut PostgresConnection,
     statements: Vec<Vec<u8>>,
     schema: SchemaRef,
 ) -> Result<LookupResult> {
     let mut rows = ReceivedRows::new(schema.fields().len());
     for statement in statements {
         let statement = String::from_utf8(statement).map_err(|error| Error::internal(error.to_string()))?;
-        let mut messages = connection.copy_out_raw(&statement).await.map_err(|error| database.error(error))?;
-        while let Some(message) = messages.try_next().await.map_err(|error| database.error(error))? {
+        let (pid, conn) = connection.parts();
+        let mut messages = database.answer(pid, "COPY", conn.copy_out_raw(&statement)).await?;
+        while let Some(message) = database.answer(pid, "COPY", messages.try_next()).await? {
             if rows.bytes() < MAX_BYTES {
                 rows.push(&message)?;
             }

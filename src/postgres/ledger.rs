@@ -1,9 +1,9 @@
 //! The ledger in a PostgreSQL database.
 
 use async_trait::async_trait;
-use sqlx::postgres::PgConnection;
 
 use super::connection::Statements;
+use super::connector::PostgresConnection;
 use super::database::{BEGIN, Postgres};
 use crate::backend::{DecisionLog, failpoint::failpoint};
 use crate::error::{ErrorKind, Result};
@@ -70,18 +70,21 @@ impl Postgres {
     /// Proposes a record inside an open transaction and returns the one that stands.
     pub(super) async fn decide_in(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut PostgresConnection,
         proposal: &DecisionRecord,
     ) -> Result<DecisionRecord> {
         self.execute(connection, DURABLE.into()).await?;
         if !self.has_ledger(connection).await? {
-            self.create_ledger(connection).await?;
+            // In a transaction of its own: other jobs would wait for this one.
+            let mut other = self.pool.acquire_to_end().await?;
+            self.create_ledger(&mut other).await?;
+            other.give_back();
         }
         self.ledger.decide(&mut self.statements(connection), proposal).await
     }
 
     /// Runs statements in a connection.
-    pub(super) fn statements<'a>(&'a self, connection: &'a mut PgConnection) -> Statements<'a> {
+    pub(super) fn statements<'a>(&'a self, connection: &'a mut PostgresConnection) -> Statements<'a> {
         Statements { database: self, connection }
     }
 
@@ -93,9 +96,9 @@ impl Postgres {
         Ok(())
     }
 
-    async fn create_ledger(&self, connection: &mut PgConnection) -> Result<()> {
+    async fn create_ledger(&self, connection: &mut PostgresConnection) -> Result<()> {
         let ddl = self.ledger.sql(DDL);
-        let created = self.execute(connection, format!("{CREATE_LOCK}; {ddl}")).await;
+        let created = self.execute(connection, format!("{BEGIN}; {CREATE_LOCK}; {ddl}; COMMIT")).await;
         created.map(drop).map_err(|error| match error.kind() {
             // 3F000: there is no schema to create it in.
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
@@ -110,9 +113,10 @@ impl Postgres {
         })
     }
 
-    pub(super) async fn has_ledger(&self, connection: &mut PgConnection) -> Result<bool> {
+    pub(super) async fn has_ledger(&self, connection: &mut PostgresConnection) -> Result<bool> {
         let found = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.ledger.quoted());
-        let found = found.fetch_one(connection).await;
-        found.map_err(|error| self.error(error).with_context("looking up the ledger table"))
+        let (pid, conn) = connection.parts();
+        let found = self.answer(pid, "SELECT", found.fetch_one(conn)).await;
+        found.map_err(|error| error.with_context("looking up the ledger table"))
     }
 }

@@ -67,7 +67,8 @@ impl Options {
         if connect.get_application_name().is_none() {
             connect = connect.application_name("landfall");
         }
-        let connect = with_tls(connect, &url)?.disable_statement_logging();
+        // A pooler may not know this parameter; the session sets it.
+        let connect = with_tls(connect, &url)?.disable_statement_logging().extra_float_digits(None);
         Ok(Self { connect, parameters })
     }
 

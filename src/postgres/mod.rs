@@ -12,7 +12,8 @@
 //! `postgres://user@host:port/database?sslmode=…`, with these parameters of libpq: `sslmode` (disable, prefer, require,
 //! verify-ca, verify-full), `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`. The host is a name, an
 //! address (IPv6: `[::1]`), or the directory of a Unix socket: `postgres:///database?host=/var/run/postgresql&user=me`.
-//! Several hosts are an error, because a transaction must end on the server where it began. Omitted parts come from
+//! Several hosts are an error, because a transaction must end on the server where it began. So is a connection pooler in
+//! transaction mode (PgBouncer's `pool_mode = transaction`): in session mode, it works. Omitted parts come from
 //! libpq's environment variables (`PGHOST`, `PGUSER`, …). The password comes from the option `password_env`, the URL,
 //! `PGPASSWORD` or `~/.pgpass`, and is never shown. In a URL, percent-encode its reserved characters (`@` as `%40`).
 //!
@@ -34,11 +35,11 @@
 //!   `identity` = `advance`, INSERT, MERGE and UPDATE advance the sequence past them at the end of the transaction; a
 //!   rollback does not move it back.
 //! * Jobs and transactions with several branches create the table `landfall_ledger` in the first schema of the search
-//!   path if it does not exist. The option `ledger_table` names another table.
+//!   path if it does not exist, in a transaction of its own. The option `ledger_table` names another table.
 //! * Several writers (the option `writers`) are several branches of one transaction, and each needs one of the server's
 //!   `max_prepared_transactions`. Landfall uses several automatically for an ordinary table without triggers and with at
-//!   most one unique key. If they have to stage rows, they use an unlogged table in the first schema of the search path,
-//!   because a session that has used a temporary table cannot prepare. The same transaction drops it.
+//!   most one unique key. If they have to stage rows, they use an unlogged table in the first schema of the search path
+//!   (or, if the search path is empty, in the schema of the table), because a session that has used a temporary table cannot prepare. The same transaction drops it.
 //! * Sessions use the time zone UTC.
 
 mod backend;
@@ -64,8 +65,8 @@ mod factory;
 mod identity;
 mod ledger;
 mod location;
-mod nodelay;
 mod options;
+mod pooler;
 mod queries;
 mod rows;
 mod run;

@@ -22,12 +22,13 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
     let select = select(&query.table, &query.projection, &query.suffix(&PostgresDialect))?;
     let mut connection = database.connect().await?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
-    let mut messages = connection.copy_out_raw(&copy).await.map_err(|error| database.error(error))?;
+    let (pid, conn) = connection.parts();
+    let mut messages = database.answer(pid, "COPY", conn.copy_out_raw(&copy)).await?;
     let mut rows = ReceivedRows::new(columns.len());
     let mut sent = 0;
     loop {
         let message = tokio::select! {
-            message = messages.try_next() => message.map_err(|error| database.error(error))?,
+            message = database.answer(pid, "COPY", messages.try_next()) => message?,
             // Dropping the connection during the COPY makes the server end it.
             () = batches.closed() => return Ok(()),
         };

@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{DataType, Int64Type};
 use log::warn;
-use sqlx::postgres::PgConnection;
 
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use super::described::{Sequence, sequence, server_type};
 use super::options::Identity;
@@ -62,7 +62,7 @@ impl Sequences {
     }
 
     /// Advances the sequences past the written values, or warns about those that are behind.
-    pub(super) async fn follow(&self, database: &Postgres, connection: &mut PgConnection) -> Result<()> {
+    pub(super) async fn follow(&self, database: &Postgres, connection: &mut PostgresConnection) -> Result<()> {
         for column in &self.columns {
             let (value, name) = (column.furthest.load(Relaxed), &column.sequence.name);
             if value == column.sequence.before_all() {
@@ -81,8 +81,8 @@ impl Sequences {
                 })?;
             } else if !database.said_behind.contains(name) {
                 let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(column.sequence.is_behind(value)));
-                let is_behind: Option<bool> =
-                    asked.fetch_optional(&mut *connection).await.map_err(|error| database.error(error))?;
+                let (pid, conn) = connection.parts();
+                let is_behind: Option<bool> = database.answer(pid, "SELECT", asked.fetch_optional(conn)).await?;
                 if is_behind == Some(true) && database.said_behind.insert(name.clone()) {
                     warn!(
                         "table {}: column \"{}\" was written with values up to {value}, but its sequence is behind, so \

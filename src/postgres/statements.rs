@@ -20,7 +20,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn of(xid: &Xid, protocol: Protocol) -> Self {
+    /// `schema` is the schema of a table that outlives its session, if it must be named.
+    pub(super) fn of(xid: &Xid, protocol: Protocol, schema: Option<&str>) -> Self {
         match protocol {
             Protocol::OnePhase => Self {
                 name: "pg_temp.landfall_stage".into(),
@@ -30,7 +31,9 @@ impl Stage {
             },
             // A session that has used a temporary table cannot prepare.
             Protocol::TwoPhase => {
-                let name = format!("landfall_stage_{:016x}_{:x}_{:x}", xid.gtrid.run(), xid.gtrid.epoch().0, xid.bqual);
+                let schema = schema.map(|schema| quote(schema) + ".").unwrap_or_default();
+                let (run, epoch) = (xid.gtrid.run(), xid.gtrid.epoch().0);
+                let name = format!("{schema}landfall_stage_{run:016x}_{epoch:x}_{:x}", xid.bqual);
                 let drop = Some(format!("DROP TABLE {name}"));
                 Self { name, create: "CREATE UNLOGGED TABLE", on_commit: "", drop }
             }
@@ -68,14 +71,21 @@ pub(super) enum CopyPlan {
 }
 
 impl CopyPlan {
-    pub(super) fn of(xid: &Xid, table: &Table, spec: &WriteSpec, targets: &Targets<Encoder>) -> Result<Self> {
+    /// `schema` is the one that a staging table must be created in; `None` for the first of the search path.
+    pub(super) fn of(
+        xid: &Xid,
+        table: &Table,
+        spec: &WriteSpec,
+        targets: &Targets<Encoder>,
+        schema: Option<&str>,
+    ) -> Result<Self> {
         let relation = relation(table)?;
         let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
         let as_texts: Vec<bool> = targets.encoders().map(|encoder| encoder.form() == Form::Text).collect();
         if relation.takes_copy && spec.on_conflict == OnConflict::Error && !as_texts.contains(&true) {
             return Self::direct(table, spec);
         }
-        Self::staged(Stage::of(xid, spec.protocol), table, relation, spec, &names, &as_texts)
+        Self::staged(Stage::of(xid, spec.protocol, schema), table, relation, spec, &names, &as_texts)
     }
 
     /// COPY directly into the table.

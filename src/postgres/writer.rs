@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use log::warn;
 use sqlx::Row as _;
 
-use super::catalog;
 use super::cells::{HEADER, TRAILER};
 use super::change::Plan;
 use super::database::{BEGIN, Connection, Postgres};
+use super::described::relation;
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::existing::{self, ExistingRows};
@@ -31,25 +31,37 @@ use crate::txn::{DecisionRecord, Xid};
 pub(super) struct WriterSession {
     database: Postgres,
     pid: i32,
+    started: Arc<str>,
 }
 
 #[async_trait]
 impl sql::ServerSession for WriterSession {
-    async fn cancel(&self) {
+    async fn cancel(&self) -> bool {
         // If this fails, the statement runs to its end.
-        if let Ok(mut connection) = self.database.pool.beside().await {
-            let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid);
-            let _ = cancel.execute(&mut connection).await;
-            self.database.pool.connector().close(connection).await;
-        }
+        let Ok(mut connection) = self.database.pool.beside().await else { return false };
+        let canceled = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid).execute(&mut *connection).await;
+        self.database.pool.connector().close(connection).await;
+        canceled.is_ok()
+    }
+
+    async fn works(&self) -> bool {
+        self.database.pool.connector().works(self.pid).await
     }
 
     async fn lives(&self) -> bool {
         let Ok(mut connection) = self.database.pool.beside().await else { return false };
         let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
-        let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut connection).await;
+        let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut *connection).await;
         self.database.pool.connector().close(connection).await;
         matches!(lives, Ok(true))
+    }
+
+    async fn end(&self) {
+        let Ok(mut connection) = self.database.pool.beside().await else { return };
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
+        // It may have ended already.
+        let _ = sqlx::query(end).bind(self.pid).bind(&*self.started).execute(&mut *connection).await;
+        self.database.pool.connector().close(connection).await;
     }
 }
 
@@ -62,7 +74,6 @@ pub(super) struct Writer {
     plan: CopyPlan,
     change: Option<Plan>,
     sequences: Arc<Sequences>,
-    pid: i32,
     rows: u64,
     not_stored: u64,
     /// Whether its next answer belongs to an earlier request, so that the connection cannot be used again.
@@ -78,21 +89,26 @@ impl Writer {
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<ExistingRows>)> {
         let mut connection = database.pool.acquire_to_write().await?;
-        let begin = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{BEGIN}; SELECT pg_backend_pid()")));
-        let begun = begin.fetch_one(&mut *connection).await.and_then(|row| row.try_get(0));
-        let pid = begun.map_err(|error| database.error(error))?;
+        let begin = format!("{BEGIN}; {}; SELECT current_schema()", database.pool.connector().user_timeout());
+        let (pid, conn) = connection.parts();
+        let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_one(conn);
+        let begun = database.answer(pid, "BEGIN", begun).await?;
+        let first_schema: Option<String> = begun.try_get(0).map_err(|error| database.error(error))?;
         connection.serve(xid);
         if let Some(new) = &spec.create {
             database.create_in(&mut connection, new).await?;
         }
         let name = TableName::try_parse(&spec.table)?;
-        let table = catalog::describe(&mut connection, &name).await.map_err(|error| database.error(error))?;
+        let table = database.describe_in(&mut connection, &name).await?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        // With an empty search path, a staging table is created beside its table.
+        let schema = relation(&table)?.name.schema.clone().filter(|_| first_schema.is_none());
+        let schema = schema.as_deref();
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let (change, table, spec, targets) = match change {
             Some(change) => {
-                let (plan, stage, spec, targets) = Plan::of(&database, version, xid, &table, &spec, change)?;
+                let (plan, stage, spec, targets) = Plan::of(&database, version, xid, &table, &spec, change, schema)?;
                 (Some(plan), stage, spec, targets)
             }
             None => {
@@ -102,23 +118,13 @@ impl Writer {
         };
         let plan = match &change {
             Some(_) => CopyPlan::direct(&table, &spec)?,
-            None => CopyPlan::of(xid, &table, &spec, &targets)?,
+            None => CopyPlan::of(xid, &table, &spec, &targets, schema)?,
         };
         let existing = ExistingRows::of(&table, &spec, &targets)?;
 
         make_room(&database, &mut connection, &table, &spec, &plan, change.as_ref()).await?;
-        let writer = Self {
-            database,
-            connection,
-            spec,
-            plan,
-            change,
-            sequences,
-            pid,
-            rows: 0,
-            not_stored: 0,
-            is_out_of_step: false,
-        };
+        let writer =
+            Self { database, connection, spec, plan, change, sequences, rows: 0, not_stored: 0, is_out_of_step: false };
         Ok((writer, targets, existing))
     }
 
@@ -142,13 +148,14 @@ impl Writer {
     ) -> Result<Option<EncodedChunk>> {
         let rows_before = self.rows;
         let database = self.database.clone();
+        let (pid, conn) = self.connection.parts();
         let mut sending = Duration::ZERO;
-        let mut copy = self.connection.copy_in_raw(self.plan.copy()).await.map_err(|error| database.error(error))?;
-        copy.send(HEADER.as_slice()).await.map_err(|error| database.error(error))?;
+        let mut copy = database.answer(pid, "COPY", conn.copy_in_raw(self.plan.copy())).await?;
+        database.accepted(copy.send(HEADER.as_slice())).await?;
         let (mut chunk, mut bytes) = (first, 0);
         let next = loop {
             let began = Instant::now();
-            copy.send(chunk.bytes()).await.map_err(|error| database.error(error))?;
+            database.accepted(copy.send(chunk.bytes())).await?;
             sending += began.elapsed();
             self.rows += chunk.rows;
             bytes += chunk.bytes().len();
@@ -160,12 +167,14 @@ impl Writer {
             }
         };
         if abandoned.load(Relaxed) {
-            copy.abort("the write was canceled").await.map_err(|error| database.error(error))?;
+            database.answer(pid, "COPY", copy.abort("the write was canceled")).await?;
             return Ok(None);
         }
         let began = Instant::now();
-        copy.send(TRAILER.as_slice()).await.map_err(|error| database.error(error))?;
-        let stored = copy.finish().await.map_err(|error| self.refused(error, rows_before))?;
+        database.accepted(copy.send(TRAILER.as_slice())).await?;
+        // Its errors name rows.
+        let finished = async { Ok(copy.finish().await) };
+        let stored = database.answer(pid, "COPY", finished).await?.map_err(|error| self.refused(error, rows_before))?;
         let (expected, stored) = self.merge_stage(rows_before, stored).await?;
         self.not_stored += expected.saturating_sub(stored);
         self.spec.stats.add_not_stored(expected.saturating_sub(stored));
@@ -181,16 +190,33 @@ impl Writer {
         let mut expected = sent;
         if let Some(count) = count {
             let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
-            let counted = counted.fetch_one(&mut *self.connection).await;
-            expected = counted.map_err(|error| self.database.error(error))?.unsigned_abs();
+            let (pid, conn) = self.connection.parts();
+            let counted = counted.fetch_one(conn);
+            expected = self.database.answer(pid, "SELECT", counted).await?.unsigned_abs();
         }
-        let merged = self.database.execute(&mut self.connection, merge.clone()).await;
-        let stored = merged.map_err(|error| error.in_rows(rows_before + 1, self.rows, ""))?;
+        let (merge, (pid, conn)) = (sqlx::AssertSqlSafe(merge.clone()), self.connection.parts());
+        // The code of its error means something here only.
+        let merged = async { Ok(sqlx::raw_sql(merge).execute(conn).await) };
+        let merged = self.database.answer(pid, "INSERT", merged).await?;
+        let merged = merged.map_err(|error| self.not_merged(error).in_rows(rows_before + 1, self.rows, ""));
+        let stored = merged?.rows_affected();
         if count.is_none() && self.spec.on_conflict.updates() {
             // Rows with the same key count once, and no trigger suppresses any.
             expected = stored;
         }
         Ok((expected, stored))
+    }
+
+    /// The error of moving staged rows.
+    fn not_merged(&self, error: sqlx::Error) -> Error {
+        const UNIQUE_VIOLATION: &str = "23505";
+        let is_unique = error.as_database_error().and_then(|error| error.code()).as_deref() == Some(UNIQUE_VIOLATION);
+        if !is_unique || self.spec.on_conflict == OnConflict::Error {
+            return self.database.error(error);
+        }
+        let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+        let text = sql::other_key(&self.spec.table, &self.spec.key);
+        Error::new(ErrorKind::Constraint, text).with_source(said)
     }
 
     /// The error of a COPY, with the row of the stream that the server names.
@@ -252,7 +278,8 @@ impl RowSender for Writer {
     type Session = WriterSession;
 
     fn session(&self) -> WriterSession {
-        WriterSession { database: self.database.clone(), pid: self.pid }
+        let (pid, started) = (self.connection.pid, Arc::clone(&self.connection.started));
+        WriterSession { database: self.database.clone(), pid, started }
     }
 
     async fn send_all(
@@ -303,20 +330,22 @@ impl RowSender for Writer {
             self.rollback().await;
             return Ok(Vote::ReadOnly);
         }
-        let drop = match (&self.plan, &self.change) {
+        let drop_stage = match (&self.plan, &self.change) {
             (CopyPlan::Staged { drop, .. }, _) => drop,
             (CopyPlan::Direct { .. }, Some(change)) => &change.drop,
             (CopyPlan::Direct { .. }, None) => &None,
         };
-        if let Some(drop) = drop {
-            self.database.execute(&mut self.connection, drop.clone()).await?;
+        if let Some(drop_stage) = drop_stage {
+            self.database.execute(&mut self.connection, drop_stage.clone()).await?;
         }
         self.before_commit().await?;
         failpoint("postgres.prepare.before");
         let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
         if let Err(error) = prepared {
             if error.kind() == ErrorKind::Unavailable {
-                sql::ServerSession::ended(&self.session()).await;
+                let session = self.session();
+                drop(self);
+                sql::ServerSession::ended(&session).await;
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => {
@@ -330,8 +359,10 @@ impl RowSender for Writer {
         failpoint("postgres.prepare.after");
         // If the transaction has failed before, PREPARE rolls it back without an error.
         let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
-        let found = found.bind(xid.to_string()).fetch_one(&mut *self.connection).await;
-        if !found.map_err(|error| self.database.error(error).with_context("preparing"))? {
+        let (pid, conn) = self.connection.parts();
+        let found = found.bind(xid.to_string()).fetch_one(conn);
+        let found = self.database.answer(pid, "SELECT", found).await;
+        if !found.map_err(|error| error.with_context("preparing"))? {
             return Err(Error::new(
                 ErrorKind::Database,
                 "the prepared transaction no longer exists: the server (see its log), another run of the job or a \

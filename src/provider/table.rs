@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use log::warn;
 use uuid::Uuid;
 
-use crate::backend::{Backend, Comparison, NewTable, Table};
+use crate::backend::{Backend, ColumnDefault, Comparison, NewTable, Table};
 use crate::backend::{Capability, DecisionLog};
 use crate::columnar::{LosslessCast, fraction_digits};
 use crate::error::{Error, Result};
@@ -179,6 +179,14 @@ impl LandfallTable {
     pub(super) fn with_definition(mut self, definition: Option<String>) -> Self {
         self.definition = definition;
         self
+    }
+
+    /// Whether the server fills the column in where an INSERT leaves it out: by a default, a sequence or a formula. An upsert
+    /// never leaves its key out.
+    pub fn is_filled_in(&self, column: &str) -> bool {
+        let Self { table, options, .. } = self;
+        let key = table.conflict_key(&options.conflict_key, options.on_conflict).unwrap_or_default();
+        table.column(column).is_some_and(|column| column.default != ColumnDefault::Null && !key.contains(&column.name))
     }
 
     /// The table that its jobs record, and their decision log.

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::backend::{Branch, LookupAnswer, Outcome, Versions, Vote};
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
@@ -29,8 +30,14 @@ const QUEUED_CHUNKS: usize = 4;
 /// How long a statement may continue after its write was abandoned, before the server is asked to cancel it.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// How long a server may take to accept the request to cancel a statement.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a server may take to roll back before its connection is dropped.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a server that rolls back is asked whether it still works on it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Encoded rows.
 #[derive(Debug)]
@@ -161,21 +168,32 @@ pub trait RowSender: Send + Sized + 'static {
 /// A session of the server that other connections can cancel and observe.
 #[async_trait]
 pub trait ServerSession: Clone + Send + Sync {
-    /// Cancels its running statement, if any.
-    async fn cancel(&self);
+    /// Cancels its running statement, if any. Returns whether the server accepted the request.
+    async fn cancel(&self) -> bool;
+
+    /// Whether it runs a statement; `false` if the server does not respond.
+    async fn works(&self) -> bool;
 
     /// Whether it still exists; `false` if this cannot be determined.
     async fn lives(&self) -> bool;
 
-    /// Waits until it has ended, as far as this can be determined. Its last statement has then either taken effect or not.
+    /// Ends it, if the server allows this without the risk of ending another session.
+    async fn end(&self) {}
+
+    /// After its connection was lost, waits until it has ended, as far as this can be determined. Its last statement has then
+    /// either taken effect or not, and it holds no locks.
     async fn ended(&self) {
         let ended = async {
             while self.lives().await {
+                // It waits for a client that has gone. One that works may have committed, and wait for a standby.
+                if !self.works().await {
+                    self.end().await;
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
         // Recovery finds a branch that appears later.
-        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        let _ = timeout(Duration::from_secs(5), ended).await;
     }
 }
 
@@ -187,6 +205,9 @@ pub fn lost_connection(location: &str, error: &io::Error) -> String {
         }
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
             format!("the connection to {location} was lost: check the server's log, and run the statement again")
+        }
+        io::ErrorKind::TimedOut => {
+            format!("{location} does not respond: check the server and the network, and run the statement again")
         }
         _ => format!("could not reach {location}"),
     }
@@ -208,6 +229,19 @@ fn lost_commit(record: Option<&DecisionRecord>) -> Error {
         ErrorKind::InDoubt,
         format!("the connection was lost during the commit, and the outcome is unknown: {next}"),
     )
+}
+
+/// Rolls back after an error, and returns the error.
+async fn undone<S: RowSender>(mut sender: S, error: Error) -> Error {
+    if error.kind() == ErrorKind::Unavailable {
+        let session = sender.session();
+        // A lost connection answers nothing more. The server rolls back when it is closed.
+        drop(sender);
+        session.ended().await;
+    } else {
+        sender.undo().await;
+    }
+    error
 }
 
 /// An open branch. When the channel closes, the task sends the queued chunks and returns the sender.
@@ -250,11 +284,10 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             let (chunks, queued) = buffer(Limits::items(QUEUED_CHUNKS));
             let (free_list, seen) = (Arc::clone(&self.free_list), Arc::clone(&self.abandoned));
             self.task = Some(tokio::spawn(async move {
-                if let Err(error) = sender.send_all(queued, &free_list, &seen).await {
-                    sender.undo().await;
-                    return Err(error);
+                match sender.send_all(queued, &free_list, &seen).await {
+                    Ok(()) => Ok(sender),
+                    Err(error) => Err(undone(sender, error).await),
                 }
-                Ok(sender)
             }));
             self.sending = Some(chunks);
         }
@@ -354,11 +387,10 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         // In a task, like sending, so that a caller that stops waiting can cancel the statement.
         let mut sender = self.take_sender().await?;
         self.task = Some(tokio::spawn(async move {
-            if let Err(error) = sender.apply().await {
-                sender.undo().await;
-                return Err(error);
+            match sender.apply().await {
+                Ok(()) => Ok(sender),
+                Err(error) => Err(undone(sender, error).await),
             }
-            Ok(sender)
         }));
         self.finish().await
     }
@@ -370,9 +402,14 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
         let mut sender = self.take_whole_sender().await?;
-        sender.before_commit().await?;
+        if let Err(error) = sender.before_commit().await {
+            return Err(undone(sender, error).await);
+        }
         if let Some(record) = &record {
-            let stands = sender.decide(record).await?;
+            let stands = match sender.decide(record).await {
+                Ok(stands) => stands,
+                Err(error) => return Err(undone(sender, error).await),
+            };
             if stands != *record {
                 sender.rollback().await;
                 return Ok(Outcome::Fenced(stands));
@@ -380,7 +417,10 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         }
         match sender.commit().await {
             Ok(()) => Ok(Outcome::Committed),
-            Err(error) if error.kind() == ErrorKind::Unavailable => Err(lost_commit(record.as_ref())),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                self.session.ended().await;
+                Err(lost_commit(record.as_ref()).with_source(error))
+            }
             Err(error) => Err(error.with_context("committing")),
         }
     }
@@ -395,13 +435,25 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
             }
         };
         let mut undone = pin!(undone);
-        if tokio::time::timeout(GRACE, &mut undone).await.is_ok() {
+        if timeout(GRACE, &mut undone).await.is_ok() {
             return Ok(());
         }
-        session.cancel().await;
-        if tokio::time::timeout(ROLLBACK_TIMEOUT, undone).await.is_err()
-            && let Some(task) = task
-        {
+        let working = async {
+            let is_canceled = timeout(CANCEL_TIMEOUT, session.cancel()).await;
+            while is_canceled == Ok(true) {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                if timeout(CANCEL_TIMEOUT, session.works()).await != Ok(true) {
+                    break;
+                }
+            }
+        };
+        let is_undone = tokio::select! {
+            biased;
+            () = &mut undone => true,
+            () = working => false,
+            () = tokio::time::sleep(ROLLBACK_TIMEOUT) => false,
+        };
+        if let (false, Some(task)) = (is_undone, task) {
             // The server does not answer. It rolls back when the connection is closed.
             task.abort();
         }

@@ -1,5 +1,6 @@
 //! The shared parts of SQL databases: describing, creating, writing and querying tables.
 
+mod answer;
 mod bulk;
 mod change;
 mod connection;
@@ -13,10 +14,13 @@ mod location;
 mod overwrite;
 mod row_counts;
 mod secrets;
+#[cfg(feature = "_socket")]
+mod socket;
 mod stage;
 mod targets;
 mod writer;
 
+pub use answer::{AnswerTimeouts, step};
 pub use bulk::{
     Buffer, BulkBranch, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder, RowSender,
     ServerSession, lost_connection,
@@ -29,11 +33,13 @@ pub use create::{NewColumn, check_identifiers, create_table};
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use ident::{TableName, quote};
-pub use insert::{insert_into, upsert};
+pub use insert::{insert_into, other_key, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
 pub use overwrite::check_not_truncated;
 pub use row_counts::{RowCount, RowCounts, Step};
 pub use secrets::{without_passwords, without_user};
+#[cfg(feature = "_socket")]
+pub use socket::{PROBES, SocketsBefore, keepalive_seconds};
 pub use stage::{Stage, check_change, shown_names, stage_columns, stage_spec, stage_table};
 pub use targets::Targets;
 pub use writer::Writer;

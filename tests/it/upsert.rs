@@ -670,3 +670,17 @@ async fn the_order_of_all_columns_counts_where_one_is_written() {
         assert_eq!(place.client("SELECT k, v FROM t ORDER BY k"), expected, "ORDER BY {order}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_on_another_index_than_the_key_says_so() {
+    let server = Postgres::new("CREATE TABLE t (id int PRIMARY KEY, mail text UNIQUE)");
+    server.rows("INSERT INTO t VALUES (1, 'a')");
+    for (name, on_conflict) in [("update", "update"), ("ignore", "ignore")] {
+        let options = format!("'table' 't', 'conflict_key' 'id', 'on_conflict' '{on_conflict}'");
+        server.register(name, "", &options).await.unwrap();
+        let said = server.error(&format!("INSERT INTO \"{name}\" VALUES (2, 'a')")).await;
+        says(&said, &["another unique index of table", "than the key (id)", "t_mail_key"]);
+        assert!(!said.contains("'on_conflict'"), "{said}");
+    }
+    assert_eq!(server.rows("SELECT * FROM t"), ["1|a"]);
+}

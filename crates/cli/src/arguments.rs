@@ -179,6 +179,14 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Rolls back branches that the decision log does not contain, after a question; for a log that no longer exists
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) roll_back_unknown: bool,
+
+    /// Answers the question with yes
+    #[arg(long, requires = "roll_back_unknown")]
+    pub(crate) yes: bool,
+
     /// Output format
     #[arg(long = "format", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,

@@ -4,6 +4,7 @@
 mod arguments;
 mod bench;
 mod copy;
+mod cut;
 pub mod files;
 mod load;
 mod message;
@@ -11,8 +12,10 @@ mod notice;
 mod output;
 mod progress;
 mod readable;
+mod selection;
 mod session;
 mod shell;
+mod signal;
 mod target;
 mod transactions;
 mod watch;

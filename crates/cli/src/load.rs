@@ -1,15 +1,22 @@
 //! `landfall load`: loads files into a table of a database.
 
-use arrow::datatypes::Schema;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion_landfall::columnar::ValueFormats;
 use datafusion_landfall::error::{Error, ErrorKind};
 
 use crate::files::{FileOptions, FileType, Files};
 use crate::message::{Failure, landfall_error};
+use crate::selection::{number_texts, selected, types_of};
 use crate::session::Session;
+use crate::signal::StopSignal;
 use crate::target::TargetArguments;
 
 /// The name of the files' table in --select.
 const FILE: &str = "file";
+
+const OF_A_QUERY: &str = "formats of dates, timestamps and numbers are for columns that --select selects, and not for a query that \
+                          computes values, filters or sorts: convert the texts in the query, for example with \
+                          to_date(day, '%d.%m.%Y') or replace(price, ',', '.')";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,31 +103,66 @@ pub(crate) struct LoadArguments {
     /// indicates)
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
+
+    /// The format of DATE values in text files, such as '%d.%m.%Y', with the specifiers of strftime (default: 2013-01-31)
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<String>,
+
+    /// The format of TIMESTAMP values in text files, such as '%d.%m.%Y %H:%M:%S' (default: 2013-01-31 23:59:59.999)
+    #[arg(long, value_name = "FORMAT")]
+    timestamp_format: Option<String>,
+
+    /// The character before the fraction of numbers in text files
+    #[arg(long, value_name = "CHARACTER", default_value_t = '.')]
+    decimal_separator: char,
+
+    /// The character between groups of three digits of numbers in text files (default: none)
+    #[arg(long, value_name = "CHARACTER")]
+    thousands: Option<char>,
 }
 
 /// Runs the command.
 pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
+    let mut session = Session::of(&arguments.target);
+    let mut stop = StopSignal::listen()?;
+    let prepared = tokio::select! {
+        biased;
+        // What was begun, such as a copy of standard input, is removed.
+        () = stop.asked() => return Err(Failure::interrupted()),
+        prepared = prepare(&session, &arguments) => prepared?,
+    };
+    let Some(Prepared { files, statement, infers }) = prepared else { return Ok(()) };
+    session.shows(files.reading().clone());
+    let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
+    if infers {
+        failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
+    }
+    Err(failure)
+}
+
+/// A load that is ready to run.
+struct Prepared {
+    files: Files,
+    statement: LogicalPlan,
+    /// Whether types of the table were inferred from its first values.
+    infers: bool,
+}
+
+/// Finds the files, and plans the load; `None` if a dry run ends here.
+async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<Prepared>, Failure> {
     let [places @ .., url, name] = arguments.places.as_slice() else {
         return Err(Failure::new("landfall load requires files, the URL of a database, and a table"));
     };
-    let mut session = Session::of(&arguments.target);
+    let options = file_options(arguments)?;
     let context = session.context().clone();
-    let load = arguments.target.load(&context, url, name)?.with_sample(arguments.sample).connect().await?;
+    let load = arguments.target.load(&context, url, name)?.with_sample(arguments.sample);
+    let load = load.with_value_formats(options.formats.clone()).connect().await?;
     let is_new = load.existing().is_none();
     let columns = load.existing().map(|table| table.columns.iter().map(|column| column.name.clone()).collect());
-    let files = Files::open(&context, places, &file_options(&arguments), columns).await?;
+    let files = Files::open(&context, places, &options, columns).await?;
 
-    let nanoseconds = load.nanoseconds();
-    let typed = |schema: &Schema| match &arguments.select {
-        // A query determines its own types.
-        Some(_) => files.table(),
-        None => files.typed(schema, nanoseconds),
-    };
-    let table = match load.existing() {
-        Some(table) => typed(&table.schema())?,
-        None => files.sample()?,
-    };
-    context.register_table(FILE, table)?;
+    let (nanoseconds, numbers) = (load.nanoseconds(), load.existing().map(number_texts).unwrap_or_default());
+    context.register_table(FILE, if is_new { files.sample()? } else { files.table()? })?;
     let query = arguments.select.as_deref().unwrap_or("SELECT * FROM file");
     let planned = match files.are_texts() {
         true => load.plan_texts(&context, query).await,
@@ -130,26 +172,34 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
         (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" of --select 'SELECT … FROM file'"),
         _ => error.into(),
     })?;
-    if !arguments.target.announce(&session, &plan, &format!("load {}", places.join(", ")))? {
-        return Ok(());
+    let selected = match &arguments.select {
+        _ if !files.are_texts() => None,
+        Some(query) => selected(&context, query).await,
+        None => Some(files.table()?.schema().fields().iter().map(|field| field.name().clone()).collect()),
+    };
+    if selected.is_none() && files.are_texts() && options.formats != ValueFormats::default() {
+        return Err(Failure::new(OF_A_QUERY));
     }
-    let infers = is_new && files.are_texts();
+    if !arguments.target.announce(session, &plan, &format!("load {}", places.join(", ")))? {
+        return Ok(None);
+    }
+    let columns = plan.columns().to_vec();
     let target = plan.target().await?;
-    if is_new {
-        context.deregister_table(FILE)?;
-        context.register_table(FILE, typed(&target.schema())?)?;
-    }
+    let table = match selected {
+        Some(selected) => files.typed(&types_of(selected, &columns, &target.schema(), &numbers), nanoseconds)?,
+        // A query determines its own types.
+        None => files.table()?,
+    };
+    context.deregister_table(FILE)?;
+    context.register_table(FILE, table)?;
     let statement = arguments.target.statement(&context, target).await?;
-    let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
-    if infers {
-        failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
-    }
-    Err(failure)
+    let infers = is_new && files.are_texts();
+    Ok(Some(Prepared { files, statement, infers }))
 }
 
 /// How the files are to be read.
-fn file_options(arguments: &LoadArguments) -> FileOptions {
-    FileOptions {
+fn file_options(arguments: &LoadArguments) -> Result<FileOptions, Failure> {
+    Ok(FileOptions {
         file_type: arguments.file_type,
         has_header: !arguments.no_header,
         columns: arguments.columns.clone(),
@@ -160,5 +210,18 @@ fn file_options(arguments: &LoadArguments) -> FileOptions {
         null: arguments.null.clone(),
         null_in_quotes: arguments.null_in_quotes,
         encoding: arguments.encoding.clone(),
+        formats: formats(arguments)?,
+    })
+}
+
+/// How the values of text files are written.
+fn formats(arguments: &LoadArguments) -> Result<ValueFormats, Failure> {
+    let mut formats = ValueFormats::default();
+    if let Some(format) = &arguments.date_format {
+        formats = formats.with_date(format)?;
     }
+    if let Some(format) = &arguments.timestamp_format {
+        formats = formats.with_timestamp(format)?;
+    }
+    Ok(formats.with_numbers(arguments.decimal_separator, arguments.thousands)?)
 }

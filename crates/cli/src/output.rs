@@ -10,6 +10,7 @@ use arrow::json;
 use arrow::util::pretty::pretty_format_batches_with_schema;
 
 use crate::arguments::Format;
+use crate::cut::cut;
 use crate::message::Failure;
 use crate::readable::{self, readable};
 
@@ -55,7 +56,7 @@ impl Printer {
                 *rows += batch.num_rows();
                 let take = batch.num_rows().min(*limit - *kept);
                 if take > 0 {
-                    batches.push(batch.slice(0, take));
+                    batches.push(cut(&batch.slice(0, take)).map_err(failed)?);
                     *kept += take;
                 }
                 Ok(())

@@ -16,10 +16,11 @@ use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
 use crate::arguments::Format;
-use crate::files::with_files_by_name;
+use crate::files::{Reading, with_files_by_name};
 use crate::message::Failure;
 use crate::output::{Printer, status, written};
 use crate::progress::Progress;
+use crate::signal::StopSignal;
 use crate::target::TargetArguments;
 use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     /// Whether the counts of a write are printed as JSON.
     counts_as_json: bool,
     stopped: bool,
+    /// The files that a write reads, if it loads files.
+    reading: Reading,
 }
 
 /// The execution of a planned statement: what it has done already, its kind, and how the rest is done.
@@ -47,12 +50,23 @@ impl Session {
         let context = SessionContext::new_with_config(config);
         register(&context);
         // A file name can be used in place of a table name.
-        Self { context: with_files_by_name(context), format, counts_as_json: false, stopped: false }
+        Self {
+            context: with_files_by_name(context),
+            format,
+            counts_as_json: false,
+            stopped: false,
+            reading: Reading::default(),
+        }
     }
 
     /// A session for one write.
     pub(crate) fn of(target: &TargetArguments) -> Self {
         Self { counts_as_json: target.json, ..Self::new(Format::Table) }
+    }
+
+    /// Shows how much of these files has been read.
+    pub(crate) fn shows(&mut self, reading: Reading) {
+        self.reading = reading;
     }
 
     /// Says what is done, to people.
@@ -178,7 +192,7 @@ impl Session {
         let interrupt = Interrupt::new();
         let config = task.session_config().clone().with_extension(Arc::new(interrupt.clone()));
         let mut stream = execute_stream(Arc::clone(&plan), Arc::new(task.with_session_config(config)))?;
-        let mut progress = Progress::new(Arc::clone(&plan));
+        let mut progress = Progress::new(Arc::clone(&plan), self.reading.clone());
         let mut ticks = tokio::time::interval(Duration::from_millis(200));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut printer = match kind.answers_with_count() {
@@ -306,42 +320,6 @@ fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bo
         _ => ("written", String::new()),
     };
     format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}")
-}
-
-/// Ctrl-C, or the signal that stops a service.
-struct StopSignal {
-    #[cfg(unix)]
-    signals: [tokio::signal::unix::Signal; 2],
-}
-
-impl StopSignal {
-    fn listen() -> Result<Self, Failure> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let failed = |error: std::io::Error| Failure::new(format!("could not listen for signals: {error}"));
-            let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-            Ok(Self { signals: [interrupt.map_err(failed)?, terminate.map_err(failed)?] })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    /// Waits for the next signal. Cancel safe: a signal that arrived in between is not lost.
-    async fn asked(&mut self) {
-        #[cfg(unix)]
-        {
-            let [interrupt, terminate] = &mut self.signals;
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
 }
 
 /// The message for a statement that is complete when it is planned.

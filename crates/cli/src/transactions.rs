@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::{Place, RecoverArguments, Report, StatusArguments};
 use crate::message::Failure;
-use datafusion_landfall::backend::{Backend, DecisionLog};
+use datafusion_landfall::backend::{Backend, DecisionLog, Resolution};
 use datafusion_landfall::error::{Error, Result};
 use datafusion_landfall::log::ObjectStoreLog;
 use datafusion_landfall::manager::{Mode, Recovered, RecoveryOutcome, Selection, recover};
@@ -89,7 +89,10 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
         older_than: arguments.older_than,
         mode: if arguments.dry_run { Mode::DryRun } else { Mode::Act },
     };
-    let found = recover(resource.as_ref(), log.as_ref(), &selection).await?;
+    let mut found = recover(resource.as_ref(), log.as_ref(), &selection).await?;
+    if arguments.roll_back_unknown {
+        roll_back_unknown(resource.as_ref(), log.as_ref(), &mut found, arguments.yes).await?;
+    }
     let says = |found: &Recovered| match selection.mode {
         Mode::Act => did(&found.fate),
         Mode::DryRun => would(&found.fate),
@@ -112,6 +115,42 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     }
 }
 
+/// Rolls back branches that the log does not contain, if the user agrees.
+async fn roll_back_unknown(
+    resource: &dyn Backend,
+    log: &dyn DecisionLog,
+    found: &mut [Recovered],
+    yes: bool,
+) -> Result<(), Failure> {
+    let is_unknown = |found: &&mut Recovered| found.fate == RecoveryOutcome::DecidedElsewhere;
+    let unknown: Vec<_> = found.iter_mut().filter(is_unknown).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    eprintln!(
+        "The decision log {} does not contain the decision for {} of the branches. If another log contains a decision to \
+         commit one of them, its rows are lost. Roll them back? [y/N]",
+        log.url(),
+        unknown.len()
+    );
+    let mut answer = String::new();
+    if !yes {
+        let read = io::stdin().read_line(&mut answer);
+        read.map_err(|error| Failure::new(format!("could not read the answer: {error}")))?;
+    }
+    if !yes && !matches!(answer.trim(), "y" | "yes") {
+        return Ok(());
+    }
+    for Recovered { branch, fate, .. } in unknown {
+        *fate = match resource.rollback(&branch.xid).await {
+            Ok(Resolution::Done) => RecoveryOutcome::RolledBack,
+            Ok(Resolution::Unknown) => RecoveryOutcome::EndedMeanwhile,
+            Err(error) => RecoveryOutcome::Failed(error.to_string()),
+        };
+    }
+    Ok(())
+}
+
 /// Says what to do for branches that are left.
 fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
     let branches = |count: usize| if count == 1 { "1 branch".to_owned() } else { format!("{count} branches") };
@@ -132,7 +171,7 @@ fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
             "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
-             --log, or its table with --ledger-table",
+             --log, or its table with --ledger-table; if it no longer exists, --roll-back-unknown ends them",
             branches(left(RecoveryOutcome::DecidedElsewhere)),
             log.url()
         );

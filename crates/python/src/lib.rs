@@ -1,7 +1,9 @@
 //! The compiled part of the Python package `landfall`. `python/landfall` is what users import.
 
+mod capsule;
 mod errors;
 mod gil;
+mod host;
 mod logs;
 mod outcome;
 mod process;
@@ -21,6 +23,9 @@ use pyo3::prelude::*;
 fn _landfall(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::add_to(module)?;
+    module.add_class::<capsule::Catalog>()?;
+    module.add_class::<capsule::Table>()?;
+    module.add_class::<capsule::TableFactory>()?;
     module.add_class::<outcome::WriteResult>()?;
     module.add_class::<result::QueryResult>()?;
     module.add_class::<session::Session>()?;

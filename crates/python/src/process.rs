@@ -82,7 +82,7 @@ impl<T> Owned<T> {
 }
 
 fn foreign() -> Failure {
-    config("this was opened before the process was forked: call landfall.connect() in this process")
+    config("this was opened before the process was forked: open it again in this process, as with landfall.connect()")
 }
 
 impl<T> Drop for Owned<T> {

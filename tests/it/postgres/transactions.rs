@@ -467,7 +467,7 @@ async fn a_job_that_another_process_takes_over_is_fenced() {
     says(&stderr(&next), &["an earlier run of job 'j' left branch", "is now rolled back"]);
     let zombie = zombie.wait_with_output().unwrap();
     assert!(!zombie.status.success());
-    says(&stderr(&zombie), &["another run of job 'j' took over", "this run wrote nothing"]);
+    says(&stderr(&zombie), &["another run of job 'j' took over", "the uncommitted rows of this run were not written"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["200000"]);
     assert_eq!(left(&server), [""; 0]);
 }

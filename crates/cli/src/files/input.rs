@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use tokio::sync::mpsc;
 
 use datafusion_landfall::error::{Error, ErrorKind};
+
+use super::reading::Reading;
 
 /// Bytes that are read of a file at a time.
 const READ_BYTES: u64 = 1 << 20;
@@ -29,7 +31,7 @@ const SAMPLE_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     /// A file, as it was when the load was planned.
-    File { store: Arc<dyn ObjectStore>, meta: Box<ObjectMeta> },
+    File { store: Arc<dyn ObjectStore>, meta: Box<ObjectMeta>, reading: Reading },
     /// Standard input, which can be read once.
     Stdin(Arc<Stdin>),
 }
@@ -48,7 +50,10 @@ impl Input {
     /// The bytes, decompressed.
     pub(super) fn open(&self, compression: FileCompressionType) -> DfResult<BoxStream<'static, DfResult<Bytes>>> {
         let bytes = match self {
-            Self::File { store, meta } => ranges(store, meta),
+            Self::File { store, meta, reading } => {
+                let reading = reading.clone();
+                ranges(store, meta).inspect_ok(move |part| reading.add(part.len())).boxed()
+            }
             Self::Stdin(stdin) => stdin.open()?,
         };
         compression.convert_stream(bytes)
@@ -60,7 +65,7 @@ impl Input {
         compression: FileCompressionType,
     ) -> DfResult<(BoxStream<'static, DfResult<Bytes>>, bool)> {
         match self {
-            Self::File { .. } => Ok((self.open(compression)?, true)),
+            Self::File { store, meta, .. } => Ok((compression.convert_stream(ranges(store, meta))?, true)),
             Self::Stdin(stdin) => {
                 let first = stream::iter([Ok(stdin.first.clone())]).boxed();
                 Ok((compression.convert_stream(first)?, stdin.is_whole))
@@ -135,7 +140,12 @@ impl Stdin {
         Ok(Self { first: first.into(), is_whole: false, rest: Mutex::new(Some(parts)) })
     }
 
-    fn open(&self) -> DfResult<BoxStream<'static, DfResult<Bytes>>> {
+    /// Its first bytes.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    pub(super) fn open(&self) -> DfResult<BoxStream<'static, DfResult<Bytes>>> {
         let first = stream::iter([Ok(self.first.clone())]);
         if self.is_whole {
             return Ok(first.boxed());

@@ -10,6 +10,7 @@ pub(super) struct Member<'l> {
     pub(super) key: Cow<'l, str>,
     /// A text without quotation marks and escapes; another value as it is written; `None` for null.
     pub(super) value: Option<Cow<'l, str>>,
+    pub(super) is_number: bool,
 }
 
 /// The members of the object on a line, in order.
@@ -28,7 +29,9 @@ pub(super) fn members(line: &str) -> Result<Vec<Member<'_>>, String> {
         let (key, more) = rest.split_at(value_length(rest));
         rest = after(more, ':');
         let (value, more) = rest.split_at(value_length(rest));
-        members.push(Member { key: text(key)?, value: if value == "null" { None } else { Some(text(value)?) } });
+        let is_number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        let value = if value == "null" { None } else { Some(text(value)?) };
+        members.push(Member { key: text(key)?, value, is_number });
         rest = after(more, ',');
     }
     Ok(members)

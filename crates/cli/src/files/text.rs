@@ -1,163 +1,68 @@
-//! A text file as a source of rows: its values are texts, or have the types of a table's columns.
+//! Text files as sources of rows.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result as DfResult;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::execution::TaskContext;
-use encoding_rs::Encoding;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
-use memchr::memchr;
-use serde_json::json;
+use futures::{StreamExt, stream};
 
-use datafusion_landfall::columnar::FromText;
-use datafusion_landfall::error::{Error, ErrorKind};
-use datafusion_landfall::options::Nanoseconds;
+use datafusion_landfall::load::SAMPLE_ROWS;
 use datafusion_landfall::provider::{PositionedStream, ReplayableSource};
 
-use super::csv::{Cell, Dialect, Malformed, Scanned};
-use super::encoding::Decoder;
-use super::input::Input;
-use super::json_lines::members;
+use super::places::{Found, input_error};
+use super::records::Records;
+use super::text_file::{Start, TextFile};
+use super::text_format::{Layout, TextFormat};
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 8_192;
-
-/// Bytes of text in a batch, at most, unless a single row has more.
-const BATCH_BYTES: usize = 4 << 20;
-
-/// Bytes of a record, at most: an opening quotation mark that is not closed would make a value of the rest of the file.
-const RECORD_BYTES: usize = 256 << 20;
-
-/// How the lines of a file become records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// CSV, with or without a line of column names.
-    Csv(Dialect, bool),
-    /// An object of JSON on each line.
-    JsonLines,
-}
-
-/// How a text file is read.
-#[derive(Debug, Clone)]
-pub(super) struct TextFormat {
-    pub(super) layout: Layout,
-    pub(super) compression: FileCompressionType,
-    pub(super) encoding: Option<&'static Encoding>,
-    /// The text that means NULL where it is not in quotation marks.
-    pub(super) null: String,
-    /// Whether it means NULL in quotation marks, too.
-    pub(super) null_in_quotes: bool,
-}
-
-impl fmt::Display for TextFormat {
-    /// What is unusual about it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layout, encoding, null, null_in_quotes, .. } = self;
-        if let Layout::Csv(Dialect { delimiter, quote, escape, comment }, has_header) = layout {
-            let marks = [
-                ("delimiter", Some(*delimiter), b','),
-                ("quote", *quote, b'"'),
-                ("escape", *escape, 0),
-                ("comment", *comment, 0),
-            ];
-            for (what, mark, usual) in marks {
-                match mark {
-                    Some(mark) if mark != usual => write!(f, ", {what} {:?}", char::from(mark))?,
-                    None if usual != 0 => write!(f, ", no {what}")?,
-                    _ => {}
-                }
-            }
-            if !has_header {
-                f.write_str(", no header")?;
-            }
+/// The text files, with their columns.
+pub(super) async fn texts(
+    inputs: Vec<Found>,
+    format: &TextFormat,
+    names: Option<Vec<String>>,
+) -> DfResult<Vec<TextFile>> {
+    let mut files = Vec::new();
+    for Found { name, url, input } in inputs {
+        let mut file = TextFile::new(name, url, input, format.clone());
+        let columns = match &names {
+            Some(names) => names.clone(),
+            None => file.names(SAMPLE_ROWS).await?,
+        };
+        if let Some(twice) = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(name)) {
+            return Err(input_error(format!("file {} has two columns \"{}\": set other names", file.name, twice.1)));
         }
-        if !null.is_empty() {
-            write!(f, ", NULL is {null:?}")?;
+        if columns.is_empty() {
+            return Err(input_error(format!("file {} has no columns", file.name)));
         }
-        if *null_in_quotes {
-            f.write_str(", NULL in quotation marks")?;
-        }
-        match encoding {
-            Some(encoding) => write!(f, ", {}", encoding.name()),
-            None => Ok(()),
-        }
+        file.set_columns(columns);
+        files.push(file);
     }
-}
-
-/// A text file.
-#[derive(Debug, Clone)]
-pub(super) struct TextFile {
-    /// Its name in messages.
-    pub(super) name: String,
-    /// Its URL, by which a job knows it.
-    url: String,
-    pub(super) input: Input,
-    pub(super) format: TextFormat,
-    /// The columns, in the order of the file.
-    pub(super) columns: Arc<[String]>,
-    /// The columns of a batch, by their place in the file.
-    order: Arc<[usize]>,
-    /// Conversions of the columns in the file that are not texts.
-    types: Arc<[Option<FromText>]>,
-    /// Whether only the first rows are read, as often as wanted.
-    is_sample: bool,
+    let first = &files[0];
+    if format.layout == Layout::JsonLines {
+        let mut all: Vec<String> = Vec::new();
+        for name in files.iter().flat_map(|file| file.columns.iter()) {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        files.iter_mut().for_each(|file| file.set_columns(all.clone()));
+        return Ok(files);
+    }
+    let (columns, name) = (Arc::clone(&first.columns), first.name.clone());
+    for file in &mut files {
+        file.order_as(&columns).map_err(|()| {
+            input_error(format!(
+                "the files have different columns: {} has ({}), but {name} has ({}); load the files separately",
+                file.name,
+                file.columns.join(", "),
+                columns.join(", ")
+            ))
+        })?;
+    }
+    Ok(files)
 }
 
 impl TextFile {
-    /// A file without columns.
-    pub(super) fn new(name: String, url: String, input: Input, format: TextFormat) -> Self {
-        let (columns, order, types) = (Arc::from([]), Arc::from([]), Arc::from([]));
-        Self { name, url, input, format, columns, order, types, is_sample: false }
-    }
-
-    /// Names its columns, in the order of the file.
-    pub(super) fn set_columns(&mut self, columns: Vec<String>) {
-        self.order = (0..columns.len()).collect();
-        self.types = columns.iter().map(|_| None).collect();
-        self.columns = columns.into();
-    }
-
-    /// Gives batches the columns in this order; an error if the file has others.
-    pub(super) fn order_as(&mut self, columns: &[String]) -> Result<(), ()> {
-        let places = columns.iter().map(|name| self.columns.iter().position(|own| own == name).ok_or(()));
-        let order: Vec<_> = places.collect::<Result<_, _>>()?;
-        if order.len() != self.columns.len() {
-            return Err(());
-        }
-        self.order = order.into();
-        Ok(())
-    }
-
-    /// The same file with the types that columns of these names have in `schema`.
-    pub(super) fn typed(&self, schema: &Schema, nanoseconds: Nanoseconds) -> Self {
-        let of = |column: &String| {
-            let field = schema.field_with_name(column).ok().or_else(|| {
-                let is_alike = |field: &&Arc<Field>| field.name().to_lowercase() == column.to_lowercase();
-                schema.fields().iter().find(is_alike).map(AsRef::as_ref)
-            });
-            FromText::try_new(field?.data_type(), nanoseconds)
-        };
-        Self { types: self.columns.iter().map(of).collect(), is_sample: false, ..self.clone() }
-    }
-
-    /// The same file, of which only the first rows are wanted.
-    pub(super) fn sample(&self) -> Self {
-        Self { is_sample: true, ..self.clone() }
-    }
-
-    fn open(&self) -> DfResult<(BoxStream<'static, DfResult<bytes::Bytes>>, bool)> {
-        match self.is_sample {
-            true => self.input.sample(self.format.compression),
-            false => Ok((self.input.open(self.format.compression)?, true)),
-        }
-    }
-
     /// The names of the columns: of the first line, or of all members of the first objects.
     pub(super) async fn names(&self, rows: usize) -> DfResult<Vec<String>> {
         let (mut parts, is_whole) = self.input.sample(self.format.compression)?;
@@ -182,12 +87,7 @@ impl ReplayableSource for TextFile {
     }
 
     fn schema(&self) -> SchemaRef {
-        let fields = self.order.iter().map(|column| {
-            let from_text = self.types[*column].as_ref();
-            let data_type = from_text.map_or(DataType::Utf8View, |from_text| from_text.data_type().clone());
-            Field::new(&self.columns[*column], data_type, true)
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        Self::schema(self)
     }
 
     fn read(&self, position: Option<&str>, _: Arc<TaskContext>) -> DfResult<PositionedStream> {
@@ -213,310 +113,5 @@ impl ReplayableSource for TextFile {
             }
         });
         Ok(batches.boxed())
-    }
-}
-
-/// A place between two records of a file.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    /// Bytes of the text before it, in UTF-8.
-    bytes: u64,
-    /// Lines before it.
-    lines: u64,
-}
-
-impl Start {
-    fn parse(file: &TextFile, position: &str) -> DfResult<Self> {
-        let wrong = |why: &str| {
-            let text = format!("the job cannot resume in file {}: {why}", file.name);
-            Error::new(ErrorKind::Input, text)
-        };
-        let position: serde_json::Value = serde_json::from_str(position)
-            .map_err(|error| wrong("the stored position is damaged").with_source(error))?;
-        if position["version"] != file.input.version() {
-            return Err(wrong(
-                "the file was changed since the last checkpoint; restore the file, or use another job name",
-            )
-            .into());
-        }
-        match (position["bytes"].as_u64(), position["lines"].as_u64()) {
-            (Some(bytes), Some(lines)) => Ok(Self { bytes, lines }),
-            _ => Err(wrong("the stored position is damaged").into()),
-        }
-    }
-}
-
-/// The records of a file that is read in parts.
-struct Records {
-    name: String,
-    format: TextFormat,
-    decoder: Decoder,
-    /// Text that is not in a batch yet, from `at` on.
-    text: Vec<u8>,
-    at: usize,
-    /// Bytes of text before `text`.
-    before: u64,
-    /// Bytes of text still to be skipped before a start.
-    skips: u64,
-    /// Lines before `at`.
-    lines: u64,
-    /// Length of text from `at` on that has no whole record.
-    tried: usize,
-    has_header: bool,
-    columns: Vec<StringViewBuilder>,
-    places: std::collections::HashMap<String, usize>,
-    /// The first line of each row in the batch.
-    row_lines: Vec<u64>,
-    batch_bytes: usize,
-    cells: Vec<Cell>,
-    unescaped: Vec<u8>,
-}
-
-impl Records {
-    fn new(file: &TextFile, start: Option<Start>) -> Self {
-        let has_header = start.is_none() && matches!(file.format.layout, Layout::Csv(_, true));
-        let columns = file.columns.iter().map(|_| StringViewBuilder::new()).collect();
-        let places = file.columns.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
-        Self {
-            name: file.name.clone(),
-            format: file.format.clone(),
-            decoder: Decoder::new(file.format.encoding),
-            text: Vec::new(),
-            at: 0,
-            before: 0,
-            skips: start.map_or(0, |start| start.bytes),
-            lines: start.map_or(0, |start| start.lines),
-            tried: 0,
-            has_header,
-            columns,
-            places,
-            row_lines: Vec::new(),
-            batch_bytes: 0,
-            cells: Vec::new(),
-            unescaped: Vec::new(),
-        }
-    }
-
-    /// An error of the record that begins at `at`.
-    fn error(&self, why: impl AsRef<str>) -> Error {
-        let text = format!("file {}, line {}: {}", self.name, self.lines + 1, why.as_ref());
-        Error::new(ErrorKind::Input, text)
-    }
-
-    /// Adds bytes of the file.
-    fn add(&mut self, part: &[u8], is_last: bool) -> Result<(), Error> {
-        self.before += self.at as u64;
-        self.text.drain(..self.at);
-        self.at = 0;
-        let decoded = self.decoder.decode(part, is_last, &mut self.text);
-        decoded.map_err(|error| error.with_context(format!("file {}", self.name)))?;
-        if self.skips > 0 {
-            let skipped = self.text.len().min(usize::try_from(self.skips).unwrap_or(usize::MAX));
-            self.text.drain(..skipped);
-            self.skips -= skipped as u64;
-            self.before += skipped as u64;
-        }
-        if self.text.len() > RECORD_BYTES && self.tried > RECORD_BYTES / 2 {
-            return Err(self.error("the record is longer than 256 MiB: is a quotation mark not closed?"));
-        }
-        Ok(())
-    }
-
-    fn malformed(&self, malformed: Malformed) -> Error {
-        self.error(match malformed {
-            Malformed::Unclosed(number) => format!(
-                "the quotation mark of value {} is not closed; if it is part of the value, set another quotation mark",
-                number + 1
-            ),
-            Malformed::AfterQuote(number) => format!(
-                "value {} continues after its closing quotation mark: double a quotation mark that is part of the value, or set \
-                 another escape character or quotation mark",
-                number + 1
-            ),
-        })
-    }
-
-    /// Finds the next record, from `at` on. Its values are in `cells`, its text is `at..at + length`.
-    fn next(&mut self, is_at_end: bool) -> Result<Option<(usize, u64)>, Error> {
-        loop {
-            let rest = &self.text[self.at..];
-            // What was too short is looked at again when it has grown: else a long value would be read for each part.
-            if !is_at_end && self.tried > 0 && rest.len() < self.tried.saturating_mul(2) {
-                return Ok(None);
-            }
-            let found = match self.format.layout {
-                Layout::Csv(dialect, _) => {
-                    let found = dialect.record(rest, is_at_end, &mut self.cells);
-                    found.map_err(|malformed| self.malformed(malformed))?
-                }
-                Layout::JsonLines => match memchr(b'\n', rest) {
-                    Some(length) => Scanned::Record(length + 1, 0),
-                    None if is_at_end && rest.is_empty() => Scanned::End,
-                    None if is_at_end => Scanned::Record(rest.len(), 0),
-                    None => Scanned::More,
-                },
-            };
-            match found {
-                Scanned::Record(length, breaks) => {
-                    self.tried = 0;
-                    let is_empty = match self.format.layout {
-                        // A single column has an empty line for a value.
-                        Layout::Csv(..) => {
-                            self.columns.len() != 1 && matches!(self.cells.as_slice(), [cell] if cell.end == 0)
-                        }
-                        Layout::JsonLines => rest[..length].trim_ascii().is_empty(),
-                    };
-                    if !is_empty {
-                        return Ok(Some((length, breaks)));
-                    }
-                    self.skip(length, 0);
-                }
-                Scanned::Nothing(length) => self.skip(length, 0),
-                Scanned::More => {
-                    self.tried = rest.len().max(1);
-                    return Ok(None);
-                }
-                Scanned::End => return Ok(None),
-            }
-        }
-    }
-
-    fn skip(&mut self, length: usize, breaks: u64) {
-        self.at += length;
-        self.lines += 1 + breaks;
-    }
-
-    /// A record's text, which is checked to be UTF-8.
-    fn record(&self, length: usize) -> Result<&str, Error> {
-        let record = &self.text[self.at..self.at + length];
-        std::str::from_utf8(record).map_err(|error| {
-            let byte = record[error.valid_up_to()];
-            self.error(format!("byte 0x{byte:02x} is not UTF-8: set the file's encoding, for example windows-1252"))
-        })
-    }
-
-    /// Collects names of columns; whether they are all known.
-    fn names(
-        &mut self,
-        names: &mut Vec<String>,
-        seen: &mut usize,
-        rows: usize,
-        is_at_end: bool,
-    ) -> Result<bool, Error> {
-        while let Some((length, breaks)) = self.next(is_at_end)? {
-            let record = self.record(length)?;
-            if let Layout::Csv(dialect, _) = self.format.layout {
-                let mut unescaped = Vec::new();
-                for cell in &self.cells {
-                    dialect.unescaped(&record.as_bytes()[cell.start..cell.end], &mut unescaped);
-                    names.push(String::from_utf8_lossy(&unescaped).into_owned());
-                }
-                return Ok(true);
-            }
-            for member in members(record).map_err(|why| self.error(why))? {
-                if !names.iter().any(|name| *name == member.key) {
-                    names.push(member.key.into_owned());
-                }
-            }
-            self.skip(length, breaks);
-            *seen += 1;
-            if *seen == rows {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The next batch, with the position after it; `None` if more of the text is needed, or it is at its end.
-    fn batch(&mut self, file: &TextFile, is_at_end: bool, is_whole: bool) -> DfResult<Option<(RecordBatch, String)>> {
-        while self.row_lines.len() < BATCH_ROWS && self.batch_bytes < BATCH_BYTES {
-            // A sample ends where its last record may be cut off.
-            let Some((length, breaks)) = self.next(is_at_end && is_whole)? else { break };
-            if std::mem::take(&mut self.has_header) {
-                self.skip(length, breaks);
-                continue;
-            }
-            self.row(file, length)?;
-            self.row_lines.push(self.lines + 1);
-            self.batch_bytes += length;
-            self.skip(length, breaks);
-        }
-        let is_full = self.row_lines.len() == BATCH_ROWS || self.batch_bytes >= BATCH_BYTES;
-        if self.row_lines.is_empty() || !(is_full || is_at_end) {
-            return Ok(None);
-        }
-        self.batch_bytes = 0;
-        let lines = std::mem::take(&mut self.row_lines);
-        let columns = self.columns.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let columns: Vec<_> = columns.collect();
-        let typed = columns.iter().zip(file.types.iter()).enumerate().map(|(index, (texts, from_text))| {
-            let Some(from_text) = from_text else { return Ok(Arc::clone(texts)) };
-            from_text.apply(texts).map_err(|error| {
-                let line = error.row().and_then(|row| lines.get(row)).copied().unwrap_or_default();
-                error.with_context(format!("file {}, line {line}, column \"{}\"", self.name, file.columns[index]))
-            })
-        });
-        let typed = typed.collect::<Result<Vec<_>, Error>>()?;
-        let typed = file.order.iter().map(|column| Arc::clone(&typed[*column])).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
-        let batch = RecordBatch::try_new_with_options(file.schema(), typed, &options)?;
-        let position = json!({
-            "bytes": self.before + self.at as u64,
-            "lines": self.lines,
-            "version": file.input.version(),
-        });
-        Ok(Some((batch, position.to_string())))
-    }
-
-    /// Appends a record to the columns.
-    fn row(&mut self, file: &TextFile, length: usize) -> Result<(), Error> {
-        let record = std::str::from_utf8(&self.text[self.at..self.at + length]);
-        let Ok(record) = record else { return self.record(length).map(drop) };
-        let Layout::Csv(dialect, _) = self.format.layout else { return self.object(file, length) };
-        if self.cells.len() != self.columns.len() {
-            let (found, wanted) = (self.cells.len(), self.columns.len());
-            let columns = if wanted == 1 { "column" } else { "columns" };
-            let values = if found == 1 { "value" } else { "values" };
-            return Err(self.error(format!("expected {wanted} {columns}, but found {found} {values}")));
-        }
-        let TextFormat { null, null_in_quotes, .. } = &self.format;
-        for (cell, column) in self.cells.iter().zip(&mut self.columns) {
-            // Both ends are beside a byte of ASCII.
-            let value = record.get(cell.start..cell.end).unwrap_or_default();
-            if value == null && (!cell.is_quoted || *null_in_quotes) {
-                column.append_null();
-            } else if cell.has_escapes {
-                dialect.unescaped(value.as_bytes(), &mut self.unescaped);
-                column.append_value(String::from_utf8_lossy(&self.unescaped));
-            } else {
-                column.append_value(value);
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends the object on a line to the columns.
-    fn object(&mut self, file: &TextFile, length: usize) -> Result<(), Error> {
-        let record = self.record(length)?;
-        let members = members(record).map_err(|why| self.error(why))?;
-        let mut values: Vec<Option<Option<Cow<'_, str>>>> = vec![None; file.columns.len()];
-        for member in members {
-            let Some(index) = self.places.get(member.key.as_ref()) else {
-                return Err(self.error(format!(
-                    "the object has a member \"{}\", which is not one of the columns {}: name all columns (--columns)",
-                    member.key,
-                    file.columns.join(", ")
-                )));
-            };
-            if values[*index].replace(member.value).is_some() {
-                return Err(self.error(format!("the object has two members \"{}\"", member.key)));
-            }
-        }
-        let values: Vec<Option<String>> =
-            values.into_iter().map(|value| value.flatten().map(Cow::into_owned)).collect();
-        for (value, column) in values.into_iter().zip(&mut self.columns) {
-            column.append_option(value);
-        }
-        Ok(())
     }
 }

@@ -42,11 +42,13 @@ from ._landfall import (
 )
 from ._options import pairs
 from ._progress import Progress, callback
+from ._providers import Catalog, Table, TableFactory
 from ._source import source
 
 __all__ = [
     "AccessError",
     "Branch",
+    "Catalog",
     "ConfigError",
     "ConstraintError",
     "DatabaseError",
@@ -65,6 +67,8 @@ __all__ = [
     "SqlError",
     "Status",
     "StoppedError",
+    "Table",
+    "TableFactory",
     "TransientError",
     "UnsupportedError",
     "WriteResult",
