@@ -86,9 +86,10 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
              or the option 'on_conflict' = 'update' or 'ignore')",
         ),
-        1216 | 1217 | 1451 | 1452 => {
-            (Constraint, "the row that a foreign key references does not exist, or is still referenced")
-        }
+        1216 | 1217 | 1451 | 1452 => (
+            Constraint,
+            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
+        ),
         1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
         1213 | 1614 | 1020 => (

@@ -50,7 +50,10 @@ impl ExistingRows {
         let against = relation.watched.or(relation.has_other_keys.then_some("it has several unique keys"));
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
-                return Err(format!("column \"{}\" stores '' both as a member and for invalid values", column.name));
+                return Err(format!(
+                    "the ENUM column \"{}\" has the value '', which MySQL also stores for invalid values",
+                    column.name
+                ));
             }
             let index = |name: &String| {
                 let found = table.columns.iter().position(|column| column.name == *name);

@@ -92,7 +92,10 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
             "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
              or the option 'on_conflict' = 'update' or 'ignore')",
         ),
-        "23503" => (Constraint, "the row that a foreign key references does not exist, or is still referenced"),
+        "23503" => (
+            Constraint,
+            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
+        ),
         "21000" => {
             (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
         }

@@ -1,6 +1,6 @@
 //! A database as a catalog of DataFusion.
 
-#![expect(clippy::disallowed_types, reason = "taken when a statement is planned, for the time of a look-up")]
+#![expect(clippy::disallowed_types, reason = "held only while a table is looked up when a statement is planned")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};

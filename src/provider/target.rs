@@ -105,7 +105,7 @@ impl LandfallTable {
             _ if self.database.decision_log().is_none() && self.options.log.is_none() => {
                 if self.options.writers.is_some_and(|asked| asked > 1) {
                     let location = self.database.location();
-                    self.note(format!("is written by one writer: {location} has no ledger; set the option 'log'"));
+                    self.note(format!("is written by one writer, because {location} has no ledger: to use several writers, set the option 'log'"));
                 }
                 1
             }

@@ -76,7 +76,7 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
              or the option 'on_conflict' = 'update' or 'ignore')"
         }
         Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
-            "the row that a foreign key references does not exist, or is still referenced"
+            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced"
         }
         _ => "the row violates a constraint of the table",
     }

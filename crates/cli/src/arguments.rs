@@ -130,7 +130,8 @@ pub(crate) struct BenchArguments {
 /// A database and its decision log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The database, such as postgres://me@host/my_database; status also accepts a decision log such as file:///folder
+    /// The database, such as postgres://me@host/my_database; landfall status also accepts the URL of a decision log, such as
+    /// file:///folder
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
