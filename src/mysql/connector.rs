@@ -81,15 +81,17 @@ impl Connector {
         let asked = async {
             let mut other = self.connect().await.ok()?;
             let oldest = "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) \
-                          FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id NOT IN (0, ?, CONNECTION_ID()) \
-                          ORDER BY trx_started LIMIT 1";
+                          FROM information_schema.INNODB_TRX WHERE trx_rows_locked + trx_rows_modified > 0 \
+                          AND trx_mysql_thread_id NOT IN (0, ?, CONNECTION_ID()) ORDER BY trx_started LIMIT 1";
             // This needs the privilege PROCESS.
             let oldest: Option<(u64, u64)> = other.conn.exec_first(oldest, (id,)).await.ok()?;
             self.close(other).await;
             oldest
         };
         let (holder, seconds) = tokio::time::timeout(LOOK_TIMEOUT, asked).await.ok()??;
-        Some(format!("connection {holder} has the oldest transaction, for {seconds} s (KILL {holder} ends it)"))
+        Some(format!(
+            "connection {holder} has the oldest transaction with locks, for {seconds} s (KILL {holder} ends it)"
+        ))
     }
 
     /// Whether the server works on a statement of a connection, as another connection sees it.

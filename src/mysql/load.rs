@@ -11,9 +11,9 @@ use mysql_async::prelude::Queryable;
 
 use super::database::{Connection, MySql};
 use super::statements::{FILE_BYTES, PIECE_BYTES};
-use crate::buffer::{Limits, Receiver, Weight, buffer};
+use crate::buffer::{Limits, Receiver, Sender, Weight, buffer};
 use crate::error::Result;
-use crate::sql::{Buffer, EncodedChunk, FreeList};
+use crate::sql::{AnswerTimeouts, Buffer, EncodedChunk, FreeList};
 
 /// A buffer that is being sent to the server, and then reused.
 struct Lent {
@@ -53,50 +53,27 @@ pub(super) struct Loaded {
     pub(super) next: Option<EncodedChunk>,
 }
 
+/// Where the chunks come from, and where their buffers go.
+pub(super) struct Source<'a> {
+    pub(super) chunks: &'a mut Receiver<EncodedChunk>,
+    pub(super) free_list: &'a FreeList,
+    pub(super) abandoned: &'a AtomicBool,
+}
+
 /// Runs a LOAD DATA whose file is the chunks, up to a size.
 pub(super) async fn load(
     database: &MySql,
     connection: &mut Connection,
     statement: &str,
     first: EncodedChunk,
-    chunks: &mut Receiver<EncodedChunk>,
-    free_list: &FreeList,
-    abandoned: &AtomicBool,
+    source: Source<'_>,
 ) -> Loaded {
     let connector = database.pool.connector();
     let mut sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
-    let (mut file, parts) = buffer::<Bytes>(Limits::items(1));
+    let (file, parts) = buffer::<Bytes>(Limits::items(1));
     let packet_bytes = PIECE_BYTES.min(connection.server.max_allowed_packet / 2);
     let parts = stream::unfold(parts, async |mut parts| Some((Ok(parts.recv().await?), parts)));
     connection.conn.set_infile_handler(async move { Ok(parts.boxed()) });
-    let fill = async {
-        let mut chunk = first;
-        loop {
-            let mut lent = Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(free_list) });
-            while !lent.is_empty() {
-                let packet = lent.split_to(lent.len().min(packet_bytes));
-                // The receiver is gone if the statement failed.
-                if connector.timeouts.within(STEP, file.send(packet, Weight::default())).await?.is_err() {
-                    drop(file);
-                    return Ok(None);
-                }
-            }
-            let waits = Instant::now();
-            let next = chunks.recv().await;
-            sent.waited += waits.elapsed();
-            match next {
-                Some(next) if sent.bytes < FILE_BYTES && !abandoned.load(Relaxed) => {
-                    sent.rows += next.rows;
-                    sent.bytes += next.bytes().len();
-                    chunk = next;
-                }
-                next => {
-                    drop(file);
-                    return Ok(next);
-                }
-            }
-        }
-    };
     let (id, conn) = (connection.conn.id(), &mut connection.conn);
     let load = async {
         let loaded = conn.query_drop(statement).await;
@@ -105,6 +82,7 @@ pub(super) async fn load(
         loaded
     };
     let (done, next) = {
+        let fill = fill(&connector.timeouts, file, packet_bytes, first, source, &mut sent);
         let (mut load, mut fill) = (pin!(load), pin!(fill));
         tokio::select! {
             biased;
@@ -123,6 +101,40 @@ pub(super) async fn load(
         }
     };
     Loaded { done, sent, next }
+}
+
+/// Sends the chunks of one statement; returns the first chunk of the next one.
+async fn fill(
+    timeouts: &AnswerTimeouts,
+    mut file: Sender<Bytes>,
+    packet_bytes: usize,
+    first: EncodedChunk,
+    source: Source<'_>,
+    sent: &mut Sent,
+) -> Result<Option<EncodedChunk>> {
+    let mut chunk = first;
+    loop {
+        let mut lent = Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(source.free_list) });
+        while !lent.is_empty() {
+            let packet = lent.split_to(lent.len().min(packet_bytes));
+            // The receiver is gone if the statement failed.
+            if timeouts.within(STEP, file.send(packet, Weight::default())).await?.is_err() {
+                return Ok(None);
+            }
+        }
+        let waits = Instant::now();
+        let next = source.chunks.recv().await;
+        sent.waited += waits.elapsed();
+        match next {
+            Some(next) if sent.bytes < FILE_BYTES && !source.abandoned.load(Relaxed) => {
+                sent.rows += next.rows;
+                sent.bytes += next.bytes().len();
+                chunk = next;
+            }
+            // The file ends when its sender is dropped.
+            next => return Ok(next),
+        }
+    }
 }
 
 /// Its name in messages.

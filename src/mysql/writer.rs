@@ -17,7 +17,7 @@ use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
 use super::fields::Frame;
-use super::load::{Loaded, Sent, load};
+use super::load::{Loaded, Sent, Source, load};
 use super::row::text;
 use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
 use crate::backend::Table;
@@ -180,7 +180,8 @@ impl Writer {
                 Loaded { done, sent, next: None }
             }
             InsertMethod::Load(statement) => {
-                load(&self.database, &mut self.connection, statement, first, chunks, free_list, abandoned).await
+                let source = Source { chunks, free_list, abandoned };
+                load(&self.database, &mut self.connection, statement, first, source).await
             }
         };
         let Sent { rows, bytes, waited } = sent;

@@ -379,3 +379,22 @@ async fn a_disk_that_is_full_rolls_back() {
     says(&said, &["full", "free space"]);
     assert_eq!(left, ["0"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_not_released_names_a_connection_to_kill() {
+    let made = MySql::new("CREATE TABLE t (id int)");
+    made.register("first", "", "'table' 't', 'job' 'first'").await.unwrap();
+    made.sql("INSERT INTO first VALUES (1)").await.unwrap();
+    let mut holder = Conn::from_url(made.url()).await.unwrap();
+    holder.query_drop("BEGIN").await.unwrap();
+    let record = "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, `rows`, positions) \
+                  VALUES ('second', 1, 'x', 'abort', 0, '')";
+    holder.query_drop(record).await.unwrap();
+    made.register("second", "", "'table' 't', 'job' 'second', 'lock_timeout' '1s'").await.unwrap();
+    let said = made.error("INSERT INTO second VALUES (2)").await;
+    // The transaction of another test may be older.
+    says(&said, &["has the oldest transaction with locks", "(KILL ", "another transaction holds a lock"]);
+    holder.query_drop("ROLLBACK").await.unwrap();
+    made.sql("INSERT INTO second VALUES (2)").await.unwrap();
+    assert_eq!(made.rows("SELECT id FROM t ORDER BY id"), ["1", "2"]);
+}

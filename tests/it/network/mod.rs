@@ -129,9 +129,10 @@ impl Servers {
         Self { _clusters: [postgres.0, mysql.0], postgres: postgres.1, mysql: mysql.1 }
     }
 
-    fn psql(&self, database: &str, sql: &str) -> Vec<String> {
-        let url = format!("{}/{database}", self.postgres.rsplit_once('/').unwrap().0);
-        let output = Command::new("psql").args(["-X", "-q", "-A", "-t", &url, "-c", sql]).output().unwrap();
+    fn psql(&self, schema: &str, sql: &str) -> Vec<String> {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-q", "-A", "-t", &self.postgres, "-c", sql]);
+        let output = command.env("PGOPTIONS", format!("-csearch_path={schema}")).output().unwrap();
         assert!(output.status.success(), "{sql}: {output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
@@ -145,10 +146,10 @@ impl Servers {
     }
 }
 
-/// A database of its own on each server.
+/// A schema in PostgreSQL and a database in MariaDB, of one case.
 struct Job<'s> {
     servers: &'s Servers,
-    database: String,
+    name: String,
     postgres: Proxy,
     mysql: Proxy,
 }
@@ -156,15 +157,15 @@ struct Job<'s> {
 impl<'s> Job<'s> {
     fn new(servers: &'s Servers) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let database = format!("n{}", COUNT.fetch_add(1, Relaxed));
-        servers.psql("landfall", &format!("CREATE DATABASE {database}"));
-        servers.mariadb("landfall", &format!("CREATE DATABASE {database}"));
+        let name = format!("n{}", COUNT.fetch_add(1, Relaxed));
+        servers.psql("public", &format!("CREATE SCHEMA {name}"));
+        servers.mariadb("landfall", &format!("CREATE DATABASE {name}"));
         let table = "CREATE TABLE t (id bigint PRIMARY KEY, name text)";
-        servers.psql(&database, table);
-        servers.mariadb(&database, table);
+        servers.psql(&name, table);
+        servers.mariadb(&name, table);
         Self {
             servers,
-            database,
+            name,
             postgres: Proxy::new(Wire::Postgres, Servers::port(&servers.postgres)),
             mysql: Proxy::new(Wire::MySql, Servers::port(&servers.mysql)),
         }
@@ -196,14 +197,13 @@ impl<'s> Job<'s> {
         let writers = if is_fanout { ", 'writers' '1'" } else { "" };
         let mut script = String::new();
         for wire in Self::wires(case) {
-            let (port, database) = (self.proxy(wire).port, &self.database);
+            let (port, own) = (self.proxy(wire).port, &self.name);
             let (name, stored_as, location) = match wire {
                 Wire::Postgres => {
-                    ("p", "POSTGRES", format!("postgres://landfall@127.0.0.1:{port}/{database}?sslmode=disable"))
+                    let parameters = format!("sslmode=disable&options=-csearch_path%3D{own}");
+                    ("p", "POSTGRES", format!("postgres://landfall@127.0.0.1:{port}/landfall?{parameters}"))
                 }
-                Wire::MySql => {
-                    ("m", "MYSQL", format!("mysql://landfall@127.0.0.1:{port}/{database}?ssl-mode=disabled"))
-                }
+                Wire::MySql => ("m", "MYSQL", format!("mysql://landfall@127.0.0.1:{port}/{own}?ssl-mode=disabled")),
             };
             script += &format!(
                 "CREATE EXTERNAL TABLE {name} STORED AS {stored_as} LOCATION '{location}' \
@@ -234,8 +234,8 @@ impl<'s> Job<'s> {
                      THEN 1 ELSE 0 END), 0) FROM t";
         let of_each = Self::wires(case).into_iter().map(|wire| {
             let counts = match wire {
-                Wire::Postgres => self.servers.psql(&self.database, count),
-                Wire::MySql => self.servers.mariadb(&self.database, count),
+                Wire::Postgres => self.servers.psql(&self.name, count),
+                Wire::MySql => self.servers.mariadb(&self.name, count),
             };
             let counts: Vec<u32> = counts[0].split('|').map(|count| count.parse().unwrap()).collect();
             assert_eq!(counts[0], counts[1], "{case:?}: rows that are not of the input");
@@ -245,8 +245,8 @@ impl<'s> Job<'s> {
     }
 
     fn in_doubt(&self) -> Vec<String> {
-        let mut found = self.servers.psql(&self.database, "SELECT gid FROM pg_prepared_xacts");
-        found.extend(self.servers.mariadb(&self.database, "XA RECOVER"));
+        let mut found = self.servers.psql(&self.name, "SELECT gid FROM pg_prepared_xacts");
+        found.extend(self.servers.mariadb(&self.name, "XA RECOVER"));
         found
     }
 }
@@ -272,6 +272,8 @@ fn fails_once(servers: &Servers, case: &Case) {
     assert!(second.status.success() && took < LONGEST, "{case:?}: after {took:?}, {second:?}\nthe first said: {said}");
     assert_eq!(job.rows(case), all, "{case:?}");
     assert_eq!(job.in_doubt(), [""; 0], "{case:?}");
+    servers.psql("public", &format!("DROP SCHEMA {} CASCADE", job.name));
+    servers.mariadb("landfall", &format!("DROP DATABASE {}", job.name));
 }
 
 #[test]

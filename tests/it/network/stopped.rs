@@ -1,5 +1,6 @@
 //! A server whose processes are stopped: its machine acknowledges everything, and answers nothing.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -102,15 +103,19 @@ fn a_stopped_server_is_given_up(script: &'static str, stored_as: &'static str, s
     server.is_as_before();
 
     // Without a shorter time-out it waits, says so, and can be stopped.
-    let child = server.write("");
+    let mut child = server.write("");
     server.signal("-STOP");
-    std::thread::sleep(Duration::from_secs(11));
+    let (mut stderr, mut said) = (BufReader::new(child.stderr.take().unwrap()), String::new());
+    while !said.contains("still waiting") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+    }
     let began = Instant::now();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let (took, said) = (began.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
+    stderr.read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    let took = began.elapsed();
     server.signal("-CONT");
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert_eq!(status.code(), Some(130), "{said}");
     assert!(took < Duration::from_millis(2_500), "Ctrl-C took {took:?}: {said}");
     says(&said, &[&format!("has not answered {step} for 10s"), &server.url, "rolled back, and nothing was written"]);
     server.is_as_before();
