@@ -28,7 +28,10 @@ use super::spec::JobSpec;
 use super::transaction::{Member, fenced, recover_commands};
 use crate::backend::Vote;
 use crate::error::{Error, ErrorKind, Result};
-use crate::txn::{Decision, DecisionRecord, Gtrid, JobId, JobNumber, JobState, NextEpoch, Positions, Xid, next_epoch};
+use crate::txn::{
+    CommittedBranches, Decision, DecisionRecord, Gtrid, JobId, JobNumber, JobState, NextEpoch, Positions, Xid,
+    next_epoch,
+};
 
 /// A run of a statement that several processes write. Each of them has the same.
 #[derive(Debug, Clone)]
@@ -177,10 +180,9 @@ impl DistributedTransaction {
         if let Some(other) = branches.iter().find(|xid| xid.gtrid != self.gtrid) {
             return Err(Error::internal(format!("branch {other} is not of transaction {}", self.gtrid)));
         }
-        let mut branches: Vec<_> = branches.iter().map(|xid| xid.bqual).collect();
-        branches.sort_unstable();
+        let branches = CommittedBranches::new(branches.iter().map(|xid| xid.bqual).collect());
         let mut record = self.run.record(self.gtrid, Decision::Commit);
-        (record.rows, record.positions.branches) = (rows, Some(branches));
+        (record.rows, record.positions.branches) = (rows, Some(Box::new(branches)));
         let stands = self.run.decide(&record).await;
         let stands = stands.map_err(|error| {
             let text = format!(

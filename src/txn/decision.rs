@@ -42,6 +42,32 @@ const VERSION: u64 = 2;
 /// The version of a record that lists its branches, which an earlier release must not ignore.
 const LISTS_BRANCHES: u64 = 3;
 
+/// The branches of a transaction that its COMMIT commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedBranches(Vec<u64>);
+
+impl CommittedBranches {
+    /// Creates the list from the branches' `bqual`s.
+    pub fn new(mut bquals: Vec<u64>) -> Self {
+        bquals.sort_unstable();
+        Self(bquals)
+    }
+
+    /// Whether the branch is committed.
+    pub fn contains(&self, bqual: u64) -> bool {
+        self.0.binary_search(&bqual).is_ok()
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.iter().map(|bqual| format!("{bqual:x}")).collect()
+    }
+
+    fn read(list: &Value) -> Option<Self> {
+        let bqual = |name: &Value| u64::from_str_radix(name.as_str()?, 16).ok();
+        Some(Self::new(list.as_array()?.iter().map(bqual).collect::<Option<_>>()?))
+    }
+}
+
 /// The position in the job's input that a committed epoch reaches, and the tables that it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Positions {
@@ -55,7 +81,7 @@ pub struct Positions {
     pub input: Option<Value>,
     /// The branches that a COMMIT commits; `None` for all branches of its transaction. A transaction that several processes
     /// write can have branches of attempts that failed.
-    pub branches: Option<Vec<u64>>,
+    pub branches: Option<Box<CommittedBranches>>,
 }
 
 impl Positions {
@@ -77,8 +103,7 @@ impl Positions {
             token.insert("input".into(), input.clone());
         }
         if let Some(branches) = &self.branches {
-            let names: Vec<_> = branches.iter().map(|bqual| format!("{bqual:x}")).collect();
-            token.insert("branches".into(), names.into());
+            token.insert("branches".into(), branches.to_json());
         }
         Value::Object(token).to_string()
     }
@@ -98,11 +123,9 @@ impl Positions {
             );
             return Err(Error::new(ErrorKind::Decode, text));
         }
-        let name = |name: &Value| u64::from_str_radix(name.as_str()?, 16).ok();
         let branches = match &value["branches"] {
             Value::Null => Some(None),
-            Value::Array(names) => names.iter().map(name).collect::<Option<Vec<_>>>().map(Some),
-            _ => None,
+            list => CommittedBranches::read(list).map(|branches| Some(Box::new(branches))),
         };
         match (Subject::read(&value), value["end"].as_bool(), branches) {
             (Some(subject), Some(end), Some(branches)) => {
@@ -141,7 +164,7 @@ impl DecisionRecord {
     /// or none.
     pub fn verdict(&self, xid: &Xid) -> Decision {
         match (self.decision_for(&xid.gtrid), &self.positions.branches) {
-            (Decision::Commit, Some(branches)) if !branches.contains(&xid.bqual) => Decision::Abort,
+            (Decision::Commit, Some(branches)) if !branches.contains(xid.bqual) => Decision::Abort,
             (decision, _) => decision,
         }
     }
@@ -251,7 +274,7 @@ mod tests {
         };
         let positions = Positions { subject, ..positions };
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
-        let positions = Positions { branches: Some(vec![0, u64::MAX]), ..positions };
+        let positions = Positions { branches: Some(Box::new(CommittedBranches::new(vec![u64::MAX, 0]))), ..positions };
         assert!(positions.to_token().contains(r#""branches":["0","ffffffffffffffff"]"#), "{}", positions.to_token());
         assert!(positions.to_token().contains(r#""version":3"#), "an earlier release refuses it");
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);

@@ -56,7 +56,7 @@ mod subject;
 mod xid;
 
 pub(crate) use claim::{NextEpoch, next_epoch};
-pub use decision::{Decision, DecisionRecord, JobEntry, JobState, Positions};
+pub use decision::{CommittedBranches, Decision, DecisionRecord, JobEntry, JobState, Positions};
 pub use state::{Action, Event, State};
 pub use subject::{StatementHash, StatementId, Subject};
 pub use xid::{Epoch, Gtrid, JobId, JobNumber, PREFIX, Xid};
