@@ -45,7 +45,7 @@ impl<'py> FromPyObject<'_, 'py> for Source {
 /// Data that was found.
 #[derive(Debug)]
 pub(crate) enum Data {
-    Files(Files),
+    Files(Box<Files>),
     Table(Arc<dyn TableProvider>),
 }
 
@@ -96,7 +96,7 @@ impl Source {
         let table: Arc<dyn TableProvider> = match self {
             Self::Files(paths) => {
                 let files = Files::open(context, &paths, &FileOptions::default(), columns).await?;
-                return Ok(Data::Files(files));
+                return Ok(Data::Files(Box::new(files)));
             }
             Self::Memory(reader) => {
                 let schema = reader.schema();
