@@ -14,7 +14,7 @@ use super::run::subject;
 use super::write::Write;
 use super::writer::{Origin, Writers};
 use crate::backend::{Protocol, WriteSpec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manager::{DistributedRun, DistributedTransaction, JobSpec, Member};
 use crate::txn::Xid;
 
@@ -71,9 +71,14 @@ pub async fn write_part(
             return Err(error);
         }
     };
-    let preparing = members.into_iter().map(async |member| {
-        let xid = member.xid;
-        transaction.prepare(member).await.map(|takes_part| takes_part.then_some(xid))
+    let preparing = members.into_iter().map(|member| {
+        let (xid, transaction) = (member.xid, transaction.clone());
+        // It continues if its caller stops waiting: nobody else would find a branch that is prepared after an abort.
+        let preparing = tokio::spawn(async move { transaction.prepare(member).await });
+        async move {
+            let takes_part = preparing.await.map_err(|error| Error::internal(format!("preparing failed: {error}")))?;
+            Ok(takes_part?.then_some(xid))
+        }
     });
     let prepared = join_all(preparing).await.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(Part { branches: prepared.into_iter().flatten().collect(), rows })
