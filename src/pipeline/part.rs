@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::diff::{Differ, Policy};
 use super::dispatch::Dealt;
-use super::run::subject;
+use super::run::job_spec;
 use super::write::Write;
 use super::writer::{Origin, Writers};
 use crate::backend::{Protocol, WriteSpec};
 use crate::error::{Error, Result};
-use crate::manager::{DistributedRun, DistributedTransaction, JobSpec, Member};
+use crate::manager::{DistributedRun, DistributedTransaction, Member};
 use crate::txn::Xid;
 
 /// What an attempt at a part has written.
@@ -32,13 +32,7 @@ pub struct Part {
 /// # Errors
 /// Errors of a database whose identity a job records.
 pub async fn distributed_run(write: &Write, run: Uuid) -> Result<DistributedRun> {
-    let job_spec = JobSpec {
-        log: Arc::clone(&write.log),
-        job: write.job.clone(),
-        subject: subject(write).await?,
-        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
-    };
-    Ok(DistributedRun::new(job_spec, run))
+    Ok(DistributedRun::new(job_spec(write).await?, run))
 }
 
 /// Writes the rows of a part with one branch for each table, and prepares the branches.
@@ -73,7 +67,7 @@ pub async fn write_part(
     };
     let preparing = members.into_iter().map(|member| {
         let (xid, transaction) = (member.xid, transaction.clone());
-        // It continues if its caller stops waiting: nobody else would find a branch that is prepared after an abort.
+        // It continues if its caller stops waiting. After an abort, only this task finds a branch that it has just prepared.
         let preparing = tokio::spawn(async move { transaction.prepare(member).await });
         async move {
             let takes_part = preparing.await.map_err(|error| Error::internal(format!("preparing failed: {error}")))?;

@@ -106,15 +106,7 @@ async fn attempt(
     interrupt: &Interrupt,
     progress: &mut WriteProgress,
 ) -> Result<WriteOutcome> {
-    let open = async {
-        let job_spec = JobSpec {
-            log: Arc::clone(&write.log),
-            job: write.job.clone(),
-            subject: subject(write).await?,
-            resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
-        };
-        manager.open(job_spec).await
-    };
+    let open = async { manager.open(job_spec(write).await?).await };
     let opened = tokio::select! {
         biased;
         () = interrupt.asked() => return Err(interrupted()),
@@ -170,8 +162,18 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     Ok(())
 }
 
+/// The job of a write.
+pub(super) async fn job_spec(write: &Write) -> Result<JobSpec> {
+    Ok(JobSpec {
+        log: Arc::clone(&write.log),
+        job: write.job.clone(),
+        subject: subject(write).await?,
+        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
+    })
+}
+
 /// The subject that the records of its job contain.
-pub(super) async fn subject(write: &Write) -> Result<Subject> {
+async fn subject(write: &Write) -> Result<Subject> {
     let mut databases = Vec::new();
     // The ledger of a database moves with it, so its records are about this database.
     let is_elsewhere = |target: &&Target| target.resource.decision_log().is_none_or(|log| log.url() != write.log.url());

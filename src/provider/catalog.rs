@@ -169,11 +169,12 @@ impl LandfallCatalog {
     /// The same tables, listed with their columns, if the database can read the columns of all tables at once.
     async fn with_columns(&self) -> Result<Self> {
         let doing = |error: Error| error.with_context(format!("listing the columns of {}", self.database.location()));
-        let mut schemas = schemas(&self.database, &self.options).await?;
-        for table in self.database.columns().await.map_err(doing)?.into_iter().flatten() {
+        let columns = self.database.columns().await.map_err(doing)?;
+        let mut schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for table in columns.into_iter().flatten() {
             // A schema that has been created since is shown by the next statement.
-            if let Some(schema) = schemas.get_mut(&table.schema).and_then(Arc::get_mut) {
-                schema.columns.insert(table.table, schema_of(&table.columns));
+            if let Some(schema) = schemas.get_mut(&table.schema) {
+                Arc::make_mut(schema).columns.insert(table.table, schema_of(&table.columns));
             }
         }
         Ok(Self { schemas: Arc::new(RwLock::new(schemas)), ..self.clone() })
@@ -232,7 +233,7 @@ impl CatalogProvider for LandfallCatalog {
 }
 
 /// A schema of a database, with the names of its tables.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Schema {
     name: String,
     tables: BTreeMap<String, String>,

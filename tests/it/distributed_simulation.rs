@@ -14,13 +14,13 @@ use datafusion_landfall::backend::memory::MemoryBackend;
 use datafusion_landfall::backend::{Backend, DecisionLog, Protocol, WriteSpec};
 use datafusion_landfall::backend::{conformance::columns, conformance::rows};
 use datafusion_landfall::backend::{fault::Faulty, fault::FaultyLog};
-use datafusion_landfall::manager::{DistributedRun, JobSpec, Joined, Member, Selection, recover};
-use datafusion_landfall::txn::{Decision, JobId, Xid};
+use datafusion_landfall::manager::{DistributedRun, JobSpec, Joined, Member};
+use datafusion_landfall::txn::{JobId, Xid};
 use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;
 use uuid::Uuid;
 
-use crate::simulation::{Faults, play_all};
+use crate::simulation::{Faults, commits, play_all, recovery};
 
 /// Rows of one part.
 const ROWS: i64 = 3;
@@ -135,20 +135,8 @@ impl World {
     }
 
     fn recovery(&self, faulty: bool) -> Process {
-        let places: Vec<_> = self.databases.iter().cloned().zip(self.of_databases.clone()).collect();
-        let (log, of_log) = (Arc::clone(&self.log), self.of_log.script.clone());
-        Box::pin(async move {
-            for (database, faults) in places {
-                let all = Selection::default();
-                if faulty {
-                    let database = Faulty::new(Arc::new(database), faults.script);
-                    recover(&database, &FaultyLog::new(Arc::clone(&log), of_log.clone()), &all).await?;
-                } else {
-                    recover(&database, log.as_ref(), &all).await?;
-                }
-            }
-            Ok(Did::Other)
-        })
+        let recovery = recovery(&self.databases, &self.of_databases, &self.log, &self.of_log, faulty);
+        Box::pin(async move { recovery.await.map(|()| Did::Other) })
     }
 
     /// How often each part of each execution is in each database.
@@ -166,9 +154,7 @@ impl World {
     }
 
     async fn commits(&self) -> usize {
-        let jobs = self.log.jobs().await.unwrap();
-        let records = jobs.iter().flat_map(|entry| entry.state.records());
-        records.filter(|record| record.decision == Decision::Commit).count()
+        commits(self.log.as_ref()).await
     }
 
     /// What must hold at every moment.

@@ -145,21 +145,8 @@ impl World {
     }
 
     fn recovery(&self, faulty: bool) -> Process {
-        let places: Vec<_> = self.databases.iter().cloned().zip(self.of_databases.clone()).collect();
-        let (log, of_log) = (Arc::clone(&self.log), self.of_log.script.clone());
-        Box::pin(async move {
-            for (database, faults) in places {
-                let all = Selection::default();
-                if faulty {
-                    let database = Faulty::new(Arc::new(database), faults.script);
-                    let log = FaultyLog::new(Arc::clone(&log), of_log.clone());
-                    recover(&database, &log, &all).await?;
-                } else {
-                    recover(&database, log.as_ref(), &all).await?;
-                }
-            }
-            Ok(None)
-        })
+        let recovery = recovery(&self.databases, &self.of_databases, &self.log, &self.of_log, faulty);
+        Box::pin(async move { recovery.await.map(|()| None) })
     }
 
     /// How often each write is in each database.
@@ -177,9 +164,7 @@ impl World {
     }
 
     async fn commits(&self) -> usize {
-        let jobs = self.log.jobs().await.unwrap();
-        let records = jobs.iter().flat_map(|entry| entry.state.records());
-        records.filter(|record| record.decision == Decision::Commit).count()
+        commits(self.log.as_ref()).await
     }
 
     /// What must hold at every moment.
@@ -282,6 +267,38 @@ impl World {
             assert!(said != Said::Nothing || !is_there, "seed {seed}: write {id} said it did nothing, and is there");
         }
     }
+}
+
+/// Recovers all databases.
+pub(crate) fn recovery(
+    databases: &[MemoryBackend],
+    of_databases: &[Faults],
+    log: &Arc<dyn DecisionLog>,
+    of_log: &Faults,
+    faulty: bool,
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let places: Vec<_> = databases.iter().cloned().zip(of_databases.to_vec()).collect();
+    let (log, of_log) = (Arc::clone(log), of_log.script.clone());
+    async move {
+        for (database, faults) in places {
+            let all = Selection::default();
+            if faulty {
+                let database = Faulty::new(Arc::new(database), faults.script);
+                let log = FaultyLog::new(Arc::clone(&log), of_log.clone());
+                recover(&database, &log, &all).await?;
+            } else {
+                recover(&database, log.as_ref(), &all).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of COMMIT records.
+pub(crate) async fn commits(log: &dyn DecisionLog) -> usize {
+    let jobs = log.jobs().await.unwrap();
+    let records = jobs.iter().flat_map(|entry| entry.state.records());
+    records.filter(|record| record.decision == Decision::Commit).count()
 }
 
 /// Plays all schedules, on all processors.

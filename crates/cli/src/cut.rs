@@ -1,4 +1,4 @@
-//! Cuts wide values of tables: nobody reads a line of a million characters, and laying it out takes minutes.
+//! Cuts wide values of tables. A line of a million characters is unreadable, and its layout takes minutes.
 
 use std::sync::Arc;
 

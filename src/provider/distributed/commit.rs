@@ -8,17 +8,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, Partitioning, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties};
 use futures::{TryStreamExt, stream};
 use log::warn;
 
-use super::DistributedWrite;
 use super::writer::parts;
+use super::{DistributedWrite, properties};
 use crate::error::{Error, Result};
 use crate::manager::Joined;
 use crate::pipeline::Part;
@@ -34,13 +31,8 @@ pub(super) struct CommitExec {
 
 impl CommitExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, statement: Arc<DistributedWrite>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Self { input, statement, properties: Arc::new(properties) }
+        let properties = properties(schema(), 1);
+        Self { input, statement, properties }
     }
 }
 

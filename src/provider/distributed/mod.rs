@@ -13,21 +13,25 @@ mod writer;
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::dml::InsertOp;
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
 use uuid::Uuid;
 
 use self::commit::CommitExec;
 use self::writer::WriterExec;
-use super::settings::TxnSettings;
+use super::settings::{TxnSettings, how_to_prepare};
 use super::table::LandfallTable;
 use crate::backend::{Dispatch, Existing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manager::DistributedRun;
 use crate::options::OnConflict;
 use crate::pipeline::{Target, Write, WriterCount, distributed_run};
 use crate::txn::StatementId;
@@ -40,7 +44,7 @@ struct DistributedWrite {
 }
 
 impl DistributedWrite {
-    async fn run(&self) -> Result<crate::manager::DistributedRun> {
+    async fn run(&self) -> Result<DistributedRun> {
         distributed_run(&self.write, self.run).await
     }
 
@@ -48,6 +52,16 @@ impl DistributedWrite {
     fn doing(&self, error: Error) -> Error {
         error.with_context(format!("writing table {}", self.write.name))
     }
+}
+
+/// The properties of a node that returns its rows at the end.
+fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Final,
+        Boundedness::Bounded,
+    ))
 }
 
 impl LandfallTable {
@@ -155,7 +169,7 @@ fn check(write: &Write, input: &Arc<dyn ExecutionPlan>) -> Result<()> {
     }
     for target in &write.targets {
         if !target.capability.prepares() {
-            let how = super::settings::how_to_prepare([&target.resource]);
+            let how = how_to_prepare([&target.resource]);
             let location = target.resource.location();
             let text =
                 format!("a distributed INSERT needs two-phase commit, but {location} cannot prepare transactions{how}");

@@ -8,15 +8,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 use futures::{TryStreamExt, stream};
 
-use super::{DistributedWrite, Division};
+use super::{DistributedWrite, Division, properties};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Joined;
 use crate::pipeline::{Part, write_part};
@@ -39,13 +38,8 @@ impl WriterExec {
         statement: Arc<DistributedWrite>,
     ) -> DfResult<Self> {
         let input = division.divide(input)?;
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema()),
-            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Ok(Self { input, division, statement, properties: Arc::new(properties) })
+        let properties = properties(schema(), input.output_partitioning().partition_count());
+        Ok(Self { input, division, statement, properties })
     }
 }
 
