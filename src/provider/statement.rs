@@ -19,9 +19,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
+use datafusion::common::{DataFusionError, Result as DfResult, TableReference, plan_err};
 use datafusion::datasource::DefaultTableSource;
-use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as Plan, WriteOp};
+use datafusion::logical_expr::{DmlStatement, Execute, LogicalPlan, Prepare, Statement as Plan, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::object_name_to_table_reference;
@@ -57,7 +57,11 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
     let columns = table.filter(|table| Columns::of(table.as_ref()).is_some_and(|columns| columns.are_exact()));
     let columns = columns.map(|table| table.schema());
     let (Some(columns), Some(writing)) = (columns, inner(&mut statement)) else {
-        return context.state().statement_to_plan(statement).await;
+        let plan = context.state().statement_to_plan(statement).await?;
+        if let LogicalPlan::Statement(Plan::Execute(execute)) = &plan {
+            check_parameters(context, execute).await?;
+        }
+        return Ok(plan);
     };
     if !context.state().scalar_functions().contains_key(WRITTEN) {
         register(context);
@@ -73,6 +77,25 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
             Ok(LogicalPlan::Statement(Plan::Prepare(Prepare { fields: Vec::new(), ..prepare })))
         }
         plan => Ok(plan),
+    }
+}
+
+/// Refuses values that a prepared statement has no parameter for. DataFusion counts them only if PREPARE lists types.
+async fn check_parameters(context: &SessionContext, execute: &Execute) -> DfResult<()> {
+    let given = execute.parameters.len();
+    let mut needed = given;
+    while needed > 0 {
+        let fewer = Execute { name: execute.name.clone(), parameters: execute.parameters[..needed - 1].to_vec() };
+        if context.execute_logical_plan(LogicalPlan::Statement(Plan::Execute(fewer))).await.is_err() {
+            break;
+        }
+        needed -= 1;
+    }
+    match needed == given {
+        true => Ok(()),
+        false => {
+            plan_err!("prepared statement \"{}\" expects {needed} parameters, but {given} were given", execute.name)
+        }
     }
 }
 
@@ -450,7 +473,9 @@ fn reworded(error: DataFusionError, columns: &SchemaRef) -> DataFusionError {
         columns.fields().iter().filter(|field| to.starts_with(&field.data_type().to_string())).collect();
     let why = meant.iter().find_map(|field| {
         let from: DataType = from.trim().parse().ok()?;
-        Assign::try_new(&from, field.data_type(), Nanoseconds::Error).err()
+        let refused = Assign::try_new(&from, field.data_type(), Nanoseconds::Error).err();
+        // Of the assignments that are allowed, this is the one that DataFusion has no cast for.
+        refused.or((from == DataType::Boolean).then_some("use CAST(x AS INT)".into()))
     });
     let names: Vec<_> = meant.iter().map(|field| format!("\"{}\"", field.name())).collect();
     let columns = if names.len() == 1 {

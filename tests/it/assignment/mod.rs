@@ -263,6 +263,10 @@ fn attempts<'a>(sources: &'a [Source], columns: &'a [Column]) -> Vec<Attempt<'a>
     attempts
 }
 
+fn says_planner(message: &str) -> bool {
+    message.contains("Cannot automatically convert") || message.contains("no valid cast")
+}
+
 async fn check(place: Place) {
     let (sources, limits) = (sources(), limits(&place));
     let declared = |column: &Column| match &place {
@@ -348,7 +352,7 @@ async fn check(place: Place) {
             (None, Err(message), cell) => {
                 refused += 1;
                 // Of types that DataFusion knows no cast of, its own planner speaks, where the statement is not planned by us.
-                let by_planner = !attempt.by_front_end && message.contains("Cannot automatically convert");
+                let by_planner = !attempt.by_front_end && says_planner(message);
                 let is_named = message.contains(attempt.column.name) || by_planner;
                 let is_unchanged = match attempt.way.changes_row() {
                     true => cell.as_deref() == Some("NULL"),
@@ -356,10 +360,8 @@ async fn check(place: Place) {
                 };
                 is_named && is_unchanged && is_kept
             }
-            // A boolean and a decimal, say.
-            (Some(_), Err(message), cell)
-                if message.contains("Cannot automatically convert") || message.contains("no valid cast") =>
-            {
+            // DataFusion casts no boolean to a decimal.
+            (Some(_), Err(message), cell) if says_planner(message) || message.contains("use CAST(x AS INT)") => {
                 cell.as_deref().is_none_or(|cell| cell == "NULL") && is_kept
             }
             _ => false,

@@ -342,3 +342,18 @@ async fn a_session_without_the_rule_has_datafusions_casts() {
     // The front end brings the rule along.
     says(&refused(&plain, "INSERT INTO t VALUES (2, 1.7)").await, &["row 1", "\"v\""]);
 }
+
+#[tokio::test]
+async fn a_prepared_statement_takes_a_value_for_each_parameter() {
+    for place in Place::all() {
+        place.register("t", "(id BIGINT PRIMARY KEY, n DECIMAL(10, 2))", "").await;
+        let context = place.context();
+        sql(context, "PREPARE p AS INSERT INTO t VALUES ($1, $2)").await.unwrap();
+        sql(context, "EXECUTE p(1, 2.5)").await.unwrap();
+        let more = sql(context, "EXECUTE p(2, 2.5, 3, 4)").await.unwrap_err().to_string();
+        assert!(more.contains("\"p\" expects 2 parameters, but 4 were given"), "{more}");
+        let fewer = sql(context, "EXECUTE p(3)").await.unwrap_err().to_string();
+        assert!(fewer.contains("$2"), "{fewer}");
+        assert_eq!(place.client("SELECT id, n FROM t"), ["1|2.50"], "{}", place.name());
+    }
+}
