@@ -198,8 +198,9 @@ pub trait Backend: Debug + Send + Sync {
     }
 
     /// Describes the table that [`WriteSpec::create`] would create, as the database would then describe it, without
-    /// creating it; `None` if the database cannot create a table and store its rows in one transaction.
-    async fn describe_new(&self, _: &NewTable) -> Result<Option<Table>> {
+    /// creating it; `None` if the database cannot create a table and store its rows in one transaction. With `is_alone`, the
+    /// transaction commits in one phase and stores nothing else, such as the record of a job.
+    async fn describe_new(&self, _: &NewTable, _is_alone: bool) -> Result<Option<Table>> {
         Ok(None)
     }
 

@@ -17,6 +17,7 @@ use super::existing::ExistingRows;
 use super::fields::Style;
 use super::row::text;
 use super::run::run;
+use super::unpublished::Unpublished;
 use super::{branch, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
@@ -136,6 +137,10 @@ impl Backend for MySql {
 
     async fn drop_if_empty(&self, table: &str) -> Result<bool> {
         self.drop_empty(table).await
+    }
+
+    async fn describe_new(&self, table: &NewTable, is_alone: bool) -> Result<Option<Table>> {
+        if is_alone { Unpublished::describe(self, table).await } else { Ok(None) }
     }
 
     async fn default_schema(&self) -> Result<Option<String>> {

@@ -47,6 +47,7 @@ const KEYS: &str = "
 const TABLES: &str = "
     SELECT s.SCHEMA_NAME, t.TABLE_NAME
     FROM information_schema.SCHEMATA s LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = s.SCHEMA_NAME
+        AND t.TABLE_COMMENT <> 'Landfall: rows of a statement that is not finished'
     WHERE s.SCHEMA_NAME NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')
     ORDER BY s.SCHEMA_NAME, t.TABLE_NAME";
 

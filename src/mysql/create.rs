@@ -41,7 +41,7 @@ impl MySql {
     }
 }
 
-fn create_statement(table: &NewTable, server: Server) -> Result<String> {
+pub(super) fn create_statement(table: &NewTable, server: Server) -> Result<String> {
     let name = TableName::try_parse(&table.name)?;
     check_identifiers(table, &name, |name| name.chars().count() <= MAX_IDENTIFIER, "64 characters that MySQL allows")?;
     let created = create_table(table, &name.quoted(), |column: &NewColumn<'_>| {

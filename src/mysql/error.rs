@@ -108,6 +108,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         }
         3140 | 4035..=4040 => (Encode, "the server cannot parse a value as JSON"),
         1317 | 1969 | 3024 => (Database, "the statement was canceled on the server"),
+        1050 => (Schema, "drop it first, or use INSERT INTO"),
         1146 | 1054 => (Schema, "the table was altered or dropped: register it again"),
         1148 | 3948 | 4166 => {
             (Unsupported, "the server or a proxy does not allow LOAD DATA LOCAL: SET GLOBAL local_infile = 1")

@@ -65,6 +65,7 @@ mod run;
 mod scan;
 mod statements;
 pub mod types;
+mod unpublished;
 mod writer;
 
 pub use database::MySql;

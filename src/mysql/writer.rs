@@ -20,6 +20,7 @@ use super::fields::Frame;
 use super::load::{Loaded, Sent, Source, load};
 use super::row::text;
 use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
+use super::unpublished::Unpublished;
 use crate::backend::Table;
 use crate::backend::{Change, Existing, Protocol, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
@@ -87,6 +88,8 @@ pub(super) struct Writer {
     change: Option<Plan>,
     /// The name of the branch; `None` if it uses one-phase commit.
     name: Option<String>,
+    /// The table, if this transaction creates it.
+    new: Option<Unpublished>,
     /// The names of the staging table's columns in messages.
     names: Vec<String>,
     rows: u64,
@@ -113,6 +116,25 @@ impl Writer {
     ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
         let mut connection = database.pool.acquire_to_write().await?;
         connection.serve(xid);
+        let Some(new) = &spec.create else { return Self::begin_on(database, connection, xid, spec, change).await };
+        let new = Unpublished::create(&database, &mut connection, new).await?;
+        let until_then = WriteSpec { table: new.until_then().to_string(), ..spec.clone() };
+        match Self::begin_on(database.clone(), connection, xid, until_then, change).await {
+            Ok((writer, targets, existing)) => Ok((Self { new: Some(new), spec, ..writer }, targets, existing)),
+            Err(error) => {
+                new.give_up(&database).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin_on(
+        database: MySql,
+        mut connection: Connection,
+        xid: &Xid,
+        spec: WriteSpec,
+        change: Option<&Arc<Change>>,
+    ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
         let name = match spec.protocol {
             Protocol::OnePhase => None,
             Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
@@ -150,7 +172,20 @@ impl Writer {
         warn_if_slow(&database, &connection, &spec);
         make_room(&database, &mut connection, &table, &spec).await?;
         Ok((
-            Self { database, connection, spec, method, frame, columns, has_guard, change, name, names, rows: 0 },
+            Self {
+                database,
+                connection,
+                spec,
+                method,
+                frame,
+                columns,
+                has_guard,
+                change,
+                name,
+                new: None,
+                names,
+                rows: 0,
+            },
             targets,
             existing,
         ))
@@ -194,8 +229,9 @@ impl Writer {
         Ok(next)
     }
 
-    /// Replaces the names of the staging table's columns in a message of the server.
+    /// Replaces the names of the staging table's columns, and of a table that is being created, in a message of the server.
     fn with_names(&self, message: String) -> String {
+        let message = self.new.iter().fold(message, |message, new| new.named(&message));
         let renamed = self.spec.columns.fields().iter().zip(&self.names);
         renamed.fold(message, |message, (field, name)| {
             message.replace(&format!("'{}'", field.name()), &format!("'{name}'"))
@@ -383,6 +419,15 @@ impl RowSender for Writer {
         let committed = self.run("COMMIT".to_owned()).await;
         failpoint("mysql.commit.after");
         committed?;
+        if let Some(new) = self.new.take() {
+            if let Err(error) = self.run(new.publish()).await {
+                if error.kind() != ErrorKind::Unavailable {
+                    new.end(&self.database, &mut self.connection).await;
+                }
+                return Err(error.with_context(format!("creating table {}", self.spec.table)));
+            }
+            new.unlock(&self.database, &mut self.connection).await;
+        }
         self.connection.give_back();
         Ok(())
     }
@@ -396,7 +441,11 @@ impl RowSender for Writer {
                 format!("XA ROLLBACK {name}")
             }
         };
-        self.database.execute(&mut self.connection, &rollback).await.is_ok()
+        let is_undone = self.database.execute(&mut self.connection, &rollback).await.is_ok();
+        if let Some(new) = self.new.take_if(|_| is_undone) {
+            new.end(&self.database, &mut self.connection).await;
+        }
+        is_undone
     }
 
     async fn rollback(mut self) {

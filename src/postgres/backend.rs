@@ -146,7 +146,7 @@ impl Backend for Postgres {
         self.drop_empty(table).await
     }
 
-    async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
+    async fn describe_new(&self, table: &NewTable, _: bool) -> Result<Option<Table>> {
         self.described_new(table).await
     }
 

@@ -14,7 +14,7 @@ use crate::backend::{Backend, ColumnDefault, Comparison, NewTable, Table};
 use crate::backend::{Capability, DecisionLog};
 use crate::columnar::{LosslessCast, fraction_digits};
 use crate::error::{Error, Result};
-use crate::options::{OnConflict, SinkOptions};
+use crate::options::{Commit, OnConflict, SinkOptions};
 use crate::provider::defaults::server_default;
 use crate::provider::settings::TxnSettings;
 use crate::registry::{database, without_ledger};
@@ -79,7 +79,8 @@ impl LandfallTable {
     /// the statement is one transaction of one writer. Otherwise it is created now.
     pub(crate) async fn create(database: Arc<dyn Backend>, new: NewTable, options: SinkOptions) -> Result<Self> {
         let is_one = !options.checkpoints().any() && options.writers.is_none_or(|writers| writers == 1);
-        match if is_one { database.describe_new(&new).await? } else { None } {
+        let is_alone = options.job.is_none() && options.log.is_none() && options.commit != Commit::TwoPhase;
+        match if is_one { database.describe_new(&new, is_alone).await? } else { None } {
             Some(table) => {
                 let schema = table.schema();
                 Ok(Self { new: Some(Arc::new(new)), ..Self::new(database, table, schema, options)? })

@@ -120,7 +120,7 @@ impl Backend for Sqlite {
         blocking(move || database.drop_empty(&table)).await
     }
 
-    async fn describe_new(&self, table: &NewTable) -> Result<Option<Table>> {
+    async fn describe_new(&self, table: &NewTable, _: bool) -> Result<Option<Table>> {
         let (database, table) = (self.clone(), table.clone());
         blocking(move || database.described_new(&table)).await
     }

@@ -1,6 +1,7 @@
 //! MariaDB, which tests/run starts, or the MySQL that `LANDFALL_TEST_MYSQL_URL` names, looked at with its own client.
 
 mod conformance;
+mod creating;
 mod failures;
 mod limits;
 mod tables;
