@@ -120,7 +120,7 @@ impl Unpublished {
         let Some(found) = database.rows(connection, comment, place).await?.into_iter().next() else { return Ok(()) };
         if text(&found, 0)? != COMMENT {
             return Err(Error::schema(format!(
-                "table {} already exists: Landfall needs this name until table {} has its rows; rename it",
+                "table {} already exists, but Landfall needs this name while it fills table {}: rename the existing table",
                 self.until_then, self.name
             )));
         }

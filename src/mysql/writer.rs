@@ -285,7 +285,10 @@ impl Writer {
         if self.connection.conn.get_warnings() > 0 {
             let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
-                let error = Error::new(ErrorKind::Database, "the server reported warnings, but SHOW WARNINGS is empty");
+                let error = Error::new(
+                    ErrorKind::Database,
+                    "the server reported warnings, but SHOW WARNINGS returned none, so values may have been changed",
+                );
                 return Err(self.at(error, None, rows_before));
             }
             for warning in warnings {

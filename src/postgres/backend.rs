@@ -87,7 +87,7 @@ impl Backend for Postgres {
 
     fn how_to_prepare(&self) -> Option<&'static str> {
         Some(
-            "set max_prepared_transactions to at least the number of branches (the default is 0), and restart the server",
+            "set max_prepared_transactions to at least the number of writers of all statements that run at the same time (the default is 0), and restart the server",
         )
     }
 

@@ -143,7 +143,7 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
         (found.is("refers_to_itself")?, "it has a foreign key to itself"),
         (
             found.is("has_other_keys")?,
-            "it has a partial unique index, one on expressions, a deferrable unique constraint, or an exclusion \
+            "it has a partial unique index, a unique index on expressions, a deferrable unique constraint, or an exclusion \
              constraint",
         ),
         (!has_own_rows, "it is not an ordinary table"),

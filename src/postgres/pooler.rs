@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The next step for a pooler that Landfall does not support.
-pub(super) const USE_THE_SERVER: &str = "a connection pooler (such as PgBouncer) gives transactions to different sessions: connect to the server itself, or set \
+pub(super) const USE_THE_SERVER: &str = "a connection pooler (such as PgBouncer) runs the transactions of one connection in different sessions: connect to the server itself, or set \
      pool_mode = session";
 
 impl Connector {

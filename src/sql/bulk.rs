@@ -220,7 +220,7 @@ fn lost_commit(record: Option<&DecisionRecord>) -> Error {
             format!("run job '{}' again; it writes the rows only if they are not stored yet", record.job)
         }
         None => {
-            "check whether the rows are stored before you run the statement again (with the option 'job', a second run \
+            "check whether the rows are stored before you run the statement again (if the first run had the option 'job', a second run \
                  would check this)"
                 .to_owned()
         }

@@ -141,9 +141,10 @@ impl Ledger {
             (Ok(standing), refused) => match (standing.first(), refused) {
                 (Some(row), _) => record(row),
                 (None, Some(refused)) => Err(refused),
-                (None, None) => {
-                    Err(Error::new(ErrorKind::Database, "a record that was written to the ledger cannot be read"))
-                }
+                (None, None) => Err(Error::new(
+                    ErrorKind::Database,
+                    "the ledger does not return a record that was just written to it: check for triggers or row-level security on the table",
+                )),
             },
             (Err(_), Some(refused)) => Err(refused),
             (Err(error), None) => Err(of_ledger(error)),

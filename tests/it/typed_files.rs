@@ -95,7 +95,7 @@ fn a_damaged_avro_file_is_an_error_and_loses_no_row() {
         (b"k,v\n1,2\n", "is not an Avro file"),
         (&other, "has no marker after a block: it is damaged"),
         (&changed, "could not be read"),
-        (&fewer, "another number of rows than it says"),
+        (&fewer, "the number of rows of a block differs"),
     ] {
         std::fs::write(path.join("a.avro"), bytes).unwrap();
         says(&error(path, &load), &["file a.avro", why]);

@@ -130,7 +130,7 @@ pub(crate) struct BenchArguments {
 /// A database and its decision log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The database, such as postgres://me@host/my_database; landfall status also accepts the URL of a decision log, such as
+    /// The URL of the database, such as postgres://me@host/my_database; for landfall status, also that of a decision log, such as
     /// file:///folder
     #[arg(value_name = "URL")]
     pub(crate) url: String,

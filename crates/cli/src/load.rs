@@ -67,7 +67,7 @@ pub(crate) struct LoadArguments {
     #[arg(long)]
     no_header: bool,
 
-    /// The column names of CSV files without a header line; in JSON files, the members to read (default: all)
+    /// Names, separated by commas: the columns of CSV files without a header line, or the members of JSON files to read
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     columns: Vec<String>,
 

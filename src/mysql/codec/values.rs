@@ -130,7 +130,7 @@ pub(super) fn unreadable(value: &Value, to: &DataType) -> Error {
     let next = match value {
         Value::Time(..) => "register the table with this column as a duration",
         Value::Int(_) | Value::UInt(_) if *to == Boolean => "register the table with this column as TINYINT",
-        _ => "read the table through a view that omits the value",
+        _ => "read the table through a view that converts the value or leaves out its row",
     };
     Error::new(ErrorKind::Decode, format!("{shown} cannot be read as {to}: {next}"))
 }

@@ -17,7 +17,9 @@ pub(super) fn wrong_length(to: &DataType) -> Error {
 pub(super) fn undecodable(what: &str, to: &DataType) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("{what} cannot be read as {to}: read the table through a view that omits the value"),
+        format!(
+            "{what} cannot be read as {to}: read the table through a view that converts the value or leaves out its row"
+        ),
     )
 }
 

@@ -79,7 +79,7 @@ fn a_statement_that_fails_leaves_nothing_and_names_its_own_table() {
         assert!(created.status.success(), "{}", texts(&created).1);
     }
     let other = creates(&made, "CREATE TABLE x.mine AS SELECT 1 AS a", None).output().unwrap();
-    says(&texts(&other).1, &["landfall_new_mine", "already exists", "rename it"]);
+    says(&texts(&other).1, &["landfall_new_mine", "already exists", "rename the existing table"]);
     assert_eq!(tables(&made), ["landfall_new_mine|", &format!("{}|", &long[1..]), &format!("{long}|")]);
     assert_eq!(made.rows("SELECT a FROM landfall_new_mine"), ["7"]);
 

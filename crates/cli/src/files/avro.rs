@@ -156,7 +156,7 @@ impl Avro {
     fn decoded(&self, block: Block, bytes: &[u8]) -> DecodeResult<RecordBatch> {
         let contents = self.header.as_slice().chain(MANY).chain(&bytes[block.contents..block.length]);
         let mut reader = ReaderBuilder::new().with_batch_size(block.rows).build(contents)?;
-        let damaged = "has a block with another number of rows than it says: it is damaged";
+        let damaged = "is damaged: the number of rows of a block differs from the number in the header of the block";
         match (reader.next().transpose()?, reader.next()) {
             (Some(batch), None) if batch.num_rows() == block.rows => Ok(batch),
             _ => Err(damaged.into()),

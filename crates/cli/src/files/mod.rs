@@ -207,7 +207,8 @@ fn names(layout: &Layout, given: &[String], columns: Option<Vec<String>>) -> Res
         (_, false, _) => Ok(Some(given.to_vec())),
         (Layout::Csv(..), true, Some(columns)) => Ok(Some(columns)),
         (Layout::Csv(..), true, None) => {
-            let text = "a file without a header for a new table needs column names: set the columns";
+            let text =
+                "the file has no header line, and a new table needs column names: name them with the option columns";
             Err(Error::new(ErrorKind::Config, text))
         }
     }
