@@ -31,7 +31,8 @@
 //! * [Start](guide::start): tables and locations
 //! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [reading](guide::reading)
 //! * [Loading files](guide::loading), [attaching a database](guide::attach)
-//! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases)
+//! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
+//!   [transactions of several statements](guide::transactions)
 //! * [Python](guide::python), [options](guide::options), [types and values](guide::types)
 //! * [Guarantees](guide::guarantees), [operations](guide::operations), [speed](guide::speed)
 //! * [Writing a backend](backend), [how it works](guide::how_it_works), with the layout of the code
@@ -82,4 +83,4 @@ pub use options::{OnConflict, SinkOptions, Upsert};
 pub use pipeline::Interrupt;
 pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog};
 pub use registry::{backend_options, database, decision_log, without_ledger};
-pub use statements::sql;
+pub use statements::{Transaction, begin, sql};

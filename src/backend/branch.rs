@@ -1,10 +1,12 @@
 //! An open transaction of one connection.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
+use crate::backend::{Batches, Change, Query, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::DecisionRecord;
 
@@ -66,6 +68,16 @@ pub trait Branch: Send {
         Ok(())
     }
 
+    /// Ends the statement of a branch that [`OpenTransaction::start`] has started, after all its rows are written. The
+    /// transaction stays open.
+    ///
+    /// # Errors
+    /// Everything was rolled back, also earlier statements.
+    async fn end_statement(self: Box<Self>) -> Result<Box<dyn OpenTransaction>> {
+        self.rollback().await?;
+        Err(Error::new(ErrorKind::Unsupported, "the database does not support transactions of several statements"))
+    }
+
     /// Prepares the branch: the first phase of a two-phase commit.
     ///
     /// # Errors
@@ -87,4 +99,21 @@ pub trait Branch: Send {
 
     /// Rolls back. Returns when the database has removed all traces of the branch.
     async fn rollback(self: Box<Self>) -> Result<()>;
+}
+
+/// An open transaction between two statements. It is a branch that accepts no batches.
+#[async_trait]
+pub trait OpenTransaction: Branch {
+    /// Locks the rows that a change depends on, before they are read.
+    async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()>;
+
+    /// Starts a statement that writes, as [`Backend::start`](crate::backend::Backend::start) and
+    /// [`Backend::start_change`](crate::backend::Backend::start_change) do.
+    ///
+    /// # Errors
+    /// Everything was rolled back, also earlier statements.
+    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>>;
+
+    /// Reads the rows of a query, which include those that the transaction wrote. Ends early if nobody reads them.
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()>;
 }

@@ -8,7 +8,8 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 
 use crate::backend::{
-    Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, Parameter, Scan, Table, TableColumns, WriteSpec,
+    Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, OpenTransaction, Parameter, Protocol, Scan,
+    Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -269,6 +270,11 @@ pub trait Backend: Debug + Send + Sync {
     /// defines, and applies the change in [`Branch::flush`].
     async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
         Err(unsupported(self.location(), format!("{} is not supported: use INSERT INTO", change.verb)))
+    }
+
+    /// Begins a transaction in which several statements run. With two-phase commit, it can be prepared.
+    async fn begin(&self, _: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
+        Err(unsupported(self.location(), "it does not support transactions of several statements"))
     }
 
     // Reading.

@@ -3,6 +3,7 @@
 
 mod claimed;
 mod distributed;
+mod group;
 mod late;
 mod live;
 mod open;
@@ -13,6 +14,7 @@ mod spec;
 mod transaction;
 
 pub use distributed::{DistributedRun, DistributedTransaction, Joined};
+pub use group::GroupName;
 pub(crate) use late::Late;
 pub use live::TransactionManager;
 pub use recovery::{Mode, Recovered, RecoveryOutcome, Selection, recover};

@@ -7,7 +7,7 @@ use super::live::TransactionManager;
 use super::run::{Opened, Run};
 use super::spec::JobSpec;
 use crate::error::{Error, Result};
-use crate::txn::{JobId, State};
+use crate::txn::{JobId, JobNumber, State};
 
 impl TransactionManager {
     /// Opens a job. Returns the last record of a finished job. Otherwise claims the job by deciding ABORT for its next
@@ -31,7 +31,7 @@ impl TransactionManager {
             }
             Entry::Vacant(free) => drop(free.insert(State::Active)),
         }
-        Run::open(self.clone(), job_spec, job, run, key).await
+        Run::open(self.clone(), job_spec, job, (JobNumber::draw(), run), key).await
     }
 }
 

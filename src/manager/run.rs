@@ -39,10 +39,9 @@ impl Run {
         manager: TransactionManager,
         job_spec: JobSpec,
         job: JobId,
-        run: Uuid,
+        (number, run): (JobNumber, Uuid),
         key: String,
     ) -> Result<Opened> {
-        let number = JobNumber::draw();
         let phases = Phases::of(&job_spec.subject.table);
         let mut claimed = Claimed {
             manager,

@@ -15,17 +15,18 @@ use super::encode::Encoder;
 use super::error::XAER_NOTA;
 use super::existing::ExistingRows;
 use super::fields::Style;
+use super::open::Open;
 use super::row::text;
 use super::run::run;
 use super::unpublished::Unpublished;
 use super::{branch, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
-    Parameter, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
+    OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
+    failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::check_not_truncated;
-use crate::sql::{TableName, without_user};
+use crate::sql::{OpenBranch, TableName, check_not_truncated, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
 /// ER_UNKNOWN_SYSTEM_VARIABLE.
@@ -192,6 +193,11 @@ impl Backend for MySql {
     /// Each writer keeps one core of the server busy: on two cores, two writers had 0.8 times the speed of one.
     fn writers_that_pay(&self, cores: u16) -> u16 {
         (cores / 2).clamp(1, 4)
+    }
+
+    async fn begin(&self, xid: &Xid, protocol: Protocol) -> Result<Box<dyn OpenTransaction>> {
+        let transaction = Open::begin_several(self.clone(), xid, protocol).await?;
+        Ok(Box::new(OpenBranch { xid: *xid, transaction }))
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use async_trait::async_trait;
 
+use super::change::{self, Plan};
 use super::database::MySql;
 use super::encode::Encoder;
 use super::existing::ExistingRows;
 use super::fields::{FieldRows, Frame};
-use super::writer::Writer;
-use crate::backend::{Change, WriteSpec};
+use super::open::Open;
+use super::scan;
+use super::writer::{Begun, Writer};
+use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, WriteSpec};
+use crate::buffer::Memory;
 use crate::error::Result;
-use crate::sql::{BulkBranch, LookupRequest, RowEncoder, Targets};
+use crate::sql::{BulkBranch, LookupRequest, OpenBranch, RowEncoder, Targets};
 use crate::txn::Xid;
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
@@ -31,9 +36,27 @@ pub(super) async fn start(
     change: Option<&Arc<Change>>,
 ) -> Result<MySqlBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, existing) = Writer::begin(database, xid, spec, change).await?;
+    Ok(branch(xid, Writer::begin(database, xid, spec, change).await?, memory))
+}
+
+/// Starts a statement of an open transaction.
+pub(super) async fn start_in(
+    mut open: Open,
+    xid: &Xid,
+    spec: WriteSpec,
+    change: Option<&Arc<Change>>,
+) -> Result<MySqlBranch> {
+    let memory = spec.stats.memory().clone();
+    if let Some(change) = change {
+        let table = open.database.describe_writable(&mut open.connection, &spec.table).await?;
+        change::stage(&open.database, &mut open.connection, &table, change).await?;
+    }
+    Ok(branch(xid, Writer::begin_in(open, xid, spec, change).await?, memory))
+}
+
+fn branch(xid: &Xid, (writer, targets, existing): Begun, memory: Memory) -> MySqlBranch {
     let encoder = TextRows { targets, frame: writer.frame(), existing };
-    Ok(BulkBranch::start(xid, encoder, writer, memory))
+    BulkBranch::start(xid, encoder, writer, memory)
 }
 
 impl RowEncoder for TextRows {
@@ -46,5 +69,24 @@ impl RowEncoder for TextRows {
 
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {
         Ok(self.existing.as_ref().and_then(|(existing, keys)| existing.lookup_request(keys, rows)))
+    }
+}
+
+#[async_trait]
+impl OpenTransaction for OpenBranch<Open> {
+    async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()> {
+        let Open { database, connection, .. } = &mut self.transaction;
+        let table = database.describe_writable(connection, &spec.table).await?;
+        let (plan, ..) = Plan::of(&table, spec, change)?;
+        plan.lock(database, connection).await
+    }
+
+    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
+        let Self { xid, transaction } = *self;
+        Ok(Box::new(start_in(transaction, &xid, spec.clone(), change).await?))
+    }
+
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
+        scan::read(&self.transaction.database, &mut self.transaction.connection, query, batches).await
     }
 }

@@ -40,23 +40,25 @@ pub(super) async fn before(
     table: &Table,
     change: &Change,
 ) -> Result<()> {
-    if !change.staged.is_empty() {
-        create_stage(database, connection, table, change).await?;
-    }
+    stage(database, connection, table, change).await?;
     if lock(change).is_some() {
         // For the next transaction only: the rows that a condition selects, and the absence of others, do not change until
         // it ends.
-        database.execute(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
+        database.execute(connection, SERIALIZABLE).await?;
     }
     Ok(())
 }
 
-async fn create_stage(
+/// Creates the staging table of a change that has one.
+pub(super) async fn stage(
     database: &MySql,
     connection: &mut MySqlConnection,
     table: &Table,
     change: &Change,
 ) -> Result<()> {
+    if change.staged.is_empty() {
+        return Ok(());
+    }
     let (columns, done) = stage_columns(table, change);
     // It may exist after a failed branch.
     database.execute(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {STAGE}")).await?;
@@ -87,6 +89,9 @@ async fn create_stage(
         Err(error) => Err(error.with_context(DOING)),
     }
 }
+
+/// For the next transaction only.
+pub(super) const SERIALIZABLE: &str = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
 
 const DOING: &str = "creating the staging table";
 

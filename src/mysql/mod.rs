@@ -60,6 +60,7 @@ pub mod flavor;
 mod ledger;
 mod load;
 mod location;
+mod open;
 mod row;
 mod run;
 mod scan;

@@ -5,6 +5,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row, Value};
 
 use super::codec::Values;
+use super::connector::MySqlConnection;
 use super::database::MySql;
 use super::described::codec_of;
 use super::dialect::MySqlDialect;
@@ -18,7 +19,14 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) fn stream(database: MySql, query: Query) -> BatchStream {
     let table = query.table.name.clone();
-    read_ahead(table, async move |batches| read(&database, &query, &batches).await)
+    read_ahead(table, async move |batches| {
+        let mut connection = database.connect().await?;
+        read(&database, &mut connection, &query, &batches).await?;
+        if !batches.is_closed() {
+            connection.give_back();
+        }
+        Ok(())
+    })
 }
 
 /// Values in the driver's type.
@@ -31,13 +39,18 @@ pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
     values.iter().map(value).collect()
 }
 
-async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> {
+/// Reads on a connection, which is killed if nobody reads the rows to their end.
+pub(super) async fn read(
+    database: &MySql,
+    connection: &mut MySqlConnection,
+    query: &Query,
+    batches: &Batches,
+) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let select = select(&query.table, &query.projection, &query.suffix(&MySqlDialect))?;
     let parameters = parameters(&query.parameters);
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
-    let mut connection = database.connect().await?;
     let id = connection.conn.id();
     let mut result = database.answer(id, "SELECT", connection.conn.exec_iter(select, parameters)).await?;
     let (mut rows, mut bytes) = (Vec::with_capacity(query.batch_size), 0);
@@ -73,8 +86,6 @@ async fn read(database: &MySql, query: &Query, batches: &Batches) -> Result<()> 
             }
         }
         if is_last {
-            drop(result);
-            connection.give_back();
             return Ok(());
         }
     }

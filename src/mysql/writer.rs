@@ -11,72 +11,33 @@ use mysql_async::prelude::Queryable;
 
 use super::change::{self, Plan};
 use super::codec::Codec;
-use super::database::{Connection, MySql, Prepared};
+use super::database::{Connection, MySql};
 use super::described::{codec_of, relation};
 use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
 use super::fields::Frame;
 use super::load::{Loaded, Sent, Source, load};
+use super::open::{Open, WriterSession};
 use super::row::text;
 use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
 use super::unpublished::Unpublished;
 use crate::backend::Table;
-use crate::backend::{Change, Existing, Protocol, Vote, WriteSpec, failpoint::failpoint};
+use crate::backend::{Change, Existing, OpenTransaction, Vote, WriteSpec};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::pool::Connect;
-use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets, step};
+use crate::sql::{
+    self, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName, Targets,
+};
 use crate::txn::{DecisionRecord, Xid};
 
-/// The server thread of a connection, for use from other connections.
-#[derive(Debug, Clone)]
-pub(super) struct WriterSession {
-    database: MySql,
-    id: u32,
-    since: Instant,
-}
-
-#[async_trait]
-impl sql::ServerSession for WriterSession {
-    async fn cancel(&self) -> bool {
-        let Ok(mut connection) = self.database.pool.beside().await else { return false };
-        let canceled = self.database.execute(&mut connection, &format!("KILL QUERY {}", self.id)).await;
-        self.database.pool.connector().close(connection).await;
-        canceled.is_ok()
-    }
-
-    async fn works(&self) -> bool {
-        self.database.pool.connector().works(self.id).await
-    }
-
-    async fn lives(&self) -> bool {
-        let Ok(mut connection) = self.database.pool.beside().await else { return false };
-        let lives = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ?";
-        let lives = self.database.rows(&mut connection, lives, vec![self.id.into()]).await;
-        self.database.pool.connector().close(connection).await;
-        lives.is_ok_and(|rows| !rows.is_empty())
-    }
-
-    async fn end(&self) {
-        let Ok(mut connection) = self.database.pool.beside().await else { return };
-        // A server that was restarted since may have given the number to another client.
-        let uptime = self.database.rows(&mut connection, "SHOW GLOBAL STATUS LIKE 'Uptime'", Vec::new()).await;
-        let uptime = uptime.ok().and_then(|rows| text(rows.first()?, 1).ok()?.parse().ok());
-        if uptime.is_some_and(|seconds| Duration::from_secs(seconds) > self.since.elapsed()) {
-            // It may have ended already.
-            let _ = self.database.execute(&mut connection, &format!("KILL {}", self.id)).await;
-        }
-        self.database.pool.connector().close(connection).await;
-    }
-}
-
-/// An open transaction.
+/// A statement of an open transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
-    database: MySql,
-    connection: Connection,
+    open: Open,
+    /// The name of the transaction.
+    xid: Xid,
     spec: WriteSpec,
     method: InsertMethod,
     frame: Arc<Frame>,
@@ -86,8 +47,6 @@ pub(super) struct Writer {
     has_guard: bool,
     /// The plan that is applied when all rows are staged.
     change: Option<Plan>,
-    /// The name of the branch; `None` if it uses one-phase commit.
-    name: Option<String>,
     /// The table, if this transaction creates it.
     new: Option<Unpublished>,
     /// The names of the staging table's columns in messages.
@@ -97,7 +56,7 @@ pub(super) struct Writer {
 
 impl MySql {
     /// Reads the description of a table, and checks that it can be written.
-    async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
+    pub(super) async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
         let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
         let table = table.ok_or_else(|| Error::schema(format!("table {name} no longer exists")))?;
         relation(&table)?.check_writable()?;
@@ -105,21 +64,33 @@ impl MySql {
     }
 }
 
+/// A statement with the encoders for its table, and how existing rows are read, with the encoders of their keys.
+pub(super) type Begun = (Writer, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>);
+
 impl Writer {
-    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read, with the
-    /// encoders of their keys.
+    /// Begins a transaction of one statement.
     pub(super) async fn begin(
         database: MySql,
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
-        let mut connection = database.pool.acquire_to_write().await?;
-        connection.serve(xid);
-        let Some(new) = &spec.create else { return Self::begin_on(database, connection, xid, spec, change).await };
+    ) -> Result<Begun> {
+        let (mut connection, name) = Open::connect(&database, xid, spec.protocol).await?;
+        if let Some(change) = change {
+            let table = database.describe_writable(&mut connection, &spec.table).await?;
+            change::before(&database, &mut connection, &table, change).await?;
+        }
+        let Some(new) = &spec.create else {
+            let open = Open::begin(database, connection, name).await?;
+            return Self::begin_in(open, xid, spec, change).await;
+        };
         let new = Unpublished::create(&database, &mut connection, new).await?;
         let until_then = WriteSpec { table: new.until_then().to_string(), ..spec.clone() };
-        match Self::begin_on(database.clone(), connection, xid, until_then, change).await {
+        let begun = async {
+            let open = Open::begin(database.clone(), connection, name).await?;
+            Self::begin_in(open, xid, until_then, change).await
+        };
+        match begun.await {
             Ok((writer, targets, existing)) => Ok((Self { new: Some(new), spec, ..writer }, targets, existing)),
             Err(error) => {
                 new.give_up(&database).await;
@@ -128,34 +99,19 @@ impl Writer {
         }
     }
 
-    async fn begin_on(
-        database: MySql,
-        mut connection: Connection,
+    /// Begins a statement of an open transaction.
+    pub(super) async fn begin_in(
+        mut open: Open,
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
-        let name = match spec.protocol {
-            Protocol::OnePhase => None,
-            Protocol::TwoPhase => Some(database.name_branch(&mut connection, xid).await?),
-        };
-        if let Some(change) = change {
-            let table = database.describe_writable(&mut connection, &spec.table).await?;
-            change::before(&database, &mut connection, &table, change).await?;
-        }
-        let begin = match &name {
-            None => "START TRANSACTION READ WRITE".to_owned(),
-            Some(name) => format!("XA START {name}"),
-        };
-        database
-            .execute(&mut connection, &begin)
-            .await
-            .map_err(|error| error.with_context("beginning a transaction"))?;
-        let table = database.describe_writable(&mut connection, &spec.table).await?;
+    ) -> Result<Begun> {
+        let (database, connection) = (&open.database, &mut open.connection);
+        let table = database.describe_writable(connection, &spec.table).await?;
         let (change, table, spec, names) = match change {
             Some(change) => {
                 let (plan, stage, stage_spec) = Plan::of(&table, &spec, change)?;
-                plan.lock(&database, &mut connection).await?;
+                plan.lock(database, connection).await?;
                 (Some(plan), stage, stage_spec, sql::shown_names(change).collect::<Vec<_>>())
             }
             None => (None, table, spec, Vec::new()),
@@ -169,23 +125,10 @@ impl Writer {
         };
         let of_column = |field: &Arc<Field>| table.column(field.name()).and_then(|column| codec_of(column).ok());
         let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
-        warn_if_slow(&database, &connection, &spec);
-        make_room(&database, &mut connection, &table, &spec).await?;
+        warn_if_slow(database, connection, &spec);
+        make_room(database, connection, &table, &spec).await?;
         Ok((
-            Self {
-                database,
-                connection,
-                spec,
-                method,
-                frame,
-                columns,
-                has_guard,
-                change,
-                name,
-                new: None,
-                names,
-                rows: 0,
-            },
+            Self { open, xid: *xid, spec, method, frame, columns, has_guard, change, new: None, names, rows: 0 },
             targets,
             existing,
         ))
@@ -207,16 +150,16 @@ impl Writer {
         let Loaded { done, sent, next } = match &self.method {
             InsertMethod::Insert => {
                 let sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
-                let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+                let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);
                 // Its errors name rows.
                 let inserted = async { Ok(conn.query_drop(first.bytes()).await) };
-                let done = self.database.answer(id, "INSERT", inserted).await;
+                let done = self.open.database.answer(id, "INSERT", inserted).await;
                 let _ = free_list.push(first.buffer);
                 Loaded { done, sent, next: None }
             }
             InsertMethod::Load(statement) => {
                 let source = Source { chunks, free_list, abandoned };
-                load(&self.database, &mut self.connection, statement, first, source).await
+                load(&self.open.database, &mut self.open.connection, statement, first, source).await
             }
         };
         let Sent { rows, bytes, waited } = sent;
@@ -245,30 +188,15 @@ impl Writer {
                 error.message = self.with_names(std::mem::take(&mut error.message));
                 row_in(&error.message)
             }
-            _ => return self.database.error(error),
+            _ => return self.open.database.error(error),
         };
         let is_other_key =
             self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
         let error = match is_other_key {
             true => Error::new(ErrorKind::Constraint, sql::other_key(&self.spec.table, &self.spec.key)),
-            false => self.database.error(error),
+            false => self.open.database.error(error),
         };
         self.at(error, row, rows_before)
-    }
-
-    /// Runs a statement that ends the branch. Any error but `Unavailable` is an answer of the server; `Unavailable` means that
-    /// the outcome is unknown.
-    async fn run(&mut self, statement: String) -> Result<()> {
-        let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
-        let done = async { Ok(conn.query_drop(&statement).await) };
-        self.database.answer(id, step(&statement), done).await?.map_err(|error| {
-            let is_answer = matches!(&error, mysql_async::Error::Server(_));
-            let error = self.database.error(error);
-            match (is_answer, error.kind()) {
-                (true, _) | (_, ErrorKind::Unavailable) => error,
-                (false, _) => Error::new(ErrorKind::Unavailable, "the connection was lost").with_source(error),
-            }
-        })
     }
 
     /// Adds the row of the statement, or all its rows if it is unknown.
@@ -281,9 +209,9 @@ impl Writer {
 
     /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
     async fn check(&mut self, rows_before: u64) -> Result<()> {
-        let stored = self.connection.conn.affected_rows();
-        if self.connection.conn.get_warnings() > 0 {
-            let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
+        let stored = self.open.connection.conn.affected_rows();
+        if self.open.connection.conn.get_warnings() > 0 {
+            let warnings = self.open.database.rows(&mut self.open.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
                 let error = Error::new(
                     ErrorKind::Database,
@@ -298,7 +226,7 @@ impl Writer {
                 if !matches!(code, 1287 | 1592 | 1681) {
                     let message = self.with_names(message);
                     let row = row_in(&message);
-                    return Err(self.at(self.database.pool.connector().warned(code, message), row, rows_before));
+                    return Err(self.at(self.open.database.pool.connector().warned(code, message), row, rows_before));
                 }
             }
         }
@@ -340,13 +268,6 @@ async fn make_room(database: &MySql, connection: &mut Connection, table: &Table,
 
 #[async_trait]
 impl RowSender for Writer {
-    type Session = WriterSession;
-
-    fn session(&self) -> WriterSession {
-        let (id, since) = (self.connection.conn.id(), self.connection.since);
-        WriterSession { database: self.database.clone(), id, since }
-    }
-
     async fn send_all(
         &mut self,
         mut chunks: Receiver<EncodedChunk>,
@@ -361,16 +282,16 @@ impl RowSender for Writer {
             };
         }
         if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
-            let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+            let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);
             let ignored = conn.query_first::<u64, String>(format!("SELECT {IGNORED}"));
-            let ignored = self.database.answer(id, "SELECT", ignored).await?;
+            let ignored = self.open.database.answer(id, "SELECT", ignored).await?;
             self.spec.stats.add_not_stored(ignored.unwrap_or_default());
         }
         Ok(())
     }
 
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
-        existing::read(&self.database, &mut self.connection, self.columns.clone(), statements, schema).await
+        existing::read(&self.open.database, &mut self.open.connection, self.columns.clone(), statements, schema).await
     }
 
     fn changes(&self) -> bool {
@@ -379,81 +300,69 @@ impl RowSender for Writer {
 
     async fn apply(&mut self) -> Result<()> {
         match &self.change {
-            Some(change) => change.apply(&self.database, &mut self.connection).await,
+            Some(change) => change.apply(&self.open.database, &mut self.open.connection).await,
             None => Ok(()),
         }
     }
 
+    async fn end_statement(mut self) -> Result<Box<dyn OpenTransaction>> {
+        self.end();
+        Ok(Box::new(OpenBranch { xid: self.xid, transaction: self.open }))
+    }
+}
+
+#[async_trait]
+impl ServerTransaction for Writer {
+    type Session = WriterSession;
+
+    fn session(&self) -> WriterSession {
+        self.open.session()
+    }
+
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
-        let Some(name) = self.name.clone() else {
-            return Err(Error::internal("cannot prepare a branch that uses one-phase commit"));
-        };
-        // With the option, equal rows stay locked until the commit.
-        if self.rows == 0 && self.spec.existing == Existing::Keep && !self.spec.diff_lock && self.change.is_none() {
-            self.rollback().await;
-            return Ok(Vote::ReadOnly);
-        }
-        failpoint("mysql.prepare.before");
-        let prepared = match self.run(format!("XA END {name}")).await {
-            Ok(()) => self.run(format!("XA PREPARE {name}")).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = prepared {
-            if error.kind() == ErrorKind::Unavailable {
-                let session = self.session();
-                drop(self);
-                sql::ServerSession::ended(&session).await;
-            } else {
-                self.undo().await;
-            }
-            return Err(error.with_context("preparing"));
-        }
-        failpoint("mysql.prepare.after");
-        self.database.prepared.insert(*xid, Prepared { connection: self.connection, name });
-        Ok(Vote::Prepared)
+        self.end();
+        self.open.prepare(xid).await
     }
 
     async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
-        self.database.decide_in(&mut self.connection, record).await
+        self.open.decide(record).await
     }
 
     async fn commit(mut self) -> Result<()> {
-        failpoint("mysql.commit.before");
-        let committed = self.run("COMMIT".to_owned()).await;
-        failpoint("mysql.commit.after");
-        committed?;
+        self.open.commit_in_place().await?;
         if let Some(new) = self.new.take() {
-            if let Err(error) = self.run(new.publish()).await {
+            if let Err(error) = self.open.run(new.publish()).await {
                 if error.kind() != ErrorKind::Unavailable {
-                    new.end(&self.database, &mut self.connection).await;
+                    new.end(&self.open.database, &mut self.open.connection).await;
                 }
                 return Err(error.with_context(format!("creating table {}", self.spec.table)));
             }
-            new.unlock(&self.database, &mut self.connection).await;
+            new.unlock(&self.open.database, &mut self.open.connection).await;
         }
-        self.connection.give_back();
+        self.open.connection.give_back();
         Ok(())
     }
 
     async fn undo(&mut self) -> bool {
-        // After an error, the branch may have ended already.
-        let rollback = match &self.name {
-            None => "ROLLBACK".to_owned(),
-            Some(name) => {
-                let _ = self.database.execute(&mut self.connection, &format!("XA END {name}")).await;
-                format!("XA ROLLBACK {name}")
-            }
-        };
-        let is_undone = self.database.execute(&mut self.connection, &rollback).await.is_ok();
+        let is_undone = self.open.undo().await;
         if let Some(new) = self.new.take_if(|_| is_undone) {
-            new.end(&self.database, &mut self.connection).await;
+            new.end(&self.open.database, &mut self.open.connection).await;
         }
         is_undone
     }
 
     async fn rollback(mut self) {
         if self.undo().await {
-            self.connection.give_back();
+            self.open.connection.give_back();
         }
+    }
+}
+
+impl Writer {
+    /// Ends the statement in its transaction.
+    fn end(&mut self) {
+        // With the option, equal rows stay locked until the commit.
+        self.open.has_written |=
+            self.rows > 0 || self.spec.existing != Existing::Keep || self.spec.diff_lock || self.change.is_some();
     }
 }

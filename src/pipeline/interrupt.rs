@@ -59,6 +59,6 @@ impl Interrupt {
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The error of a write that was asked to stop.
-pub(super) fn interrupted() -> Error {
+pub(crate) fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: the statement was rolled back, and nothing was written")
 }

@@ -79,7 +79,7 @@ pub async fn write_part(
 }
 
 /// Sends all rows to the writers, and waits until they are written.
-async fn written(
+pub(super) async fn written(
     write: &Write,
     writers: &mut Writers,
     input: impl Stream<Item = Result<RecordBatch>> + Send,

@@ -13,14 +13,16 @@ use super::encode::Encoder;
 use super::error::READ_ONLY;
 use super::existing::ExistingRows;
 use super::identity::check_advance;
+use super::open::Open;
 use super::run::run;
 use super::{branch, described, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
-    NewTable, Parameter, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
+    NewTable, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns,
+    WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{TableName, without_user};
+use crate::sql::{OpenBranch, TableName, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
 #[async_trait]
@@ -171,6 +173,11 @@ impl Backend for Postgres {
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
         statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
+    }
+
+    async fn begin(&self, xid: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
+        let transaction = Open::begin(self.clone(), xid).await?;
+        Ok(Box::new(OpenBranch { xid: *xid, transaction }))
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {

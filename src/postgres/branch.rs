@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use async_trait::async_trait;
 
 use super::cells::{CellRows, Numbers};
+use super::change::Plan;
 use super::database::Postgres;
 use super::encode::Encoder;
 use super::existing::ExistingRows;
+use super::open::Open;
+use super::scan;
 use super::sequences::Sequences;
 use super::writer::Writer;
-use crate::backend::{Change, WriteSpec};
-use crate::error::Result;
-use crate::sql::{BulkBranch, EncodedRows, LookupRequest, RowEncoder, Targets};
+use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, WriteSpec};
+use crate::error::{Error, Result};
+use crate::sql::{BulkBranch, EncodedRows, LookupRequest, OpenBranch, RowEncoder, TableName, Targets};
 use crate::txn::Xid;
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
@@ -32,8 +36,20 @@ pub(super) async fn start(
     spec: WriteSpec,
     change: Option<&Arc<Change>>,
 ) -> Result<PostgresBranch> {
+    let open = Open::begin(database, xid).await?;
+    start_in(open, xid, xid, spec, change).await
+}
+
+/// Starts a statement of an open transaction. `of_statement` is the name for staging tables.
+pub(super) async fn start_in(
+    open: Open,
+    xid: &Xid,
+    of_statement: &Xid,
+    spec: WriteSpec,
+    change: Option<&Arc<Change>>,
+) -> Result<PostgresBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, existing) = Writer::begin(database, xid, spec, change).await?;
+    let (writer, targets, existing) = Writer::begin(open, xid, of_statement, spec, change).await?;
     let (sequences, numbers_rows) = (writer.sequences(), writer.numbers_rows());
     let encoder = CopyRows { targets, existing, sequences, numbers_rows, rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
@@ -60,5 +76,32 @@ impl RowEncoder for CopyRows {
 impl EncodedRows for CellRows {
     fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>> {
         Ok(CellRows::write(self, out))
+    }
+}
+
+#[async_trait]
+impl OpenTransaction for OpenBranch<Open> {
+    async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()> {
+        let Open { database, connection, .. } = &mut self.transaction;
+        let table = database.describe_in(connection, &TableName::try_parse(&spec.table)?).await?;
+        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        let version = connection.server_version_num().unwrap_or_default();
+        let (plan, ..) = Plan::of(database, version, &self.xid, &table, spec, change, None)?;
+        match plan.lock {
+            Some(lock) => database.execute(connection, lock).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
+        let Self { xid, mut transaction } = *self;
+        transaction.statements += 1;
+        // Names of staging tables contain it.
+        let of_statement = Xid { bqual: xid.bqual.wrapping_add(transaction.statements << 32), ..xid };
+        Ok(Box::new(start_in(transaction, &xid, &of_statement, spec.clone(), change).await?))
+    }
+
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
+        scan::read(&self.transaction.database, &mut self.transaction.connection, query, batches).await
     }
 }

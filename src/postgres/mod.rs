@@ -65,6 +65,7 @@ mod factory;
 mod identity;
 mod ledger;
 mod location;
+mod open;
 mod options;
 mod pooler;
 mod queries;

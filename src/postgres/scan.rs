@@ -3,6 +3,7 @@
 use arrow::array::ArrayRef;
 use futures::TryStreamExt;
 
+use super::connector::PostgresConnection;
 use super::database::Postgres;
 use super::described::server_type;
 use super::dialect::PostgresDialect;
@@ -13,14 +14,26 @@ use crate::error::Result;
 
 pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
     let table = query.table.name.clone();
-    read_ahead(table, async move |batches| read(&database, &query, &batches).await)
+    read_ahead(table, async move |batches| {
+        let mut connection = database.connect().await?;
+        read(&database, &mut connection, &query, &batches).await?;
+        if !batches.is_closed() {
+            connection.give_back();
+        }
+        Ok(())
+    })
 }
 
-async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<()> {
+/// Reads on a connection. If nobody reads the rows to their end, its COPY is not finished.
+pub(super) async fn read(
+    database: &Postgres,
+    connection: &mut PostgresConnection,
+    query: &Query,
+    batches: &Batches,
+) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let select = select(&query.table, &query.projection, &query.suffix(&PostgresDialect))?;
-    let mut connection = database.connect().await?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let (pid, conn) = connection.parts();
     let mut messages = database.answer(pid, "COPY", conn.copy_out_raw(&copy)).await?;
@@ -55,8 +68,6 @@ async fn read(database: &Postgres, query: &Query, batches: &Batches) -> Result<(
             }
         }
         if message.is_none() {
-            drop(messages);
-            connection.give_back();
             return Ok(());
         }
     }

@@ -7,69 +7,32 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use log::warn;
-use sqlx::Row as _;
 
 use super::cells::{HEADER, TRAILER};
 use super::change::Plan;
-use super::database::{BEGIN, Connection, Postgres};
+use super::database::{Connection, Postgres};
 use super::described::relation;
 use super::encode::Encoder;
 use super::error::place_in_copy;
 use super::existing::{self, ExistingRows};
+use super::open::{Open, WriterSession};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, Table, Vote, WriteSpec, failpoint::failpoint};
+use crate::backend::{Change, Existing, OpenTransaction, Table, Vote, WriteSpec};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
-use crate::pool::Connect;
-use crate::sql::{self, EncodedChunk, FreeList, LookupResult, RowSender, TableName, Targets};
+use crate::sql::{
+    self, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName, Targets,
+};
 use crate::txn::{DecisionRecord, Xid};
 
-/// The server process of a connection, for use from other connections.
-#[derive(Debug, Clone)]
-pub(super) struct WriterSession {
-    database: Postgres,
-    pid: i32,
-    started: Arc<str>,
-}
-
-#[async_trait]
-impl sql::ServerSession for WriterSession {
-    async fn cancel(&self) -> bool {
-        // If this fails, the statement runs to its end.
-        let Ok(mut connection) = self.database.pool.beside().await else { return false };
-        let canceled = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.pid).execute(&mut *connection).await;
-        self.database.pool.connector().close(connection).await;
-        canceled.is_ok()
-    }
-
-    async fn works(&self) -> bool {
-        self.database.pool.connector().works(self.pid).await
-    }
-
-    async fn lives(&self) -> bool {
-        let Ok(mut connection) = self.database.pool.beside().await else { return false };
-        let lives = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)");
-        let lives: sqlx::Result<bool> = lives.bind(self.pid).fetch_one(&mut *connection).await;
-        self.database.pool.connector().close(connection).await;
-        matches!(lives, Ok(true))
-    }
-
-    async fn end(&self) {
-        let Ok(mut connection) = self.database.pool.beside().await else { return };
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
-        // It may have ended already.
-        let _ = sqlx::query(end).bind(self.pid).bind(&*self.started).execute(&mut *connection).await;
-        self.database.pool.connector().close(connection).await;
-    }
-}
-
-/// An open transaction.
+/// A statement of an open transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
-    database: Postgres,
-    connection: Connection,
+    open: Open,
+    /// The name of the transaction.
+    xid: Xid,
     spec: WriteSpec,
     plan: CopyPlan,
     change: Option<Plan>,
@@ -81,34 +44,31 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read.
+    /// Begins the statement, and returns the encoders for the table as of then, and how existing rows are read.
+    /// `of_statement` is the name for staging tables.
     pub(super) async fn begin(
-        database: Postgres,
+        mut open: Open,
         xid: &Xid,
+        of_statement: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<ExistingRows>)> {
-        let mut connection = database.pool.acquire_to_write().await?;
-        let begin = format!("{BEGIN}; {}; SELECT current_schema()", database.pool.connector().user_timeout());
-        let (pid, conn) = connection.parts();
-        let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_one(conn);
-        let begun = database.answer(pid, "BEGIN", begun).await?;
-        let first_schema: Option<String> = begun.try_get(0).map_err(|error| database.error(error))?;
-        connection.serve(xid);
+        let (database, connection) = (&open.database, &mut open.connection);
         if let Some(new) = &spec.create {
-            database.create_in(&mut connection, new).await?;
+            database.create_in(connection, new).await?;
         }
         let name = TableName::try_parse(&spec.table)?;
-        let table = database.describe_in(&mut connection, &name).await?;
+        let table = database.describe_in(connection, &name).await?;
         let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
         // With an empty search path, a staging table is created beside its table.
-        let schema = relation(&table)?.name.schema.clone().filter(|_| first_schema.is_none());
+        let schema = relation(&table)?.name.schema.clone().filter(|_| !open.has_schema);
         let schema = schema.as_deref();
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let (change, table, spec, targets) = match change {
             Some(change) => {
-                let (plan, stage, spec, targets) = Plan::of(&database, version, xid, &table, &spec, change, schema)?;
+                let (plan, stage, spec, targets) =
+                    Plan::of(database, version, of_statement, &table, &spec, change, schema)?;
                 (Some(plan), stage, spec, targets)
             }
             None => {
@@ -118,13 +78,13 @@ impl Writer {
         };
         let plan = match &change {
             Some(_) => CopyPlan::direct(&table, &spec)?,
-            None => CopyPlan::of(xid, &table, &spec, &targets, schema)?,
+            None => CopyPlan::of(of_statement, &table, &spec, &targets, schema)?,
         };
         let existing = ExistingRows::of(&table, &spec, &targets)?;
 
-        make_room(&database, &mut connection, &table, &spec, &plan, change.as_ref()).await?;
+        make_room(database, connection, &table, &spec, &plan, change.as_ref()).await?;
         let writer =
-            Self { database, connection, spec, plan, change, sequences, rows: 0, not_stored: 0, is_out_of_step: false };
+            Self { open, xid: *xid, spec, plan, change, sequences, rows: 0, not_stored: 0, is_out_of_step: false };
         Ok((writer, targets, existing))
     }
 
@@ -147,8 +107,8 @@ impl Writer {
         abandoned: &AtomicBool,
     ) -> Result<Option<EncodedChunk>> {
         let rows_before = self.rows;
-        let database = self.database.clone();
-        let (pid, conn) = self.connection.parts();
+        let database = self.open.database.clone();
+        let (pid, conn) = self.open.connection.parts();
         let mut sending = Duration::ZERO;
         let mut copy = database.answer(pid, "COPY", conn.copy_in_raw(self.plan.copy())).await?;
         database.accepted(copy.send(HEADER.as_slice())).await?;
@@ -190,14 +150,14 @@ impl Writer {
         let mut expected = sent;
         if let Some(count) = count {
             let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()));
-            let (pid, conn) = self.connection.parts();
+            let (pid, conn) = self.open.connection.parts();
             let counted = counted.fetch_one(conn);
-            expected = self.database.answer(pid, "SELECT", counted).await?.unsigned_abs();
+            expected = self.open.database.answer(pid, "SELECT", counted).await?.unsigned_abs();
         }
-        let (merge, (pid, conn)) = (sqlx::AssertSqlSafe(merge.clone()), self.connection.parts());
+        let (merge, (pid, conn)) = (sqlx::AssertSqlSafe(merge.clone()), self.open.connection.parts());
         // The code of its error means something here only.
         let merged = async { Ok(sqlx::raw_sql(merge).execute(conn).await) };
-        let merged = self.database.answer(pid, "INSERT", merged).await?;
+        let merged = self.open.database.answer(pid, "INSERT", merged).await?;
         let merged = merged.map_err(|error| self.not_merged(error).in_rows(rows_before + 1, self.rows, ""));
         let stored = merged?.rows_affected();
         if count.is_none() && self.spec.on_conflict.updates() {
@@ -212,7 +172,7 @@ impl Writer {
         const UNIQUE_VIOLATION: &str = "23505";
         let is_unique = error.as_database_error().and_then(|error| error.code()).as_deref() == Some(UNIQUE_VIOLATION);
         if !is_unique || self.spec.on_conflict == OnConflict::Error {
-            return self.database.error(error);
+            return self.open.database.error(error);
         }
         let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
         let text = sql::other_key(&self.spec.table, &self.spec.key);
@@ -222,7 +182,7 @@ impl Writer {
     /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
         let place = place_in_copy(&error);
-        let error = self.database.error(error);
+        let error = self.open.database.error(error);
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
         // The columns of a staging table are numbered.
@@ -275,13 +235,6 @@ async fn make_room(
 
 #[async_trait]
 impl RowSender for Writer {
-    type Session = WriterSession;
-
-    fn session(&self) -> WriterSession {
-        let (pid, started) = (self.connection.pid, Arc::clone(&self.connection.started));
-        WriterSession { database: self.database.clone(), pid, started }
-    }
-
     async fn send_all(
         &mut self,
         mut chunks: Receiver<EncodedChunk>,
@@ -302,7 +255,7 @@ impl RowSender for Writer {
     }
 
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult> {
-        let read = existing::read(&self.database, &mut self.connection, statements, schema).await;
+        let read = existing::read(&self.open.database, &mut self.open.connection, statements, schema).await;
         // If the server refuses a COPY TO STDOUT, sqlx does not read its end: the next request would receive it.
         self.is_out_of_step |= read.is_err();
         read
@@ -314,91 +267,74 @@ impl RowSender for Writer {
 
     async fn apply(&mut self) -> Result<()> {
         match &self.change {
-            Some(change) => change.apply(&self.database, &mut self.connection).await,
+            Some(change) => change.apply(&self.open.database, &mut self.open.connection).await,
             None => Ok(()),
         }
     }
 
-    async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
-        // With the option, equal rows stay locked until the commit.
-        if self.rows == 0
-            && self.spec.create.is_none()
-            && self.spec.existing == Existing::Keep
-            && !self.spec.diff_lock
-            && self.change.is_none()
-        {
-            self.rollback().await;
-            return Ok(Vote::ReadOnly);
+    async fn end_statement(mut self) -> Result<Box<dyn OpenTransaction>> {
+        let xid = self.xid;
+        if let Err(error) = self.end().await {
+            return Err(sql::undone(self, error).await);
         }
+        Ok(Box::new(OpenBranch { xid, transaction: self.open }))
+    }
+}
+
+#[async_trait]
+impl ServerTransaction for Writer {
+    type Session = WriterSession;
+
+    fn session(&self) -> WriterSession {
+        self.open.session()
+    }
+
+    async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
+        self.end().await?;
+        self.open.prepare(xid).await
+    }
+
+    async fn before_commit(&mut self) -> Result<()> {
+        self.sequences.follow(&self.open.database, &mut self.open.connection).await
+    }
+
+    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
+        self.open.decide(record).await
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        self.open.commit().await
+    }
+
+    async fn undo(&mut self) -> bool {
+        !self.is_out_of_step && self.open.undo().await
+    }
+
+    async fn rollback(mut self) {
+        if self.undo().await {
+            self.open.connection.give_back();
+        }
+    }
+}
+
+impl Writer {
+    /// Ends the statement in its transaction.
+    async fn end(&mut self) -> Result<()> {
         let drop_stage = match (&self.plan, &self.change) {
             (CopyPlan::Staged { drop, .. }, _) => drop,
             (CopyPlan::Direct { .. }, Some(change)) => &change.drop,
             (CopyPlan::Direct { .. }, None) => &None,
         };
-        if let Some(drop_stage) = drop_stage {
-            self.database.execute(&mut self.connection, drop_stage.clone()).await?;
+        if let Some(drop_stage) = drop_stage.clone() {
+            self.open.database.execute(&mut self.open.connection, drop_stage).await?;
         }
         self.before_commit().await?;
-        failpoint("postgres.prepare.before");
-        let prepared = self.database.execute(&mut self.connection, format!("PREPARE TRANSACTION '{xid}'")).await;
-        if let Err(error) = prepared {
-            if error.kind() == ErrorKind::Unavailable {
-                let session = self.session();
-                drop(self);
-                sql::ServerSession::ended(&session).await;
-            }
-            let doing = match error.kind() {
-                ErrorKind::Unsupported => {
-                    "preparing (set the option 'commit' to 'one_phase' to commit without preparing)"
-                }
-                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without preparing)",
-                _ => "preparing",
-            };
-            return Err(error.with_context(doing));
-        }
-        failpoint("postgres.prepare.after");
-        // If the transaction has failed before, PREPARE rolls it back without an error.
-        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)");
-        let (pid, conn) = self.connection.parts();
-        let found = found.bind(xid.to_string()).fetch_one(conn);
-        let found = self.database.answer(pid, "SELECT", found).await;
-        if !found.map_err(|error| error.with_context("preparing"))? {
-            return Err(Error::new(
-                ErrorKind::Database,
-                "the prepared transaction no longer exists: the server (see its log), another run of the job or a \
-                 recovery rolled it back",
-            ));
-        }
-        // The prepared transaction no longer belongs to the session.
-        self.connection.give_back();
-        Ok(Vote::Prepared)
-    }
-
-    async fn before_commit(&mut self) -> Result<()> {
-        self.sequences.follow(&self.database, &mut self.connection).await
-    }
-
-    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
-        self.database.decide_in(&mut self.connection, record).await
-    }
-
-    async fn commit(mut self) -> Result<()> {
-        failpoint("postgres.commit.before");
-        let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
-        failpoint("postgres.commit.after");
-        // It can fail, for example because of a deferred constraint.
-        committed?;
-        self.connection.give_back();
+        // With the option, equal rows stay locked until the commit.
+        self.open.has_written |= self.rows > 0
+            || self.spec.create.is_some()
+            || self.spec.existing != Existing::Keep
+            || self.spec.diff_lock
+            || self.change.is_some();
         Ok(())
-    }
-
-    async fn undo(&mut self) -> bool {
-        !self.is_out_of_step && self.database.execute(&mut self.connection, "ROLLBACK".into()).await.is_ok()
-    }
-
-    async fn rollback(mut self) {
-        if self.undo().await {
-            self.connection.give_back();
-        }
     }
 }

@@ -38,10 +38,13 @@ mod sink;
 mod sorted;
 mod source;
 mod splits;
+mod spool;
 mod statement;
 mod subqueries;
 mod table;
 mod target;
+mod transacted;
+mod transaction;
 mod values;
 
 use datafusion::common::DataFusionError;
@@ -58,6 +61,7 @@ pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
 pub use statement::plan_statement;
 pub(crate) use statement::table_reference;
 pub use table::LandfallTable;
+pub(crate) use transaction::{OpenDatabases, is_in_transaction};
 
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {

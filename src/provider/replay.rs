@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr};
@@ -35,6 +35,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::error::Result;
 use crate::pipeline::{Fingerprint, Input, Position, Progress, Read};
 use crate::provider::readers::{at_once, read_piece};
+use crate::provider::scan::ScanExec;
 use crate::provider::sorted::failed;
 use crate::provider::splits::{Kind, Split, Splits, can_execute_again, is_row_by_row, on_top};
 
@@ -266,6 +267,34 @@ pub(super) struct Replay {
 }
 
 impl Replay {
+    pub(super) fn context(&self) -> &Arc<TaskContext> {
+        &self.context
+    }
+
+    /// The scans of databases in the plan.
+    pub(super) fn scans(&self) -> Vec<Arc<dyn ExecutionPlan>> {
+        fn add(plan: &Arc<dyn ExecutionPlan>, scans: &mut Vec<Arc<dyn ExecutionPlan>>) {
+            if plan.is::<ScanExec>() {
+                scans.push(Arc::clone(plan));
+            }
+            plan.children().into_iter().for_each(|child| add(child, scans));
+        }
+        let mut scans = Vec::new();
+        add(&self.plan, &mut scans);
+        scans
+    }
+
+    /// The same with other leaves.
+    pub(super) fn with_leaves(&self, leaves: Vec<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)>) -> Result<Self> {
+        let plan = Arc::clone(&self.plan).transform_up(|node| {
+            match leaves.iter().find(|(leaf, _)| Arc::ptr_eq(leaf, &node)) {
+                Some((_, with)) => Ok(Transformed::yes(Arc::clone(with))),
+                None => Ok(Transformed::no(node)),
+            }
+        });
+        Ok(Self { plan: plan.map_err(failed)?.data, ..self.clone() })
+    }
+
     fn splits(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Splits> {
         // Independent of the number of cores, which can differ in another run.
         let cuts = self.context.session_config().options().optimizer.repartition_file_scans;

@@ -18,8 +18,10 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use crate::backend::Condition;
-use crate::backend::{Backend, Comparison, OrderKey, Query, QueryDialect, Scan, Table};
-use crate::error::Error;
+use crate::backend::{Backend, Comparison, OpenTransaction, OrderKey, Query, QueryDialect, Scan, Table};
+use crate::error::{Error, Result};
+use crate::provider::spool::Spool;
+use crate::provider::transaction::OpenDatabases;
 
 /// A leaf that streams a query's rows out of a database, in one partition.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct ScanExec {
     query: Query,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// Its rows, if they were read before.
+    spool: Option<Arc<Spool>>,
 }
 
 impl ScanExec {
@@ -42,7 +46,20 @@ impl ScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { database, query, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { database, query, properties: Arc::new(properties), metrics, spool: None }
+    }
+
+    /// The same with its rows, which are read now in a transaction.
+    pub(super) async fn spooled(&self, branch: &mut dyn OpenTransaction, context: &TaskContext) -> Result<Self> {
+        let spool = Spool::read(branch, &self.query, context, &self.metrics).await?;
+        Ok(Self {
+            database: Arc::clone(&self.database),
+            query: self.query.clone(),
+            properties: Arc::clone(&self.properties),
+            metrics: self.metrics.clone(),
+            spool: Some(Arc::new(spool)),
+        })
     }
 
     fn dialect(&self) -> Option<&dyn QueryDialect> {
@@ -135,11 +152,22 @@ impl ExecutionPlan for ScanExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         if partition != 0 {
             return internal_err!("LandfallScan has only partition 0, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let in_transaction = match (&self.spool, context.session_config().get_extension::<OpenDatabases>()) {
+            (Some(spool), _) => Some(Arc::clone(spool).stream()?),
+            (None, Some(open)) => {
+                open.read(&self.location(), self.query.clone(), Arc::clone(&context), self.metrics.clone())?
+            }
+            (None, None) => None,
+        };
+        if let Some(batches) = in_transaction {
+            let batches = batches.map(move |batch| batch.record_output(&metrics));
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)));
+        }
         let scan = self.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;
         let batches = scan
             .query(self.query.clone())?

@@ -26,6 +26,7 @@ use crate::pipeline::{Interrupt, Target, Write, WriteOutcome, WriterCount, run};
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
 use crate::provider::splits::Splits;
+use crate::provider::transaction::OpenDatabases;
 
 /// A [`DataSink`] that writes a stream to one or several tables: all rows or none, with a job once, and with
 /// checkpoints epoch by epoch.
@@ -322,7 +323,10 @@ impl DataSink for LandfallSink {
                 Box::new(InPool(consumer.register(context.memory_pool())))
             });
         }
-        let landed = run(&manager, &self.write, &input, &interrupt).await;
+        let landed = match context.session_config().get_extension::<OpenDatabases>() {
+            Some(open) => open.write(&self.write, &input, &interrupt).await.map(WriteOutcome::Rows),
+            None => run(&manager, &self.write, &input, &interrupt).await,
+        };
         let verb = self.write.targets.iter().find_map(|target| target.change.as_ref()).map(|change| change.verb);
         let doing = |error: Error| match verb {
             Some(verb) => error.with_context(format!("{verb} {}", self.tables())),

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::backend::{Branch, LookupAnswer, Outcome, Versions, Vote};
+use crate::backend::{Branch, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::{DecisionRecord, Xid};
@@ -117,31 +117,14 @@ pub struct LookupRequest {
 /// Rows that were read, before they are decoded into columns; `None` if a value cannot be read.
 pub type LookupResult = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
 
-/// Sends encoded rows in an open transaction. Dropping it closes the connection, and the server rolls back.
+/// An open transaction of a connection. Dropping it closes the connection, and the server rolls back.
 #[async_trait]
-pub trait RowSender: Send + Sized + 'static {
+pub trait ServerTransaction: Send + Sized + 'static {
     /// The server's session of the connection, which other connections can refer to.
     type Session: ServerSession;
 
     /// The server's session of the connection.
     fn session(&self) -> Self::Session;
-
-    /// Sends all chunks, until `abandoned` is set. Sent buffers go to `free_list`.
-    async fn send_all(
-        &mut self,
-        chunks: Receiver<EncodedChunk>,
-        free_list: &FreeList,
-        abandoned: &AtomicBool,
-    ) -> Result<()>;
-
-    /// Reads the rows of these queries. They are decoded into columns of the schema while the next ones are read.
-    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
-
-    /// Whether a change must be applied from the staged rows.
-    fn changes(&self) -> bool;
-
-    /// Applies the change.
-    async fn apply(&mut self) -> Result<()>;
 
     /// Prepares the transaction under this name. Its connection waits for the outcome.
     async fn prepare(self, xid: &Xid) -> Result<Vote>;
@@ -163,6 +146,30 @@ pub trait RowSender: Send + Sized + 'static {
 
     /// Rolls back, and returns the connection to the pool.
     async fn rollback(self);
+}
+
+/// Sends encoded rows in an open transaction.
+#[async_trait]
+pub trait RowSender: ServerTransaction {
+    /// Sends all chunks, until `abandoned` is set. Sent buffers go to `free_list`.
+    async fn send_all(
+        &mut self,
+        chunks: Receiver<EncodedChunk>,
+        free_list: &FreeList,
+        abandoned: &AtomicBool,
+    ) -> Result<()>;
+
+    /// Reads the rows of these queries. They are decoded into columns of the schema while the next ones are read.
+    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
+
+    /// Whether a change must be applied from the staged rows.
+    fn changes(&self) -> bool;
+
+    /// Applies the change.
+    async fn apply(&mut self) -> Result<()>;
+
+    /// Ends the statement, after all its rows are sent.
+    async fn end_statement(self) -> Result<Box<dyn OpenTransaction>>;
 }
 
 /// A session of the server that other connections can cancel and observe.
@@ -231,8 +238,34 @@ fn lost_commit(record: Option<&DecisionRecord>) -> Error {
     )
 }
 
+/// Commits a transaction, and a record in it.
+pub(super) async fn commit<S: ServerTransaction>(mut sender: S, record: Option<DecisionRecord>) -> Result<Outcome> {
+    let session = sender.session();
+    if let Err(error) = sender.before_commit().await {
+        return Err(undone(sender, error).await);
+    }
+    if let Some(record) = &record {
+        let stands = match sender.decide(record).await {
+            Ok(stands) => stands,
+            Err(error) => return Err(undone(sender, error).await),
+        };
+        if stands != *record {
+            sender.rollback().await;
+            return Ok(Outcome::Fenced(stands));
+        }
+    }
+    match sender.commit().await {
+        Ok(()) => Ok(Outcome::Committed),
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            session.ended().await;
+            Err(lost_commit(record.as_ref()).with_source(error))
+        }
+        Err(error) => Err(error.with_context("committing")),
+    }
+}
+
 /// Rolls back after an error, and returns the error.
-async fn undone<S: RowSender>(mut sender: S, error: Error) -> Error {
+pub async fn undone<S: ServerTransaction>(mut sender: S, error: Error) -> Error {
     if error.kind() == ErrorKind::Unavailable {
         let session = sender.session();
         // A lost connection answers nothing more. The server rolls back when it is closed.
@@ -400,29 +433,12 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         self.take_whole_sender().await?.prepare(&xid).await
     }
 
+    async fn end_statement(mut self: Box<Self>) -> Result<Box<dyn OpenTransaction>> {
+        self.take_whole_sender().await?.end_statement().await
+    }
+
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let mut sender = self.take_whole_sender().await?;
-        if let Err(error) = sender.before_commit().await {
-            return Err(undone(sender, error).await);
-        }
-        if let Some(record) = &record {
-            let stands = match sender.decide(record).await {
-                Ok(stands) => stands,
-                Err(error) => return Err(undone(sender, error).await),
-            };
-            if stands != *record {
-                sender.rollback().await;
-                return Ok(Outcome::Fenced(stands));
-            }
-        }
-        match sender.commit().await {
-            Ok(()) => Ok(Outcome::Committed),
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                self.session.ended().await;
-                Err(lost_commit(record.as_ref()).with_source(error))
-            }
-            Err(error) => Err(error.with_context("committing")),
-        }
+        commit(self.take_whole_sender().await?, record).await
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {

@@ -11,6 +11,7 @@ mod ident;
 mod insert;
 pub mod ledger;
 mod location;
+mod open;
 mod overwrite;
 mod row_counts;
 mod secrets;
@@ -23,7 +24,7 @@ mod writer;
 pub use answer::{AnswerTimeouts, step};
 pub use bulk::{
     Buffer, BulkBranch, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder, RowSender,
-    ServerSession, lost_connection,
+    ServerSession, ServerTransaction, lost_connection, undone,
 };
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;
@@ -35,6 +36,7 @@ pub use diff::{diff, in_range};
 pub use ident::{TableName, quote};
 pub use insert::{insert_into, other_key, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+pub use open::OpenBranch;
 pub use overwrite::check_not_truncated;
 pub use row_counts::{RowCount, RowCounts, Step};
 pub use secrets::{without_passwords, without_user};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::branch::SqliteBranch;
+use super::branch::{SqliteBranch, SqliteTransaction};
 use super::database::Sqlite;
 use super::dialect::SqliteDialect;
 use super::encode::Encoder;
@@ -13,8 +13,8 @@ use super::run::run;
 use super::thread::blocking;
 use super::{change, scan};
 use crate::backend::{
-    Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
-    QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
+    Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, OpenTransaction,
+    Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, Result};
 use crate::sql::{Targets, check_not_truncated};
@@ -42,6 +42,10 @@ impl Backend for Sqlite {
 
     async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
         Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
+    }
+
+    async fn begin(&self, xid: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
+        Ok(Box::new(SqliteTransaction::begin(self.clone(), xid).await?))
     }
 
     // SQLite never prepares a transaction, but a missing file is an error.

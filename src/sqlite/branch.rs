@@ -11,9 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::database::Sqlite;
 use super::encode::{BoundRows, Encoder};
+use super::open::Open;
+use super::scan;
 use super::thread::blocking;
 use super::writer::Writer;
-use crate::backend::{Branch, Change, LookupAnswer, Outcome, Versions, Vote, WriteSpec};
+use crate::backend::{
+    Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
+};
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Targets;
@@ -50,9 +54,20 @@ impl SqliteBranch {
         spec: WriteSpec,
         change: Option<Arc<Change>>,
     ) -> Result<Self> {
-        let (lease, memory) = (database.pool.acquire_to_write().await?, spec.stats.memory().clone());
+        let open = Self::begin(database, xid).await?;
+        Self::start_in(open, spec, change).await
+    }
+
+    async fn begin(database: Sqlite, xid: &Xid) -> Result<Open> {
+        let lease = database.pool.acquire_to_write().await?;
         lease.serve(xid);
-        let (writer, targets) = blocking(move || Writer::begin(database, lease, spec, change.as_ref())).await?;
+        blocking(move || Open::begin(database, lease)).await
+    }
+
+    /// Starts a statement of an open transaction.
+    pub(super) async fn start_in(open: Open, spec: WriteSpec, change: Option<Arc<Change>>) -> Result<Self> {
+        let memory = spec.stats.memory().clone();
+        let (writer, targets) = blocking(move || Writer::begin(open, spec, change.as_ref())).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
         Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
     }
@@ -85,6 +100,17 @@ impl SqliteBranch {
     async fn take_writer(&mut self) -> Result<Writer> {
         self.finish().await?;
         self.writer.take().ok_or_else(|| Error::internal("the branch has failed and cannot continue"))
+    }
+}
+
+impl SqliteBranch {
+    /// The writer, if all rows were inserted.
+    async fn take_whole_writer(&mut self) -> Result<Writer> {
+        let writer = self.take_writer().await?;
+        match self.abandoned.load(Relaxed) {
+            true => Err(Error::internal("the branch has failed and cannot be committed")),
+            false => Ok(writer),
+        }
     }
 }
 
@@ -164,12 +190,13 @@ impl Branch for SqliteBranch {
         Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare transactions and supports only one-phase commit"))
     }
 
+    async fn end_statement(mut self: Box<Self>) -> Result<Box<dyn OpenTransaction>> {
+        Ok(Box::new(SqliteTransaction(Some(self.take_whole_writer().await?.end()))))
+    }
+
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let writer = self.take_writer().await?;
-        if self.abandoned.load(Relaxed) {
-            return Err(Error::internal("the branch has failed and cannot be committed"));
-        }
-        blocking(move || writer.commit(record)).await
+        let open = self.take_whole_writer().await?.end();
+        blocking(move || open.commit(record)).await
     }
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
@@ -183,5 +210,67 @@ impl Branch for SqliteBranch {
 impl Drop for SqliteBranch {
     fn drop(&mut self) {
         self.abandoned.store(true, Relaxed);
+    }
+}
+
+/// The asynchronous interface of an [`Open`] transaction.
+pub(super) struct SqliteTransaction(Option<Open>);
+
+impl SqliteTransaction {
+    pub(super) async fn begin(database: Sqlite, xid: &Xid) -> Result<Self> {
+        Ok(Self(Some(SqliteBranch::begin(database, xid).await?)))
+    }
+
+    fn take(&mut self) -> Result<Open> {
+        self.0.take().ok_or_else(|| Error::internal("the transaction has failed and cannot continue"))
+    }
+}
+
+#[async_trait]
+impl Branch for SqliteTransaction {
+    async fn write(&mut self, _: RecordBatch) -> Result<()> {
+        Err(Error::internal("rows were written to a transaction without a statement"))
+    }
+
+    async fn prepare(self: Box<Self>) -> Result<Vote> {
+        self.rollback().await?;
+        Err(Error::new(ErrorKind::Unsupported, "SQLite cannot prepare transactions and supports only one-phase commit"))
+    }
+
+    async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
+        let open = self.take()?;
+        blocking(move || open.commit(record)).await
+    }
+
+    async fn rollback(mut self: Box<Self>) -> Result<()> {
+        let open = self.0.take();
+        blocking(move || {
+            drop(open);
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl OpenTransaction for SqliteTransaction {
+    /// No other connection can write.
+    async fn lock(&mut self, _: &WriteSpec, _: &Arc<Change>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn start(mut self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
+        let open = self.take()?;
+        Ok(Box::new(SqliteBranch::start_in(open, spec.clone(), change.cloned()).await?))
+    }
+
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
+        let (open, query, batches) = (self.take()?, query.clone(), batches.clone());
+        let read = move || {
+            scan::read(&open.database, &open.lease.connection, &query, &batches)?;
+            Ok(open)
+        };
+        self.0 = Some(blocking(read).await?);
+        Ok(())
     }
 }

@@ -23,6 +23,7 @@ mod error;
 mod existing;
 mod factory;
 mod ledger;
+mod open;
 mod options;
 mod run;
 mod scan;

@@ -1,7 +1,7 @@
 //! Reads rows as batches, on a separate thread, a few batches ahead of the consumer.
 
-use arrow::array::RecordBatch;
 use futures::stream;
+use rusqlite::Connection;
 use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::connector::Missing;
 use super::database::Sqlite;
 use super::decode::Decoder;
 use super::dialect::SqliteDialect;
-use crate::backend::{BatchStream, Parameter, Query, QueryDialect};
+use crate::backend::{BatchStream, Batches, Parameter, Query, QueryDialect};
 use crate::error::Result;
 use crate::sql::quote;
 
@@ -20,7 +20,8 @@ pub(super) fn stream(database: Sqlite, query: Query) -> BatchStream {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     tokio::task::spawn_blocking(move || {
         // The connection is closed, and its lock released, before the consumer sees the end of the stream.
-        if let Err(error) = read(&database, &query, &sender) {
+        let done = database.open(Missing::Refuse).and_then(|connection| read(&database, &connection, &query, &sender));
+        if let Err(error) = done {
             let error = error.with_context(format!("reading table {}", query.table.name));
             // Sending fails only if the consumer no longer waits.
             let _ = sender.blocking_send(Err(error));
@@ -38,8 +39,8 @@ pub(super) fn value(parameter: &Parameter) -> Value {
     }
 }
 
-fn read(database: &Sqlite, query: &Query, batches: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
-    let connection = database.open(Missing::Refuse)?;
+/// Reads on a connection. It blocks.
+pub(super) fn read(database: &Sqlite, connection: &Connection, query: &Query, batches: &Batches) -> Result<()> {
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
     let mut decoders = columns.iter().map(|column| Decoder::try_new(column)).collect::<Result<Vec<_>>>()?;
     let ways = query.conforms()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use log::warn;
@@ -10,15 +10,14 @@ use rusqlite::{ffi, limits::Limit};
 
 use super::catalog;
 use super::change::Plan;
-use super::database::{Connection, Sqlite};
 use super::encode::{BoundRows, Encoder};
 use super::existing::{ExistingRows, Wanted};
+use super::open::Open;
 use super::statement::Statement;
-use crate::backend::{Change, Existing, Outcome, WriteSpec, failpoint::failpoint};
+use crate::backend::{Change, Existing, WriteSpec};
 use crate::error::{Error, Result};
 use crate::options::OnConflict;
 use crate::sql::{Targets, insert_into, quote, shown_names};
-use crate::txn::DecisionRecord;
 
 /// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -30,8 +29,7 @@ const VERB: &str = "INSERT OR FAIL INTO";
 /// An open transaction. Dropping it rolls it back.
 #[derive(Debug)]
 pub(super) struct Writer {
-    database: Sqlite,
-    lease: Connection,
+    open: Open,
     spec: WriteSpec,
     statements: Vec<(usize, String)>,
     counting: Counting,
@@ -64,21 +62,9 @@ impl Counting {
 }
 
 impl Writer {
-    /// Begins the transaction, and returns the encoders for the table as described inside it.
-    pub(super) fn begin(
-        database: Sqlite,
-        lease: Connection,
-        spec: WriteSpec,
-        change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>)> {
-        let connection = &lease.connection;
-        connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(|error| database.error(error).with_context("beginning the transaction"))?;
-        // From here on, the connection could only wait for readers of the same file, when the cache spills. One of them may
-        // be the query whose rows are written, which waits for this writer. Without waiting, SQLite keeps the pages in memory.
-        connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
-
+    /// Begins a statement of an open transaction, and returns the encoders for the table as described inside it.
+    pub(super) fn begin(open: Open, spec: WriteSpec, change: Option<&Arc<Change>>) -> Result<(Self, Targets<Encoder>)> {
+        let (database, connection) = (&open.database, &open.lease.connection);
         if let Some(new) = &spec.create {
             database.create_in(connection, new)?;
         }
@@ -119,7 +105,7 @@ impl Writer {
             Some(_) => Counting::EveryRow,
             None => Counting::of(is_view, has_triggers, &statements, spec.on_conflict),
         };
-        Ok((Self { database, lease, spec, statements, counting, existing, change, rows: 0 }, encoder))
+        Ok((Self { open, spec, statements, counting, existing, change, rows: 0 }, encoder))
     }
 
     /// How existing rows are read, if they are compared.
@@ -135,7 +121,7 @@ impl Writer {
     /// Applies the change. After an error, the transaction must be rolled back.
     pub(super) fn apply(&mut self) -> Result<()> {
         match &self.change {
-            Some(change) => change.apply(&self.database, &mut self.lease.connection),
+            Some(change) => change.apply(&self.open.database, &mut self.open.lease.connection),
             None => Ok(()),
         }
     }
@@ -143,15 +129,16 @@ impl Writer {
     /// Reads existing rows; `None` if they are not compared.
     pub(super) fn read(&self, wanted: &Wanted, abandoned: &AtomicBool) -> Result<Option<RecordBatch>> {
         let Some(existing) = &self.existing else { return Ok(None) };
-        let columns = existing.read(&self.lease.connection, wanted, abandoned);
-        existing.batch(columns.map_err(|error| self.database.error(error))?).map(Some)
+        let columns = existing.read(&self.open.lease.connection, wanted, abandoned);
+        existing.batch(columns.map_err(|error| self.open.database.error(error))?).map(Some)
     }
 
     /// Inserts all slices of rows. After an error, the transaction must be rolled back.
     pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = BoundRows>) -> Result<()> {
-        let prepare = |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.lease.connection, sql)?));
+        let prepare =
+            |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.open.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
-        let mut statements = statements.map_err(|error| self.database.error(error))?;
+        let mut statements = statements.map_err(|error| self.open.database.error(error))?;
         let mut left_out = 0;
         for rows in slices {
             let began = Instant::now();
@@ -162,7 +149,7 @@ impl Writer {
                         (row..row + *size).flat_map(|row| rows.columns.iter().map(move |column| column.value(row)));
                     statement.execute(cells).map_err(|error| self.refused(error, self.rows + row as u64 + 1, *size))?;
                     if self.counting == Counting::Stored {
-                        not_stored += (*size as u64).saturating_sub(self.lease.connection.changes());
+                        not_stored += (*size as u64).saturating_sub(self.open.lease.connection.changes());
                     }
                     row += *size;
                 }
@@ -195,7 +182,7 @@ impl Writer {
         );
         let (first, last) = match self.counting {
             Counting::EveryRow if of_a_row && size > 1 => {
-                let row = first + self.lease.connection.changes();
+                let row = first + self.open.lease.connection.changes();
                 (row, row)
             }
             _ => (first, first + size as u64 - 1),
@@ -203,29 +190,11 @@ impl Writer {
         if of_a_row && let Some(change) = self.change.as_ref().filter(|change| change.has_key()) {
             return change.refused(error).in_rows(first, last, "");
         }
-        self.database.error(error).in_rows(first, last, "")
+        self.open.database.error(error).in_rows(first, last, "")
     }
 
-    /// Commits the rows, and the record if there is one.
-    pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let Self { database, mut lease, .. } = self;
-        let connection = &mut lease.connection;
-        let error = |error| database.error(error).with_context("committing");
-        connection.busy_timeout(database.pool.connector().lock_timeout).map_err(error)?;
-        if let Some(proposal) = record {
-            let stands = database.decide_in(connection, &proposal)?;
-            if stands != proposal {
-                // Dropping the connection rolls the rows back.
-                return Ok(Outcome::Fenced(stands));
-            }
-        }
-        failpoint("sqlite.commit.before");
-        connection.execute_batch("COMMIT").map_err(error)?;
-        failpoint("sqlite.commit.after");
-        // Its cache is no longer needed.
-        if connection.release_memory().is_ok() {
-            lease.give_back();
-        }
-        Ok(Outcome::Committed)
+    /// Ends the statement.
+    pub(super) fn end(self) -> Open {
+        self.open
     }
 }

@@ -11,23 +11,23 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{Planned, names};
 use crate::backend::Backend;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::load::{Load, Mode};
-use crate::provider::LandfallCatalog;
+use crate::provider::{LandfallCatalog, is_in_transaction};
 
 /// Runs or plans a statement of DDL about an attached database; `None` if it is another statement.
 pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option<Planned>> {
     match sql {
         Sql::CreateTable(create) => match names::in_attached(context, &create.name) {
             Some((catalog, schema, table)) => {
-                let place = AttachedName { catalog, schema, table };
+                let place = AttachedName::try_new(context, catalog, schema, table)?;
                 create_table(context, place, create).await.map(Some)
             }
             None => Ok(None),
         },
         Sql::AlterTable(alter) => match names::in_attached(context, &alter.name) {
             Some((catalog, schema, table)) => {
-                let place = AttachedName { catalog, schema, table };
+                let place = AttachedName::try_new(context, catalog, schema, table)?;
                 let done = format!("table {place} is altered");
                 run(&place, &altered(&place, alter), done).await.map(Some)
             }
@@ -36,7 +36,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
         Sql::CreateSchema { schema_name: SchemaName::Simple(name), .. } => {
             match names::schema_in_attached(context, name) {
                 Some((catalog, schema)) => {
-                    let place = AttachedName { catalog, schema: schema.clone(), table: String::new() };
+                    let place = AttachedName::try_new(context, catalog, schema.clone(), String::new())?;
                     let mut sql = sql.clone();
                     if let Sql::CreateSchema { schema_name, .. } = &mut sql {
                         *schema_name = SchemaName::Simple(place.quoted([schema.as_str()]));
@@ -52,7 +52,7 @@ pub(super) async fn plan(context: &SessionContext, sql: &Sql) -> DfResult<Option
         Sql::Drop { object_type: ObjectType::Schema, names, .. } => {
             let [name] = names.as_slice() else { return Ok(None) };
             let Some((catalog, schema)) = names::schema_in_attached(context, name) else { return Ok(None) };
-            let place = AttachedName { catalog, schema: schema.clone(), table: String::new() };
+            let place = AttachedName::try_new(context, catalog, schema.clone(), String::new())?;
             let mut sql = sql.clone();
             if let Sql::Drop { names, .. } = &mut sql {
                 *names = vec![place.quoted([schema.as_str()])];
@@ -77,6 +77,25 @@ impl std::fmt::Display for AttachedName {
 }
 
 impl AttachedName {
+    /// A name that a statement of DDL is about.
+    ///
+    /// # Errors
+    /// `Unsupported` in a transaction.
+    fn try_new(context: &SessionContext, catalog: LandfallCatalog, schema: String, table: String) -> DfResult<Self> {
+        let name = Self { catalog, schema, table };
+        match is_in_transaction(context) {
+            true => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "tables and schemas cannot be created, altered or dropped in a transaction, because some databases \
+                     commit at such a statement: run the statement for {name} before BEGIN"
+                ),
+            )
+            .into()),
+            false => Ok(name),
+        }
+    }
+
     fn database(&self) -> &Arc<dyn Backend> {
         self.catalog.database()
     }
@@ -149,7 +168,7 @@ async fn drop_tables(context: &SessionContext, sql: &Sql, names: &[ObjectName]) 
     else {
         return Ok(None);
     };
-    let place = AttachedName { catalog, schema, table };
+    let place = AttachedName::try_new(context, catalog, schema, table)?;
     let mut sql = sql.clone();
     if let Sql::Drop { names, .. } = &mut sql {
         *names = vec![place.name()];

@@ -6,6 +6,7 @@
 //! | `USE name[.schema]` | names without a catalog, or without a schema, mean this one |
 //! | `CREATE TABLE [IF NOT EXISTS] name.schema.table AS SELECT …` | creates a table with all rows of the query, or nothing |
 //! | `CREATE TABLE name.schema.table (…)`, `ALTER TABLE`, `DROP TABLE`, `CREATE SCHEMA`, `DROP SCHEMA` | runs in the attached database |
+//! | `BEGIN`, `COMMIT`, `ROLLBACK` | a [transaction](crate::begin) of several statements, in the program |
 //! | `INSERT … ON CONFLICT (key) DO NOTHING \| DO UPDATE SET …`, `ON DUPLICATE KEY UPDATE …`, `INSERT OR REPLACE`, `INSERT OR IGNORE` | an INSERT with the option `on_conflict`, or a MERGE |
 
 mod attach;
@@ -13,6 +14,7 @@ mod conflict;
 mod create;
 mod names;
 mod parser;
+mod transaction;
 
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -25,7 +27,8 @@ use crate::error::Error;
 use crate::provider::plan_statement;
 
 pub use attach::{Attach, Detach};
-pub use parser::{Statement, parse};
+pub use parser::{Statement, TransactionStatement, parse};
+pub use transaction::{Transaction, begin};
 
 /// A statement that is planned, or has run.
 #[derive(Debug)]
@@ -71,6 +74,14 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
     let mut statement = match statement {
         Statement::Attach(attach) => return attach.run(context).await.map(Planned::Done),
         Statement::Detach(detach) => return detach.run(context).map(Planned::Done),
+        Statement::Transaction(statement) => {
+            let instead = match statement {
+                TransactionStatement::Begin => "datafusion_landfall::begin(&context)",
+                TransactionStatement::Commit => "Transaction::commit",
+                TransactionStatement::Rollback => "Transaction::rollback",
+            };
+            return Err(Error::config(format!("{statement} is for the program landfall: call {instead}")).into());
+        }
         Statement::DataFusion(statement) => statement,
     };
     if let DfStatement::Statement(sql) = &statement

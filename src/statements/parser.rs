@@ -4,6 +4,7 @@ use std::fmt;
 
 use datafusion::common::Result as DfResult;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::Statement as Sql;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -22,6 +23,29 @@ pub enum Statement {
     Attach(Attach),
     /// `DETACH`
     Detach(Detach),
+    /// The beginning or the end of a transaction
+    Transaction(TransactionStatement),
+}
+
+/// `BEGIN`, `COMMIT` or `ROLLBACK`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatement {
+    /// `BEGIN`, `START TRANSACTION`
+    Begin,
+    /// `COMMIT`, `END`
+    Commit,
+    /// `ROLLBACK`
+    Rollback,
+}
+
+impl fmt::Display for TransactionStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begin => "BEGIN",
+            Self::Commit => "COMMIT",
+            Self::Rollback => "ROLLBACK",
+        })
+    }
 }
 
 impl fmt::Display for Statement {
@@ -30,6 +54,7 @@ impl fmt::Display for Statement {
             Self::DataFusion(statement) => statement.fmt(f),
             Self::Attach(attach) => attach.fmt(f),
             Self::Detach(detach) => detach.fmt(f),
+            Self::Transaction(statement) => statement.fmt(f),
         }
     }
 }
@@ -67,7 +92,33 @@ fn statement(parser: &mut DFParser<'_>) -> DfResult<Statement> {
     match keyword {
         Keyword::ATTACH => Ok(Statement::Attach(attach(parser).map_err(wrong)?)),
         Keyword::DETACH => Ok(Statement::Detach(detach(parser).map_err(wrong)?)),
-        _ => parser.parse_statement().map(Statement::DataFusion),
+        _ => {
+            let statement = parser.parse_statement()?;
+            Ok(match transaction_statement(&statement)? {
+                Some(statement) => Statement::Transaction(statement),
+                None => Statement::DataFusion(statement),
+            })
+        }
+    }
+}
+
+/// The statement that begins or ends a transaction; `None` for any other.
+fn transaction_statement(statement: &DfStatement) -> DfResult<Option<TransactionStatement>> {
+    let DfStatement::Statement(sql) = statement else { return Ok(None) };
+    let unsupported = |what: &str| Err(Error::config(format!("{what} is not supported: {sql}")).into());
+    match sql.as_ref() {
+        Sql::StartTransaction { modes, .. } if !modes.is_empty() => {
+            unsupported("a mode of BEGIN, as each database has its own isolation level,")
+        }
+        Sql::StartTransaction { modifier: None, statements, exception: None, .. } if statements.is_empty() => {
+            Ok(Some(TransactionStatement::Begin))
+        }
+        Sql::StartTransaction { .. } => unsupported("a block after BEGIN"),
+        Sql::Commit { chain: false, .. } => Ok(Some(TransactionStatement::Commit)),
+        Sql::Rollback { chain: false, savepoint: None } => Ok(Some(TransactionStatement::Rollback)),
+        Sql::Commit { .. } | Sql::Rollback { savepoint: None, .. } => unsupported("AND CHAIN"),
+        Sql::Rollback { .. } | Sql::Savepoint { .. } | Sql::ReleaseSavepoint { .. } => unsupported("a savepoint"),
+        _ => Ok(None),
     }
 }
 

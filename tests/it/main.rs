@@ -19,6 +19,7 @@ mod failures;
 mod filters;
 mod formats;
 mod fuzz;
+mod group;
 mod grouping;
 mod insert;
 mod job;

@@ -48,7 +48,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match command {
         Command::Sql(arguments) => {
             let mut session = Session::new(arguments.format);
-            watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments))
+            let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
+            runtime.block_on(session.end());
+            done
         }
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Copy(arguments) => runtime.block_on(copy::run(*arguments)),

@@ -26,7 +26,8 @@ use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
 use datafusion_landfall::provider::{LandfallSink, register};
 use datafusion_landfall::sql::without_passwords;
-use datafusion_landfall::statements::{Attach, Planned, Statement, parse, plan};
+use datafusion_landfall::statements::{Attach, Planned, Statement, TransactionStatement, parse, plan};
+use datafusion_landfall::{Transaction, begin};
 
 /// The session of one run of the program.
 pub(crate) struct Session {
@@ -37,6 +38,8 @@ pub(crate) struct Session {
     stopped: bool,
     /// The files that a write reads, if it loads files.
     reading: Reading,
+    /// The transaction that BEGIN began.
+    transaction: Option<Transaction>,
 }
 
 /// The execution of a planned statement: what it has done already, its kind, and how the rest is done.
@@ -56,6 +59,7 @@ impl Session {
             counts_as_json: false,
             stopped: false,
             reading: Reading::default(),
+            transaction: None,
         }
     }
 
@@ -130,7 +134,7 @@ impl Session {
         let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
         let done = if is_execute { None } else { ddl_done(&plan) };
         let kind = Kind::of(&plan);
-        let frame = self.context.execute_logical_plan(plan).await?;
+        let frame = self.current().execute_logical_plan(plan).await?;
         // The executed statement is known now.
         let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
         let task = frame.task_ctx();
@@ -139,8 +143,65 @@ impl Session {
 
     /// Runs one statement.
     pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
-        let context = self.context.clone();
+        if let Statement::Transaction(statement) = statement {
+            return self.run_transaction(statement).await;
+        }
+        let context = self.current().clone();
         self.run_planned(async { Ok(plan(&context, statement).await?) }).await
+    }
+
+    /// DataFusion's session of the open transaction, or of all statements.
+    fn current(&self) -> &SessionContext {
+        self.transaction.as_ref().map_or(&self.context, Transaction::context)
+    }
+
+    /// Begins or ends a transaction.
+    async fn run_transaction(&mut self, statement: TransactionStatement) -> Result<(), Failure> {
+        if statement == TransactionStatement::Begin {
+            // Refused in the session of another transaction.
+            self.transaction = Some(begin(self.current())?);
+            return self.status("transaction begun");
+        }
+        let open = self.transaction.take();
+        let open = open.ok_or_else(|| Failure::new(format!("{statement}: no transaction is open: use BEGIN first")))?;
+        match statement {
+            TransactionStatement::Commit => self.commit(open).await,
+            _ => {
+                open.rollback().await;
+                self.status("rolled back")
+            }
+        }
+    }
+
+    async fn commit(&mut self, open: Transaction) -> Result<(), Failure> {
+        let began = Instant::now();
+        let mut stop = StopSignal::listen()?;
+        let mut committing = std::pin::pin!(open.commit());
+        let mut is_asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => {
+                    if is_asked {
+                        std::process::exit(130);
+                    }
+                    is_asked = true;
+                    eprintln!("the commit has begun; press Ctrl-C again to exit immediately (then run landfall status)");
+                }
+                committed = &mut committing => {
+                    committed?;
+                    return self.status(&format!("committed in {:.3} s", began.elapsed().as_secs_f64()));
+                }
+            }
+        }
+    }
+
+    /// Rolls back a transaction that the script has not ended.
+    pub(crate) async fn end(&mut self) {
+        if let Some(open) = self.transaction.take() {
+            open.rollback().await;
+            eprintln!("note: the last transaction was not committed, and is rolled back");
+        }
     }
 
     /// Runs the plan of a statement.

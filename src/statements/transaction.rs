@@ -1,0 +1,84 @@
+//! A transaction of several statements.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::Result as DfResult;
+use datafusion::prelude::{DataFrame, SessionContext};
+use tokio::runtime::Handle;
+
+use super::sql;
+use crate::error::Result;
+use crate::provider::OpenDatabases;
+
+/// A transaction of several statements, in one or several databases: all of them take effect, or none. [`begin`] begins it.
+///
+/// Its statements run one after the other. A statement that fails rolls the transaction back, and the next ones fail.
+/// Dropping the transaction rolls it back.
+pub struct Transaction {
+    context: SessionContext,
+    open: Arc<OpenDatabases>,
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transaction").field(&self.open).finish()
+    }
+}
+
+/// Begins a transaction. Its statements see the tables and the settings that the session has now, and what the
+/// transaction has written.
+///
+/// A database becomes a part of the transaction when a statement writes to it. Queries of other databases are not a part
+/// of it. [The guide](crate::guide::transactions) has an example.
+///
+/// # Errors
+/// `Config` in the session of another transaction.
+pub fn begin(context: &SessionContext) -> Result<Transaction> {
+    let (context, open) = OpenDatabases::begin(context)?;
+    Ok(Transaction { context, open })
+}
+
+impl Transaction {
+    /// Runs a statement like [`sql`](fn@crate::sql). A statement that writes runs when its result is collected.
+    ///
+    /// # Errors
+    /// The errors of [`sql`](fn@crate::sql). `Config` if an earlier statement has failed.
+    pub async fn sql(&self, text: &str) -> DfResult<DataFrame> {
+        self.open.check()?;
+        sql(&self.context, text).await
+    }
+
+    /// The session of the transaction, for example for [`DataFrame::write_table`].
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Commits all statements.
+    ///
+    /// # Errors
+    /// `Config` if a statement has failed: everything is rolled back. Otherwise the errors of a statement that commits:
+    /// everything is rolled back, except with `InDoubt`.
+    pub async fn commit(self) -> Result<()> {
+        if let Err(error) = self.open.check() {
+            self.open.roll_back().await;
+            return Err(error.with_context("COMMIT"));
+        }
+        self.open.commit().await
+    }
+
+    /// Rolls all statements back.
+    pub async fn rollback(self) {
+        self.open.roll_back().await;
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let (false, Ok(runtime)) = (self.open.has_ended(), Handle::try_current()) {
+            let open = Arc::clone(&self.open);
+            open.end();
+            runtime.spawn(async move { open.roll_back().await });
+        }
+    }
+}
