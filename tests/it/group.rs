@@ -1,12 +1,17 @@
 //! Transactions of several statements, in one or several databases.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use datafusion_landfall::{Transaction, begin, register, sql};
+use url::Url;
 
+use crate::cluster::Cluster;
 use crate::dml::Place;
 use crate::landing::{Landing, count, rows_of, says};
-use crate::mysql::MySql;
+use crate::mysql::{MySql, client};
 use crate::postgres::Postgres;
 use crate::program::{program, texts};
 
@@ -171,4 +176,169 @@ async fn the_program_runs_transactions() {
         says(&said("BEGIN; BEGIN").1.1, &["a transaction is open"]);
         assert_eq!(place.client(ROWS), ["1|2|x"], "{}", place.name());
     }
+}
+
+/// Databases that take part in a transaction, on servers where nobody else prepares.
+struct Sites {
+    postgres: Place,
+    mysql: Url,
+    sqlite: Option<Place>,
+    _cluster: Cluster,
+}
+
+impl Sites {
+    fn new(has_sqlite: bool) -> Self {
+        let (cluster, mysql) = Cluster::start("mysql");
+        let sqlite = has_sqlite.then(|| Place::Sqlite(Landing::new("")));
+        let postgres = Place::Postgres(Postgres::with_database(""));
+        Self { postgres, mysql: mysql.parse().unwrap(), sqlite, _cluster: cluster }
+    }
+
+    fn urls(&self) -> Vec<String> {
+        let urls = [self.postgres.url(), self.mysql.to_string()];
+        urls.into_iter().chain(self.sqlite.as_ref().map(Place::url)).collect()
+    }
+
+    /// Attaches them as `a`, `b` and `c`.
+    fn attach(&self) -> String {
+        let attach = self.urls().into_iter().zip(["a", "b", "c"]);
+        attach.map(|(url, name)| format!("ATTACH '{url}' AS {name} OPTIONS ('lock_timeout' '5s'); ")).collect()
+    }
+
+    /// What the client of each says.
+    fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let rows = [self.postgres.client(sql), client(&self.mysql, "landfall", sql).unwrap()];
+        rows.into_iter().chain(self.sqlite.as_ref().map(|place| place.client(sql))).collect()
+    }
+
+    /// Recovers what dead runs have left: nothing is prepared then.
+    fn recover(&self) {
+        let urls = self.urls();
+        let log = if self.sqlite.is_some() { &urls[2] } else { &urls[0] };
+        for url in &urls[..2] {
+            let mut arguments = vec!["recover", url, "--older-than", "0s"];
+            if url != log {
+                arguments.extend(["--log", log]);
+            }
+            let output = program(&std::env::temp_dir()).args(&arguments).output().unwrap();
+            assert!(output.status.success(), "{arguments:?}: {:?}", texts(&output));
+        }
+        let prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
+        assert!(self.postgres.client(prepared).is_empty());
+        assert!(client(&self.mysql, "landfall", "XA RECOVER").unwrap().is_empty());
+    }
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn wherever_the_program_dies_all_databases_have_the_rows_or_none() {
+    const POINTS: &[(&str, bool)] = &[
+        ("branch.written", false),
+        ("announce.after", false),
+        ("prepare.before", false),
+        ("postgres.prepare.after", false),
+        ("mysql.prepare.after", false),
+        ("prepare.one", false),
+        ("prepare.all", false),
+        ("decide.before", false),
+        ("last_agent.before", false),
+        ("sqlite.commit.before", false),
+        ("sqlite.commit.after", true),
+        ("last_agent.after", true),
+        ("decide.after", true),
+        ("complete.before", true),
+        ("complete.one", true),
+        ("complete.all", true),
+    ];
+    for has_agent in [false, true] {
+        let sites = Sites::new(has_agent);
+        sites.rows("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        let mut expected = Vec::new();
+        for (id, (point, is_committed)) in POINTS.iter().enumerate() {
+            let of_agent = point.starts_with("sqlite") || point.starts_with("last_agent");
+            if of_agent && !has_agent || point.starts_with("decide.") && has_agent {
+                continue;
+            }
+            let names = if has_agent { &["a", "b", "c"][..] } else { &["a", "b"] };
+            let inserts = names.iter().map(|name| format!("INSERT INTO {name}.t VALUES ({id}); "));
+            let script = format!("{}BEGIN; {}COMMIT", sites.attach(), inserts.collect::<String>());
+            let mut command = program(&std::env::temp_dir());
+            let died =
+                command.args(["sql", "-c", &script]).env("FAILPOINTS", format!("{point}=return")).output().unwrap();
+            assert!(!died.status.success(), "it did not die at {point}: {:?}", texts(&died));
+            sites.recover();
+            if *is_committed {
+                expected.push(id.to_string());
+            }
+            for ids in sites.rows("SELECT id FROM t ORDER BY id") {
+                assert_eq!(ids, expected, "{point}, with SQLite: {has_agent}");
+            }
+        }
+    }
+}
+
+/// Money moves between accounts in two databases, in several processes that are killed. By hand:
+/// `LANDFALL_TEST_BANK=60 tests/run group::bank`, which is a minute.
+#[test]
+fn bank() {
+    let seconds = std::env::var("LANDFALL_TEST_BANK").ok().map_or(6, |seconds| seconds.parse().unwrap());
+    let sites = Sites::new(false);
+    sites.rows("CREATE TABLE accounts (id INTEGER PRIMARY KEY, amount BIGINT NOT NULL)");
+    let accounts: Vec<_> = (0..20).map(|id| format!("({id}, 1000)")).collect();
+    sites.rows(&format!("INSERT INTO accounts VALUES {}", accounts.join(", ")));
+    sites.rows("CREATE TABLE transfers (id BIGINT PRIMARY KEY)");
+    let attach = sites.attach();
+    let transfer = |id: u64, rng: &mut fastrand::Rng| {
+        let (amount, from, to) = (rng.i32(-50..50), rng.u8(..20), rng.u8(..20));
+        format!(
+            "BEGIN; UPDATE a.accounts SET amount = amount - {amount} WHERE id = {from}; \
+             UPDATE b.accounts SET amount = amount + {amount} WHERE id = {to}; \
+             INSERT INTO a.transfers VALUES ({id}); INSERT INTO b.transfers VALUES ({id}); COMMIT; "
+        )
+    };
+    let began = Instant::now();
+    let (mut kills, mut ends) = (0, 0);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..8_u64)
+            .map(|worker| {
+                let (attach, transfer) = (&attach, &transfer);
+                scope.spawn(move || {
+                    let (mut rng, mut next, mut counts) = (fastrand::Rng::with_seed(worker), worker << 32, (0, 0));
+                    while began.elapsed().as_secs() < seconds {
+                        let transfers: String = (next..next + 20).map(|id| transfer(id, &mut rng)).collect();
+                        next += 20;
+                        let mut command = program(&std::env::temp_dir());
+                        let script = format!("{attach}{transfers}");
+                        command.args(["sql", "-c", &script]).stdout(Stdio::null()).stderr(Stdio::null());
+                        let mut child = command.spawn().unwrap();
+                        let life = Duration::from_millis(rng.u64(1_000..8_000));
+                        let born = Instant::now();
+                        while child.try_wait().unwrap().is_none() {
+                            if born.elapsed() > life {
+                                child.kill().unwrap();
+                                child.wait().unwrap();
+                                counts.0 += 1;
+                                break;
+                            }
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                        counts.1 += 1;
+                    }
+                    counts
+                })
+            })
+            .collect();
+        for worker in workers {
+            let (killed, ended) = worker.join().unwrap();
+            (kills, ends) = (kills + killed, ends + ended);
+        }
+    });
+    sites.recover();
+    let transfers = sites.rows("SELECT id FROM transfers ORDER BY id");
+    println!("{} transfers, {ends} processes of which {kills} were killed", transfers[0].len());
+    assert_eq!(transfers[0], transfers[1]);
+    assert!(!transfers[0].is_empty(), "no transfer was committed");
+    let sums = sites.rows("SELECT sum(amount) FROM accounts");
+    let sum: i64 = sums.iter().map(|rows| rows.join("").parse::<i64>().unwrap()).sum();
+    assert_eq!(sum, 40_000);
 }
