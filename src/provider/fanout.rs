@@ -325,3 +325,12 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
     table.definition = command.definition.as_deref().map(without_passwords);
     Ok(table)
 }
+
+/// The locations of the databases of a table, if it is one of Landfall.
+pub(crate) fn locations_of(provider: &dyn TableProvider) -> Vec<String> {
+    match (provider.downcast_ref::<LandfallTable>(), provider.downcast_ref::<FanoutTable>()) {
+        (Some(table), _) => vec![table.database.location()],
+        (None, Some(fanout)) => fanout.tables().map(|table| table.database.location()).collect(),
+        (None, None) => Vec::new(),
+    }
+}

@@ -54,6 +54,7 @@ use crate::error::Error;
 pub use catalog::{LandfallCatalog, register_catalog};
 pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog, with_columns};
 pub use fanout::FanoutTable;
+pub(crate) use fanout::locations_of;
 pub(crate) use own::{Registered, SessionSchema};
 pub use register::{register, register_backend};
 pub use sink::LandfallSink;

@@ -1,5 +1,6 @@
 //! Writes the rows of a statement of a transaction of several statements.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -35,6 +36,7 @@ impl OpenDatabases {
 
     async fn write_all(&self, write: &Write, input: &Replay) -> Result<u64> {
         check_options(write)?;
+        check_distinct(write)?;
         let mut guards = Vec::new();
         for target in &write.targets {
             guards.push(self.member(target).await?);
@@ -77,11 +79,24 @@ fn branch(member: &mut Option<OpenMember>) -> Result<&mut dyn OpenTransaction> {
     Ok(member.as_mut().ok_or_else(lost)?.branch.as_mut())
 }
 
+/// Refuses two tables of one database, which would need its connection at the same time.
+fn check_distinct(write: &Write) -> Result<()> {
+    let locations: HashSet<_> = write.targets.iter().map(|target| target.resource.location()).collect();
+    match locations.len() == write.targets.len() {
+        true => Ok(()),
+        false => Err(Error::config(
+            "a statement of a transaction cannot write to several tables of one database: write to each in a separate \
+             statement of the transaction",
+        )),
+    }
+}
+
 /// Refuses options that divide a statement into transactions, or decide it.
 fn check_options(write: &Write) -> Result<()> {
     let option = match () {
         () if write.job.is_some() => "job",
         () if write.checkpoints.any() => "checkpoint.…",
+        () if has_other_log(write) => "log",
         () if write.targets.iter().any(|target| target.spec.create.is_some() || target.is_created) => {
             return Err(Error::config("a transaction cannot create tables: create the table before BEGIN"));
         }
@@ -90,4 +105,10 @@ fn check_options(write: &Write) -> Result<()> {
     Err(Error::config(format!(
         "the option '{option}' cannot be used in a transaction: remove it, or run the statement alone"
     )))
+}
+
+/// Whether the log is not the ledger of one of the databases.
+fn has_other_log(write: &Write) -> bool {
+    let ledgers: Vec<_> = write.targets.iter().filter_map(|target| target.resource.decision_log()).collect();
+    !ledgers.is_empty() && ledgers.iter().all(|ledger| ledger.url() != write.log.url())
 }

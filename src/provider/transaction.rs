@@ -1,5 +1,6 @@
 //! The databases of a transaction of several statements of a session.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -12,8 +13,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::{TryStreamExt, stream};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, NoLedger, Protocol, Query};
+use crate::backend::{Backend, Capability, NoLedger, Protocol, Query};
 use crate::error::{Error, Result};
 use crate::manager::{
     EpochExtent, GroupName, JobSpec, Late, Member, Run, Transaction as GroupTransaction, TransactionManager,
@@ -31,6 +33,7 @@ struct Database {
     resource: Arc<dyn Backend>,
     number: u64,
     protocol: Protocol,
+    capability: Capability,
     table: String,
     slot: Slot,
 }
@@ -44,6 +47,10 @@ pub(crate) fn is_in_transaction(context: &SessionContext) -> bool {
 pub(crate) struct OpenDatabases {
     name: GroupName,
     manager: TransactionManager,
+    /// The locations of the session's databases.
+    known: HashSet<String>,
+    /// Ends queries whose rows nobody needs.
+    stop: CancellationToken,
     databases: DashMap<String, Database>,
     /// Of the database that cannot prepare.
     claim: Mutex<Option<Claim>>,
@@ -60,11 +67,11 @@ impl fmt::Debug for OpenDatabases {
 }
 
 impl OpenDatabases {
-    /// A session like this one, whose statements are those of a transaction.
+    /// A session like this one, whose statements are those of a transaction. `known` are the locations of its databases.
     ///
     /// # Errors
     /// `Config` in the session of a transaction.
-    pub(crate) fn begin(context: &SessionContext) -> Result<(SessionContext, Arc<Self>)> {
+    pub(crate) fn begin(context: &SessionContext, known: HashSet<String>) -> Result<(SessionContext, Arc<Self>)> {
         if is_in_transaction(context) {
             return Err(Error::config("a transaction is open: end it with COMMIT or ROLLBACK first"));
         }
@@ -73,6 +80,8 @@ impl OpenDatabases {
         let open = Arc::new(Self {
             name: GroupName::draw(),
             manager: manager.of_statement(),
+            known,
+            stop: CancellationToken::new(),
             databases: DashMap::new(),
             claim: Mutex::default(),
             next: AtomicU64::new(0),
@@ -137,15 +146,10 @@ impl OpenDatabases {
         }
         let (resource, table) = (Arc::clone(&target.resource), target.spec.table.clone());
         let slot = Slot::default();
-        let database = Database { resource, number, protocol, table, slot: Arc::clone(&slot) };
+        let capability = target.capability;
+        let database = Database { resource, number, protocol, capability, table, slot: Arc::clone(&slot) };
         let mut guard = slot.lock_owned().await;
-        if protocol == Protocol::OnePhase && database.resource.decision_log().is_some() {
-            // Its own transaction decides. The log must know the transaction before others prepare, and later it is locked.
-            database.resource.check_decides()?;
-            let claim = self.claim_in(&database).await?;
-            claim.transaction.announce().await?;
-            *self.claim.lock().await = Some(claim);
-        }
+        self.claim_early(&database).await?;
         let xid = self.name.xid(number);
         let branch = target.resource.begin(&xid, protocol).await?;
         *guard = Some(OpenMember { xid, protocol, branch });
@@ -169,17 +173,23 @@ impl OpenDatabases {
         let Some(slot) = self.slot(location) else { return Ok(None) };
         let schema = Arc::clone(&query.schema);
         let rows = async move {
-            let read = async {
+            let open = Arc::clone(&self);
+            // It continues if its reader needs no more rows: the connection can be used again when all rows are read.
+            let reading = tokio::spawn(async move {
                 let mut member = slot.lock().await;
-                // It is put back when all rows are read: a reader that is dropped fails the transaction.
-                let mut open = member.take().ok_or_else(lost)?;
-                let read = Spool::read(open.branch.as_mut(), &query, &context, &metrics).await;
+                let mut used = member.take().ok_or_else(lost)?;
+                let read = tokio::select! {
+                    biased;
+                    () = open.stop.cancelled() => Err(lost()),
+                    read = Spool::read(used.branch.as_mut(), &query, &context, &metrics) => read,
+                };
                 if read.is_ok() {
-                    *member = Some(open);
+                    *member = Some(used);
                 }
                 read
-            };
-            match read.await {
+            });
+            let read = reading.await.map_err(|error| Error::internal(format!("reading failed: {error}")));
+            match read.flatten() {
                 Ok(spool) => Arc::new(spool).stream(),
                 Err(error) => {
                     self.fail(&error).await;
@@ -202,6 +212,7 @@ impl OpenDatabases {
     /// Rolls all statements back.
     pub(crate) async fn roll_back(&self) {
         self.end();
+        self.stop.cancel();
         for database in self.in_order() {
             if let Some(member) = database.slot.lock().await.take() {
                 let _ = member.branch.rollback().await;
@@ -235,13 +246,9 @@ impl OpenDatabases {
         };
         let claim = match self.claim.lock().await.take() {
             Some(claim) => claim,
-            None if !is_alone && let Some(agent) = databases.iter().find(|database| is_agent(database)) => {
-                let location = agent.resource.location();
-                drop(members);
-                return Err(NoLedger::error(&location, "a transaction in several databases needs one"));
-            }
             None => {
-                let claim = self.claim_in(&databases[0]).await?;
+                let decides = databases.iter().find(|database| is_agent(database)).unwrap_or(&databases[0]);
+                let claim = self.claim_in(decides).await?;
                 if !is_alone {
                     claim.transaction.announce().await?;
                 }
@@ -261,6 +268,32 @@ impl OpenDatabases {
         let committed = tokio::spawn(committing).await;
         self.manager.complete_late(Late::Over).await;
         committed.map_err(|error| Error::internal(format!("the commit task failed: {error}")))?
+    }
+
+    /// The log must contain the transaction before the other branches prepare. That of a database which always commits in
+    /// one phase is locked as soon as the transaction writes to the database.
+    async fn claim_early(&self, database: &Database) -> Result<()> {
+        let mut claim = self.claim.lock().await;
+        let location = database.resource.location();
+        let never_prepares = |database: &Database| database.capability == Capability::OnePhase;
+        if let Some(agent) = self.in_order().into_iter().find(never_prepares)
+            && claim.is_none()
+        {
+            return Err(Error::config(format!(
+                "{location} was not known at BEGIN, and {} has been written to: attach all databases before BEGIN",
+                agent.resource.location()
+            )));
+        }
+        if !never_prepares(database) || database.resource.decision_log().is_none() {
+            return Ok(());
+        }
+        if self.known.iter().any(|known| *known != location) {
+            database.resource.check_decides()?;
+            let opened = self.claim_in(database).await?;
+            opened.transaction.announce().await?;
+            *claim = Some(opened);
+        }
+        Ok(())
     }
 
     /// Opens the transaction with its decision log, the ledger of a database.

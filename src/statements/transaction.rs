@@ -1,5 +1,6 @@
 //! A transaction of several statements.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::sql;
 use crate::error::Result;
-use crate::provider::OpenDatabases;
+use crate::provider::{LandfallCatalog, OpenDatabases, locations_of};
 
 /// A transaction of several statements, in one or several databases: all of them take effect, or none. [`begin`] begins it.
 ///
@@ -34,9 +35,31 @@ impl fmt::Debug for Transaction {
 ///
 /// # Errors
 /// `Config` in the session of another transaction.
-pub fn begin(context: &SessionContext) -> Result<Transaction> {
-    let (context, open) = OpenDatabases::begin(context)?;
+pub async fn begin(context: &SessionContext) -> Result<Transaction> {
+    let known = locations(context).await;
+    let (context, open) = OpenDatabases::begin(context, known)?;
     Ok(Transaction { context, open })
+}
+
+/// The locations of the databases that a session knows.
+async fn locations(context: &SessionContext) -> HashSet<String> {
+    let mut locations = HashSet::new();
+    let catalogs = context.catalog_names().into_iter().filter_map(|name| context.catalog(&name));
+    for catalog in catalogs {
+        if let Some(attached) = catalog.downcast_ref::<LandfallCatalog>() {
+            locations.insert(attached.database().location());
+            continue;
+        }
+        let schemas = catalog.schema_names().into_iter().filter_map(|name| catalog.schema(&name));
+        for schema in schemas {
+            for name in schema.table_names() {
+                if let Ok(Some(table)) = schema.table(&name).await {
+                    locations.extend(locations_of(table.as_ref()));
+                }
+            }
+        }
+    }
+    locations
 }
 
 impl Transaction {

@@ -3,9 +3,11 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use datafusion_landfall::{Transaction, begin, register, sql};
+use futures::StreamExt;
 use url::Url;
 
 use crate::cluster::Cluster;
@@ -41,7 +43,7 @@ async fn statements_see_what_the_transaction_wrote_and_others_do_not() {
     for place in &Place::all() {
         let context = session(&[place]).await;
         place.client("INSERT INTO t VALUES (1, 10, 'old'), (2, 20, 'old')");
-        let transaction = begin(&context).unwrap();
+        let transaction = begin(&context).await.unwrap();
         let name = place.name();
         assert_eq!(run(&transaction, "INSERT INTO a.t VALUES (3, 30, 'new')").await.unwrap(), 1, "{name}");
         assert_eq!(rows(&transaction, "SELECT count(*), sum(n) FROM a.t").await, ["3|60"], "{name}");
@@ -69,16 +71,16 @@ async fn a_transaction_that_is_rolled_back_dropped_or_failed_changes_nothing() {
     for place in &Place::all() {
         let context = session(&[place]).await;
         place.client("INSERT INTO t VALUES (1, 10, 'old')");
-        let transaction = begin(&context).unwrap();
+        let transaction = begin(&context).await.unwrap();
         run(&transaction, "UPDATE a.t SET n = 11").await.unwrap();
         transaction.rollback().await;
-        let transaction = begin(&context).unwrap();
+        let transaction = begin(&context).await.unwrap();
         run(&transaction, "DELETE FROM a.t").await.unwrap();
         let late = transaction.sql("SELECT * FROM a.t").await.unwrap();
         drop(transaction);
         says(&late.collect().await.unwrap_err().to_string(), &["the transaction has ended"]);
 
-        let transaction = begin(&context).unwrap();
+        let transaction = begin(&context).await.unwrap();
         run(&transaction, "INSERT INTO a.t VALUES (2, 20, 'new')").await.unwrap();
         let twice = run(&transaction, "INSERT INTO a.t VALUES (1, 1, 'twice')").await.unwrap_err().to_string();
         says(&twice, &["key already exists"]);
@@ -87,7 +89,7 @@ async fn a_transaction_that_is_rolled_back_dropped_or_failed_changes_nothing() {
         says(&transaction.commit().await.unwrap_err().to_string(), &["COMMIT", "rolled back"]);
         // Nobody waits for locks of those that were dropped.
         for attempt in 0..50 {
-            let again = begin(&context).unwrap();
+            let again = begin(&context).await.unwrap();
             if run(&again, "UPDATE a.t SET n = n").await.is_ok() || attempt == 49 {
                 break;
             }
@@ -103,7 +105,7 @@ async fn databases_commit_together() {
     let all: Vec<_> = places.iter().collect();
     let context = session(&all).await;
     for (ends_well, id) in [(true, 1), (false, 2)] {
-        let transaction = begin(&context).unwrap();
+        let transaction = begin(&context).await.unwrap();
         for name in ["a", "b", "c"] {
             run(&transaction, &format!("INSERT INTO {name}.t VALUES ({id}, 1, 'x')")).await.unwrap();
         }
@@ -121,7 +123,7 @@ async fn databases_commit_together() {
 
     let (one, two) = (Place::Sqlite(Landing::new("")), Place::Sqlite(Landing::new("")));
     let context = session(&[&one, &two]).await;
-    let transaction = begin(&context).unwrap();
+    let transaction = begin(&context).await.unwrap();
     run(&transaction, "INSERT INTO a.t VALUES (1, 1, 'x')").await.unwrap();
     let second = run(&transaction, "INSERT INTO b.t VALUES (1, 1, 'x')").await.unwrap_err().to_string();
     says(&second, &["cannot prepare transactions", "only one such database", &one.url()[7..]]);
@@ -140,14 +142,94 @@ async fn what_cannot_be_part_of_a_transaction_is_refused() {
             ("BEGIN", &["datafusion_landfall::begin"]),
             ("SAVEPOINT s", &["savepoint"]),
         ] {
-            let transaction = begin(&context).unwrap();
+            let transaction = begin(&context).await.unwrap();
             says(&run(&transaction, statement).await.unwrap_err().to_string(), parts);
         }
-        let transaction = begin(place.context()).unwrap();
+        let transaction = begin(place.context()).await.unwrap();
         let job = run(&transaction, "INSERT INTO once VALUES (1, 1, 'x')").await.unwrap_err().to_string();
         says(&job, &["'job'", "transaction"]);
-        assert!(begin(transaction.context()).is_err());
+        assert!(begin(transaction.context()).await.is_err());
         assert_eq!(place.client("SELECT count(*) FROM t"), ["0"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_reads_much_in_several_scans_and_not_to_its_end() {
+    for place in &Place::all() {
+        let context = session(&[place]).await;
+        let transaction = begin(&context).await.unwrap();
+        let fill = "INSERT INTO a.t SELECT value, value % 100, repeat('x', 40) FROM range(0, 200000)";
+        assert_eq!(run(&transaction, fill).await.unwrap(), 200_000);
+        let joined = "SELECT count(*), sum(x.n) FROM a.t AS x JOIN a.t AS y ON x.id = y.id + 1 WHERE x.n > y.n";
+        assert_eq!(rows(&transaction, joined).await, ["198000|9900000"], "{}", place.name());
+        let some = "SELECT count(*) FROM (SELECT id FROM a.t UNION ALL SELECT n FROM a.t LIMIT 10)";
+        assert_eq!(rows(&transaction, some).await, ["10"], "{}", place.name());
+        let mut few = transaction.sql("SELECT v FROM a.t").await.unwrap().execute_stream().await.unwrap();
+        few.next().await.unwrap().unwrap();
+        drop(few);
+        let unread = transaction.sql("SELECT v FROM a.t").await.unwrap().execute_stream().await.unwrap();
+        drop(unread);
+        assert_eq!(run(&transaction, "DELETE FROM a.t WHERE id >= 10").await.unwrap(), 199_990);
+        assert_eq!(run(&transaction, "INSERT OVERWRITE a.t SELECT id, n, 'y' FROM a.t WHERE n < 3").await.unwrap(), 3);
+        assert_eq!(run(&transaction, "REPLACE INTO a.t (id, v) VALUES (2, 'z'), (3, 'z')").await.unwrap(), 2);
+        transaction.commit().await.unwrap();
+        assert_eq!(place.client(ROWS), ["0|0|y", "1|1|y", "2|NULL|z", "3|NULL|z"], "{}", place.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_also_written_by_data_frames_and_by_fanout() {
+    let (one, two) = (Place::Postgres(Postgres::new("")), Place::Sqlite(Landing::new("")));
+    let context = session(&[&one, &two]).await;
+    let table = |place: &Place, name: &str| match place {
+        Place::Sqlite(landing) => format!(
+            "CREATE EXTERNAL TABLE {name} STORED AS SQLITE LOCATION '{}' OPTIONS ('table' 't', 'on_conflict' 'update', 'upsert' 'diff')",
+            landing.file().display()
+        ),
+        other => format!(
+            "CREATE EXTERNAL TABLE {name} STORED AS POSTGRES LOCATION '{}' OPTIONS ('table' 't', 'on_conflict' 'update', 'upsert' 'diff')",
+            other.url()
+        ),
+    };
+    for (place, name) in [(&one, "one"), (&two, "two")] {
+        sql(&context, &table(place, name)).await.unwrap();
+    }
+    sql(&context, "CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'two, one'").await.unwrap();
+    let transaction = begin(&context).await.unwrap();
+    assert_eq!(run(&transaction, "INSERT INTO both VALUES (1, 1, 'a'), (2, 2, 'b')").await.unwrap(), 2);
+    let frame = transaction.sql("SELECT id, n + 1 AS n, v FROM one WHERE id = 2").await.unwrap();
+    frame.write_table("two", DataFrameWriteOptions::new()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(one.client(ROWS), ["1|1|a", "2|2|b"]);
+    assert_eq!(two.client(ROWS), ["1|1|a", "2|3|b"]);
+    // The ledger has no more records of it.
+    assert_eq!(two.client("SELECT count(*) FROM landfall_ledger"), ["0"]);
+
+    let of_one = Place::Sqlite(Landing::new(""));
+    let context = session(&[&of_one]).await;
+    let transaction = begin(&context).await.unwrap();
+    run(&transaction, "INSERT INTO a.t VALUES (1, 1, 'x')").await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(of_one.client("SELECT count(*) FROM sqlite_master WHERE name LIKE 'landfall%'"), ["0"]);
+    // Of a database that was attached later, the log could not know.
+    let transaction = begin(&context).await.unwrap();
+    run(&transaction, "INSERT INTO a.t VALUES (2, 1, 'x')").await.unwrap();
+    transaction.sql(&format!("ATTACH '{}' AS late", one.url())).await.unwrap();
+    let late = run(&transaction, "INSERT INTO late.t VALUES (3, 1, 'x')").await.unwrap_err().to_string();
+    says(&late, &["was not known at BEGIN", "attach all databases before BEGIN"]);
+    drop(transaction);
+    assert_eq!(one.client("SELECT count(*) FROM t"), ["2"]);
+}
+
+#[test]
+fn the_example_of_transactions_gives_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = crate::program::repository().join("sql/transaction.sql");
+    for _ in 0..2 {
+        let output =
+            program(folder.path()).args(["sql", "--format", "csv", script.to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{:?}", texts(&output));
+        says(&texts(&output).0, &["accounts_in_the_transaction\n0", "1,Ada,75", "2,Grace,25"]);
     }
 }
 

@@ -159,7 +159,7 @@ impl Session {
     async fn run_transaction(&mut self, statement: TransactionStatement) -> Result<(), Failure> {
         if statement == TransactionStatement::Begin {
             // Refused in the session of another transaction.
-            self.transaction = Some(begin(self.current())?);
+            self.transaction = Some(begin(self.current()).await?);
             return self.status("transaction begun");
         }
         let open = self.transaction.take();
