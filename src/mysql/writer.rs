@@ -16,10 +16,13 @@ use super::described::{codec_of, relation};
 use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
-use super::fields::Frame;
+use super::fields::{Frame, LARGE};
+use super::large::{LargeRows, large_targets};
 use super::load::{Loaded, Sent, Source, load};
 use super::row::text;
-use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
+use super::statements::{
+    FILE_BYTES, IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, other_keys, style,
+};
 use crate::backend::Table;
 use crate::backend::{Change, Existing, Protocol, Vote, WriteSpec, failpoint::failpoint};
 use crate::buffer::Receiver;
@@ -81,8 +84,10 @@ pub(super) struct Writer {
     frame: Arc<Frame>,
     /// The codecs of the columns that are written.
     columns: Arc<[Arc<dyn Codec>]>,
-    /// Whether a row that conflicts on another key than the conflict key is refused.
-    has_guard: bool,
+    /// The keys other than the conflict key; a row that conflicts on one of them is refused.
+    guarded: Option<String>,
+    /// How rows that are too long for a statement are written.
+    large: Option<LargeRows>,
     /// The plan that is applied when all rows are staged.
     change: Option<Plan>,
     /// The name of the branch; `None` if it uses one-phase commit.
@@ -90,6 +95,15 @@ pub(super) struct Writer {
     /// The names of the staging table's columns in messages.
     names: Vec<String>,
     rows: u64,
+}
+
+/// The encoders of a branch.
+pub(super) struct Encoders {
+    pub(super) targets: Targets<Encoder>,
+    /// For rows that are too long for a statement.
+    pub(super) large: Option<Targets<Encoder>>,
+    /// How existing rows are read, and the encoders of their keys.
+    pub(super) existing: Option<(ExistingRows, Targets<Encoder>)>,
 }
 
 impl MySql {
@@ -103,14 +117,13 @@ impl MySql {
 }
 
 impl Writer {
-    /// Begins the transaction, and returns the encoders for the table as of then, and how existing rows are read, with the
-    /// encoders of their keys.
+    /// Begins the transaction, and returns the encoders for the table as of then.
     pub(super) async fn begin(
         database: MySql,
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
-    ) -> Result<(Self, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>)> {
+    ) -> Result<(Self, Encoders)> {
         let mut connection = database.pool.acquire_to_write().await?;
         connection.serve(xid);
         let name = match spec.protocol {
@@ -139,7 +152,8 @@ impl Writer {
             None => (None, table, spec, Vec::new()),
         };
         let (method, frame) = insert_method(&table, &spec)?;
-        let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
+        let is_guarded = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
+        let guarded = is_guarded.then(|| other_keys(&table, &spec.key));
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
         let existing = match ExistingRows::of(&table, &spec)? {
             Some(existing) => Some((existing, database.key_targets(&table, &spec)?)),
@@ -149,10 +163,11 @@ impl Writer {
         let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
         warn_if_slow(&database, &connection, &spec);
         make_room(&database, &mut connection, &table, &spec).await?;
+        let encoders = Encoders { targets, large: large_targets(&database, &table, &spec)?, existing };
+        let large = encoders.large.is_some().then(|| LargeRows::of(&table, &spec)).transpose()?;
         Ok((
-            Self { database, connection, spec, method, frame, columns, has_guard, change, name, names, rows: 0 },
-            targets,
-            existing,
+            Self { database, connection, spec, method, frame, columns, guarded, large, change, name, names, rows: 0 },
+            encoders,
         ))
     }
 
@@ -170,6 +185,10 @@ impl Writer {
     ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
         let Loaded { done, sent, next } = match &self.method {
+            InsertMethod::Insert if first.bytes().first() == Some(&LARGE) => {
+                let source = Source { chunks, free_list, abandoned, skip: 1, file_bytes: 0 };
+                return self.send_large(first, source).await;
+            }
             InsertMethod::Insert => {
                 let sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
                 let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
@@ -180,17 +199,37 @@ impl Writer {
                 Loaded { done, sent, next: None }
             }
             InsertMethod::Load(statement) => {
-                let source = Source { chunks, free_list, abandoned };
+                let source = Source { chunks, free_list, abandoned, skip: 0, file_bytes: FILE_BYTES };
                 load(&self.database, &mut self.connection, statement, first, source).await
             }
         };
         let Sent { rows, bytes, waited } = sent;
         let rows_before = self.rows;
         self.rows += rows;
-        done?.map_err(|error| self.refused(error, rows_before))?;
+        self.accepted(done?, rows_before).await?;
         self.check(rows_before).await?;
         self.spec.stats.add_sent(rows, bytes as u64);
         self.spec.stats.add_send(began.elapsed().saturating_sub(waited));
+        Ok(next)
+    }
+
+    /// Writes a row that is too long for a statement; returns the next chunk.
+    async fn send_large(&mut self, first: EncodedChunk, source: Source<'_>) -> Result<Option<EncodedChunk>> {
+        let Some(large) = &mut self.large else { return Err(Error::internal("a row is too long for a statement")) };
+        let (began, rows_before) = (Instant::now(), self.rows);
+        large.clear(&self.database, &mut self.connection).await?;
+        let (file, merge) = (large.load.clone(), large.merge.clone());
+        let Loaded { done, sent, next } = load(&self.database, &mut self.connection, &file, first, source).await;
+        self.rows += sent.rows;
+        self.accepted(done?, rows_before).await?;
+        self.check_warnings(rows_before).await?;
+        let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);
+        let merged = async { Ok(conn.query_drop(merge).await) };
+        let merged = self.database.answer(id, "INSERT", merged).await?;
+        self.accepted(merged, rows_before).await?;
+        self.check(rows_before).await?;
+        self.spec.stats.add_sent(sent.rows, sent.bytes as u64);
+        self.spec.stats.add_send(began.elapsed().saturating_sub(sent.waited));
         Ok(next)
     }
 
@@ -202,6 +241,17 @@ impl Writer {
         })
     }
 
+    /// The result of a statement that writes rows.
+    async fn accepted(&self, done: mysql_async::Result<()>, rows_before: u64) -> Result<()> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = self.refused(error, rows_before);
+                Err(self.database.pool.connector().with_holder(self.connection.conn.id(), error).await)
+            }
+        }
+    }
+
     /// The error of a statement, with the row of the stream that the server names.
     fn refused(&self, mut error: mysql_async::Error, rows_before: u64) -> Error {
         let row = match &mut error {
@@ -211,11 +261,11 @@ impl Writer {
             }
             _ => return self.database.error(error),
         };
-        let is_other_key =
-            self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
-        let error = match is_other_key {
-            true => Error::new(ErrorKind::Constraint, sql::other_key(&self.spec.table, &self.spec.key)),
-            false => self.database.error(error),
+        let error = match (&self.guarded, &error) {
+            (Some(keys), mysql_async::Error::Server(error)) if error.code == OTHER_KEY => {
+                Error::new(ErrorKind::Constraint, sql::other_key(&self.spec, keys))
+            }
+            _ => self.database.error(error),
         };
         self.at(error, row, rows_before)
     }
@@ -243,9 +293,21 @@ impl Writer {
         }
     }
 
-    /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
+    /// Checks that all rows were stored.
     async fn check(&mut self, rows_before: u64) -> Result<()> {
         let stored = self.connection.conn.affected_rows();
+        self.check_warnings(rows_before).await?;
+        if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
+            let sent = self.rows - rows_before;
+            let error =
+                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
+            return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
+        }
+        Ok(())
+    }
+
+    /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
+    async fn check_warnings(&mut self, rows_before: u64) -> Result<()> {
         if self.connection.conn.get_warnings() > 0 {
             let warnings = self.database.rows(&mut self.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
@@ -262,12 +324,6 @@ impl Writer {
                     return Err(self.at(self.database.pool.connector().warned(code, message), row, rows_before));
                 }
             }
-        }
-        if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
-            let sent = self.rows - rows_before;
-            let error =
-                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
-            return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
         }
         Ok(())
     }
@@ -320,6 +376,9 @@ impl RowSender for Writer {
                 Ok(None) => chunks.recv().await,
                 next => next?,
             };
+        }
+        if let Some(large) = &mut self.large {
+            large.drop(&self.database, &mut self.connection).await?;
         }
         if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
             let (id, conn) = (self.connection.conn.id(), &mut self.connection.conn);

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod failures;
+mod large;
 mod limits;
 mod tables;
 mod transactions;
