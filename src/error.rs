@@ -106,6 +106,14 @@ impl Error {
         self
     }
 
+    /// The error with another message, if it has this one.
+    pub(crate) fn reworded(mut self, message: &str, to: impl Into<String>) -> Self {
+        if self.0.message == message {
+            self.0.message = to.into();
+        }
+        self
+    }
+
     /// Replaces the row numbers of a writer with those of the stream: `place` returns the first and the last row of the
     /// stream that a row of the writer can be.
     pub(crate) fn map_rows(mut self, place: impl Fn(u64) -> (u64, u64)) -> Self {

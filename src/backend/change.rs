@@ -45,7 +45,7 @@ pub type Assignment = (String, usize);
 /// The action for a staged row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowChange {
-    /// Sets these values in the affected row.
+    /// Sets these values in the affected row. Without any, updates it with the values that it has.
     Update(Vec<Assignment>),
     /// Deletes the affected row.
     Delete,
@@ -76,7 +76,8 @@ pub enum Repeats {
 pub enum Operation {
     /// Deletes these rows.
     Delete(Condition),
-    /// Sets the values of the only staged row in these rows.
+    /// Sets the values of the only staged row in these rows. Without any, nothing is staged, and the rows are updated with
+    /// the values that they have.
     Update(Vec<Assignment>, Condition),
     /// Deletes all rows, in the fastest way that a transaction permits.
     Truncate,

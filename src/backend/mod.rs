@@ -161,4 +161,6 @@ pub use spec::{Existing, Protocol, WriteSpec};
 pub(crate) use stats::EpochEvent;
 pub use stats::{Compared, WriteStats};
 pub(crate) use table::schema_of;
-pub use table::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, Table, TableColumns};
+pub use table::{
+    Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, OtherIndex, Table, TableColumns,
+};

@@ -159,6 +159,21 @@ impl Column {
     }
 }
 
+/// A unique index that cannot be a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherIndex {
+    /// Its name.
+    pub name: String,
+    /// Why, as a predicate: `is deferrable`, `is partial`.
+    pub why: &'static str,
+}
+
+impl fmt::Display for OtherIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" {}", self.name, self.why)
+    }
+}
+
 /// An existing table.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -170,6 +185,8 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// The columns of each other unique key.
     pub unique_keys: Vec<Vec<String>>,
+    /// Unique indexes that are no keys: they do not identify every row.
+    pub other_indexes: Vec<OtherIndex>,
     /// Private data of its backend.
     pub detail: Detail,
 }
@@ -194,7 +211,14 @@ pub struct TableColumns {
 impl Table {
     /// A table without keys.
     pub fn new(name: impl Into<String>, columns: Vec<Column>) -> Self {
-        Self { name: name.into(), columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail: Detail::default() }
+        Self {
+            name: name.into(),
+            columns,
+            primary_key: Vec::new(),
+            unique_keys: Vec::new(),
+            other_indexes: Vec::new(),
+            detail: Detail::default(),
+        }
     }
 
     /// The schema that DataFusion sees. All columns are nullable in it, so that NULL reaches the branch, whose error
@@ -227,8 +251,10 @@ impl Table {
             return match self.unique_keys.as_slice() {
                 [only] => Ok(only.clone()),
                 [] => Err(Error::schema(format!(
-                    "{what} requires a key, but table {} has neither a primary key nor a unique index: create one",
-                    self.name
+                    "{what} requires a key, but table {} has {}: {}",
+                    self.name,
+                    self.has_no_key(),
+                    self.create_key()
                 ))),
                 several => Err(Error::schema(format!(
                     "{what} requires a key, but table {} has {} unique keys: set the option 'conflict_key' to the columns \
@@ -240,14 +266,40 @@ impl Table {
         }
         let same = |key: &&Vec<String>| key.len() == wanted.len() && wanted.iter().all(|name| key.contains(name));
         keys.find(same).cloned().ok_or_else(|| {
+            let others = match self.other_indexes.as_slice() {
+                [] => String::new(),
+                others => format!(" ({})", unusable(others)),
+            };
             Error::schema(format!(
-                "the option 'conflict_key' names ({}), but table {} has no unique key on exactly these columns: create a \
-                 unique index on them",
+                "the option 'conflict_key' names ({}), but table {} has no unique key on exactly these columns{others}: \
+                 {}",
                 wanted.join(", "),
-                self.name
+                self.name,
+                self.create_key()
             ))
         })
     }
+
+    /// What a table without keys has instead.
+    pub(crate) fn has_no_key(&self) -> String {
+        match self.other_indexes.as_slice() {
+            [] => "neither a primary key nor a unique index".to_owned(),
+            others => format!("no key that can be used: {}", unusable(others)),
+        }
+    }
+
+    /// How the table gets a key.
+    pub(crate) fn create_key(&self) -> &'static str {
+        match self.other_indexes.as_slice() {
+            [] => "create a unique index on the columns",
+            _ => "create a unique index on the columns themselves, for all rows and not deferrable",
+        }
+    }
+}
+
+fn unusable(others: &[OtherIndex]) -> String {
+    let others: Vec<_> = others.iter().map(|index| format!("unique index {index}")).collect();
+    others.join(", ")
 }
 
 impl fmt::Display for Table {

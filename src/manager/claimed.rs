@@ -29,6 +29,13 @@ pub(super) struct Claimed {
     pub(super) phases: Phases,
 }
 
+/// Whether a note mentions that old records could not be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mentioned {
+    Yes,
+    No,
+}
+
 impl Drop for Claimed {
     fn drop(&mut self) {
         self.manager.ended(&self.key);
@@ -54,8 +61,9 @@ impl Claimed {
         self.announced.get_or_try_init(announce).await.copied()
     }
 
-    /// Removes records that are no longer needed: those before `before`, or all records of a write without a job.
-    pub(super) async fn clean(&self, before: Option<Epoch>) {
+    /// Removes records that are no longer needed: those before `before`, or all records of a write without a job. If this
+    /// fails, the decisions remain valid; a statement that fails has a more important error.
+    pub(super) async fn clean(&self, before: Option<Epoch>, failure: Mentioned) {
         let log = &self.job_spec.log;
         let cleaned = match (&self.job_spec.job, before) {
             (None, _) if !self.may_be_announced.load(Relaxed) => Ok(()),
@@ -64,8 +72,7 @@ impl Claimed {
             (None, None) => log.remove(&self.job).await,
         };
         failpoint("forget.after");
-        if let Err(error) = cleaned {
-            // The decisions remain valid.
+        if let (Err(error), Mentioned::Yes) = (cleaned, failure) {
             log::warn!("could not remove old records of {} from the decision log {}: {error}", self.job, log.url());
         }
     }

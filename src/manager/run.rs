@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::claimed::Claimed;
+use super::claimed::{Claimed, Mentioned};
 use super::live::TransactionManager;
 use super::spec::JobSpec;
 use super::transaction::Transaction;
@@ -98,6 +98,6 @@ impl Run {
 
     /// Ends the run, if none of its branches is left.
     pub async fn abandon(&self) {
-        self.claimed.clean(None).await;
+        self.claimed.clean(None, Mentioned::No).await;
     }
 }

@@ -11,7 +11,7 @@ use log::warn;
 use serde_json::Value;
 use tracing::{Instrument, debug_span};
 
-use super::claimed::Claimed;
+use super::claimed::{Claimed, Mentioned};
 use super::late::LateTransaction;
 use crate::backend::failpoint::failpoint;
 use crate::backend::{Backend, Branch, DecisionLog, Outcome, Protocol, Vote};
@@ -290,7 +290,7 @@ impl<'t> Driven<'t> {
             Ok(stands) => self.stands(&stands),
             Err(error) if error.kind() == ErrorKind::InDoubt => {
                 let text =
-                    "the connection was lost during the commit, and nothing was written: run the statement again";
+                    "the connection was lost during the commit, and its rows were not written: run the statement again";
                 self.failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
                 Event::Silent
             }
@@ -356,8 +356,11 @@ impl<'t> Driven<'t> {
         match (matches!(state, State::Ended(Decision::Commit)), self.failed) {
             (true, _) => {
                 let before = (!self.covered.end || claimed.job_spec.job.is_some()).then_some(*epoch);
-                if self.covered.end || epoch.0.is_multiple_of(CLEANED_EVERY) {
-                    claimed.clean(before).await;
+                match self.covered.end {
+                    true => claimed.clean(before, Mentioned::Yes).await,
+                    // The next epoch reports a lost log.
+                    false if epoch.0.is_multiple_of(CLEANED_EVERY) => claimed.clean(before, Mentioned::No).await,
+                    false => {}
                 }
                 Ok(())
             }
@@ -370,7 +373,7 @@ impl<'t> Driven<'t> {
                     claimed.manager.late.insert(gtrid, Arc::new(late));
                 }
                 if self.all_told {
-                    claimed.clean(None).await;
+                    claimed.clean(None, Mentioned::No).await;
                 }
                 Err(error)
             }

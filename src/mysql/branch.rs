@@ -9,10 +9,10 @@ use super::change::{self, Plan};
 use super::database::MySql;
 use super::encode::Encoder;
 use super::existing::ExistingRows;
-use super::fields::{FieldRows, Frame};
+use super::fields::{AsFile, FieldRows, Frame};
 use super::open::Open;
 use super::scan;
-use super::writer::{Begun, Writer};
+use super::writer::{Begun, Encoders, Writer};
 use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, WriteSpec};
 use crate::buffer::Memory;
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
 #[derive(Debug)]
 pub(super) struct TextRows {
     pub(super) targets: Targets<Encoder>,
+    /// The encoders for rows that are too long for a statement.
+    pub(super) large: Option<Arc<Targets<Encoder>>>,
     pub(super) frame: Arc<Frame>,
     pub(super) existing: Option<(ExistingRows, Targets<Encoder>)>,
 }
@@ -54,8 +56,9 @@ pub(super) async fn start_in(
     Ok(branch(xid, Writer::begin_in(open, xid, spec, change).await?, memory))
 }
 
-fn branch(xid: &Xid, (writer, targets, existing): Begun, memory: Memory) -> MySqlBranch {
-    let encoder = TextRows { targets, frame: writer.frame(), existing };
+fn branch(xid: &Xid, (writer, encoders): Begun, memory: Memory) -> MySqlBranch {
+    let Encoders { targets, large, existing } = encoders;
+    let encoder = TextRows { targets, large: large.map(Arc::new), frame: writer.frame(), existing };
     BulkBranch::start(xid, encoder, writer, memory)
 }
 
@@ -64,7 +67,11 @@ impl RowEncoder for TextRows {
 
     fn encode(&mut self, slice: &RecordBatch) -> Result<FieldRows> {
         let columns = self.targets.encode(slice, Encoder::encode)?;
-        Ok(FieldRows::new(Arc::clone(&self.frame), columns, slice.num_rows()))
+        let as_file = self.large.as_ref().map(|targets| {
+            let (targets, slice) = (Arc::clone(targets), slice.clone());
+            Box::new(move |row| targets.try_encode(&slice.slice(row, 1), Encoder::encode)) as AsFile
+        });
+        Ok(FieldRows::new(Arc::clone(&self.frame), columns, slice.num_rows(), as_file))
     }
 
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {

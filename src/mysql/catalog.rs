@@ -10,7 +10,7 @@ use super::database::MySql;
 use super::described::Relation;
 use super::row::text;
 use super::types::codec;
-use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, Table, TableColumns};
+use crate::backend::{Characters, Column, ColumnDefault, Detail, Holds, Listed, OtherIndex, Table, TableColumns};
 use crate::error::Result;
 use crate::sql::{TableName, quote};
 
@@ -80,8 +80,8 @@ fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableNa
 struct Keys {
     primary_key: Vec<String>,
     unique_keys: Vec<Vec<String>>,
-    /// Whether there is a key on expressions or column prefixes.
-    has_others: bool,
+    /// Those on expressions or column prefixes.
+    others: Vec<OtherIndex>,
 }
 
 impl Keys {
@@ -100,16 +100,15 @@ impl Keys {
                 key => *key = None,
             }
         }
-        let has_others = keys.iter().any(|(_, key)| key.is_none());
-        let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
+        let (mut primary_key, mut unique_keys, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for (index, key) in keys {
             match (index.as_str(), key) {
                 ("PRIMARY", Some(key)) => primary_key = key,
                 (_, Some(key)) => unique_keys.push(key),
-                (_, None) => {}
+                (_, None) => others.push(OtherIndex { name: index, why: "contains an expression or a column prefix" }),
             }
         }
-        Ok(Self { primary_key, unique_keys, has_others })
+        Ok(Self { primary_key, unique_keys, others })
     }
 }
 
@@ -149,21 +148,22 @@ impl MySql {
         let columns = columns.iter().map(|row| read_column(row, &json)).collect::<Result<Vec<_>>>()?;
 
         let keys = self.rows(connection, KEYS, place()).await?;
-        let Keys { primary_key, unique_keys, has_others } = Keys::read(&keys)?;
+        let Keys { primary_key, unique_keys, others: other_indexes } = Keys::read(&keys)?;
+        let has_other_keys = !other_indexes.is_empty();
         let one_writer = [
             (text(&found, 5)? == "1", "it has triggers"),
             (text(&found, 6)? == "1", "it has a foreign key to itself"),
-            (has_others, "it has a unique key on expressions or column prefixes"),
+            (has_other_keys, "it has a unique key on expressions or column prefixes"),
             (text(&found, 7)? == "NO", "its storage engine does not support XA"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
         let watched = (text(&found, 5)? == "1").then_some("it has triggers");
         let server = connection.server;
-        let relation =
-            Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys: has_others };
+        let relation = Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys };
         let own = self.options().database == schema;
         let shown = if own { TableName { schema: None, ..name } } else { name };
-        Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) }))
+        let detail = Detail::new(relation);
+        Ok(Some(Table { name: shown.to_string(), columns, primary_key, unique_keys, other_indexes, detail }))
     }
 
     /// The columns of all tables of the databases that the user can see.

@@ -96,7 +96,7 @@ pub(super) const SERIALIZABLE: &str = "SET TRANSACTION ISOLATION LEVEL SERIALIZA
 const DOING: &str = "creating the staging table";
 
 /// The error if the user may not create it, with the missing GRANT.
-async fn no_stage(database: &MySql, connection: &mut MySqlConnection, error: Error) -> Error {
+pub(super) async fn no_stage(database: &MySql, connection: &mut MySqlConnection, error: Error) -> Error {
     let asked = database.rows(connection, "SELECT CURRENT_USER()", Vec::new()).await;
     let user = asked.ok().and_then(|rows| text(rows.first()?, 0).ok()).unwrap_or_default();
     let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));

@@ -65,14 +65,19 @@ impl Connector {
     ) -> Result<T> {
         let answered = self.timeouts.while_working(step, || self.works(id), act).await?;
         match answered {
-            Err(mysql_async::Error::Server(error)) if error.code == LOCK_WAIT_TIMEOUT => {
-                let error = self.error(error.into());
-                match self.oldest_transaction(id).await {
-                    Some(oldest) => Err(error.with_context(oldest)),
-                    None => Err(error),
-                }
-            }
-            answered => answered.map_err(|error| self.error(error)),
+            Ok(answered) => Ok(answered),
+            Err(error) => Err(self.with_holder(id, self.error(error)).await),
+        }
+    }
+
+    /// The error of a connection; if it has waited for a lock, with the transaction that may hold it.
+    pub(super) async fn with_holder(&self, id: u32, error: Error) -> Error {
+        if error.kind() != ErrorKind::Locked {
+            return error;
+        }
+        match self.oldest_transaction(id).await {
+            Some(oldest) => error.with_context(oldest),
+            None => error,
         }
     }
 

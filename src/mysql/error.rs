@@ -7,7 +7,7 @@ use mysql_async::{DriverError, IoError, ServerError};
 
 use super::connector::{Connector, LOCK_WAIT_TIMEOUT};
 use crate::error::{Error, ErrorKind};
-use crate::sql::lost_connection;
+use crate::sql::{DUPLICATE_KEY, lost_connection};
 
 /// The prepared branch does not exist (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
@@ -23,9 +23,7 @@ impl Connector {
             mysql_async::Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 self.no_tls().with_source(error)
             }
-            mysql_async::Error::Io(IoError::Io(error)) => {
-                Error::new(ErrorKind::Unavailable, lost_connection(&location, &error)).with_source(error)
-            }
+            mysql_async::Error::Io(IoError::Io(error)) => lost_connection(&location, error),
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => self.no_tls(),
             mysql_async::Error::Driver(DriverError::ConnectionClosed) => Error::new(
                 ErrorKind::Unavailable,
@@ -81,11 +79,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1053 | 1077 | 1079 | 1080 | 1927 | 3169 => {
             (Unavailable, "the server closed the connection: run the statement again")
         }
-        1062 | 1022 | 1169 | 1586 => (
-            Constraint,
-            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
-             or the option 'on_conflict' = 'update' or 'ignore')",
-        ),
+        1062 | 1022 | 1169 | 1586 => (Constraint, DUPLICATE_KEY),
         1216 | 1217 | 1451 | 1452 => (
             Constraint,
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",

@@ -14,7 +14,7 @@ use super::database::MySql;
 use super::described::relation;
 use super::encode::Encoder;
 use super::fields::{FieldRows, Frame, Style};
-use super::statements::select;
+use super::statements::{select, statement_bytes};
 use crate::backend::Table;
 use crate::backend::WriteSpec;
 use crate::columnar::LosslessCast;
@@ -73,7 +73,7 @@ impl ExistingRows {
             let key = key.collect::<Result<Vec<_>, String>>()?;
             let names = key.iter().map(|(_, name)| quote(name)).collect::<Vec<_>>().join(", ");
             let lock = if spec.diff_lock { " FOR UPDATE" } else { "" };
-            let most = relation.server.max_allowed_packet.saturating_sub(1_024);
+            let most = statement_bytes(relation.server.max_allowed_packet);
             let (head, tail) = (format!("{select} WHERE ({names}) IN ("), format!("){lock}"));
             let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(STATEMENT_BYTES), most };
             Ok(Self {
@@ -99,7 +99,7 @@ impl ExistingRows {
             None => {
                 let positions: Vec<_> = self.key.iter().map(|(position, _)| *position).collect();
                 let columns = keys.try_encode(&rows.project(&positions).ok()?, Encoder::encode)?;
-                let mut rows = FieldRows::new(Arc::clone(&self.frame), columns, rows.num_rows());
+                let mut rows = FieldRows::new(Arc::clone(&self.frame), columns, rows.num_rows(), None);
                 let mut statements = Vec::new();
                 let mut statement = Vec::new();
                 while rows.write(&mut statement).ok()?.is_some() {

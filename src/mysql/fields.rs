@@ -40,6 +40,9 @@ impl Style {
     }
 }
 
+/// The first byte of a row that is too long for a statement, in place of a statement. No statement begins with it.
+pub(super) const LARGE: u8 = 0;
+
 /// A column whose fields can be written.
 pub(super) trait Fields: Send {
     /// Appends the field of a row.
@@ -65,27 +68,41 @@ pub(super) struct FieldRows {
     columns: Vec<Box<dyn Fields>>,
     count: usize,
     next: usize,
+    as_file: Option<AsFile>,
 }
 
+/// Returns the fields of a row for a file.
+pub(super) type AsFile = Box<dyn Fn(usize) -> Option<Vec<Box<dyn Fields>>> + Send>;
+
 impl FieldRows {
-    pub(super) fn new(frame: Arc<Frame>, columns: Vec<Box<dyn Fields>>, count: usize) -> Self {
-        Self { frame, columns, count, next: 0 }
+    /// `as_file` is for rows that are too long for a statement.
+    pub(super) fn new(frame: Arc<Frame>, columns: Vec<Box<dyn Fields>>, count: usize, as_file: Option<AsFile>) -> Self {
+        Self { frame, columns, count, next: 0, as_file }
     }
 
-    fn put_row(&mut self, out: &mut Vec<u8>) {
-        let (begin, between, end): (&[u8], u8, &[u8]) = match self.frame.style {
-            Style::File => (b"", b'\t', b"\n"),
-            Style::Literal => (b"(", b',', b"),"),
-        };
-        out.extend_from_slice(begin);
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            if index > 0 {
-                out.push(between);
-            }
-            column.put(self.next, out);
-        }
-        out.extend_from_slice(end);
+    /// Replaces a row that is too long for a statement by its line of a file; `false` if this is impossible.
+    fn put_as_file(&self, out: &mut Vec<u8>) -> bool {
+        let Some(mut columns) = self.as_file.as_ref().and_then(|fields| fields(self.next)) else { return false };
+        out.clear();
+        out.push(LARGE);
+        put_row(Style::File, &mut columns, 0, out);
+        true
     }
+}
+
+fn put_row(style: Style, columns: &mut [Box<dyn Fields>], row: usize, out: &mut Vec<u8>) {
+    let (begin, between, end): (&[u8], u8, &[u8]) = match style {
+        Style::File => (b"", b'\t', b"\n"),
+        Style::Literal => (b"(", b',', b"),"),
+    };
+    out.extend_from_slice(begin);
+    for (index, column) in columns.iter_mut().enumerate() {
+        if index > 0 {
+            out.push(between);
+        }
+        column.put(row, out);
+    }
+    out.extend_from_slice(end);
 }
 
 impl EncodedRows for FieldRows {
@@ -98,13 +115,17 @@ impl EncodedRows for FieldRows {
         out.extend_from_slice(self.frame.head.as_bytes());
         while self.next < self.count {
             let before = out.len();
-            self.put_row(out);
+            put_row(self.frame.style, &mut self.columns, self.next, out);
             let size = out.len() + self.frame.tail.len();
             if size > self.frame.bytes && self.next > first {
                 out.truncate(before);
                 break;
             }
             if size > self.frame.most {
+                if self.put_as_file(out) {
+                    self.next += 1;
+                    return Ok(Some(1));
+                }
                 // The server rounds the setting down to a multiple of this, and counts more than the statement.
                 let needed = (size + 1_024).next_multiple_of(1_024);
                 let why = format!(
@@ -392,7 +413,7 @@ mod tests {
         let pieces = |bytes, most| {
             let (head, tail) = ("H ".to_owned(), " T".to_owned());
             let frame = Frame { style: Style::Literal, head, tail, bytes, most };
-            let mut rows = FieldRows::new(Arc::new(frame), vec![texts(&values, Style::Literal)], 4);
+            let mut rows = FieldRows::new(Arc::new(frame), vec![texts(&values, Style::Literal)], 4, None);
             let mut out = Vec::new();
             let mut pieces = Vec::new();
             while let Some(count) = rows.write(&mut out)? {

@@ -36,7 +36,7 @@ impl FileEncoder {
         };
         Ok(Self {
             statement,
-            rows: TextRows { targets, frame: Arc::clone(&frame), existing: None },
+            rows: TextRows { targets, large: None, frame: Arc::clone(&frame), existing: None },
             buffer: Vec::new(),
         })
     }

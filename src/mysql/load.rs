@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 
 use super::database::{Connection, MySql};
-use super::statements::{FILE_BYTES, PIECE_BYTES};
+use super::statements::PIECE_BYTES;
 use crate::buffer::{Limits, Receiver, Sender, Weight, buffer};
 use crate::error::Result;
 use crate::sql::{AnswerTimeouts, Buffer, EncodedChunk, FreeList};
@@ -58,6 +58,10 @@ pub(super) struct Source<'a> {
     pub(super) chunks: &'a mut Receiver<EncodedChunk>,
     pub(super) free_list: &'a FreeList,
     pub(super) abandoned: &'a AtomicBool,
+    /// Bytes of the first chunk that are not sent.
+    pub(super) skip: usize,
+    /// The size of a file after which no other chunk is added to it.
+    pub(super) file_bytes: usize,
 }
 
 /// Runs a LOAD DATA whose file is the chunks, up to a size.
@@ -112,9 +116,11 @@ async fn fill(
     source: Source<'_>,
     sent: &mut Sent,
 ) -> Result<Option<EncodedChunk>> {
-    let mut chunk = first;
+    let (mut chunk, mut skip) = (first, source.skip);
     loop {
         let mut lent = Bytes::from_owner(Lent { buffer: Some(chunk.buffer), back: Arc::clone(source.free_list) });
+        let _ = lent.split_to(skip.min(lent.len()));
+        skip = 0;
         while !lent.is_empty() {
             let packet = lent.split_to(lent.len().min(packet_bytes));
             // The receiver is gone if the statement failed.
@@ -126,7 +132,7 @@ async fn fill(
         let next = source.chunks.recv().await;
         sent.waited += waits.elapsed();
         match next {
-            Some(next) if sent.bytes < FILE_BYTES && !source.abandoned.load(Relaxed) => {
+            Some(next) if sent.bytes < source.file_bytes && !source.abandoned.load(Relaxed) => {
                 sent.rows += next.rows;
                 sent.bytes += next.bytes().len();
                 chunk = next;

@@ -57,6 +57,7 @@ mod fields;
 #[cfg(feature = "testing")]
 mod file;
 pub mod flavor;
+mod large;
 mod ledger;
 mod load;
 mod location;

@@ -95,10 +95,14 @@ fn insert(table: &Table, spec: &WriteSpec) -> Result<(InsertMethod, Arc<Frame>)>
     let names: Vec<String> = spec.columns.fields().iter().map(|field| quote(field.name())).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", relation.name.quoted(), names.join(", "));
     let tail = on_duplicate_key(table, relation, spec);
-    // The packet contains more than the statement.
-    let most = relation.server.max_allowed_packet.saturating_sub(1_024);
+    let most = statement_bytes(relation.server.max_allowed_packet);
     let frame = Frame { style: Style::Literal, head, tail, bytes: most.min(INSERT_BYTES), most };
     Ok((InsertMethod::Insert, Arc::new(frame)))
+}
+
+/// Maximum bytes of a statement: the packet contains more.
+pub(super) fn statement_bytes(max_allowed_packet: usize) -> usize {
+    max_allowed_packet - (max_allowed_packet / 4).min(1_024)
 }
 
 /// Whether a row can conflict on another key than the conflict key.
@@ -106,10 +110,21 @@ pub(super) fn has_several_keys(table: &Table, relation: &Relation) -> bool {
     usize::from(!table.primary_key.is_empty()) + table.unique_keys.len() > 1 || relation.has_other_keys
 }
 
+/// The keys of a table other than the conflict key, as the server does not name the one that a row violates.
+pub(super) fn other_keys(table: &Table, key: &[String]) -> String {
+    let keys = std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys);
+    let others = keys.filter(|other| *other != key).map(|other| format!("({})", other.join(", ")));
+    let others: Vec<_> = others.chain(table.other_indexes.iter().map(|index| format!("\"{}\"", index.name))).collect();
+    match others.as_slice() {
+        [only] => format!("the unique index {only}"),
+        others => format!("one of the unique indexes {}", others.join(", ")),
+    }
+}
+
 /// The clause for a row whose key exists. It sets the key itself only if equal keys can have different spellings. REPLACE
 /// sets every other column, those that are not written to their default values. Nothing is deleted, so no foreign key
 /// cascades.
-fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> String {
+pub(super) fn on_duplicate_key(table: &Table, relation: &Relation, spec: &WriteSpec) -> String {
     let flavor = relation.server.flavor;
     let is_written = |name: &str| spec.columns.field_with_name(name).is_ok();
     let new = |name: &str| flavor.new_value(&quote(name));

@@ -16,11 +16,14 @@ use super::described::{codec_of, relation};
 use super::encode::Encoder;
 use super::error::row_in;
 use super::existing::{self, ExistingRows};
-use super::fields::Frame;
+use super::fields::{Frame, LARGE};
+use super::large::{LargeRows, large_targets};
 use super::load::{Loaded, Sent, Source, load};
 use super::open::{Open, WriterSession};
 use super::row::text;
-use super::statements::{IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, style};
+use super::statements::{
+    FILE_BYTES, IGNORED, InsertMethod, OTHER_KEY, delete, has_several_keys, insert_method, other_keys, style,
+};
 use super::unpublished::Unpublished;
 use crate::backend::Table;
 use crate::backend::{Change, Existing, OpenTransaction, Vote, WriteSpec};
@@ -43,8 +46,10 @@ pub(super) struct Writer {
     frame: Arc<Frame>,
     /// The codecs of the columns that are written.
     columns: Arc<[Arc<dyn Codec>]>,
-    /// Whether a row that conflicts on another key than the conflict key is refused.
-    has_guard: bool,
+    /// The keys other than the conflict key; a row that conflicts on one of them is refused.
+    guarded: Option<String>,
+    /// How rows that are too long for a statement are written.
+    large: Option<LargeRows>,
     /// The plan that is applied when all rows are staged.
     change: Option<Plan>,
     /// The table, if this transaction creates it.
@@ -52,6 +57,15 @@ pub(super) struct Writer {
     /// The names of the staging table's columns in messages.
     names: Vec<String>,
     rows: u64,
+}
+
+/// The encoders of a branch.
+pub(super) struct Encoders {
+    pub(super) targets: Targets<Encoder>,
+    /// For rows that are too long for a statement.
+    pub(super) large: Option<Targets<Encoder>>,
+    /// How existing rows are read, and the encoders of their keys.
+    pub(super) existing: Option<(ExistingRows, Targets<Encoder>)>,
 }
 
 impl MySql {
@@ -64,8 +78,8 @@ impl MySql {
     }
 }
 
-/// A statement with the encoders for its table, and how existing rows are read, with the encoders of their keys.
-pub(super) type Begun = (Writer, Targets<Encoder>, Option<(ExistingRows, Targets<Encoder>)>);
+/// A statement, with the encoders for its table.
+pub(super) type Begun = (Writer, Encoders);
 
 impl Writer {
     /// Begins a transaction of one statement.
@@ -91,7 +105,7 @@ impl Writer {
             Self::begin_in(open, xid, until_then, change).await
         };
         match begun.await {
-            Ok((writer, targets, existing)) => Ok((Self { new: Some(new), spec, ..writer }, targets, existing)),
+            Ok((writer, encoders)) => Ok((Self { new: Some(new), spec, ..writer }, encoders)),
             Err(error) => {
                 new.give_up(&database).await;
                 Err(error)
@@ -117,7 +131,8 @@ impl Writer {
             None => (None, table, spec, Vec::new()),
         };
         let (method, frame) = insert_method(&table, &spec)?;
-        let has_guard = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
+        let is_guarded = spec.on_conflict != OnConflict::Error && has_several_keys(&table, relation(&table)?);
+        let guarded = is_guarded.then(|| other_keys(&table, &spec.key));
         let targets = database.targets(&table, &spec, style(connection.server, &spec))?.named(names.iter().cloned());
         let existing = match ExistingRows::of(&table, &spec)? {
             Some(existing) => Some((existing, database.key_targets(&table, &spec)?)),
@@ -127,10 +142,12 @@ impl Writer {
         let columns = spec.columns.fields().iter().filter_map(of_column).cloned().collect();
         warn_if_slow(database, connection, &spec);
         make_room(database, connection, &table, &spec).await?;
+        let encoders = Encoders { targets, large: large_targets(database, &table, &spec)?, existing };
+        let large = encoders.large.is_some().then(|| LargeRows::of(&table, &spec)).transpose()?;
+        let (xid, new, rows) = (*xid, None, 0);
         Ok((
-            Self { open, xid: *xid, spec, method, frame, columns, has_guard, change, new: None, names, rows: 0 },
-            targets,
-            existing,
+            Self { open, xid, spec, method, frame, columns, guarded, large, change, new, names, rows },
+            encoders,
         ))
     }
 
@@ -148,6 +165,10 @@ impl Writer {
     ) -> Result<Option<EncodedChunk>> {
         let began = Instant::now();
         let Loaded { done, sent, next } = match &self.method {
+            InsertMethod::Insert if first.bytes().first() == Some(&LARGE) => {
+                let source = Source { chunks, free_list, abandoned, skip: 1, file_bytes: 0 };
+                return self.send_large(first, source).await;
+            }
             InsertMethod::Insert => {
                 let sent = Sent { rows: first.rows, bytes: first.bytes().len(), waited: Duration::ZERO };
                 let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);
@@ -158,17 +179,37 @@ impl Writer {
                 Loaded { done, sent, next: None }
             }
             InsertMethod::Load(statement) => {
-                let source = Source { chunks, free_list, abandoned };
+                let source = Source { chunks, free_list, abandoned, skip: 0, file_bytes: FILE_BYTES };
                 load(&self.open.database, &mut self.open.connection, statement, first, source).await
             }
         };
         let Sent { rows, bytes, waited } = sent;
         let rows_before = self.rows;
         self.rows += rows;
-        done?.map_err(|error| self.refused(error, rows_before))?;
+        self.accepted(done?, rows_before).await?;
         self.check(rows_before).await?;
         self.spec.stats.add_sent(rows, bytes as u64);
         self.spec.stats.add_send(began.elapsed().saturating_sub(waited));
+        Ok(next)
+    }
+
+    /// Writes a row that is too long for a statement; returns the next chunk.
+    async fn send_large(&mut self, first: EncodedChunk, source: Source<'_>) -> Result<Option<EncodedChunk>> {
+        let Some(large) = &mut self.large else { return Err(Error::internal("a row is too long for a statement")) };
+        let (began, rows_before) = (Instant::now(), self.rows);
+        large.clear(&self.open.database, &mut self.open.connection).await?;
+        let (file, merge) = (large.load.clone(), large.merge.clone());
+        let Loaded { done, sent, next } = load(&self.open.database, &mut self.open.connection, &file, first, source).await;
+        self.rows += sent.rows;
+        self.accepted(done?, rows_before).await?;
+        self.check_warnings(rows_before).await?;
+        let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);
+        let merged = async { Ok(conn.query_drop(merge).await) };
+        let merged = self.open.database.answer(id, "INSERT", merged).await?;
+        self.accepted(merged, rows_before).await?;
+        self.check(rows_before).await?;
+        self.spec.stats.add_sent(sent.rows, sent.bytes as u64);
+        self.spec.stats.add_send(began.elapsed().saturating_sub(sent.waited));
         Ok(next)
     }
 
@@ -181,6 +222,17 @@ impl Writer {
         })
     }
 
+    /// The result of a statement that writes rows.
+    async fn accepted(&self, done: mysql_async::Result<()>, rows_before: u64) -> Result<()> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = self.refused(error, rows_before);
+                Err(self.open.database.pool.connector().with_holder(self.open.connection.conn.id(), error).await)
+            }
+        }
+    }
+
     /// The error of a statement, with the row of the stream that the server names.
     fn refused(&self, mut error: mysql_async::Error, rows_before: u64) -> Error {
         let row = match &mut error {
@@ -190,11 +242,11 @@ impl Writer {
             }
             _ => return self.open.database.error(error),
         };
-        let is_other_key =
-            self.has_guard && matches!(&error, mysql_async::Error::Server(error) if error.code == OTHER_KEY);
-        let error = match is_other_key {
-            true => Error::new(ErrorKind::Constraint, sql::other_key(&self.spec.table, &self.spec.key)),
-            false => self.open.database.error(error),
+        let error = match (&self.guarded, &error) {
+            (Some(keys), mysql_async::Error::Server(error)) if error.code == OTHER_KEY => {
+                Error::new(ErrorKind::Constraint, sql::other_key(&self.spec, keys))
+            }
+            _ => self.open.database.error(error),
         };
         self.at(error, row, rows_before)
     }
@@ -207,9 +259,21 @@ impl Writer {
         }
     }
 
-    /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
+    /// Checks that all rows were stored.
     async fn check(&mut self, rows_before: u64) -> Result<()> {
         let stored = self.open.connection.conn.affected_rows();
+        self.check_warnings(rows_before).await?;
+        if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
+            let sent = self.rows - rows_before;
+            let error =
+                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
+            return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
+        }
+        Ok(())
+    }
+
+    /// Turns a warning into an error: with LOAD DATA LOCAL, the server reports errors as warnings only.
+    async fn check_warnings(&mut self, rows_before: u64) -> Result<()> {
         if self.open.connection.conn.get_warnings() > 0 {
             let warnings = self.open.database.rows(&mut self.open.connection, "SHOW WARNINGS", Vec::new()).await?;
             if warnings.is_empty() {
@@ -229,12 +293,6 @@ impl Writer {
                     return Err(self.at(self.open.database.pool.connector().warned(code, message), row, rows_before));
                 }
             }
-        }
-        if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
-            let sent = self.rows - rows_before;
-            let error =
-                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
-            return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
         }
         Ok(())
     }
@@ -280,6 +338,9 @@ impl RowSender for Writer {
                 Ok(None) => chunks.recv().await,
                 next => next?,
             };
+        }
+        if let Some(large) = &mut self.large {
+            large.drop(&self.open.database, &mut self.open.connection).await?;
         }
         if self.spec.on_conflict == OnConflict::Ignore && !abandoned.load(Relaxed) {
             let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);

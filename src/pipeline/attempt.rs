@@ -136,7 +136,7 @@ impl<'a> WriteAttempt<'a> {
                 let interrupt = self.interrupt;
                 tokio::select! {
                     biased;
-                    () = interrupt.asked() => Err(Failed::Writing(interrupted())),
+                    () = interrupt.asked() => Err(Failed::Writing(interrupted(0))),
                     ended = self.read_all() => ended,
                 }
             }

@@ -59,6 +59,10 @@ impl Interrupt {
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The error of a write that was asked to stop.
-pub(crate) fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted: the statement was rolled back, and nothing was written")
+pub(crate) fn interrupted(committed: u64) -> Error {
+    let text = match committed {
+        0 => "interrupted: the statement was rolled back, and nothing was written",
+        _ => "interrupted: the rows after the last checkpoint were rolled back",
+    };
+    Error::new(ErrorKind::Interrupted, text)
 }

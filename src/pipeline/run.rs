@@ -109,7 +109,7 @@ async fn attempt(
     let open = async { manager.open(job_spec(write).await?).await };
     let opened = tokio::select! {
         biased;
-        () = interrupt.asked() => return Err(interrupted()),
+        () = interrupt.asked() => return Err(interrupted(progress.landed)),
         opened = open.instrument(debug_span!("open")) => opened?,
     };
     if let Some(job) = &write.job {

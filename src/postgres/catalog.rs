@@ -16,7 +16,9 @@ use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
 use super::queries::{ALL_COLUMNS, ALL_TYPES, TABLE, TABLES};
 use super::types::codec;
-use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table, TableColumns};
+use crate::backend::{
+    Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, OtherIndex, Table, TableColumns,
+};
 use crate::error::Result;
 use crate::sql::TableName;
 
@@ -160,7 +162,20 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
         one_writer: first(&one_writer),
         watched: first(&watched),
     };
-    Ok(Table { name: name.to_string(), columns, primary_key, unique_keys, detail: Detail::new(relation) })
+    let other_indexes = found.list("other_indexes")?.map(read_other_index).collect::<sqlx::Result<_>>()?;
+    let detail = Detail::new(relation);
+    Ok(Table { name: name.to_string(), columns, primary_key, unique_keys, other_indexes, detail })
+}
+
+/// A unique index that ON CONFLICT cannot use.
+fn read_other_index(found: Facts<'_>) -> sqlx::Result<OtherIndex> {
+    let why = match found.text("why")? {
+        "invalid" => "is invalid (REINDEX it)",
+        "deferrable" => "is deferrable",
+        "partial" => "is partial",
+        _ => "contains an expression",
+    };
+    Ok(OtherIndex { name: found.text("name")?.into(), why })
 }
 
 fn read_type(found: Facts<'_>) -> sqlx::Result<(i64, CatalogType)> {

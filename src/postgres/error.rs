@@ -8,7 +8,7 @@ use sqlx::postgres::PgDatabaseError;
 use super::connector::Connector;
 use super::pooler::USE_THE_SERVER;
 use crate::error::{Error, ErrorKind};
-use crate::sql::lost_connection;
+use crate::sql::{DUPLICATE_KEY, lost_connection};
 
 impl Connector {
     /// An error of this database.
@@ -20,9 +20,7 @@ impl Connector {
                 Err(error) => Error::new(ErrorKind::Database, location).with_source(error.to_string()),
             },
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => self.no_tls().with_source(error),
-            sqlx::Error::Io(error) => {
-                Error::new(ErrorKind::Unavailable, lost_connection(&location, &error)).with_source(error)
-            }
+            sqlx::Error::Io(error) => lost_connection(&location, error),
             sqlx::Error::Tls(error) => self.no_tls().with_source(error),
             sqlx::Error::Configuration(error) => {
                 Error::config(format!("connecting to {location}: check LOCATION")).with_source(error)
@@ -63,6 +61,9 @@ impl Connector {
     }
 }
 
+/// A key occurs twice.
+pub(super) const UNIQUE_VIOLATION: &str = "23505";
+
 /// The next step for a server that cannot be written.
 pub(super) const READ_ONLY: &str = "the server is read-only (a standby?): connect to the primary";
 
@@ -72,7 +73,10 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     match code {
         "57P01" | "57P02" => (Unavailable, "the server closed the connection: run the statement again"),
         "57P03" => (Unavailable, "the server is starting up or shutting down: run the statement again later"),
-        "53300" => (Unavailable, "the server has too many connections: close some, or increase max_connections"),
+        "53300" => (
+            Unavailable,
+            "the server or the user has too many connections: close some, or increase max_connections or the user's limit",
+        ),
         _ if code.starts_with("08") => (Unavailable, "the connection was lost: run the statement again"),
         "28P01" | "28000" => (
             Access,
@@ -87,11 +91,7 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "08P01" => {
             (Unsupported, "the server or a connection pooler does not support the protocol, or a parameter of it")
         }
-        "23505" => (
-            Constraint,
-            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
-             or the option 'on_conflict' = 'update' or 'ignore')",
-        ),
+        UNIQUE_VIOLATION => (Constraint, DUPLICATE_KEY),
         "23503" => (
             Constraint,
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
@@ -137,6 +137,19 @@ fn parse_place(context: &str) -> Option<(u64, Option<String>)> {
         .strip_prefix(", column ")
         .map(|column| column.split_once(':').map_or(column, |(column, _)| column).to_owned());
     Some((rest[..digits].parse().ok()?, column))
+}
+
+/// The advice for a violated index that cannot be a key.
+pub(super) fn not_a_key(index: &str) -> String {
+    format!(
+        "the key already exists in the table, or occurs twice in the query (unique index {index}, so REPLACE INTO and the \
+         option 'on_conflict' cannot use it: change or delete one of the rows)"
+    )
+}
+
+/// The error of a constraint that is checked at the end of the transaction.
+pub(super) fn deferred(error: Error) -> Error {
+    error.reworded(DUPLICATE_KEY, not_a_key("that is deferred"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::database::{BEGIN, Connection, Postgres};
+use super::error::deferred;
 use crate::backend::{Vote, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
@@ -111,7 +112,7 @@ impl ServerTransaction for Open {
                 ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without preparing)",
                 _ => "preparing",
             };
-            return Err(error.with_context(doing));
+            return Err(deferred(error).with_context(doing));
         }
         failpoint("postgres.prepare.after");
         // If the transaction has failed before, PREPARE rolls it back without an error.
@@ -140,7 +141,7 @@ impl ServerTransaction for Open {
         let committed = self.database.execute(&mut self.connection, "COMMIT".into()).await;
         failpoint("postgres.commit.after");
         // It can fail, for example because of a deferred constraint.
-        committed?;
+        committed.map_err(deferred)?;
         self.connection.give_back();
         Ok(())
     }

@@ -116,6 +116,15 @@ pub(super) const TABLE: &str = concat!(
                 SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND (
                     i.indisexclusion OR NOT i.indimmediate OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
             ) AS has_other_keys,
+            ARRAY(
+                SELECT json_build_object('name', x.relname, 'why', CASE
+                    WHEN NOT i.indisvalid THEN 'invalid' WHEN NOT i.indimmediate THEN 'deferrable'
+                    WHEN i.indpred IS NOT NULL THEN 'partial' ELSE 'expression' END)
+                FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                WHERE i.indrelid = c.oid AND i.indisunique
+                    AND NOT (i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL)
+                ORDER BY i.indexrelid
+            ) AS other_indexes,
             getdatabaseencoding() AS encoding,
 ",
     columns!(

@@ -26,6 +26,14 @@ enum State {
     AfterTrailer,
 }
 
+/// Where the bytes of rows are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Bytes {
+    Copied,
+    /// In the message.
+    Kept,
+}
+
 /// Maximum bytes of rows that are decoded at once, unless one row is longer.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -47,7 +55,18 @@ impl ReceivedRows {
     ///
     /// # Errors
     /// `Decode` if it does not conform to the format.
-    pub(super) fn push(&mut self, mut message: &[u8]) -> Result<()> {
+    pub(super) fn push(&mut self, message: &[u8]) -> Result<()> {
+        self.add(message, Bytes::Copied)
+    }
+
+    /// Like `push`, without a copy of the message: [`ReceivedRows::column_in`] returns its values. There must be no other
+    /// rows.
+    pub(super) fn locate(&mut self, message: &[u8]) -> Result<()> {
+        self.add(message, Bytes::Kept)
+    }
+
+    fn add(&mut self, whole: &[u8], bytes: Bytes) -> Result<()> {
+        let mut message = whole;
         if self.state == State::BeforeHeader {
             message = message.strip_prefix(&HEADER[..11]).filter(|rest| rest.len() >= 8).ok_or_else(broken)?;
             // Flags, and the length of an extension.
@@ -63,13 +82,16 @@ impl ReceivedRows {
                 self.state = State::AfterTrailer;
                 return Ok(());
             }
-            message = self.push_row(message).ok_or_else(broken)?;
+            let base = match bytes {
+                Bytes::Copied => self.bytes.len(),
+                Bytes::Kept => whole.len() - message.len(),
+            };
+            message = self.push_row(message, base, bytes).ok_or_else(broken)?;
         }
         Ok(())
     }
 
-    fn push_row<'a>(&mut self, message: &'a [u8]) -> Option<&'a [u8]> {
-        let base = self.bytes.len();
+    fn push_row<'a>(&mut self, message: &'a [u8], base: usize, bytes: Bytes) -> Option<&'a [u8]> {
         let (fields, mut at) = (u16::from_be_bytes(message.get(..2)?.try_into().ok()?), 2);
         if usize::from(fields) != self.columns.len() {
             return None;
@@ -80,7 +102,10 @@ impl ReceivedRows {
             column.push(Field { begin: u32::try_from(base + at).ok()?, length });
             at += usize::try_from(length).unwrap_or(0);
         }
-        self.bytes.extend_from_slice(message.get(..at)?);
+        let row = message.get(..at)?;
+        if bytes == Bytes::Copied {
+            self.bytes.extend_from_slice(row);
+        }
         self.count += 1;
         Some(&message[at..])
     }
@@ -88,6 +113,11 @@ impl ReceivedRows {
     /// The values of a column.
     pub(super) fn column(&self, index: usize) -> Values<'_> {
         Values { bytes: &self.bytes, fields: &self.columns[index] }
+    }
+
+    /// The values of a column of a message that was added with [`ReceivedRows::locate`].
+    pub(super) fn column_in<'a>(&'a self, message: &'a [u8], index: usize) -> Values<'a> {
+        Values { bytes: message, fields: &self.columns[index] }
     }
 
     /// The number of bytes received.

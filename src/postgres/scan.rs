@@ -12,6 +12,9 @@ use super::statements::select;
 use crate::backend::{BatchStream, Batches, Query, read_ahead};
 use crate::error::Result;
 
+/// A message of this size is decoded at once, without a copy.
+const LARGE: usize = 1024 * 1024;
+
 pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
     let table = query.table.name.clone();
     read_ahead(table, async move |batches| {
@@ -45,12 +48,16 @@ pub(super) async fn read(
             // Dropping the connection during the COPY makes the server end it.
             () = batches.closed() => return Ok(()),
         };
-        if let Some(message) = &message {
-            rows.push(message)?;
+        let large = message.as_deref().filter(|message| rows.count() == 0 && message.len() >= LARGE);
+        match (large, &message) {
+            (Some(message), _) => rows.locate(message)?,
+            (None, Some(message)) => rows.push(message)?,
+            (None, None) => {}
         }
-        if rows.is_full(query.batch_size) || (message.is_none() && rows.count() > 0) {
+        if large.is_some() || rows.is_full(query.batch_size) || (message.is_none() && rows.count() > 0) {
             let arrays = columns.iter().zip(&ways).enumerate().map(|(index, (column, way))| -> Result<ArrayRef> {
-                let decoded = server_type(column)?.decode(rows.column(index), &column.data_type);
+                let values = large.map_or_else(|| rows.column(index), |message| rows.column_in(message, index));
+                let decoded = server_type(column)?.decode(values, &column.data_type);
                 decoded.and_then(|decoded| way.apply(&decoded)).map_err(|error| {
                     let column = format!("column \"{}\" ({})", column.name, column.sql_type);
                     let reading = match error.row() {

@@ -13,19 +13,23 @@ use super::change::Plan;
 use super::database::{Connection, Postgres};
 use super::described::relation;
 use super::encode::Encoder;
-use super::error::place_in_copy;
+use super::error::{UNIQUE_VIOLATION, not_a_key, place_in_copy};
 use super::existing::{self, ExistingRows};
 use super::open::{Open, WriterSession};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, OpenTransaction, Table, Vote, WriteSpec};
+use crate::backend::{Change, Existing, OpenTransaction, OtherIndex, Table, Vote, WriteSpec};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::{
-    self, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName, Targets,
+    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName,
+    Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
+
+/// Bytes of a chunk that are sent at once. Only a row that is longer makes a longer chunk.
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// A statement of an open transaction.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(super) struct Writer {
     plan: CopyPlan,
     change: Option<Plan>,
     sequences: Arc<Sequences>,
+    /// The unique indexes of the table that cannot be keys.
+    other_indexes: Vec<OtherIndex>,
     rows: u64,
     not_stored: u64,
     /// Whether its next answer belongs to an earlier request, so that the connection cannot be used again.
@@ -65,6 +71,7 @@ impl Writer {
         let schema = schema.as_deref();
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
+        let other_indexes = table.other_indexes.clone();
         let (change, table, spec, targets) = match change {
             Some(change) => {
                 let (plan, stage, spec, targets) =
@@ -83,8 +90,9 @@ impl Writer {
         let existing = ExistingRows::of(&table, &spec, &targets)?;
 
         make_room(database, connection, &table, &spec, &plan, change.as_ref()).await?;
+        let (xid, rows, not_stored, is_out_of_step) = (*xid, 0, 0, false);
         let writer =
-            Self { open, xid: *xid, spec, plan, change, sequences, rows: 0, not_stored: 0, is_out_of_step: false };
+            Self { open, xid, spec, plan, change, sequences, other_indexes, rows, not_stored, is_out_of_step };
         Ok((writer, targets, existing))
     }
 
@@ -115,7 +123,10 @@ impl Writer {
         let (mut chunk, mut bytes) = (first, 0);
         let next = loop {
             let began = Instant::now();
-            database.accepted(copy.send(chunk.bytes())).await?;
+            // The client copies what it sends, and each piece has its own time limit.
+            for piece in chunk.bytes().chunks(PIECE_BYTES) {
+                database.accepted(copy.send(piece)).await?;
+            }
             sending += began.elapsed();
             self.rows += chunk.rows;
             bytes += chunk.bytes().len();
@@ -169,20 +180,29 @@ impl Writer {
 
     /// The error of moving staged rows.
     fn not_merged(&self, error: sqlx::Error) -> Error {
-        const UNIQUE_VIOLATION: &str = "23505";
-        let is_unique = error.as_database_error().and_then(|error| error.code()).as_deref() == Some(UNIQUE_VIOLATION);
-        if !is_unique || self.spec.on_conflict == OnConflict::Error {
-            return self.open.database.error(error);
+        let index = violated_index(&error).map(|name| format!("unique index \"{name}\""));
+        let error = self.open.database.error(error);
+        match self.spec.on_conflict {
+            OnConflict::Error => error,
+            _ => {
+                let index = index.as_deref().unwrap_or("another unique index");
+                error.reworded(DUPLICATE_KEY, sql::other_key(&self.spec, index))
+            }
         }
-        let said = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
-        let text = sql::other_key(&self.spec.table, &self.spec.key);
-        Error::new(ErrorKind::Constraint, text).with_source(said)
+    }
+
+    /// The error of a row in a COPY to the table: no option resolves a conflict on an index that cannot be a key.
+    fn duplicate(&self, index: Option<String>, error: Error) -> Error {
+        match self.other_indexes.iter().find(|other| Some(&other.name) == index.as_ref()) {
+            Some(other) => error.reworded(DUPLICATE_KEY, not_a_key(&other.to_string())),
+            None => error,
+        }
     }
 
     /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
-        let place = place_in_copy(&error);
-        let error = self.open.database.error(error);
+        let (place, index) = (place_in_copy(&error), violated_index(&error));
+        let error = self.duplicate(index, self.open.database.error(error));
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
         // The columns of a staging table are numbered.
@@ -196,6 +216,12 @@ impl Writer {
             None => error.in_rows(row, row, ""),
         }
     }
+}
+
+/// The unique index that a row violates.
+fn violated_index(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error().filter(|error| error.code().as_deref() == Some(UNIQUE_VIOLATION))?;
+    error.constraint().map(str::to_owned)
 }
 
 /// Deletes the old rows, creates the tables that rows are staged in, and locks the rows that a change reads.

@@ -18,7 +18,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result as DfResult, TableReference, internal_err, not_impl_err, plan_err};
+use datafusion::common::{Column, Result as DfResult, TableReference, internal_err, plan_err};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp, lit};
@@ -216,9 +216,6 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         }
         let value = columns.uncast(&alias.name, alias.expr.as_ref().clone(), values.input.schema())?;
         set.push((alias.name.clone(), value));
-    }
-    if set.is_empty() {
-        return not_impl_err!("the statement sets columns only to themselves: specify a new value");
     }
     let key = key_of(table.table());
     let keys = key.iter().map(|name| target_column(&target, name));

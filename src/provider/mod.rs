@@ -10,6 +10,7 @@ mod comparisons;
 mod defaults;
 mod distributed;
 mod dml;
+mod emptied;
 mod expressions;
 mod factory;
 mod fanout;

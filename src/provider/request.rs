@@ -66,6 +66,9 @@ impl Request {
                 [RowChange::Delete] if self.join == Join::InQuery => {
                     return Ok((change(Vec::new(), Operation::Delete(condition), None), nothing()));
                 }
+                [RowChange::Update(set)] if set.is_empty() && self.verb == "UPDATE" => {
+                    return Ok((change(Vec::new(), Operation::Update(Vec::new(), condition), None), nothing()));
+                }
                 [RowChange::Update(set)] if self.join == Join::InQuery && self.verb == "UPDATE" => {
                     if let Some(values) = constants(&query, set.len())? {
                         let set: Vec<_> = set.iter().map(|(name, _)| name).zip(0..).collect();
@@ -97,7 +100,7 @@ impl Request {
 /// The error of a statement that cannot identify its rows.
 pub(super) fn no_key(table: &Table) -> Error {
     let (has, create) = match table.unique_keys.first() {
-        None => ("no primary key and no unique index".to_owned(), "create one"),
+        None => (table.has_no_key(), table.create_key()),
         Some(key) => {
             (format!("unique indexes only on columns that allow NULL ({})", key.join(", ")), "declare them NOT NULL")
         }

@@ -23,6 +23,7 @@ use crate::manager::TransactionManager;
 use crate::options::Checkpoints;
 use crate::options::OnConflict;
 use crate::pipeline::{Interrupt, Target, Write, WriteOutcome, WriterCount, run};
+use crate::provider::emptied::warn_of_jobs;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
 use crate::provider::splits::Splits;
@@ -341,6 +342,7 @@ impl DataSink for LandfallSink {
         };
         match landed.map_err(doing)? {
             WriteOutcome::Rows(rows) => {
+                warn_of_jobs(&self.write).await;
                 Ok(self.changed().map_or_else(|| rows.saturating_sub(self.not_stored()), |changed| changed.rows()))
             }
             WriteOutcome::AlreadyFinished(record) => {

@@ -19,7 +19,7 @@ impl OpenDatabases {
         self.check()?;
         let written = tokio::select! {
             biased;
-            () = interrupt.asked() => Err(interrupted()),
+            () = interrupt.asked() => Err(interrupted(0)),
             written = self.write_all(write, input) => written,
         };
         match written {

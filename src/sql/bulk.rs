@@ -204,8 +204,17 @@ pub trait ServerSession: Clone + Send + Sync {
     }
 }
 
-/// The message for a failed connection.
-pub fn lost_connection(location: &str, error: &io::Error) -> String {
+/// The error of a failed connection.
+pub fn lost_connection(location: &str, error: io::Error) -> Error {
+    let lost = Error::new(ErrorKind::Unavailable, how_lost(location, &error));
+    match error.kind() {
+        // It says nothing else.
+        io::ErrorKind::UnexpectedEof => lost,
+        _ => lost.with_source(error),
+    }
+}
+
+fn how_lost(location: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             format!("could not connect to {location}: check the host and the port, and that the server is running")
@@ -258,10 +267,18 @@ pub(super) async fn commit<S: ServerTransaction>(mut sender: S, record: Option<D
         Ok(()) => Ok(Outcome::Committed),
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             session.ended().await;
-            Err(lost_commit(record.as_ref()).with_source(error))
+            Err(lost_commit(record.as_ref()).with_source(cause(&error)))
         }
         Err(error) => Err(error.with_context("committing")),
     }
+}
+
+/// The cause of an unknown outcome, without its advice: a second run could write the rows twice.
+fn cause(error: &Error) -> String {
+    let text = error.to_string();
+    ["; run the statement again", ", and run the statement again", ": run the statement again"]
+        .iter()
+        .fold(text, |text, advice| text.replace(advice, ""))
 }
 
 /// Rolls back after an error, and returns the error.

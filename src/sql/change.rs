@@ -32,6 +32,10 @@ pub fn script(
     Ok(match &change.operation {
         Operation::Delete(condition) => vec![plain(format!("DELETE FROM {target}"), condition, RowCount::Deleted)],
         Operation::Truncate => vec![plain(format!("DELETE FROM {target}"), &Condition::default(), RowCount::Deleted)],
+        Operation::Update(set, condition) if set.is_empty() => {
+            let set = script.writer.to_itself("", "");
+            vec![plain(format!("{} {target} SET {set}", dialect.verb("UPDATE")), condition, RowCount::Updated)]
+        }
         Operation::Update(set, condition) => {
             // Without the staged row, every value would be NULL.
             let rows = format!("SELECT 1 FROM (SELECT COUNT(*) AS n FROM {}) AS c WHERE c.n <> 1", stage.name);

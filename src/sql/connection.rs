@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::backend::{Change, Parameter};
 use crate::error::{Error, Result};
-use crate::sql::{RowCount, RowCounts, Step};
+use crate::sql::{RowCount, RowCounts, Step, duplicate_in_change};
 
 /// A row of a result, as texts. Booleans are `1` and `0`.
 pub type TextRow = Vec<Option<String>>;
@@ -38,6 +38,11 @@ pub async fn execute_many(connection: &mut dyn SqlConnection, sql: &str, paramet
 /// # Errors
 /// Errors of the database. `Constraint` if a staged row matches no row of the table, or two match the same row.
 pub async fn apply(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
+    let applied = run(connection, steps, change).await;
+    applied.map_err(|error| duplicate_in_change(error, change.verb))
+}
+
+async fn run(connection: &mut dyn SqlConnection, steps: &[Step], change: &Change) -> Result<()> {
     let mut row_counts = RowCounts::default();
     for Step { sql, parameters, counts } in steps {
         let number = match counts.asks() {

@@ -5,15 +5,6 @@ use crate::backend::{Column, ColumnDefault, Table};
 use crate::options::OnConflict;
 use crate::sql::quote;
 
-/// The message if a row conflicts with an existing row that has another key.
-pub fn other_key(table: &str, key: &[String]) -> String {
-    format!(
-        "a row conflicts with an existing row on another unique index of table {table} than the key ({}): change or delete \
-         one of them",
-        key.join(", ")
-    )
-}
-
 /// `<verb> … VALUES (?, …), … ON CONFLICT …` for `rows` rows of the columns of `spec`; the verb is the dialect's
 /// `INSERT INTO`.
 pub fn insert_into(verb: &str, table: &Table, spec: &WriteSpec, rows: usize) -> String {
@@ -89,6 +80,7 @@ mod tests {
             ],
             primary_key: vec!["k".into()],
             unique_keys: vec![],
+            other_indexes: vec![],
             detail: Detail::default(),
         };
         let field = |name: &str| Field::new(name, DataType::Int64, true);

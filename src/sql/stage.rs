@@ -50,7 +50,7 @@ pub fn stage_table(
         Ok(Column { name: name.clone(), nullable: true, default: ColumnDefault::Null, ..column.clone() })
     });
     let columns = columns.collect::<Result<_>>()?;
-    Ok(Table { name, columns, primary_key: Vec::new(), unique_keys: Vec::new(), detail })
+    Ok(Table { name, columns, primary_key: Vec::new(), unique_keys: Vec::new(), other_indexes: Vec::new(), detail })
 }
 
 fn no_column(table: &Table, name: &str) -> Error {

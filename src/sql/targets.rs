@@ -40,7 +40,10 @@ impl Null {
     fn of(column: &Column, spec: &WriteSpec) -> Self {
         match (column.nullable, spec.key.contains(&column.name)) {
             (true, false) => Self::Allowed,
-            (true, true) => Self::Refused("cannot be in the key of an upsert, because NULL is not equal to any value"),
+            (true, true) => Self::Refused(
+                "cannot be in the key of an upsert, which finds rows by equal keys, and NULL equals nothing, even in an index \
+                 with NULLS NOT DISTINCT: write such rows without the option 'on_conflict'",
+            ),
             (false, _) if column.default == ColumnDefault::ByDefault => Self::Refused(
                 "is not allowed: the column is NOT NULL; omit it from the INSERT to use its default value",
             ),

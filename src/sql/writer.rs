@@ -1,6 +1,6 @@
 //! The parts of statements that change rows through a staging table.
 
-use crate::backend::{Assignment, Change, ColumnDefault, Staged, Table};
+use crate::backend::{Assignment, Change, Column, ColumnDefault, Staged, Table};
 use crate::sql::{Stage, quote};
 
 /// The parts of the statements of one change: names, joins and values.
@@ -76,8 +76,22 @@ impl Writer<'_> {
         self.change.staged.iter().position(|staged| staged == wanted)
     }
 
-    /// `a = s.x, b = s.y`, with `prefix` before each column.
+    /// `a = a`, for a column that is neither in the key nor numbered by the server, if there is one.
+    pub(super) fn to_itself(&self, prefix: &str, own: &str) -> String {
+        let columns = || self.table.columns.iter().filter(|column| column.default != ColumnDefault::Generated);
+        let is_plain = |column: &&Column| {
+            column.default != ColumnDefault::Numbered && !self.table.primary_key.contains(&column.name)
+        };
+        let column = columns().find(is_plain).or_else(|| columns().next());
+        let name = column.map(|column| quote(&column.name)).unwrap_or_default();
+        format!("{prefix}{name} = {own}{name}")
+    }
+
+    /// `a = s.x, b = s.y`, with `prefix` before each column; `a = t.a` without values.
     pub fn set(&self, prefix: &str, values: &[Assignment]) -> String {
+        if values.is_empty() {
+            return self.to_itself(prefix, "t.");
+        }
         let one = |(column, staged): &Assignment| format!("{prefix}{} = {}", quote(column), self.value(*staged));
         values.iter().map(one).collect::<Vec<_>>().join(", ")
     }

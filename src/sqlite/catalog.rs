@@ -10,7 +10,9 @@ use super::change::Upserts;
 use super::connector::Missing;
 use super::database::Sqlite;
 use super::types::{arrow_type, codec};
-use crate::backend::{Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, Table, TableColumns};
+use crate::backend::{
+    Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, OtherIndex, Table, TableColumns,
+};
 use crate::error::Result;
 
 /// The schema of the tables of a file.
@@ -48,12 +50,12 @@ pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<
     {
         (column.nullable, column.default, column.holds) = (false, ColumnDefault::ByDefault, Holds::OfItsType);
     }
-    let unique_keys = unique_keys(connection, &name)?;
+    let (unique_keys, other_indexes) = unique_indexes(connection, &name)?;
     let folded = folded(connection, &name)?;
     for column in columns.iter_mut().filter(|column| folded.contains(&column.name)) {
         column.comparison = Comparison::Differs;
     }
-    Ok(Some(Table { name, columns, primary_key, unique_keys, detail: Detail::default() }))
+    Ok(Some(Table { name, columns, primary_key, unique_keys, other_indexes, detail: Detail::default() }))
 }
 
 /// Columns of a primary key, with their places in it.
@@ -183,21 +185,24 @@ fn folded(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>>
     folded.query_map([table], |row| row.get(0))?.collect()
 }
 
-fn unique_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<String>>> {
-    let mut indexes = connection.prepare(
-        "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial AND origin <> 'pk' ORDER BY seq",
-    )?;
+/// The columns of each unique key but the primary key, and the unique indexes that are no keys.
+fn unique_indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Vec<String>>, Vec<OtherIndex>)> {
+    let mut indexes = connection
+        .prepare("SELECT name, partial FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk' ORDER BY seq")?;
     let mut columns = connection.prepare("SELECT name FROM pragma_index_info(?1) ORDER BY seqno")?;
-    let names = indexes.query_map([table], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut keys = Vec::new();
-    for index in names {
+    let indexes = indexes.query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))?;
+    let (mut keys, mut others) = (Vec::new(), Vec::new());
+    for index in indexes {
+        let (name, is_partial) = index?;
         // A NULL name is an expression, which a list of columns cannot express.
-        let key = columns.query_map([index], |row| row.get::<_, Option<String>>(0))?;
-        if let Some(key) = key.collect::<rusqlite::Result<Option<Vec<_>>>>()? {
-            keys.push(key);
+        let key = columns.query_map([&name], |row| row.get::<_, Option<String>>(0))?;
+        match key.collect::<rusqlite::Result<Option<Vec<_>>>>()? {
+            _ if is_partial => others.push(OtherIndex { name, why: "is partial" }),
+            Some(key) => keys.push(key),
+            None => others.push(OtherIndex { name, why: "contains an expression" }),
         }
     }
-    Ok(keys)
+    Ok((keys, others))
 }
 
 impl Sqlite {

@@ -6,6 +6,7 @@ use rusqlite::ffi::ErrorCode;
 
 use super::connector::Connector;
 use crate::error::{Error, ErrorKind};
+use crate::sql::DUPLICATE_KEY;
 
 impl Connector {
     /// An error of this database.
@@ -71,10 +72,7 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
         SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE,
     };
     match error.sqlite_error().map(|error| error.extended_code) {
-        Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => {
-            "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, \
-             or the option 'on_conflict' = 'update' or 'ignore')"
-        }
+        Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => DUPLICATE_KEY,
         Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced"
         }

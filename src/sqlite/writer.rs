@@ -17,7 +17,7 @@ use super::statement::Statement;
 use crate::backend::{Change, Existing, WriteSpec};
 use crate::error::{Error, Result};
 use crate::options::OnConflict;
-use crate::sql::{Targets, insert_into, quote, shown_names};
+use crate::sql::{DUPLICATE_KEY, Targets, insert_into, other_key, quote, shown_names};
 
 /// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -190,7 +190,12 @@ impl Writer {
         if of_a_row && let Some(change) = self.change.as_ref().filter(|change| change.has_key()) {
             return change.refused(error).in_rows(first, last, "");
         }
-        self.open.database.error(error).in_rows(first, last, "")
+        let error = self.open.database.error(error);
+        let error = match self.spec.on_conflict {
+            OnConflict::Error => error,
+            _ => error.reworded(DUPLICATE_KEY, other_key(&self.spec, "another unique index")),
+        };
+        error.in_rows(first, last, "")
     }
 
     /// Ends the statement.

@@ -8,10 +8,14 @@
 //! | `CREATE TABLE name.schema.table (…)`, `ALTER TABLE`, `DROP TABLE`, `CREATE SCHEMA`, `DROP SCHEMA` | runs in the attached database |
 //! | `BEGIN`, `COMMIT`, `ROLLBACK` | a [transaction](crate::begin) of several statements, in the program |
 //! | `INSERT … ON CONFLICT (key) DO NOTHING \| DO UPDATE SET …`, `ON DUPLICATE KEY UPDATE …`, `INSERT OR REPLACE`, `INSERT OR IGNORE` | an INSERT with the option `on_conflict`, or a MERGE |
+//! | `DEFAULT` in VALUES | an INSERT without the column |
+//! | `UPDATE … FROM`, `DELETE … USING` | a MERGE |
 
 mod attach;
 mod conflict;
 mod create;
+mod default;
+mod joined;
 mod names;
 mod parser;
 mod transaction;
@@ -95,6 +99,10 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
     {
         return Ok(planned);
     }
+    if let Some(sql) = inner(&mut statement) {
+        default::replace(context, sql).await?;
+        joined::merge(context, sql).await?;
+    }
     // Its table is registered until the statement is planned.
     let _target = match upsert(&mut statement) {
         Some(insert) => conflict::rewrite(context, insert).await?,
@@ -109,6 +117,18 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
             None => Err(error),
         },
         Err(error) => Err(error),
+    }
+}
+
+/// A statement, or the one that it explains or prepares.
+fn inner(statement: &mut DfStatement) -> Option<&mut Sql> {
+    match statement {
+        DfStatement::Statement(sql) => match sql.as_mut() {
+            Sql::Prepare { statement, .. } => Some(statement),
+            sql => Some(sql),
+        },
+        DfStatement::Explain(explain) => inner(&mut explain.statement),
+        _ => None,
     }
 }
 

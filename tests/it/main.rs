@@ -28,6 +28,7 @@ mod layers;
 mod load;
 mod locations;
 mod memory;
+mod messages;
 mod monitoring;
 mod mysql;
 mod network;

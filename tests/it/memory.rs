@@ -1,6 +1,9 @@
 //! What a write holds is bounded, and counted in the session's pool.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::datasource::MemTable;
@@ -9,8 +12,10 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::dml::Place;
 use crate::landing::says;
 use crate::postgres::Postgres;
+use crate::program::program;
 
 /// Batches of 1,000 rows with a kilobyte each.
 fn table(batches: i64) -> Arc<MemTable> {
@@ -73,5 +78,49 @@ async fn the_pool_of_the_session_counts_with_it() {
         assert_eq!(pool.reserved(), 0, "everything is given back");
         let rows = if lands { "20000" } else { "0" };
         assert_eq!(server.rows("SELECT count(*) FROM t"), [rows]);
+    }
+}
+
+/// The most memory that the program has held, in bytes.
+fn most(folder: &Path, arguments: &[&str]) -> usize {
+    let mut child = program(folder).args(arguments).stdout(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+        most = most.max(kilobytes.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success(), "{arguments:?}");
+    most
+}
+
+#[test]
+fn a_large_value_takes_about_twice_its_size() {
+    const SIZE: usize = 64_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let copy = format!("COPY (SELECT 1 AS id, repeat('abcdefgh', {}) AS v) TO 'v.parquet' STORED AS PARQUET", SIZE / 8);
+    most(path, &["sql", "-c", &copy]);
+    let none = most(path, &["sql", "-c", "SELECT 1"]);
+    for place in &Place::all() {
+        let (kind, text, reads) = match place {
+            Place::Sqlite(_) => ("SQLITE", "TEXT", 2.0),
+            // The driver holds it, too.
+            Place::Postgres(_) => ("POSTGRES", "text", 3.0),
+            Place::MySql(_) => ("MYSQL", "longtext", 2.0),
+        };
+        place.client(&format!("CREATE TABLE v (id INTEGER PRIMARY KEY, v {text})"));
+        let loaded = most(path, &["load", "v.parquet", &place.url(), "v"]);
+        assert_eq!(place.client("SELECT length(v) FROM v"), [SIZE.to_string()]);
+        let create = format!("CREATE EXTERNAL TABLE v STORED AS {kind} LOCATION '{}'", place.url());
+        let read = most(path, &["sql", "-c", &format!("{create}; SELECT length(v) FROM v")]);
+        let updated = most(path, &["load", "v.parquet", &place.url(), "v", "--mode", "update"]);
+        for (what, bytes, times) in [("loads", loaded, 2.0), ("reads", read, reads), ("updates", updated, 4.0)] {
+            let took = (bytes - none) as f64 / SIZE as f64;
+            assert!((0.9..times + 0.75).contains(&took), "{} {what} with {took} times the size", place.name());
+        }
     }
 }

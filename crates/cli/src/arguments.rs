@@ -7,74 +7,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::copy::CopyArguments;
 use crate::load::LoadArguments;
-
-const EXAMPLES: &str = "\
-Examples:
-  landfall load weather.csv sqlite:weather.db weather --mode create
-      creates a table from a file; landfall load --help has more examples
-
-  landfall sql sql/quickstart.sql
-      runs a script
-
-  landfall sql -c \"SELECT count(*) FROM 'examples/data/weather.parquet'\"
-      runs one query on a file
-
-  landfall sql -c \"
-    CREATE EXTERNAL TABLE weather (origin VARCHAR, time_hour TIMESTAMP, temp DOUBLE, PRIMARY KEY (origin, time_hour))
-      STORED AS SQLITE LOCATION 'weather.db' OPTIONS ('on_conflict' 'update');
-    INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      writes the rows of a query to a SQLite table, all of them or none
-
-  PGPASSWORD=… landfall sql -c \"
-    CREATE EXTERNAL TABLE weather STORED AS POSTGRES LOCATION 'postgres://me@localhost/my_database';
-    INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      writes the same rows to an existing PostgreSQL table
-
-  landfall bench postgres://me@localhost/my_database
-      measures how fast rows are written to this database, compared with INSERTs; creates a table and drops it at the end
-
-  landfall status postgres://me@localhost/my_database
-      shows the state of jobs, and prepared transactions left by a crash
-
-Statements:
-  CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db' [OPTIONS ('key' 'value', …)]
-  CREATE EXTERNAL TABLE t … STORED AS POSTGRES LOCATION 'postgres://user@host:port/database?sslmode=…' [OPTIONS …]
-  CREATE EXTERNAL TABLE t … STORED AS MYSQL LOCATION 'mysql://user@host:port/database?ssl-mode=…' [OPTIONS …]
-      Without a column list, the external table has the columns of the table in the database. With a column list, the
-      table is created if it does not exist. MYSQL also supports MariaDB.
-  CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
-      An INSERT into the table both writes every row to the tables a and b, in one transaction.
-  ATTACH 'postgres://user@host/database' [AS pg] [OPTIONS …], DETACH pg, USE pg[.schema]
-      ATTACH registers every table of a database as pg.schema.table. After USE, names without a schema refer to this schema.
-  CREATE TABLE pg.t AS SELECT …, CREATE TABLE pg.t (…), ALTER TABLE, DROP TABLE, CREATE SCHEMA, DROP SCHEMA
-      Run in an attached database. CREATE TABLE AS creates the table with all rows, or does not create it.
-  INSERT INTO t …            adds rows; the option on_conflict sets how rows with an existing key are handled
-  INSERT OVERWRITE t …       deletes the old rows in the same transaction
-  REPLACE INTO t …           adds rows, and replaces existing rows that have the same key
-  INSERT … ON CONFLICT (k)   DO NOTHING, or DO UPDATE SET a = excluded.a; also MySQL's ON DUPLICATE KEY UPDATE
-  UPDATE t SET … WHERE …     changes rows; DELETE FROM t WHERE … deletes rows; TRUNCATE TABLE t deletes all rows
-  MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match the rows of a query
-  EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2) rounded
-  EXPLAIN ANALYZE INSERT …   shows the number of rows and bytes, and the time spent encoding, sending and committing
-
-Values:
-  A value is stored unchanged, or the statement fails and changes nothing. The error names the row and the column.
-  12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
-  1.50 fits a DECIMAL(10, 1), 1.55 does not. In a decimal column, a double is rounded from its shortest decimal
-  form, half away from zero. In a REAL column, a double becomes the nearest real.
-  A product or a quotient of decimals is rounded to the column's scale, as in PostgreSQL.
-  A timestamp fits a DATE only if its time is midnight. Times with nanoseconds fit a column with microsecond precision only
-  with the option 'nanoseconds' 'truncate'.
-  A timestamp with a zone does not fit a column without one: write to_local_time(x). The exception is now(),
-  which also fits a column without a zone, a DATE and a TIME.
-  A number does not fit a date or timestamp: write to_timestamp_seconds(x), to_timestamp_millis(x), …
-  Text values can be stored in columns of other types if they look like this: -1.5e3, true, 2013-01-31, 23:59:59.999,
-  2013-01-31 23:59:59+02:00.
-";
+use crate::topics;
 
 /// Writes the rows of SQL queries to databases: all rows or none, and exactly once if the statement has a job name.
 #[derive(Debug, Parser)]
-#[command(name = "landfall", version, after_long_help = help_after())]
+#[command(name = "landfall", version, after_help = topics::EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -83,7 +20,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs SQL scripts and statements, or an interactive shell
-    #[command(after_long_help = help_after())]
+    #[command(after_help = topics::SQL_EXAMPLES)]
     Sql(SqlArguments),
     /// Loads files into a table
     Load(Box<LoadArguments>),
@@ -95,7 +32,22 @@ pub(crate) enum Command {
     Recover(RecoverArguments),
     /// Measures how fast rows are written into your database
     Bench(BenchArguments),
+    /// Lists the options of tables
+    #[command(help_template = TOPIC, after_help = topics::options())]
+    Options,
+    /// Lists the statements of landfall sql
+    #[command(help_template = TOPIC, after_help = topics::STATEMENTS)]
+    Statements,
+    /// Describes how values are stored
+    #[command(help_template = TOPIC, after_help = topics::VALUES)]
+    Values,
+    /// Lists the options of landfall load for text files
+    #[command(help_template = TOPIC, after_help = topics::text_files())]
+    TextFiles,
 }
+
+/// The help of a topic is nothing but its text.
+const TOPIC: &str = "{after-help}";
 
 /// Measures how many rows per second are written to a database: by Landfall, by single-row and multi-row INSERTs, and by
 /// upserts; with one-phase and two-phase commit; with one and several writers. The command creates a table and a ledger with
@@ -204,9 +156,9 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Report {
-    /// Readable tables
+    // Readable tables
     Table,
-    /// One JSON object
+    // One JSON object
     Json,
 }
 
@@ -238,33 +190,10 @@ pub(crate) struct SqlArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A readable table
+    // A readable table
     Table,
-    /// Comma-separated values with a header, streamed
+    // Comma-separated values with a header, streamed
     Csv,
-    /// An array of objects, streamed
+    // An array of objects, streamed
     Json,
-}
-
-fn help_after() -> String {
-    let mut text = format!("{EXAMPLES}\nOptions of a table, set with OPTIONS ('key' 'value'):\n");
-    let mut list = |key: &str, meaning: &str, values: &str, default: &str| {
-        text += &format!("  {key:<20} {meaning}\n{:23}{values} (default: {default})\n", "");
-    };
-    for option in datafusion_landfall::options::OPTIONS {
-        list(option.key, option.meaning, option.values, option.default);
-    }
-    for (backend, options) in datafusion_landfall::backend_options() {
-        for option in options {
-            let database = match backend {
-                "sqlite" => "SQLite",
-                "postgres" => "PostgreSQL",
-                "mysql" => "MySQL",
-                other => other,
-            };
-            let meaning = format!("{database} only: {}", option.meaning);
-            list(option.key, &meaning, option.values, option.default);
-        }
-    }
-    text
 }

@@ -7,25 +7,24 @@ use datafusion_landfall::options::SinkOptions;
 
 use crate::message::Failure;
 use crate::session::Session;
-use crate::target::TargetArguments;
+use crate::target::{TargetArguments, modes};
 
 /// The name of the source table in --select.
 const SOURCE: &str = "source";
 
-const EXAMPLES: &str = "\
+const EXAMPLES: &str = concat!(
+    modes!(),
+    "
 Examples:
-  landfall copy sqlite:weather.db weather postgres://me@localhost/my_database public.weather --mode create --key origin,time_hour
+  landfall copy sqlite:weather.db weather postgres://me@localhost/my_database weather --mode create
       creates a table with the rows of another one
-
-  landfall copy postgres://me@localhost/sales orders mysql://me@localhost/reports orders --mode update --job 'orders of May' \\
-      --select \"SELECT * FROM source WHERE day >= DATE '2026-05-01'\"
+  landfall copy postgres://me@localhost/sales orders mysql://me@localhost/reports orders \\
+      --mode update --select \"SELECT * FROM source WHERE day >= DATE '2026-05-01'\"
       updates and inserts the rows of a query
 
-Columns are matched by name, ignoring case. A target column that is missing from the source gets its default value. Values are
-converted by the rules of INSERT INTO: each is stored unchanged, or the copy fails and stores nothing.
-
-Exit status: 0 after a success, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
-";
+Columns are matched by name. A target column that is missing from the source gets its default
+value. Each value is stored unchanged, or the copy fails and stores nothing."
+);
 
 /// Copies the rows of a table to a table of another database: all rows or none, with the bulk protocol of the database
 #[derive(Debug, clap::Args)]

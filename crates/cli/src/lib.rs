@@ -17,11 +17,12 @@ mod session;
 mod shell;
 mod signal;
 mod target;
+mod topics;
 mod transactions;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use clap::Parser;
@@ -57,6 +58,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Status(arguments) => runtime.block_on(transactions::status(arguments)),
         Command::Recover(arguments) => runtime.block_on(transactions::end_branches(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
+        Command::Options => topic(&topics::options()),
+        Command::Statements => topic(topics::STATEMENTS),
+        Command::Values => topic(topics::VALUES),
+        Command::TextFiles => topic(&topics::text_files()),
     };
     let status = match done {
         Ok(()) => 0,
@@ -70,6 +75,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // A thread may still roll back. A thread that reads an idle stream would never end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     status
+}
+
+/// Prints a topic of the help.
+fn topic(text: &str) -> Result<(), Failure> {
+    output::written(writeln!(io::stdout().lock(), "{}", text.trim_end()))
 }
 
 /// Starts tracing and the metrics server, if requested.

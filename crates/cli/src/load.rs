@@ -9,7 +9,7 @@ use crate::message::{Failure, landfall_error};
 use crate::selection::{number_texts, selected, types_of};
 use crate::session::Session;
 use crate::signal::StopSignal;
-use crate::target::TargetArguments;
+use crate::target::{TargetArguments, modes};
 
 /// The name of the files' table in --select.
 const FILE: &str = "file";
@@ -18,26 +18,21 @@ const OF_A_QUERY: &str = "formats of dates, timestamps and numbers are for colum
                           computes values, filters or sorts: convert the texts in the query, for example with \
                           to_date(day, '%d.%m.%Y') or replace(price, ',', '.')";
 
-const EXAMPLES: &str = "\
+const EXAMPLES: &str = concat!(
+    modes!(),
+    "
 Examples:
   landfall load weather.csv sqlite:weather.db weather --mode create
       creates a table from the file
-
-  landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job 'weather 2013'
+  landfall load 'day/*.parquet' postgres://me@localhost/my_database public.weather --job May
       appends the rows of many files in one transaction; running the command again writes nothing
-
-  landfall load rates.csv.gz mysql://me@localhost/my_database rates --mode update --key day,currency
-      updates the rows whose day and currency already exist in the table, and inserts the others
-
-  landfall load people.csv sqlite:my.db people --select \"SELECT name, lower(mail) AS mail FROM file WHERE active = 'yes'\"
+  landfall load people.csv sqlite:my.db people --select \"SELECT name, lower(mail) AS mail FROM file\"
       writes the result of a query on the file
 
-Columns are matched by name, in any order, ignoring case. A table column that is missing from the file gets its default
-value. The values of a text file are converted to the types of the table's columns: 00701 stays 00701 in a VARCHAR column; in
-a DATE column, it is an error that names the file, the line and the column. An empty value is NULL, \"\" is an empty text.
-
-Exit status: 0 after a success, 1 after an error, 2 after a usage error, 130 after Ctrl-C.
-";
+Columns are matched by name. A table column that is missing from the file gets its default value.
+Values of text files are converted to the types of the columns; landfall help text-files lists the
+options for such files."
+);
 
 /// Loads files into a table: all rows or none, with the bulk protocol of the database
 #[derive(Debug, clap::Args)]
@@ -56,68 +51,68 @@ pub(crate) struct LoadArguments {
     select: Option<String>,
 
     /// Number of rows from which the column types of a new table are inferred
-    #[arg(long, value_name = "ROWS", default_value_t = 20_000)]
+    #[arg(long, value_name = "ROWS", default_value_t = 20_000, hide = true)]
     sample: usize,
 
-    /// The type of the files, if it cannot be derived from their names
-    #[arg(long, value_enum, value_name = "TYPE")]
+    /// The type of the files, if it cannot be derived from their names: csv, tsv, json, parquet, avro or arrow
+    #[arg(long, value_enum, value_name = "TYPE", hide_possible_values = true)]
     file_type: Option<FileType>,
 
     /// The CSV files have no header line: the column names are those of --columns, or those of the table
-    #[arg(long)]
+    #[arg(long, hide = true)]
     no_header: bool,
 
     /// Names, separated by commas: the columns of CSV files without a header line, or the members of JSON files to read
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    #[arg(long, hide = true, value_name = "COLUMN", value_delimiter = ',')]
     columns: Vec<String>,
 
     /// The delimiter of a text file (default: a comma, or a tab in .tsv files)
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, hide = true, value_name = "CHARACTER")]
     delimiter: Option<char>,
 
     /// The quotation mark around values that contain a delimiter or a line break
-    #[arg(long, value_name = "CHARACTER", default_value = "\"")]
+    #[arg(long, hide = true, value_name = "CHARACTER", default_value = "\"")]
     quote: char,
 
     /// Reads quotation marks as ordinary characters
-    #[arg(long, conflicts_with = "quote")]
+    #[arg(long, hide = true, conflicts_with = "quote")]
     no_quote: bool,
 
     /// The character that escapes a quotation mark inside a quoted value (default: a second quotation mark)
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, hide = true, value_name = "CHARACTER")]
     escape: Option<char>,
 
     /// The first character of comment lines, which are ignored
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, hide = true, value_name = "CHARACTER")]
     comment: Option<char>,
 
     /// The value that means NULL, unless it is in quotation marks
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, hide = true, value_name = "TEXT", default_value = "")]
     null: String,
 
     /// The value of --null also means NULL if it is in quotation marks
-    #[arg(long)]
+    #[arg(long, hide = true)]
     null_in_quotes: bool,
 
     /// The encoding of text files, such as utf-16le or windows-1252 (default: UTF-8, or the encoding that a byte order mark
     /// indicates)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, hide = true, value_name = "NAME")]
     encoding: Option<String>,
 
     /// The format of DATE values in text files, such as '%d.%m.%Y', with the specifiers of strftime (default: 2013-01-31)
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, hide = true, value_name = "FORMAT")]
     date_format: Option<String>,
 
     /// The format of TIMESTAMP values in text files, such as '%d.%m.%Y %H:%M:%S' (default: 2013-01-31 23:59:59.999)
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, hide = true, value_name = "FORMAT")]
     timestamp_format: Option<String>,
 
     /// The character before the fraction of numbers in text files
-    #[arg(long, value_name = "CHARACTER", default_value_t = '.')]
+    #[arg(long, hide = true, value_name = "CHARACTER", default_value_t = '.')]
     decimal_separator: char,
 
     /// The character between groups of three digits of numbers in text files (default: none)
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, hide = true, value_name = "CHARACTER")]
     thousands: Option<char>,
 }
 

@@ -1,6 +1,8 @@
 //! Prints the rows of a query.
 
-use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::RecordBatch;
 use arrow::csv;
@@ -17,19 +19,77 @@ use crate::readable::{self, readable};
 /// The number of rows of a table that are printed on a terminal.
 const TERMINAL_ROWS: usize = 500;
 
-/// Prints batches, at once or, if the column widths must be known, at the end.
-pub(crate) enum Printer {
+/// The bytes that are written at once. Between them, a signal can stop the output.
+const PIECE: usize = 64 * 1024;
+
+/// The standard output, until it is stopped.
+#[derive(Clone)]
+pub(crate) struct Output {
+    out: Arc<Stdout>,
+    is_stopped: Arc<AtomicBool>,
+}
+
+impl Output {
+    fn new() -> Self {
+        Self { out: Arc::new(io::stdout()), is_stopped: Arc::default() }
+    }
+
+    /// Ends the output: nothing more is written.
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Relaxed);
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.is_stopped.load(Relaxed) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => self.out.as_ref().write(&bytes[..bytes.len().min(PIECE)]),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.as_ref().flush()
+    }
+}
+
+/// Prints batches, at once or, if the column widths must be known, at the end. It blocks.
+pub(crate) struct Printer {
+    layout: Layout,
+    output: Output,
+}
+
+enum Layout {
     Table { schema: SchemaRef, batches: Vec<RecordBatch>, kept: usize, rows: usize, limit: usize },
-    Csv(Box<csv::Writer<StdoutLock<'static>>>),
-    Json(json::ArrayWriter<StdoutLock<'static>>),
+    Csv(Box<csv::Writer<Output>>),
+    Json(json::ArrayWriter<Output>),
 }
 
 impl Printer {
     pub(crate) fn try_new(format: Format, schema: SchemaRef) -> Result<Self, Failure> {
-        let out = io::stdout().lock();
+        let output = Output::new();
+        Ok(Self { layout: Layout::try_new(format, schema, output.clone())?, output })
+    }
+
+    /// What it prints to.
+    pub(crate) fn output(&self) -> Output {
+        self.output.clone()
+    }
+
+    pub(crate) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        self.layout.print(batch)
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        self.layout.finish(self.output)
+    }
+}
+
+impl Layout {
+    fn try_new(format: Format, schema: SchemaRef, out: Output) -> Result<Self, Failure> {
         Ok(match format {
             Format::Table => {
-                let limit = if out.is_terminal() { TERMINAL_ROWS } else { usize::MAX };
+                let limit = if io::stdout().is_terminal() { TERMINAL_ROWS } else { usize::MAX };
                 Self::Table { schema: readable::schema(&schema), batches: Vec::new(), kept: 0, rows: 0, limit }
             }
             Format::Csv => {
@@ -44,7 +104,7 @@ impl Printer {
         })
     }
 
-    pub(crate) fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+    fn print(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         // JSON has its own formats.
         let printed = match self {
             Self::Json(_) => None,
@@ -66,7 +126,7 @@ impl Printer {
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(), Failure> {
+    fn finish(self, mut out: Output) -> Result<(), Failure> {
         match self {
             Self::Table { schema, batches, kept, rows, .. } => {
                 let table = pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
@@ -75,7 +135,7 @@ impl Printer {
                     more => format!(", {more} of them not shown: --format csv prints all"),
                 };
                 let noun = if rows == 1 { "row" } else { "rows" };
-                written(writeln!(io::stdout().lock(), "{table}\n{rows} {noun}{more}"))
+                written(writeln!(out, "{table}\n{rows} {noun}{more}").and_then(|()| out.flush()))
             }
             Self::Csv(writer) => written(writer.into_inner().flush()),
             Self::Json(mut writer) => {

@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::arguments::Format;
 use crate::files::{Reading, with_files_by_name};
 use crate::message::Failure;
-use crate::output::{Printer, status, written};
+use crate::output::{Output, Printer, status, written};
 use crate::progress::Progress;
 use crate::signal::StopSignal;
 use crate::target::TargetArguments;
@@ -129,25 +129,13 @@ impl Session {
         self.run(Statement::Attach(Attach { url, name, options: Vec::new(), if_not_exists: false })).await
     }
 
-    /// Plans the execution of a statement, and runs it if it is DDL.
-    async fn plan(&self, plan: LogicalPlan) -> Result<Execution, Failure> {
-        let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
-        let done = if is_execute { None } else { ddl_done(&plan) };
-        let kind = Kind::of(&plan);
-        let frame = self.current().execute_logical_plan(plan).await?;
-        // The executed statement is known now.
-        let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
-        let task = frame.task_ctx();
-        Ok((done, kind, task, frame.create_physical_plan().await?))
-    }
-
     /// Runs one statement.
     pub(crate) async fn run(&mut self, statement: Statement) -> Result<(), Failure> {
         if let Statement::Transaction(statement) = statement {
             return self.run_transaction(statement).await;
         }
         let context = self.current().clone();
-        self.run_planned(async { Ok(plan(&context, statement).await?) }).await
+        self.run_planned(async move { Ok(plan(&context, statement).await?) }).await
     }
 
     /// DataFusion's session of the open transaction, or of all statements.
@@ -209,21 +197,29 @@ impl Session {
         self.run_planned(std::future::ready(Ok(Planned::Plan(plan)))).await
     }
 
-    async fn run_planned(&mut self, plan: impl Future<Output = Result<Planned, Failure>>) -> Result<(), Failure> {
+    async fn run_planned(
+        &mut self,
+        plan: impl Future<Output = Result<Planned, Failure>> + Send + 'static,
+    ) -> Result<(), Failure> {
         let began = Instant::now();
         self.stopped = false;
         // One listener for the whole statement: a signal between two turns of a loop must not be lost.
         let mut stop = StopSignal::listen()?;
-        let planned = async {
+        // In a task, because the optimizer computes constants, which can take long.
+        let context = self.current().clone();
+        let mut planning = tokio::spawn(async move {
             match plan.await? {
-                Planned::Plan(plan) => self.plan(plan).await.map(Ok),
+                Planned::Plan(plan) => execution(&context, plan).await.map(Ok),
                 Planned::Done(done) => Ok(Err(done)),
             }
-        };
+        });
         let planned = tokio::select! {
             biased;
-            () = stop.asked() => return Err(Failure::interrupted()),
-            planned = planned => planned?,
+            () = stop.asked() => {
+                planning.abort();
+                return Err(Failure::interrupted());
+            }
+            planned = &mut planning => planned.map_err(|error| Failure::new(format!("planning failed: {error}")))??,
         };
         let execution = match planned {
             Ok(execution) => execution,
@@ -235,7 +231,7 @@ impl Session {
         let plan = Arc::clone(&execution.3);
         let (rows, printer) = self.execute(execution, &mut stop).await?;
         match printer {
-            Some(printer) => printer.finish(),
+            Some(printer) => printing(&mut stop, printer.output(), move || printer.finish()).await,
             None if self.counts_as_json => {
                 let counts = as_json(&plan, rows, began.elapsed(), self.stopped);
                 written(writeln!(io::stdout().lock(), "{counts}"))
@@ -274,13 +270,17 @@ impl Session {
                     continue;
                 }
             };
-            match (batch.transpose()?, &mut printer) {
-                (Some(batch), Some(printer)) => printer.print(&batch)?,
+            match (batch.transpose()?, printer.take()) {
+                (Some(batch), Some(mut layout)) => {
+                    let output = layout.output();
+                    let print = move || layout.print(&batch).map(|()| layout);
+                    printer = Some(printing(stop, output, print).await?);
+                }
                 (Some(batch), None) => {
                     let counts = batch.columns().first().and_then(|column| column.as_primitive_opt::<UInt64Type>());
                     rows += counts.map_or(0, |counts| counts.values().iter().sum());
                 }
-                (None, _) => return Ok((rows, printer)),
+                (None, printer) => return Ok((rows, printer)),
             }
         }
     }
@@ -302,6 +302,38 @@ impl Session {
         };
         eprintln!("stopping: {what}; press Ctrl-C again to exit immediately (then run landfall status)");
         Ok(())
+    }
+}
+
+/// Plans the execution of a statement, and runs it if it is DDL.
+async fn execution(context: &SessionContext, plan: LogicalPlan) -> Result<Execution, Failure> {
+    let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
+    let done = if is_execute { None } else { ddl_done(&plan) };
+    let kind = Kind::of(&plan);
+    let frame = context.execute_logical_plan(plan).await?;
+    // The executed statement is known now.
+    let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
+    let task = frame.task_ctx();
+    Ok((done, kind, task, frame.create_physical_plan().await?))
+}
+
+/// Prints on a thread, which ends early if the user stops it: the layout of a large table takes long, and a reader of the
+/// output may not read.
+async fn printing<T: Send + 'static>(
+    stop: &mut StopSignal,
+    output: Output,
+    print: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let printed = tokio::task::spawn_blocking(print);
+    tokio::select! {
+        biased;
+        () = stop.asked() => {
+            output.stop();
+            Err(Failure::interrupted())
+        }
+        printed = printed => {
+            printed.map_err(|error| Failure::new(format!("could not print the rows: {error}")))?
+        }
     }
 }
 

@@ -10,14 +10,31 @@ use datafusion_landfall::load::{Load, LoadPlan, LoadTarget, Mode};
 use crate::message::Failure;
 use crate::session::Session;
 
+/// The values of --mode, for the end of a help text.
+macro_rules! modes {
+    () => {
+        "Modes:
+  append            adds rows; an existing key is an error
+  update            adds rows; if a key already exists, sets the written columns of its row
+  ignore            adds rows; if a key already exists, keeps its row
+  replace-rows      adds rows; if a key already exists, replaces its row: columns that are not
+                    written get their default values
+  overwrite         deletes all existing rows and adds the new ones, in one transaction
+  create            creates the table; an existing table is an error
+  create-or-append  creates the table if it does not exist
+"
+    };
+}
+pub(crate) use modes;
+
 /// How rows are written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetArguments {
-    /// What to do with the table and its existing rows
-    #[arg(long, value_enum, default_value_t = LoadMode::Append)]
+    /// What to do with the table and its existing rows: one of the modes below
+    #[arg(long, value_enum, default_value_t = LoadMode::Append, hide_possible_values = true)]
     mode: LoadMode,
 
-    /// The key columns that the modes update, ignore and replace-rows use; in a new table, the primary key
+    /// The key columns for update, ignore and replace-rows; in a new table, the primary key
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
 
@@ -25,7 +42,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
-    /// Column types of a new table, such as zip=VARCHAR,price=DECIMAL(10,2); the other types are inferred from the values
+    /// Column types of a new table, such as zip=VARCHAR,price=DECIMAL(10,2)
     #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
@@ -37,7 +54,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME")]
     password_env: Option<String>,
 
-    /// Another option of the table, such as lock_timeout=5s; `landfall sql --help` lists all options
+    /// Another option of the table (landfall help options lists them)
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
@@ -50,23 +67,15 @@ pub(crate) struct TargetArguments {
     dry_run: bool,
 }
 
-/// What to do with the table and its existing rows.
+/// What to do with the table and its existing rows; `modes!` describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LoadMode {
-    /// Adds rows; an existing key is an error
     Append,
-    /// Adds rows; if a key already exists, sets the columns of the existing row that the file contains
     Update,
-    /// Adds rows; if a key already exists, keeps the existing row
     Ignore,
-    /// Adds rows; if a key already exists, replaces the existing row: columns that are missing from the file get their default
-    /// values
     ReplaceRows,
-    /// Deletes all existing rows and adds the new ones, in one transaction
     Overwrite,
-    /// Creates the table; an existing table is an error
     Create,
-    /// Creates the table if it does not exist
     CreateOrAppend,
 }
 

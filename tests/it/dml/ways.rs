@@ -72,7 +72,7 @@ async fn a_table_without_a_key_takes_statements_of_the_database() {
         assert_eq!(place.run("DELETE FROM k WHERE a > 1").await.unwrap(), 1);
         assert_eq!(place.run("DELETE FROM k WHERE a = 1 AND a = 2").await.unwrap(), 0);
         assert_eq!(place.run("UPDATE k SET a = a + 1 WHERE false").await.unwrap(), 0);
-        let parts = ["table", "no primary key and no unique index", "create one"];
+        let parts = ["table", "neither a primary key nor a unique index", "create a unique index"];
         says(&place.error("UPDATE k SET a = a + 1").await, &parts);
         says(&place.error("DELETE FROM k WHERE b LIKE 'z%'").await, &parts);
         let merge = "MERGE INTO k USING (SELECT 1 AS a) AS s ON k.a = s.a WHEN MATCHED THEN DELETE";

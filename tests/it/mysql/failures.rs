@@ -397,4 +397,14 @@ async fn a_lock_that_is_not_released_names_a_connection_to_kill() {
     holder.query_drop("ROLLBACK").await.unwrap();
     made.sql("INSERT INTO second VALUES (2)").await.unwrap();
     assert_eq!(made.rows("SELECT id FROM t ORDER BY id"), ["1", "2"]);
+
+    // A row, too, whose statement has an error of its own.
+    made.rows("CREATE TABLE u (id int PRIMARY KEY, v int); INSERT INTO u VALUES (1, 1)");
+    holder.query_drop("BEGIN").await.unwrap();
+    holder.query_drop("UPDATE u SET v = 2").await.unwrap();
+    made.register("u", "", "'on_conflict' 'update', 'lock_timeout' '1s'").await.unwrap();
+    let said = made.error("INSERT INTO u VALUES (1, 3)").await;
+    says(&said, &["has the oldest transaction with locks", "(KILL ", "row 1", "another transaction holds a lock"]);
+    holder.query_drop("ROLLBACK").await.unwrap();
+    assert_eq!(made.rows("SELECT v FROM u"), ["1"]);
 }

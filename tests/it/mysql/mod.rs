@@ -3,6 +3,7 @@
 mod conformance;
 mod creating;
 mod failures;
+mod large;
 mod limits;
 mod tables;
 mod transactions;

@@ -6,6 +6,7 @@ mod dimensions;
 mod extensions;
 mod failures;
 mod identity;
+mod large;
 mod recovery;
 mod security;
 mod setups;

@@ -1,6 +1,7 @@
 //! The measured database, and the table that is created in it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -25,6 +26,8 @@ pub(crate) struct Subject {
     ledger: String,
     /// The temporary database file, which is removed at the end.
     own_file: Option<std::path::PathBuf>,
+    /// Whether the table may exist.
+    is_created: AtomicBool,
     context: SessionContext,
     schema: SchemaRef,
     /// The rows, and the same rows with one of a hundred changed.
@@ -68,7 +71,8 @@ impl Subject {
         let versions = versions
             .try_into()
             .map_err(|_| Error::new(ErrorKind::Internal, "there must be two versions of the rows"))?;
-        Ok(Self { url, database, base, table, ledger, own_file, context, schema, versions })
+        let is_created = AtomicBool::new(false);
+        Ok(Self { url, database, base, table, ledger, own_file, is_created, context, schema, versions })
     }
 
     pub(crate) fn location(&self) -> String {
@@ -90,14 +94,18 @@ impl Subject {
             unique_keys: vec![],
             defaults: Default::default(),
         };
+        self.is_created.store(true, Relaxed);
         self.database.create_table(&table).await
     }
 
     /// Drops the created objects, and removes a temporary SQLite file.
     pub(crate) async fn clean_up(&self) -> Result<()> {
-        let done = match self.drop_table(&self.table).await {
-            Ok(()) => self.drop_table(&self.ledger).await,
-            failed => failed,
+        let done = match self.is_created.load(Relaxed) {
+            true => match self.drop_table(&self.table).await {
+                Ok(()) => self.drop_table(&self.ledger).await,
+                failed => failed,
+            },
+            false => Ok(()),
         };
         if let Some(file) = &self.own_file {
             for end in ["", "-wal", "-shm", "-journal"] {
