@@ -145,10 +145,7 @@ impl Writer {
         let encoders = Encoders { targets, large: large_targets(database, &table, &spec)?, existing };
         let large = encoders.large.is_some().then(|| LargeRows::of(&table, &spec)).transpose()?;
         let (xid, new, rows) = (*xid, None, 0);
-        Ok((
-            Self { open, xid, spec, method, frame, columns, guarded, large, change, new, names, rows },
-            encoders,
-        ))
+        Ok((Self { open, xid, spec, method, frame, columns, guarded, large, change, new, names, rows }, encoders))
     }
 
     pub(super) fn frame(&self) -> Arc<Frame> {
@@ -199,7 +196,8 @@ impl Writer {
         let (began, rows_before) = (Instant::now(), self.rows);
         large.clear(&self.open.database, &mut self.open.connection).await?;
         let (file, merge) = (large.load.clone(), large.merge.clone());
-        let Loaded { done, sent, next } = load(&self.open.database, &mut self.open.connection, &file, first, source).await;
+        let Loaded { done, sent, next } =
+            load(&self.open.database, &mut self.open.connection, &file, first, source).await;
         self.rows += sent.rows;
         self.accepted(done?, rows_before).await?;
         self.check_warnings(rows_before).await?;

@@ -91,8 +91,7 @@ impl Writer {
 
         make_room(database, connection, &table, &spec, &plan, change.as_ref()).await?;
         let (xid, rows, not_stored, is_out_of_step) = (*xid, 0, 0, false);
-        let writer =
-            Self { open, xid, spec, plan, change, sequences, other_indexes, rows, not_stored, is_out_of_step };
+        let writer = Self { open, xid, spec, plan, change, sequences, other_indexes, rows, not_stored, is_out_of_step };
         Ok((writer, targets, existing))
     }
 
