@@ -12,6 +12,7 @@ mod ident;
 mod insert;
 pub mod ledger;
 mod location;
+mod lost;
 mod open;
 mod overwrite;
 mod row_counts;
@@ -25,7 +26,7 @@ mod writer;
 pub use answer::{AnswerTimeouts, step};
 pub use bulk::{
     Buffer, BulkBranch, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder, RowSender,
-    ServerSession, ServerTransaction, lost_connection, undone,
+    ServerSession, ServerTransaction, undone,
 };
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;
@@ -38,6 +39,7 @@ pub use duplicate::{DUPLICATE_KEY, duplicate_in_change, other_key};
 pub use ident::{TableName, quote};
 pub use insert::{insert_into, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+pub use lost::lost_connection;
 pub use open::OpenBranch;
 pub use overwrite::check_not_truncated;
 pub use row_counts::{RowCount, RowCounts, Step};
