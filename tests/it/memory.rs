@@ -120,7 +120,7 @@ fn a_large_value_takes_about_twice_its_size() {
         let updated = most(path, &["load", "v.parquet", &place.url(), "v", "--mode", "update"]);
         for (what, bytes, times) in [("loads", loaded, 2.0), ("reads", read, reads), ("updates", updated, 4.0)] {
             let took = (bytes - none) as f64 / SIZE as f64;
-            assert!((0.9..times + 0.75).contains(&took), "{} {what} with {took} times the size", place.name());
+            assert!((0.9..times + 0.9).contains(&took), "{} {what} with {took} times the size", place.name());
         }
     }
 }
