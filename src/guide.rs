@@ -6,6 +6,7 @@
 //! | [Writing rows](writing) | INSERT, upserts, REPLACE INTO, INSERT OVERWRITE |
 //! | [Jobs, checkpoints and streams](jobs) | running a statement once, committing it in parts, resuming it |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
+//! | [On a cluster](distributed) | INSERT by the executors of Apache Ballista, as one transaction |
 //! | [Loading files](loading) | `landfall load`: CSV, JSON, Parquet, Arrow; modes; types of new tables |
 //! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
 //! | [Reading](reading) | SELECT, and what is computed in the database |
@@ -30,6 +31,9 @@ pub mod jobs {}
 
 #[doc = include_str!("../docs/several-databases.md")]
 pub mod several_databases {}
+
+#[doc = include_str!("../docs/distributed.md")]
+pub mod distributed {}
 
 #[doc = include_str!("../docs/loading.md")]
 pub mod loading {}

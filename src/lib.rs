@@ -31,7 +31,8 @@
 //! * [Start](guide::start): tables and locations
 //! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [reading](guide::reading)
 //! * [Loading files](guide::loading), [attaching a database](guide::attach)
-//! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases)
+//! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
+//!   [a cluster](guide::distributed)
 //! * [Python](guide::python), [options](guide::options), [types and values](guide::types)
 //! * [Guarantees](guide::guarantees), [operations](guide::operations), [speed](guide::speed)
 //! * [Writing a backend](backend), [how it works](guide::how_it_works), with the layout of the code

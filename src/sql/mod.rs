@@ -34,7 +34,7 @@ pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use ident::{TableName, quote};
 pub use insert::{insert_into, other_key, upsert};
-pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+pub use location::{check_host, decoded, encoded, host_in_url, parse_location, password_in, without_brackets};
 pub use overwrite::check_not_truncated;
 pub use row_counts::{RowCount, RowCounts, Step};
 pub use secrets::{without_passwords, without_user};
