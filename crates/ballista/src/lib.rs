@@ -35,10 +35,14 @@ use crate::codec::{LogicalCodec, PhysicalCodec};
 pub use crate::client::{connect, connect_with_state};
 
 /// The configuration of a session whose statements can use Landfall's tables on a cluster. [`connect`] calls it.
+///
+/// It turns adaptive planning off (`ballista.planner.adaptive.enabled`): when an executor is lost, the adaptive planner of
+/// Ballista 55.0 refuses the results of tasks that are run again, so that the statement does not end.
 pub fn client(config: SessionConfig) -> SessionConfig {
     let logical = LogicalCodec::new(config.ballista_logical_extension_codec());
     let physical = PhysicalCodec::new(config.ballista_physical_extension_codec());
     config
+        .with_ballista_adaptive_query_planner(false)
         .with_ballista_logical_extension_codec(Arc::new(logical))
         .with_ballista_physical_extension_codec(Arc::new(physical))
 }

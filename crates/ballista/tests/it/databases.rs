@@ -15,6 +15,8 @@ pub enum Kind {
 pub struct Database {
     pub kind: Kind,
     name: String,
+    /// Of MariaDB, what was prepared before: it does not know the database of a branch.
+    before: Vec<String>,
 }
 
 fn folder(variable: &str) -> PathBuf {
@@ -66,7 +68,8 @@ impl Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("b{}_{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         kind.client("landfall", &format!("CREATE DATABASE {name}"));
-        Self { kind, name }
+        let before = if kind == Kind::MariaDb { kind.client(&name, "XA RECOVER") } else { Vec::new() };
+        Self { kind, name, before }
     }
 
     pub fn url(&self) -> String {
@@ -81,12 +84,13 @@ impl Database {
         self.kind.client(&self.name, sql)
     }
 
-    /// The branches that are prepared in this database. MariaDB does not know the database of one: every test that
-    /// writes there names a job, whose branches are told apart.
+    /// The branches that are prepared in this database, of MariaDB since it was created.
     pub fn prepared(&self) -> Vec<String> {
-        match self.kind {
+        let mut prepared = match self.kind {
             Kind::Postgres => self.client("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"),
             Kind::MariaDb => self.client("XA RECOVER"),
-        }
+        };
+        prepared.retain(|branch| !self.before.contains(branch));
+        prepared
     }
 }

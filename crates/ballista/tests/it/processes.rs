@@ -35,9 +35,9 @@ impl Processes {
         Self { folder, url }
     }
 
-    fn signal(&self, name: &str, signal: &str) {
+    fn signal(&self, name: &str, signal: &str) -> bool {
         let pid = std::fs::read_to_string(self.folder.path().join(format!("{name}.pid"))).unwrap();
-        assert!(Command::new("kill").args([signal, pid.trim()]).status().unwrap().success(), "{name}");
+        Command::new("kill").args([signal, pid.trim()]).status().unwrap().success()
     }
 
     fn start_executor(&self, name: &str) {
@@ -47,6 +47,11 @@ impl Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
+        for name in ["scheduler", "executor1", "executor2"].into_iter().filter(|_| std::thread::panicking()) {
+            let log = std::fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            println!("{name}:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
         script(&["stop", self.folder.path().to_str().unwrap()]);
     }
 }
@@ -119,7 +124,7 @@ async fn an_executor_that_is_killed_loses_and_doubles_nothing() {
         table(&database);
         for round in 0..rounds() {
             disturbed(&mut context, &database, round, async |_| {
-                processes.signal("executor1", "-9");
+                assert!(processes.signal("executor1", "-9"));
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 processes.start_executor("executor1");
             })
@@ -137,10 +142,14 @@ async fn an_executor_that_is_believed_dead_and_continues_loses_and_doubles_nothi
         table(&database);
         for round in 0..rounds() {
             disturbed(&mut context, &database, round, async |_| {
-                processes.signal("executor1", "-STOP");
-                // It counts as lost after 5 s.
+                assert!(processes.signal("executor1", "-STOP"));
+                // It counts as lost after 5 s, and ends itself when it hears of that.
                 tokio::time::sleep(Duration::from_secs(8)).await;
                 processes.signal("executor1", "-CONT");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                if !processes.signal("executor1", "-0") {
+                    processes.start_executor("executor1");
+                }
             })
             .await;
         }
@@ -156,7 +165,7 @@ async fn a_scheduler_that_is_killed_loses_and_doubles_nothing() {
         table(&database);
         for round in 0..rounds() {
             disturbed(&mut context, &database, round, async |context| {
-                processes.signal("scheduler", "-9");
+                assert!(processes.signal("scheduler", "-9"));
                 // Its executors go on for a while.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 processes = Processes::start();
