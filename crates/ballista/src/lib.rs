@@ -36,13 +36,19 @@ pub use crate::client::{connect, connect_with_state};
 
 /// The configuration of a session whose statements can use Landfall's tables on a cluster. [`connect`] calls it.
 ///
-/// It turns adaptive planning off (`ballista.planner.adaptive.enabled`): when an executor is lost, the adaptive planner of
-/// Ballista 55.0 refuses the results of tasks that are run again, so that the statement does not end.
+/// It turns off what makes statements wrong or endless in Ballista 55.0:
+///
+/// * adaptive planning (`ballista.planner.adaptive.enabled`): when an executor is lost, the results of tasks that are run again
+///   are refused, so that the statement does not end;
+/// * without it, broadcast joins (`ballista.optimizer.broadcast_join_threshold_bytes`), which lose a LIMIT below them;
+/// * dynamic filters (`datafusion.optimizer.enable_dynamic_filter_pushdown`), with which some joins fail.
 pub fn client(config: SessionConfig) -> SessionConfig {
     let logical = LogicalCodec::new(config.ballista_logical_extension_codec());
     let physical = PhysicalCodec::new(config.ballista_physical_extension_codec());
     config
         .with_ballista_adaptive_query_planner(false)
+        .with_ballista_broadcast_join_threshold_bytes(0)
+        .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
         .with_ballista_logical_extension_codec(Arc::new(logical))
         .with_ballista_physical_extension_codec(Arc::new(physical))
 }

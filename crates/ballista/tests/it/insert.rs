@@ -87,7 +87,7 @@ async fn a_statement_that_fails_leaves_nothing() {
         let _ = cluster.deregister_table("t");
         register(&cluster, &database, "t", &[("job", "too long"), ("writers", "4")]).await;
         let error = run(&cluster, INSERT).await.unwrap_err().to_string();
-        assert!(error.contains("column \"name\"") && error.contains("row 10"), "{error}");
+        assert!(error.contains("column \"name\"") && error.contains("longer than the 8 characters"), "{error}");
         assert_eq!(database.client("SELECT count(*) FROM t"), ["0"], "{:?}: {error}", database.kind);
         until_nothing_is_prepared(&database).await;
         // The job can run again.
