@@ -7,6 +7,7 @@
 //! | [Jobs, checkpoints and streams](jobs) | running a statement once, committing it in parts, resuming it |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
 //! | [Transactions](transactions) | BEGIN and COMMIT over several statements and databases |
+//! | [On a cluster](distributed) | INSERT by the executors of Apache Ballista, as one transaction |
 //! | [Loading files](loading) | `landfall load`: CSV, JSON, Parquet, Arrow; modes; types of new tables |
 //! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
 //! | [Reading](reading) | SELECT, and what is computed in the database |
@@ -34,6 +35,9 @@ pub mod several_databases {}
 
 #[doc = include_str!("../docs/transactions.md")]
 pub mod transactions {}
+
+#[doc = include_str!("../docs/distributed.md")]
+pub mod distributed {}
 
 #[doc = include_str!("../docs/loading.md")]
 pub mod loading {}

@@ -146,6 +146,17 @@ pub trait Backend: Debug + Send + Sync {
         self.decision_log().map_or_else(|| self.location(), |log| log.url())
     }
 
+    /// The URL with which a process on another machine opens this database, without secrets.
+    ///
+    /// # Errors
+    /// `Unsupported` if it cannot. `Config` if the location has a password, which is not handed over.
+    fn shared_url(&self) -> Result<String> {
+        Err(unsupported(
+            self.location(),
+            "only the processes of one machine can open it, so it is not used on a cluster",
+        ))
+    }
+
     /// The steps that an administrator must take so that the database can prepare. Errors and warnings contain this
     /// text.
     fn how_to_prepare(&self) -> Option<&'static str> {

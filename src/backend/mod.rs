@@ -112,6 +112,7 @@
 //! | conditions, orders and limits at the server | [`Scan::dialect`], a [`QueryDialect`] |
 //! | CREATE TABLE | [`Backend::create_table`] |
 //! | attaching all tables | [`Backend::tables`], [`Backend::spelled`] |
+//! | statements on a cluster | [`Backend::shared_url`] |
 //! | own options | [`BackendFactory::options`], [`SinkOptions::own`](crate::SinkOptions::own) |
 //!
 //! The module [`sql`](mod@crate::sql) contains the shared parts of SQL databases: statements that change rows through a

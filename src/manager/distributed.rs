@@ -156,6 +156,8 @@ impl DistributedTransaction {
         if branch.prepare().await? == Vote::ReadOnly {
             return Ok(false);
         }
+        // Another process, or another pool of this one, completes it.
+        resource.leave(&xid);
         let state = self.run.read().await?;
         let Some(stands) = state.standing(self.gtrid.epoch()) else { return Ok(true) };
         match (stands.verdict(&xid), stands.decision_for(&self.gtrid)) {

@@ -38,6 +38,10 @@ impl Backend for MySql {
         self.location_text()
     }
 
+    fn shared_url(&self) -> Result<String> {
+        self.options().shared_url()
+    }
+
     async fn identity(&self) -> Result<String> {
         let mut connection = self.connect().await?;
         let (id, conn) = (connection.conn.id(), &mut connection.conn);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
 
 use crate::error::{Error, Result};
-use crate::sql::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+use crate::sql::{check_host, decoded, encoded, host_in_url, parse_location, password_in, without_brackets};
 
 /// Connection parameters.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub(super) struct Options {
     pub(super) parameters: String,
     /// Whether to use TLS only if the server supports it.
     pub(super) tls_is_preferred: bool,
+    /// Whether the location has a password.
+    has_password: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -104,6 +106,7 @@ impl Options {
         let port = url.port().or_else(|| variable("MYSQL_TCP_PORT")?.parse().ok()).unwrap_or(3306);
         let password = password.or(url.password().map(decoded).transpose()?).or_else(|| variable("MYSQL_PWD"));
 
+        let has_password = url.password().is_some();
         let mut tls = Tls::default();
         let mut socket = Some(host.clone()).filter(|host| host.starts_with('/'));
         for (name, value) in url.query_pairs() {
@@ -142,7 +145,7 @@ impl Options {
         let parameters = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
         let parameters: Vec<_> = parameters.filter(|part| !part.starts_with("socket=")).collect();
         let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
-        Ok(Self { builder, user, host, socket, port, database, parameters, tls_is_preferred })
+        Ok(Self { builder, user, host, socket, port, database, parameters, tls_is_preferred, has_password })
     }
 
     pub(super) fn location(&self) -> String {
@@ -153,5 +156,10 @@ impl Options {
     /// The location as a URL that can be used again.
     pub(super) fn url(&self) -> String {
         format!("{}{}", self.location(), self.parameters)
+    }
+
+    /// The same, if the location has no password that would be lost.
+    pub(super) fn shared_url(&self) -> Result<String> {
+        if self.has_password { Err(password_in(&self.location())) } else { Ok(self.url()) }
     }
 }

@@ -33,6 +33,8 @@ pub struct OptionKey {
     /// Which tables have it.
     pub scope: Scope,
     pub(super) set: fn(&mut SinkOptions, &str) -> Result<(), String>,
+    /// The text of the value; `None` for the default.
+    pub(super) show: fn(&SinkOptions) -> Option<String>,
 }
 
 macro_rules! declare_options {
@@ -91,6 +93,10 @@ macro_rules! declare_options {
                 takes.check(&value)?;
                 options.$field = value.into();
                 Ok(())
+            },
+            show: |options| {
+                let value = Some(&options.$field).filter(|value| **value != SinkOptions::default().$field)?;
+                Option::<$type>::from(value.clone()).map(|value| $takes.show(&value))
             },
         }),*];
     };

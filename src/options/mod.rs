@@ -214,6 +214,12 @@ impl SinkOptions {
         }
         Ok(options)
     }
+
+    /// The options that differ from their defaults, as [`SinkOptions::set`] and [`SinkOptions::with_own`] set them.
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let common = OPTIONS.iter().filter_map(|option| Some((option.key.to_owned(), (option.show)(self)?)));
+        common.chain(self.own.iter().cloned()).collect()
+    }
 }
 
 fn unknown(key: &str, own: &[BackendOption]) -> Error {
@@ -261,6 +267,29 @@ mod tests {
         assert_eq!(error, "option 'on_conflict' cannot be 'merge': use 'error', 'update' or 'ignore'");
         assert!(set("lock_timeout", "5").is_err());
         assert!(set("job", "").is_err());
+    }
+
+    #[test]
+    fn what_is_shown_of_options_can_be_set_again() {
+        assert_eq!(SinkOptions::new().pairs(), []);
+        let pairs = [
+            ("table", "s.t"),
+            ("job", "a job"),
+            ("on_conflict", "update"),
+            ("conflict_key", "a,b"),
+            ("diff.lock", "true"),
+            ("lock_timeout", "1500ms"),
+            ("writers", "3"),
+            ("checkpoint.rows", "7"),
+            ("checkpoint.bytes", "64000"),
+            ("memory.limit", "1000000"),
+            ("pool.max", "40"),
+        ];
+        let shown = SinkOptions::try_from_pairs(pairs).unwrap().pairs();
+        let shown: Vec<_> = shown.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(shown, pairs);
+        let set = SinkOptions::new().with_flush_interval(Duration::from_micros(1)).unwrap().pairs();
+        assert_eq!(set, [("flush.interval".to_owned(), "1ms".to_owned())]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(super) trait Values<T> {
     /// # Errors
     /// The values that the option accepts: `use …`.
     fn check(&self, value: &T) -> Result<(), String>;
+
+    /// The text of a value, which is parsed as the same value.
+    fn show(&self, value: &T) -> String;
 }
 
 /// Any text that is not empty.
@@ -32,6 +35,10 @@ impl Values<String> for Text {
 
     fn check(&self, value: &String) -> Result<(), String> {
         if value.trim().is_empty() { Err("it must not be empty".into()) } else { Ok(()) }
+    }
+
+    fn show(&self, value: &String) -> String {
+        value.clone()
     }
 }
 
@@ -46,6 +53,10 @@ impl Values<Vec<String>> for Names {
     fn check(&self, value: &Vec<String>) -> Result<(), String> {
         value.iter().try_for_each(|name| Text.check(name))
     }
+
+    fn show(&self, value: &Vec<String>) -> String {
+        value.join(",")
+    }
 }
 
 /// The name of a job.
@@ -59,6 +70,10 @@ impl Values<JobId> for JobName {
     fn check(&self, _: &JobId) -> Result<(), String> {
         Ok(())
     }
+
+    fn show(&self, value: &JobId) -> String {
+        value.to_string()
+    }
 }
 
 /// One of some words.
@@ -67,7 +82,7 @@ pub(super) struct Words<T: 'static>(pub(super) &'static [(&'static str, T)]);
 /// `true` and `false`.
 pub(super) const BOOLEAN: Words<bool> = Words(&[("true", true), ("false", false)]);
 
-impl<T: Copy> Values<T> for Words<T> {
+impl<T: Copy + PartialEq> Values<T> for Words<T> {
     fn parse(&self, text: &str) -> Result<T, String> {
         let Self(words) = self;
         let found = words.iter().find(|(word, _)| *word == text);
@@ -82,6 +97,11 @@ impl<T: Copy> Values<T> for Words<T> {
 
     fn check(&self, _: &T) -> Result<(), String> {
         Ok(())
+    }
+
+    fn show(&self, value: &T) -> String {
+        let found = self.0.iter().find(|(_, other)| other == value);
+        found.map(|(word, _)| (*word).to_owned()).unwrap_or_default()
     }
 }
 
@@ -102,6 +122,10 @@ impl<T: Copy + Display + FromStr + PartialOrd> Values<T> for Number<T> {
     fn check(&self, value: &T) -> Result<(), String> {
         if self.0.contains(value) { Ok(()) } else { Err(self.told()) }
     }
+
+    fn show(&self, value: &T) -> String {
+        value.to_string()
+    }
 }
 
 /// A number of rows.
@@ -114,6 +138,10 @@ impl Values<u64> for RowLimit {
 
     fn check(&self, value: &u64) -> Result<(), String> {
         if *value > 0 { Ok(()) } else { Err("use a number of rows, 1 or more".into()) }
+    }
+
+    fn show(&self, value: &u64) -> String {
+        value.to_string()
     }
 }
 
@@ -140,6 +168,12 @@ impl Values<Duration> for Time {
     fn check(&self, value: &Duration) -> Result<(), String> {
         if self.0.contains(value) { Ok(()) } else { Err(self.1.into()) }
     }
+
+    /// In milliseconds, the smallest unit, rounded up.
+    fn show(&self, value: &Duration) -> String {
+        let millis = u64::try_from(value.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        format!("{millis}ms")
+    }
 }
 
 /// A number of bytes with a minimum, which `least_told` spells out.
@@ -162,6 +196,11 @@ impl<T: Copy + TryFrom<u64> + TryInto<u64>> Values<T> for Size {
     fn check(&self, value: &T) -> Result<(), String> {
         let bytes: Option<u64> = (*value).try_into().ok();
         if bytes.is_some_and(|bytes| bytes >= self.least) { Ok(()) } else { Err(self.told()) }
+    }
+
+    fn show(&self, value: &T) -> String {
+        let bytes: Option<u64> = (*value).try_into().ok();
+        bytes.unwrap_or(u64::MAX).to_string()
     }
 }
 

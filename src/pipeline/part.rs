@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::diff::{Differ, Policy};
 use super::dispatch::Dealt;
-use super::run::job_spec;
+use super::job::job_spec;
 use super::write::Write;
 use super::writer::{Origin, Writers};
-use crate::backend::{Protocol, WriteSpec};
+use crate::backend::{Protocol, WriteSpec, WriteStats};
 use crate::error::{Error, Result};
 use crate::manager::{DistributedRun, DistributedTransaction, Member};
 use crate::txn::Xid;
@@ -23,7 +23,7 @@ use crate::txn::Xid;
 pub struct Part {
     /// Its prepared branches, one for each table that received rows.
     pub branches: Vec<Xid>,
-    /// The number of its rows.
+    /// The number of rows that it stored or changed.
     pub rows: u64,
 }
 
@@ -47,12 +47,18 @@ pub async fn write_part(
     transaction: &DistributedTransaction,
     input: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> Result<Part> {
-    let mut members = Vec::new();
+    let (mut members, mut counted) = (Vec::new(), Vec::new());
     for (group, target) in write.targets.iter().enumerate() {
         let (xid, protocol) = (transaction.draw_xid(), Protocol::TwoPhase);
-        let spec = WriteSpec { protocol, ..target.spec.clone() };
+        // The counters are those of the part: several parts of a write may be written in this process.
+        let stats = Arc::new(WriteStats::of(&target.spec.table, target.spec.stats.memory().limit()));
+        let spec = WriteSpec { protocol, stats, ..target.spec.clone() };
         let differ = Differ::new(Policy::of(&spec).map(Arc::new), Arc::clone(&spec.stats));
-        let branch = target.resource.start(&xid, &spec).await?;
+        let branch = match &target.change {
+            Some(change) => target.resource.start_change(&xid, &spec, change).await?,
+            None => target.resource.start(&xid, &spec).await?,
+        };
+        counted.push(spec.stats);
         members.push((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }, differ));
     }
     let now = CancellationToken::new();
@@ -75,6 +81,10 @@ pub async fn write_part(
         }
     });
     let prepared = join_all(preparing).await.into_iter().collect::<Result<Vec<_>>>()?;
+    let changed =
+        write.targets.first().and_then(|target| target.change.as_ref()).map(|change| change.done.get().rows());
+    let not_stored = counted.first().map_or(0, |stats| stats.not_stored());
+    let rows = changed.unwrap_or_else(|| rows.saturating_sub(not_stored));
     Ok(Part { branches: prepared.into_iter().flatten().collect(), rows })
 }
 

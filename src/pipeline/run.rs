@@ -9,13 +9,14 @@ use tracing::{Instrument, debug_span};
 use super::attempt::WriteAttempt;
 use super::input::{Input, Position};
 use super::interrupt::interrupted;
+use super::job::job_spec;
 use super::retry::{Lost, can_retry, pauses};
 use super::write::{Target, Write, WriteOutcome, WriteProgress};
 use crate::backend::{EpochEvent, Existing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::{JobSpec, Late, Opened, TransactionManager};
+use crate::manager::{Late, Opened, TransactionManager};
 use crate::pipeline::Interrupt;
-use crate::txn::{DecisionRecord, JobId, Subject};
+use crate::txn::{DecisionRecord, JobId};
 
 /// Writes a stream as one atomic epoch, or with checkpoints as several atomic epochs.
 ///
@@ -160,29 +161,6 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     progress.covered = checkpoint.total();
     progress.landed = progress.covered - progress.before;
     Ok(())
-}
-
-/// The job of a write.
-pub(super) async fn job_spec(write: &Write) -> Result<JobSpec> {
-    Ok(JobSpec {
-        log: Arc::clone(&write.log),
-        job: write.job.clone(),
-        subject: subject(write).await?,
-        resources: write.targets.iter().map(|target| Arc::clone(&target.resource)).collect(),
-    })
-}
-
-/// The subject that the records of its job contain.
-async fn subject(write: &Write) -> Result<Subject> {
-    let mut databases = Vec::new();
-    // The ledger of a database moves with it, so its records are about this database.
-    let is_elsewhere = |target: &&Target| target.resource.decision_log().is_none_or(|log| log.url() != write.log.url());
-    if write.job.is_some() {
-        for target in write.targets.iter().filter(is_elsewhere) {
-            databases.push(target.resource.identity().await?);
-        }
-    }
-    Ok(Subject { table: write.name.clone(), databases, statements: vec![write.statement.clone()] })
 }
 
 #[cfg(test)]

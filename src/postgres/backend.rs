@@ -31,6 +31,10 @@ impl Backend for Postgres {
         self.location_text()
     }
 
+    fn shared_url(&self) -> Result<String> {
+        self.options().shared_url()
+    }
+
     async fn identity(&self) -> Result<String> {
         let mut connection = self.connect().await?;
         let (pid, conn) = connection.parts();

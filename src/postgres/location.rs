@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::sql::{check_host, encoded, host_in_url, parse_location, without_brackets};
+use crate::sql::{check_host, encoded, host_in_url, parse_location, password_in, without_brackets};
 
 /// Connection parameters.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub(super) struct Options {
     pub(super) connect: PgConnectOptions,
     /// The parameters of the location, except the password and those in [`Options::location`].
     parameters: String,
+    /// Whether the location has a password.
+    has_password: bool,
 }
 
 impl fmt::Debug for Options {
@@ -52,6 +54,7 @@ impl Options {
         let mut url = parse_location(location, &["postgres", "postgresql"], FORM)?;
         check_parameters(url.query().unwrap_or_default())?;
         let parameters = parameters(url.query().unwrap_or_default());
+        let has_password = url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password");
         if let Some(address) = url.host_str().and_then(without_brackets) {
             // The client would look up the name with its brackets. A later `host` in the query takes precedence.
             let query = format!("host={}&{}", encoded(address), url.query().unwrap_or_default());
@@ -69,7 +72,7 @@ impl Options {
         }
         // A pooler may not know this parameter; the session sets it.
         let connect = with_tls(connect, &url)?.disable_statement_logging().extra_float_digits(None);
-        Ok(Self { connect, parameters })
+        Ok(Self { connect, parameters, has_password })
     }
 
     /// The location, as shown in messages.
@@ -86,6 +89,11 @@ impl Options {
     /// The location as a URL that can be used again.
     pub(super) fn url(&self) -> String {
         format!("{}{}", self.location(), self.parameters)
+    }
+
+    /// The same, if the location has no password that would be lost.
+    pub(super) fn shared_url(&self) -> Result<String> {
+        if self.has_password { Err(password_in(&self.location())) } else { Ok(self.url()) }
     }
 }
 

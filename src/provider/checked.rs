@@ -42,8 +42,16 @@ pub(super) fn checked(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Exp
 }
 
 fn call(op: Operator, left: Expr, right: Expr) -> Expr {
-    let function = Checked { signature: Signature::any(2, Volatility::Immutable), op };
-    ScalarUDF::new_from_impl(function).call(vec![left, right])
+    function(op).call(vec![left, right])
+}
+
+fn function(op: Operator) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Checked { signature: Signature::any(2, Volatility::Immutable), op })
+}
+
+/// The function of this file with a name.
+pub(super) fn named(name: &str) -> Option<ScalarUDF> {
+    [Operator::Plus, Operator::Minus, Operator::Multiply].map(function).into_iter().find(|of| of.name() == name)
 }
 
 /// Whether the value of an expression always fits its type.

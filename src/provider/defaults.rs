@@ -15,6 +15,9 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
+/// The name of the function.
+pub(super) const SERVER_DEFAULT: &str = "server_default";
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ServerDefault {
     signature: Signature,
@@ -23,7 +26,7 @@ struct ServerDefault {
 
 impl ScalarUDFImpl for ServerDefault {
     fn name(&self) -> &str {
-        "server_default"
+        SERVER_DEFAULT
     }
 
     fn signature(&self) -> &Signature {
@@ -44,9 +47,19 @@ impl ScalarUDFImpl for ServerDefault {
 
 /// The expression for a column of that type that the server fills in.
 pub(super) fn server_default(data_type: &DataType) -> Expr {
+    function(data_type).call(Vec::new())
+}
+
+/// The function of such an expression.
+pub(super) fn function(data_type: &DataType) -> ScalarUDF {
     // Volatile, so that the optimizer does not move it.
     let signature = Signature::nullary(Volatility::Volatile);
-    ScalarUDF::new_from_impl(ServerDefault { signature, data_type: data_type.clone() }).call(Vec::new())
+    ScalarUDF::new_from_impl(ServerDefault { signature, data_type: data_type.clone() })
+}
+
+/// The type of the column, if it is such a function.
+pub(super) fn type_of(function: &ScalarUDF) -> Option<&DataType> {
+    function.inner().downcast_ref::<ServerDefault>().map(|default| &default.data_type)
 }
 
 fn is_server_default(expr: &Arc<dyn PhysicalExpr>) -> bool {

@@ -279,32 +279,56 @@ impl TableProvider for Changes {
     boxed! {
         fn insert_into<'life0, 'life1>(
             &'life0 self,
-            _: &'life1 dyn Session,
+            session: &'life1 dyn Session,
             query: Arc<dyn ExecutionPlan>,
             _: InsertOp,
         ) -> Planning {
-            self.changed(query)
+            self.changed(session, query)
         }
     }
 }
 
 impl Changes {
-    fn changed(&self, query: Arc<dyn ExecutionPlan>) -> Planning<'_> {
-        Box::pin(async move {
-            let Some(table) = self.table.downcast_ref::<LandfallTable>() else {
-                return internal_err!("the target of a rewritten statement is not a LandfallTable");
-            };
-            let doing = |error: Error| error.with_context(format!("{} {}", self.request.verb, table.table().name));
-            let planned = async {
-                let (change, input) = self.request.plan(table, query)?;
-                table.change(change, self.statement.clone(), input).await
-            };
-            planned.await.map_err(|error| doing(error).into())
-        })
+    fn changed<'a>(&'a self, session: &'a dyn Session, query: Arc<dyn ExecutionPlan>) -> Planning<'a> {
+        match self.table.downcast_ref::<LandfallTable>() {
+            Some(table) => table.changed(session, &self.request, self.statement.clone(), query),
+            None => planned(internal_err!("the target of a rewritten statement is not a LandfallTable")),
+        }
+    }
+
+    pub(super) fn parts(&self) -> (&Arc<dyn TableProvider>, &Request, &StatementId) {
+        (&self.table, &self.request, &self.statement)
+    }
+
+    /// The same statement with another instance of its table.
+    pub(super) fn with_table(&self, table: Arc<dyn TableProvider>) -> Self {
+        let Self { request, statement, schema, .. } = self;
+        Self { table, request: request.clone(), statement: statement.clone(), schema: Arc::clone(schema) }
     }
 }
 
 impl LandfallTable {
+    /// The plan of a statement that changes rows.
+    pub(super) fn changed<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        request: &'a Request,
+        statement: StatementId,
+        query: Arc<dyn ExecutionPlan>,
+    ) -> Planning<'a> {
+        Box::pin(async move {
+            let doing = |error: Error| error.with_context(format!("{} {}", request.verb, self.table().name));
+            let planned = async {
+                let (change, input) = request.plan(self, query)?;
+                match self.run {
+                    Some(run) => self.changed_distributed(session, input, change, statement, run).await,
+                    None => self.change(change, statement, input).await,
+                }
+            };
+            planned.await.map_err(|error| doing(error).into())
+        })
+    }
+
     /// Plans a change from the rows of an input.
     pub(super) async fn change(
         &self,

@@ -153,6 +153,10 @@ impl Inserted {
     pub(super) fn source(table: Arc<dyn TableProvider>, statement: StatementId) -> Arc<dyn TableSource> {
         provider_as_source(Arc::new(Self { table, statement }))
     }
+
+    pub(super) fn parts(&self) -> (&Arc<dyn TableProvider>, &StatementId) {
+        (&self.table, &self.statement)
+    }
 }
 
 impl TableProvider for Inserted {

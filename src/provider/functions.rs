@@ -10,8 +10,10 @@ use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue, exec_
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use serde_json::{Value, json};
 
 use crate::columnar::{Assign, recode};
+use crate::options::Nanoseconds;
 
 /// The function that marks a user's cast, to distinguish it from the planner's.
 pub(super) const WRITTEN: &str = "landfall_as_written";
@@ -118,6 +120,46 @@ pub(super) fn written() -> ScalarUDF {
 pub(super) fn nested() -> ScalarUDF {
     let signature = Signature::any(1, Volatility::Immutable);
     ScalarUDF::new_from_impl(Written { name: NESTED, signature, shown: Some(DataType::Null) })
+}
+
+/// A function of this file as data, with the types that the data refers to; `None` for other functions.
+pub(super) fn to_json(function: &ScalarUDF) -> Option<(Value, Vec<DataType>)> {
+    let function = function.inner();
+    if let Some(Assigning { column, assign, .. }) = function.downcast_ref() {
+        let (from, to, nanoseconds, is_computed) = assign.parts();
+        let truncates = nanoseconds == Nanoseconds::Truncate;
+        let json = json!({ "column": column, "truncates": truncates, "computed": is_computed });
+        return Some((json, vec![from.clone(), to.clone()]));
+    }
+    if let Some(Clock { to, digits, .. }) = function.downcast_ref() {
+        return Some((json!({ "digits": digits }), vec![to.clone()]));
+    }
+    function.is::<Written>().then(|| (json!({}), Vec::new()))
+}
+
+/// The function of this file that a name and data describe.
+pub(super) fn of_json(name: &str, function: &Value, types: &[DataType]) -> Option<ScalarUDF> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    match (name, types) {
+        (WRITTEN, []) => Some(written()),
+        (NESTED, []) => Some(nested()),
+        (TIME | LOCAL_TIME, [to]) => {
+            let name = if name == TIME { TIME } else { LOCAL_TIME };
+            let digits = u32::try_from(function["digits"].as_u64()?).ok()?;
+            Some(ScalarUDF::new_from_impl(Clock { name, signature, to: to.clone(), digits }))
+        }
+        (ASSIGN, [from, to]) => {
+            let truncates = function["truncates"].as_bool()?;
+            let nanoseconds = if truncates { Nanoseconds::Truncate } else { Nanoseconds::Error };
+            let assign = match function["computed"].as_bool()? {
+                true => Assign::of_computed(from, to, nanoseconds),
+                false => Assign::try_new(from, to, nanoseconds),
+            };
+            let column = function["column"].as_str()?.to_owned();
+            Some(ScalarUDF::new_from_impl(Assigning { signature, column, assign: assign.ok()? }))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a call only hides a value from the planner.

@@ -55,7 +55,7 @@ impl LandfallTable {
             limit,
             batch_size: state.config().batch_size(),
         };
-        Ok(Arc::new(ScanExec::new(Arc::clone(&self.database), query)))
+        Ok(Arc::new(ScanExec::new(self.origin(), query)))
     }
 
     /// Refuses a statement whose conditions the session may lose.

@@ -61,7 +61,7 @@ impl Request {
             let never = Condition { text: " WHERE 1 = 0".into(), parameters: Vec::new() };
             return Ok((change(Vec::new(), Operation::Delete(never), None), nothing()));
         }
-        if let Some(condition) = whole_condition(&query, table.table()) {
+        if let Some(condition) = whole_condition(&query, table) {
             match self.actions.as_slice() {
                 [RowChange::Delete] if self.join == Join::InQuery => {
                     return Ok((change(Vec::new(), Operation::Delete(condition), None), nothing()));
@@ -88,7 +88,7 @@ impl Request {
         let lock = match (self.join, scans_of(&query, &table.location()).as_slice()) {
             // The staged rows do not depend on existing rows.
             (Join::AtServer, []) => None,
-            (Join::InQuery, [only]) if only.is_of(table.table()) => Some(only.condition()),
+            (Join::InQuery, [only]) if only.is_of(table.table(), &table.location()) => Some(only.condition()),
             // Another scan may read the same table under another name or through a view.
             _ => Some(Condition::default()),
         };
@@ -116,9 +116,9 @@ pub(super) fn no_key(table: &Table) -> Error {
 }
 
 /// The condition of a query that is nothing but the scan of a table, with all of its filters answered by the database.
-fn whole_condition(query: &Arc<dyn ExecutionPlan>, table: &Arc<Table>) -> Option<Condition> {
+fn whole_condition(query: &Arc<dyn ExecutionPlan>, table: &LandfallTable) -> Option<Condition> {
     if let Some(scan) = query.downcast_ref::<ScanExec>() {
-        return (scan.is_of(table) && !scan.is_limited()).then(|| scan.condition());
+        return (scan.is_of(table.table(), &table.location()) && !scan.is_limited()).then(|| scan.condition());
     }
     query.downcast_ref::<ProjectionExec>().and_then(|projection| whole_condition(projection.input(), table))
 }

@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
@@ -13,57 +16,83 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    SortOrderPushdownResult,
 };
 use futures::StreamExt;
 
 use crate::backend::Condition;
-use crate::backend::{Backend, Comparison, OpenTransaction, OrderKey, Query, QueryDialect, Scan, Table};
+use crate::backend::{Comparison, OpenTransaction, OrderKey, Query, QueryDialect, Scan, Table};
 use crate::error::{Error, Result};
+use crate::provider::recipe::Origin;
 use crate::provider::spool::Spool;
 use crate::provider::transaction::OpenDatabases;
 
 /// A leaf that streams a query's rows out of a database, in one partition.
 #[derive(Debug)]
 pub(super) struct ScanExec {
-    database: Arc<dyn Backend>,
+    origin: Origin,
     query: Query,
+    slot: Slot,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     /// Its rows, if they were read before.
     spool: Option<Arc<Spool>>,
 }
 
+/// On a cluster, a node below a scan: a leaf of DataFusion, from which an engine can take the only partition away in tasks
+/// that must not read. A leaf that the engine does not know would be read by each task of a UNION.
+pub(super) type Slot = Option<Arc<dyn ExecutionPlan>>;
+
+/// The properties of a scan.
+pub(super) fn properties(schema: &SchemaRef, order: Option<LexOrdering>, slot: &Slot) -> Arc<PlanProperties> {
+    let partitions = slot.as_ref().map_or(1, |slot| slot.output_partitioning().partition_count());
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new_with_orderings(Arc::clone(schema), order),
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}
+
 impl ScanExec {
-    pub(super) fn new(database: Arc<dyn Backend>, query: Query) -> Self {
-        Self::in_order(database, query, None)
+    pub(super) fn new(origin: Origin, query: Query) -> Self {
+        Self::in_order(origin, query, None, None)
     }
 
-    fn in_order(database: Arc<dyn Backend>, query: Query, order: Option<LexOrdering>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(Arc::clone(&query.schema), order),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
+    fn in_order(origin: Origin, query: Query, order: Option<LexOrdering>, slot: Slot) -> Self {
+        let properties = properties(&query.schema, order, &slot);
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { database, query, properties: Arc::new(properties), metrics, spool: None }
+        Self { origin, query, slot, properties, metrics, spool: None }
+    }
+
+    /// The same scan, for a cluster.
+    pub(super) fn with_slot(&self) -> DfResult<Self> {
+        // It stays the same node without its partition: Ballista compares the metrics of all tasks of a stage.
+        let slot = MemorySourceConfig::try_new(&[Vec::new()], Arc::new(Schema::empty()), None)?;
+        Ok(self.above(Some(DataSourceExec::from_data_source(slot))))
     }
 
     /// The same with its rows, which are read now in a transaction.
     pub(super) async fn spooled(&self, branch: &mut dyn OpenTransaction, context: &TaskContext) -> Result<Self> {
         let spool = Spool::read(branch, &self.query, context, &self.metrics).await?;
         Ok(Self {
-            database: Arc::clone(&self.database),
+            origin: self.origin.clone(),
             query: self.query.clone(),
+            slot: self.slot.clone(),
             properties: Arc::clone(&self.properties),
             metrics: self.metrics.clone(),
             spool: Some(Arc::new(spool)),
         })
     }
 
+    fn above(&self, slot: Slot) -> Self {
+        let order = self.properties.output_ordering().cloned();
+        Self::in_order(self.origin.clone(), self.query.clone(), order, slot)
+    }
+
     fn dialect(&self) -> Option<&dyn QueryDialect> {
-        self.database.scan().and_then(Scan::dialect)
+        self.origin.database.scan().and_then(Scan::dialect)
     }
 
     /// The condition, order and limit of the query, for EXPLAIN.
@@ -84,9 +113,14 @@ impl ScanExec {
         is_exact.then_some(OrderKey { column, descending, nulls_first })
     }
 
-    /// Whether it reads this table.
-    pub(super) fn is_of(&self, table: &Arc<Table>) -> bool {
-        Arc::ptr_eq(&self.query.table, table)
+    /// Whether it reads this table. Another process has opened it once more.
+    pub(super) fn is_of(&self, table: &Arc<Table>, location: &str) -> bool {
+        Arc::ptr_eq(&self.query.table, table) || (self.query.table.name == table.name && self.location() == location)
+    }
+
+    /// What it was opened with, and what it reads.
+    pub(super) fn parts(&self) -> (&Origin, &Query) {
+        (&self.origin, &self.query)
     }
 
     /// The name of its table.
@@ -106,7 +140,7 @@ impl ScanExec {
 
     /// The location that it reads.
     pub(super) fn location(&self) -> String {
-        self.database.location()
+        self.origin.database.location()
     }
 }
 
@@ -116,7 +150,7 @@ impl DisplayAs for ScanExec {
         write!(
             f,
             "LandfallScan: {}, table={}, columns=[{}]{}",
-            self.database.location(),
+            self.origin.database.location(),
             self.query.table.name,
             columns.join(", "),
             self.suffix()
@@ -138,11 +172,18 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
+        self.slot.iter().collect()
     }
 
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        Ok(self)
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        self.slot.iter().map(|_| false).collect()
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.above(children.pop())))
     }
 
     fn apply_expressions(
@@ -168,7 +209,8 @@ impl ExecutionPlan for ScanExec {
             let batches = batches.map(move |batch| batch.record_output(&metrics));
             return Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)));
         }
-        let scan = self.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;
+        let scan =
+            self.origin.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;
         let batches = scan
             .query(self.query.clone())?
             .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));
@@ -182,7 +224,7 @@ impl ExecutionPlan for ScanExec {
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         let order = self.properties.output_ordering().cloned();
         let query = Query { limit, ..self.query.clone() };
-        Some(Arc::new(Self::in_order(Arc::clone(&self.database), query, order)))
+        Some(Arc::new(Self::in_order(self.origin.clone(), query, order, self.slot.clone())))
     }
 
     fn try_pushdown_sort(
@@ -194,7 +236,7 @@ impl ExecutionPlan for ScanExec {
         let (Some(keys), None) = (keys, self.query.limit) else { return Ok(SortOrderPushdownResult::Unsupported) };
         let query = Query { order: keys, ..self.query.clone() };
         let ordering = LexOrdering::new(order.to_vec());
-        let inner = Arc::new(Self::in_order(Arc::clone(&self.database), query, ordering));
+        let inner = Arc::new(Self::in_order(self.origin.clone(), query, ordering, self.slot.clone()));
         Ok(SortOrderPushdownResult::Exact { inner })
     }
 

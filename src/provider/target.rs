@@ -183,9 +183,10 @@ impl LandfallTable {
             matches!(column.default, ColumnDefault::ByDefault | ColumnDefault::Numbered)
                 && spec.columns.field_with_name(&column.name).is_err()
         };
-        spec.on_conflict != OnConflict::Error
-            || input.output_ordering().is_some()
-            || self.table.columns.iter().any(is_left_to_the_server)
+        // Partitions that are sorted each have no common order, if several processes write them.
+        let is_sorted = input.output_ordering().is_some()
+            && (self.run.is_none() || input.output_partitioning().partition_count() == 1);
+        spec.on_conflict != OnConflict::Error || is_sorted || self.table.columns.iter().any(is_left_to_the_server)
     }
 
     /// Whether a plan reads this table by name. Views of it are not detected.

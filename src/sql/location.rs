@@ -56,6 +56,14 @@ pub fn check_host(host: &str) -> Result<()> {
     Ok(())
 }
 
+/// The error of a location with a password, where a password must not be handed over.
+pub fn password_in(location: &str) -> Error {
+    Error::config(format!(
+        "the URL of {location} has a password, which is not sent to other processes: remove it, and set the option \
+         'password_env' to an environment variable that has it in every process of the cluster"
+    ))
+}
+
 /// Decodes a part of a URL.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub use diff::{diff, in_range};
 pub use duplicate::{DUPLICATE_KEY, duplicate_in_change, other_key};
 pub use ident::{TableName, quote};
 pub use insert::{insert_into, upsert};
-pub use location::{check_host, decoded, encoded, host_in_url, parse_location, without_brackets};
+pub use location::{check_host, decoded, encoded, host_in_url, parse_location, password_in, without_brackets};
 pub use lost::lost_connection;
 pub use open::OpenBranch;
 pub use overwrite::check_not_truncated;

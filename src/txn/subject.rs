@@ -33,7 +33,8 @@ impl StatementId {
         self.operation == recorded.operation && !differ
     }
 
-    fn to_json(&self) -> Value {
+    /// The JSON object of a statement.
+    pub(crate) fn to_json(&self) -> Value {
         let mut statement = json!({ "operation": self.operation });
         if let Some(StatementHash { version, hash }) = &self.hash {
             statement["version"] = version.as_str().into();
@@ -42,7 +43,8 @@ impl StatementId {
         statement
     }
 
-    fn of_json(statement: &Value) -> Option<Self> {
+    /// Reads it from a JSON object.
+    pub(crate) fn of_json(statement: &Value) -> Option<Self> {
         let text = |member: &str| statement[member].as_str().map(str::to_owned);
         let hash = text("version").zip(text("hash")).map(|(version, hash)| StatementHash { version, hash });
         Some(Self { operation: text("operation")?, hash })

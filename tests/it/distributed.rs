@@ -124,11 +124,11 @@ async fn what_a_distributed_insert_does_not_support_is_refused_when_it_is_planne
             }
         };
         if matches!(place, Place::Sqlite(_)) {
-            says(&planned(&[]).await, &["error", "distributed INSERT", "cannot prepare transactions"]);
+            says(&planned(&[]).await, &["error", "distributed statement", "cannot prepare transactions"]);
             continue;
         }
         let checkpoints = [("job", "j"), ("checkpoint.rows", "5")];
-        says(&planned(&checkpoints).await, &["error", "checkpoint", "distributed INSERT"]);
+        says(&planned(&checkpoints).await, &["error", "checkpoint", "distributed statement"]);
         let one_phase = [("commit", "one_phase"), ("writers", "2")];
         says(&planned(&one_phase).await, &["error", "one_phase"]);
         // The order in which rows with the same key are written would be undefined.

@@ -204,6 +204,11 @@ impl Assign {
         &self.to
     }
 
+    /// What it was planned with: the types, and whether it is of a product or a quotient.
+    pub(crate) fn parts(&self) -> (&DataType, &DataType, Nanoseconds, bool) {
+        (&self.from, &self.to, self.nanoseconds, matches!(self.rule, Rule::RoundDecimal(_)))
+    }
+
     /// The effect on values.
     pub(crate) fn assigned(&self) -> Assigned {
         match &self.rule {

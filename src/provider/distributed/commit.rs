@@ -14,8 +14,9 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, Distribution, Exec
 use futures::{TryStreamExt, stream};
 use log::warn;
 
+use super::properties;
+use super::statement::DistributedWrite;
 use super::writer::parts;
-use super::{DistributedWrite, properties};
 use crate::error::{Error, Result};
 use crate::manager::Joined;
 use crate::pipeline::Part;
@@ -33,6 +34,10 @@ impl CommitExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, statement: Arc<DistributedWrite>) -> Self {
         let properties = properties(schema(), 1);
         Self { input, statement, properties }
+    }
+
+    pub(super) fn statement(&self) -> &DistributedWrite {
+        &self.statement
     }
 }
 
@@ -54,7 +59,7 @@ impl DistributedWrite {
                 Ok(record.rows)
             }
             Joined::Finished(record) => {
-                let (job, rows, table) = (&record.job, record.total(), &self.write.name);
+                let (job, rows, table) = (&record.job, record.total(), self);
                 warn!("job '{job}' is finished: its {rows} rows are already in table {table}; nothing was written");
                 Ok(0)
             }
@@ -70,7 +75,7 @@ impl DistributedWrite {
             Ok::<_, Error>(())
         };
         if let Err(error) = aborted.await {
-            warn!("could not roll back the branches of table {} ({error}): run landfall recover", self.write.name);
+            warn!("could not roll back the branches of table {self} ({error}): run landfall recover");
         }
     }
 }
@@ -88,11 +93,12 @@ impl Drop for AbortOnDrop {
 
 impl DisplayAs for CommitExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CommitExec: table={}", self.statement.write.name)?;
-        if let Some(job) = &self.statement.write.job {
+        write!(f, "CommitExec: table={}", self.statement)?;
+        let Some(write) = self.statement.opened() else { return Ok(()) };
+        if let Some(job) = &write.job {
             write!(f, ", job={job}")?;
         }
-        write!(f, ", commit=two_phase, log={}", self.statement.write.log.url())
+        write!(f, ", commit=two_phase, log={}", write.log.url())
     }
 }
 

@@ -9,50 +9,40 @@
 //! ```
 
 mod commit;
+mod statement;
 mod writer;
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::Result as DfResult;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::commit::CommitExec;
+use self::statement::{DistributedWrite, Operation};
 use self::writer::WriterExec;
-use super::settings::{TxnSettings, how_to_prepare};
+use super::recipe::{Recipe, invalid};
+use super::settings::how_to_prepare;
 use super::table::LandfallTable;
-use crate::backend::{Dispatch, Existing};
+use crate::backend::{Change, Dispatch, Existing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::DistributedRun;
 use crate::options::OnConflict;
-use crate::pipeline::{Target, Write, WriterCount, distributed_run};
+use crate::pipeline::{Target, Write, WriterCount};
 use crate::txn::StatementId;
-
-/// A write, and its run.
-#[derive(Debug)]
-struct DistributedWrite {
-    write: Write,
-    run: Uuid,
-}
-
-impl DistributedWrite {
-    async fn run(&self) -> Result<DistributedRun> {
-        distributed_run(&self.write, self.run).await
-    }
-
-    /// Adds what was done to an error.
-    fn doing(&self, error: Error) -> Error {
-        error.with_context(format!("writing table {}", self.write.name))
-    }
-}
 
 /// The properties of a node that returns its rows at the end.
 fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
@@ -99,15 +89,39 @@ impl LandfallTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table().name));
         let input = self.written(input)?;
+        let operation = Operation::Insert(op);
+        self.planned_distributed(session, input, operation, statement, run).await.map_err(|error| doing(error).into())
+    }
+
+    /// The plan of a distributed UPDATE, DELETE or MERGE.
+    pub(super) async fn changed_distributed(
+        &self,
+        session: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        change: Change,
+        statement: StatementId,
+        run: Uuid,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.planned_distributed(session, input, Operation::Change(Box::new(change)), statement, run).await
+    }
+
+    async fn planned_distributed(
+        &self,
+        session: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        operation: Operation,
+        statement: StatementId,
+        run: Uuid,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let most = u16::try_from(session.config().target_partitions()).unwrap_or(u16::MAX);
-        let target = self.target(&input, op, most).await.map_err(doing)?;
-        let division = Division::of(&target);
-        let settings = TxnSettings::try_new(self.options()).map_err(doing)?;
-        let write = settings.plan_commit(self.table().name.clone(), statement, vec![target]).map_err(doing)?;
-        check(&write, &input).map_err(doing)?;
-        let statement = Arc::new(DistributedWrite { write, run });
-        let writers = Arc::new(WriterExec::try_new(input, division, Arc::clone(&statement))?);
-        Ok(Arc::new(CommitExec::new(Arc::new(CoalescePartitionsExec::new(writers)), statement)))
+        let statement = DistributedWrite::plan(self, &input, operation, statement, most, run).await?;
+        let write = statement.write().await?;
+        check(write, &input)?;
+        let division = write.targets.first().map_or(Division::One, |target| Division::of(target, &input));
+        let statement = Arc::new(statement);
+        let writers = WriterExec::try_new(input, division, Arc::clone(&statement));
+        let writers = writers.map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Arc::new(CommitExec::new(Arc::new(CoalescePartitionsExec::new(Arc::new(writers))), statement)))
     }
 }
 
@@ -123,13 +137,13 @@ enum Division {
 }
 
 impl Division {
-    fn of(target: &Target) -> Self {
+    fn of(target: &Target, input: &Arc<dyn ExecutionPlan>) -> Self {
         let most = usize::from(target.writers.most());
         let is_one = target.spec.existing != Existing::Keep
             || (target.spec.on_conflict != OnConflict::Error && matches!(target.writers, WriterCount::UpTo(_)));
         match &target.dispatch {
             Dispatch::OneWriter(_) => Self::One,
-            _ if is_one || most <= 1 => Self::One,
+            _ if is_one || most <= 1 || !is_repeatable(input) => Self::One,
             Dispatch::ByKey(key) => Self::ByKey(key.clone(), most),
             Dispatch::RoundRobin => Self::Any(most),
         }
@@ -142,8 +156,12 @@ impl Division {
         let partitioning = match self {
             _ if has <= 1 => return Ok(input),
             Self::One => return Ok(Arc::new(CoalescePartitionsExec::new(input))),
-            Self::Any(most) if has > *most => Partitioning::RoundRobinBatch(*most),
-            Self::Any(_) => return Ok(input),
+            Self::Any(most) if has <= *most => return Ok(input),
+            // By their values, so that a partition that is computed again has the same rows.
+            Self::Any(most) => match by_value(&input)? {
+                columns if columns.is_empty() => return Ok(Arc::new(CoalescePartitionsExec::new(input))),
+                columns => Partitioning::Hash(columns, *most),
+            },
             Self::ByKey(key, most) => {
                 let schema = input.schema();
                 let key = key.iter().map(|name| col(name, &schema)).collect::<DfResult<Vec<_>>>()?;
@@ -157,22 +175,100 @@ impl Division {
     }
 }
 
+/// The columns that can be hashed.
+fn by_value(input: &Arc<dyn ExecutionPlan>) -> DfResult<Vec<Arc<dyn PhysicalExpr>>> {
+    let schema = input.schema();
+    let is_plain = |field: &&Arc<Field>| {
+        let of = field.data_type();
+        of.is_primitive() || of.is_string() || of.is_binary() || *of == DataType::Boolean
+    };
+    schema.fields().iter().filter(is_plain).map(|field| col(field.name(), &schema)).collect()
+}
+
+/// Whether a query returns the same rows in each partition when a part of it is computed again, because a process was lost.
+/// Several writers must not write parts of different results.
+fn is_repeatable(query: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_limited = query.fetch().is_some() && !is_sorted(query);
+    let mut is_volatile = false;
+    let looked = query.apply_expressions(&mut |expr| {
+        is_volatile |= is_volatile_expression(expr);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    looked.is_ok() && !is_limited && !is_volatile && query.children().into_iter().all(is_repeatable)
+}
+
+/// Whether the rows of a query have an order that the statement asks for. An order of a source says nothing yet: it is lost
+/// when partitions are merged.
+fn is_sorted(query: &Arc<dyn ExecutionPlan>) -> bool {
+    if query.is::<SortExec>() || query.is::<SortPreservingMergeExec>() {
+        return true;
+    }
+    let keeps_order = query.is::<GlobalLimitExec>() || query.is::<LocalLimitExec>() || query.is::<ProjectionExec>();
+    keeps_order && query.children().into_iter().all(is_sorted)
+}
+
+fn is_volatile_expression(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.is_volatile_node() || expr.children().into_iter().any(is_volatile_expression)
+}
+
+/// The node that a name and a statement describe, above a query.
+fn node(name: &str, statement: DistributedWrite, input: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let statement = Arc::new(statement);
+    match name {
+        // The query has been divided where it was planned.
+        WRITER => Ok(Arc::new(WriterExec::try_new(input, Division::Any(usize::MAX), statement)?)),
+        COMMIT => Ok(Arc::new(CommitExec::new(input, statement))),
+        _ => Err(invalid().into()),
+    }
+}
+
+const WRITER: &str = "WriterExec";
+const COMMIT: &str = "CommitExec";
+
+/// A node of a distributed INSERT as data; `None` for other nodes.
+///
+/// # Errors
+/// As [`LandfallTable::recipe`].
+pub(super) fn encode(plan: &dyn ExecutionPlan) -> Result<Option<Recipe>> {
+    let (name, statement) = match (plan.downcast_ref::<WriterExec>(), plan.downcast_ref::<CommitExec>()) {
+        (Some(writer), _) => (WRITER, writer.statement()),
+        (_, Some(commit)) => (COMMIT, commit.statement()),
+        (None, None) => return Ok(None),
+    };
+    let mut schemas = Vec::new();
+    let statement = statement.to_json(&mut schemas)?;
+    Ok(Some(Recipe { text: json!({ "node": name, "statement": statement }).to_string(), schemas }))
+}
+
+/// The node that a recipe describes; `None` if it describes no node of a distributed INSERT.
+pub(super) fn decode(
+    recipe: &Value,
+    schemas: &[SchemaRef],
+    inputs: &[Arc<dyn ExecutionPlan>],
+) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(name) = recipe["node"].as_str().filter(|name| [WRITER, COMMIT].contains(name)) else { return Ok(None) };
+    let [input] = inputs else { return Err(invalid().into()) };
+    let statement = DistributedWrite::of_json(&recipe["statement"], schemas)?;
+    node(name, statement, Arc::clone(input)).map(Some)
+}
+
 /// Refuses what a distributed INSERT does not support.
 fn check(write: &Write, input: &Arc<dyn ExecutionPlan>) -> Result<()> {
     if input.boundedness().is_unbounded() {
-        return Err(Error::config("a distributed INSERT is one transaction, but its input is unbounded"));
+        return Err(Error::config("a distributed statement is one transaction, but its input is unbounded"));
     }
     if write.checkpoints.any() {
         return Err(Error::config(
-            "a distributed INSERT is one transaction: remove the options 'checkpoint.…', or write it in one process",
+            "a distributed statement is one transaction: remove the options 'checkpoint.…', or write it in one process",
         ));
     }
     for target in &write.targets {
         if !target.capability.prepares() {
             let how = how_to_prepare([&target.resource]);
             let location = target.resource.location();
-            let text =
-                format!("a distributed INSERT needs two-phase commit, but {location} cannot prepare transactions{how}");
+            let text = format!(
+                "a distributed statement needs two-phase commit, but {location} cannot prepare transactions{how}"
+            );
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
     }

@@ -15,7 +15,8 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
-use super::{DistributedWrite, Division, properties};
+use super::statement::DistributedWrite;
+use super::{Division, properties};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Joined;
 use crate::pipeline::{Part, write_part};
@@ -40,6 +41,10 @@ impl WriterExec {
         let input = division.divide(input)?;
         let properties = properties(schema(), input.output_partitioning().partition_count());
         Ok(Self { input, division, statement, properties })
+    }
+
+    pub(super) fn statement(&self) -> &DistributedWrite {
+        &self.statement
     }
 }
 
@@ -76,7 +81,8 @@ impl DisplayAs for WriterExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let writers = self.properties.output_partitioning().partition_count();
         write!(f, "WriterExec: writers={writers}")?;
-        for target in &self.statement.write.targets {
+        let Some(write) = self.statement.opened() else { return write!(f, ", table={}", self.statement) };
+        for target in &write.targets {
             write!(f, ", {}, table={}", target.resource.location(), target.spec.table)?;
             if !target.assignments.schema().fields().is_empty() {
                 write!(f, ", columns=[{}]", target.assignments)?;
@@ -130,16 +136,17 @@ impl ExecutionPlan for WriterExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
-        let rows = self
-            .input
-            .execute(partition, context)?
-            .map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error));
+        self.statement.check_locks(&self.input)?;
+        // The branch is started first: it locks rows that the query reads.
+        let input = Arc::clone(&self.input);
+        let rows = stream::once(async move { input.execute(partition, context) }).try_flatten();
+        let rows = rows.map_err(|error| Error::new(ErrorKind::Input, "the query failed").with_source(error));
         let statement = Arc::clone(&self.statement);
         let written = async move {
             let written = async {
                 match statement.run().await?.join().await? {
                     Joined::Finished(_) => Ok(Part { branches: Vec::new(), rows: 0 }),
-                    Joined::Open(transaction) => write_part(&statement.write, &transaction, rows).await,
+                    Joined::Open(transaction) => write_part(statement.write().await?, &transaction, rows).await,
                 }
             };
             let part = written.await.map_err(|error| statement.doing(error))?;

@@ -1,0 +1,176 @@
+//! A table as data, from which another process opens it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use serde_json::{Value, json};
+
+use super::table::LandfallTable;
+use crate::backend::{Backend, NewTable};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::ObjectStoreLog;
+use crate::options::SinkOptions;
+use crate::registry::{database, options_of};
+
+/// A table or a node of a plan as data.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// What it is, in JSON. It contains no password.
+    pub text: String,
+    /// The schemas to which the text refers by their number.
+    pub schemas: Vec<SchemaRef>,
+}
+
+/// What a table is opened with.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) database: Arc<dyn Backend>,
+    pub(super) options: Arc<SinkOptions>,
+    /// The columns of the table, in the types in which they are read.
+    pub(super) schema: SchemaRef,
+}
+
+/// A table, for another process.
+#[derive(Debug, Clone)]
+pub(super) struct TableRecipe {
+    url: String,
+    table: String,
+    options: SinkOptions,
+    schema: SchemaRef,
+}
+
+/// The error of a text that is no recipe.
+pub(super) fn invalid() -> Error {
+    Error::new(
+        ErrorKind::Decode,
+        "the plan has an invalid description of a table: use one version of Landfall everywhere",
+    )
+}
+
+/// A text of a JSON object.
+pub(super) fn text(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).ok_or_else(invalid)
+}
+
+/// The elements of a JSON array.
+pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
+    value.as_array().ok_or_else(invalid)
+}
+
+/// The schema to which a JSON number refers.
+pub(super) fn schema_at(number: &Value, schemas: &[SchemaRef]) -> Result<SchemaRef> {
+    let index = number.as_u64().and_then(|index| usize::try_from(index).ok());
+    index.and_then(|index| schemas.get(index)).cloned().ok_or_else(invalid)
+}
+
+/// Adds a schema; returns its number.
+pub(super) fn add(schema: &SchemaRef, schemas: &mut Vec<SchemaRef>) -> usize {
+    schemas.push(Arc::clone(schema));
+    schemas.len() - 1
+}
+
+impl TableRecipe {
+    /// # Errors
+    /// `Config` for a password in a URL, and for a decision log that other machines cannot read. `Unsupported` for a
+    /// database that they cannot open.
+    pub(super) fn try_new(origin: &Origin, table: &str) -> Result<Self> {
+        let Origin { database, options, schema } = origin;
+        let url = database.shared_url()?;
+        let mut options = options.as_ref().clone();
+        options.log = options.log.take().map(|log| shared_log(&log, &options)).transpose()?;
+        // The name is known, in the database's own spelling.
+        options.table = None;
+        Ok(Self { url, table: table.to_owned(), options, schema: Arc::clone(schema) })
+    }
+
+    pub(super) fn to_json(&self, schemas: &mut Vec<SchemaRef>) -> Value {
+        let mut pairs = self.options.pairs();
+        // A name in a list of names may contain a comma.
+        pairs.retain(|(key, _)| key != "conflict_key");
+        json!({
+            "url": self.url,
+            "table": self.table,
+            "options": pairs,
+            "conflict_key": self.options.conflict_key,
+            "schema": add(&self.schema, schemas),
+        })
+    }
+
+    pub(super) fn of_json(recipe: &Value, schemas: &[SchemaRef]) -> Result<Self> {
+        let url = text(&recipe["url"])?;
+        let pairs = list(&recipe["options"])?;
+        let pairs = pairs.iter().map(|pair| pair[0].as_str().zip(pair[1].as_str()));
+        let pairs = pairs.collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
+        let mut options = SinkOptions::try_from_pairs_for(pairs, options_of(&url))?;
+        options.conflict_key = list(&recipe["conflict_key"])?.iter().map(text).collect::<Result<_>>()?;
+        Ok(Self { url, table: text(&recipe["table"])?, options, schema: schema_at(&recipe["schema"], schemas)? })
+    }
+
+    /// The name of the table.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Opens the table in this process.
+    pub(super) async fn open(&self) -> Result<LandfallTable> {
+        let database = database(&self.url, &self.options)?;
+        let table = LandfallTable::open(Arc::clone(&database), &self.table, self.options.clone()).await?;
+        if table.schema.fields() == self.schema.fields() {
+            return Ok(table);
+        }
+        // The statement that registered it gave other types for the same columns.
+        let wanted = NewTable {
+            name: self.table.clone(),
+            schema: Arc::clone(&self.schema),
+            primary_key: Vec::new(),
+            unique_keys: Vec::new(),
+            defaults: HashMap::new(),
+        };
+        LandfallTable::open_or_create(database, wanted, self.options.clone()).await
+    }
+}
+
+impl LandfallTable {
+    /// What it was opened with.
+    pub(super) fn origin(&self) -> Origin {
+        let Self { database, options, schema, .. } = self;
+        Origin { database: Arc::clone(database), options: Arc::new(options.clone()), schema: Arc::clone(schema) }
+    }
+
+    /// The table for another process.
+    ///
+    /// # Errors
+    /// As [`TableRecipe::try_new`]. `Unsupported` for a table that the statement creates.
+    pub(super) fn recipe(&self) -> Result<TableRecipe> {
+        if self.new.is_some() || self.is_created {
+            let text = format!(
+                "table {} is created by the statement: create it first to write it on a cluster",
+                self.table().name
+            );
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        TableRecipe::try_new(&self.origin(), &self.table().name)
+    }
+}
+
+/// The URL with which another machine opens a decision log.
+fn shared_log(log: &str, options: &SinkOptions) -> Result<String> {
+    if !ObjectStoreLog::knows(log) {
+        let mut options = options.clone();
+        options.keep_own(options_of(log));
+        let shared = database(log, &options).and_then(|database| database.shared_url());
+        return shared.map_err(|error| error.with_context("the decision log"));
+    }
+    if log.starts_with("file:") {
+        return Err(Error::config(format!(
+            "the decision log {log} is a folder of one machine, so it is not used on a cluster: use an object store, or \
+             remove the option 'log'"
+        )));
+    }
+    Ok(log.to_owned())
+}

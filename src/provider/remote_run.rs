@@ -1,0 +1,87 @@
+//! The run of a statement on a cluster, as the process that waits for it knows it.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
+use uuid::Uuid;
+
+use super::dml::Changes;
+use super::fingerprint::Inserted;
+use super::planning::inserting;
+use super::table::LandfallTable;
+use crate::error::Result;
+use crate::manager::{DistributedRun, Joined};
+use crate::pipeline::job_spec_of;
+use crate::txn::StatementId;
+
+/// The run of a statement that other processes execute.
+#[derive(Debug)]
+pub struct RemoteRun {
+    table: LandfallTable,
+    statement: StatementId,
+    run: Uuid,
+}
+
+/// Draws the run of a statement that writes a Landfall table. Returns the plan with the run, and the run; `None` for a plan that
+/// writes no such table.
+pub fn start(plan: LogicalPlan) -> (LogicalPlan, Option<RemoteRun>) {
+    match started(&plan) {
+        Some((plan, run)) => (plan, Some(run)),
+        None => (plan, None),
+    }
+}
+
+fn started(plan: &LogicalPlan) -> Option<(LogicalPlan, RemoteRun)> {
+    let LogicalPlan::Dml(DmlStatement { table_name, target, op: WriteOp::Insert(op), input, .. }) = plan else {
+        return None;
+    };
+    let provider = &target.downcast_ref::<DefaultTableSource>()?.table_provider;
+    let (table, statement) = target_of(provider.as_ref(), *op)?;
+    let run = Uuid::new_v4();
+    let with_run: Arc<dyn TableProvider> = Arc::new(table.another().distributed(run));
+    let target = match provider.downcast_ref::<Changes>() {
+        Some(changes) => provider_as_source(Arc::new(changes.with_table(with_run))),
+        None if provider.is::<Inserted>() => Inserted::source(with_run, statement.clone()),
+        None => provider_as_source(with_run),
+    };
+    let op = WriteOp::Insert(*op);
+    let plan = LogicalPlan::Dml(DmlStatement::new(table_name.clone(), target, op, Arc::clone(input)));
+    Some((plan, RemoteRun { table: table.another(), statement, run }))
+}
+
+fn target_of(provider: &dyn TableProvider, op: InsertOp) -> Option<(&LandfallTable, StatementId)> {
+    if let Some((table, _, statement)) = provider.downcast_ref::<Changes>().map(Changes::parts) {
+        return Some((table.downcast_ref()?, statement.clone()));
+    }
+    match provider.downcast_ref::<Inserted>().map(Inserted::parts) {
+        Some((table, statement)) => Some((table.downcast_ref()?, statement.clone())),
+        None => Some((provider.downcast_ref()?, StatementId::of_operation(inserting(op)))),
+    }
+}
+
+impl RemoteRun {
+    /// Ends a run whose outcome did not arrive: decides ABORT, and rolls back what is prepared. If the run was committed
+    /// before, completes it and returns the number of rows.
+    ///
+    /// # Errors
+    /// Errors of the decision log and of the database. The next run of the job, or `landfall recover`, ends it then.
+    pub async fn end(&self) -> Result<Option<u64>> {
+        let Self { table, statement, run } = self;
+        let (name, log) = table.decided()?;
+        let (database, _) = table.resource().await?;
+        let spec = job_spec_of(&name, statement, table.options().job.clone(), &log, vec![database]).await?;
+        let run = DistributedRun::new(spec, *run);
+        let record = match run.join().await? {
+            Joined::Open(transaction) => transaction.abort().await?,
+            Joined::Finished(record) if run.is_of(&record) => {
+                run.complete(&record).await?;
+                Some(record)
+            }
+            Joined::Finished(_) => None,
+        };
+        Ok(record.map(|record| record.rows))
+    }
+}
