@@ -22,6 +22,25 @@ pub struct Recipe {
     pub schemas: Vec<SchemaRef>,
 }
 
+/// The processes of a statement have the same version: what a member of a recipe means may change between versions.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Recipe {
+    pub(super) fn new(mut recipe: Value, schemas: Vec<SchemaRef>) -> Self {
+        recipe["version"] = VERSION.into();
+        Self { text: recipe.to_string(), schemas }
+    }
+
+    /// The JSON object of a recipe.
+    ///
+    /// # Errors
+    /// `Decode` if another version of this crate made it.
+    pub(super) fn parse(&self) -> Result<Value> {
+        let recipe: Value = serde_json::from_str(&self.text).map_err(|error| invalid().with_source(error))?;
+        if recipe["version"] == VERSION { Ok(recipe) } else { Err(invalid()) }
+    }
+}
+
 /// What a table is opened with.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {

@@ -65,7 +65,7 @@ pub fn encode_table(provider: &dyn TableProvider) -> Result<Option<Recipe>> {
         "request": request.map(request_to_json),
         "columns": add(&provider.schema(), &mut schemas),
     });
-    Ok(Some(Recipe { text: json.to_string(), schemas }))
+    Ok(Some(Recipe::new(json, schemas)))
 }
 
 /// The table that a recipe describes. It is opened when a statement is planned.
@@ -73,7 +73,7 @@ pub fn encode_table(provider: &dyn TableProvider) -> Result<Option<Recipe>> {
 /// # Errors
 /// `Decode` if the recipe is of another version of this crate.
 pub fn decode_table(recipe: &Recipe) -> Result<Arc<dyn TableProvider>> {
-    let json = parse(recipe)?;
+    let json = recipe.parse()?;
     let table = TableRecipe::of_json(&json["table"], &recipe.schemas)?;
     let run = text(&json["run"])?.parse().map_err(|_| invalid())?;
     let statement = match &json["statement"] {
@@ -98,8 +98,8 @@ pub fn encode_plan(plan: &dyn ExecutionPlan) -> Result<Option<Recipe>> {
         (None, None) => return distributed::encode(plan),
     };
     let mut schemas = Vec::new();
-    let text = json!({ "node": "scan", "scan": scan.to_json(&mut schemas) }).to_string();
-    Ok(Some(Recipe { text, schemas }))
+    let json = json!({ "node": "scan", "scan": scan.to_json(&mut schemas) });
+    Ok(Some(Recipe::new(json, schemas)))
 }
 
 /// The node that a recipe describes, above the nodes `inputs`.
@@ -107,7 +107,7 @@ pub fn encode_plan(plan: &dyn ExecutionPlan) -> Result<Option<Recipe>> {
 /// # Errors
 /// `Decode` if the recipe is of another version of this crate.
 pub fn decode_plan(recipe: &Recipe, inputs: &[Arc<dyn ExecutionPlan>]) -> DfResult<Arc<dyn ExecutionPlan>> {
-    let json = parse(recipe)?;
+    let json = recipe.parse()?;
     if let Some(node) = distributed::decode(&json, &recipe.schemas, inputs)? {
         return Ok(node);
     }
@@ -127,7 +127,7 @@ pub fn encode_function(function: &ScalarUDF) -> Option<Recipe> {
     };
     let field = |of: DataType| Field::new("type", of, true);
     let schema = Arc::new(Schema::new(types.into_iter().map(field).collect::<Vec<_>>()));
-    Some(Recipe { text: json.to_string(), schemas: vec![schema] })
+    Some(Recipe::new(json, vec![schema]))
 }
 
 /// The function with a name that a recipe describes.
@@ -135,7 +135,7 @@ pub fn encode_function(function: &ScalarUDF) -> Option<Recipe> {
 /// # Errors
 /// `Decode` if the recipe is of another version of this crate.
 pub fn decode_function(name: &str, recipe: &Recipe) -> Result<ScalarUDF> {
-    let json = parse(recipe)?;
+    let json = recipe.parse()?;
     let [schema] = recipe.schemas.as_slice() else { return Err(invalid()) };
     let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
     let function = match types.as_slice() {
@@ -143,8 +143,4 @@ pub fn decode_function(name: &str, recipe: &Recipe) -> Result<ScalarUDF> {
         _ => checked::named(name).or_else(|| functions::of_json(name, &json, &types)),
     };
     function.ok_or_else(invalid)
-}
-
-fn parse(recipe: &Recipe) -> Result<Value> {
-    serde_json::from_str(&recipe.text).map_err(|error| invalid().with_source(error))
 }

@@ -237,7 +237,7 @@ pub(super) fn encode(plan: &dyn ExecutionPlan) -> Result<Option<Recipe>> {
     };
     let mut schemas = Vec::new();
     let statement = statement.to_json(&mut schemas)?;
-    Ok(Some(Recipe { text: json!({ "node": name, "statement": statement }).to_string(), schemas }))
+    Ok(Some(Recipe::new(json!({ "node": name, "statement": statement }), schemas)))
 }
 
 /// The node that a recipe describes; `None` if it describes no node of a distributed INSERT.
