@@ -1,5 +1,7 @@
 //! The databases of a transaction of several statements of a session.
 
+#![expect(clippy::disallowed_types, reason = "a connection belongs to one statement of the transaction at a time")]
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
