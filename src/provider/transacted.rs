@@ -29,7 +29,7 @@ impl OpenDatabases {
             }
             Err(error) => {
                 self.fail(&error).await;
-                Err(error)
+                Err(error.with_context("the transaction is rolled back"))
             }
         }
     }

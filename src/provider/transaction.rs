@@ -136,6 +136,7 @@ impl OpenDatabases {
             true => Protocol::TwoPhase,
             false => Protocol::OnePhase,
         };
+        self.check_new(target).await?;
         let number = self.next.fetch_add(1, Relaxed);
         let first = self.in_order().into_iter().find(is_agent).filter(|_| protocol == Protocol::OnePhase);
         if let Some(first) = first {
@@ -157,6 +158,25 @@ impl OpenDatabases {
         *guard = Some(OpenMember { xid, protocol, branch });
         self.databases.insert(location, database);
         Ok(guard)
+    }
+
+    /// Refuses a database that takes part under another name: each would wait for the other's locks.
+    async fn check_new(&self, target: &Target) -> Result<()> {
+        let databases = self.in_order();
+        if databases.is_empty() {
+            return Ok(());
+        }
+        let identity = target.resource.identity().await?;
+        for database in databases {
+            if database.resource.identity().await? == identity {
+                return Err(Error::config(format!(
+                    "{} and {} are the same database: use one of the two names in the transaction",
+                    database.resource.location(),
+                    target.resource.location()
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn slot(&self, location: &str) -> Option<Slot> {

@@ -54,14 +54,10 @@ impl SqliteBranch {
         spec: WriteSpec,
         change: Option<Arc<Change>>,
     ) -> Result<Self> {
-        let open = Self::begin(database, xid).await?;
-        Self::start_in(open, spec, change).await
-    }
-
-    async fn begin(database: Sqlite, xid: &Xid) -> Result<Open> {
         let lease = database.pool.acquire_to_write().await?;
         lease.serve(xid);
-        blocking(move || Open::begin(database, lease)).await
+        let open = blocking(move || Open::begin(database, lease)).await?;
+        Self::start_in(open, spec, change).await
     }
 
     /// Starts a statement of an open transaction.
@@ -218,7 +214,9 @@ pub(super) struct SqliteTransaction(Option<Open>);
 
 impl SqliteTransaction {
     pub(super) async fn begin(database: Sqlite, xid: &Xid) -> Result<Self> {
-        Ok(Self(Some(SqliteBranch::begin(database, xid).await?)))
+        let lease = database.pool.acquire_to_write().await?;
+        lease.serve(xid);
+        Ok(Self(Some(blocking(move || Open::begin_several(database, lease)).await?)))
     }
 
     fn take(&mut self) -> Result<Open> {

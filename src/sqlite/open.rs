@@ -12,6 +12,8 @@ use crate::txn::DecisionRecord;
 pub(super) struct Open {
     pub(super) database: Sqlite,
     pub(super) lease: Connection,
+    /// Whether the connection can be used again.
+    is_reusable: bool,
 }
 
 impl Open {
@@ -23,12 +25,20 @@ impl Open {
         // From here on, the connection could only wait for readers of the same file, when the cache spills. One of them may
         // be the query whose rows are written, which waits for this writer. Without waiting, SQLite keeps the pages in memory.
         connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
-        Ok(Self { database, lease })
+        Ok(Self { database, lease, is_reusable: true })
+    }
+
+    /// Begins a transaction of several statements. Other connections read the descriptions of its tables, which a cache that is
+    /// written to the file would lock: it stays in memory.
+    pub(super) fn begin_several(database: Sqlite, lease: Connection) -> Result<Self> {
+        let kept = lease.connection.execute_batch("PRAGMA cache_spill = OFF");
+        kept.map_err(|error| database.error(error))?;
+        Ok(Self { is_reusable: false, ..Self::begin(database, lease)? })
     }
 
     /// Commits the rows, and the record if there is one.
     pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let Self { database, mut lease } = self;
+        let Self { database, mut lease, is_reusable } = self;
         let connection = &mut lease.connection;
         let error = |error| database.error(error).with_context("committing");
         connection.busy_timeout(database.pool.connector().lock_timeout).map_err(error)?;
@@ -43,7 +53,7 @@ impl Open {
         connection.execute_batch("COMMIT").map_err(error)?;
         failpoint("sqlite.commit.after");
         // Its cache is no longer needed.
-        if connection.release_memory().is_ok() {
+        if is_reusable && connection.release_memory().is_ok() {
             lease.give_back();
         }
         Ok(Outcome::Committed)

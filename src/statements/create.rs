@@ -72,7 +72,10 @@ struct AttachedName {
 
 impl std::fmt::Display for AttachedName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.schema, self.table)
+        match self.table.as_str() {
+            "" => f.write_str(&self.schema),
+            table => write!(f, "{}.{table}", self.schema),
+        }
     }
 }
 

@@ -107,13 +107,11 @@ fn transaction_statement(statement: &DfStatement) -> DfResult<Option<Transaction
     let DfStatement::Statement(sql) = statement else { return Ok(None) };
     let unsupported = |what: &str| Err(Error::config(format!("{what} is not supported: {sql}")).into());
     match sql.as_ref() {
-        Sql::StartTransaction { modes, .. } if !modes.is_empty() => {
-            unsupported("a mode of BEGIN, as each database has its own isolation level,")
-        }
+        Sql::StartTransaction { modes, .. } if !modes.is_empty() => unsupported("a mode of BEGIN"),
         Sql::StartTransaction { modifier: None, statements, exception: None, .. } if statements.is_empty() => {
             Ok(Some(TransactionStatement::Begin))
         }
-        Sql::StartTransaction { .. } => unsupported("a block after BEGIN"),
+        Sql::StartTransaction { .. } => unsupported("this form of BEGIN"),
         Sql::Commit { chain: false, .. } => Ok(Some(TransactionStatement::Commit)),
         Sql::Rollback { chain: false, savepoint: None } => Ok(Some(TransactionStatement::Rollback)),
         Sql::Commit { .. } | Sql::Rollback { savepoint: None, .. } => unsupported("AND CHAIN"),

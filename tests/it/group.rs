@@ -221,6 +221,24 @@ async fn tables_are_also_written_by_data_frames_and_by_fanout() {
     assert_eq!(one.client("SELECT count(*) FROM t"), ["2"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_has_one_name_and_much_is_written_to_a_file() {
+    let place = Place::Sqlite(Landing::new(""));
+    let context = session(&[&place]).await;
+    let again = place.url().replacen("sqlite:/", "sqlite:/./", 1);
+    sql(&context, &format!("ATTACH '{again}' AS again")).await.unwrap();
+    place.client("CREATE TABLE wide (id INTEGER PRIMARY KEY, v TEXT)");
+    let transaction = begin(&context).await.unwrap();
+    // More than the cache holds.
+    run(&transaction, "INSERT INTO a.wide SELECT value, repeat('x', 40000) FROM range(0, 1000)").await.unwrap();
+    assert_eq!(rows(&transaction, "SELECT count(*), sum(length(v)) FROM a.wide").await, ["1000|40000000"]);
+    assert_eq!(run(&transaction, "UPDATE a.wide SET v = 'y' WHERE id < 10").await.unwrap(), 10);
+    let other = run(&transaction, "INSERT INTO again.t VALUES (1, 1, 'x')").await.unwrap_err().to_string();
+    says(&other, &["the transaction is rolled back", "are the same database"]);
+    drop(transaction);
+    assert_eq!(place.client("SELECT count(*) FROM wide"), ["0"]);
+}
+
 #[test]
 fn the_example_of_transactions_gives_the_same_each_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -248,8 +266,8 @@ async fn the_program_runs_transactions() {
         assert!(is_done);
         says(&out, &["transaction begun", "| 1 ", "1 row changed", "committed in"]);
         let (is_done, (_, error)) = said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x')");
-        assert!(is_done);
-        says(&error, &["was not committed, and is rolled back"]);
+        assert!(!is_done, "a script that forgets it would go unnoticed");
+        says(&error, &["end without COMMIT", "rolled back"]);
         let (is_done, (_, error)) =
             said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x'); INSERT INTO a.t VALUES (1, 1, 'x'); COMMIT");
         assert!(!is_done);

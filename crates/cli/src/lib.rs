@@ -50,8 +50,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Sql(arguments) => {
             let mut session = Session::new(arguments.format);
             let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
-            runtime.block_on(session.end());
-            done
+            // The first error is reported.
+            let ended = runtime.block_on(session.end());
+            done.and(ended)
         }
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Copy(arguments) => runtime.block_on(copy::run(*arguments)),

@@ -106,6 +106,8 @@ impl Session {
         let statements = parse(script, dialect.as_ref())?;
         let several = statements.len() > 1;
         self.stopped = false;
+        // A signal between two statements, or during a commit that it could not stop, ends the script.
+        let mut stop = StopSignal::listen()?;
         for (index, statement) in statements.into_iter().enumerate() {
             let text = shortened(&without_passwords(&statement.to_string()));
             self.run(statement).await.map_err(|failure| match several {
@@ -114,6 +116,9 @@ impl Session {
             })?;
             if self.stopped {
                 break;
+            }
+            if stop.has_arrived().await {
+                return Err(Failure::interrupted());
             }
         }
         Ok(())
@@ -184,12 +189,11 @@ impl Session {
         }
     }
 
-    /// Rolls back a transaction that the script has not ended.
-    pub(crate) async fn end(&mut self) {
-        if let Some(open) = self.transaction.take() {
-            open.rollback().await;
-            eprintln!("note: the last transaction was not committed, and is rolled back");
-        }
+    /// Rolls back a transaction that the statements have not ended.
+    pub(crate) async fn end(&mut self) -> Result<(), Failure> {
+        let Some(open) = self.transaction.take() else { return Ok(()) };
+        open.rollback().await;
+        Err(Failure::new("the statements end without COMMIT: the transaction was rolled back"))
     }
 
     /// Runs the plan of a statement.

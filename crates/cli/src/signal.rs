@@ -21,6 +21,15 @@ impl StopSignal {
         Ok(Self {})
     }
 
+    /// Whether a signal has arrived, without waiting.
+    pub(crate) async fn has_arrived(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.asked() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
     /// Waits for the next signal. Cancel safe: a signal that arrived in between is not lost.
     pub(crate) async fn asked(&mut self) {
         #[cfg(unix)]
