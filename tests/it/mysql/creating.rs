@@ -1,7 +1,6 @@
 //! Tables that a statement creates with their rows, on a server that commits DDL at once.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::{MySql, client, server};
 use crate::landing::says;
@@ -52,10 +51,10 @@ fn a_statement_that_is_killed_creates_no_table_and_can_run_again() {
 fn no_reader_sees_a_table_without_its_rows_and_one_of_two_statements_creates_it() {
     let made = MySql::new("");
     let first = creates(&made, SERIES, Some("mysql.commit.after=sleep(2500)")).spawn().unwrap();
-    let began = Instant::now();
+    let began = std::time::Instant::now();
     while tables(&made).is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the first one has not begun");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "the first one has not begun");
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert!(made.rows("SHOW TABLES LIKE 'made'").is_empty());
     let second = creates(&made, "CREATE TABLE x.made AS SELECT 'another' AS name", None).output().unwrap();
