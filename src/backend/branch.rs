@@ -114,6 +114,6 @@ pub trait OpenTransaction: Branch {
     /// Everything was rolled back, also earlier statements.
     async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>>;
 
-    /// Reads the rows of a query, which include those that the transaction wrote. Ends early if nobody reads them.
+    /// Reads the rows of a query, including those that the transaction wrote. Stops when the channel is closed.
     async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()>;
 }

@@ -39,7 +39,7 @@ pub(super) fn parameters(values: &[Parameter]) -> Vec<Value> {
     values.iter().map(value).collect()
 }
 
-/// Reads on a connection, which is killed if nobody reads the rows to their end.
+/// Reads on a connection. If the channel is closed before the last row, the server kills the connection.
 pub(super) async fn read(
     database: &MySql,
     connection: &mut MySqlConnection,

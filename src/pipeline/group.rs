@@ -6,12 +6,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::Stream;
 use futures::future::join_all;
-use tokio_util::sync::CancellationToken;
 
 use super::diff::{Differ, Policy};
-use super::part::written;
+use super::part::write_all;
 use super::write::Write;
-use super::writer::Writers;
 use crate::backend::{OpenTransaction, Protocol, WriteSpec};
 use crate::error::Result;
 use crate::manager::Member;
@@ -53,16 +51,7 @@ pub async fn write_in(
         let branch = branch.start(&spec, target.change.as_ref()).await?;
         members.push((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }, differ));
     }
-    let now = CancellationToken::new();
-    now.cancel();
-    let mut writers = Writers::new(members, &now);
-    let (members, rows) = match written(write, &mut writers, input).await {
-        Ok(written) => written,
-        Err(error) => {
-            writers.stop().await;
-            return Err(error);
-        }
-    };
+    let (members, rows) = write_all(write, members, input).await?;
     let ended = members.into_iter().map(async |Member { xid, protocol, branch, .. }| {
         Ok(OpenMember { xid, protocol, branch: branch.end_statement().await? })
     });

@@ -61,16 +61,7 @@ pub async fn write_part(
         counted.push(spec.stats);
         members.push((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }, differ));
     }
-    let now = CancellationToken::new();
-    now.cancel();
-    let mut writers = Writers::new(members, &now);
-    let (members, rows) = match written(write, &mut writers, input).await {
-        Ok(written) => written,
-        Err(error) => {
-            writers.stop().await;
-            return Err(error);
-        }
-    };
+    let (members, rows) = write_all(write, members, input).await?;
     let preparing = members.into_iter().map(|member| {
         let (xid, transaction) = (member.xid, transaction.clone());
         // It continues if its caller stops waiting. After an abort, only this task finds a branch that it has just prepared.
@@ -88,8 +79,29 @@ pub async fn write_part(
     Ok(Part { branches: prepared.into_iter().flatten().collect(), rows })
 }
 
+/// Writes all rows to the branches, each with its table's number; returns the branches and the number of rows.
+///
+/// # Errors
+/// The first error of the input or of a database. All branches were rolled back.
+pub(super) async fn write_all(
+    write: &Write,
+    members: Vec<(usize, Member, Differ)>,
+    input: impl Stream<Item = Result<RecordBatch>> + Send,
+) -> Result<(Vec<Member>, u64)> {
+    let now = CancellationToken::new();
+    now.cancel();
+    let mut writers = Writers::new(members, &now);
+    match written(write, &mut writers, input).await {
+        Ok(written) => Ok(written),
+        Err(error) => {
+            writers.stop().await;
+            Err(error)
+        }
+    }
+}
+
 /// Sends all rows to the writers, and waits until they are written.
-pub(super) async fn written(
+async fn written(
     write: &Write,
     writers: &mut Writers,
     input: impl Stream<Item = Result<RecordBatch>> + Send,

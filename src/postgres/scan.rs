@@ -27,7 +27,7 @@ pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
     })
 }
 
-/// Reads on a connection. If nobody reads the rows to their end, its COPY is not finished.
+/// Reads on a connection. If the channel is closed before the last row, the COPY stays open: close the connection then.
 pub(super) async fn read(
     database: &Postgres,
     connection: &mut PostgresConnection,

@@ -51,7 +51,7 @@ pub(crate) struct OpenDatabases {
     manager: TransactionManager,
     /// The locations of the session's databases.
     known: HashSet<String>,
-    /// Ends queries whose rows nobody needs.
+    /// Stops the queries that are still running when the transaction is rolled back.
     stop: CancellationToken,
     databases: DashMap<String, Database>,
     /// Of the database that cannot prepare.
