@@ -114,6 +114,15 @@ impl Error {
         self
     }
 
+    /// The error of a statement of a transaction, which is run again as a whole. `databases` is the number of databases.
+    pub(crate) fn of_transaction(mut self, databases: usize) -> Self {
+        self.0.message = self.0.message.replace("run the statement again", "run the transaction again");
+        if self.0.kind == ErrorKind::Locked && databases > 1 {
+            self.0.message += "; a deadlock between two databases also ends like this: run the transaction again";
+        }
+        self
+    }
+
     /// Replaces the row numbers of a writer with those of the stream: `place` returns the first and the last row of the
     /// stream that a row of the writer can be.
     pub(crate) fn map_rows(mut self, place: impl Fn(u64) -> (u64, u64)) -> Self {

@@ -79,8 +79,8 @@ pub mod statements;
 pub mod txn;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{OnConflict, SinkOptions, Upsert};
+pub use options::{Isolation, OnConflict, SinkOptions, TransactionOptions, Upsert};
 pub use pipeline::Interrupt;
 pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog};
 pub use registry::{backend_options, database, decision_log, without_ledger};
-pub use statements::{Transaction, begin, sql};
+pub use statements::{Transaction, begin, begin_with, sql};

@@ -1,10 +1,12 @@
 //! An open transaction of one connection.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use tokio::sync::oneshot;
 
 use crate::backend::{Batches, Change, Query, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
@@ -101,6 +103,51 @@ pub trait Branch: Send {
     async fn rollback(self: Box<Self>) -> Result<()>;
 }
 
+/// A step with a savepoint of a transaction. Savepoints have numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Savepoint {
+    /// Sets it.
+    Set(u64),
+    /// Rolls back to it. It stays.
+    RollBackTo(u64),
+    /// Removes it and all later ones.
+    Release(u64),
+}
+
+impl Savepoint {
+    /// The statement of the step.
+    pub fn sql(self) -> String {
+        match self {
+            Self::Set(number) => format!("SAVEPOINT landfall_{number}"),
+            Self::RollBackTo(number) => format!("ROLLBACK TO SAVEPOINT landfall_{number}"),
+            Self::Release(number) => format!("RELEASE SAVEPOINT landfall_{number}"),
+        }
+    }
+}
+
+/// Receives a transaction whose statement has failed, where it would otherwise be rolled back. It must return to a savepoint
+/// next.
+pub struct Rescue(oneshot::Sender<Box<dyn OpenTransaction>>);
+
+impl fmt::Debug for Rescue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rescue")
+    }
+}
+
+impl Rescue {
+    /// Creates it with its receiver.
+    pub fn new() -> (Self, oneshot::Receiver<Box<dyn OpenTransaction>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Hands the transaction over. If nobody waits for it, it is dropped, which rolls it back.
+    pub fn rescue(self, transaction: Box<dyn OpenTransaction>) {
+        drop(self.0.send(transaction));
+    }
+}
+
 /// An open transaction between two statements. It is a branch that accepts no batches.
 #[async_trait]
 pub trait OpenTransaction: Branch {
@@ -108,11 +155,20 @@ pub trait OpenTransaction: Branch {
     async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()>;
 
     /// Starts a statement that writes, as [`Backend::start`](crate::backend::Backend::start) and
-    /// [`Backend::start_change`](crate::backend::Backend::start_change) do.
+    /// [`Backend::start_change`](crate::backend::Backend::start_change) do. With a rescue, this and every later step of the
+    /// statement that would roll back hands the transaction over instead, as far as its connection can still be used.
     ///
     /// # Errors
-    /// Everything was rolled back, also earlier statements.
-    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>>;
+    /// Everything was rolled back, also earlier statements, or the transaction was handed over.
+    async fn start(
+        self: Box<Self>,
+        spec: &WriteSpec,
+        change: Option<&Arc<Change>>,
+        rescue: Option<Rescue>,
+    ) -> Result<Box<dyn Branch>>;
+
+    /// Sets a savepoint, rolls back to it, or releases it.
+    async fn savepoint(&mut self, step: Savepoint) -> Result<()>;
 
     /// Reads the rows of a query, including those that the transaction wrote. Stops when the channel is closed.
     async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()>;

@@ -12,7 +12,7 @@ use crate::backend::{
     Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::OnConflict;
+use crate::options::{Isolation, OnConflict};
 use crate::txn::{JobNumber, Xid};
 
 /// The commit protocol that a resource manager supports.
@@ -283,8 +283,9 @@ pub trait Backend: Debug + Send + Sync {
         Err(unsupported(self.location(), format!("{} is not supported: use INSERT INTO", change.verb)))
     }
 
-    /// Begins a transaction in which several statements run. With two-phase commit, it can be prepared.
-    async fn begin(&self, _: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
+    /// Begins a transaction in which several statements run, with this isolation level or a stronger one. With two-phase
+    /// commit, it can be prepared.
+    async fn begin(&self, _: &Xid, _: Protocol, _: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
         Err(unsupported(self.location(), "it does not support transactions of several statements"))
     }
 

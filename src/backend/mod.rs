@@ -145,7 +145,7 @@ mod spec;
 mod stats;
 mod table;
 
-pub use branch::{Branch, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
+pub use branch::{Branch, LookupAnswer, OpenTransaction, Outcome, Rescue, Savepoint, Versions, Vote};
 pub use change::{
     Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
 };

@@ -3,8 +3,10 @@
 use uuid::Uuid;
 
 use super::live::TransactionManager;
+use super::recovery::recover_job;
 use super::run::{Opened, Run};
 use super::spec::JobSpec;
+use crate::backend::{Backend, DecisionLog};
 use crate::error::{Error, Result};
 use crate::txn::{Epoch, Gtrid, JobId, JobNumber, State, Xid};
 
@@ -29,6 +31,15 @@ impl GroupName {
 }
 
 impl TransactionManager {
+    /// Completes branches of a job that earlier runs left prepared in a database, as the log says.
+    ///
+    /// # Errors
+    /// Any error of the log, or of the database.
+    pub async fn join(&self, job: &JobId, log: &dyn DecisionLog, database: &dyn Backend) -> Result<()> {
+        let state = log.read(job).await?;
+        recover_job(database, log, job, &state, None, self.retry()).await
+    }
+
     /// The run of the transaction of this name, which it begins.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::backend::failpoint::failpoint;
 use crate::backend::{Backend, Branch, DecisionLog, Outcome, Protocol, Vote};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Phase;
-use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, Positions, State, Xid};
+use crate::txn::{Action, Decision, DecisionRecord, Epoch, Event, Gtrid, Positions, State, Subject, Xid};
 
 /// A branch and its database.
 pub struct Member {
@@ -51,6 +51,8 @@ pub struct EpochExtent {
     pub end: bool,
     /// The position after its last row; `None` if the input cannot resume.
     pub input: Option<Value>,
+    /// What was written, if it was not known when the job was opened.
+    pub subject: Option<Subject>,
 }
 
 /// The transaction of one epoch.
@@ -204,8 +206,8 @@ impl Transaction {
 
     /// The record that commits the epoch.
     fn record(&self, covered: &EpochExtent) -> DecisionRecord {
-        let EpochExtent { rows, before, end, input } = covered.clone();
-        let subject = self.claimed.job_spec.subject.clone();
+        let EpochExtent { rows, before, end, input, subject } = covered.clone();
+        let subject = subject.unwrap_or_else(|| self.claimed.job_spec.subject.clone());
         DecisionRecord {
             decision: Decision::Commit,
             rows,

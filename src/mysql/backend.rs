@@ -26,6 +26,7 @@ use crate::backend::{
     failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Isolation;
 use crate::sql::{OpenBranch, TableName, check_not_truncated, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
@@ -199,7 +200,8 @@ impl Backend for MySql {
         (cores / 2).clamp(1, 4)
     }
 
-    async fn begin(&self, xid: &Xid, protocol: Protocol) -> Result<Box<dyn OpenTransaction>> {
+    /// Always SERIALIZABLE: what a statement reads is what it locks.
+    async fn begin(&self, xid: &Xid, protocol: Protocol, _: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
         let transaction = Open::begin_several(self.clone(), xid, protocol).await?;
         Ok(Box::new(OpenBranch { xid: *xid, transaction }))
     }

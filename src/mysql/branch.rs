@@ -13,10 +13,10 @@ use super::fields::{AsFile, FieldRows, Frame};
 use super::open::Open;
 use super::scan;
 use super::writer::{Begun, Encoders, Writer};
-use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, WriteSpec};
+use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, Rescue, Savepoint, WriteSpec};
 use crate::buffer::Memory;
 use crate::error::Result;
-use crate::sql::{BulkBranch, LookupRequest, OpenBranch, RowEncoder, Targets};
+use crate::sql::{BulkBranch, LookupRequest, OpenBranch, RowEncoder, ServerTransaction, Targets};
 use crate::txn::Xid;
 
 pub(super) type MySqlBranch = BulkBranch<TextRows, Writer>;
@@ -41,6 +41,12 @@ pub(super) async fn start(
     Ok(branch(xid, Writer::begin(database, xid, spec, change).await?, memory))
 }
 
+/// Creates the staging table of a change.
+async fn stage(open: &mut Open, spec: &WriteSpec, change: &Change) -> Result<()> {
+    let table = open.database.describe_writable(&mut open.connection, &spec.table).await?;
+    change::stage(&open.database, &mut open.connection, &table, change).await
+}
+
 /// Starts a statement of an open transaction.
 pub(super) async fn start_in(
     mut open: Open,
@@ -49,11 +55,19 @@ pub(super) async fn start_in(
     change: Option<&Arc<Change>>,
 ) -> Result<MySqlBranch> {
     let memory = spec.stats.memory().clone();
-    if let Some(change) = change {
-        let table = open.database.describe_writable(&mut open.connection, &spec.table).await?;
-        change::stage(&open.database, &mut open.connection, &table, change).await?;
+    let staged = match change {
+        Some(change) => stage(&mut open, &spec, change).await,
+        None => Ok(()),
+    };
+    let mut open = Some(open);
+    let begun = match staged {
+        Ok(()) => Writer::begin_in(&mut open, xid, spec, change).await,
+        Err(error) => Err(error),
+    };
+    if let (Err(_), Some(open)) = (&begun, open) {
+        open.rollback().await;
     }
-    Ok(branch(xid, Writer::begin_in(open, xid, spec, change).await?, memory))
+    Ok(branch(xid, begun?, memory))
 }
 
 fn branch(xid: &Xid, (writer, encoders): Begun, memory: Memory) -> MySqlBranch {
@@ -88,9 +102,20 @@ impl OpenTransaction for OpenBranch<Open> {
         plan.lock(database, connection).await
     }
 
-    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
-        let Self { xid, transaction } = *self;
+    async fn start(
+        self: Box<Self>,
+        spec: &WriteSpec,
+        change: Option<&Arc<Change>>,
+        rescue: Option<Rescue>,
+    ) -> Result<Box<dyn Branch>> {
+        let Self { xid, mut transaction } = *self;
+        transaction.rescue = rescue.map(|rescue| (xid, rescue));
         Ok(Box::new(start_in(transaction, &xid, spec.clone(), change).await?))
+    }
+
+    async fn savepoint(&mut self, step: Savepoint) -> Result<()> {
+        let Open { database, connection, .. } = &mut self.transaction;
+        database.execute(connection, &step.sql()).await.map(drop)
     }
 
     async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {

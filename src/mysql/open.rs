@@ -8,10 +8,10 @@ use mysql_async::prelude::Queryable;
 use super::change;
 use super::database::{Connection, MySql, Prepared};
 use super::row::text;
-use crate::backend::{Protocol, Vote, failpoint::failpoint};
+use crate::backend::{Protocol, Rescue, Vote, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Connect;
-use crate::sql::{self, ServerTransaction, step};
+use crate::sql::{self, OpenBranch, ServerTransaction, step};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server thread of a connection, for use from other connections.
@@ -71,6 +71,8 @@ pub(super) struct Open {
     pub(super) name: Option<String>,
     /// Whether a statement has changed something.
     pub(super) has_written: bool,
+    /// The name of the branch, and what receives it if its statement fails.
+    pub(super) rescue: Option<(Xid, Rescue)>,
 }
 
 impl Open {
@@ -96,7 +98,7 @@ impl Open {
         };
         let begun = database.execute(&mut connection, &begin).await;
         begun.map_err(|error| error.with_context("beginning a transaction"))?;
-        Ok(Self { database, connection, name, has_written: false })
+        Ok(Self { database, connection, name, has_written: false, rescue: None })
     }
 
     /// Begins a transaction of several statements. Rows that one of them reads do not change until it ends.
@@ -196,7 +198,9 @@ impl ServerTransaction for Open {
     }
 
     async fn rollback(mut self) {
-        if self.undo().await {
+        if let Some((xid, rescue)) = self.rescue.take() {
+            rescue.rescue(Box::new(OpenBranch { xid, transaction: self }));
+        } else if self.undo().await {
             self.connection.give_back();
         }
     }

@@ -78,6 +78,10 @@ impl MySql {
     }
 }
 
+fn ended() -> Error {
+    Error::internal("the transaction has ended")
+}
+
 /// A statement, with the encoders for its table.
 pub(super) type Begun = (Writer, Encoders);
 
@@ -96,13 +100,13 @@ impl Writer {
         }
         let Some(new) = &spec.create else {
             let open = Open::begin(database, connection, name).await?;
-            return Self::begin_in(open, xid, spec, change).await;
+            return Self::begin_in(&mut Some(open), xid, spec, change).await;
         };
         let new = Unpublished::create(&database, &mut connection, new).await?;
         let until_then = WriteSpec { table: new.until_then().to_string(), ..spec.clone() };
         let begun = async {
             let open = Open::begin(database.clone(), connection, name).await?;
-            Self::begin_in(open, xid, until_then, change).await
+            Self::begin_in(&mut Some(open), xid, until_then, change).await
         };
         match begun.await {
             Ok((writer, encoders)) => Ok((Self { new: Some(new), spec, ..writer }, encoders)),
@@ -113,13 +117,14 @@ impl Writer {
         }
     }
 
-    /// Begins a statement of an open transaction.
+    /// Begins a statement of an open transaction. After an error, the transaction stays where it was.
     pub(super) async fn begin_in(
-        mut open: Open,
+        transaction: &mut Option<Open>,
         xid: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<Begun> {
+        let open = transaction.as_mut().ok_or_else(ended)?;
         let (database, connection) = (&open.database, &mut open.connection);
         let table = database.describe_writable(connection, &spec.table).await?;
         let (change, table, spec, names) = match change {
@@ -145,6 +150,7 @@ impl Writer {
         let encoders = Encoders { targets, large: large_targets(database, &table, &spec)?, existing };
         let large = encoders.large.is_some().then(|| LargeRows::of(&table, &spec)).transpose()?;
         let (xid, new, rows) = (*xid, None, 0);
+        let open = transaction.take().ok_or_else(ended)?;
         Ok((Self { open, xid, spec, method, frame, columns, guarded, large, change, new, names, rows }, encoders))
     }
 
@@ -366,6 +372,7 @@ impl RowSender for Writer {
 
     async fn end_statement(mut self) -> Result<Box<dyn OpenTransaction>> {
         self.end();
+        self.open.rescue = None;
         Ok(Box::new(OpenBranch { xid: self.xid, transaction: self.open }))
     }
 }
@@ -411,7 +418,9 @@ impl ServerTransaction for Writer {
     }
 
     async fn rollback(mut self) {
-        if self.undo().await {
+        if self.new.is_none() {
+            self.open.rollback().await;
+        } else if self.undo().await {
             self.open.connection.give_back();
         }
     }

@@ -420,7 +420,7 @@ impl<'a> WriteAttempt<'a> {
     fn covered(&self, rows: u64, end: bool) -> EpochExtent {
         let fingerprint = self.fingerprint.as_ref().filter(|_| self.write.job.is_some());
         let input = fingerprint.map(|fingerprint| self.reached.position.to_json(fingerprint));
-        EpochExtent { rows, before: self.reached.covered - rows, end, input }
+        EpochExtent { rows, before: self.reached.covered - rows, end, input, subject: None }
     }
 
     /// Waits until the previous epoch is committed.

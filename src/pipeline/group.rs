@@ -10,7 +10,7 @@ use futures::future::join_all;
 use super::diff::{Differ, Policy};
 use super::part::write_all;
 use super::write::Write;
-use crate::backend::{OpenTransaction, Protocol, WriteSpec};
+use crate::backend::{OpenTransaction, Protocol, Rescue, WriteSpec};
 use crate::error::Result;
 use crate::manager::Member;
 use crate::txn::Xid;
@@ -35,20 +35,28 @@ impl fmt::Debug for OpenMember {
 /// number of rows.
 ///
 /// # Errors
-/// The first error of the input or of a database. All of these branches were rolled back.
+/// The first error of the input or of a database. Each of these branches was rolled back, or handed over to its rescue.
 ///
 /// # Cancel safety
 /// Dropping the future rolls the branches back.
 pub async fn write_in(
     write: &Write,
-    open: Vec<OpenMember>,
+    open: Vec<(OpenMember, Option<Rescue>)>,
     input: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> Result<(Vec<OpenMember>, u64)> {
-    let mut members = Vec::new();
-    for (group, (target, OpenMember { xid, protocol, branch })) in write.targets.iter().zip(open).enumerate() {
+    let mut members: Vec<(usize, Member, Differ)> = Vec::new();
+    let mut open = open.into_iter();
+    for (group, target) in write.targets.iter().enumerate() {
+        let Some((OpenMember { xid, protocol, branch }, rescue)) = open.next() else { break };
         let spec = WriteSpec { protocol, ..target.spec.clone() };
         let differ = Differ::new(Policy::of(&spec).map(Arc::new), Arc::clone(&spec.stats));
-        let branch = branch.start(&spec, target.change.as_ref()).await?;
+        let branch = match branch.start(&spec, target.change.as_ref(), rescue).await {
+            Ok(branch) => branch,
+            Err(error) => {
+                give_up(members, open).await;
+                return Err(error);
+            }
+        };
         members.push((group, Member { resource: Arc::clone(&target.resource), xid, protocol, branch }, differ));
     }
     let (members, rows) = write_all(write, members, input).await?;
@@ -57,4 +65,20 @@ pub async fn write_in(
     });
     let open = join_all(ended).await.into_iter().collect::<Result<_>>()?;
     Ok((open, rows))
+}
+
+/// Ends the branches of a statement of which one could not start.
+async fn give_up(
+    started: Vec<(usize, Member, Differ)>,
+    waiting: impl Iterator<Item = (OpenMember, Option<Rescue>)> + Send,
+) {
+    for (_, member, _) in started {
+        // The error of the branch that failed is reported.
+        let _ = member.branch.rollback().await;
+    }
+    for (OpenMember { branch, .. }, rescue) in waiting {
+        if let Some(rescue) = rescue {
+            rescue.rescue(branch);
+        }
+    }
 }

@@ -22,6 +22,7 @@ use crate::backend::{
     WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Isolation;
 use crate::sql::{OpenBranch, TableName, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
@@ -179,8 +180,8 @@ impl Backend for Postgres {
         statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
     }
 
-    async fn begin(&self, xid: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
-        let transaction = Open::begin(self.clone(), xid).await?;
+    async fn begin(&self, xid: &Xid, _: Protocol, isolation: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
+        let transaction = Open::begin(self.clone(), xid, isolation).await?;
         Ok(Box::new(OpenBranch { xid: *xid, transaction }))
     }
 

@@ -14,9 +14,11 @@ use super::open::Open;
 use super::scan;
 use super::sequences::Sequences;
 use super::writer::Writer;
-use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, WriteSpec};
+use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, Rescue, Savepoint, WriteSpec};
 use crate::error::{Error, Result};
-use crate::sql::{BulkBranch, EncodedRows, LookupRequest, OpenBranch, RowEncoder, TableName, Targets};
+use crate::sql::{
+    BulkBranch, EncodedRows, LookupRequest, OpenBranch, RowEncoder, ServerTransaction, TableName, Targets,
+};
 use crate::txn::Xid;
 
 pub(super) type PostgresBranch = BulkBranch<CopyRows, Writer>;
@@ -36,7 +38,7 @@ pub(super) async fn start(
     spec: WriteSpec,
     change: Option<&Arc<Change>>,
 ) -> Result<PostgresBranch> {
-    let open = Open::begin(database, xid).await?;
+    let open = Open::begin(database, xid, None).await?;
     start_in(open, xid, xid, spec, change).await
 }
 
@@ -49,7 +51,12 @@ pub(super) async fn start_in(
     change: Option<&Arc<Change>>,
 ) -> Result<PostgresBranch> {
     let memory = spec.stats.memory().clone();
-    let (writer, targets, existing) = Writer::begin(open, xid, of_statement, spec, change).await?;
+    let mut open = Some(open);
+    let begun = Writer::begin(&mut open, xid, of_statement, spec, change).await;
+    if let (Err(_), Some(open)) = (&begun, open) {
+        open.rollback().await;
+    }
+    let (writer, targets, existing) = begun?;
     let (sequences, numbers_rows) = (writer.sequences(), writer.numbers_rows());
     let encoder = CopyRows { targets, existing, sequences, numbers_rows, rows: 0 };
     Ok(BulkBranch::start(xid, encoder, writer, memory))
@@ -93,12 +100,23 @@ impl OpenTransaction for OpenBranch<Open> {
         }
     }
 
-    async fn start(self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
+    async fn start(
+        self: Box<Self>,
+        spec: &WriteSpec,
+        change: Option<&Arc<Change>>,
+        rescue: Option<Rescue>,
+    ) -> Result<Box<dyn Branch>> {
         let Self { xid, mut transaction } = *self;
+        transaction.rescue = rescue.map(|rescue| (xid, rescue));
         transaction.statements += 1;
         // Names of staging tables contain it.
         let of_statement = Xid { bqual: xid.bqual.wrapping_add(transaction.statements << 32), ..xid };
         Ok(Box::new(start_in(transaction, &xid, &of_statement, spec.clone(), change).await?))
+    }
+
+    async fn savepoint(&mut self, step: Savepoint) -> Result<()> {
+        let Open { database, connection, .. } = &mut self.transaction;
+        database.execute(connection, step.sql()).await.map(drop)
     }
 
     async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::Row as _;
 
-use super::database::{BEGIN, Connection, Postgres};
+use super::database::{Connection, Postgres};
 use super::error::deferred;
-use crate::backend::{Vote, failpoint::failpoint};
+use crate::backend::{Rescue, Vote, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Isolation;
 use crate::pool::Connect;
-use crate::sql::{self, ServerTransaction};
+use crate::sql::{self, OpenBranch, ServerTransaction};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server process of a connection, for use from other connections.
@@ -69,18 +70,24 @@ pub(super) struct Open {
     pub(super) has_written: bool,
     /// The number of statements so far.
     pub(super) statements: u64,
+    /// The name of the branch, and what receives it if its statement fails.
+    pub(super) rescue: Option<(Xid, Rescue)>,
 }
 
 impl Open {
-    pub(super) async fn begin(database: Postgres, xid: &Xid) -> Result<Self> {
+    /// Begins a transaction, regardless of the role's settings.
+    pub(super) async fn begin(database: Postgres, xid: &Xid, isolation: Option<Isolation>) -> Result<Self> {
         let mut connection = database.pool.acquire_to_write().await?;
-        let begin = format!("{BEGIN}; {}; SELECT current_schema()", database.pool.connector().user_timeout());
+        let isolation = isolation.unwrap_or(Isolation::ReadCommitted).as_str();
+        let timeout = database.pool.connector().user_timeout();
+        let begin = format!("BEGIN ISOLATION LEVEL {isolation} READ WRITE; {timeout}; SELECT current_schema()");
         let (pid, conn) = connection.parts();
         let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_one(conn);
         let begun = database.answer(pid, "BEGIN", begun).await?;
         let first_schema: Option<String> = begun.try_get(0).map_err(|error| database.error(error))?;
         connection.serve(xid);
-        Ok(Self { database, connection, has_schema: first_schema.is_some(), has_written: false, statements: 0 })
+        let has_schema = first_schema.is_some();
+        Ok(Self { database, connection, has_schema, has_written: false, statements: 0, rescue: None })
     }
 }
 
@@ -151,7 +158,9 @@ impl ServerTransaction for Open {
     }
 
     async fn rollback(mut self) {
-        if self.undo().await {
+        if let Some((xid, rescue)) = self.rescue.take() {
+            rescue.rescue(Box::new(OpenBranch { xid, transaction: self }));
+        } else if self.undo().await {
             self.connection.give_back();
         }
     }

@@ -49,16 +49,21 @@ pub(super) struct Writer {
     is_out_of_step: bool,
 }
 
+fn ended() -> Error {
+    Error::internal("the transaction has ended")
+}
+
 impl Writer {
     /// Begins the statement, and returns the encoders for the table as of then, and how existing rows are read.
-    /// `of_statement` is the name for staging tables.
+    /// `of_statement` is the name for staging tables. After an error, the transaction stays where it was.
     pub(super) async fn begin(
-        mut open: Open,
+        transaction: &mut Option<Open>,
         xid: &Xid,
         of_statement: &Xid,
         spec: WriteSpec,
         change: Option<&Arc<Change>>,
     ) -> Result<(Self, Targets<Encoder>, Option<ExistingRows>)> {
+        let open = transaction.as_mut().ok_or_else(ended)?;
         let (database, connection) = (&open.database, &mut open.connection);
         if let Some(new) = &spec.create {
             database.create_in(connection, new).await?;
@@ -91,6 +96,7 @@ impl Writer {
 
         make_room(database, connection, &table, &spec, &plan, change.as_ref()).await?;
         let (xid, rows, not_stored, is_out_of_step) = (*xid, 0, 0, false);
+        let open = transaction.take().ok_or_else(ended)?;
         let writer = Self { open, xid, spec, plan, change, sequences, other_indexes, rows, not_stored, is_out_of_step };
         Ok((writer, targets, existing))
     }
@@ -302,6 +308,7 @@ impl RowSender for Writer {
         if let Err(error) = self.end().await {
             return Err(sql::undone(self, error).await);
         }
+        self.open.rescue = None;
         Ok(Box::new(OpenBranch { xid, transaction: self.open }))
     }
 }
@@ -335,9 +342,9 @@ impl ServerTransaction for Writer {
         !self.is_out_of_step && self.open.undo().await
     }
 
-    async fn rollback(mut self) {
-        if self.undo().await {
-            self.open.connection.give_back();
+    async fn rollback(self) {
+        if !self.is_out_of_step {
+            self.open.rollback().await;
         }
     }
 }

@@ -36,7 +36,20 @@ pub(super) fn remembered(statement: &DmlStatement, provider: &dyn TableProvider)
         (_, Some(table)) if table.has_job() => table.tables().map(LandfallTable::options).collect(),
         _ => return Ok(None),
     };
-    let mut hashed = String::new();
+    identity(statement, tables, "").map(Some)
+}
+
+/// A statement of a transaction that is a job.
+pub(super) fn in_transaction(statement: &DmlStatement) -> DfResult<StatementId> {
+    let provider = statement.target.downcast_ref::<DefaultTableSource>().map(|source| source.table_provider.as_ref());
+    let table = provider.and_then(|provider| provider.downcast_ref::<LandfallTable>());
+    let fanout = provider.and_then(|provider| provider.downcast_ref::<FanoutTable>());
+    let tables = table.into_iter().chain(fanout.into_iter().flat_map(FanoutTable::tables));
+    identity(statement, tables.map(LandfallTable::options).collect(), &statement.table_name.to_string())
+}
+
+fn identity(statement: &DmlStatement, tables: Vec<&SinkOptions>, name: &str) -> DfResult<StatementId> {
+    let mut hashed = name.to_owned();
     write_plan(&mut hashed, &statement.input)?;
     if let WriteOp::MergeInto(merging) = &statement.op {
         write_merging(&mut hashed, merging)?;
@@ -50,7 +63,7 @@ pub(super) fn remembered(statement: &DmlStatement, provider: &dyn TableProvider)
         version: format!("{VERSION} of DataFusion {DATAFUSION_VERSION}"),
         hash: Uuid::new_v5(&Uuid::NAMESPACE_OID, hashed.as_bytes()).simple().to_string(),
     };
-    Ok(Some(StatementId { operation: operation(&statement.op), hash: Some(hash) }))
+    Ok(StatementId { operation: operation(&statement.op), hash: Some(hash) })
 }
 
 fn operation(op: &WriteOp) -> String {

@@ -38,6 +38,7 @@ pub mod remote;
 mod remote_run;
 mod replay;
 mod request;
+mod savepoints;
 mod scan;
 mod scan_recipe;
 mod settings;
@@ -52,6 +53,9 @@ mod table;
 mod target;
 mod transacted;
 mod transaction;
+mod transaction_commit;
+mod transaction_job;
+mod transaction_progress;
 mod values;
 
 use datafusion::common::DataFusionError;
@@ -61,7 +65,6 @@ use crate::error::Error;
 pub use catalog::{LandfallCatalog, register_catalog};
 pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog, with_columns};
 pub use fanout::FanoutTable;
-pub(crate) use fanout::locations_of;
 pub(crate) use own::{Registered, SessionSchema};
 pub use register::{register, register_backend};
 pub use sink::LandfallSink;
@@ -69,6 +72,7 @@ pub use source::{PositionedStream, ReplayableSource, ReplayableTable};
 pub use statement::plan_statement;
 pub(crate) use statement::table_reference;
 pub use table::LandfallTable;
+pub use transacted::identified;
 pub(crate) use transaction::{OpenDatabases, is_in_transaction};
 
 impl From<Error> for DataFusionError {

@@ -28,6 +28,7 @@ use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
 use crate::provider::splits::Splits;
 use crate::provider::transaction::OpenDatabases;
+use crate::txn::StatementId;
 
 /// A [`DataSink`] that writes a stream to one or several tables: all rows or none, with a job once, and with
 /// checkpoints epoch by epoch.
@@ -325,7 +326,10 @@ impl DataSink for LandfallSink {
             });
         }
         let landed = match context.session_config().get_extension::<OpenDatabases>() {
-            Some(open) => open.write(&self.write, &input, &interrupt).await.map(WriteOutcome::Rows),
+            Some(open) => {
+                let identity = context.session_config().get_extension::<StatementId>();
+                open.write(&self.write, &input, &interrupt, identity).await.map(WriteOutcome::Rows)
+            }
             None => run(&manager, &self.write, &input, &interrupt).await,
         };
         let verb = self.write.targets.iter().find_map(|target| target.change.as_ref()).map(|change| change.verb);

@@ -4,23 +4,34 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::{DmlStatement, LogicalPlan};
+use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
 
-use crate::backend::{OpenTransaction, WriteSpec};
+use crate::backend::{OpenTransaction, Rescue, WriteSpec};
 use crate::error::{Error, Result};
 use crate::pipeline::{Input, Interrupt, OpenMember, Position, Read, Write, interrupted, write_in};
+use crate::provider::fingerprint::in_transaction;
 use crate::provider::replay::Replay;
 use crate::provider::scan::ScanExec;
 use crate::provider::transaction::{OpenDatabases, lost};
+use crate::txn::StatementId;
 
 impl OpenDatabases {
-    /// Writes the rows of a statement; returns their number.
-    pub(super) async fn write(&self, write: &Write, input: &Replay, interrupt: &Interrupt) -> Result<u64> {
+    /// Writes the rows of a statement; returns their number. A statement of a job has an identity.
+    pub(super) async fn write(
+        &self,
+        write: &Write,
+        input: &Replay,
+        interrupt: &Interrupt,
+        identity: Option<Arc<StatementId>>,
+    ) -> Result<u64> {
         self.check()?;
         let written = tokio::select! {
             biased;
             () = interrupt.asked() => Err(interrupted(0)),
-            written = self.write_all(write, input) => written,
+            written = self.write_once(write, input, identity) => written,
         };
         match written {
             Ok(rows) => {
@@ -28,15 +39,29 @@ impl OpenDatabases {
                 Ok(rows)
             }
             Err(error) => {
+                let databases = self.in_order().len();
                 self.fail(&error).await;
-                Err(error.with_context("the transaction is rolled back"))
+                Err(match self.can_return() {
+                    true => error.with_context("the statement is rolled back, and ROLLBACK TO a savepoint must follow"),
+                    false => error.of_transaction(databases).with_context("the transaction is rolled back"),
+                })
             }
         }
     }
 
-    async fn write_all(&self, write: &Write, input: &Replay) -> Result<u64> {
+    /// Writes nothing if a job was committed before.
+    async fn write_once(&self, write: &Write, input: &Replay, identity: Option<Arc<StatementId>>) -> Result<u64> {
         check_options(write)?;
         check_distinct(write)?;
+        let identity = identity.map_or_else(|| write.statement.clone(), |identity| identity.as_ref().clone());
+        let targets: Vec<_> = write.targets.iter().map(|target| &target.resource).collect();
+        match self.add_to_job(&write.name, identity, &targets).await? {
+            true => self.write_all(write, input).await,
+            false => Ok(0),
+        }
+    }
+
+    async fn write_all(&self, write: &Write, input: &Replay) -> Result<u64> {
         let mut guards = Vec::new();
         for target in &write.targets {
             guards.push(self.member(target).await?);
@@ -66,12 +91,29 @@ impl OpenDatabases {
             Read::Rows { batch, .. } => Ok(Some(batch)),
             Read::End { .. } => Ok(None),
         });
-        let open = guards.iter_mut().map(|member| member.take().ok_or_else(lost)).collect::<Result<_>>()?;
-        let (open, rows) = write_in(write, open, rows).await?;
-        for (member, open) in guards.iter_mut().zip(open) {
-            **member = Some(open);
+        let has_savepoints = self.has_savepoints();
+        let (mut open, mut rescued) = (Vec::new(), Vec::new());
+        for member in &mut guards {
+            let member = member.take().ok_or_else(lost)?;
+            let (rescue, receiver) = has_savepoints.then(Rescue::new).unzip();
+            rescued.push((member.xid, member.protocol, receiver));
+            open.push((member, rescue));
         }
-        Ok(rows)
+        match write_in(write, open, rows).await {
+            Ok((open, rows)) => {
+                for (member, open) in guards.iter_mut().zip(open) {
+                    **member = Some(open);
+                }
+                Ok(rows)
+            }
+            Err(error) => {
+                for (member, (xid, protocol, receiver)) in guards.iter_mut().zip(rescued) {
+                    let branch = receiver.and_then(|mut receiver| receiver.try_recv().ok());
+                    **member = branch.map(|branch| OpenMember { xid, protocol, branch });
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -111,4 +153,23 @@ fn check_options(write: &Write) -> Result<()> {
 fn has_other_log(write: &Write) -> bool {
     let ledgers: Vec<_> = write.targets.iter().filter_map(|target| target.resource.decision_log()).collect();
     !ledgers.is_empty() && ledgers.iter().all(|ledger| ledger.url() != write.log.url())
+}
+
+/// Gives a statement that writes its identity, if it belongs to a transaction that is a job.
+pub fn identified(frame: DataFrame) -> DfResult<DataFrame> {
+    let (mut state, plan) = frame.into_parts();
+    let is_of_job = state.config().get_extension::<OpenDatabases>().is_some_and(|open| open.is_job());
+    if let (true, Some(statement)) = (is_of_job, written(&plan)) {
+        let identity = in_transaction(statement)?;
+        state.config_mut().set_extension(Arc::new(identity));
+    }
+    Ok(DataFrame::new(state, plan))
+}
+
+fn written(plan: &LogicalPlan) -> Option<&DmlStatement> {
+    match plan {
+        LogicalPlan::Dml(statement) => Some(statement),
+        LogicalPlan::Analyze(analyze) => written(&analyze.input),
+        _ => None,
+    }
 }

@@ -1,11 +1,14 @@
 //! The databases of a transaction of several statements of a session.
 
-#![expect(clippy::disallowed_types, reason = "a connection belongs to one statement of the transaction at a time")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "a connection belongs to one statement of the transaction at a time, and statements are few"
+)]
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use datafusion::common::Result as DfResult;
@@ -17,27 +20,29 @@ use futures::{TryStreamExt, stream};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, Capability, NoLedger, Protocol, Query};
+use crate::backend::{Backend, Capability, DecisionLog, Protocol, Query, Savepoint};
 use crate::error::{Error, Result};
-use crate::manager::{
-    EpochExtent, GroupName, JobSpec, Late, Member, Run, Transaction as GroupTransaction, TransactionManager,
-};
+use crate::manager::{GroupName, Run, Transaction as GroupTransaction, TransactionManager};
+use crate::options::{Isolation, SinkOptions, TransactionOptions};
 use crate::pipeline::{OpenMember, Target};
 use crate::provider::settings::how_to_prepare;
 use crate::provider::spool::Spool;
-use crate::txn::Subject;
+use crate::provider::transaction_job::TransactionJob;
+use crate::provider::transaction_progress::Progress;
+use crate::registry::decision_log;
+use crate::txn::{JobId, StatementId};
 
 /// A database with its branch; `None` if a statement uses it, or has failed.
-type Slot = Arc<Mutex<Option<OpenMember>>>;
+pub(super) type Slot = Arc<Mutex<Option<OpenMember>>>;
 
 #[derive(Clone)]
-struct Database {
-    resource: Arc<dyn Backend>,
+pub(super) struct Database {
+    pub(super) resource: Arc<dyn Backend>,
     number: u64,
-    protocol: Protocol,
-    capability: Capability,
-    table: String,
-    slot: Slot,
+    pub(super) protocol: Protocol,
+    pub(super) capability: Capability,
+    pub(super) table: String,
+    pub(super) slot: Slot,
 }
 
 /// Whether a session is that of a transaction.
@@ -47,19 +52,26 @@ pub(crate) fn is_in_transaction(context: &SessionContext) -> bool {
 
 /// The databases of a transaction, by their locations. An extension of the configuration of its session.
 pub(crate) struct OpenDatabases {
-    name: GroupName,
-    manager: TransactionManager,
-    /// The locations of the session's databases.
-    known: HashSet<String>,
+    pub(super) name: GroupName,
+    pub(super) manager: TransactionManager,
+    /// The session in which it began.
+    pub(super) session: SessionContext,
+    isolation: Option<Isolation>,
+    /// The name of its job.
+    job_name: Option<JobId>,
+    /// The decision log, if it is not a ledger of its databases.
+    pub(super) log: Option<Arc<dyn DecisionLog>>,
     /// Stops the queries that are still running when the transaction is rolled back.
     stop: CancellationToken,
     databases: DashMap<String, Database>,
-    /// Of the database that cannot prepare.
-    claim: Mutex<Option<Claim>>,
+    /// Of a job from its first statement on, and of the database that cannot prepare.
+    pub(super) claim: Mutex<Option<Claim>>,
+    /// The job, from its first statement on.
+    pub(super) job: Mutex<Option<TransactionJob>>,
     next: AtomicU64,
+    savepoint_count: AtomicU64,
     pub(super) rows: AtomicU64,
-    failed: OnceLock<String>,
-    has_ended: AtomicBool,
+    progress: StdMutex<Progress>,
 }
 
 impl fmt::Debug for OpenDatabases {
@@ -69,61 +81,113 @@ impl fmt::Debug for OpenDatabases {
 }
 
 impl OpenDatabases {
-    /// A session like this one, whose statements are those of a transaction. `known` are the locations of its databases.
+    /// A session like this one, whose statements are those of a transaction.
     ///
     /// # Errors
-    /// `Config` in the session of a transaction.
-    pub(crate) fn begin(context: &SessionContext, known: HashSet<String>) -> Result<(SessionContext, Arc<Self>)> {
+    /// `Config` in the session of a transaction, and for a log that cannot be used.
+    pub(crate) fn begin(context: &SessionContext, options: TransactionOptions) -> Result<(SessionContext, Arc<Self>)> {
         if is_in_transaction(context) {
             return Err(Error::config("a transaction is open: end it with COMMIT or ROLLBACK first"));
         }
         let mut state = context.state();
         let manager = state.config().get_extension::<TransactionManager>().unwrap_or_default();
+        let TransactionOptions { isolation, job, log, idle_timeout } = options;
+        let log = log.map(|url| decision_log(&url, &SinkOptions::new())).transpose()?;
         let open = Arc::new(Self {
             name: GroupName::draw(),
             manager: manager.of_statement(),
-            known,
+            session: context.clone(),
+            isolation,
+            job_name: job,
+            log,
             stop: CancellationToken::new(),
             databases: DashMap::new(),
             claim: Mutex::default(),
+            job: Mutex::default(),
             next: AtomicU64::new(0),
+            savepoint_count: AtomicU64::new(0),
             rows: AtomicU64::new(0),
-            failed: OnceLock::new(),
-            has_ended: AtomicBool::new(false),
+            progress: StdMutex::default(),
         });
+        if let Some(timeout) = idle_timeout {
+            tokio::spawn(end_if_idle(Arc::downgrade(&open), timeout));
+        }
         state.config_mut().set_extension(Arc::clone(&open));
         Ok((SessionContext::new_with_state(state), open))
     }
 
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it was committed or rolled back.
     pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended.load(Relaxed)
+        self.progress().has_ended
     }
 
     /// No more statements may run.
     pub(crate) fn end(&self) {
-        self.has_ended.store(true, Relaxed);
+        self.progress().has_ended = true;
+    }
+
+    /// Whether its job was committed before, so that its statements write nothing.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.progress().is_finished
+    }
+
+    pub(super) fn is_job(&self) -> bool {
+        self.job_name.is_some()
     }
 
     /// # Errors
     /// If a statement has failed, or the transaction has ended.
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(why) = self.failed.get() {
-            return Err(Error::config(format!(
-                "the transaction has failed and was rolled back ({why}): end it with ROLLBACK, then run it again"
-            )));
+        self.progress().check()
+    }
+
+    /// The number of a new savepoint.
+    pub(super) fn next_savepoint(&self) -> u64 {
+        self.savepoint_count.fetch_add(1, Relaxed)
+    }
+
+    /// The time since it was used; zero if a statement uses one of its databases.
+    fn idle_time(&self) -> Duration {
+        if self.databases.iter().any(|database| database.slot.try_lock().is_err()) {
+            self.progress().used = Some(Instant::now());
         }
-        match self.has_ended.load(Relaxed) {
-            true => Err(Error::config("the transaction has ended: begin another one")),
-            false => Ok(()),
-        }
+        self.progress().used.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// The databases in the order of their first use.
-    fn in_order(&self) -> Vec<Database> {
+    pub(super) fn in_order(&self) -> Vec<Database> {
         let mut databases: Vec<_> = self.databases.iter().map(|entry| entry.value().clone()).collect();
         databases.sort_by_key(|database| database.number);
         databases
+    }
+
+    /// Adds a statement to the job, if the transaction is one. Returns whether the statement must be run.
+    pub(super) async fn add_to_job(
+        &self,
+        table: &str,
+        statement: StatementId,
+        databases: &[&Arc<dyn Backend>],
+    ) -> Result<bool> {
+        let (Some(name), [first, ..]) = (&self.job_name, databases) else { return Ok(true) };
+        let mut job = self.job.lock().await;
+        let job = match job.as_mut() {
+            Some(job) => job,
+            None => {
+                let (opened, run) = TransactionJob::open(name.clone(), self.log.clone(), first, &self.manager).await?;
+                self.progress().is_finished = opened.is_finished();
+                *self.claim.lock().await = run.map(|mut run| Claim { transaction: run.begin(), run });
+                job.insert(opened)
+            }
+        };
+        for database in databases {
+            job.join(database, &self.manager).await?;
+        }
+        job.add(table, statement)?;
+        Ok(!job.is_finished())
     }
 
     /// The branch of a target, which is begun at its first use.
@@ -137,27 +201,56 @@ impl OpenDatabases {
             false => Protocol::OnePhase,
         };
         self.check_new(target).await?;
+        if protocol == Protocol::OnePhase {
+            self.check_agent(target).await?;
+        }
         let number = self.next.fetch_add(1, Relaxed);
-        let first = self.in_order().into_iter().find(is_agent).filter(|_| protocol == Protocol::OnePhase);
-        if let Some(first) = first {
-            let how = how_to_prepare([&first.resource, &target.resource]);
+        let (resource, table) = (Arc::clone(&target.resource), target.spec.table.clone());
+        let slot = Slot::default();
+        let capability = target.capability;
+        let database = Database { resource, number, protocol, capability, table, slot: Arc::clone(&slot) };
+        let mut guard = slot.lock_owned().await;
+        if !self.is_job() {
+            self.claim_early(&database).await?;
+        }
+        let xid = match self.claim.lock().await.as_ref() {
+            Some(claim) => claim.transaction.xid(number),
+            None => self.name.xid(number),
+        };
+        let mut branch = target.resource.begin(&xid, protocol, self.isolation).await?;
+        let savepoints: Vec<_> = self.progress().savepoints.iter().map(|savepoint| savepoint.number).collect();
+        for number in savepoints {
+            branch.savepoint(Savepoint::Set(number)).await?;
+        }
+        *guard = Some(OpenMember { xid, protocol, branch });
+        self.databases.insert(location, database);
+        Ok(guard)
+    }
+
+    /// Refuses a database that cannot prepare, if the decision cannot be stored with its rows.
+    async fn check_agent(&self, target: &Target) -> Result<()> {
+        let (resource, location) = (&target.resource, target.resource.location());
+        if let Some(first) = self.in_order().into_iter().find(is_agent) {
+            let how = how_to_prepare([&first.resource, resource]);
             return Err(Error::config(format!(
                 "{} and {location} cannot prepare transactions{how}, but a transaction can contain only one such \
                  database: write to one of them in a separate transaction",
                 first.resource.location()
             )));
         }
-        let (resource, table) = (Arc::clone(&target.resource), target.spec.table.clone());
-        let slot = Slot::default();
-        let capability = target.capability;
-        let database = Database { resource, number, protocol, capability, table, slot: Arc::clone(&slot) };
-        let mut guard = slot.lock_owned().await;
-        self.claim_early(&database).await?;
-        let xid = self.name.xid(number);
-        let branch = target.resource.begin(&xid, protocol).await?;
-        *guard = Some(OpenMember { xid, protocol, branch });
-        self.databases.insert(location, database);
-        Ok(guard)
+        let how = how_to_prepare([resource]);
+        match self.job.lock().await.as_ref() {
+            _ if self.log.is_some() => Err(Error::config(format!(
+                "{location} cannot prepare transactions{how}, so the decision is recorded in the same transaction as \
+                 the rows, not in a separate log: remove the option 'log'"
+            ))),
+            Some(job) if !job.is_recorded_in(resource.as_ref()) => Err(Error::config(format!(
+                "{location} cannot prepare transactions{how}, so it must contain the decision log of job '{}', which is \
+                 the ledger of the database that is written first: write to {location} first",
+                job.job
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a database that takes part under another name: each would wait for the other's locks.
@@ -205,7 +298,7 @@ impl OpenDatabases {
                     () = open.stop.cancelled() => Err(lost()),
                     read = Spool::read(used.branch.as_mut(), &query, &context, &metrics) => read,
                 };
-                if read.is_ok() {
+                if read.is_ok() || open.has_savepoints() && !open.stop.is_cancelled() {
                     *member = Some(used);
                 }
                 read
@@ -214,19 +307,26 @@ impl OpenDatabases {
             match read.flatten() {
                 Ok(spool) => Arc::new(spool).stream(),
                 Err(error) => {
+                    let databases = self.in_order().len();
                     self.fail(&error).await;
-                    Err(error.into())
+                    Err(error.of_transaction(databases).into())
                 }
             }
         };
         Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(rows).try_flatten()))))
     }
 
-    /// Rolls back after an error.
+    /// Rolls back after an error: to the last savepoint, or everything.
     pub(super) async fn fail(&self, error: &Error) {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().to_owned();
-        if self.failed.set(first).is_ok() {
+        if self.progress().failed.is_some() {
+            return;
+        }
+        self.progress().failed = Some(first);
+        let can_return = self.return_to_last_savepoint().await;
+        self.progress().can_return = can_return;
+        if !can_return {
             self.roll_back().await;
         }
     }
@@ -241,107 +341,45 @@ impl OpenDatabases {
             }
         }
         self.databases.clear();
+        self.job.lock().await.take();
         if let Some(Claim { run, .. }) = self.claim.lock().await.take() {
             run.abandon().await;
         }
     }
-
-    /// Commits all statements.
-    pub(crate) async fn commit(&self) -> Result<()> {
-        self.end();
-        let databases = self.in_order();
-        let mut members = Vec::new();
-        for database in &databases {
-            let Some(OpenMember { xid, protocol, branch }) = database.slot.lock().await.take() else {
-                self.roll_back().await;
-                return Err(lost());
-            };
-            members.push(Member { resource: Arc::clone(&database.resource), xid, protocol, branch });
-        }
-        let is_alone = match members.as_mut_slice() {
-            [] => return Ok(()),
-            [only] => {
-                only.protocol = Protocol::OnePhase;
-                true
-            }
-            _ => false,
-        };
-        let claim = match self.claim.lock().await.take() {
-            Some(claim) => claim,
-            None => {
-                let decides = databases.iter().find(|database| is_agent(database)).unwrap_or(&databases[0]);
-                let claim = self.claim_in(decides).await?;
-                if !is_alone {
-                    claim.transaction.announce().await?;
-                }
-                claim
-            }
-        };
-        let extent = EpochExtent { rows: self.rows.load(Relaxed), end: true, ..EpochExtent::default() };
-        let committing = async move {
-            let Claim { run, transaction } = claim;
-            let committed = transaction.commit(members, extent).await;
-            if is_alone {
-                run.abandon().await;
-            }
-            committed
-        };
-        // The commit continues if its caller stops waiting.
-        let committed = tokio::spawn(committing).await;
-        self.manager.complete_late(Late::Over).await;
-        committed.map_err(|error| Error::internal(format!("the commit task failed: {error}")))?
-    }
-
-    /// The log must contain the transaction before the other branches prepare. That of a database which always commits in
-    /// one phase is locked as soon as the transaction writes to the database.
-    async fn claim_early(&self, database: &Database) -> Result<()> {
-        let mut claim = self.claim.lock().await;
-        let location = database.resource.location();
-        let never_prepares = |database: &Database| database.capability == Capability::OnePhase;
-        if let Some(agent) = self.in_order().into_iter().find(never_prepares)
-            && claim.is_none()
-        {
-            return Err(Error::config(format!(
-                "{location} was not known at BEGIN, and {} has been written to: attach all databases before BEGIN",
-                agent.resource.location()
-            )));
-        }
-        if !never_prepares(database) || database.resource.decision_log().is_none() {
-            return Ok(());
-        }
-        if self.known.iter().any(|known| *known != location) {
-            database.resource.check_decides()?;
-            let opened = self.claim_in(database).await?;
-            opened.transaction.announce().await?;
-            *claim = Some(opened);
-        }
-        Ok(())
-    }
-
-    /// Opens the transaction with its decision log, the ledger of a database.
-    async fn claim_in(&self, database: &Database) -> Result<Claim> {
-        let Database { resource, table, .. } = database;
-        let log = resource.decision_log().unwrap_or_else(|| Arc::new(NoLedger { location: resource.location() }));
-        let subject = Subject::from(table.as_str());
-        let job_spec = JobSpec { log, job: None, subject, resources: vec![Arc::clone(resource)] };
-        let mut run = self.manager.open_group(self.name, job_spec).await?;
-        let transaction = run.begin();
-        Ok(Claim { run, transaction })
-    }
 }
 
 /// Whether a database cannot prepare.
-fn is_agent(database: &Database) -> bool {
+pub(super) fn is_agent(database: &Database) -> bool {
     database.protocol == Protocol::OnePhase
 }
 
 /// A transaction that is in its decision log, if several databases take part.
-struct Claim {
-    run: Run,
-    transaction: GroupTransaction,
+pub(super) struct Claim {
+    pub(super) run: Run,
+    pub(super) transaction: GroupTransaction,
 }
 
 /// The error after a statement that was canceled.
 pub(super) fn lost() -> Error {
     Error::config("a statement of the transaction was canceled, so the transaction was rolled back: run it again")
+}
+
+/// Rolls a transaction back that is not used for some time.
+async fn end_if_idle(open: Weak<OpenDatabases>, timeout: Duration) {
+    loop {
+        let Some(open) = open.upgrade() else { return };
+        if open.has_ended() {
+            return;
+        }
+        let left = timeout.saturating_sub(open.idle_time());
+        if left.is_zero() {
+            let why = format!("no statement for {timeout:?}, the option 'idle_timeout'");
+            open.progress().failed.get_or_insert(why);
+            open.progress().can_return = false;
+            open.roll_back().await;
+            return;
+        }
+        drop(open);
+        tokio::time::sleep(left).await;
+    }
 }

@@ -144,7 +144,8 @@ pub trait ServerTransaction: Send + Sized + 'static {
     /// Rolls back, also after an error. Returns whether the server confirmed it. The server rolls back a lost connection.
     async fn undo(&mut self) -> bool;
 
-    /// Rolls back, and returns the connection to the pool.
+    /// Rolls back, and returns the connection to the pool. With a [`Rescue`](crate::backend::Rescue), hands the transaction over
+    /// instead.
     async fn rollback(self);
 }
 
@@ -231,14 +232,14 @@ pub(super) async fn commit<S: ServerTransaction>(mut sender: S, record: Option<D
 }
 
 /// Rolls back after an error, and returns the error.
-pub async fn undone<S: ServerTransaction>(mut sender: S, error: Error) -> Error {
+pub async fn undone<S: ServerTransaction>(sender: S, error: Error) -> Error {
     if error.kind() == ErrorKind::Unavailable {
         let session = sender.session();
         // A lost connection answers nothing more. The server rolls back when it is closed.
         drop(sender);
         session.ended().await;
     } else {
-        sender.undo().await;
+        sender.rollback().await;
     }
     error
 }

@@ -17,6 +17,7 @@ use crate::backend::{
     Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, Result};
+use crate::options::Isolation;
 use crate::sql::{Targets, check_not_truncated};
 use crate::txn::{JobNumber, Xid};
 
@@ -44,7 +45,7 @@ impl Backend for Sqlite {
         Ok(Box::new(SqliteBranch::start(self.clone(), xid, spec.clone(), Some(Arc::clone(change))).await?))
     }
 
-    async fn begin(&self, xid: &Xid, _: Protocol) -> Result<Box<dyn OpenTransaction>> {
+    async fn begin(&self, xid: &Xid, _: Protocol, _: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
         Ok(Box::new(SqliteTransaction::begin(self.clone(), xid).await?))
     }
 

@@ -16,7 +16,8 @@ use super::scan;
 use super::thread::blocking;
 use super::writer::Writer;
 use crate::backend::{
-    Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
+    Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Rescue, Savepoint, Versions, Vote,
+    WriteSpec,
 };
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +64,15 @@ impl SqliteBranch {
     /// Starts a statement of an open transaction.
     pub(super) async fn start_in(open: Open, spec: WriteSpec, change: Option<Arc<Change>>) -> Result<Self> {
         let memory = spec.stats.memory().clone();
-        let (writer, targets) = blocking(move || Writer::begin(open, spec, change.as_ref())).await?;
+        let begin = move || {
+            let mut open = Some(open);
+            let begun = Writer::begin(&mut open, spec, change.as_ref());
+            if let Some(open) = open {
+                fail(open);
+            }
+            begun
+        };
+        let (writer, targets) = blocking(begin).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
         Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
     }
@@ -111,16 +120,33 @@ impl SqliteBranch {
 }
 
 fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &AtomicBool) -> Result<Writer> {
-    // An abandoned branch also drops the writer, which rolls the inserted rows back.
     let (runtime, wanted) = (Handle::current(), |_: &Slice| !abandoned.load(Relaxed));
     // The reservation of a slice is held until the next slice is requested.
     let mut held = None;
     let slices = std::iter::from_fn(|| runtime.block_on(slices.recv())).take_while(wanted);
-    writer.insert_all(slices.map(|Slice { rows, reservation }| {
+    let inserted = writer.insert_all(slices.map(|Slice { rows, reservation }| {
         held.replace(reservation);
         rows
-    }))?;
-    Ok(writer)
+    }));
+    unless_failed(writer, inserted)
+}
+
+/// Rolls back after a statement that has failed, or hands the transaction over.
+fn fail(mut open: Open) {
+    if let Some(rescue) = open.rescue.take() {
+        rescue.rescue(Box::new(SqliteTransaction::new(open)));
+    }
+}
+
+/// The writer; after an error, its transaction is rolled back.
+fn unless_failed(writer: Writer, done: Result<()>) -> Result<Writer> {
+    match done {
+        Ok(()) => Ok(writer),
+        Err(error) => {
+            fail(writer.end());
+            Err(error)
+        }
+    }
 }
 
 #[async_trait]
@@ -174,8 +200,10 @@ impl Branch for SqliteBranch {
         self.finish().await?;
         if self.writer.as_ref().is_some_and(Writer::changes) && !self.abandoned.load(Relaxed) {
             let mut writer = self.take_writer().await?;
-            // An error drops the writer, which rolls back.
-            self.thread = Some(tokio::task::spawn_blocking(move || writer.apply().map(|()| writer)));
+            self.thread = Some(tokio::task::spawn_blocking(move || {
+                let applied = writer.apply();
+                unless_failed(writer, applied)
+            }));
             self.finish().await?;
         }
         Ok(())
@@ -187,7 +215,9 @@ impl Branch for SqliteBranch {
     }
 
     async fn end_statement(mut self: Box<Self>) -> Result<Box<dyn OpenTransaction>> {
-        Ok(Box::new(SqliteTransaction(Some(self.take_whole_writer().await?.end()))))
+        let mut open = self.take_whole_writer().await?.end();
+        open.rescue = None;
+        Ok(Box::new(SqliteTransaction::new(open)))
     }
 
     async fn commit_one_phase(mut self: Box<Self>, record: Option<DecisionRecord>) -> Result<Outcome> {
@@ -197,8 +227,14 @@ impl Branch for SqliteBranch {
 
     async fn rollback(mut self: Box<Self>) -> Result<()> {
         self.abandoned.store(true, Relaxed);
-        // Dropping the writer, here or on its thread, rolls back, even after an error.
-        let _ = self.finish().await;
+        // A failed thread has already rolled back.
+        if let Ok(writer) = self.take_writer().await {
+            blocking(move || {
+                fail(writer.end());
+                Ok(())
+            })
+            .await?;
+        }
         Ok(())
     }
 }
@@ -216,11 +252,27 @@ impl SqliteTransaction {
     pub(super) async fn begin(database: Sqlite, xid: &Xid) -> Result<Self> {
         let lease = database.pool.acquire_to_write().await?;
         lease.serve(xid);
-        Ok(Self(Some(blocking(move || Open::begin_several(database, lease)).await?)))
+        Ok(Self::new(blocking(move || Open::begin_several(database, lease)).await?))
+    }
+
+    pub(super) fn new(open: Open) -> Self {
+        Self(Some(open))
     }
 
     fn take(&mut self) -> Result<Open> {
         self.0.take().ok_or_else(|| Error::internal("the transaction has failed and cannot continue"))
+    }
+
+    /// Runs a step on a thread.
+    async fn run(&mut self, step: impl FnOnce(&Open) -> Result<()> + Send + 'static) -> Result<()> {
+        let open = self.take()?;
+        let (open, done) = blocking(move || {
+            let done = step(&open);
+            Ok((open, done))
+        })
+        .await?;
+        self.0 = Some(open);
+        done
     }
 }
 
@@ -257,18 +309,27 @@ impl OpenTransaction for SqliteTransaction {
         Ok(())
     }
 
-    async fn start(mut self: Box<Self>, spec: &WriteSpec, change: Option<&Arc<Change>>) -> Result<Box<dyn Branch>> {
-        let open = self.take()?;
+    async fn start(
+        mut self: Box<Self>,
+        spec: &WriteSpec,
+        change: Option<&Arc<Change>>,
+        rescue: Option<Rescue>,
+    ) -> Result<Box<dyn Branch>> {
+        let mut open = self.take()?;
+        open.rescue = rescue;
         Ok(Box::new(SqliteBranch::start_in(open, spec.clone(), change.cloned()).await?))
     }
 
-    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
-        let (open, query, batches) = (self.take()?, query.clone(), batches.clone());
-        let read = move || {
-            scan::read(&open.database, &open.lease.connection, &query, &batches)?;
-            Ok(open)
+    async fn savepoint(&mut self, step: Savepoint) -> Result<()> {
+        let run = move |open: &Open| {
+            let done = open.lease.connection.execute_batch(&step.sql());
+            done.map_err(|error| open.database.error(error))
         };
-        self.0 = Some(blocking(read).await?);
-        Ok(())
+        self.run(run).await
+    }
+
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
+        let (query, batches) = (query.clone(), batches.clone());
+        self.run(move |open| scan::read(&open.database, &open.lease.connection, &query, &batches)).await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::database::{Connection, Sqlite};
-use crate::backend::{Outcome, failpoint::failpoint};
+use crate::backend::{Outcome, Rescue, failpoint::failpoint};
 use crate::error::Result;
 use crate::txn::DecisionRecord;
 
@@ -14,6 +14,8 @@ pub(super) struct Open {
     pub(super) lease: Connection,
     /// Whether the connection can be used again.
     is_reusable: bool,
+    /// What receives it if its statement fails.
+    pub(super) rescue: Option<Rescue>,
 }
 
 impl Open {
@@ -25,7 +27,7 @@ impl Open {
         // From here on, the connection could only wait for readers of the same file, when the cache spills. One of them may
         // be the query whose rows are written, which waits for this writer. Without waiting, SQLite keeps the pages in memory.
         connection.busy_timeout(Duration::ZERO).map_err(|error| database.error(error))?;
-        Ok(Self { database, lease, is_reusable: true })
+        Ok(Self { database, lease, is_reusable: true, rescue: None })
     }
 
     /// Begins a transaction of several statements. Other connections read the descriptions of its tables, which a cache that is
@@ -38,7 +40,7 @@ impl Open {
 
     /// Commits the rows, and the record if there is one.
     pub(super) fn commit(self, record: Option<DecisionRecord>) -> Result<Outcome> {
-        let Self { database, mut lease, is_reusable } = self;
+        let Self { database, mut lease, is_reusable, .. } = self;
         let connection = &mut lease.connection;
         let error = |error| database.error(error).with_context("committing");
         connection.busy_timeout(database.pool.connector().lock_timeout).map_err(error)?;

@@ -62,8 +62,15 @@ impl Counting {
 }
 
 impl Writer {
-    /// Begins a statement of an open transaction, and returns the encoders for the table as described inside it.
-    pub(super) fn begin(open: Open, spec: WriteSpec, change: Option<&Arc<Change>>) -> Result<(Self, Targets<Encoder>)> {
+    /// Begins a statement of an open transaction, and returns the encoders for the table as described inside it. After an
+    /// error, the transaction stays where it was.
+    pub(super) fn begin(
+        transaction: &mut Option<Open>,
+        spec: WriteSpec,
+        change: Option<&Arc<Change>>,
+    ) -> Result<(Self, Targets<Encoder>)> {
+        let ended = || Error::internal("the transaction has ended");
+        let open = transaction.as_ref().ok_or_else(ended)?;
         let (database, connection) = (&open.database, &open.lease.connection);
         if let Some(new) = &spec.create {
             database.create_in(connection, new)?;
@@ -105,6 +112,7 @@ impl Writer {
             Some(_) => Counting::EveryRow,
             None => Counting::of(is_view, has_triggers, &statements, spec.on_conflict),
         };
+        let open = transaction.take().ok_or_else(ended)?;
         Ok((Self { open, spec, statements, counting, existing, change, rows: 0 }, encoder))
     }
 

@@ -28,11 +28,11 @@ use datafusion::sql::sqlparser::ast::{Insert, Statement as Sql};
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 
 use crate::error::Error;
-use crate::provider::plan_statement;
+use crate::provider::{identified, plan_statement};
 
 pub use attach::{Attach, Detach};
 pub use parser::{Statement, TransactionStatement, parse};
-pub use transaction::{Transaction, begin};
+pub use transaction::{Transaction, begin, begin_with};
 
 /// A statement that is planned, or has run.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
         Planned::Plan(plan) => plan,
         Planned::Done(_) => LogicalPlanBuilder::empty(false).build()?,
     };
-    context.execute_logical_plan(plan).await
+    identified(context.execute_logical_plan(plan).await?)
 }
 
 /// Plans a statement. One that DataFusion has no plan for has run then.
@@ -80,11 +80,17 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
         Statement::Detach(detach) => return detach.run(context).map(Planned::Done),
         Statement::Transaction(statement) => {
             let instead = match statement {
-                TransactionStatement::Begin => "datafusion_landfall::begin(&context)",
+                TransactionStatement::Begin(_) => "datafusion_landfall::begin(&context)",
                 TransactionStatement::Commit => "Transaction::commit",
                 TransactionStatement::Rollback => "Transaction::rollback",
+                TransactionStatement::Savepoint(_) => "Transaction::savepoint",
+                TransactionStatement::RollbackTo(_) => "Transaction::rollback_to",
+                TransactionStatement::Release(_) => "Transaction::release",
             };
-            return Err(Error::config(format!("{statement} is for the program landfall: call {instead}")).into());
+            return Err(Error::config(format!(
+                "{statement} is a statement of the program landfall: in Rust, call {instead}"
+            ))
+            .into());
         }
         Statement::DataFusion(statement) => statement,
     };

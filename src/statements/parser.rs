@@ -4,15 +4,19 @@ use std::fmt;
 
 use datafusion::common::Result as DfResult;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion::sql::sqlparser::ast::{
+    Ident, Statement as Sql, TransactionAccessMode, TransactionIsolationLevel, TransactionMode,
+};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::attach::{Attach, Detach};
 use super::names::named;
 use crate::error::Error;
+use crate::options::{Isolation, TransactionOptions};
+use crate::txn::JobId;
 
 /// A statement.
 #[derive(Debug, Clone)]
@@ -27,24 +31,33 @@ pub enum Statement {
     Transaction(TransactionStatement),
 }
 
-/// `BEGIN`, `COMMIT` or `ROLLBACK`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A statement that begins, divides or ends a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactionStatement {
-    /// `BEGIN`, `START TRANSACTION`
-    Begin,
+    /// `BEGIN [ISOLATION LEVEL …] [JOB '…'] [OPTIONS (…)]`, `START TRANSACTION …`
+    Begin(TransactionOptions),
     /// `COMMIT`, `END`
     Commit,
     /// `ROLLBACK`
     Rollback,
+    /// `SAVEPOINT name`
+    Savepoint(String),
+    /// `ROLLBACK TO [SAVEPOINT] name`
+    RollbackTo(String),
+    /// `RELEASE [SAVEPOINT] name`
+    Release(String),
 }
 
 impl fmt::Display for TransactionStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Begin => "BEGIN",
-            Self::Commit => "COMMIT",
-            Self::Rollback => "ROLLBACK",
-        })
+        match self {
+            Self::Begin(_) => f.write_str("BEGIN"),
+            Self::Commit => f.write_str("COMMIT"),
+            Self::Rollback => f.write_str("ROLLBACK"),
+            Self::Savepoint(name) => write!(f, "SAVEPOINT {name}"),
+            Self::RollbackTo(name) => write!(f, "ROLLBACK TO {name}"),
+            Self::Release(name) => write!(f, "RELEASE {name}"),
+        }
     }
 }
 
@@ -92,6 +105,7 @@ fn statement(parser: &mut DFParser<'_>) -> DfResult<Statement> {
     match keyword {
         Keyword::ATTACH => Ok(Statement::Attach(attach(parser).map_err(wrong)?)),
         Keyword::DETACH => Ok(Statement::Detach(detach(parser).map_err(wrong)?)),
+        Keyword::BEGIN | Keyword::START => begin(parser),
         _ => {
             let statement = parser.parse_statement()?;
             Ok(match transaction_statement(&statement)? {
@@ -102,22 +116,60 @@ fn statement(parser: &mut DFParser<'_>) -> DfResult<Statement> {
     }
 }
 
-/// The statement that begins or ends a transaction; `None` for any other.
+/// The statement that divides or ends a transaction; `None` for any other.
 fn transaction_statement(statement: &DfStatement) -> DfResult<Option<TransactionStatement>> {
     let DfStatement::Statement(sql) = statement else { return Ok(None) };
-    let unsupported = |what: &str| Err(Error::config(format!("{what} is not supported: {sql}")).into());
-    match sql.as_ref() {
-        Sql::StartTransaction { modes, .. } if !modes.is_empty() => unsupported("a mode of BEGIN"),
-        Sql::StartTransaction { modifier: None, statements, exception: None, .. } if statements.is_empty() => {
-            Ok(Some(TransactionStatement::Begin))
+    let name = |name: &Ident| named(name.clone());
+    Ok(Some(match sql.as_ref() {
+        Sql::Commit { chain: false, .. } => TransactionStatement::Commit,
+        Sql::Rollback { chain: false, savepoint: None } => TransactionStatement::Rollback,
+        Sql::Rollback { chain: false, savepoint: Some(savepoint) } => TransactionStatement::RollbackTo(name(savepoint)),
+        Sql::Savepoint { name: savepoint } => TransactionStatement::Savepoint(name(savepoint)),
+        Sql::ReleaseSavepoint { name: savepoint } => TransactionStatement::Release(name(savepoint)),
+        Sql::Commit { .. } | Sql::Rollback { .. } => {
+            return Err(Error::config(format!("AND CHAIN is not supported: {sql}")).into());
         }
-        Sql::StartTransaction { .. } => unsupported("this form of BEGIN"),
-        Sql::Commit { chain: false, .. } => Ok(Some(TransactionStatement::Commit)),
-        Sql::Rollback { chain: false, savepoint: None } => Ok(Some(TransactionStatement::Rollback)),
-        Sql::Commit { .. } | Sql::Rollback { savepoint: None, .. } => unsupported("AND CHAIN"),
-        Sql::Rollback { .. } | Sql::Savepoint { .. } | Sql::ReleaseSavepoint { .. } => unsupported("a savepoint"),
-        _ => Ok(None),
+        _ => return Ok(None),
+    }))
+}
+
+/// `BEGIN [WORK | TRANSACTION] [mode, …] [JOB 'name'] [OPTIONS ('key' 'value', …)]`, or with `START TRANSACTION`
+fn begin(parser: &mut DFParser<'_>) -> DfResult<Statement> {
+    let parser = &mut parser.parser;
+    let wrong = |error: ParserError| wrong(error);
+    let modes = match parser.parse_keyword(Keyword::START) {
+        true => parser.parse_start_transaction(),
+        false => parser.expect_keyword(Keyword::BEGIN).and_then(|_| parser.parse_begin()),
+    };
+    let Sql::StartTransaction { modes, modifier: None, .. } = modes.map_err(wrong)? else {
+        return Err(Error::config("this form of BEGIN is not supported: use BEGIN").into());
+    };
+    let mut options = TransactionOptions::default();
+    for mode in modes {
+        options.isolation = match mode {
+            TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => continue,
+            TransactionMode::IsolationLevel(TransactionIsolationLevel::ReadCommitted) => Some(Isolation::ReadCommitted),
+            TransactionMode::IsolationLevel(TransactionIsolationLevel::RepeatableRead) => {
+                Some(Isolation::RepeatableRead)
+            }
+            TransactionMode::IsolationLevel(TransactionIsolationLevel::Serializable) => Some(Isolation::Serializable),
+            other => {
+                return Err(Error::config(format!(
+                    "BEGIN {other} is not supported: use READ COMMITTED, REPEATABLE READ or SERIALIZABLE"
+                ))
+                .into());
+            }
+        };
     }
+    let is_job = matches!(parser.peek_token().token, Token::Word(word) if word.value.eq_ignore_ascii_case("job"));
+    if is_job {
+        parser.next_token();
+        options.job = Some(JobId::try_new(&parser.parse_literal_string().map_err(wrong)?)?);
+    }
+    for (key, value) in self::options(parser).map_err(wrong)? {
+        options.set(&key, &value)?;
+    }
+    Ok(Statement::Transaction(TransactionStatement::Begin(options)))
 }
 
 /// `ATTACH [DATABASE] [IF NOT EXISTS] 'url' [AS name] [OPTIONS ('key' 'value', …)]`
@@ -131,6 +183,12 @@ fn attach(parser: &mut DFParser<'_>) -> Result<Attach, ParserError> {
         true => Some(parser.parse_identifier()?),
         false => None,
     };
+    let options = options(parser)?;
+    Ok(Attach { url, name: name.map(named), options, if_not_exists })
+}
+
+/// `[OPTIONS ('key' 'value', …)]`
+fn options(parser: &mut Parser<'_>) -> Result<Vec<(String, String)>, ParserError> {
     let mut options = Vec::new();
     if parser.parse_keyword(Keyword::OPTIONS) {
         parser.expect_token(&Token::LParen)?;
@@ -155,7 +213,7 @@ fn attach(parser: &mut DFParser<'_>) -> Result<Attach, ParserError> {
             }
         }
     }
-    Ok(Attach { url, name: name.map(named), options, if_not_exists })
+    Ok(options)
 }
 
 /// `DETACH [DATABASE] [IF EXISTS] name`

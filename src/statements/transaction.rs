@@ -1,6 +1,5 @@
 //! A transaction of several statements.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +9,8 @@ use tokio::runtime::Handle;
 
 use super::sql;
 use crate::error::Result;
-use crate::provider::{LandfallCatalog, OpenDatabases, locations_of};
+use crate::options::TransactionOptions;
+use crate::provider::OpenDatabases;
 
 /// A transaction of several statements, in one or several databases: all of them take effect, or none. [`begin`] begins it.
 ///
@@ -36,30 +36,16 @@ impl fmt::Debug for Transaction {
 /// # Errors
 /// `Config` in the session of another transaction.
 pub async fn begin(context: &SessionContext) -> Result<Transaction> {
-    let known = locations(context).await;
-    let (context, open) = OpenDatabases::begin(context, known)?;
-    Ok(Transaction { context, open })
+    begin_with(context, TransactionOptions::default()).await
 }
 
-/// The locations of the databases that a session knows.
-async fn locations(context: &SessionContext) -> HashSet<String> {
-    let mut locations = HashSet::new();
-    let catalogs = context.catalog_names().into_iter().filter_map(|name| context.catalog(&name));
-    for catalog in catalogs {
-        if let Some(attached) = catalog.downcast_ref::<LandfallCatalog>() {
-            locations.insert(attached.database().location());
-            continue;
-        }
-        let schemas = catalog.schema_names().into_iter().filter_map(|name| catalog.schema(&name));
-        for schema in schemas {
-            for name in schema.table_names() {
-                if let Ok(Some(table)) = schema.table(&name).await {
-                    locations.extend(locations_of(table.as_ref()));
-                }
-            }
-        }
-    }
-    locations
+/// Begins a transaction with options.
+///
+/// # Errors
+/// `Config` in the session of another transaction, and for a log that cannot be used.
+pub async fn begin_with(context: &SessionContext, options: TransactionOptions) -> Result<Transaction> {
+    let (context, open) = OpenDatabases::begin(context, options)?;
+    Ok(Transaction { context, open })
 }
 
 impl Transaction {
@@ -75,6 +61,37 @@ impl Transaction {
     /// The session of the transaction, for example for [`DataFrame::write_table`].
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// Sets a savepoint, in all databases.
+    ///
+    /// # Errors
+    /// `Config` if a statement has failed. The errors of the databases, which roll the transaction back.
+    pub async fn savepoint(&self, name: &str) -> Result<()> {
+        self.open.set_savepoint(name).await
+    }
+
+    /// Undoes all statements after the last savepoint of this name. The savepoint stays. A transaction that has failed after
+    /// the savepoint goes on.
+    ///
+    /// # Errors
+    /// `Config` if there is no such savepoint. The errors of the databases, which roll the transaction back.
+    pub async fn rollback_to(&self, name: &str) -> Result<()> {
+        self.open.roll_back_to(name).await
+    }
+
+    /// Removes a savepoint and all later ones, and keeps what was written after it.
+    ///
+    /// # Errors
+    /// As for [`savepoint`](Self::savepoint). `Config` if there is no such savepoint.
+    pub async fn release(&self, name: &str) -> Result<()> {
+        self.open.release(name).await
+    }
+
+    /// Whether the job of the transaction was committed by an earlier run: then its statements write nothing. Known after the
+    /// first statement that writes.
+    pub fn is_finished(&self) -> bool {
+        self.open.is_finished()
     }
 
     /// Commits all statements.

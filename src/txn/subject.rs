@@ -60,7 +60,7 @@ pub(super) enum JobProgress {
     Finished,
 }
 
-/// What a job writes.
+/// What a job writes. The default is the subject of a transaction of several statements, before it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subject {
     /// The table, or the names of several tables in one text.
@@ -81,6 +81,9 @@ impl<T: Into<String>> From<T> for Subject {
 impl Subject {
     /// Why a job that wrote `recorded` cannot write this; `None` if it can.
     pub(super) fn differs_from(&self, recorded: &Self, progress: JobProgress) -> Option<String> {
+        if *self == Self::default() {
+            return None;
+        }
         let (own, other) = (&self.table, &recorded.table);
         if own != other {
             return Some(format!(
@@ -106,6 +109,17 @@ impl Subject {
              register the table with a different 'job', or without one",
             self.table, own.operation
         ))
+    }
+
+    /// Why the statement with this number, counted from 0, is not the recorded one; `None` if it may be.
+    pub(crate) fn statement_differs(&self, number: usize, own: &StatementId) -> Option<String> {
+        let count = self.statements.len();
+        let Some(recorded) = self.statements.get(number) else {
+            return Some(format!("has run only {count} statements that write"));
+        };
+        let is_another = !own.can_be(recorded, JobProgress::Finished);
+        is_another
+            .then(|| format!("has run another {} as its statement {} that writes", recorded.operation, number + 1))
     }
 
     /// Writes it into the JSON object of a record.

@@ -10,20 +10,22 @@ use datafusion_landfall::sql::without_passwords;
 pub(crate) struct Failure {
     text: Option<String>,
     status: u8,
+    /// Whether the same can succeed later.
+    is_transient: bool,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), status: 1 }
+        Self { text: Some(text.into()), status: 1, is_transient: false }
     }
 
     /// The reader of the output has closed it, which is not an error.
     pub(crate) fn closed_output() -> Self {
-        Self { text: None, status: 0 }
+        Self { text: None, status: 0, is_transient: false }
     }
 
     pub(crate) fn interrupted() -> Self {
-        Self { text: Some("interrupted".into()), status: 130 }
+        Self { text: Some("interrupted".into()), status: 130, is_transient: false }
     }
 
     /// The text to print, if any.
@@ -34,6 +36,10 @@ impl Failure {
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         self.status
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_transient
     }
 
     /// Appends to the text.
@@ -51,11 +57,10 @@ impl Failure {
 
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
-        let status = match landfall_error(&error).map(Error::kind) {
-            Some(ErrorKind::Interrupted) => 130,
-            _ => 1,
-        };
-        Self { text: Some(without_passwords(&text(&error))), status }
+        let kind = landfall_error(&error).map(Error::kind);
+        let status = if kind == Some(ErrorKind::Interrupted) { 130 } else { 1 };
+        let is_transient = kind.is_some_and(ErrorKind::is_transient);
+        Self { text: Some(without_passwords(&text(&error))), status, is_transient }
     }
 }
 

@@ -24,10 +24,10 @@ use crate::signal::StopSignal;
 use crate::target::TargetArguments;
 use datafusion_landfall::backend::{Changed, Compared};
 use datafusion_landfall::pipeline::Interrupt;
-use datafusion_landfall::provider::{LandfallSink, register};
+use datafusion_landfall::provider::{LandfallSink, identified, register};
 use datafusion_landfall::sql::without_passwords;
 use datafusion_landfall::statements::{Attach, Planned, Statement, TransactionStatement, parse, plan};
-use datafusion_landfall::{Transaction, begin};
+use datafusion_landfall::{Transaction, begin_with};
 
 /// The session of one run of the program.
 pub(crate) struct Session {
@@ -40,6 +40,28 @@ pub(crate) struct Session {
     reading: Reading,
     /// The transaction that BEGIN began.
     transaction: Option<Transaction>,
+}
+
+/// A transaction of a script that is a job, which is run again after a transient failure.
+struct JobInScript {
+    /// The number of its BEGIN.
+    begin: usize,
+    /// The pauses before the next attempts, the last one first.
+    pauses: Vec<Duration>,
+}
+
+impl JobInScript {
+    /// The job to which a statement belongs.
+    fn of(statement: &Statement, number: usize, before: Option<Self>) -> Option<Self> {
+        match (statement, before) {
+            (_, Some(job)) if job.begin == number => Some(job),
+            (Statement::Transaction(TransactionStatement::Begin(options)), _) => {
+                let pauses = [800, 400, 200].map(Duration::from_millis).to_vec();
+                options.job.is_some().then_some(Self { begin: number, pauses })
+            }
+            (_, before) => before,
+        }
+    }
 }
 
 /// The execution of a planned statement: what it has done already, its kind, and how the rest is done.
@@ -108,10 +130,26 @@ impl Session {
         self.stopped = false;
         // A signal between two statements, or during a commit that it could not stop, ends the script.
         let mut stop = StopSignal::listen()?;
-        for (index, statement) in statements.into_iter().enumerate() {
-            let text = shortened(&without_passwords(&statement.to_string()));
-            self.run(statement).await.map_err(|failure| match several {
-                true => failure.within(&format!("statement {} ({text})", index + 1)),
+        let (mut next, mut job) = (0, None);
+        while let Some(statement) = statements.get(next) {
+            job = JobInScript::of(statement, next, job);
+            let ran = self.run(statement.clone()).await;
+            if let (Err(failure), Some(job)) = (&ran, &mut job)
+                && failure.is_transient()
+                && let Some(pause) = job.pauses.pop()
+            {
+                if let Some(open) = self.transaction.take() {
+                    open.rollback().await;
+                }
+                let why = failure.text().unwrap_or_default();
+                eprintln!("note: {why}; the job is run again from its BEGIN in {pause:?}");
+                tokio::time::sleep(pause).await;
+                next = job.begin;
+                continue;
+            }
+            let text = || shortened(&without_passwords(&statement.to_string()));
+            ran.map_err(|failure| match several {
+                true => failure.within(&format!("statement {} ({})", next + 1, text())),
                 false => failure,
             })?;
             if self.stopped {
@@ -120,6 +158,7 @@ impl Session {
             if stop.has_arrived().await {
                 return Err(Failure::interrupted());
             }
+            next += 1;
         }
         Ok(())
     }
@@ -150,24 +189,39 @@ impl Session {
 
     /// Begins or ends a transaction.
     async fn run_transaction(&mut self, statement: TransactionStatement) -> Result<(), Failure> {
-        if statement == TransactionStatement::Begin {
+        if let TransactionStatement::Begin(options) = statement {
             // Refused in the session of another transaction.
-            self.transaction = Some(begin(self.current()).await?);
+            self.transaction = Some(begin_with(self.current(), options).await?);
             return self.status("transaction begun");
         }
-        let open = self.transaction.take();
-        let open = open.ok_or_else(|| Failure::new(format!("{statement}: no transaction is open: use BEGIN first")))?;
-        match statement {
-            TransactionStatement::Commit => self.commit(open).await,
-            _ => {
+        let Some(open) = &self.transaction else {
+            return Err(Failure::new(format!("{statement}: no transaction is open: use BEGIN first")));
+        };
+        let done = match &statement {
+            TransactionStatement::Savepoint(name) => open.savepoint(name).await.map(|()| "savepoint set"),
+            TransactionStatement::RollbackTo(name) => {
+                open.rollback_to(name).await.map(|()| "rolled back to the savepoint")
+            }
+            TransactionStatement::Release(name) => open.release(name).await.map(|()| "savepoint released"),
+            _ => return self.end_transaction(statement == TransactionStatement::Commit).await,
+        };
+        self.status(done?)
+    }
+
+    async fn end_transaction(&mut self, commits: bool) -> Result<(), Failure> {
+        match self.transaction.take() {
+            Some(open) if commits => self.commit(open).await,
+            Some(open) => {
                 open.rollback().await;
                 self.status("rolled back")
             }
+            None => Ok(()),
         }
     }
 
     async fn commit(&mut self, open: Transaction) -> Result<(), Failure> {
         let began = Instant::now();
+        let was_committed = open.is_finished();
         let mut stop = StopSignal::listen()?;
         let mut committing = std::pin::pin!(open.commit());
         let mut is_asked = false;
@@ -183,6 +237,9 @@ impl Session {
                 }
                 committed = &mut committing => {
                     committed?;
+                    if was_committed {
+                        return self.status("the job was committed before; nothing was written");
+                    }
                     return self.status(&format!("committed in {:.3} s", began.elapsed().as_secs_f64()));
                 }
             }
@@ -314,7 +371,7 @@ async fn execution(context: &SessionContext, plan: LogicalPlan) -> Result<Execut
     let is_execute = matches!(&plan, LogicalPlan::Statement(Plan::Execute(_)));
     let done = if is_execute { None } else { ddl_done(&plan) };
     let kind = Kind::of(&plan);
-    let frame = context.execute_logical_plan(plan).await?;
+    let frame = identified(context.execute_logical_plan(plan).await?)?;
     // The executed statement is known now.
     let kind = if is_execute { Kind::of(frame.logical_plan()) } else { kind };
     let task = frame.task_ctx();

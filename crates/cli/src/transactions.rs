@@ -22,7 +22,7 @@ use datafusion_landfall::{database, decision_log, without_ledger};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(without_passwords(&error.to_string()))
+        datafusion::common::DataFusionError::from(error).into()
     }
 }
 
