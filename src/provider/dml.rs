@@ -38,7 +38,7 @@ use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::request::{Request, key_of, numbered};
 use crate::provider::subqueries::with_unknown;
-use crate::provider::{LandfallSink, LandfallTable};
+use crate::provider::{FanoutTable, LandfallSink, LandfallTable};
 use crate::txn::StatementId;
 
 /// The analyzer rule that rewrites statements.
@@ -110,6 +110,12 @@ pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId
         let query = query.map_or_else(|| Arc::clone(&statement.input), Arc::new);
         let insert = DmlStatement::new(statement.table_name.clone(), target, statement.op.clone(), query);
         return Ok(Some(LogicalPlan::Dml(insert)));
+    }
+    if let (Some(fanout), WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_)) =
+        (provider.downcast_ref::<FanoutTable>(), &statement.op)
+    {
+        let op = if matches!(&statement.op, WriteOp::MergeInto(_)) { "MERGE INTO" } else { statement.op.name() };
+        return Err(fanout.is_changed_as_one(&op.to_uppercase()).into());
     }
     let Some(table) = source.table_provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     let doing = |verb: &str| format!("{verb} {}", table.table().name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
-use datafusion::common::{DFSchemaRef, Result as DfResult, TableReference};
+use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
@@ -23,7 +23,7 @@ use crate::provider::settings::{TxnSettings, decides};
 use crate::provider::sink::LandfallSink;
 use crate::registry::without_ledger;
 use crate::sql::without_passwords;
-use crate::txn::StatementId;
+use crate::txn::{JobId, StatementId};
 
 /// A write-only table. Every row is written to each of its members, in one transaction.
 #[derive(Debug)]
@@ -87,6 +87,16 @@ impl FanoutTable {
         &self.name
     }
 
+    /// The members, by their names.
+    pub(crate) fn members(&self) -> &[(String, Arc<dyn TableProvider>)] {
+        &self.members
+    }
+
+    /// Its job, and the decision log that was chosen for it.
+    pub(super) fn decision(&self) -> (Option<JobId>, Option<Arc<dyn DecisionLog>>) {
+        (self.settings.job.clone(), self.settings.log.clone())
+    }
+
     pub(super) fn tables(&self) -> impl Iterator<Item = &LandfallTable> {
         self.members.iter().filter_map(|(_, provider)| provider.downcast_ref())
     }
@@ -111,16 +121,16 @@ impl FanoutTable {
         Ok((names.join(", "), log))
     }
 
-    /// The error of a statement that needs to read it.
-    fn is_only_written(&self, verb: &str) -> DfResult<Arc<dyn ExecutionPlan>> {
+    /// The error of a statement that changes rows, if it was not divided into statements of the members.
+    pub(super) fn is_changed_as_one(&self, verb: &str) -> Error {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!(
-            "{verb} {}: a FANOUT table cannot be read, so its rows cannot be found; run the statement on each of {}, \
-             or use INSERT INTO with the option 'on_conflict' = 'update' on these tables",
+            "{verb} {}: run the statement with datafusion_landfall::sql, which changes each member of the FANOUT table ({}) in \
+             one transaction",
             self.name,
             members.join(", ")
         );
-        Err(Error::new(ErrorKind::Unsupported, text).into())
+        Error::new(ErrorKind::Unsupported, text)
     }
 
     /// Whether its transactions are a job.
@@ -219,7 +229,7 @@ impl TableProvider for FanoutTable {
 
     boxed! {
         fn delete_from<'life0, 'life1>(&'life0 self, _: &'life1 dyn Session, _: Vec<Expr>) -> Planning {
-            planned(self.is_only_written("DELETE FROM"))
+            planned(Err(self.is_changed_as_one("DELETE FROM").into()))
         }
     }
 
@@ -230,7 +240,7 @@ impl TableProvider for FanoutTable {
             _: Vec<(String, Expr)>,
             _: Vec<Expr>,
         ) -> Planning {
-            planned(self.is_only_written("UPDATE"))
+            planned(Err(self.is_changed_as_one("UPDATE").into()))
         }
     }
 
@@ -243,7 +253,7 @@ impl TableProvider for FanoutTable {
             _: Expr,
             _: Vec<MergeIntoClause>,
         ) -> Planning {
-            planned(self.is_only_written("MERGE INTO"))
+            planned(Err(self.is_changed_as_one("MERGE INTO").into()))
         }
     }
 

@@ -11,6 +11,7 @@ mod comparisons;
 mod defaults;
 mod distributed;
 mod dml;
+mod each;
 mod emptied;
 mod expressions;
 mod factory;
@@ -64,6 +65,7 @@ use crate::error::Error;
 
 pub use catalog::{LandfallCatalog, register_catalog};
 pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog, with_columns};
+pub(crate) use each::change_members;
 pub use fanout::FanoutTable;
 pub(crate) use own::{Registered, SessionSchema};
 pub use register::{register, register_backend};

@@ -5,6 +5,7 @@
     reason = "a connection belongs to one statement of the transaction at a time, and statements are few"
 )]
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
@@ -50,17 +51,40 @@ pub(crate) fn is_in_transaction(context: &SessionContext) -> bool {
     context.state_ref().read().config().get_extension::<OpenDatabases>().is_some()
 }
 
+/// How a transaction begins.
+#[derive(Debug, Clone)]
+pub(super) struct Beginning {
+    pub(super) known: Known,
+    pub(super) isolation: Option<Isolation>,
+    /// The name of its job.
+    pub(super) job: Option<JobId>,
+    /// The decision log, if it is not a ledger of its databases.
+    pub(super) log: Option<Arc<dyn DecisionLog>>,
+}
+
+/// The databases that can take part.
+#[derive(Clone)]
+pub(super) enum Known {
+    /// Those of a session.
+    Session(Box<SessionContext>),
+    /// Those at these locations.
+    Locations(HashSet<String>),
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(_) => f.write_str("Session"),
+            Self::Locations(locations) => locations.fmt(f),
+        }
+    }
+}
+
 /// The databases of a transaction, by their locations. An extension of the configuration of its session.
 pub(crate) struct OpenDatabases {
     pub(super) name: GroupName,
     pub(super) manager: TransactionManager,
-    /// The session in which it began.
-    pub(super) session: SessionContext,
-    isolation: Option<Isolation>,
-    /// The name of its job.
-    job_name: Option<JobId>,
-    /// The decision log, if it is not a ledger of its databases.
-    pub(super) log: Option<Arc<dyn DecisionLog>>,
+    pub(super) beginning: Beginning,
     /// Stops the queries that are still running when the transaction is rolled back.
     stop: CancellationToken,
     databases: DashMap<String, Database>,
@@ -93,13 +117,21 @@ impl OpenDatabases {
         let manager = state.config().get_extension::<TransactionManager>().unwrap_or_default();
         let TransactionOptions { isolation, job, log, idle_timeout } = options;
         let log = log.map(|url| decision_log(&url, &SinkOptions::new())).transpose()?;
-        let open = Arc::new(Self {
+        let known = Known::Session(Box::new(context.clone()));
+        let open = Self::open(&manager, Beginning { known, isolation, job, log });
+        if let Some(timeout) = idle_timeout {
+            tokio::spawn(end_if_idle(Arc::downgrade(&open), timeout));
+        }
+        state.config_mut().set_extension(Arc::clone(&open));
+        Ok((SessionContext::new_with_state(state), open))
+    }
+
+    /// Begins a transaction.
+    pub(super) fn open(manager: &TransactionManager, beginning: Beginning) -> Arc<Self> {
+        Arc::new(Self {
             name: GroupName::draw(),
             manager: manager.of_statement(),
-            session: context.clone(),
-            isolation,
-            job_name: job,
-            log,
+            beginning,
             stop: CancellationToken::new(),
             databases: DashMap::new(),
             claim: Mutex::default(),
@@ -108,12 +140,7 @@ impl OpenDatabases {
             savepoint_count: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             progress: StdMutex::default(),
-        });
-        if let Some(timeout) = idle_timeout {
-            tokio::spawn(end_if_idle(Arc::downgrade(&open), timeout));
-        }
-        state.config_mut().set_extension(Arc::clone(&open));
-        Ok((SessionContext::new_with_state(state), open))
+        })
     }
 
     pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -136,7 +163,7 @@ impl OpenDatabases {
     }
 
     pub(super) fn is_job(&self) -> bool {
-        self.job_name.is_some()
+        self.beginning.job.is_some()
     }
 
     /// # Errors
@@ -172,12 +199,13 @@ impl OpenDatabases {
         statement: StatementId,
         databases: &[&Arc<dyn Backend>],
     ) -> Result<bool> {
-        let (Some(name), [first, ..]) = (&self.job_name, databases) else { return Ok(true) };
+        let (Some(name), [first, ..]) = (&self.beginning.job, databases) else { return Ok(true) };
         let mut job = self.job.lock().await;
         let job = match job.as_mut() {
             Some(job) => job,
             None => {
-                let (opened, run) = TransactionJob::open(name.clone(), self.log.clone(), first, &self.manager).await?;
+                let (opened, run) =
+                    TransactionJob::open(name.clone(), self.beginning.log.clone(), first, &self.manager).await?;
                 self.progress().is_finished = opened.is_finished();
                 *self.claim.lock().await = run.map(|mut run| Claim { transaction: run.begin(), run });
                 job.insert(opened)
@@ -217,7 +245,7 @@ impl OpenDatabases {
             Some(claim) => claim.transaction.xid(number),
             None => self.name.xid(number),
         };
-        let mut branch = target.resource.begin(&xid, protocol, self.isolation).await?;
+        let mut branch = target.resource.begin(&xid, protocol, self.beginning.isolation).await?;
         let savepoints: Vec<_> = self.progress().savepoints.iter().map(|savepoint| savepoint.number).collect();
         for number in savepoints {
             branch.savepoint(Savepoint::Set(number)).await?;
@@ -240,7 +268,7 @@ impl OpenDatabases {
         }
         let how = how_to_prepare([resource]);
         match self.job.lock().await.as_ref() {
-            _ if self.log.is_some() => Err(Error::config(format!(
+            _ if self.beginning.log.is_some() => Err(Error::config(format!(
                 "{location} cannot prepare transactions{how}, so the decision is recorded in the same transaction as \
                  the rows, not in a separate log: remove the option 'log'"
             ))),

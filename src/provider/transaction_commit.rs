@@ -12,7 +12,7 @@ use crate::manager::{EpochExtent, JobSpec, Late, Member};
 use crate::pipeline::OpenMember;
 use crate::provider::catalog::LandfallCatalog;
 use crate::provider::fanout::locations_of;
-use crate::provider::transaction::{Claim, Database, OpenDatabases, is_agent, lost};
+use crate::provider::transaction::{Claim, Database, Known, OpenDatabases, is_agent, lost};
 use crate::provider::transaction_job::TransactionJob;
 use crate::txn::Subject;
 
@@ -91,7 +91,11 @@ impl OpenDatabases {
         if !never_prepares(database) || database.resource.decision_log().is_none() {
             return Ok(());
         }
-        if locations(&self.session).await.iter().any(|known| *known != location) {
+        let known = match &self.beginning.known {
+            Known::Session(session) => locations(session).await,
+            Known::Locations(locations) => locations.clone(),
+        };
+        if known.iter().any(|known| *known != location) {
             database.resource.check_decides()?;
             let opened = self.claim_in(database).await?;
             opened.transaction.announce().await?;
@@ -103,7 +107,7 @@ impl OpenDatabases {
     /// Opens the transaction with its decision log, the ledger of a database.
     async fn claim_in(&self, database: &Database) -> Result<Claim> {
         let Database { resource, table, .. } = database;
-        let log = self.log.clone().or_else(|| resource.decision_log());
+        let log = self.beginning.log.clone().or_else(|| resource.decision_log());
         let log = log.unwrap_or_else(|| Arc::new(NoLedger { location: resource.location() }));
         let subject = Subject::from(table.as_str());
         let job_spec = JobSpec { log, job: None, subject, resources: vec![Arc::clone(resource)] };

@@ -16,6 +16,7 @@ mod conflict;
 mod create;
 mod default;
 mod joined;
+mod members;
 mod names;
 mod parser;
 mod transaction;
@@ -106,6 +107,9 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
         return Ok(planned);
     }
     if let Some(sql) = inner(&mut statement) {
+        if let Some(plan) = members::plan_change(context, sql).await? {
+            return explained(plan, &statement).map(Planned::Plan);
+        }
         default::replace(context, sql).await?;
         joined::merge(context, sql).await?;
     }
@@ -123,6 +127,19 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
             None => Err(error),
         },
         Err(error) => Err(error),
+    }
+}
+
+/// The plan of a statement that is explained, or that is run.
+fn explained(plan: LogicalPlan, statement: &DfStatement) -> DfResult<LogicalPlan> {
+    match statement {
+        DfStatement::Explain(explain) => {
+            LogicalPlanBuilder::from(plan).explain(explain.options.verbose, explain.options.analyze)?.build()
+        }
+        DfStatement::Statement(sql) if matches!(sql.as_ref(), Sql::Prepare { .. }) => {
+            Err(Error::config("a statement that changes the rows of a FANOUT table cannot be prepared").into())
+        }
+        _ => Ok(plan),
     }
 }
 

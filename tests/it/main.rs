@@ -20,6 +20,7 @@ mod filters;
 mod formats;
 mod fuzz;
 mod group;
+mod group_fanout;
 mod group_job;
 mod grouping;
 mod insert;

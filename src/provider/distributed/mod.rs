@@ -45,7 +45,7 @@ use crate::pipeline::{Target, Write, WriterCount};
 use crate::txn::StatementId;
 
 /// The properties of a node that returns its rows at the end.
-fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+pub(super) fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
     Arc::new(PlanProperties::new(
         EquivalenceProperties::new(schema),
         Partitioning::UnknownPartitioning(partitions),
