@@ -12,6 +12,8 @@
 //! # }
 //! ```
 
+pub mod transactions;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -70,6 +72,7 @@ pub async fn check_all(fresh: impl Fn() -> BoxFuture<'static, Subject>) {
         an_overwrite_that_is_rolled_back_keeps_the_old_rows(&fresh().await).await;
         an_overwrite_replaces_all_rows(&fresh().await).await;
     }
+    transactions::check(&fresh).await;
     let subject = fresh().await;
     match must(subject.rm.capability().await) {
         Capability::OnePhase => preparing_is_refused_and_rolls_back(&subject).await,

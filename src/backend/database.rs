@@ -52,6 +52,17 @@ pub struct InDoubt {
     pub age: Duration,
 }
 
+/// A session of the database with an open transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// The server's number of the session.
+    pub session: String,
+    /// The time since the transaction began.
+    pub age: Duration,
+    /// What the session does.
+    pub state: String,
+}
+
 /// A table in the list of a database, or a schema without tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -118,6 +129,11 @@ pub trait Backend: Debug + Send + Sync {
             Capability::OnePhase => Ok(Vec::new()),
             Capability::TwoPhase { .. } => Err(unsupported(self.location(), "its prepared branches cannot be found")),
         }
+    }
+
+    /// The sessions with an open transaction that may be Landfall's, as far as the user can see them.
+    async fn open_sessions(&self) -> Result<Vec<OpenSession>> {
+        Ok(Vec::new())
     }
 
     /// Releases what this process holds of a prepared branch with an unknown outcome, so that another process can

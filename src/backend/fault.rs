@@ -6,21 +6,34 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use futures::future::pending;
+use futures::stream;
 use tokio::task::yield_now;
 
-use crate::backend::{Backend, Branch, Capability, DecisionLog, InDoubt, Outcome, Resolution, Table, Vote, WriteSpec};
+use crate::backend::{
+    Backend, BatchStream, Batches, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, LookupAnswer,
+    OpenTransaction, Outcome, Protocol, Query, QueryDialect, Rescue, Resolution, Savepoint, Scan, Table, Vote,
+    WriteSpec,
+};
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Isolation;
 use crate::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobNumber, JobState, Xid};
 
 /// A step of a resource manager, a branch or a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Step {
+    Begin,
     Start,
+    Lock,
     Write,
+    Lookup,
+    Query,
+    Savepoint,
     Flush,
+    EndStatement,
     Prepare,
     CommitOnePhase,
     RollbackOpen,
@@ -57,6 +70,21 @@ impl Script {
     /// Asks `say` before each step.
     pub fn new(say: impl Fn(Step) -> Fault + Send + Sync + 'static) -> Self {
         Self(Arc::new(say))
+    }
+
+    /// The fault of a step.
+    pub fn say(&self, step: Step) -> Fault {
+        (self.0)(step)
+    }
+
+    /// Asks for the fault of a step that changes only an open transaction, so that losing its answer is its failure.
+    async fn ask(&self, step: Step) -> Result<()> {
+        yield_now().await;
+        match (self.0)(step) {
+            Fault::None | Fault::Twice => Ok(()),
+            Fault::Hang => pending().await,
+            Fault::Fail | Fault::Lose => Err(lost(step)),
+        }
     }
 
     /// Does a step that can be repeated.
@@ -128,6 +156,41 @@ impl Backend for Faulty {
         Ok(Box::new(FaultyBranch { inner, script: self.script.clone() }))
     }
 
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        let inner = self.script.play(Step::Start, || self.inner.start_change(xid, spec, change)).await?;
+        Ok(Box::new(FaultyBranch { inner, script: self.script.clone() }))
+    }
+
+    async fn begin(
+        &self,
+        xid: &Xid,
+        protocol: Protocol,
+        isolation: Option<Isolation>,
+    ) -> Result<Box<dyn OpenTransaction>> {
+        let inner = self.script.play(Step::Begin, || self.inner.begin(xid, protocol, isolation)).await?;
+        Ok(Box::new(FaultyBranch { inner, script: self.script.clone() }))
+    }
+
+    fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {
+        self.inner.check(table, spec)
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        self.inner.check_change(table, spec, change)
+    }
+
+    fn takes(&self, column: &Column, from: &DataType) -> bool {
+        self.inner.takes(column, from)
+    }
+
+    fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
+        self.inner.dispatch(table, spec)
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        self.inner.scan().map(|_| self as &dyn Scan)
+    }
+
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {
         self.script.play(Step::Commit, || self.inner.commit(xid)).await
     }
@@ -146,29 +209,80 @@ impl Backend for Faulty {
     }
 }
 
-struct FaultyBranch {
-    inner: Box<dyn Branch>,
+impl Scan for Faulty {
+    fn query(&self, query: Query) -> Result<BatchStream> {
+        let scan = self.inner.scan().ok_or_else(|| Error::internal("the database is not read"))?;
+        match (self.script.0)(Step::Query) {
+            Fault::None | Fault::Twice => scan.query(query),
+            Fault::Hang => Ok(Box::pin(stream::pending())),
+            Fault::Fail | Fault::Lose => Err(lost(Step::Query)),
+        }
+    }
+
+    fn dialect(&self) -> Option<&dyn QueryDialect> {
+        self.inner.scan()?.dialect()
+    }
+
+    fn read_as(&self, column: &Column, wanted: &DataType) -> Option<Column> {
+        self.inner.scan()?.read_as(column, wanted)
+    }
+}
+
+struct FaultyBranch<B: Branch + ?Sized> {
+    inner: Box<B>,
     script: Script,
 }
 
 #[async_trait]
-impl Branch for FaultyBranch {
+impl OpenTransaction for FaultyBranch<dyn OpenTransaction> {
+    async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()> {
+        self.script.ask(Step::Lock).await?;
+        self.inner.lock(spec, change).await
+    }
+
+    async fn start(
+        self: Box<Self>,
+        spec: &WriteSpec,
+        change: Option<&Arc<Change>>,
+        rescue: Option<Rescue>,
+    ) -> Result<Box<dyn Branch>> {
+        self.script.ask(Step::Start).await?;
+        let Self { inner, script } = *self;
+        Ok(Box::new(FaultyBranch { inner: inner.start(spec, change, rescue).await?, script }))
+    }
+
+    async fn savepoint(&mut self, step: Savepoint) -> Result<()> {
+        self.script.ask(Step::Savepoint).await?;
+        self.inner.savepoint(step).await
+    }
+
+    async fn query(&mut self, query: &Query, batches: &Batches) -> Result<()> {
+        self.script.ask(Step::Query).await?;
+        self.inner.query(query, batches).await
+    }
+}
+
+#[async_trait]
+impl<B: Branch + ?Sized> Branch for FaultyBranch<B> {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        yield_now().await;
-        match (self.script.0)(Step::Write) {
-            Fault::None | Fault::Twice => self.inner.write(batch).await,
-            Fault::Hang => pending().await,
-            Fault::Fail | Fault::Lose => Err(lost(Step::Write)),
-        }
+        self.script.ask(Step::Write).await?;
+        self.inner.write(batch).await
+    }
+
+    async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {
+        self.script.ask(Step::Lookup).await?;
+        self.inner.lookup(rows).await
     }
 
     async fn flush(&mut self) -> Result<()> {
-        yield_now().await;
-        match (self.script.0)(Step::Flush) {
-            Fault::None | Fault::Twice => self.inner.flush().await,
-            Fault::Hang => pending().await,
-            Fault::Fail | Fault::Lose => Err(lost(Step::Flush)),
-        }
+        self.script.ask(Step::Flush).await?;
+        self.inner.flush().await
+    }
+
+    async fn end_statement(self: Box<Self>) -> Result<Box<dyn OpenTransaction>> {
+        self.script.ask(Step::EndStatement).await?;
+        let Self { inner, script } = *self;
+        Ok(Box::new(FaultyBranch { inner: inner.end_statement().await?, script }))
     }
 
     async fn prepare(self: Box<Self>) -> Result<Vote> {

@@ -139,6 +139,8 @@ pub mod fault;
 mod log;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+#[cfg(any(test, feature = "testing"))]
+mod memory_steps;
 mod query;
 mod scan;
 mod spec;
@@ -149,7 +151,7 @@ pub use branch::{Branch, LookupAnswer, OpenTransaction, Outcome, Rescue, Savepoi
 pub use change::{
     Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
 };
-pub use database::{Backend, Capability, InDoubt, Listed, Resolution};
+pub use database::{Backend, Capability, InDoubt, Listed, OpenSession, Resolution};
 pub use dialect::{Constant, OrderKey, QueryDialect, Spelled};
 pub use dispatch::Dispatch;
 pub use factory::BackendFactory;

@@ -22,8 +22,8 @@ use super::unpublished::Unpublished;
 use super::{branch, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
-    OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
-    failpoint::failpoint,
+    OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns,
+    WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Isolation;
@@ -31,6 +31,11 @@ use crate::sql::{OpenBranch, TableName, check_not_truncated, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
 /// ER_UNKNOWN_SYSTEM_VARIABLE.
+const OPEN_SESSIONS: &str = "SELECT p.ID, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), \
+     IF(t.trx_state = 'LOCK WAIT', 'waits for a lock', IF(p.COMMAND = 'Sleep', 'idle in transaction', 'active')) \
+     FROM information_schema.INNODB_TRX AS t JOIN information_schema.PROCESSLIST AS p ON p.ID = t.trx_mysql_thread_id \
+     WHERE p.DB = DATABASE() AND p.ID <> CONNECTION_ID() ORDER BY t.trx_started, p.ID";
+
 const UNKNOWN_SYSTEM_VARIABLE: u16 = 1193;
 
 #[async_trait]
@@ -111,6 +116,18 @@ impl Backend for MySql {
             .collect();
         in_doubt.sort_by_key(|branch| branch.xid);
         Ok(in_doubt)
+    }
+
+    async fn open_sessions(&self) -> Result<Vec<OpenSession>> {
+        let mut connection = self.connect().await?;
+        // Without the privilege PROCESS, the sessions cannot be seen.
+        let found = self.rows(&mut connection, OPEN_SESSIONS, Vec::new()).await.unwrap_or_default();
+        connection.give_back();
+        let read = |row: &mysql_async::Row| {
+            let age = text(row, 1)?.parse().unwrap_or_default();
+            Ok(OpenSession { session: text(row, 0)?, age: Duration::from_secs(age), state: text(row, 2)? })
+        };
+        found.iter().map(read).collect()
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {

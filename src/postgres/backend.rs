@@ -18,8 +18,8 @@ use super::run::run;
 use super::{branch, described, scan, statements};
 use crate::backend::{
     Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
-    NewTable, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns,
-    WriteSpec, failpoint::failpoint,
+    NewTable, OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table,
+    TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Isolation;
@@ -90,6 +90,21 @@ impl Backend for Postgres {
             Some(InDoubt { xid: Xid::parse(&gid)?, age: Duration::try_from_secs_f64(age).unwrap_or_default() })
         };
         Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    async fn open_sessions(&self) -> Result<Vec<OpenSession>> {
+        let mut connection = self.connect().await?;
+        let (pid, conn) = connection.parts();
+        let found = sqlx::query_as(OPEN_SESSIONS).fetch_all(conn);
+        let found: Result<Vec<(i32, f64, String)>> = self.answer(pid, "SELECT", found).await;
+        let found = found.map_err(|error| error.with_context("listing open transactions"))?;
+        connection.give_back();
+        let read = |(pid, age, state): (i32, f64, String)| OpenSession {
+            session: pid.to_string(),
+            age: Duration::try_from_secs_f64(age).unwrap_or_default(),
+            state,
+        };
+        Ok(found.into_iter().map(read).collect())
     }
 
     fn how_to_prepare(&self) -> Option<&'static str> {
@@ -217,6 +232,12 @@ impl Scan for Postgres {
 /// Parameter: a prefix. The prepared transactions of this database with that prefix, and their age in seconds.
 const IN_DOUBT: &str = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
      WHERE database = current_database() AND starts_with(gid, $1) ORDER BY gid";
+
+/// Sessions of programs with the name of this one.
+const OPEN_SESSIONS: &str = "SELECT pid, extract(epoch FROM clock_timestamp() - xact_start)::float8, \
+     CASE WHEN wait_event_type = 'Lock' THEN 'waits for a lock' ELSE coalesce(state, '') END \
+     FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database() \
+     AND application_name = current_setting('application_name') ORDER BY xact_start, pid";
 
 /// The cluster and the database. A promoted standby has the same system identifier.
 const IDENTITY: &str = "SELECT format('PostgreSQL system %s, database %s', system_identifier, current_database()) \

@@ -20,7 +20,7 @@ use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;
 use uuid::Uuid;
 
-use crate::simulation::{Faults, commits, play_all, recovery};
+use crate::simulation::{Faults, SCHEDULES, commits, play_all, recovery};
 
 /// Rows of one part.
 const ROWS: i64 = 3;
@@ -291,5 +291,5 @@ impl World {
 
 #[test]
 fn every_schedule_of_a_distributed_write_ends_with_each_part_once_or_none() {
-    play_all("distributed_simulation", |seed| async move { World::new(seed).play().await });
+    play_all("distributed_simulation", SCHEDULES, |seed| async move { World::new(seed).play().await });
 }

@@ -329,6 +329,25 @@ async fn a_deadlock_between_databases_ends_and_a_job_is_run_again() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_an_open_transaction() {
+    for place in [Place::Postgres(Postgres::with_database("")), Place::MySql(MySql::new(""))] {
+        let context = session(&[&place]).await;
+        let transaction = begin(&context).await.unwrap();
+        run(&transaction, "INSERT INTO a.t VALUES (1, 1, 'x')").await.unwrap();
+        let status = || {
+            let output = program(&std::env::temp_dir()).args(["status", &place.url()]).output().unwrap();
+            assert!(output.status.success(), "{:?}", texts(&output));
+            texts(&output).0
+        };
+        says(&status(), &["open transactions", "| session ", "idle in transaction"]);
+        transaction.commit().await.unwrap();
+        // InnoDB refreshes its list ten times a second.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!status().contains("idle in transaction"), "{}", place.name());
+    }
+}
+
 /// Killed anywhere and run again, by the same script alone.
 #[test]
 #[cfg(feature = "failpoints")]

@@ -22,6 +22,7 @@ mod fuzz;
 mod group;
 mod group_fanout;
 mod group_job;
+mod group_simulation;
 mod grouping;
 mod insert;
 mod job;

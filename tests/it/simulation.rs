@@ -20,7 +20,7 @@ use datafusion_landfall::{Error, ErrorKind};
 use fastrand::Rng;
 
 /// Schedules that are played; LANDFALL_SCHEDULES says otherwise.
-const SCHEDULES: u64 = 10_000;
+pub(crate) const SCHEDULES: u64 = 10_000;
 
 /// Rows of the job in each database.
 const ROWS: i64 = 3;
@@ -302,9 +302,9 @@ pub(crate) async fn commits(log: &dyn DecisionLog) -> usize {
 }
 
 /// Plays all schedules, on all processors.
-pub(crate) fn play_all<F: Future<Output = ()>>(name: &str, play: impl Fn(u64) -> F + Sync) {
+pub(crate) fn play_all<F: Future<Output = ()>>(name: &str, schedules: u64, play: impl Fn(u64) -> F + Sync) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect(name));
-    let schedules = number("LANDFALL_SCHEDULES").unwrap_or(SCHEDULES);
+    let schedules = number("LANDFALL_SCHEDULES").unwrap_or(schedules);
     let seeds = match number("LANDFALL_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..schedules,
@@ -329,5 +329,5 @@ pub(crate) fn play_all<F: Future<Output = ()>>(name: &str, play: impl Fn(u64) ->
 
 #[test]
 fn every_schedule_ends_with_all_rows_or_none_once() {
-    play_all("simulation", |seed| async move { World::new(seed).play().await });
+    play_all("simulation", SCHEDULES, |seed| async move { World::new(seed).play().await });
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::{Place, RecoverArguments, Report, StatusArguments};
 use crate::message::Failure;
-use datafusion_landfall::backend::{Backend, DecisionLog, Resolution};
+use datafusion_landfall::backend::{Backend, DecisionLog, OpenSession, Resolution};
 use datafusion_landfall::error::{Error, Result};
 use datafusion_landfall::log::ObjectStoreLog;
 use datafusion_landfall::manager::{Mode, Recovered, RecoveryOutcome, Selection, recover};
@@ -53,23 +53,30 @@ fn subject(place: &Place) -> Result<Subject> {
     Ok(Subject { resource, log })
 }
 
-/// Prints jobs, their last checkpoints, and the branches that are in doubt.
+/// Prints jobs, their last checkpoints, the branches that are in doubt, and open transactions.
 pub(crate) async fn status(arguments: StatusArguments) -> Result<(), Failure> {
     let Subject { resource, log } = subject(&arguments.place)?;
     let jobs = log.jobs().await?;
-    let mut branches = Vec::new();
+    let (mut branches, mut open) = (Vec::new(), Vec::new());
     if let Some(resource) = &resource {
         let all = Selection { mode: Mode::DryRun, ..Selection::default() };
         branches = recover(resource.as_ref(), log.as_ref(), &all).await?;
+        open = resource.open_sessions().await?;
     }
     let jobs: Vec<_> = jobs.iter().map(job_row).collect();
     let branches: Vec<_> = branches.iter().map(|found| branch_row(found, would(&found.fate))).collect();
+    let open: Vec<_> = open.iter().map(session_row).collect();
     match arguments.report {
-        Report::Json => print(&json!({ "log": log.url(), "jobs": jobs, "in_doubt": branches }).to_string()),
+        Report::Json => {
+            print(&json!({ "log": log.url(), "jobs": jobs, "in_doubt": branches, "open": open }).to_string())
+        }
         Report::Table => {
             let mut text = format!("decision log {}\n", log.url());
             text += &table("no jobs", &jobs)?;
             text += &table("no branches are in doubt", &branches)?;
+            if !open.is_empty() {
+                text += &format!("open transactions\n{}", table("", &open)?);
+            }
             print(text.trim_end())
         }
     }
@@ -200,6 +207,10 @@ fn branch_row(found: &Recovered, fate: &str) -> Value {
         "age": format!("{:?}", Duration::from_secs(found.branch.age.as_secs())),
         "fate": fate,
     })
+}
+
+fn session_row(open: &OpenSession) -> Value {
+    json!({ "session": open.session, "age": format!("{:?}", Duration::from_secs(open.age.as_secs())), "state": open.state })
 }
 
 fn did(fate: &RecoveryOutcome) -> &'static str {
