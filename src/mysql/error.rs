@@ -104,9 +104,10 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         1317 | 1969 | 3024 => (Database, "the statement was canceled on the server"),
         1050 => (Schema, "drop it first, or use INSERT INTO"),
         1146 | 1054 => (Schema, "the table was altered or dropped: register it again"),
-        1148 | 3948 | 4166 => {
-            (Unsupported, "the server or a proxy does not allow LOAD DATA LOCAL: SET GLOBAL local_infile = 1")
-        }
+        1148 | 3948 | 4166 => (
+            Unsupported,
+            "the server or a proxy does not allow LOAD DATA LOCAL: run SET GLOBAL local_infile = 1 on the server, or allow it in the proxy",
+        ),
         1401 => (Unsupported, "the user lacks the XA_RECOVER_ADMIN privilege: grant it to the user"),
         1235 => (Unsupported, ""),
         _ => (Database, ""),

@@ -53,8 +53,8 @@ pub fn register(context: &SessionContext) {
 
 /// Registers a backend. The session supports `STORED AS` with the names of the factory. The whole process uses the
 /// factory for URLs that begin with these names: table locations, the option `log`, and arguments of the program.
-/// Sessions that call [`register`] later also know the names. A name that is already registered, including the
-/// databases of this crate, is replaced. [`backend`](crate::backend) describes how to write one.
+/// Sessions that call [`register`] later also know the names. A name that is already registered, including those of the
+/// databases in this crate, is replaced. [`backend`](crate::backend) describes how to write one.
 ///
 /// # Errors
 /// `Config` for a name that is not a valid URL scheme.

@@ -31,10 +31,13 @@ impl Open {
     }
 
     /// Begins a transaction of several statements. Other connections read the descriptions of its tables, which a cache that is
-    /// written to the file would lock: it stays in memory.
+    /// written to the file would lock, unless the file has a write-ahead log: it stays in memory.
     pub(super) fn begin_several(database: Sqlite, lease: Connection) -> Result<Self> {
-        let kept = lease.connection.execute_batch("PRAGMA cache_spill = OFF");
-        kept.map_err(|error| database.error(error))?;
+        let mode = lease.connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        if mode.map_err(|error| database.error(error))? != "wal" {
+            let kept = lease.connection.execute_batch("PRAGMA cache_spill = OFF");
+            kept.map_err(|error| database.error(error))?;
+        }
         Ok(Self { is_reusable: false, ..Self::begin(database, lease)? })
     }
 

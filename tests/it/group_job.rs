@@ -348,6 +348,53 @@ async fn status_shows_an_open_transaction() {
     }
 }
 
+/// Killed at a random time and run again, with all three databases. By hand: LANDFALL_TEST_KILLS=200 tests/run
+/// group_job::a_job_that_is_killed_at_any_time
+#[test]
+fn a_job_that_is_killed_at_any_time_is_done_once() {
+    let rounds = std::env::var("LANDFALL_TEST_KILLS").ok().map_or(4, |rounds| rounds.parse().unwrap());
+    let sites = Sites::new(true);
+    sites.rows("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+    let (mut rng, mut kills, mut last) = (fastrand::Rng::with_seed(1), 0, 1_500);
+    for round in 0..rounds {
+        let statements = ["c", "a", "b"].map(|name| {
+            format!(
+                "INSERT INTO {name}.t SELECT value + {round} * 1000, 1 FROM range(0, 1000); \
+                 UPDATE {name}.t SET n = n + 1 WHERE id >= {round} * 1000; "
+            )
+        });
+        let script = format!("{}BEGIN JOB 'round {round}'; {}COMMIT", sites.attach(), statements.concat());
+        let start = || {
+            let mut command = program(&std::env::temp_dir());
+            command.args(["sql", "-c", &script]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        for _ in 0..rng.usize(1..4) {
+            let mut child = start();
+            let (born, life) = (std::time::Instant::now(), Duration::from_millis(rng.u64(..last + 200)));
+            while child.try_wait().unwrap().is_none() {
+                if born.elapsed() > life {
+                    child.kill().unwrap();
+                    kills += 1;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let began = std::time::Instant::now();
+        for _ in 0..2 {
+            let output = start().wait_with_output().unwrap();
+            assert!(output.status.success(), "round {round}: {:?}", texts(&output));
+        }
+        last = u64::try_from(began.elapsed().as_millis()).unwrap() / 2;
+        let count = "SELECT count(*), min(n), max(n) FROM t WHERE id >= ";
+        for rows in sites.rows(&format!("{count}{} AND id < {}", round * 1000, round * 1000 + 1000)) {
+            assert_eq!(rows, ["1000|2|2"], "round {round}");
+        }
+        sites.holds_nothing();
+    }
+    println!("{rounds} rounds, {kills} kills");
+}
+
 /// Killed anywhere and run again, by the same script alone.
 #[test]
 #[cfg(feature = "failpoints")]

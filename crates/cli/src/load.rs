@@ -30,7 +30,7 @@ Examples:
       writes the result of a query on the file
 
 Columns are matched by name. A table column that is missing from the file gets its default value.
-Values of text files are converted to the types of the columns; landfall help text-files lists the
+Values in text files are converted to the types of the columns; landfall help text-files lists the
 options for such files."
 );
 
