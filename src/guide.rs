@@ -42,6 +42,9 @@ pub mod distributed {}
 #[doc = include_str!("../docs/loading.md")]
 pub mod loading {}
 
+#[doc = include_str!("../docs/evolution.md")]
+pub mod evolution {}
+
 #[doc = include_str!("../docs/attach.md")]
 pub mod attach {}
 

@@ -30,7 +30,7 @@
 //!
 //! * [Start](guide::start): tables and locations
 //! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [reading](guide::reading)
-//! * [Loading files](guide::loading), [attaching a database](guide::attach)
+//! * [Loading files](guide::loading), [attaching a database](guide::attach), [tables that follow their input](guide::evolution)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
 //!   [transactions of several statements](guide::transactions), [a cluster](guide::distributed)
 //! * [Python](guide::python), [options](guide::options), [types and values](guide::types)

@@ -4,12 +4,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use async_trait::async_trait;
 
 use crate::backend::{
-    Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, OpenTransaction, Parameter, Protocol, Scan,
-    Table, TableColumns, WriteSpec,
+    Alteration, Branch, Change, Column, DecisionLog, Dispatch, Existing, NewTable, OpenTransaction, Parameter,
+    Protocol, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Isolation, OnConflict};
@@ -61,6 +61,15 @@ pub struct OpenSession {
     pub age: Duration,
     /// What the session does.
     pub state: String,
+}
+
+/// Whether the server rewrites a table, while others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewrites {
+    /// It changes only the description of the table.
+    Never,
+    /// It rewrites all rows.
+    AllRows,
 }
 
 /// A table in the list of a database, or a schema without tables.
@@ -230,6 +239,20 @@ pub trait Backend: Debug + Send + Sync {
     /// transaction commits in one phase and stores nothing else, such as the record of a job.
     async fn describe_new(&self, _: &NewTable, _is_alone: bool) -> Result<Option<Table>> {
         Ok(None)
+    }
+
+    /// Whether the type of a column can be changed so that it stores all values of an Arrow type: whether the server then
+    /// rewrites the table. `None` if it cannot, or if the column stores all of them already.
+    fn widening(&self, _: &Column, _: &DataType) -> Option<Rewrites> {
+        None
+    }
+
+    /// Plans statements that add columns, which accept NULL, and that change the types of columns.
+    async fn plan_alteration(&self, table: &Table, _added: &Schema, _widened: &Schema) -> Result<Alteration> {
+        Err(unsupported(
+            self.location(),
+            format!("table {} cannot be altered by Landfall: alter it in the database", table.name),
+        ))
     }
 
     // Writing.

@@ -151,7 +151,7 @@ pub use branch::{Branch, LookupAnswer, OpenTransaction, Outcome, Rescue, Savepoi
 pub use change::{
     Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
 };
-pub use database::{Backend, Capability, InDoubt, Listed, OpenSession, Resolution};
+pub use database::{Backend, Capability, InDoubt, Listed, OpenSession, Resolution, Rewrites};
 pub use dialect::{Constant, OrderKey, QueryDialect, Spelled};
 pub use dispatch::Dispatch;
 pub use factory::BackendFactory;
@@ -165,5 +165,5 @@ pub(crate) use stats::EpochEvent;
 pub use stats::{Compared, WriteStats};
 pub(crate) use table::schema_of;
 pub use table::{
-    Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, OtherIndex, Table, TableColumns,
+    Alteration, Characters, Column, ColumnDefault, Comparison, Detail, Holds, NewTable, OtherIndex, Table, TableColumns,
 };

@@ -292,7 +292,9 @@ impl Table {
     pub(crate) fn create_key(&self) -> &'static str {
         match self.other_indexes.as_slice() {
             [] => "create a unique index on the columns",
-            _ => "create a unique index on the columns themselves, for all rows and not deferrable",
+            _ => {
+                "create a unique index on the columns themselves (without expressions and WHERE), or a unique constraint that is not DEFERRABLE"
+            }
         }
     }
 }
@@ -335,6 +337,15 @@ impl fmt::Display for NewTable {
         });
         write_columns(f, columns, &self.primary_key)
     }
+}
+
+/// An alteration of a table that exists.
+#[derive(Debug, Clone)]
+pub struct Alteration {
+    /// The statements. They can be run again.
+    pub statements: Vec<String>,
+    /// The columns that are added or changed, as the database then describes them.
+    pub columns: Vec<Column>,
 }
 
 fn write_columns(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 
@@ -19,11 +19,11 @@ use super::open::Open;
 use super::row::text;
 use super::run::run;
 use super::unpublished::Unpublished;
-use super::{branch, scan, statements};
+use super::{alter, branch, scan, statements};
 use crate::backend::{
-    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
-    OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns,
-    WriteSpec, failpoint::failpoint,
+    Alteration, Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed,
+    NewTable, OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Rewrites, Scan,
+    Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Isolation;
@@ -164,6 +164,14 @@ impl Backend for MySql {
 
     async fn describe_new(&self, table: &NewTable, is_alone: bool) -> Result<Option<Table>> {
         if is_alone { Unpublished::describe(self, table).await } else { Ok(None) }
+    }
+
+    fn widening(&self, column: &Column, to: &DataType) -> Option<Rewrites> {
+        alter::widening(column, to)
+    }
+
+    async fn plan_alteration(&self, table: &Table, added: &Schema, widened: &Schema) -> Result<Alteration> {
+        self.plan_alteration(table, added, widened).await
     }
 
     async fn default_schema(&self) -> Result<Option<String>> {

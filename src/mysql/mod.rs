@@ -38,6 +38,7 @@
 //!   outlives its session; on older versions, Landfall uses one-phase commit.
 //! * A decision is as durable as `innodb_flush_log_at_trx_commit` specifies; the default, 1, is durable.
 
+mod alter;
 mod backend;
 mod branch;
 mod catalog;

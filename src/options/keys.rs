@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::values::{BOOLEAN, JobName, Names, Number, RowLimit, Size, Text, Time, Values, Words};
-use super::{Assignment, Commit, JobId, Nanoseconds, Overwrite};
+use super::{Assignment, Commit, Evolution, JobId, Nanoseconds, Overwrite};
 use crate::error::{Error, Result};
 use crate::options::{OnConflict, Upsert};
 
@@ -136,6 +136,11 @@ declare_options! {
         "how INSERT OVERWRITE empties a PostgreSQL table: 'delete' lets readers see the old rows until the commit; 'truncate' is faster, but makes readers wait, and transactions with an older snapshot see an empty table",
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
+
+    Table "schema.evolution": "'off', 'add', 'widen', 'rewrite'", "'off'",
+        "how an INSERT without a column list alters its table: 'add' adds the columns of the query that the table lacks; 'widen' also widens the types of columns, if the server does so without rewriting the table; 'rewrite' does so even if the server rewrites the table",
+        evolution: Evolution = Evolution::Off, Evolution: Words(&[("off", Evolution::Off), ("add", Evolution::Add), ("widen", Evolution::Widen), ("rewrite", Evolution::Rewrite)]),
+        with_evolution(evolution: Evolution => evolution);
 
     Table "upsert": "'auto', 'blind', 'diff'", "'auto'",
         "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips rows that would not change; 'auto' uses 'diff' while it is faster, and 'blind' otherwise",

@@ -38,6 +38,20 @@ pub enum Overwrite {
     Truncate,
 }
 
+/// How an INSERT alters its table to fit the columns of its query, which are matched by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evolution {
+    /// Not at all.
+    #[default]
+    Off,
+    /// Adds columns.
+    Add,
+    /// Adds columns, and widens types if the server does not rewrite the table for it.
+    Widen,
+    /// Adds columns, and widens types.
+    Rewrite,
+}
+
 /// How nanoseconds are stored if the database has microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Nanoseconds {

@@ -5,6 +5,7 @@ mod attempt;
 mod diff;
 mod dispatch;
 mod epoch;
+mod evolved;
 mod group;
 mod input;
 mod interrupt;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use assignments::Assignments;
 pub(crate) use assignments::ColumnAssignment;
+pub use evolved::Evolved;
 pub use group::{OpenMember, write_in};
 pub(crate) use input::digest;
 pub use input::{Boundary, Fingerprint, Input, Position, Progress, Read};

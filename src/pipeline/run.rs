@@ -193,6 +193,7 @@ mod tests {
             change: None,
             dispatch: Dispatch::RoundRobin,
             is_created: false,
+            evolved: None,
             writers,
         };
         Write {

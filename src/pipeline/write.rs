@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::assignments::Assignments;
+use super::evolved::Evolved;
 use super::input::Position;
 use crate::backend::{Backend, Capability, Change, DecisionLog, Dispatch, Protocol, WriteSpec};
 use crate::buffer::Memory;
@@ -47,6 +48,8 @@ pub struct Target {
     pub writers: WriterCount,
     /// Whether the table was created for this write: it is dropped if the write fails.
     pub is_created: bool,
+    /// How the table is altered before rows are written to it.
+    pub evolved: Option<Arc<Evolved>>,
 }
 
 /// The targets of a stream, written in one transaction or in one for each epoch.

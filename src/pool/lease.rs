@@ -1,6 +1,6 @@
 //! A borrowed connection.
 
-#![expect(clippy::disallowed_types, reason = "locked once for each branch, and to list the loans")]
+#![expect(clippy::disallowed_types, reason = "locked once for each branch, and to list the connections in use")]
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

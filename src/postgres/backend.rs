@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use async_trait::async_trait;
 
 use super::connector::PostgresConnection;
@@ -15,11 +15,11 @@ use super::existing::ExistingRows;
 use super::identity::check_advance;
 use super::open::Open;
 use super::run::run;
-use super::{branch, described, scan, statements};
+use super::{alter, branch, described, scan, statements};
 use crate::backend::{
-    Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt, Listed,
-    NewTable, OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table,
-    TableColumns, WriteSpec, failpoint::failpoint,
+    Alteration, Backend, BatchStream, Branch, Capability, Change, Column, Comparison, DecisionLog, Dispatch, InDoubt,
+    Listed, NewTable, OpenSession, OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Rewrites,
+    Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Isolation;
@@ -135,6 +135,14 @@ impl Backend for Postgres {
 
     fn spelled(&self, schema: &str, table: &str) -> String {
         TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
+    }
+
+    fn widening(&self, column: &Column, to: &DataType) -> Option<Rewrites> {
+        alter::widening(column, to)
+    }
+
+    async fn plan_alteration(&self, table: &Table, added: &Schema, widened: &Schema) -> Result<Alteration> {
+        self.plan_alteration(table, added, widened).await
     }
 
     async fn default_schema(&self) -> Result<Option<String>> {

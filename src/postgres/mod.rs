@@ -42,6 +42,7 @@
 //!   (or, if the search path is empty, in the schema of the table), because a session that has used a temporary table cannot prepare. The same transaction drops it.
 //! * Sessions use the time zone UTC.
 
+mod alter;
 mod backend;
 mod branch;
 mod bytes;

@@ -47,6 +47,11 @@ impl LandfallTable {
         Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
     }
 
+    /// Whether a column of a query is missing.
+    fn lacks(&self, query: &Schema) -> bool {
+        query.fields().iter().any(|field| self.table.column(field.name()).is_none())
+    }
+
     /// The plan of an INSERT.
     pub(super) fn inserted<'a>(
         &'a self,
@@ -68,10 +73,15 @@ impl LandfallTable {
                 return self.inserted_distributed(session, input, op, statement, run).await;
             }
             let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table.name));
-            let input = self.written(input)?;
+            let evolved = match self.evolved.is_none() && self.lacks(&input.schema()) {
+                true => self.evolved(&input.schema()).await.map_err(doing)?,
+                false => None,
+            };
+            let table = evolved.as_ref().unwrap_or(self);
+            let input = table.written(input)?;
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let writers = self.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
-            let target = self.target(&input, op, writers).await.map_err(doing)?;
+            let writers = table.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
+            let target = table.target(&input, op, writers).await.map_err(doing)?;
             let settings = TxnSettings::try_new(&self.options).map_err(doing)?;
             let write = settings.plan_commit(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
             LandfallSink::plan(input, write).map_err(|error| doing(error).into())

@@ -13,6 +13,7 @@ mod distributed;
 mod dml;
 mod each;
 mod emptied;
+mod evolution;
 mod expressions;
 mod factory;
 mod fanout;

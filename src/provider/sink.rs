@@ -188,7 +188,7 @@ impl LandfallSink {
 impl DisplayAs for LandfallSink {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LandfallSink(")?;
-        for (index, Target { resource, spec, change, writers, .. }) in self.write.targets.iter().enumerate() {
+        for (index, Target { resource, spec, change, writers, evolved, .. }) in self.write.targets.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
             }
@@ -207,6 +207,9 @@ impl DisplayAs for LandfallSink {
                 if spec.diff_lock {
                     f.write_str(", diff.lock=true")?;
                 }
+            }
+            if let Some(evolved) = evolved {
+                write!(f, ", ddl=[{}]", evolved.statements().join("; "))?;
             }
             match writers {
                 WriterCount::Exactly(1) | WriterCount::UpTo(1) => {}
@@ -325,7 +328,13 @@ impl DataSink for LandfallSink {
                 Box::new(InPool(consumer.register(context.memory_pool())))
             });
         }
-        let landed = match context.session_config().get_extension::<OpenDatabases>() {
+        let open = context.session_config().get_extension::<OpenDatabases>();
+        for target in self.write.targets.iter().filter(|_| open.is_none()) {
+            if let Some(evolved) = &target.evolved {
+                evolved.run(target.resource.as_ref(), &target.spec.table).await?;
+            }
+        }
+        let landed = match open {
             Some(open) => {
                 let identity = context.session_config().get_extension::<StatementId>();
                 open.write(&self.write, &input, &interrupt, identity).await.map(WriteOutcome::Rows)
@@ -340,6 +349,9 @@ impl DataSink for LandfallSink {
         let landed = match landed {
             Err(error) if error.kind() != ErrorKind::InDoubt => {
                 self.drop_created().await;
+                for target in &self.write.targets {
+                    target.evolved.iter().for_each(|evolved| evolved.stays(&target.spec.table));
+                }
                 Err(error)
             }
             landed => landed,

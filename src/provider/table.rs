@@ -15,6 +15,7 @@ use crate::backend::{Capability, DecisionLog};
 use crate::columnar::{LosslessCast, fraction_digits};
 use crate::error::{Error, Result};
 use crate::options::{Commit, OnConflict, SinkOptions};
+use crate::pipeline::Evolved;
 use crate::provider::defaults::server_default;
 use crate::provider::settings::TxnSettings;
 use crate::registry::{database, without_ledger};
@@ -29,6 +30,8 @@ pub struct LandfallTable {
     pub(super) defaults: Arc<dyn Defaults>,
     pub(super) options: SinkOptions,
     pub(super) definition: Option<String>,
+    /// The alteration before rows are written to it.
+    pub(super) evolved: Option<Arc<Evolved>>,
     /// What it will be created as by the transaction that writes it.
     pub(super) new: Option<Arc<NewTable>>,
     /// Whether it was created for the statement that writes it, before that.
@@ -71,8 +74,18 @@ impl LandfallTable {
                 database.location()
             )));
         };
+        Self::described(database, table, options)
+    }
+
+    /// A table that was described before.
+    pub(crate) fn described(database: Arc<dyn Backend>, table: Table, options: SinkOptions) -> Result<Self> {
         let schema = table.schema();
         Self::new(database, table, schema, options)
+    }
+
+    /// The table is altered before rows are written to it.
+    pub(super) fn with_alteration(self, evolved: Option<Arc<Evolved>>) -> Self {
+        Self { evolved, ..self }
     }
 
     /// A missing table, for one statement. The transaction that writes its rows creates it, if the database can do that and
@@ -171,6 +184,7 @@ impl LandfallTable {
             options,
             definition: None,
             new: None,
+            evolved: None,
             is_created: false,
             noted: AtomicBool::new(false),
             run: None,
@@ -215,7 +229,7 @@ impl LandfallTable {
         self.options.on_conflict
     }
 
-    pub(super) fn options(&self) -> &SinkOptions {
+    pub(crate) fn options(&self) -> &SinkOptions {
         &self.options
     }
 
@@ -252,6 +266,7 @@ impl LandfallTable {
             options: self.options.clone(),
             definition: self.definition.clone(),
             new: self.new.clone(),
+            evolved: self.evolved.clone(),
             is_created: self.is_created,
             noted: AtomicBool::new(false),
             run: self.run,

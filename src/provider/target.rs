@@ -62,7 +62,17 @@ impl LandfallTable {
         let writers = self.writer_count(input, &spec, self.most_writers(&dispatch, capability), writers)?;
         let (resource, assignments) = (Arc::clone(&self.database) as _, Arc::new(assignments));
         let is_created = self.is_created;
-        Ok(Target { resource, capability, assignments, spec, change: None, dispatch, writers, is_created })
+        Ok(Target {
+            resource,
+            capability,
+            assignments,
+            spec,
+            change: None,
+            dispatch,
+            writers,
+            is_created,
+            evolved: self.evolved.clone(),
+        })
     }
 
     /// The number of writers: the one that the user sets, or up to `writers`, and `most` at most.
@@ -138,6 +148,7 @@ impl LandfallTable {
             dispatch: Dispatch::OneWriter("a statement that changes rows has one writer"),
             writers: WriterCount::Exactly(1),
             is_created: false,
+            evolved: None,
         })
     }
 

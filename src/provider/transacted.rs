@@ -142,6 +142,9 @@ fn check_options(write: &Write) -> Result<()> {
         () if write.targets.iter().any(|target| target.spec.create.is_some() || target.is_created) => {
             return Err(Error::config("a transaction cannot create tables: create the table before BEGIN"));
         }
+        () if write.targets.iter().any(|target| target.evolved.is_some()) => {
+            return Err(Error::config("a transaction cannot alter tables: add the columns before BEGIN"));
+        }
         () => return Ok(()),
     };
     Err(Error::config(format!(

@@ -1,7 +1,10 @@
 //! CREATE TABLE.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
-use arrow::datatypes::Field;
+use arrow::datatypes::{Field, Schema};
 
 use crate::backend::NewTable;
 use crate::error::{Error, Result};
@@ -47,6 +50,31 @@ pub fn create_table(
     }
     parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
     Ok(format!("CREATE TABLE {name} (\n    {}\n)", parts.join(",\n    ")))
+}
+
+/// `"name" declaration` of each column of an ALTER TABLE.
+///
+/// # Errors
+/// Errors of `declare`, with the column.
+pub fn column_declarations(columns: &Schema, declare: impl Fn(&Field) -> Result<String>) -> Result<Vec<String>> {
+    let declared = columns.fields().iter().map(|field| {
+        let declared = declare(field).map_err(|error| error.with_context(format!("column \"{}\"", field.name())))?;
+        Ok(format!("{} {declared}", quote(field.name())))
+    });
+    declared.collect()
+}
+
+/// The description of a table that has these columns, and a name that no other table has.
+pub fn scratch_table(schema: Option<&str>, columns: &[&Schema]) -> NewTable {
+    let table = format!("landfall_new_{}", uuid::Uuid::new_v4().simple());
+    let fields = columns.iter().flat_map(|columns| columns.fields().iter().cloned()).collect::<Vec<_>>();
+    NewTable {
+        name: TableName { schema: schema.map(str::to_owned), table }.to_string(),
+        schema: Arc::new(Schema::new(fields)),
+        primary_key: Vec::new(),
+        unique_keys: Vec::new(),
+        defaults: HashMap::new(),
+    }
 }
 
 /// Refuses names that the database would truncate. `limit` describes the maximum length.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use async_trait::async_trait;
 
 use super::branch::{SqliteBranch, SqliteTransaction};
@@ -13,8 +14,8 @@ use super::run::run;
 use super::thread::blocking;
 use super::{change, scan};
 use crate::backend::{
-    Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable, OpenTransaction,
-    Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
+    Alteration, Backend, BatchStream, Branch, Capability, Change, DecisionLog, InDoubt, Listed, NewTable,
+    OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, Result};
 use crate::options::Isolation;
@@ -128,6 +129,11 @@ impl Backend for Sqlite {
     async fn describe_new(&self, table: &NewTable, _: bool) -> Result<Option<Table>> {
         let (database, table) = (self.clone(), table.clone());
         blocking(move || database.described_new(&table)).await
+    }
+
+    async fn plan_alteration(&self, table: &Table, added: &Schema, _: &Schema) -> Result<Alteration> {
+        let (database, table, added) = (self.clone(), table.clone(), added.clone());
+        blocking(move || database.plan_alteration(&table, &added)).await
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

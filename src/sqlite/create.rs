@@ -1,5 +1,6 @@
 //! Creates tables.
 
+use arrow::datatypes::Schema;
 use rusqlite::Connection;
 
 use super::affinity::Affinity;
@@ -9,9 +10,9 @@ use super::connector::Missing;
 use super::database::Sqlite;
 use super::options::Uint64;
 use super::types::{arrow_type, codec, declare};
-use crate::backend::{NewTable, Table};
+use crate::backend::{Alteration, NewTable, Table};
 use crate::error::{Error, Result};
-use crate::sql::{NewColumn, create_table, quote};
+use crate::sql::{NewColumn, column_declarations, create_table, quote, scratch_table};
 
 impl Sqlite {
     /// Creates a table, and the file if it does not exist.
@@ -47,6 +48,17 @@ impl Sqlite {
     pub(super) fn create_in(&self, connection: &Connection, table: &NewTable) -> Result<()> {
         let created = connection.execute_batch(&create_statement(table, self.uint64)?);
         created.map_err(|error| self.error(error).with_context(format!("creating table {}", table.name)))
+    }
+}
+
+impl Sqlite {
+    /// Plans statements that add columns. A column of SQLite stores values of every type, so that none is widened.
+    pub(super) fn plan_alteration(&self, table: &Table, added: &Schema) -> Result<Alteration> {
+        let declared = column_declarations(added, |field| declare(field.data_type(), self.uint64))?;
+        let add = declared.iter().map(|column| format!("ALTER TABLE {} ADD COLUMN {column}", quote(&table.name)));
+        let described = self.described_new(&scratch_table(None, &[added]))?;
+        let described = described.ok_or_else(|| Error::internal("new columns could not be described"))?;
+        Ok(Alteration { statements: add.collect(), columns: described.columns })
     }
 }
 

@@ -15,6 +15,7 @@ mod attach;
 mod conflict;
 mod create;
 mod default;
+mod evolution;
 mod joined;
 mod members;
 mod names;
@@ -106,21 +107,25 @@ pub async fn plan(context: &SessionContext, statement: Statement) -> DfResult<Pl
     {
         return Ok(planned);
     }
+    // These tables are registered until the statement is planned.
+    let mut evolved = None;
     if let Some(sql) = inner(&mut statement) {
         if let Some(plan) = members::plan_change(context, sql).await? {
             return explained(plan, &statement).map(Planned::Plan);
         }
         default::replace(context, sql).await?;
+        evolved = evolution::rewrite(context, sql).await?;
         joined::merge(context, sql).await?;
     }
-    // Its table is registered until the statement is planned.
     let _target = match upsert(&mut statement) {
         Some(insert) => conflict::rewrite(context, insert).await?,
         None => None,
     };
     let listed = names::listed(context, &mut statement).await?;
     let names = names::tables(&mut statement);
-    match plan_statement(&listed, statement).await {
+    let planned = plan_statement(&listed, statement).await;
+    drop(evolved);
+    match planned {
         Ok(plan) => Ok(Planned::Plan(plan)),
         Err(error) if error.to_string().contains("not found") => match names::suggestion(context, &names) {
             Some(suggestion) => Err(Error::schema(format!("{}; {suggestion}", error.strip_backtrace())).into()),

@@ -15,6 +15,7 @@ mod defaults;
 mod distributed;
 mod distributed_simulation;
 mod dml;
+mod evolution;
 mod failures;
 mod filters;
 mod formats;

@@ -124,7 +124,7 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) job: Option<String>,
 
-    /// The minimum age of a branch without a decision
+    /// Roll back a branch without a decision only if it is at least this old
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub(crate) older_than: Duration,
 
