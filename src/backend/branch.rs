@@ -39,6 +39,18 @@ pub struct Versions {
     pub key: Vec<usize>,
 }
 
+/// How rows were written that the database may refuse.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The database has accepted all of them.
+    Accepted,
+    /// A value cannot be converted for its column. Nothing was sent to the database.
+    NotEncoded(Error),
+    /// The database refused them because of a row, and is as before. The error may name the row, counted from 1 in the rows
+    /// of the attempt; another one may be the cause.
+    Refused(Error),
+}
+
 /// A pending answer; `None` if some rows cannot be read, and all rows must be written.
 pub type LookupAnswer = Pin<Box<dyn Future<Output = Result<Option<Versions>>> + Send>>;
 
@@ -50,6 +62,23 @@ pub trait Branch: Send {
     ///
     /// Cancel safety: after a cancelled call, the batch may or may not be accepted. Roll back.
     async fn write(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// Writes rows after all earlier ones, and waits until the database has accepted or refused all of them: the transaction
+    /// can continue after a refused row. The error of a row is `Encode` or `Constraint`. Any other error is returned; then, only
+    /// [`Branch::rollback`] may be called.
+    ///
+    /// Cancel safety: roll back after a cancelled call.
+    async fn attempt(&mut self, _: &[RecordBatch]) -> Result<Attempt> {
+        Err(Error::new(ErrorKind::Unsupported, "the database does not support the option 'reject.max'"))
+    }
+
+    /// Converts rows for their columns, without writing them.
+    ///
+    /// # Errors
+    /// `Encode` or `Constraint` if a column cannot store a value.
+    fn check_rows(&mut self, _: &RecordBatch) -> Result<()> {
+        Ok(())
+    }
 
     /// Requests the existing rows with the keys of these rows, after all earlier batches and requests. `None` if they
     /// cannot be compared, and all rows must be written. Several requests may be pending at once; later batches wait

@@ -51,6 +51,8 @@ pub struct EpochExtent {
     pub end: bool,
     /// The position after its last row; `None` if the input cannot resume.
     pub input: Option<Value>,
+    /// The number of rows up to its end that were set aside, because they cannot be stored.
+    pub rejected: u64,
 }
 
 /// The transaction of one epoch.
@@ -204,12 +206,12 @@ impl Transaction {
 
     /// The record that commits the epoch.
     fn record(&self, covered: &EpochExtent) -> DecisionRecord {
-        let EpochExtent { rows, before, end, input } = covered.clone();
+        let EpochExtent { rows, before, end, input, rejected } = covered.clone();
         let subject = self.claimed.job_spec.subject.clone();
         DecisionRecord {
             decision: Decision::Commit,
             rows,
-            positions: Positions { subject, end, before, input, branches: None },
+            positions: Positions { subject, end, before, rejected, input, branches: None },
             ..self.claimed.abort(self.epoch)
         }
     }

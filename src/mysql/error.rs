@@ -9,6 +9,9 @@ use super::connector::{Connector, LOCK_WAIT_TIMEOUT};
 use crate::error::{Error, ErrorKind};
 use crate::sql::{DUPLICATE_KEY, lost_connection};
 
+/// A key occurs twice.
+pub(super) const DUPLICATE_ENTRY: &str = "1062";
+
 /// The prepared branch does not exist (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
 
@@ -49,11 +52,11 @@ impl Connector {
             LOCK_WAIT_TIMEOUT => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
-        if help.is_empty() {
-            Error::new(kind, error.message.clone())
-        } else {
-            Error::new(kind, help).with_source(error.message.clone())
-        }
+        let refused = match help.is_empty() {
+            true => Error::new(kind, error.message.clone()),
+            false => Error::new(kind, help).with_source(error.message.clone()),
+        };
+        refused.with_code(error.code.to_string())
     }
 
     /// The error for a warning that the server reported in place of an error.
@@ -84,7 +87,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             Constraint,
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
         ),
-        1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
+        1048 | 1263 | 1364 | 1369 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
         1213 | 1614 | 1020 => (
             Deadlock,

@@ -4,6 +4,7 @@
 mod conflict;
 mod keys;
 mod own;
+mod reject;
 mod values;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::txn::JobId;
 pub use conflict::{OnConflict, Upsert};
 pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
+pub use reject::RejectLimit;
 pub use values::duration;
 
 /// How SQL assigns a value to a column of another type.

@@ -57,7 +57,8 @@ impl Connector {
             ErrorKind::Locked => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
-        if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) }
+        let refused = if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) };
+        refused.with_code(error.code())
     }
 }
 
@@ -100,6 +101,9 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
             (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
         }
         _ if code.starts_with("23") => (Constraint, "the row violates a constraint of the table"),
+        _ if code.starts_with("44") => (Constraint, "the row is not visible in the view (WITH CHECK OPTION)"),
+        // RAISE EXCEPTION in a trigger.
+        "P0001" => (Constraint, ""),
         "55P03" => (Locked, "another transaction holds a lock: wait until it ends (see pg_stat_activity)"),
         "40P01" | "40001" => (
             Deadlock,

@@ -16,7 +16,7 @@ use super::scan;
 use super::thread::blocking;
 use super::writer::Writer;
 use crate::backend::{
-    Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
+    Attempt, Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
 };
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
@@ -100,6 +100,15 @@ impl SqliteBranch {
 }
 
 impl SqliteBranch {
+    /// Encodes rows, without inserting them.
+    fn encoded(&mut self, batches: &[RecordBatch]) -> Result<Vec<BoundRows>> {
+        let bound = batches.iter().flat_map(slices).map(|slice| {
+            let columns = self.targets.encode(&slice, Encoder::encode)?;
+            Ok(BoundRows { columns, count: slice.num_rows() })
+        });
+        bound.collect()
+    }
+
     /// The writer, if all rows were inserted.
     async fn take_whole_writer(&mut self) -> Result<Writer> {
         let writer = self.take_writer().await?;
@@ -108,6 +117,12 @@ impl SqliteBranch {
             false => Ok(writer),
         }
     }
+}
+
+/// The parts of a batch that are encoded at a time.
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + use<'_> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(SLICE_ROWS).map(move |first| batch.slice(first, SLICE_ROWS.min(rows - first)))
 }
 
 fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &AtomicBool) -> Result<Writer> {
@@ -130,8 +145,7 @@ impl Branch for SqliteBranch {
             // Pending lookups are answered first.
             self.finish().await?;
         }
-        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+        for slice in slices(&batch) {
             // Earlier rows may already be inserted, so the branch can only be rolled back.
             let columns =
                 self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
@@ -144,6 +158,38 @@ impl Branch for SqliteBranch {
             }
         }
         Ok(())
+    }
+
+    async fn attempt(&mut self, rows: &[RecordBatch]) -> Result<Attempt> {
+        let bound = match self.encoded(rows) {
+            Ok(bound) => bound,
+            Err(error) if error.is_of_a_row() => return Ok(Attempt::NotEncoded(error)),
+            Err(error) => return Err(error),
+        };
+        let reservation = self.memory.reserve_now(bound.iter().map(BoundRows::bytes).sum());
+        let mut writer = self.take_writer().await?;
+        let (answer, refused) = oneshot::channel();
+        let before = writer.rows();
+        self.thread = Some(tokio::task::spawn_blocking(move || {
+            let attempted = writer.attempt(bound)?;
+            drop(reservation);
+            // Sending fails only if the caller no longer waits.
+            let _ = answer.send(attempted);
+            Ok(writer)
+        }));
+        self.finish().await?;
+        let refused = refused.await.map_err(|_| Error::internal("the SQLite thread ended unexpectedly"))?;
+        Ok(match refused {
+            None => Attempt::Accepted,
+            Some(error) => Attempt::Refused(error.map_rows(|row| {
+                let row = row.saturating_sub(before);
+                (row, row)
+            })),
+        })
+    }
+
+    fn check_rows(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.encoded(std::slice::from_ref(rows)).map(drop)
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {

@@ -37,6 +37,7 @@ mod pool;
 mod postgres;
 mod program;
 mod pushdown;
+mod rejects;
 mod simulation;
 mod statements;
 mod typed_files;
