@@ -19,8 +19,3 @@ SELECT sensor, count(*) AS readings, avg(celsius) AS celsius FROM readings GROUP
 
 CREATE EXTERNAL TABLE bad_readings STORED AS SQLITE LOCATION 'rejects.db';
 SELECT source_row, column_name, error_class FROM bad_readings ORDER BY rejected_at DESC, source_row LIMIT 3;
-
--- With a lower limit, the statement fails, and no row is written.
-CREATE EXTERNAL TABLE strict STORED AS SQLITE LOCATION 'rejects.db'
-OPTIONS ('table' 'readings', 'on_conflict' 'update', 'reject.max' '1', 'reject.table' 'bad_readings');
-EXPLAIN INSERT INTO strict SELECT value, NULL, NULL FROM generate_series(1, 2);

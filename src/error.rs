@@ -62,7 +62,14 @@ struct Inner {
     context: Vec<Context>,
     row: Option<usize>,
     code: Option<Box<str>>,
+    value: Option<Box<Value>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A value of the row that an error is about, as text, and its column if the database names it.
+struct Value {
+    column: Option<String>,
+    text: String,
 }
 
 /// A part of the text in front of the message.
@@ -91,6 +98,7 @@ impl Error {
             context: Vec::new(),
             row: None,
             code: None,
+            value: None,
             source: None,
         }))
     }
@@ -174,6 +182,17 @@ impl Error {
 
     pub(crate) fn with_code(mut self, code: impl Into<Box<str>>) -> Self {
         self.0.code = Some(code.into());
+        self
+    }
+
+    /// A value of the row that it is about, as text, and the column if the database names it.
+    pub(crate) fn value(&self) -> Option<(Option<&str>, &str)> {
+        let Value { column, text } = self.0.value.as_deref()?;
+        Some((column.as_deref(), text))
+    }
+
+    pub(crate) fn with_value(mut self, column: Option<&str>, text: &str) -> Self {
+        self.0.value = Some(Box::new(Value { column: column.map(str::to_owned), text: text.to_owned() }));
         self
     }
 

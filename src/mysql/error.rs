@@ -56,7 +56,11 @@ impl Connector {
             true => Error::new(kind, error.message.clone()),
             false => Error::new(kind, help).with_source(error.message.clone()),
         };
-        refused.with_code(error.code.to_string())
+        let refused = refused.with_code(error.code.to_string());
+        match duplicate_in(&error.message) {
+            Some(value) => refused.with_value(None, value),
+            None => refused,
+        }
     }
 
     /// The error for a warning that the server reported in place of an error.
@@ -116,6 +120,11 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The value of a key that occurs twice: `Duplicate entry '5' for key …`.
+fn duplicate_in(message: &str) -> Option<&str> {
+    Some(message.strip_prefix("Duplicate entry '")?.rsplit_once("' for key ")?.0)
+}
+
 /// The row of the statement in a message: `… at row 3`.
 pub(super) fn row_in(message: &str) -> Option<u64> {
     let (_, rest) = message.rsplit_once(" at row ")?;
@@ -125,6 +134,13 @@ pub(super) fn row_in(message: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_a_duplicate_is_found() {
+        assert_eq!(duplicate_in("Duplicate entry '5' for key 'PRIMARY'"), Some("5"));
+        assert_eq!(duplicate_in("Duplicate entry 'it's' for key 't.u'"), Some("it's"));
+        assert_eq!(duplicate_in("Column 'a' cannot be null"), None);
+    }
 
     #[test]
     fn the_row_of_a_warning_is_found() {

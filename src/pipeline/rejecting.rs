@@ -6,9 +6,9 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
 use super::rejects::Rejects;
-use crate::backend::{Attempt, Branch, LookupAnswer, OpenTransaction, Outcome, Vote};
+use crate::backend::{Attempt, Branch, Encoded, LookupAnswer, OpenTransaction, Outcome, Vote};
 use crate::buffer::Reservation;
-use crate::columnar::{batch_bytes, sift};
+use crate::columnar::{batch_bytes, sift, to_text};
 use crate::error::{Error, Result};
 use crate::manager::Member;
 use crate::txn::DecisionRecord;
@@ -25,15 +25,19 @@ const LEAST_ROWS: usize = 32;
 /// The number of times that the database may name a row that it then accepts, before its words are ignored.
 const WRONG_NAMES: usize = 8;
 
-/// A branch that collects rows and writes them by attempts. Rows that the database refuses are divided, until it refuses a
-/// single row, which is rejected: no other row ever is.
+/// A branch that collects rows and writes them by attempts, while the next rows are collected. Rows that the database refuses
+/// are divided, until it refuses a single row, which is rejected: no other row ever is.
 pub(super) struct RejectingBranch {
     branch: Box<dyn Branch>,
     rejects: Arc<Rejects>,
     waiting: Piece,
+    /// The same rows, encoded.
+    encoded: Vec<Encoded>,
     bytes: u64,
-    /// The memory of the waiting rows.
-    kept: Option<Reservation>,
+    /// The rows that are being written.
+    running: Option<Piece>,
+    /// The memory of the waiting rows, and of the running ones.
+    kept: [Option<Reservation>; 2],
     /// The number of rows of the next attempt: fewer after a refusal, so that an attempt contains about one bad row.
     next_rows: usize,
     wrong_names: usize,
@@ -84,6 +88,29 @@ impl Piece {
         [first, rest]
     }
 
+    /// The row that an error names, by its number or by one of its values.
+    fn named(&self, error: &Error) -> Option<usize> {
+        if let Some((row @ 1.., last)) = error.rows()
+            && row == last
+            && let Some(row) = usize::try_from(row - 1).ok().filter(|row| *row < self.rows)
+        {
+            return Some(row);
+        }
+        let (name, value) = error.value()?;
+        let mut before = 0;
+        for batch in &self.batches {
+            let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+            let columns = columns.filter(|(field, _)| name.is_none_or(|name| field.name() == name));
+            let found =
+                columns.filter_map(|(_, column)| to_text(column).ok()?.iter().position(|text| text == Some(value)));
+            if let Some(row) = found.min() {
+                return Some(before + row);
+            }
+            before += batch.num_rows();
+        }
+        None
+    }
+
     fn halves(self) -> [Self; 2] {
         let half = self.rows / 2;
         self.split(half, (Part::FirstHalf, Part::SecondHalf))
@@ -101,47 +128,92 @@ impl RejectingBranch {
             branch,
             rejects: Arc::clone(rejects),
             waiting: Piece::default(),
+            encoded: Vec::new(),
             bytes: 0,
-            kept: None,
+            running: None,
+            kept: [None, None],
             next_rows: MOST_ROWS,
             wrong_names: 0,
         }
     }
 
-    /// Writes the collected rows.
-    async fn write_waiting(&mut self) -> Result<()> {
-        // The pieces that are still to be written, the next one last.
-        let mut pieces = vec![std::mem::take(&mut self.waiting)];
+    /// Encodes rows. Those that cannot be encoded are rejected.
+    fn encode(&mut self, batch: RecordBatch) -> Result<(RecordBatch, Encoded)> {
+        let Self { branch, rejects, .. } = self;
+        match branch.encode_rows(&batch) {
+            Ok(encoded) => Ok((batch, encoded)),
+            Err(error) if error.is_of_a_row() => {
+                let check = |rows: &RecordBatch| branch.encode_rows(rows).map(drop);
+                let good = sift(batch, check, |row, error| rejects.add(row, error))?;
+                let encoded = branch.encode_rows(&good)?;
+                Ok((good, encoded))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts to write the collected rows, after the running ones.
+    async fn start(&mut self) -> Result<()> {
+        self.settle().await?;
+        let (piece, encoded) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.encoded));
+        (self.bytes, self.kept) = (0, [None, self.kept[0].take()]);
+        match piece.rows {
+            0 => Ok(()),
+            rows if rows > self.most_rows() => self.write_pieces(vec![piece]).await,
+            _ => {
+                self.running = Some(piece);
+                self.branch.attempt(encoded).await
+            }
+        }
+    }
+
+    /// Waits until the running rows are written.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(piece) = self.running.take() else { return Ok(()) };
+        match self.branch.attempted().await? {
+            Attempt::Accepted => self.note_accepted(&piece),
+            Attempt::Refused(error) => {
+                let pieces = self.refused(piece, error)?;
+                self.write_pieces(pieces).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The maximum number of rows of an attempt. A few rows more are no reason for another one.
+    fn most_rows(&self) -> usize {
+        if self.next_rows == MOST_ROWS { 2 * MOST_ROWS } else { self.next_rows }
+    }
+
+    /// Writes pieces of rows, the last one first.
+    async fn write_pieces(&mut self, mut pieces: Vec<Piece>) -> Result<()> {
         let mut is_first_half_stored = false;
         while let Some(piece) = pieces.pop() {
+            let is_refused = piece.part == Part::SecondHalf && is_first_half_stored && piece.rows > 1;
+            is_first_half_stored = false;
             if piece.rows == 0 {
                 continue;
             }
-            // A few rows more are no reason for another attempt.
-            let most = if self.next_rows == MOST_ROWS { 2 * MOST_ROWS } else { self.next_rows };
-            if piece.rows > most {
+            if piece.rows > self.most_rows() {
                 let [first, rest] = piece.split(self.next_rows, (Part::Next, Part::Next));
                 pieces.extend([rest, first]);
                 continue;
             }
-            if piece.part == Part::SecondHalf && is_first_half_stored && piece.rows > 1 {
-                is_first_half_stored = false;
+            if is_refused {
                 let [first, rest] = piece.halves();
                 pieces.extend([rest, first]);
                 continue;
             }
-            is_first_half_stored = false;
-            match self.branch.attempt(&piece.batches).await? {
+            let encoded = piece.batches.iter().map(|batch| self.branch.encode_rows(batch)).collect::<Result<_>>()?;
+            self.branch.attempt(encoded).await?;
+            match self.branch.attempted().await? {
                 Attempt::Accepted => {
                     is_first_half_stored = piece.part == Part::FirstHalf;
                     self.note_accepted(&piece);
                 }
-                Attempt::NotEncoded(error) => pieces.push(self.encodable(piece, error)?),
-                Attempt::Refused(error) if piece.rows == 1 => self.reject(&piece, error)?,
-                Attempt::Refused(error) => pieces.extend(self.divided(piece, &error).into_iter().rev()),
+                Attempt::Refused(error) => pieces.extend(self.refused(piece, error)?),
             }
         }
-        (self.bytes, self.kept) = (0, None);
         Ok(())
     }
 
@@ -153,58 +225,58 @@ impl RejectingBranch {
         }
     }
 
-    /// The parts of refused rows.
-    fn divided(&mut self, piece: Piece, error: &Error) -> Vec<Piece> {
+    /// The parts of refused rows, the first one last. A single row is rejected.
+    fn refused(&mut self, piece: Piece, error: Error) -> Result<Vec<Piece>> {
+        if let ([row], 1) = (piece.batches.as_slice(), piece.rows) {
+            self.rejects.add(row, error)?;
+            if piece.part == Part::Named {
+                self.wrong_names = self.wrong_names.saturating_sub(1);
+            }
+            return Ok(Vec::new());
+        }
         if piece.part == Part::Next {
             self.next_rows = (piece.rows / 2).max(LEAST_ROWS);
         }
-        match error.rows() {
-            Some((row @ 1.., last)) if row == last && row as usize <= piece.rows && self.wrong_names < WRONG_NAMES => {
-                let [before, rest] = piece.split(row as usize - 1, (Part::BeforeNamed, Part::Next));
+        Ok(match piece.named(&error).filter(|_| self.wrong_names < WRONG_NAMES) {
+            Some(row) => {
+                let [before, rest] = piece.split(row, (Part::BeforeNamed, Part::Next));
                 let [named, after] = rest.split(1, (Part::Named, Part::Next));
-                vec![before, named, after]
+                vec![after, named, before]
             }
-            _ => piece.halves().into(),
-        }
-    }
-
-    /// The rows that can be encoded. The others are rejected.
-    fn encodable(&mut self, piece: Piece, error: Error) -> Result<Piece> {
-        let mut good = Piece { part: piece.part, ..Piece::default() };
-        for batch in piece.batches {
-            let Self { branch, rejects, .. } = self;
-            good.push(sift(batch, |rows| branch.check_rows(rows), |row, error| rejects.add(row, error))?);
-        }
-        // Otherwise it would never end.
-        if good.rows == piece.rows { Err(error) } else { Ok(good) }
-    }
-
-    fn reject(&self, piece: &Piece, error: Error) -> Result<()> {
-        let row = piece.batches.iter().find(|batch| batch.num_rows() > 0);
-        let row = row.ok_or_else(|| Error::internal("an attempt without rows was refused"))?;
-        self.rejects.add(row, error)
+            None => {
+                let [first, rest] = piece.halves();
+                vec![rest, first]
+            }
+        })
     }
 }
 
 #[async_trait]
 impl Branch for RejectingBranch {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        let (batch, encoded) = self.encode(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         self.bytes += batch_bytes(&batch);
         self.waiting.push(batch);
-        if self.waiting.rows >= MOST_ROWS || self.bytes >= MOST_BYTES {
-            return self.write_waiting().await;
+        self.encoded.push(encoded);
+        self.kept[0] = Some(self.rejects.memory().reserve_now(usize::try_from(self.bytes).unwrap_or(usize::MAX)));
+        match self.waiting.rows >= MOST_ROWS || self.bytes >= MOST_BYTES {
+            true => self.start().await,
+            false => Ok(()),
         }
-        self.kept = Some(self.rejects.memory().reserve_now(usize::try_from(self.bytes).unwrap_or(usize::MAX)));
-        Ok(())
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {
-        self.write_waiting().await?;
+        self.start().await?;
+        self.settle().await?;
         self.branch.lookup(rows).await
     }
 
     async fn flush(&mut self) -> Result<()> {
-        self.write_waiting().await?;
+        self.start().await?;
+        self.settle().await?;
         self.branch.flush().await
     }
 
@@ -255,10 +327,11 @@ mod tests {
         not_encoded: BTreeSet<i64>,
         stored: Arc<SegQueue<i64>>,
         attempts: Arc<AtomicUsize>,
+        attempted: Option<Attempt>,
     }
 
-    fn ids(batches: &[RecordBatch]) -> Vec<i64> {
-        batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+    fn ids(batch: &RecordBatch) -> Vec<i64> {
+        batch.column(0).as_primitive::<Int64Type>().values().to_vec()
     }
 
     #[async_trait]
@@ -267,31 +340,35 @@ mod tests {
             panic!("written without an attempt")
         }
 
-        async fn attempt(&mut self, rows: &[RecordBatch]) -> Result<Attempt> {
-            let ids = ids(rows);
-            assert!(!ids.is_empty() && ids.len() <= 2 * MOST_ROWS);
-            let error = || Error::new(ErrorKind::Constraint, "bad");
-            if ids.iter().any(|id| self.not_encoded.contains(id)) {
-                return Ok(Attempt::NotEncoded(error()));
+        fn encode_rows(&mut self, rows: &RecordBatch) -> Result<Encoded> {
+            match ids(rows).iter().any(|id| self.not_encoded.contains(id)) {
+                true => Err(Error::new(ErrorKind::Encode, "not encoded")),
+                false => Ok(Encoded::new(ids(rows))),
             }
-            self.attempts.fetch_add(1, Relaxed);
-            let Some(bad) = ids.iter().position(|id| self.refused.contains(id)) else {
-                ids.iter().for_each(|id| self.stored.push(*id));
-                return Ok(Attempt::Accepted);
-            };
-            let row = bad as u64 + 1;
-            Ok(Attempt::Refused(match self.says {
-                Says::Nothing => error(),
-                Says::ItsRow => error().in_rows(row, row, ""),
-                Says::AnotherRow => error().in_rows(1, 1, ""),
-            }))
         }
 
-        fn check_rows(&mut self, rows: &RecordBatch) -> Result<()> {
-            match ids(std::slice::from_ref(rows)).iter().any(|id| self.not_encoded.contains(id)) {
-                true => Err(Error::new(ErrorKind::Encode, "not encoded")),
-                false => Ok(()),
-            }
+        async fn attempt(&mut self, rows: Vec<Encoded>) -> Result<()> {
+            assert!(self.attempted.is_none(), "an attempt beside another");
+            let ids: Vec<i64> = rows.into_iter().flat_map(|rows| rows.into_form::<Vec<i64>>().unwrap()).collect();
+            assert!(!ids.is_empty() && ids.len() <= 2 * MOST_ROWS);
+            self.attempts.fetch_add(1, Relaxed);
+            let refused = || Error::new(ErrorKind::Constraint, "bad");
+            self.attempted = Some(match ids.iter().position(|id| self.refused.contains(id)) {
+                None => {
+                    ids.iter().for_each(|id| self.stored.push(*id));
+                    Attempt::Accepted
+                }
+                Some(bad) => Attempt::Refused(match self.says {
+                    Says::Nothing => refused(),
+                    Says::ItsRow => refused().in_rows(bad as u64 + 1, bad as u64 + 1, ""),
+                    Says::AnotherRow => refused().in_rows(1, 1, ""),
+                }),
+            });
+            Ok(())
+        }
+
+        async fn attempted(&mut self) -> Result<Attempt> {
+            Ok(self.attempted.take().unwrap())
         }
 
         async fn commit_one_phase(self: Box<Self>, _: Option<DecisionRecord>) -> Result<Outcome> {
@@ -308,7 +385,14 @@ mod tests {
         let bad: BTreeSet<_> = (0..count).filter(|id| id % every == every / 2).collect();
         let (not_encoded, refused) = bad.iter().partition(|id| **id % 7 == 0);
         let (stored, attempts) = (Arc::new(SegQueue::new()), Arc::new(AtomicUsize::new(0)));
-        let branch = Picky { says, refused, not_encoded, stored: Arc::clone(&stored), attempts: Arc::clone(&attempts) };
+        let branch = Picky {
+            says,
+            refused,
+            not_encoded,
+            stored: Arc::clone(&stored),
+            attempts: Arc::clone(&attempts),
+            attempted: None,
+        };
         let rejects = Arc::new(Rejects::unlimited());
         let mut branch = RejectingBranch::new(Box::new(branch), &rejects);
         for first in (0..count).step_by(3_000) {

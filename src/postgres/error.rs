@@ -58,7 +58,11 @@ impl Connector {
             _ => help.to_owned(),
         };
         let refused = if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) };
-        refused.with_code(error.code())
+        let refused = refused.with_code(error.code());
+        match error.detail().and_then(key_in) {
+            Some((column, value)) => refused.with_value(Some(column), value),
+            None => refused,
+        }
     }
 }
 
@@ -125,6 +129,13 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The column and the value of a key in the detail of an error: `Key (a)=(5) …`.
+fn key_in(detail: &str) -> Option<(&str, &str)> {
+    let (column, rest) = detail.strip_prefix("Key (")?.split_once(")=(")?;
+    let (value, _) = rest.rsplit_once(") ").filter(|_| !column.contains(", "))?;
+    Some((column, value))
+}
+
 /// The position of an error in a COPY: `COPY t, line 3, column c: …`.
 pub(super) fn place_in_copy(error: &sqlx::Error) -> Option<(u64, Option<String>)> {
     let sqlx::Error::Database(error) = error else { return None };
@@ -159,6 +170,14 @@ pub(super) fn deferred(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_an_error_is_found_in_its_detail() {
+        assert_eq!(key_in("Key (a)=(5) is not present in table \"p\"."), Some(("a", "5")));
+        assert_eq!(key_in("Key (a)=(x) (y)) already exists."), Some(("a", "x) (y)")));
+        assert_eq!(key_in("Key (a, b)=(1, 2) already exists."), None);
+        assert_eq!(key_in("Failing row contains (1)."), None);
+    }
 
     #[test]
     fn the_place_of_an_error_is_found_in_its_context() {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::encoded::{Buffer, EncodedChunk, EncodedRows, FreeList, LookupRequest, RowEncoder};
 use super::sender::{RowSender, ServerSession, attempt, commit, undone};
-use crate::backend::{Attempt, Branch, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
+use crate::backend::{Attempt, Branch, Encoded, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
 use crate::buffer::{Limits, Memory, Sender, Weight, buffer};
 use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Xid};
@@ -58,6 +58,14 @@ pub struct BulkBranch<E, S: RowSender> {
     sender: Option<S>,
     session: S::Session,
     abandoned: Arc<AtomicBool>,
+    /// The rows of the last attempt, and the error of a row.
+    attempting: Option<(Vec<RecordBatch>, oneshot::Receiver<Option<Error>>)>,
+}
+
+/// Rows of an attempt.
+struct EncodedBatch {
+    rows: RecordBatch,
+    chunks: Vec<EncodedChunk>,
 }
 
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
@@ -74,6 +82,7 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             session: sender.session(),
             sender: Some(sender),
             abandoned: Arc::default(),
+            attempting: None,
         }
     }
 
@@ -93,21 +102,6 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             self.sending = Some(chunks);
         }
         self.sending.as_mut().ok_or_else(|| Error::internal("the task that sends rows has not started"))
-    }
-
-    /// Encodes rows, without sending them.
-    fn encoded(&mut self, batches: &[RecordBatch]) -> Result<Vec<EncodedChunk>> {
-        let mut chunks = Vec::new();
-        for slice in batches.iter().flat_map(slices) {
-            let mut rows = self.encoder.encode(&slice)?;
-            loop {
-                let mut buffer = self.free_list.pop().unwrap_or_else(|| Buffer::new(&self.memory));
-                let Some(count) = rows.write(&mut buffer.bytes)? else { break };
-                buffer.count();
-                chunks.push(EncodedChunk { buffer, rows: count as u64 });
-            }
-        }
-        Ok(chunks)
     }
 
     /// Waits until all rows are sent. After an error, the transaction is rolled back.
@@ -178,12 +172,27 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         Ok(())
     }
 
-    async fn attempt(&mut self, rows: &[RecordBatch]) -> Result<Attempt> {
-        let encoded = match self.encoded(rows) {
-            Ok(encoded) => encoded,
-            Err(error) if error.is_of_a_row() => return Ok(Attempt::NotEncoded(error)),
-            Err(error) => return Err(error),
-        };
+    fn encode_rows(&mut self, rows: &RecordBatch) -> Result<Encoded> {
+        let mut chunks = Vec::new();
+        for slice in slices(rows) {
+            let mut rows = self.encoder.encode(&slice)?;
+            loop {
+                let mut buffer = self.free_list.pop().unwrap_or_else(|| Buffer::new(&self.memory));
+                let Some(count) = rows.write(&mut buffer.bytes)? else { break };
+                buffer.count();
+                chunks.push(EncodedChunk { buffer, rows: count as u64 });
+            }
+        }
+        Ok(Encoded::new(EncodedBatch { rows: rows.clone(), chunks }))
+    }
+
+    async fn attempt(&mut self, rows: Vec<Encoded>) -> Result<()> {
+        let (mut batches, mut encoded) = (Vec::new(), Vec::new());
+        for rows in rows {
+            let EncodedBatch { rows, chunks } = rows.into_form()?;
+            batches.push(rows);
+            encoded.extend(chunks);
+        }
         let (mut chunks, queued) = buffer(Limits::items(encoded.len().max(1)));
         for chunk in encoded {
             // There is room for all of them.
@@ -204,24 +213,27 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
                 Err(error) => Err(undone(sender, error).await),
             }
         }));
-        self.finish().await?;
-        let refused = refused.await.map_err(|_| Error::internal("the task that sends rows ended unexpectedly"))?;
-        let before = self.rows;
-        match refused {
-            Some(error) => Ok(Attempt::Refused(error.map_rows(|row| {
-                let row = row.saturating_sub(before);
-                (row, row)
-            }))),
-            None => {
-                self.rows += rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-                rows.iter().for_each(|batch| self.encoder.note(batch));
-                Ok(Attempt::Accepted)
-            }
-        }
+        self.attempting = Some((batches, refused));
+        Ok(())
     }
 
-    fn check_rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.encoded(std::slice::from_ref(rows)).map(drop)
+    async fn attempted(&mut self) -> Result<Attempt> {
+        self.finish().await?;
+        let Some((batches, refused)) = self.attempting.take() else {
+            return Err(Error::internal("nothing is attempted"));
+        };
+        let refused = refused.await.map_err(|_| Error::internal("the task that sends rows ended unexpectedly"))?;
+        if let Some(error) = refused {
+            return Ok(Attempt::Refused(error.map_rows(|row| {
+                let row = row.saturating_sub(self.rows);
+                (row, row)
+            })));
+        }
+        for batch in batches {
+            self.rows += batch.num_rows() as u64;
+            self.encoder.note(&batch);
+        }
+        Ok(Attempt::Accepted)
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {

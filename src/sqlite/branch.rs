@@ -16,7 +16,7 @@ use super::scan;
 use super::thread::blocking;
 use super::writer::Writer;
 use crate::backend::{
-    Attempt, Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
+    Attempt, Batches, Branch, Change, Encoded, LookupAnswer, OpenTransaction, Outcome, Query, Versions, Vote, WriteSpec,
 };
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +39,8 @@ pub(super) struct SqliteBranch {
     writer: Option<Writer>,
     memory: Memory,
     abandoned: Arc<AtomicBool>,
+    /// The number of rows before the last attempt, and the error of a row.
+    attempting: Option<(u64, oneshot::Receiver<Option<Error>>)>,
 }
 
 /// Encoded rows, and their memory reservation.
@@ -65,7 +67,7 @@ impl SqliteBranch {
         let memory = spec.stats.memory().clone();
         let (writer, targets) = blocking(move || Writer::begin(open, spec, change.as_ref())).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
-        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
+        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned, attempting: None })
     }
 
     /// The channel to the inserting thread, which is started if none runs.
@@ -101,12 +103,10 @@ impl SqliteBranch {
 
 impl SqliteBranch {
     /// Encodes rows, without inserting them.
-    fn encoded(&mut self, batches: &[RecordBatch]) -> Result<Vec<BoundRows>> {
-        let bound = batches.iter().flat_map(slices).map(|slice| {
-            let columns = self.targets.encode(&slice, Encoder::encode)?;
-            Ok(BoundRows { columns, count: slice.num_rows() })
-        });
-        bound.collect()
+    fn bound(&mut self, slice: &RecordBatch) -> Result<Slice> {
+        let columns = self.targets.encode(slice, Encoder::encode)?;
+        let rows = BoundRows { columns, count: slice.num_rows() };
+        Ok(Slice { reservation: self.memory.reserve_now(rows.bytes()), rows })
     }
 
     /// The writer, if all rows were inserted.
@@ -147,11 +147,9 @@ impl Branch for SqliteBranch {
         }
         for slice in slices(&batch) {
             // Earlier rows may already be inserted, so the branch can only be rolled back.
-            let columns =
-                self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
-            let rows = BoundRows { columns, count: slice.num_rows() };
-            let reservation = self.memory.reserve_now(rows.bytes());
-            if self.slices()?.send(Slice { rows, reservation }, Weight::default()).await.is_err() {
+            let abandoned = Arc::clone(&self.abandoned);
+            let bound = self.bound(&slice).inspect_err(|_| abandoned.store(true, Relaxed))?;
+            if self.slices()?.send(bound, Weight::default()).await.is_err() {
                 // The thread has failed; its result contains the reason.
                 self.finish().await?;
                 return Err(Error::internal("the SQLite thread ended unexpectedly"));
@@ -160,24 +158,36 @@ impl Branch for SqliteBranch {
         Ok(())
     }
 
-    async fn attempt(&mut self, rows: &[RecordBatch]) -> Result<Attempt> {
-        let bound = match self.encoded(rows) {
-            Ok(bound) => bound,
-            Err(error) if error.is_of_a_row() => return Ok(Attempt::NotEncoded(error)),
-            Err(error) => return Err(error),
-        };
-        let reservation = self.memory.reserve_now(bound.iter().map(BoundRows::bytes).sum());
+    fn encode_rows(&mut self, rows: &RecordBatch) -> Result<Encoded> {
+        let bound = slices(rows).map(|slice| self.bound(&slice));
+        Ok(Encoded::new(bound.collect::<Result<Vec<Slice>>>()?))
+    }
+
+    async fn attempt(&mut self, rows: Vec<Encoded>) -> Result<()> {
+        let mut slices: Vec<Slice> = Vec::new();
+        for rows in rows {
+            slices.extend(rows.into_form::<Vec<Slice>>()?);
+        }
         let mut writer = self.take_writer().await?;
         let (answer, refused) = oneshot::channel();
-        let before = writer.rows();
+        self.attempting = Some((writer.rows(), refused));
         self.thread = Some(tokio::task::spawn_blocking(move || {
+            let (bound, reservations): (Vec<_>, Vec<_>) =
+                slices.into_iter().map(|Slice { rows, reservation }| (rows, reservation)).unzip();
             let attempted = writer.attempt(bound)?;
-            drop(reservation);
+            drop(reservations);
             // Sending fails only if the caller no longer waits.
             let _ = answer.send(attempted);
             Ok(writer)
         }));
+        Ok(())
+    }
+
+    async fn attempted(&mut self) -> Result<Attempt> {
         self.finish().await?;
+        let Some((before, refused)) = self.attempting.take() else {
+            return Err(Error::internal("nothing is attempted"));
+        };
         let refused = refused.await.map_err(|_| Error::internal("the SQLite thread ended unexpectedly"))?;
         Ok(match refused {
             None => Attempt::Accepted,
@@ -186,10 +196,6 @@ impl Branch for SqliteBranch {
                 (row, row)
             })),
         })
-    }
-
-    fn check_rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.encoded(std::slice::from_ref(rows)).map(drop)
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Bad, create, options, register_input, rejected, rows, stored};
 use crate::dml::Place;
 use crate::landing::{Landing, says};
+use crate::program::{run, texts};
 
 /// Every tenth row violates a CHECK.
 fn every_tenth(count: i64) -> BTreeMap<i64, Bad> {
@@ -90,6 +91,14 @@ async fn a_reject_table_is_one_that_has_the_columns() {
         says(&place.error("INSERT INTO alone SELECT 1, 2").await, &["'reject.max' requires the option 'reject.table'"]);
         assert_eq!(place.client("SELECT count(*) FROM t"), ["0"]);
 
+        // It cannot be created.
+        if !matches!(place, Place::Sqlite(_)) {
+            place.register("nowhere", "", &options("no_such_schema.rejects")).await;
+            let error = place.error("INSERT INTO nowhere SELECT 1, 2").await;
+            says(&error, &["the reject table no_such_schema.rejects", "no_such_schema"]);
+            assert_eq!(place.client("SELECT count(*) FROM t"), ["0"]);
+        }
+
         // One that the user has created has its own columns, too.
         place.client(
             "CREATE TABLE own (message TEXT, note VARCHAR(9), statement VARCHAR(99) NOT NULL, table_name VARCHAR(99),
@@ -113,4 +122,42 @@ async fn a_transaction_and_a_cluster_refuse_the_option() {
     let error = transaction.sql("INSERT INTO t SELECT 1").await.unwrap().collect().await.unwrap_err();
     says(&error.to_string(), &["'reject.max'", "several statements"]);
     assert_eq!(landing.rows("SELECT count(*) FROM t"), ["0"]);
+}
+
+#[tokio::test]
+async fn a_fanout_table_sets_rows_aside_that_cannot_be_converted_for_one_member() {
+    let [sqlite, postgres, _] = Place::all();
+    sqlite.client("CREATE TABLE here (k INT PRIMARY KEY, v DOUBLE)");
+    postgres.client("CREATE TABLE there (k INT PRIMARY KEY, v SMALLINT CHECK (v > 0))");
+    sqlite.register("here", "", "").await;
+    let there = format!("CREATE EXTERNAL TABLE there STORED AS POSTGRES LOCATION '{}'", postgres.url());
+    sqlite.context().sql(&there).await.unwrap();
+    let both = "CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'here, there'
+                OPTIONS ('reject.max' '5', 'reject.table' 'rejects')";
+    sqlite.context().sql(both).await.unwrap();
+    let insert = "INSERT INTO both SELECT * FROM (VALUES (1, '1'), (2, 'x'), (3, '70000'), (4, '4'))";
+    assert_eq!(sqlite.run(insert).await.unwrap(), 2);
+    assert_eq!(sqlite.client("SELECT k FROM here ORDER BY k"), ["1", "4"]);
+    assert_eq!(postgres.client("SELECT k FROM there ORDER BY k"), ["1", "4"]);
+    let rows = [r#"{"k":2,"v":"x"}|encode"#, r#"{"k":3,"v":"70000"}|encode"#];
+    assert_eq!(sqlite.client("SELECT source_row, error_class FROM rejects ORDER BY 1"), rows);
+    // What a server refuses is an error.
+    let error = sqlite.error("INSERT INTO both SELECT * FROM (VALUES (5, '5'), (6, '-6'))").await;
+    says(&error, &["violates"]);
+    assert_eq!(sqlite.client("SELECT count(*) FROM here"), ["2"]);
+}
+
+#[test]
+fn the_program_tells_how_many_rows_were_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = crate::program::repository().join("sql/rejects.sql");
+    for _ in 0..2 {
+        let output = run(folder.path(), &["sql", "--format", "csv", script.to_str().unwrap()]);
+        assert!(output.status.success(), "{:?}", texts(&output));
+        says(
+            &texts(&output).0,
+            &["sensor 0,13,21.5", "\"\"id\"\":30", "\"\"celsius\"\":\"\"n/a\"\"}\",celsius,encode"],
+        );
+        says(&texts(&output).1, &["38 rows written", "3 set aside", "3 rows were set aside in table bad_readings"]);
+    }
 }
