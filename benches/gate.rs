@@ -93,7 +93,7 @@ pub fn run(asked: &str, server: &LazyServer, mysql_server: &LazyMySql) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("events.db");
     gate.measure("sqlite/insert", Kind::Throughput, &mut || {
-        sqlite::fresh(&file);
+        sqlite::fresh(&file, "");
         server.runtime.block_on(sqlite::landing(&file).land(&batches))
     });
     gate.measure("latency/INSERT of 1000 rows", Kind::Latency, &mut || {

@@ -67,7 +67,7 @@ fn others(criterion: &mut Criterion, mysql_server: &LazyMySql) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("events.db");
     let into_sqlite = || {
-        sqlite::fresh(&file);
+        sqlite::fresh(&file, "");
         let times = write(&sqlite::landing(&file));
         assert_eq!(sqlite::count(&file), rows);
         times

@@ -18,6 +18,7 @@ mod merge;
 mod mysql;
 mod pairs;
 mod pool;
+mod rejects;
 mod scan;
 mod server;
 mod throughput;
@@ -52,6 +53,7 @@ fn main() {
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);
     pool::benches(&mut criterion, &server);
+    rejects::benches(&mut criterion, &server, &mysql);
     concurrency::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server, &mysql);
     criterion.final_summary();

@@ -61,7 +61,15 @@ struct Inner {
     message: String,
     context: Vec<Context>,
     row: Option<usize>,
+    code: Option<Box<str>>,
+    value: Option<Box<Value>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A value of the row that an error is about, as text, and its column if the database names it.
+struct Value {
+    column: Option<String>,
+    text: String,
 }
 
 /// A part of the text in front of the message.
@@ -84,7 +92,15 @@ impl fmt::Display for Context {
 impl Error {
     /// Creates an error of a kind. The message names the object and the next step.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), row: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            row: None,
+            code: None,
+            value: None,
+            source: None,
+        }))
     }
 
     /// Adds the cause. Its text is appended to the message.
@@ -167,6 +183,44 @@ impl Error {
         self
     }
 
+    /// The code of an error that the database reported: PostgreSQL's SQLSTATE, the number of MySQL's error, SQLite's extended
+    /// result code.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    pub(crate) fn with_code(mut self, code: impl Into<Box<str>>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// A value of the row that it is about, as text, and the column if the database names it.
+    pub(crate) fn value(&self) -> Option<(Option<&str>, &str)> {
+        let Value { column, text } = self.0.value.as_deref()?;
+        Some((column.as_deref(), text))
+    }
+
+    pub(crate) fn with_value(mut self, column: Option<&str>, text: &str) -> Self {
+        self.0.value = Some(Box::new(Value { column: column.map(str::to_owned), text: text.to_owned() }));
+        self
+    }
+
+    /// Whether it is about the values of a row: another row may be stored.
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Encode | ErrorKind::Constraint)
+    }
+
+    /// The error without the numbers of the affected rows.
+    pub(crate) fn without_rows(mut self) -> Self {
+        for context in &mut self.0.context {
+            if let Context::Rows(_, _, more) = context {
+                *context = Context::Doing(std::mem::take(more).trim_start_matches(", ").to_owned());
+            }
+        }
+        self.0.context.retain(|context| !matches!(context, Context::Doing(doing) if doing.is_empty()));
+        self
+    }
+
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
     }
@@ -242,5 +296,9 @@ mod tests {
         assert_eq!((error.rows(), error.column()), (Some((3, 3)), None));
         let error = error.map_rows(|row| (row * 10, row * 10 + 1));
         assert_eq!(error.to_string(), "writing: rows 30 to 31, column c: refused");
+        assert_eq!(error.without_rows().to_string(), "writing: column c: refused");
+        let error = Error::new(ErrorKind::Constraint, "refused").in_rows(3, 4, "").with_code("23505");
+        assert_eq!((error.code(), error.is_of_a_row()), (Some("23505"), true));
+        assert_eq!(error.without_rows().to_string(), "refused");
     }
 }

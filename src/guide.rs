@@ -5,6 +5,7 @@
 //! | [Start](start) | the first table, from Rust and from the shell; `CREATE EXTERNAL TABLE` |
 //! | [Writing rows](writing) | INSERT, upserts, REPLACE INTO, INSERT OVERWRITE |
 //! | [Jobs, checkpoints and streams](jobs) | running a statement once, committing it in parts, resuming it |
+//! | [Setting bad rows aside](rejects) | rows that cannot be stored: limits, the table that stores them |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
 //! | [Transactions](transactions) | BEGIN and COMMIT over several statements and databases |
 //! | [On a cluster](distributed) | INSERT by the executors of Apache Ballista, as one transaction |
@@ -29,6 +30,9 @@ pub mod writing {}
 
 #[doc = include_str!("../docs/jobs.md")]
 pub mod jobs {}
+
+#[doc = include_str!("../docs/rejects.md")]
+pub mod rejects {}
 
 #[doc = include_str!("../docs/several-databases.md")]
 pub mod several_databases {}

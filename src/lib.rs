@@ -29,7 +29,7 @@
 //! # Guide
 //!
 //! * [Start](guide::start): tables and locations
-//! * [Writing rows](guide::writing), [changing rows](guide::changing_rows), [reading](guide::reading)
+//! * [Writing rows](guide::writing), [setting bad rows aside](guide::rejects), [changing rows](guide::changing_rows), [reading](guide::reading)
 //! * [Loading files](guide::loading), [attaching a database](guide::attach), [tables that follow their input](guide::evolution)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
 //!   [transactions of several statements](guide::transactions), [a cluster](guide::distributed)

@@ -53,6 +53,8 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], meaning: &
 const ROWS: Metric = counter("landfall_rows_total", TABLE, "rows sent to the database");
 const BYTES: Metric =
     Metric { unit: Unit::Bytes, ..counter("landfall_bytes_total", TABLE, "bytes sent to the database, as encoded") };
+const REJECTED: Metric =
+    counter("landfall_rejected_rows_total", TABLE, "rows set aside, because they cannot be stored");
 const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers took from the query");
 const EPOCHS: Metric = counter("landfall_epochs_total", TABLE, "epochs started");
 const COMMITS: Metric = counter("landfall_commits_total", TABLE, "epochs committed");
@@ -86,6 +88,7 @@ const POOL_ACQUIRE: Metric =
 pub const METRICS: &[Metric] = &[
     ROWS,
     BYTES,
+    REJECTED,
     BATCHES,
     EPOCHS,
     COMMITS,
@@ -148,6 +151,7 @@ impl Phase {
 pub(crate) struct SinkMetrics {
     pub(crate) rows: Counter,
     pub(crate) bytes: Counter,
+    pub(crate) rejected: Counter,
     pub(crate) batches: Counter,
     pub(crate) epochs: Counter,
     pub(crate) commits: Counter,
@@ -190,6 +194,7 @@ impl Default for SinkMetrics {
         Self {
             rows: Counter::noop(),
             bytes: Counter::noop(),
+            rejected: Counter::noop(),
             batches: Counter::noop(),
             epochs: Counter::noop(),
             commits: Counter::noop(),
@@ -212,6 +217,7 @@ impl SinkMetrics {
         Self {
             rows: counter(ROWS),
             bytes: counter(BYTES),
+            rejected: counter(REJECTED),
             batches: counter(BATCHES),
             epochs: counter(EPOCHS),
             commits: counter(COMMITS),

@@ -36,7 +36,7 @@ pub fn benches(criterion: &mut Criterion) {
 
 /// What `work` says it took on a fresh table, after a look whether it did what it should.
 pub fn on_fresh_table(file: &Path, work: impl Fn() -> Duration) -> Duration {
-    fresh(file);
+    fresh(file, "");
     let time = work();
     assert_eq!(count(file), rows());
     time
@@ -48,15 +48,15 @@ pub fn count(file: &Path) -> usize {
     Connection::open(file).and_then(counted).expect("a table")
 }
 
-/// Makes the table in a new file.
-pub fn fresh(file: &Path) {
+/// Makes the table in a new file; `more` can be empty.
+pub fn fresh(file: &Path, more: &str) {
     let _ = std::fs::remove_file(file);
     let db = Connection::open(file).expect("a new database");
-    db.execute_batch(
+    let create = format!(
         "CREATE TABLE events (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, kind TEXT NOT NULL, amount REAL, \
-         ts TIMESTAMP NOT NULL)",
-    )
-    .expect("a new table");
+         ts TIMESTAMP NOT NULL{more})"
+    );
+    db.execute_batch(&create).expect("a new table");
 }
 
 fn rendered_timestamps(batch: &RecordBatch) -> ArrayRef {

@@ -6,6 +6,7 @@ mod peak;
 use criterion::Criterion;
 
 pub use allocations::Counting;
+pub use peak::peak_bytes;
 
 use crate::mysql::LazyMySql;
 use crate::server::LazyServer;

@@ -67,7 +67,7 @@ fn land(stored_as: &str) -> f64 {
 }
 
 /// The largest resident set of a program that has run the statements, and waits for more.
-fn peak_bytes(sql: &str) -> f64 {
+pub fn peak_bytes(sql: &str) -> f64 {
     const DONE: &str = "all done";
     let mut script = tempfile::NamedTempFile::new().expect("a temporary file");
     write!(script, "{sql} SELECT '{DONE}';").expect("a temporary file");

@@ -1,5 +1,6 @@
 //! An open transaction of one connection.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +42,41 @@ pub struct Versions {
     pub key: Vec<usize>,
 }
 
+/// Rows that a branch has encoded, in its own form.
+pub struct Encoded(Box<dyn Any + Send>);
+
+impl Encoded {
+    /// Wraps rows in the form of a branch.
+    pub fn new(rows: impl Any + Send) -> Self {
+        Self(Box::new(rows))
+    }
+
+    /// The rows in the form of the branch that has encoded them.
+    ///
+    /// # Errors
+    /// `Internal` if they have another form.
+    pub fn into_form<T: 'static>(self) -> Result<T> {
+        let form = self.0.downcast::<T>().map_err(|_| Error::internal("another branch has encoded the rows"))?;
+        Ok(*form)
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoded")
+    }
+}
+
+/// How an attempt to write rows has ended.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The database has accepted all of them.
+    Accepted,
+    /// The database refused them because of a row, and is as before. The error, which is `Encode` or `Constraint`, may name the
+    /// row, counted from 1 in the rows of the attempt; another one may be the cause.
+    Refused(Error),
+}
+
 /// A pending answer; `None` if some rows cannot be read, and all rows must be written.
 pub type LookupAnswer = Pin<Box<dyn Future<Output = Result<Option<Versions>>> + Send>>;
 
@@ -52,6 +88,32 @@ pub trait Branch: Send {
     ///
     /// Cancel safety: after a cancelled call, the batch may or may not be accepted. Roll back.
     async fn write(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// Encodes rows, without writing them.
+    ///
+    /// # Errors
+    /// `Encode` or `Constraint` if a column cannot store a value of a row.
+    fn encode_rows(&mut self, _: &RecordBatch) -> Result<Encoded> {
+        Err(no_attempts())
+    }
+
+    /// Starts to write encoded rows after all earlier ones, so that the transaction can continue if the database refuses one of
+    /// them. [`Branch::attempted`] must be called next.
+    ///
+    /// Cancel safety: roll back after a cancelled call.
+    async fn attempt(&mut self, _: Vec<Encoded>) -> Result<()> {
+        Err(no_attempts())
+    }
+
+    /// Waits until the database has accepted or refused the rows of the last attempt.
+    ///
+    /// # Errors
+    /// An error that is not about a row. Then, only [`Branch::rollback`] may be called.
+    ///
+    /// Cancel safety: roll back after a cancelled call.
+    async fn attempted(&mut self) -> Result<Attempt> {
+        Err(no_attempts())
+    }
 
     /// Requests the existing rows with the keys of these rows, after all earlier batches and requests. `None` if they
     /// cannot be compared, and all rows must be written. Several requests may be pending at once; later batches wait
@@ -101,6 +163,10 @@ pub trait Branch: Send {
 
     /// Rolls back. Returns when the database has removed all traces of the branch.
     async fn rollback(self: Box<Self>) -> Result<()>;
+}
+
+fn no_attempts() -> Error {
+    Error::new(ErrorKind::Unsupported, "the database does not support the option 'reject.max'")
 }
 
 /// A step with a savepoint of a transaction. Savepoints have numbers.

@@ -229,6 +229,11 @@ pub trait Backend: Debug + Send + Sync {
         ))
     }
 
+    /// Whether its branches set rows aside that cannot be stored: [`Branch::attempt`].
+    fn can_reject(&self) -> bool {
+        false
+    }
+
     /// Drops a table if it has no rows; returns whether it did. For a table that was created for a statement that failed.
     async fn drop_if_empty(&self, _: &str) -> Result<bool> {
         Ok(false)

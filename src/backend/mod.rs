@@ -106,6 +106,7 @@
 //! | jobs and decisions in the database itself | [`Backend::decision_log`], a [`DecisionLog`]; `Branch::commit_one_phase` also writes the record |
 //! | INSERT OVERWRITE, `on_conflict`, REPLACE INTO | [`Backend::check`] accepts them; the branch follows [`WriteSpec`] |
 //! | upserts by difference | [`Branch::lookup`] |
+//! | rows that are set aside: the option `reject.max` | [`Backend::can_reject`], [`Branch::encode_rows`], [`Branch::attempt`], [`Branch::attempted`], [`Branch::end_statement`] |
 //! | UPDATE, DELETE, MERGE, TRUNCATE | [`Backend::check_change`], [`Backend::start_change`] |
 //! | several writers of a table | [`Backend::dispatch`], [`Backend::writers_that_pay`] |
 //! | SELECT | [`Backend::scan`], a [`Scan`] |
@@ -147,7 +148,7 @@ mod spec;
 mod stats;
 mod table;
 
-pub use branch::{Branch, LookupAnswer, OpenTransaction, Outcome, Rescue, Savepoint, Versions, Vote};
+pub use branch::{Attempt, Branch, Encoded, LookupAnswer, OpenTransaction, Outcome, Rescue, Savepoint, Versions, Vote};
 pub use change::{
     Assignment, Change, Changed, Condition, Done, Join, Operation, Parameter, Repeats, RowChange, Staged,
 };

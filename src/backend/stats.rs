@@ -13,6 +13,7 @@ pub struct WriteStats {
     memory: Memory,
     rows: AtomicU64,
     not_stored: AtomicU64,
+    rejected: AtomicU64,
     bytes: AtomicU64,
     encode_nanos: AtomicU64,
     send_nanos: AtomicU64,
@@ -24,7 +25,7 @@ pub struct WriteStats {
     superseded: AtomicU64,
     counts_again: AtomicBool,
     /// The counts of [`WriteStats::counters`] at the last commit.
-    committed: [AtomicU64; 5],
+    committed: [AtomicU64; 6],
 }
 
 /// An event of an epoch.
@@ -107,8 +108,8 @@ impl WriteStats {
     }
 
     /// Subtracts the counts of an attempt that was rolled back.
-    fn counters(&self) -> [&AtomicU64; 5] {
-        [&self.not_stored, &self.inserted, &self.updated, &self.unchanged, &self.superseded]
+    fn counters(&self) -> [&AtomicU64; 6] {
+        [&self.rejected, &self.not_stored, &self.inserted, &self.updated, &self.unchanged, &self.superseded]
     }
 
     /// The result of comparing, without attempts that were rolled back.
@@ -140,6 +141,11 @@ impl WriteStats {
         self.not_stored.fetch_add(rows, Relaxed);
     }
 
+    /// Counts rows that were rejected.
+    pub(crate) fn add_rejected(&self, rows: u64) {
+        self.rejected.fetch_add(rows, Relaxed);
+    }
+
     /// Counts time spent turning Arrow arrays into the database's values.
     pub fn add_encode(&self, time: Duration) {
         self.encode_nanos.fetch_add(nanos(time), Relaxed);
@@ -163,6 +169,8 @@ impl WriteStats {
         match event {
             EpochEvent::Begun => metrics.epochs.increment(1),
             EpochEvent::Committed(time) => {
+                let [rejected_before, ..] = &self.committed;
+                metrics.rejected.increment(self.rejected().saturating_sub(rejected_before.load(Relaxed)));
                 self.committed
                     .iter()
                     .zip(self.counters())
@@ -194,6 +202,11 @@ impl WriteStats {
     /// rule of the table suppresses.
     pub fn not_stored(&self) -> u64 {
         self.not_stored.load(Relaxed)
+    }
+
+    /// The number of rows that were set aside, because they cannot be stored.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Relaxed)
     }
 
     /// The bytes of the values sent to the database, without protocol overhead.

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringViewArray, StringViewBuilder, StructArray,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::DataType::{self, *};
 use arrow::datatypes::{Field, FieldRef};
 use arrow::json::ReaderBuilder;
 use arrow::json::writer::{EncoderOptions, make_encoder};
+use serde_json::Value;
 
 use super::text::{from_text, to_text, units};
 use super::{first_row_where, list_item, misfit, plain, recode};
@@ -81,6 +84,22 @@ pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
         texts.append_value(std::str::from_utf8(&bytes).map_err(|error| Error::internal(error.to_string()))?);
     }
     Ok(texts.finish())
+}
+
+/// A row of a batch as a JSON object. A value that JSON cannot represent, such as NaN, is a text.
+pub(crate) fn object(batch: &RecordBatch, row: usize) -> String {
+    let fields = batch.schema_ref().fields().iter().zip(batch.columns());
+    let fields = fields.map(|(field, column)| {
+        let value = column.slice(row, 1);
+        let text = |value: &ArrayRef| Some(Value::from(to_text(value).ok()?.value(0)).to_string());
+        let value = match (value.is_null(0), encode(&value)) {
+            (true, _) => None,
+            (false, Ok(json)) => Some(json.value(0).to_owned()),
+            (false, Err(_)) => text(&value),
+        };
+        format!("{}:{}", Value::from(field.name().as_str()), value.as_deref().unwrap_or("null"))
+    });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
 fn to_json_form(array: &ArrayRef) -> Result<ArrayRef> {

@@ -53,6 +53,8 @@ pub struct EpochExtent {
     pub input: Option<Value>,
     /// What was written, if it was not known when the job was opened.
     pub subject: Option<Subject>,
+    /// The number of rows up to its end that were set aside, because they cannot be stored.
+    pub rejected: u64,
 }
 
 /// The transaction of one epoch.
@@ -206,12 +208,12 @@ impl Transaction {
 
     /// The record that commits the epoch.
     fn record(&self, covered: &EpochExtent) -> DecisionRecord {
-        let EpochExtent { rows, before, end, input, subject } = covered.clone();
+        let EpochExtent { rows, before, end, input, subject, rejected } = covered.clone();
         let subject = subject.unwrap_or_else(|| self.claimed.job_spec.subject.clone());
         DecisionRecord {
             decision: Decision::Commit,
             rows,
-            positions: Positions { subject, end, before, input, branches: None },
+            positions: Positions { subject, end, before, rejected, input, branches: None },
             ..self.claimed.abort(self.epoch)
         }
     }

@@ -158,6 +158,10 @@ impl Backend for MySql {
         TableName { schema: Some(schema.to_owned()), table: table.to_owned() }.to_string()
     }
 
+    fn can_reject(&self) -> bool {
+        true
+    }
+
     async fn drop_if_empty(&self, table: &str) -> Result<bool> {
         self.drop_empty(table).await
     }

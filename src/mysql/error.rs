@@ -9,6 +9,9 @@ use super::connector::{Connector, LOCK_WAIT_TIMEOUT};
 use crate::error::{Error, ErrorKind};
 use crate::sql::{DUPLICATE_KEY, lost_connection};
 
+/// A key occurs twice.
+pub(super) const DUPLICATE_ENTRY: &str = "1062";
+
 /// The prepared branch does not exist (`XAER_NOTA`).
 pub(super) const XAER_NOTA: u16 = 1397;
 
@@ -49,10 +52,14 @@ impl Connector {
             LOCK_WAIT_TIMEOUT => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
-        if help.is_empty() {
-            Error::new(kind, error.message.clone())
-        } else {
-            Error::new(kind, help).with_source(error.message.clone())
+        let refused = match help.is_empty() {
+            true => Error::new(kind, error.message.clone()),
+            false => Error::new(kind, help).with_source(error.message.clone()),
+        };
+        let refused = refused.with_code(error.code.to_string());
+        match duplicate_in(&error.message) {
+            Some(value) => refused.with_value(None, value),
+            None => refused,
         }
     }
 
@@ -84,7 +91,7 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             Constraint,
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
         ),
-        1048 | 1263 | 1364 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
+        1048 | 1263 | 1364 | 1369 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
         1213 | 1614 | 1020 => (
             Deadlock,
@@ -114,6 +121,11 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The value of a key that occurs twice: `Duplicate entry '5' for key …`.
+fn duplicate_in(message: &str) -> Option<&str> {
+    Some(message.strip_prefix("Duplicate entry '")?.rsplit_once("' for key ")?.0)
+}
+
 /// The row of the statement in a message: `… at row 3`.
 pub(super) fn row_in(message: &str) -> Option<u64> {
     let (_, rest) = message.rsplit_once(" at row ")?;
@@ -123,6 +135,13 @@ pub(super) fn row_in(message: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_a_duplicate_is_found() {
+        assert_eq!(duplicate_in("Duplicate entry '5' for key 'PRIMARY'"), Some("5"));
+        assert_eq!(duplicate_in("Duplicate entry 'it's' for key 't.u'"), Some("it's"));
+        assert_eq!(duplicate_in("Column 'a' cannot be null"), None);
+    }
 
     #[test]
     fn the_row_of_a_warning_is_found() {

@@ -14,7 +14,7 @@ use super::codec::Codec;
 use super::database::{Connection, MySql};
 use super::described::{codec_of, relation};
 use super::encode::Encoder;
-use super::error::row_in;
+use super::error::{DUPLICATE_ENTRY, row_in};
 use super::existing::{self, ExistingRows};
 use super::fields::{Frame, LARGE};
 use super::large::{LargeRows, large_targets};
@@ -31,7 +31,8 @@ use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::{
-    self, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName, Targets,
+    self, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, Savepoint, SentRows, ServerTransaction,
+    TableName, Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
 
@@ -57,6 +58,8 @@ pub(super) struct Writer {
     /// The names of the staging table's columns in messages.
     names: Vec<String>,
     rows: u64,
+    not_stored: u64,
+    savepoint: Savepoint,
 }
 
 /// The encoders of a branch.
@@ -149,9 +152,24 @@ impl Writer {
         make_room(database, connection, &table, &spec).await?;
         let encoders = Encoders { targets, large: large_targets(database, &table, &spec)?, existing };
         let large = encoders.large.is_some().then(|| LargeRows::of(&table, &spec)).transpose()?;
-        let (xid, new, rows) = (*xid, None, 0);
         let open = transaction.take().ok_or_else(ended)?;
-        Ok((Self { open, xid, spec, method, frame, columns, guarded, large, change, new, names, rows }, encoders))
+        let writer = Self {
+            open,
+            xid: *xid,
+            spec,
+            method,
+            frame,
+            columns,
+            guarded,
+            large,
+            change,
+            new: None,
+            names,
+            rows: 0,
+            not_stored: 0,
+            savepoint: Savepoint::new("SAVEPOINT landfall", "SAVEPOINT landfall"),
+        };
+        Ok((writer, encoders))
     }
 
     pub(super) fn frame(&self) -> Arc<Frame> {
@@ -248,7 +266,7 @@ impl Writer {
         };
         let error = match (&self.guarded, &error) {
             (Some(keys), mysql_async::Error::Server(error)) if error.code == OTHER_KEY => {
-                Error::new(ErrorKind::Constraint, sql::other_key(&self.spec, keys))
+                Error::new(ErrorKind::Constraint, sql::other_key(&self.spec, keys)).with_code(DUPLICATE_ENTRY)
             }
             _ => self.open.database.error(error),
         };
@@ -316,11 +334,8 @@ fn warn_if_slow(database: &MySql, connection: &Connection, spec: &WriteSpec) {
     }
 }
 
-/// Resets the count of ignored rows, and deletes the old rows.
+/// Deletes the old rows.
 async fn make_room(database: &MySql, connection: &mut Connection, table: &Table, spec: &WriteSpec) -> Result<()> {
-    if spec.on_conflict == OnConflict::Ignore {
-        database.execute(connection, &format!("SET {IGNORED} = 0")).await?;
-    }
     if let Some(delete) = delete(table, spec.existing)? {
         let deleted = database.execute(connection, &delete).await;
         deleted.map_err(|error| error.with_context("deleting the old rows"))?;
@@ -336,6 +351,9 @@ impl RowSender for Writer {
         free_list: &FreeList,
         abandoned: &AtomicBool,
     ) -> Result<()> {
+        if self.spec.on_conflict == OnConflict::Ignore {
+            self.open.database.execute(&mut self.open.connection, &format!("SET {IGNORED} = 0")).await?;
+        }
         let mut next = chunks.recv().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             next = match self.send(first, &mut chunks, free_list, abandoned).await {
@@ -350,8 +368,20 @@ impl RowSender for Writer {
             let (id, conn) = (self.open.connection.conn.id(), &mut self.open.connection.conn);
             let ignored = conn.query_first::<u64, String>(format!("SELECT {IGNORED}"));
             let ignored = self.open.database.answer(id, "SELECT", ignored).await?;
-            self.spec.stats.add_not_stored(ignored.unwrap_or_default());
+            self.not_stored += ignored.unwrap_or_default();
         }
+        Ok(())
+    }
+
+    async fn set_savepoint(&mut self) -> Result<()> {
+        let before = SentRows { sent: self.rows, not_stored: self.not_stored };
+        let Some(statement) = self.savepoint.set(before) else { return Ok(()) };
+        self.open.database.execute(&mut self.open.connection, statement).await.map(drop)
+    }
+
+    async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        self.open.database.execute(&mut self.open.connection, Savepoint::ROLLBACK).await?;
+        SentRows { sent: self.rows, not_stored: self.not_stored } = self.savepoint.rolled_back();
         Ok(())
     }
 
@@ -388,6 +418,11 @@ impl ServerTransaction for Writer {
     async fn prepare(mut self, xid: &Xid) -> Result<Vote> {
         self.end();
         self.open.prepare(xid).await
+    }
+
+    async fn before_commit(&mut self) -> Result<()> {
+        self.spec.stats.add_not_stored(self.not_stored);
+        Ok(())
     }
 
     async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
@@ -429,6 +464,7 @@ impl ServerTransaction for Writer {
 impl Writer {
     /// Ends the statement in its transaction.
     fn end(&mut self) {
+        self.spec.stats.add_not_stored(self.not_stored);
         // With the option, equal rows stay locked until the commit.
         self.open.has_written |=
             self.rows > 0 || self.spec.existing != Existing::Keep || self.spec.diff_lock || self.change.is_some();

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use super::reject::Rejected;
 use super::values::{BOOLEAN, JobName, Names, Number, RowLimit, Size, Text, Time, Values, Words};
 use super::{Assignment, Commit, Evolution, JobId, Nanoseconds, Overwrite};
 use crate::error::{Error, Result};
-use crate::options::{OnConflict, Upsert};
+use crate::options::{OnConflict, RejectLimit, Upsert};
 
 /// Which tables have an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +207,16 @@ declare_options! {
         "commits when this much time has passed since the first uncommitted row",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
+
+    Transaction "reject.max": "a number of rows such as 100, or a percentage such as 0.1 %", "none",
+        "how many rows that cannot be stored are set aside before the statement fails: of all rows of the statement or job, as a number, or as a percentage of the rows read so far; by default, the first such row makes the statement fail",
+        reject_max: Option<RejectLimit> = None, RejectLimit: Rejected,
+        with_reject_max(reject_max: RejectLimit => reject_max);
+
+    Transaction "reject.table": "a table name", "none",
+        "the table in the same database in which these rows are stored, in the transaction of the other rows; it is created if it does not exist",
+        reject_table: Option<String> = None, String: Text,
+        with_reject_table(reject_table: impl Into<String> => reject_table.into());
 
     Transaction "flush.interval": "a time such as 20ms, 1s", "100ms",
         "how long a small batch waits for more rows, which are then written together with it",

@@ -4,6 +4,7 @@
 mod conflict;
 mod keys;
 mod own;
+mod reject;
 mod transaction;
 mod values;
 
@@ -15,6 +16,7 @@ use crate::txn::JobId;
 pub use conflict::{OnConflict, Upsert};
 pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
+pub use reject::RejectLimit;
 pub use transaction::{Isolation, TransactionOptions};
 pub use values::duration;
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use crate::columnar::{Assign, Assigned};
+use crate::backend::{Backend, Column};
+use crate::columnar::{Assign, Assigned, sift};
 use crate::error::{Error, Result};
+use crate::options::Nanoseconds;
 
 /// The assignment of each column of a stream to a column of a table.
 #[derive(Debug, Clone)]
@@ -28,6 +30,35 @@ pub(crate) struct ColumnAssignment {
     /// The conversion before the writers; `None` if they convert the column themselves.
     pub(crate) assign: Option<Assign>,
     pub(crate) how: Assigned,
+}
+
+impl ColumnAssignment {
+    /// The assignment of a column of the stream to a column of a table.
+    ///
+    /// # Errors
+    /// `Schema`, naming both types, if no value of one is a value of the other.
+    pub(crate) fn try_new(
+        source: &FieldRef,
+        column: &Column,
+        nanoseconds: Nanoseconds,
+        database: &dyn Backend,
+    ) -> Result<Self> {
+        let from = source.data_type();
+        let assign = Assign::try_new(from, &column.data_type, nanoseconds);
+        let how = assign.as_ref().map_or(Assigned::Checked, Assign::assigned);
+        let (name, source, to) = (column.name.clone(), Arc::clone(source), column.sql_type.clone());
+        let assign = match assign {
+            Ok(assign) if assign.is_own_rule() => Some(assign),
+            _ if database.takes(column, from) => None,
+            Ok(assign) => Some(assign),
+            Err(why) => {
+                return Err(Error::schema(format!(
+                    "column \"{name}\" (declared {to}): a value of type {from} cannot be assigned: {why}"
+                )));
+            }
+        };
+        Ok(Self { name, source, to, assign, how })
+    }
 }
 
 impl Assignments {
@@ -56,12 +87,31 @@ impl Assignments {
         }
     }
 
+    /// The rows that can be converted for the writers; `refuse` receives each of the others with its error.
+    ///
+    /// # Errors
+    /// Errors of `refuse`.
+    pub(super) fn sift(
+        &self,
+        batch: RecordBatch,
+        refuse: impl FnMut(&RecordBatch, Error) -> Result<()>,
+    ) -> Result<RecordBatch> {
+        match self.converts() {
+            true => sift(batch, |rows| self.apply(rows.clone(), 0).map(drop), refuse),
+            false => Ok(batch),
+        }
+    }
+
+    fn converts(&self) -> bool {
+        self.columns.iter().any(|column| column.assign.is_some())
+    }
+
     /// Converts rows for the writers. `first` is the number of the first row in the stream, counted from 0.
     ///
     /// # Errors
     /// `Encode`, with the row and the column, if a column of the table cannot store a value.
     pub(super) fn apply(&self, batch: RecordBatch, first: u64) -> Result<RecordBatch> {
-        if self.columns.iter().all(|column| column.assign.is_none()) {
+        if !self.converts() {
             return Ok(batch);
         }
         let assigned = self.columns.iter().zip(batch.columns()).map(|(column, array)| match &column.assign {

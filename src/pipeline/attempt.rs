@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::RecordBatch;
 use tokio::task::{JoinError, JoinHandle};
@@ -16,14 +16,18 @@ use super::epoch::{Epoch, Watch, room};
 use super::input::{Boundary, Fingerprint, Input, Read};
 use super::interrupt::interrupted;
 use super::prefetch::Reader;
+use super::reject_table::RejectTable;
+use super::rejecting::RejectingBranch;
+use super::rejects::Rejects;
 use super::start::{start, take_head};
 use super::write::{Target, Write, WriteOutcome, WriteProgress};
 use super::writer::Writers;
+use super::written::{Failed, Written};
 use crate::backend::Dispatch;
 use crate::backend::{WriteStats, failpoint::failpoint};
 use crate::buffer::Reservation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manager::{EpochExtent, Member, Run, Transaction};
+use crate::manager::{EpochExtent, Run};
 use crate::pipeline::Interrupt;
 
 /// One attempt at a write.
@@ -48,24 +52,22 @@ pub(super) struct WriteAttempt<'a> {
     opened: u64,
     /// For each target, whether its rows are compared with existing rows.
     policies: Vec<Option<Arc<Policy>>>,
+    /// Where rejected rows are stored, and how many of them are committed.
+    reject_table: Option<Arc<RejectTable>>,
+    rejected: Arc<AtomicU64>,
     /// Whether the user asked to stop. Rows that were already read are still written.
     is_stopped: bool,
 }
 
 /// An epoch that accepts no more rows.
 struct Closing {
-    task: JoinHandle<Result<(), Failed>>,
+    /// Returns the number of rejected rows so far.
+    task: JoinHandle<Result<u64, Failed>>,
     /// Cancelled when all of its rows have been sent to the database.
     written: CancellationToken,
     /// The progress that it commits.
     progress: WriteProgress,
     began: Instant,
-}
-
-/// An epoch that was rolled back.
-enum Failed {
-    Writing(Error),
-    Committing(Error),
 }
 
 /// The next event.
@@ -76,18 +78,10 @@ enum Event {
     Stop,
 }
 
-/// The last epoch, written but not committed.
-struct Last {
-    watch: Watch,
-    transaction: Transaction,
-    rows: u64,
-    members: Vec<Member>,
-}
-
 /// How reading ended.
 enum Ended {
     /// At the end of the input. The last rows are written by these branches.
-    Input(Option<Last>),
+    Input(Option<Written>),
     /// The user asked to stop. The rows read so far are committed.
     Stopped,
 }
@@ -98,6 +92,7 @@ impl<'a> WriteAttempt<'a> {
         input: &dyn Input,
         interrupt: &'a Interrupt,
         run: Run,
+        reject_table: Option<Arc<RejectTable>>,
         progress: &'a mut WriteProgress,
     ) -> Result<Self> {
         let goes_on = write.checkpoints.any() || !progress.position.is_start();
@@ -117,6 +112,8 @@ impl<'a> WriteAttempt<'a> {
             fingerprint,
             head: VecDeque::new(),
             is_many: false,
+            reject_table,
+            rejected: Arc::new(AtomicU64::new(progress.rejected)),
             reached: progress.clone(),
             progress,
             epoch: None,
@@ -203,8 +200,8 @@ impl<'a> WriteAttempt<'a> {
         epoch.flush().await?;
         let members = epoch.writers.finish().await?;
         Ok(Ended::Input(self.epoch.take().map(|epoch| {
-            let Epoch { watch, transaction, rows, .. } = epoch;
-            Last { watch, transaction, rows, members }
+            let Epoch { watch, transaction, rejects, rows, .. } = epoch;
+            Written { watch, transaction, rejects, rows, members }
         })))
     }
 
@@ -318,7 +315,14 @@ impl<'a> WriteAttempt<'a> {
         failpoint("branch.started");
         let differ =
             |group: usize| Differ::new(self.policies[group].clone(), Arc::clone(&self.write.targets[group].spec.stats));
-        let members: Vec<_> = members.into_iter().map(|(group, member)| (group, member, differ(group))).collect();
+        let rejects = self.rejects();
+        // If several databases are written, a row that one of them refuses is an error.
+        let of_branch = rejects.as_ref().filter(|_| self.write.targets.len() == 1);
+        let members = members.into_iter().map(|(group, member)| match of_branch {
+            Some(rejects) => (group, RejectingBranch::around(member, rejects), differ(group)),
+            None => (group, member, differ(group)),
+        });
+        let members: Vec<_> = members.collect();
         let mut partitioners = Vec::new();
         for (group, target) in self.write.targets.iter().enumerate() {
             let writers = members.iter().filter(|(of, ..)| *of == group).count();
@@ -330,8 +334,14 @@ impl<'a> WriteAttempt<'a> {
         let before = self.closing.as_ref().filter(|_| self.write.targets.iter().any(has_key));
         let after = before.map_or_else(cancelled, |closing| closing.written.clone());
         let writers = Writers::new(members, &after);
-        self.epoch = Some(Epoch::new(watch, transaction, writers, partitioners, self.reached.covered));
+        self.epoch = Some(Epoch::new(watch, transaction, writers, partitioners, rejects, self.reached.covered));
         Ok(())
+    }
+
+    /// The rejected rows of another epoch.
+    fn rejects(&self) -> Option<Arc<Rejects>> {
+        let table = self.reject_table.as_ref()?;
+        Some(Arc::new(Rejects::of(self.write, table, &self.rejected)))
     }
 
     /// Ends the open epoch. It commits while the stream is read, after the previous epoch.
@@ -340,9 +350,8 @@ impl<'a> WriteAttempt<'a> {
         epoch.flush().await?;
         epoch.writers.close();
         self.settle().await?;
-        let Some(Epoch { watch, transaction, mut writers, written, rows, .. }) = self.epoch.take() else {
-            return Ok(());
-        };
+        let Some(epoch) = self.epoch.take() else { return Ok(()) };
+        let Epoch { watch, transaction, mut writers, rejects, written, rows, .. } = epoch;
         let covered = self.covered(rows, false);
         let is_written = written.clone().drop_guard();
         let task = async move {
@@ -356,9 +365,7 @@ impl<'a> WriteAttempt<'a> {
                 }
             };
             failpoint("epoch.written");
-            let committed = transaction.commit(members, covered).await;
-            watch.ended(&committed);
-            committed.map_err(Failed::Committing)
+            Written { watch, transaction, rejects, rows, members }.commit(covered).await
         };
         let task = tokio::spawn(task.in_current_span());
         self.closing = Some(Closing { task, written, progress: self.reached.clone(), began: Instant::now() });
@@ -380,33 +387,28 @@ impl<'a> WriteAttempt<'a> {
     }
 
     /// Commits the last epoch.
-    async fn finish(&mut self, last: Option<Last>) -> Result<(), Failed> {
+    async fn finish(&mut self, last: Option<Written>) -> Result<(), Failed> {
         if let Err(failed) = self.settle().await {
             if let Some(last) = last {
                 futures::future::join_all(last.members.into_iter().map(|member| member.branch.rollback())).await;
             }
             return Err(failed);
         }
-        let Last { watch, transaction, rows, members } = match last {
+        let last = match last {
             Some(last) => last,
             // The end of the input is recorded, too.
             None if self.write.job.is_some() => {
                 let (watch, transaction) = (Watch::new(self.stats()), self.run.begin());
-                Last { watch, transaction, rows: 0, members: Vec::new() }
+                Written { watch, transaction, rejects: self.rejects(), rows: 0, members: Vec::new() }
             }
             None => {
                 self.run.abandon().await;
                 return Ok(());
             }
         };
-        let covered = self.covered(rows, true);
-        let commit = async move {
-            let committed = transaction.commit(members, covered).await;
-            watch.ended(&committed);
-            committed.map_err(Failed::Committing)
-        };
+        let covered = self.covered(last.rows, true);
         // The commit continues if its caller stops waiting.
-        let task = tokio::spawn(commit.in_current_span());
+        let task = tokio::spawn(last.commit(covered).in_current_span());
         let (written, progress) = (cancelled(), self.reached.clone());
         self.closing = Some(Closing { task, written, progress, began: Instant::now() });
         self.settle().await
@@ -420,7 +422,8 @@ impl<'a> WriteAttempt<'a> {
     fn covered(&self, rows: u64, end: bool) -> EpochExtent {
         let fingerprint = self.fingerprint.as_ref().filter(|_| self.write.job.is_some());
         let input = fingerprint.map(|fingerprint| self.reached.position.to_json(fingerprint));
-        EpochExtent { rows, before: self.reached.covered - rows, end, input, subject: None }
+        let before = self.reached.covered - rows;
+        EpochExtent { rows, before, end, input, subject: None, rejected: self.progress.rejected }
     }
 
     /// Waits until the previous epoch is committed.
@@ -432,11 +435,13 @@ impl<'a> WriteAttempt<'a> {
         self.note_closed(closed)
     }
 
-    fn note_closed(&mut self, ended: Result<Result<(), Failed>, JoinError>) -> Result<(), Failed> {
+    fn note_closed(&mut self, ended: Result<Result<u64, Failed>, JoinError>) -> Result<(), Failed> {
         let closing = self.closing.take();
-        ended.map_err(|error| Failed::Committing(Error::internal(format!("the commit task failed: {error}"))))??;
+        let rejected = ended
+            .map_err(|error| Failed::Committing(Error::internal(format!("the commit task failed: {error}"))))??;
         if let Some(closing) = closing {
-            *self.progress = closing.progress;
+            *self.progress = WriteProgress { rejected, ..closing.progress };
+            self.rejected.store(rejected, Relaxed);
             self.write.counts.epochs.fetch_add(1, Relaxed);
             for target in &self.write.targets {
                 target.spec.stats.add_commit(closing.began.elapsed());
@@ -470,7 +475,7 @@ fn cancelled() -> CancellationToken {
 }
 
 /// Waits for the commit of an epoch; never completes without one.
-async fn closed(closing: &mut Option<Closing>) -> Result<Result<(), Failed>, JoinError> {
+async fn closed(closing: &mut Option<Closing>) -> Result<Result<u64, Failed>, JoinError> {
     match closing {
         Some(closing) => (&mut closing.task).await,
         None => std::future::pending().await,
@@ -489,11 +494,5 @@ async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Writing(error)
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assignments::Assignments;
 use super::dispatch::Partitioner;
+use super::rejects::Rejects;
 use super::writer::{Origin, Writers};
 use crate::backend::{EpochEvent, WriteStats};
 use crate::columnar::batch_bytes;
@@ -69,6 +70,7 @@ pub(super) struct Epoch {
     /// Cancelled when all of its rows have been sent to the database, committed or not.
     pub(super) written: CancellationToken,
     partitioners: Vec<(Arc<Assignments>, Partitioner)>,
+    pub(super) rejects: Option<Arc<Rejects>>,
     began: Instant,
     pub(super) rows: u64,
     bytes: u64,
@@ -93,11 +95,23 @@ impl Epoch {
         transaction: Transaction,
         writers: Writers,
         partitioners: Vec<(Arc<Assignments>, Partitioner)>,
+        rejects: Option<Arc<Rejects>>,
         before: u64,
     ) -> Self {
-        let began = Instant::now();
-        let (rows, bytes, at_boundary, waiting, written) = (0, 0, true, None, CancellationToken::new());
-        Self { watch, transaction, writers, written, partitioners, began, rows, bytes, before, at_boundary, waiting }
+        Self {
+            watch,
+            transaction,
+            writers,
+            written: CancellationToken::new(),
+            partitioners,
+            rejects,
+            began: Instant::now(),
+            rows: 0,
+            bytes: 0,
+            before,
+            at_boundary: true,
+            waiting: None,
+        }
     }
 
     /// Whether it must end.
@@ -191,9 +205,14 @@ impl Epoch {
         Ok(())
     }
 
-    async fn deal(&mut self, batch: RecordBatch, after: u64) -> Result<()> {
+    async fn deal(&mut self, mut batch: RecordBatch, after: u64) -> Result<()> {
         let rows = batch.num_rows() as u64;
         let origin = Origin { first: self.before + after - rows, rows };
+        if let Some(rejects) = &self.rejects {
+            for (assignments, _) in &self.partitioners {
+                batch = assignments.sift(batch, |row, error| rejects.add(row, error))?;
+            }
+        }
         for (group, (assignments, partitioner)) in self.partitioners.iter_mut().enumerate() {
             for dealt in partitioner.deal(assignments.apply(batch.clone(), origin.first)?)? {
                 self.writers.send(group, dealt, origin).await?;

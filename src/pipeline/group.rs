@@ -11,7 +11,7 @@ use super::diff::{Differ, Policy};
 use super::part::write_all;
 use super::write::Write;
 use crate::backend::{OpenTransaction, Protocol, Rescue, WriteSpec};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Member;
 use crate::txn::Xid;
 
@@ -44,6 +44,13 @@ pub async fn write_in(
     open: Vec<(OpenMember, Option<Rescue>)>,
     input: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> Result<(Vec<OpenMember>, u64)> {
+    if write.rejects.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the option 'reject.max' does not apply in a transaction of several statements: run the statement outside BEGIN and \
+             COMMIT, or register the table again without the option",
+        ));
+    }
     let mut members: Vec<(usize, Member, Differ)> = Vec::new();
     let mut open = open.into_iter();
     for (group, target) in write.targets.iter().enumerate() {

@@ -10,6 +10,7 @@ use super::attempt::WriteAttempt;
 use super::input::{Input, Position};
 use super::interrupt::interrupted;
 use super::job::job_spec;
+use super::reject_table::RejectTable;
 use super::retry::{Lost, can_retry, pauses};
 use super::write::{Target, Write, WriteOutcome, WriteProgress};
 use crate::backend::{EpochEvent, Existing};
@@ -107,6 +108,7 @@ async fn attempt(
     interrupt: &Interrupt,
     progress: &mut WriteProgress,
 ) -> Result<WriteOutcome> {
+    let reject_table = RejectTable::open(write).await?;
     let open = async { manager.open(job_spec(write).await?).await };
     let opened = tokio::select! {
         biased;
@@ -135,7 +137,7 @@ async fn attempt(
     if let Some(checkpoint) = run.checkpoint() {
         resume(write, input, checkpoint, progress)?;
     }
-    WriteAttempt::new(write, input, interrupt, run, progress)?.land().await
+    WriteAttempt::new(write, input, interrupt, run, reject_table, progress)?.land().await
 }
 
 /// Resumes after a checkpoint.
@@ -159,6 +161,7 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     let place = place.ok_or_else(|| resuming(Error::new(ErrorKind::Decode, "the ledger contains no position")))?;
     progress.position = Position::from_json(place, &fingerprint).map_err(resuming)?;
     progress.covered = checkpoint.total();
+    progress.rejected = checkpoint.positions.rejected;
     progress.landed = progress.covered - progress.before;
     Ok(())
 }
@@ -206,6 +209,7 @@ mod tests {
             checkpoints: Checkpoints::default(),
             flush_interval: Duration::from_millis(1),
             retry: Retry { max: 0, backoff: Duration::from_millis(1) },
+            rejects: None,
             counts: Arc::default(),
         }
     }

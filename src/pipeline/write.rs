@@ -9,7 +9,7 @@ use super::evolved::Evolved;
 use super::input::Position;
 use crate::backend::{Backend, Capability, Change, DecisionLog, Dispatch, Protocol, WriteSpec};
 use crate::buffer::Memory;
-use crate::options::{Checkpoints, Retry};
+use crate::options::{Checkpoints, RejectLimit, Retry};
 use crate::txn::{DecisionRecord, JobId, StatementId};
 
 /// The number of writers of a table.
@@ -52,6 +52,15 @@ pub struct Target {
     pub evolved: Option<Arc<Evolved>>,
 }
 
+/// How rows are rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectSpec {
+    /// How many rows of the statement or job may be rejected.
+    pub limit: RejectLimit,
+    /// The table that stores them, in the database of the first target.
+    pub table: String,
+}
+
 /// The targets of a stream, written in one transaction or in one for each epoch.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -73,6 +82,8 @@ pub struct Write {
     pub flush_interval: Duration,
     /// The retries after a transient failure.
     pub retry: Retry,
+    /// How rows that cannot be stored are rejected; `None` if they are errors.
+    pub rejects: Option<RejectSpec>,
     /// The counters.
     pub counts: Arc<Counts>,
 }
@@ -131,6 +142,8 @@ pub(super) struct WriteProgress {
     pub(super) is_opened: bool,
     /// The number of rows of the input so far, including earlier runs.
     pub(super) covered: u64,
+    /// The number of rejected rows of the committed epochs, including earlier runs.
+    pub(super) rejected: u64,
     /// How far the input was read.
     pub(super) position: Position,
 }

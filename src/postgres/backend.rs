@@ -180,6 +180,10 @@ impl Backend for Postgres {
         self.described_new(table).await
     }
 
+    fn can_reject(&self) -> bool {
+        true
+    }
+
     fn takes(&self, column: &Column, from: &DataType) -> bool {
         Encoder::try_new(from, column, self.nanoseconds).is_ok()
     }

@@ -67,12 +67,15 @@ impl RowEncoder for CopyRows {
 
     fn encode(&mut self, slice: &RecordBatch) -> Result<CellRows> {
         let mut columns = self.targets.encode(slice, Encoder::encode)?;
-        self.sequences.note(slice);
         if self.numbers_rows {
             columns.push(Box::new(Numbers { first: self.rows as i64 }));
         }
         self.rows += slice.num_rows() as u64;
         Ok(CellRows::new(columns, slice.num_rows()))
+    }
+
+    fn note(&mut self, rows: &RecordBatch) {
+        self.sequences.note(rows);
     }
 
     fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>> {

@@ -57,7 +57,12 @@ impl Connector {
             ErrorKind::Locked => format!("{help}, or increase the option 'lock_timeout' ({:?})", self.timeouts.lock),
             _ => help.to_owned(),
         };
-        if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) }
+        let refused = if help.is_empty() { Error::new(kind, said) } else { Error::new(kind, help).with_source(said) };
+        let refused = refused.with_code(error.code());
+        match error.detail().and_then(key_in) {
+            Some((column, value)) => refused.with_value(Some(column), value),
+            None => refused,
+        }
     }
 }
 
@@ -100,6 +105,9 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
             (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
         }
         _ if code.starts_with("23") => (Constraint, "the row violates a constraint of the table"),
+        _ if code.starts_with("44") => (Constraint, "the row is not visible in the view (WITH CHECK OPTION)"),
+        // RAISE EXCEPTION in a trigger.
+        "P0001" => (Constraint, ""),
         "55P03" => (Locked, "another transaction holds a lock: wait until it ends (see pg_stat_activity)"),
         "40P01" | "40001" => (
             Deadlock,
@@ -119,6 +127,13 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         _ if code.starts_with("0A") => (Unsupported, ""),
         _ => (Database, ""),
     }
+}
+
+/// The column and the value of a key in the detail of an error: `Key (a)=(5) …`.
+fn key_in(detail: &str) -> Option<(&str, &str)> {
+    let (column, rest) = detail.strip_prefix("Key (")?.split_once(")=(")?;
+    let (value, _) = rest.rsplit_once(") ").filter(|_| !column.contains(", "))?;
+    Some((column, value))
 }
 
 /// The position of an error in a COPY: `COPY t, line 3, column c: …`.
@@ -155,6 +170,14 @@ pub(super) fn deferred(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_an_error_is_found_in_its_detail() {
+        assert_eq!(key_in("Key (a)=(5) is not present in table \"p\"."), Some(("a", "5")));
+        assert_eq!(key_in("Key (a)=(x) (y)) already exists."), Some(("a", "x) (y)")));
+        assert_eq!(key_in("Key (a, b)=(1, 2) already exists."), None);
+        assert_eq!(key_in("Failing row contains (1)."), None);
+    }
 
     #[test]
     fn the_place_of_an_error_is_found_in_its_context() {

@@ -23,13 +23,19 @@ use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::{
-    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName,
-    Targets,
+    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, Savepoint, SentRows,
+    ServerTransaction, TableName, Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
 
 /// Bytes of a chunk that are sent at once. Only a row that is longer makes a longer chunk.
 const PIECE_BYTES: usize = 1024 * 1024;
+
+/// Constraints that are deferred to the commit would fail the whole transaction there.
+const SAVEPOINT: Savepoint = Savepoint::new(
+    "SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT landfall",
+    "RELEASE SAVEPOINT landfall; SAVEPOINT landfall",
+);
 
 /// A statement of an open transaction.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ pub(super) struct Writer {
     other_indexes: Vec<OtherIndex>,
     rows: u64,
     not_stored: u64,
+    savepoint: Savepoint,
     /// Whether its next answer belongs to an earlier request, so that the connection cannot be used again.
     is_out_of_step: bool,
 }
@@ -95,9 +102,20 @@ impl Writer {
         let existing = ExistingRows::of(&table, &spec, &targets)?;
 
         make_room(database, connection, &table, &spec, &plan, change.as_ref()).await?;
-        let (xid, rows, not_stored, is_out_of_step) = (*xid, 0, 0, false);
         let open = transaction.take().ok_or_else(ended)?;
-        let writer = Self { open, xid, spec, plan, change, sequences, other_indexes, rows, not_stored, is_out_of_step };
+        let writer = Self {
+            open,
+            xid: *xid,
+            spec,
+            plan,
+            change,
+            sequences,
+            other_indexes,
+            rows: 0,
+            not_stored: 0,
+            savepoint: SAVEPOINT,
+            is_out_of_step: false,
+        };
         Ok((writer, targets, existing))
     }
 
@@ -153,7 +171,6 @@ impl Writer {
         let stored = database.answer(pid, "COPY", finished).await?.map_err(|error| self.refused(error, rows_before))?;
         let (expected, stored) = self.merge_stage(rows_before, stored).await?;
         self.not_stored += expected.saturating_sub(stored);
-        self.spec.stats.add_not_stored(expected.saturating_sub(stored));
         self.spec.stats.add_sent(self.rows - rows_before, bytes as u64);
         self.spec.stats.add_send(sending + began.elapsed());
         Ok(next)
@@ -276,12 +293,18 @@ impl RowSender for Writer {
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             next = self.copy(first, &mut chunks, free_list, abandoned).await?;
         }
-        if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore && !abandoned.load(Relaxed) {
-            warn!(
-                "table {} did not store {} rows: a trigger or a rule suppressed them",
-                self.spec.table, self.not_stored
-            );
-        }
+        Ok(())
+    }
+
+    async fn set_savepoint(&mut self) -> Result<()> {
+        let before = SentRows { sent: self.rows, not_stored: self.not_stored };
+        let Some(statement) = self.savepoint.set(before) else { return Ok(()) };
+        self.open.database.execute(&mut self.open.connection, statement.into()).await.map(drop)
+    }
+
+    async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        self.open.database.execute(&mut self.open.connection, Savepoint::ROLLBACK.into()).await?;
+        SentRows { sent: self.rows, not_stored: self.not_stored } = self.savepoint.rolled_back();
         Ok(())
     }
 
@@ -327,6 +350,11 @@ impl ServerTransaction for Writer {
     }
 
     async fn before_commit(&mut self) -> Result<()> {
+        self.spec.stats.add_not_stored(self.not_stored);
+        if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore {
+            let (table, rows) = (&self.spec.table, self.not_stored);
+            warn!("table {table} did not store {rows} rows: a trigger or a rule suppressed them");
+        }
         self.sequences.follow(&self.open.database, &mut self.open.connection).await
     }
 

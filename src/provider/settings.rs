@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, Capability, DecisionLog, NoLedger, Protocol};
-use crate::error::{Error, Result};
-use crate::options::{Checkpoints, Commit, Retry, SinkOptions};
-use crate::pipeline::{Target, Write};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Checkpoints, Commit, Retry, SinkOptions, Upsert};
+use crate::pipeline::{RejectSpec, Target, Write};
 use crate::registry::decision_log;
 use crate::txn::{JobId, StatementId};
 
@@ -20,6 +20,7 @@ pub(super) struct TxnSettings {
     pub(super) checkpoints: Checkpoints,
     pub(super) flush_interval: Duration,
     pub(super) retry: Retry,
+    pub(super) rejects: Option<RejectSpec>,
 }
 
 impl TxnSettings {
@@ -32,6 +33,7 @@ impl TxnSettings {
             checkpoints: options.checkpoints(),
             flush_interval: options.flush_interval,
             retry: options.retry(),
+            rejects: rejects(options)?,
         })
     }
 
@@ -39,8 +41,12 @@ impl TxnSettings {
     ///
     /// # Errors
     /// `Config` if the databases do not support the requested options.
-    pub(super) fn plan_commit(self, name: String, statement: StatementId, targets: Vec<Target>) -> Result<Write> {
+    pub(super) fn plan_commit(self, name: String, statement: StatementId, mut targets: Vec<Target>) -> Result<Write> {
         check_distinct(&targets)?;
+        let rejects = self.rejects.clone().filter(|_| targets.iter().all(|target| target.change.is_none()));
+        if rejects.is_some() {
+            plan_rejects(&mut targets)?;
+        }
         let agent = last_agent(&targets)?;
         let fixed = decides(targets.iter().map(|target| (&target.resource, target.capability)));
         let fixed = fixed.ok_or_else(|| Error::internal("a write has no target"))?;
@@ -60,7 +66,7 @@ impl TxnSettings {
         let log = self.decided_in(&targets, agent, fixed, protocol)?;
         let Self { job, checkpoints, flush_interval, retry, .. } = self;
         let counts = Arc::default();
-        Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, counts })
+        Ok(Write { targets, name, statement, job, log, protocol, checkpoints, flush_interval, retry, rejects, counts })
     }
 
     /// The commit protocol of a single branch.
@@ -121,6 +127,48 @@ impl TxnSettings {
         };
         Err(NoLedger::error(&fixed.location(), &format!("{why}{next}")))
     }
+}
+
+/// How rows are rejected.
+///
+/// # Errors
+/// `Config` for one of the options without the other.
+fn rejects(options: &SinkOptions) -> Result<Option<RejectSpec>> {
+    match (options.reject_max, &options.reject_table) {
+        (None, None) => Ok(None),
+        (Some(limit), Some(table)) => Ok(Some(RejectSpec { limit, table: table.clone() })),
+        (Some(_), None) => Err(Error::config(
+            "the option 'reject.max' requires the option 'reject.table': name the table that stores the rejected rows",
+        )),
+        (None, Some(_)) => Err(Error::config(
+            "the option 'reject.table' requires the option 'reject.max': set it to the number of rows that may be rejected",
+        )),
+    }
+}
+
+/// Plans the rejects of these tables.
+///
+/// # Errors
+/// `Config` or `Unsupported` if it is not possible.
+fn plan_rejects(targets: &mut [Target]) -> Result<()> {
+    for Target { resource, spec, .. } in targets {
+        if !resource.can_reject() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{} does not support the option 'reject.max': remove the option", resource.location()),
+            ));
+        }
+        // Rows that are compared first are counted as written, also if they are rejected later.
+        match spec.upsert {
+            Upsert::Diff if spec.on_conflict.updates() => {
+                return Err(Error::config(
+                    "the option 'upsert' is 'diff', which is not supported with the option 'reject.max': remove one of the two",
+                ));
+            }
+            _ => spec.upsert = Upsert::Blind,
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a table that is written twice.

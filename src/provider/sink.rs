@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manager::TransactionManager;
 use crate::options::Checkpoints;
 use crate::options::OnConflict;
-use crate::pipeline::{Interrupt, Target, Write, WriteOutcome, WriterCount, run};
+use crate::pipeline::{Interrupt, RejectSpec, Target, Write, WriteOutcome, WriterCount, run};
 use crate::provider::emptied::warn_of_jobs;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
 use crate::provider::scan::reads;
@@ -134,6 +134,11 @@ impl LandfallSink {
         self.write.targets.first().map_or(0, |target| target.spec.stats.not_stored())
     }
 
+    /// The number of rows that were set aside: see [`WriteStats::rejected`].
+    pub fn rejected(&self) -> u64 {
+        self.write.targets.first().map_or(0, |target| target.spec.stats.rejected())
+    }
+
     /// Whether it commits at checkpoints.
     pub fn has_checkpoints(&self) -> bool {
         self.write.checkpoints.any()
@@ -176,6 +181,14 @@ impl LandfallSink {
                     warn!("table {} was created for this statement and could not be dropped: {error}", spec.table)
                 }
             }
+        }
+    }
+
+    /// Says how many rows were rejected.
+    fn tell_rejected(&self) {
+        if let (Some(RejectSpec { table, .. }), rows @ 1..) = (&self.write.rejects, self.rejected()) {
+            let were = if rows == 1 { "row was" } else { "rows were" };
+            warn!("table {}: {rows} {were} set aside in table {table}", self.tables());
         }
     }
 
@@ -230,6 +243,9 @@ impl DisplayAs for LandfallSink {
         if let Some(interval) = interval {
             write!(f, ", checkpoint.interval={interval:?}")?;
         }
+        if let Some(RejectSpec { limit, table }) = &self.write.rejects {
+            write!(f, ", reject.max={limit}, reject.table={table}")?;
+        }
         if self.write.protocol == Protocol::TwoPhase || self.write.targets.len() > 1 {
             write!(f, ", commit=two_phase, log={}", self.write.log.url())?;
         }
@@ -263,7 +279,8 @@ impl Account for InPool {
 
 #[async_trait]
 impl DataSink for LandfallSink {
-    /// * `rows` and `bytes`: sent to the database; `not_stored`: the rows of these that it did not store;
+    /// * `rows` and `bytes`: sent to the database; `not_stored`: the rows of these that it did not store; `rejected`: rows
+    ///   that were set aside;
     /// * `encode_time`, `send_time`, `commit_time`, `compare_time`: the time spent on each;
     /// * `inserted`, `updated`, `unchanged`: keys of an upsert by difference; `superseded`: rows that another row with
     ///   the same key replaced; `deleted`: rows of a DELETE or MERGE;
@@ -291,6 +308,7 @@ impl DataSink for LandfallSink {
         for value in [
             count("rows", sum(WriteStats::rows)),
             count("not_stored", sum(WriteStats::not_stored)),
+            count("rejected", self.rejected()),
             count("bytes", sum(WriteStats::bytes)),
             count("inserted", compared.inserted + changed.inserted),
             count("updated", compared.updated + changed.updated),
@@ -359,7 +377,9 @@ impl DataSink for LandfallSink {
         match landed.map_err(doing)? {
             WriteOutcome::Rows(rows) => {
                 warn_of_jobs(&self.write).await;
-                Ok(self.changed().map_or_else(|| rows.saturating_sub(self.not_stored()), |changed| changed.rows()))
+                self.tell_rejected();
+                let stored = rows.saturating_sub(self.not_stored() + self.rejected());
+                Ok(self.changed().map_or(stored, |changed| changed.rows()))
             }
             WriteOutcome::AlreadyFinished(record) => {
                 let (job, tables) = (&record.job, self.tables());
@@ -368,9 +388,14 @@ impl DataSink for LandfallSink {
                         warn!("job '{job}' is finished: its {verb} {tables} has already run; nothing was written");
                     }
                     None => {
-                        let rows = record.total();
+                        let rejected = record.positions.rejected;
+                        let rows = record.total().saturating_sub(rejected);
+                        let set_aside = match rejected {
+                            0 => String::new(),
+                            _ => format!(", and {rejected} rows were set aside"),
+                        };
                         warn!(
-                            "job '{job}' is finished: its {rows} rows are already in table {tables}; nothing was \
+                            "job '{job}' is finished: its {rows} rows are already in table {tables}{set_aside}; nothing was \
                              written"
                         );
                     }

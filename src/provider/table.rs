@@ -92,7 +92,10 @@ impl LandfallTable {
     /// the statement is one transaction of one writer. Otherwise it is created now.
     pub(crate) async fn create(database: Arc<dyn Backend>, new: NewTable, options: SinkOptions) -> Result<Self> {
         let is_one = !options.checkpoints().any() && options.writers.is_none_or(|writers| writers == 1);
-        let is_alone = options.job.is_none() && options.log.is_none() && options.commit != Commit::TwoPhase;
+        let is_alone = options.job.is_none()
+            && options.log.is_none()
+            && options.commit != Commit::TwoPhase
+            && options.reject_max.is_none();
         match if is_one { database.describe_new(&new, is_alone).await? } else { None } {
             Some(table) => {
                 let schema = table.schema();

@@ -11,7 +11,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::backend::{Capability, Change, Existing, WriteSpec, WriteStats};
 use crate::backend::{Column, ColumnDefault, Dispatch, Table};
-use crate::columnar::{Assign, Assigned};
+use crate::columnar::Assigned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::options::{Commit, Overwrite};
@@ -160,26 +160,11 @@ impl LandfallTable {
         column: impl Fn(usize) -> Option<&'t Column>,
     ) -> Result<Assignments> {
         let assigned = |(index, field): (usize, &FieldRef)| {
-            let from = field.data_type();
-            let named = |name: &str, to: String, how| {
-                let (name, source) = (name.to_owned(), Arc::clone(field));
-                ColumnAssignment { name, source, to, assign: None, how }
-            };
             let Some(column) = column(index) else {
-                return Ok(named(field.name(), from.to_string(), Assigned::Exact));
+                let (name, source, to) = (field.name().clone(), Arc::clone(field), field.data_type().to_string());
+                return Ok(ColumnAssignment { name, source, to, assign: None, how: Assigned::Exact });
             };
-            let assign = Assign::try_new(from, &column.data_type, self.options.nanoseconds);
-            let how = assign.as_ref().map_or(Assigned::Checked, Assign::assigned);
-            let as_it_is = named(&column.name, column.sql_type.clone(), how);
-            match assign {
-                Ok(assign) if assign.is_own_rule() => Ok(ColumnAssignment { assign: Some(assign), ..as_it_is }),
-                _ if self.database.takes(column, from) => Ok(as_it_is),
-                Ok(assign) => Ok(ColumnAssignment { assign: Some(assign), ..as_it_is }),
-                Err(why) => Err(Error::schema(format!(
-                    "column \"{}\" (declared {}): a value of type {from} cannot be assigned: {why}",
-                    column.name, column.sql_type
-                ))),
-            }
+            ColumnAssignment::try_new(field, column, self.options.nanoseconds, self.database.as_ref())
         };
         let assigned = columns.fields().iter().enumerate().map(assigned).collect::<Result<Vec<_>>>()?;
         Ok(Assignments::new(assigned))

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::lost::{cause, lost_commit};
-use crate::backend::{Branch, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
-use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
-use crate::error::{Error, ErrorKind, Result};
+use super::encoded::{Buffer, EncodedChunk, EncodedRows, FreeList, LookupRequest, RowEncoder};
+use super::sender::{RowSender, ServerSession, attempt, commit, undone};
+use crate::backend::{Attempt, Branch, Encoded, LookupAnswer, OpenTransaction, Outcome, Versions, Vote};
+use crate::buffer::{Limits, Memory, Sender, Weight, buffer};
+use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The maximum number of rows that are encoded at a time, which bounds the memory for a huge batch.
@@ -39,209 +39,10 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a server that rolls back is asked whether it still works on it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Encoded rows.
-#[derive(Debug)]
-pub struct EncodedChunk {
-    /// The rows, in the server's format.
-    pub buffer: Buffer,
-    /// The number of rows.
-    pub rows: u64,
-}
-
-impl EncodedChunk {
-    /// The rows, in the server's format.
-    pub fn bytes(&self) -> &[u8] {
-        &self.buffer.bytes
-    }
-}
-
-/// A buffer for encoded rows, and its memory reservation. It is reused after it was sent.
-#[derive(Debug)]
-pub struct Buffer {
-    bytes: Vec<u8>,
-    reservation: Reservation,
-}
-
-impl Buffer {
-    fn new(memory: &Memory) -> Self {
-        Self { bytes: Vec::new(), reservation: memory.reserve_now(0) }
-    }
-
-    /// Adjusts the reservation to the buffer's capacity.
-    fn count(&mut self) {
-        if self.bytes.capacity() != self.reservation.bytes() {
-            let memory = self.reservation.memory().clone();
-            self.reservation = memory.reserve_now(self.bytes.capacity());
-        }
-    }
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Buffers that were sent and can be reused. Buffers beyond its capacity are dropped.
-pub type FreeList = Arc<ArrayQueue<Buffer>>;
-
-/// Encodes batches as rows of the server.
-pub trait RowEncoder: Send {
-    /// Rows that are being written into buffers.
-    type Rows: EncodedRows;
-
-    /// Encodes the next rows of the stream.
-    fn encode(&mut self, slice: &RecordBatch) -> Result<Self::Rows>;
-
-    /// The request for the existing rows with the keys of these rows; `None` if they are not compared.
-    fn lookup_request(&mut self, rows: &RecordBatch) -> Result<Option<LookupRequest>>;
-}
-
-/// Rows that are being written into buffers of about the same size.
-pub trait EncodedRows: Send {
-    /// Replaces the contents of `out` with the next rows, and returns their number; `None` after the last row.
-    fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<usize>>;
-}
-
-/// A request for existing rows of the table.
-#[derive(Debug)]
-pub struct LookupRequest {
-    /// The new rows to compare them with, as they would be read.
-    pub new: RecordBatch,
-    /// The columns of the key.
-    pub key: Vec<usize>,
-    /// The queries; each returns some of the rows.
-    pub statements: Vec<Vec<u8>>,
-}
-
-/// Rows that were read, before they are decoded into columns; `None` if a value cannot be read.
-pub type LookupResult = Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>;
-
-/// An open transaction of a connection. Dropping it closes the connection, and the server rolls back.
-#[async_trait]
-pub trait ServerTransaction: Send + Sized + 'static {
-    /// The server's session of the connection, which other connections can refer to.
-    type Session: ServerSession;
-
-    /// The server's session of the connection.
-    fn session(&self) -> Self::Session;
-
-    /// Prepares the transaction under this name. Its connection waits for the outcome.
-    async fn prepare(self, xid: &Xid) -> Result<Vote>;
-
-    /// Runs the last statements of the transaction before its commit.
-    async fn before_commit(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Stores a record in the ledger, in this transaction. Returns the record that stands for its epoch.
-    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord>;
-
-    /// Commits. The error `Unavailable` means that the server did not answer and the outcome is unknown. After any other
-    /// error the server has rolled back.
-    async fn commit(self) -> Result<()>;
-
-    /// Rolls back, also after an error. Returns whether the server confirmed it. The server rolls back a lost connection.
-    async fn undo(&mut self) -> bool;
-
-    /// Rolls back, and returns the connection to the pool. With a [`Rescue`](crate::backend::Rescue), hands the transaction over
-    /// instead.
-    async fn rollback(self);
-}
-
-/// Sends encoded rows in an open transaction.
-#[async_trait]
-pub trait RowSender: ServerTransaction {
-    /// Sends all chunks, until `abandoned` is set. Sent buffers go to `free_list`.
-    async fn send_all(
-        &mut self,
-        chunks: Receiver<EncodedChunk>,
-        free_list: &FreeList,
-        abandoned: &AtomicBool,
-    ) -> Result<()>;
-
-    /// Reads the rows of these queries. They are decoded into columns of the schema while the next ones are read.
-    async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
-
-    /// Whether a change must be applied from the staged rows.
-    fn changes(&self) -> bool;
-
-    /// Applies the change.
-    async fn apply(&mut self) -> Result<()>;
-
-    /// Ends the statement, after all its rows are sent.
-    async fn end_statement(self) -> Result<Box<dyn OpenTransaction>>;
-}
-
-/// A session of the server that other connections can cancel and observe.
-#[async_trait]
-pub trait ServerSession: Clone + Send + Sync {
-    /// Cancels its running statement, if any. Returns whether the server accepted the request.
-    async fn cancel(&self) -> bool;
-
-    /// Whether it runs a statement; `false` if the server does not respond.
-    async fn works(&self) -> bool;
-
-    /// Whether it still exists; `false` if this cannot be determined.
-    async fn lives(&self) -> bool;
-
-    /// Ends it, if the server allows this without the risk of ending another session.
-    async fn end(&self) {}
-
-    /// After its connection was lost, waits until it has ended, as far as this can be determined. Its last statement has then
-    /// either taken effect or not, and it holds no locks.
-    async fn ended(&self) {
-        let ended = async {
-            while self.lives().await {
-                // It waits for a client that has gone. One that works may have committed, and wait for a standby.
-                if !self.works().await {
-                    self.end().await;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        // Recovery finds a branch that appears later.
-        let _ = timeout(Duration::from_secs(5), ended).await;
-    }
-}
-
-/// Commits a transaction, and a record in it.
-pub(super) async fn commit<S: ServerTransaction>(mut sender: S, record: Option<DecisionRecord>) -> Result<Outcome> {
-    let session = sender.session();
-    if let Err(error) = sender.before_commit().await {
-        return Err(undone(sender, error).await);
-    }
-    if let Some(record) = &record {
-        let stands = match sender.decide(record).await {
-            Ok(stands) => stands,
-            Err(error) => return Err(undone(sender, error).await),
-        };
-        if stands != *record {
-            sender.rollback().await;
-            return Ok(Outcome::Fenced(stands));
-        }
-    }
-    match sender.commit().await {
-        Ok(()) => Ok(Outcome::Committed),
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
-            session.ended().await;
-            Err(lost_commit(record.as_ref()).with_source(cause(&error)))
-        }
-        Err(error) => Err(error.with_context("committing")),
-    }
-}
-
-/// Rolls back after an error, and returns the error.
-pub async fn undone<S: ServerTransaction>(sender: S, error: Error) -> Error {
-    if error.kind() == ErrorKind::Unavailable {
-        let session = sender.session();
-        // A lost connection answers nothing more. The server rolls back when it is closed.
-        drop(sender);
-        session.ended().await;
-    } else {
-        sender.rollback().await;
-    }
-    error
+/// The parts of a batch that are encoded at a time.
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + use<'_> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(SLICE_ROWS).map(move |first| batch.slice(first, SLICE_ROWS.min(rows - first)))
 }
 
 /// An open branch. When the channel closes, the task sends the queued chunks and returns the sender.
@@ -257,6 +58,14 @@ pub struct BulkBranch<E, S: RowSender> {
     sender: Option<S>,
     session: S::Session,
     abandoned: Arc<AtomicBool>,
+    /// The rows of the last attempt, and the error of a row.
+    attempting: Option<(Vec<RecordBatch>, oneshot::Receiver<Option<Error>>)>,
+}
+
+/// Rows of an attempt.
+struct EncodedBatch {
+    rows: RecordBatch,
+    chunks: Vec<EncodedChunk>,
 }
 
 impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
@@ -273,6 +82,7 @@ impl<E: RowEncoder, S: RowSender> BulkBranch<E, S> {
             session: sender.session(),
             sender: Some(sender),
             abandoned: Arc::default(),
+            attempting: None,
         }
     }
 
@@ -338,9 +148,9 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
         }
         let abandoned = Arc::clone(&self.abandoned);
         let give_up = |_: &Error| abandoned.store(true, Relaxed);
-        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+        for slice in slices(&batch) {
             let mut rows = self.encoder.encode(&slice).inspect_err(give_up)?;
+            self.encoder.note(&slice);
             loop {
                 let mut buffer = self.free_list.pop().unwrap_or_else(|| Buffer::new(&self.memory));
                 let written = rows.write(&mut buffer.bytes).inspect_err(give_up);
@@ -360,6 +170,70 @@ impl<E: RowEncoder, S: RowSender> Branch for BulkBranch<E, S> {
             self.rows += slice.num_rows() as u64;
         }
         Ok(())
+    }
+
+    fn encode_rows(&mut self, rows: &RecordBatch) -> Result<Encoded> {
+        let mut chunks = Vec::new();
+        for slice in slices(rows) {
+            let mut rows = self.encoder.encode(&slice)?;
+            loop {
+                let mut buffer = self.free_list.pop().unwrap_or_else(|| Buffer::new(&self.memory));
+                let Some(count) = rows.write(&mut buffer.bytes)? else { break };
+                buffer.count();
+                chunks.push(EncodedChunk { buffer, rows: count as u64 });
+            }
+        }
+        Ok(Encoded::new(EncodedBatch { rows: rows.clone(), chunks }))
+    }
+
+    async fn attempt(&mut self, rows: Vec<Encoded>) -> Result<()> {
+        let (mut batches, mut encoded) = (Vec::new(), Vec::new());
+        for rows in rows {
+            let EncodedBatch { rows, chunks } = rows.into_form()?;
+            batches.push(rows);
+            encoded.extend(chunks);
+        }
+        let (mut chunks, queued) = buffer(Limits::items(encoded.len().max(1)));
+        for chunk in encoded {
+            // There is room for all of them.
+            let _ = chunks.send(chunk, Weight::default()).await;
+        }
+        drop(chunks);
+        let mut sender = self.take_sender().await?;
+        let (free_list, seen) = (Arc::clone(&self.free_list), Arc::clone(&self.abandoned));
+        let (answer, refused) = oneshot::channel();
+        // In a task, so that a caller that stops waiting still has the connection, and can cancel its statement.
+        self.task = Some(tokio::spawn(async move {
+            match attempt(&mut sender, queued, &free_list, &seen).await {
+                Ok(refused) => {
+                    // Sending fails only if the caller no longer waits.
+                    let _ = answer.send(refused);
+                    Ok(sender)
+                }
+                Err(error) => Err(undone(sender, error).await),
+            }
+        }));
+        self.attempting = Some((batches, refused));
+        Ok(())
+    }
+
+    async fn attempted(&mut self) -> Result<Attempt> {
+        self.finish().await?;
+        let Some((batches, refused)) = self.attempting.take() else {
+            return Err(Error::internal("nothing is attempted"));
+        };
+        let refused = refused.await.map_err(|_| Error::internal("the task that sends rows ended unexpectedly"))?;
+        if let Some(error) = refused {
+            return Ok(Attempt::Refused(error.map_rows(|row| {
+                let row = row.saturating_sub(self.rows);
+                (row, row)
+            })));
+        }
+        for batch in batches {
+            self.rows += batch.num_rows() as u64;
+            self.encoder.note(&batch);
+        }
+        Ok(Attempt::Accepted)
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {

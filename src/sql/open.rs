@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::bulk::{ServerTransaction, commit};
+use super::sender::{ServerTransaction, commit};
 use crate::backend::{Branch, Outcome, Vote};
 use crate::error::{Error, Result};
 use crate::txn::{DecisionRecord, Xid};

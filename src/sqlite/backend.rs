@@ -121,6 +121,10 @@ impl Backend for Sqlite {
         blocking(move || database.create(&table)).await
     }
 
+    fn can_reject(&self) -> bool {
+        true
+    }
+
     async fn drop_if_empty(&self, table: &str) -> Result<bool> {
         let (database, table) = (self.clone(), table.to_owned());
         blocking(move || database.drop_empty(&table)).await

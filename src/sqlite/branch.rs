@@ -16,8 +16,8 @@ use super::scan;
 use super::thread::blocking;
 use super::writer::Writer;
 use crate::backend::{
-    Batches, Branch, Change, LookupAnswer, OpenTransaction, Outcome, Query, Rescue, Savepoint, Versions, Vote,
-    WriteSpec,
+    Attempt, Batches, Branch, Change, Encoded, LookupAnswer, OpenTransaction, Outcome, Query, Rescue, Savepoint,
+    Versions, Vote, WriteSpec,
 };
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +40,8 @@ pub(super) struct SqliteBranch {
     writer: Option<Writer>,
     memory: Memory,
     abandoned: Arc<AtomicBool>,
+    /// The number of rows before the last attempt, and the error of a row.
+    attempting: Option<(u64, oneshot::Receiver<Option<Error>>)>,
 }
 
 /// Encoded rows, and their memory reservation.
@@ -74,7 +76,7 @@ impl SqliteBranch {
         };
         let (writer, targets) = blocking(begin).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
-        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned })
+        Ok(Self { targets, slices: None, thread: None, writer: Some(writer), memory, abandoned, attempting: None })
     }
 
     /// The channel to the inserting thread, which is started if none runs.
@@ -109,6 +111,13 @@ impl SqliteBranch {
 }
 
 impl SqliteBranch {
+    /// Encodes rows, without inserting them.
+    fn bound(&mut self, slice: &RecordBatch) -> Result<Slice> {
+        let columns = self.targets.encode(slice, Encoder::encode)?;
+        let rows = BoundRows { columns, count: slice.num_rows() };
+        Ok(Slice { reservation: self.memory.reserve_now(rows.bytes()), rows })
+    }
+
     /// The writer, if all rows were inserted.
     async fn take_whole_writer(&mut self) -> Result<Writer> {
         let writer = self.take_writer().await?;
@@ -117,6 +126,12 @@ impl SqliteBranch {
             false => Ok(writer),
         }
     }
+}
+
+/// The parts of a batch that are encoded at a time.
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + use<'_> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(SLICE_ROWS).map(move |first| batch.slice(first, SLICE_ROWS.min(rows - first)))
 }
 
 fn insert_all(mut writer: Writer, mut slices: Receiver<Slice>, abandoned: &AtomicBool) -> Result<Writer> {
@@ -156,20 +171,57 @@ impl Branch for SqliteBranch {
             // Pending lookups are answered first.
             self.finish().await?;
         }
-        for first in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-            let slice = batch.slice(first, SLICE_ROWS.min(batch.num_rows() - first));
+        for slice in slices(&batch) {
             // Earlier rows may already be inserted, so the branch can only be rolled back.
-            let columns =
-                self.targets.encode(&slice, Encoder::encode).inspect_err(|_| self.abandoned.store(true, Relaxed))?;
-            let rows = BoundRows { columns, count: slice.num_rows() };
-            let reservation = self.memory.reserve_now(rows.bytes());
-            if self.slices()?.send(Slice { rows, reservation }, Weight::default()).await.is_err() {
+            let abandoned = Arc::clone(&self.abandoned);
+            let bound = self.bound(&slice).inspect_err(|_| abandoned.store(true, Relaxed))?;
+            if self.slices()?.send(bound, Weight::default()).await.is_err() {
                 // The thread has failed; its result contains the reason.
                 self.finish().await?;
                 return Err(Error::internal("the SQLite thread ended unexpectedly"));
             }
         }
         Ok(())
+    }
+
+    fn encode_rows(&mut self, rows: &RecordBatch) -> Result<Encoded> {
+        let bound = slices(rows).map(|slice| self.bound(&slice));
+        Ok(Encoded::new(bound.collect::<Result<Vec<Slice>>>()?))
+    }
+
+    async fn attempt(&mut self, rows: Vec<Encoded>) -> Result<()> {
+        let mut slices: Vec<Slice> = Vec::new();
+        for rows in rows {
+            slices.extend(rows.into_form::<Vec<Slice>>()?);
+        }
+        let mut writer = self.take_writer().await?;
+        let (answer, refused) = oneshot::channel();
+        self.attempting = Some((writer.rows(), refused));
+        self.thread = Some(tokio::task::spawn_blocking(move || {
+            let (bound, reservations): (Vec<_>, Vec<_>) =
+                slices.into_iter().map(|Slice { rows, reservation }| (rows, reservation)).unzip();
+            let attempted = writer.attempt(bound)?;
+            drop(reservations);
+            // Sending fails only if the caller no longer waits.
+            let _ = answer.send(attempted);
+            Ok(writer)
+        }));
+        Ok(())
+    }
+
+    async fn attempted(&mut self) -> Result<Attempt> {
+        self.finish().await?;
+        let Some((before, refused)) = self.attempting.take() else {
+            return Err(Error::internal("nothing is attempted"));
+        };
+        let refused = refused.await.map_err(|_| Error::internal("the SQLite thread ended unexpectedly"))?;
+        Ok(match refused {
+            None => Attempt::Accepted,
+            Some(error) => Attempt::Refused(error.map_rows(|row| {
+                let row = row.saturating_sub(before);
+                (row, row)
+            })),
+        })
     }
 
     async fn lookup(&mut self, rows: &RecordBatch) -> Result<Option<LookupAnswer>> {

@@ -50,7 +50,12 @@ impl Connector {
             }
             _ => (ErrorKind::Database, format!("SQLite database {path}")),
         };
-        Error::new(kind, message).with_source(error)
+        let refused = Error::new(kind, message);
+        let refused = match error.sqlite_error() {
+            Some(code) => refused.with_code(code.extended_code.to_string()),
+            None => refused,
+        };
+        refused.with_source(error)
     }
 
     fn locked(&self) -> String {

@@ -17,7 +17,7 @@ use super::statement::Statement;
 use crate::backend::{Change, Existing, WriteSpec};
 use crate::error::{Error, Result};
 use crate::options::OnConflict;
-use crate::sql::{DUPLICATE_KEY, Targets, insert_into, other_key, quote, shown_names};
+use crate::sql::{DUPLICATE_KEY, Savepoint, SentRows, Targets, insert_into, other_key, quote, shown_names};
 
 /// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -36,6 +36,8 @@ pub(super) struct Writer {
     existing: Option<ExistingRows>,
     change: Option<Plan>,
     rows: u64,
+    not_stored: u64,
+    savepoint: Savepoint,
 }
 
 /// Which rows SQLite counts as changed by a statement.
@@ -113,7 +115,14 @@ impl Writer {
             None => Counting::of(is_view, has_triggers, &statements, spec.on_conflict),
         };
         let open = transaction.take().ok_or_else(ended)?;
-        Ok((Self { open, spec, statements, counting, existing, change, rows: 0 }, encoder))
+        let (rows, not_stored) = (0, 0);
+        let savepoint = Savepoint::new("SAVEPOINT landfall", "RELEASE landfall; SAVEPOINT landfall");
+        Ok((Self { open, spec, statements, counting, existing, change, rows, not_stored, savepoint }, encoder))
+    }
+
+    /// The number of inserted rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// How existing rows are read, if they are compared.
@@ -147,7 +156,6 @@ impl Writer {
             |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.open.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();
         let mut statements = statements.map_err(|error| self.open.database.error(error))?;
-        let mut left_out = 0;
         for rows in slices {
             let began = Instant::now();
             let (mut row, mut not_stored) = (0, 0);
@@ -165,13 +173,29 @@ impl Writer {
             self.rows += rows.count as u64;
             self.spec.stats.add_send(began.elapsed());
             self.spec.stats.add_sent(rows.count as u64, rows.bytes() as u64);
-            self.spec.stats.add_not_stored(not_stored);
-            left_out += not_stored;
-        }
-        if left_out > 0 && self.spec.on_conflict != OnConflict::Ignore {
-            warn!("table {} did not store {left_out} rows: a trigger suppressed them", self.spec.table);
+            self.not_stored += not_stored;
         }
         Ok(())
+    }
+
+    /// Inserts slices of rows after a savepoint. Returns the error of a row that SQLite refuses, after it rolled back to the
+    /// savepoint. After another error, the transaction must be rolled back.
+    pub(super) fn attempt(&mut self, slices: Vec<BoundRows>) -> Result<Option<Error>> {
+        if let Some(set) = self.savepoint.set(SentRows { sent: self.rows, not_stored: self.not_stored }) {
+            let set = self.open.lease.connection.execute_batch(set);
+            set.map_err(|error| self.open.database.error(error))?;
+        }
+        let refused = match self.insert_all(slices.into_iter()) {
+            Ok(()) => return Ok(None),
+            Err(error) if error.is_of_a_row() => error,
+            Err(error) => return Err(error),
+        };
+        // A trigger may have rolled the whole transaction back.
+        if self.open.lease.connection.execute_batch(Savepoint::ROLLBACK).is_err() {
+            return Err(refused);
+        }
+        SentRows { sent: self.rows, not_stored: self.not_stored } = self.savepoint.rolled_back();
+        Ok(Some(refused))
     }
 
     /// Adds the number of the refused row. INSERT OR FAIL keeps the rows before it, so their number identifies it.
@@ -208,6 +232,11 @@ impl Writer {
 
     /// Ends the statement.
     pub(super) fn end(self) -> Open {
+        self.spec.stats.add_not_stored(self.not_stored);
+        if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore {
+            let (table, rows) = (&self.spec.table, self.not_stored);
+            warn!("table {table} did not store {rows} rows: a trigger suppressed them");
+        }
         self.open
     }
 }

@@ -77,6 +77,8 @@ pub struct Positions {
     pub end: bool,
     /// The number of rows that earlier epochs consumed.
     pub before: u64,
+    /// The number of rows up to its end that were set aside, because they cannot be stored.
+    pub rejected: u64,
     /// The position after its last row, as the input defines it; `None` if the input cannot resume.
     pub input: Option<Value>,
     /// The branches that a COMMIT commits; `None` for all branches of its transaction. A transaction that several processes
@@ -87,7 +89,7 @@ pub struct Positions {
 impl Positions {
     /// The positions of a job with one epoch, or of a record that is not a checkpoint.
     pub fn new(subject: impl Into<Subject>, end: bool) -> Self {
-        Self { subject: subject.into(), end, before: 0, input: None, branches: None }
+        Self { subject: subject.into(), end, before: 0, rejected: 0, input: None, branches: None }
     }
 
     /// The text in the ledger, a JSON object.
@@ -98,6 +100,9 @@ impl Positions {
         self.subject.write(&mut token);
         if self.before > 0 {
             token.insert("before".into(), self.before.into());
+        }
+        if self.rejected > 0 {
+            token.insert("rejected".into(), self.rejected.into());
         }
         if let Some(input) = &self.input {
             token.insert("input".into(), input.clone());
@@ -129,7 +134,8 @@ impl Positions {
         };
         match (Subject::read(&value), value["end"].as_bool(), branches) {
             (Some(subject), Some(end), Some(branches)) => {
-                Ok(Self { subject, end, before: value["before"].as_u64().unwrap_or_default(), input, branches })
+                let count = |member: &str| value[member].as_u64().unwrap_or_default();
+                Ok(Self { subject, end, before: count("before"), rejected: count("rejected"), input, branches })
             }
             _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains invalid positions: '{token}'"))),
         }
@@ -264,7 +270,7 @@ mod tests {
         let positions = Positions::new("a \"b\"", true);
         assert_eq!(positions.to_token(), r#"{"end":true,"table":"a \"b\"","version":2}"#);
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
-        let positions = Positions { before: 7, input: Some(json!({ "done": 1 })), ..positions };
+        let positions = Positions { before: 7, rejected: 2, input: Some(json!({ "done": 1 })), ..positions };
         assert_eq!(Positions::try_parse(&positions.to_token()).unwrap(), positions);
         let hash = Some(StatementHash { version: "1".into(), hash: "a".into() });
         let subject = Subject {

@@ -41,6 +41,7 @@ mod pool;
 mod postgres;
 mod program;
 mod pushdown;
+mod rejects;
 mod simulation;
 mod statements;
 mod typed_files;

@@ -473,7 +473,11 @@ fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bo
         Some((None, _, not_stored @ 1..)) => ("written", format!(" ({not_stored} not stored)")),
         _ => ("written", String::new()),
     };
-    format!("{rows} {noun} {done} in {seconds:.3} s{found}{how}")
+    let set_aside = match sink(plan).map_or(0, |sink| sink.rejected()) {
+        0 => String::new(),
+        rejected => format!(", {rejected} set aside"),
+    };
+    format!("{rows} {noun} {done} in {seconds:.3} s{found}{set_aside}{how}")
 }
 
 /// The message for a statement that is complete when it is planned.
@@ -500,6 +504,7 @@ fn as_json(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bo
             counts["unchanged"] = unchanged.into();
         }
         counts["not_stored"] = sink.not_stored().into();
+        counts["rejected"] = sink.rejected().into();
     }
     counts
 }

@@ -18,6 +18,8 @@ pub(crate) struct WriteResult {
     unchanged: Option<u64>,
     /// Rows that were deleted.
     deleted: Option<u64>,
+    /// Rows that were set aside, because they cannot be stored.
+    rejected: u64,
     /// Rows that earlier runs of the job had committed: all of them, if it was finished before.
     resumed: u64,
     /// How often the statement was retried after a failure.
@@ -59,6 +61,7 @@ impl WriteResult {
             updated,
             unchanged,
             deleted,
+            rejected: counted(plan, "rejected"),
             resumed: counted(plan, "resumed"),
             retries: counted(plan, "retries"),
             seconds: *seconds,
@@ -74,6 +77,7 @@ impl WriteResult {
             ("updated", self.updated),
             ("unchanged", self.unchanged),
             ("deleted", self.deleted),
+            ("rejected", Some(self.rejected).filter(|rows| *rows > 0)),
             ("resumed", Some(self.resumed).filter(|rows| *rows > 0)),
             ("retries", Some(self.retries).filter(|retries| *retries > 0)),
         ];

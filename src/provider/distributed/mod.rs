@@ -262,6 +262,12 @@ fn check(write: &Write, input: &Arc<dyn ExecutionPlan>) -> Result<()> {
             "a distributed statement is one transaction: remove the options 'checkpoint.…', or write it in one process",
         ));
     }
+    if write.rejects.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a distributed statement does not support the option 'reject.max': remove the option, or write it in one process",
+        ));
+    }
     for target in &write.targets {
         if !target.capability.prepares() {
             let how = how_to_prepare([&target.resource]);

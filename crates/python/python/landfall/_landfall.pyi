@@ -55,6 +55,9 @@ class WriteResult:
     def deleted(self) -> int | None:
         """Rows that were deleted."""
     @property
+    def rejected(self) -> int:
+        """Rows that were set aside, because they cannot be stored."""
+    @property
     def resumed(self) -> int:
         """Rows that earlier runs of the job had committed: all of them, if it was finished before."""
     @property
