@@ -123,7 +123,7 @@ impl RejectTable {
         let doing = |error: Error| error.with_context(format!("storing rows in the reject table {}", self.spec.table));
         let Member { resource, xid, protocol, branch } = to;
         let open = branch.end_statement().await?;
-        let mut branch = open.start(&WriteSpec { protocol, ..self.spec.clone() }, None).await.map_err(doing)?;
+        let mut branch = open.start(&WriteSpec { protocol, ..self.spec.clone() }, None, None).await.map_err(doing)?;
         let written = async {
             for rows in rows.chunks(BATCH_ROWS) {
                 branch.write(self.batch(rows, &xid.gtrid.to_string(), xid.gtrid.epoch().0, of, job)?).await?;

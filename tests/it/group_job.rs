@@ -375,7 +375,9 @@ fn a_job_that_is_killed_at_any_time_is_done_once() {
             while child.try_wait().unwrap().is_none() {
                 if born.elapsed() > life {
                     child.kill().unwrap();
+                    child.wait().unwrap();
                     kills += 1;
+                    break;
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
