@@ -40,7 +40,7 @@ impl LateTransaction {
         let _ = timeout(LOOK_TIMEOUT, self.recover()).await;
         if late == Late::Over {
             warn!(
-                "a connection was lost while a branch was prepared; if the branch appears later, it holds locks until you \
+                "a connection was lost while a branch was being prepared; if the branch appears later, it holds locks until you \
                  run: {}",
                 self.commands
             );

@@ -144,8 +144,8 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
         mode @ (PgSslMode::Disable | PgSslMode::Prefer) if has_root && has_mode => {
             let mode = if matches!(mode, PgSslMode::Disable) { "disable" } else { "prefer" };
             return Err(Error::config(format!(
-                "sslmode={mode} does not verify the server with sslrootcert: use verify-full or verify-ca, or remove \
-                 sslrootcert (PGSSLROOTCERT)"
+                "with sslmode={mode}, the server's certificate is not verified, so sslrootcert has no effect: use verify-full or \
+                 verify-ca, or remove sslrootcert (PGSSLROOTCERT)"
             )));
         }
         PgSslMode::Prefer | PgSslMode::Require if has_root => PgSslMode::VerifyCa,

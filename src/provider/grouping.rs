@@ -259,8 +259,8 @@ impl Region {
                 let second = operands.into_iter().flatten().find(|other| differs(other)).unwrap_or(first);
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
-                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order; put the \
-                     operation to apply first in parentheses"
+                    "{expr}: DataFusion and PostgreSQL apply {first} and {second} in a different order; add \
+                     parentheses around the operation that is to be applied first"
                 ))
             }
             Err(Conflict(first, second)) => {

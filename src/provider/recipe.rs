@@ -63,7 +63,7 @@ pub(super) struct TableRecipe {
 pub(super) fn invalid() -> Error {
     Error::new(
         ErrorKind::Decode,
-        "the plan has an invalid description of a table: use one version of Landfall everywhere",
+        "the plan contains a description of a table that cannot be read: use the same version of Landfall in all processes",
     )
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct BenchArguments {
     pub(crate) runs: u8,
 
     /// Output format
-    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    #[arg(long = "format", value_name = "FORMAT", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct StatusArguments {
     pub(crate) place: Place,
 
     /// Output format
-    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    #[arg(long = "format", value_name = "FORMAT", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
 
@@ -141,7 +141,7 @@ pub(crate) struct RecoverArguments {
     pub(crate) yes: bool,
 
     /// Output format
-    #[arg(long = "format", value_enum, default_value_t = Report::Table)]
+    #[arg(long = "format", value_name = "FORMAT", value_enum, default_value_t = Report::Table)]
     pub(crate) report: Report,
 }
 
