@@ -243,7 +243,7 @@ impl Branch for MemoryBranch {
         if let Some(proposal) = record {
             let stands = state.decide(proposal.clone());
             if stands != proposal {
-                return Ok(Outcome::Fenced(stands));
+                return Ok(Outcome::Fenced(Box::new(stands)));
             }
         }
         state.apply(self.pending);
