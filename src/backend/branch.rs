@@ -28,7 +28,7 @@ pub enum Outcome {
     /// The rows and the record are durable.
     Committed,
     /// Another run decided the epoch with this record. Nothing was written.
-    Fenced(DecisionRecord),
+    Fenced(Box<DecisionRecord>),
 }
 
 /// New and existing rows, in columns that are equal only if the database would store the same value.

@@ -177,7 +177,7 @@ pub async fn a_branch_is_fenced_by_its_own_epoch(subject: &Subject) {
     must(subject.log().decide(abort.clone()).await);
     let branch = written(subject, &job("j"), 1, Existing::Keep, Protocol::OnePhase).await;
     let outcome = must(branch.commit_one_phase(Some(record("j", 1, 1, Decision::Commit))).await);
-    assert_eq!(outcome, Outcome::Fenced(abort));
+    assert_eq!(outcome, Outcome::Fenced(Box::new(abort)));
     subject.has_rows(0).await;
 }
 
@@ -187,7 +187,7 @@ pub async fn a_branch_is_fenced_by_a_later_epoch(subject: &Subject) {
     must(subject.log().decide(abort.clone()).await);
     let branch = written(subject, &job("j"), 2, Existing::Keep, Protocol::OnePhase).await;
     let outcome = must(branch.commit_one_phase(Some(record("j", 2, 1, Decision::Commit))).await);
-    assert_eq!(outcome, Outcome::Fenced(abort));
+    assert_eq!(outcome, Outcome::Fenced(Box::new(abort)));
     subject.has_rows(0).await;
 }
 

@@ -298,7 +298,7 @@ impl MemoryTransaction {
         if let Some(proposal) = record {
             let stands = state.decide(proposal.clone());
             if stands != proposal {
-                return Ok(Outcome::Fenced(stands));
+                return Ok(Outcome::Fenced(Box::new(stands)));
             }
         }
         state.apply(&self.steps)?;

@@ -123,7 +123,7 @@ impl Transaction {
         let committing = committing.instrument(debug_span!("commit", branch = %agent.xid));
         let stands = match self.timed(Phase::Commit, committing).await? {
             Outcome::Committed => record,
-            Outcome::Fenced(by) => by,
+            Outcome::Fenced(by) => *by,
         };
         failpoint("last_agent.after");
         Ok(stands)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StructArray};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use crate::backend::{Backend, Column};
@@ -100,6 +100,34 @@ impl Assignments {
             true => sift(batch, |rows| self.apply(rows.clone(), 0).map(drop), refuse),
             false => Ok(batch),
         }
+    }
+
+    /// Converts rows for the writers, like [`Assignments::apply`]. If values change, the last column has the rows as they were.
+    ///
+    /// # Errors
+    /// As for [`Assignments::apply`].
+    pub(super) fn apply_with_source(&self, batch: RecordBatch, first: u64) -> Result<RecordBatch> {
+        if !self.converts() {
+            return Ok(batch);
+        }
+        let source: ArrayRef = Arc::new(StructArray::from(batch.clone()));
+        let assigned = self.apply(batch, first)?;
+        let mut fields = assigned.schema_ref().fields().to_vec();
+        fields.push(Arc::new(Field::new("source", source.data_type().clone(), false)));
+        let columns = assigned.columns().iter().cloned().chain([source]).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// The rows for a writer, and as they were: of [`Assignments::apply_with_source`].
+    ///
+    /// # Errors
+    /// `Internal` for other rows.
+    pub(super) fn split_source(&self, batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
+        let columns = self.schema.fields().len();
+        let Some(source) = batch.columns().get(columns) else { return Ok((batch.clone(), batch.clone())) };
+        let assigned = batch.project(&(0..columns).collect::<Vec<_>>());
+        let assigned = assigned.map_err(|error| Error::internal(error.to_string()))?;
+        Ok((assigned, RecordBatch::from(source.as_struct())))
     }
 
     fn converts(&self) -> bool {

@@ -319,7 +319,9 @@ impl<'a> WriteAttempt<'a> {
         // If several databases are written, a row that one of them refuses is an error.
         let of_branch = rejects.as_ref().filter(|_| self.write.targets.len() == 1);
         let members = members.into_iter().map(|(group, member)| match of_branch {
-            Some(rejects) => (group, RejectingBranch::around(member, rejects), differ(group)),
+            Some(rejects) => {
+                (group, RejectingBranch::around(member, rejects, &self.write.targets[group].assignments), differ(group))
+            }
             None => (group, member, differ(group)),
         });
         let members: Vec<_> = members.collect();

@@ -213,8 +213,14 @@ impl Epoch {
                 batch = assignments.sift(batch, |row, error| rejects.add(row, error))?;
             }
         }
+        // Rows that one of several databases refuses are errors.
+        let rejects_refused = self.rejects.is_some() && self.partitioners.len() == 1;
         for (group, (assignments, partitioner)) in self.partitioners.iter_mut().enumerate() {
-            for dealt in partitioner.deal(assignments.apply(batch.clone(), origin.first)?)? {
+            let assigned = match rejects_refused {
+                true => assignments.apply_with_source(batch.clone(), origin.first)?,
+                false => assignments.apply(batch.clone(), origin.first)?,
+            };
+            for dealt in partitioner.deal(assigned)? {
                 self.writers.send(group, dealt, origin).await?;
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
+use super::assignments::Assignments;
 use super::rejects::Rejects;
 use crate::backend::{Attempt, Branch, Encoded, LookupAnswer, OpenTransaction, Outcome, Vote};
 use crate::buffer::Reservation;
@@ -30,6 +31,7 @@ const WRONG_NAMES: usize = 8;
 pub(super) struct RejectingBranch {
     branch: Box<dyn Branch>,
     rejects: Arc<Rejects>,
+    assignments: Arc<Assignments>,
     waiting: Piece,
     /// The same rows, encoded.
     encoded: Vec<Encoded>,
@@ -119,14 +121,15 @@ impl Piece {
 
 impl RejectingBranch {
     /// The same branch, which rejects rows.
-    pub(super) fn around(member: Member, rejects: &Arc<Rejects>) -> Member {
-        Member { branch: Box::new(Self::new(member.branch, rejects)), ..member }
+    pub(super) fn around(member: Member, rejects: &Arc<Rejects>, assignments: &Arc<Assignments>) -> Member {
+        Member { branch: Box::new(Self::new(member.branch, rejects, assignments)), ..member }
     }
 
-    fn new(branch: Box<dyn Branch>, rejects: &Arc<Rejects>) -> Self {
+    fn new(branch: Box<dyn Branch>, rejects: &Arc<Rejects>, assignments: &Arc<Assignments>) -> Self {
         Self {
             branch,
             rejects: Arc::clone(rejects),
+            assignments: Arc::clone(assignments),
             waiting: Piece::default(),
             encoded: Vec::new(),
             bytes: 0,
@@ -139,13 +142,14 @@ impl RejectingBranch {
 
     /// Encodes rows. Those that cannot be encoded are rejected.
     fn encode(&mut self, batch: RecordBatch) -> Result<(RecordBatch, Encoded)> {
-        let Self { branch, rejects, .. } = self;
-        match branch.encode_rows(&batch) {
+        let Self { branch, rejects, assignments, .. } = self;
+        let mut encode = |rows: &RecordBatch| branch.encode_rows(&assignments.split_source(rows)?.0);
+        match encode(&batch) {
             Ok(encoded) => Ok((batch, encoded)),
             Err(error) if error.is_of_a_row() => {
-                let check = |rows: &RecordBatch| branch.encode_rows(rows).map(drop);
-                let good = sift(batch, check, |row, error| rejects.add(row, error))?;
-                let encoded = branch.encode_rows(&good)?;
+                let refuse = |row: &RecordBatch, error| rejects.add(&assignments.split_source(row)?.1, error);
+                let good = sift(batch, |rows| encode(rows).map(drop), refuse)?;
+                let encoded = encode(&good)?;
                 Ok((good, encoded))
             }
             Err(error) => Err(error),
@@ -204,7 +208,9 @@ impl RejectingBranch {
                 pieces.extend([rest, first]);
                 continue;
             }
-            let encoded = piece.batches.iter().map(|batch| self.branch.encode_rows(batch)).collect::<Result<_>>()?;
+            let Self { branch, assignments, .. } = self;
+            let encoded = piece.batches.iter().map(|rows| branch.encode_rows(&assignments.split_source(rows)?.0));
+            let encoded = encoded.collect::<Result<_>>()?;
             self.branch.attempt(encoded).await?;
             match self.branch.attempted().await? {
                 Attempt::Accepted => {
@@ -228,7 +234,7 @@ impl RejectingBranch {
     /// The parts of refused rows, the first one last. A single row is rejected.
     fn refused(&mut self, piece: Piece, error: Error) -> Result<Vec<Piece>> {
         if let ([row], 1) = (piece.batches.as_slice(), piece.rows) {
-            self.rejects.add(row, error)?;
+            self.rejects.add(&self.assignments.split_source(row)?.1, error)?;
             if piece.part == Part::Named {
                 self.wrong_names = self.wrong_names.saturating_sub(1);
             }
@@ -308,7 +314,7 @@ mod tests {
     use crossbeam_queue::SegQueue;
 
     use super::*;
-    use crate::backend::conformance::rows;
+    use crate::backend::conformance::{columns, rows};
     use crate::error::ErrorKind;
 
     /// What a database says about a refused row.
@@ -394,7 +400,7 @@ mod tests {
             attempted: None,
         };
         let rejects = Arc::new(Rejects::unlimited());
-        let mut branch = RejectingBranch::new(Box::new(branch), &rejects);
+        let mut branch = RejectingBranch::new(Box::new(branch), &rejects, &Arc::new(Assignments::none(columns())));
         for first in (0..count).step_by(3_000) {
             branch.write(rows(first..(first + 3_000).min(count))).await.unwrap();
         }

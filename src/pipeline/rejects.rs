@@ -97,7 +97,8 @@ impl Rejects {
     /// # Errors
     /// The first reasons, if too many rows are rejected.
     pub(super) fn add(&self, row: &RecordBatch, error: Error) -> Result<()> {
-        let (kind, column) = (error.kind(), error.column().map(str::to_owned));
+        let column = error.column().or_else(|| error.value()?.0);
+        let (kind, column) = (error.kind(), column.map(str::to_owned));
         let class = error.code().unwrap_or(NOT_ENCODED).to_owned();
         let (row, message) = (json::object(row, 0), error.without_rows().to_string());
         let count = self.count.fetch_add(1, Relaxed);

@@ -125,7 +125,7 @@ pub(super) async fn commit<S: ServerTransaction>(mut sender: S, record: Option<D
         };
         if stands != *record {
             sender.rollback().await;
-            return Ok(Outcome::Fenced(stands));
+            return Ok(Outcome::Fenced(Box::new(stands)));
         }
     }
     match sender.commit().await {

@@ -51,7 +51,7 @@ impl Open {
             let stands = database.decide_in(connection, &proposal)?;
             if stands != proposal {
                 // Dropping the connection rolls the rows back.
-                return Ok(Outcome::Fenced(stands));
+                return Ok(Outcome::Fenced(Box::new(stands)));
             }
         }
         failpoint("sqlite.commit.before");

@@ -56,6 +56,9 @@ async fn rows_of_every_class_are_set_aside_and_the_others_are_appended() {
             };
             assert_eq!(columns[id], column);
         }
+        let texts = place.client("SELECT source_row FROM rejects");
+        let is_text = |row: &&String| row.contains("\"number\":\"");
+        assert_eq!(texts.iter().filter(is_text).count(), bad.len(), "{}: the rows of the query", place.name());
         let told = place.client(
             "SELECT count(DISTINCT statement), count(job), min(epoch), max(epoch), min(table_name), count(DISTINCT table_name) FROM rejects",
         );
