@@ -339,7 +339,7 @@ mod tests {
                 || option.default.starts_with('\'')
         };
         let told: Vec<_> = OPTIONS.iter().filter(told).collect();
-        assert_eq!(told.len(), 18, "{told:?}");
+        assert_eq!(told.len(), 19, "{told:?}");
         for OptionKey { key, default, .. } in told {
             assert_eq!(
                 set(key, default.trim_matches('\'')).unwrap(),
