@@ -150,9 +150,8 @@ impl Connect for Connector {
 
     async fn connect(&self) -> Result<PostgresConnection> {
         let port = self.options.connect.get_port();
-        let before = SocketsBefore::now(port);
-        let connected = PgConnection::connect_with(&self.options.connect).await;
-        let ports = before.set_since(port, self.timeouts.limit());
+        let connect = PgConnection::connect_with(&self.options.connect);
+        let (connected, ports) = SocketsBefore::now(port).during(port, self.timeouts.limit(), connect).await;
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         if !self.keeps_sessions.load(Relaxed) {
             self.check_pooler(&mut connection, &ports).await?;
