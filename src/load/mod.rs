@@ -219,15 +219,15 @@ impl Connected {
         if schema.fields().is_empty() {
             return Err(Error::schema("the query has no columns").into());
         }
-        let (columns, new) = match &self.existing {
-            Some(table) => (matched(&schema, table)?, None),
+        let (columns, target) = match self.existing.clone() {
+            Some(table) => (matched(&schema, &table)?, Target::Existing(table)),
             None => {
                 let new = self.new_table(rows, infers).await?;
-                (schema.fields().iter().map(|field| field.name().clone()).collect(), Some(new))
+                (schema.fields().iter().map(|field| field.name().clone()).collect(), Target::New(new))
             }
         };
         let Self { load, options, database, .. } = self;
-        Ok(LoadPlan { mode: load.mode, table: load.table, options, database, new, columns, query: query.to_owned() })
+        Ok(LoadPlan { mode: load.mode, options, database, target, columns, query: query.to_owned() })
     }
 
     /// The table that stores all values of the query.
@@ -266,14 +266,20 @@ impl Connected {
     }
 }
 
+/// The table of a load.
+#[derive(Debug)]
+enum Target {
+    Existing(Table),
+    New(NewTable),
+}
+
 /// A planned load.
 #[derive(Debug)]
 pub struct LoadPlan {
     mode: Mode,
-    table: String,
     options: SinkOptions,
     database: Arc<dyn Backend>,
-    new: Option<NewTable>,
+    target: Target,
     columns: Vec<String>,
     query: String,
 }
@@ -281,7 +287,10 @@ pub struct LoadPlan {
 impl LoadPlan {
     /// The table that will be created.
     pub fn new_table(&self) -> Option<&NewTable> {
-        self.new.as_ref()
+        match &self.target {
+            Target::New(new) => Some(new),
+            Target::Existing(_) => None,
+        }
     }
 
     /// The columns of the table, in the order of the query's columns.
@@ -294,10 +303,10 @@ impl LoadPlan {
     /// # Errors
     /// Errors of the database.
     pub async fn target(self) -> Result<LoadTarget> {
-        let Self { mode, table, options, database, new, columns, query } = self;
-        let table = match new {
-            Some(new) => LandfallTable::create(database, new, options).await?,
-            None => LandfallTable::open(database, &table, options).await?,
+        let Self { mode, options, database, target, columns, query } = self;
+        let table = match target {
+            Target::New(new) => LandfallTable::create(database, new, options).await?,
+            Target::Existing(table) => LandfallTable::described(database, table, options)?,
         };
         Ok(LoadTarget { table: Arc::new(table), mode, columns, query })
     }

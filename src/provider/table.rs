@@ -71,6 +71,11 @@ impl LandfallTable {
                 database.location()
             )));
         };
+        Self::described(database, table, options)
+    }
+
+    /// Opens a table that the database has just described.
+    pub(crate) fn described(database: Arc<dyn Backend>, table: Table, options: SinkOptions) -> Result<Self> {
         let schema = table.schema();
         Self::new(database, table, schema, options)
     }
