@@ -34,6 +34,8 @@ pub(super) struct PostgresConnection {
     pub(super) pid: i32,
     /// When it was started. The system gives the number to other processes later.
     pub(super) started: Arc<str>,
+    /// Whether the session has prepared the statement that reads versions of tables.
+    pub(super) has_prepared_version: bool,
 }
 
 impl PostgresConnection {
@@ -161,7 +163,7 @@ impl Connect for Connector {
         let set = sqlx::raw_sql(AssertSqlSafe(settings)).fetch_one(&mut connection).await;
         let process = set.and_then(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?)));
         let (pid, started) = process.map_err(|error| self.error(error))?;
-        Ok(PostgresConnection { connection, pid, started: started.into() })
+        Ok(PostgresConnection { connection, pid, started: started.into(), has_prepared_version: false })
     }
 
     async fn is_usable(&self, connection: &mut PostgresConnection) -> bool {

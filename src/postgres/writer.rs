@@ -23,8 +23,7 @@ use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::{
-    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, TableName,
-    Targets,
+    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, ServerTransaction, Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
 
@@ -68,9 +67,7 @@ impl Writer {
         if let Some(new) = &spec.create {
             database.create_in(connection, new).await?;
         }
-        let name = TableName::try_parse(&spec.table)?;
-        let table = database.describe_in(connection, &name).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        let table = database.table_in(connection, &spec, change, open.version.take()).await?;
         // With an empty search path, a staging table is created beside its table.
         let schema = relation(&table)?.name.schema.clone().filter(|_| !open.has_schema);
         let schema = schema.as_deref();
@@ -81,7 +78,7 @@ impl Writer {
             Some(change) => {
                 let (plan, stage, spec, targets) =
                     Plan::of(database, version, of_statement, &table, &spec, change, schema)?;
-                (Some(plan), stage, spec, targets)
+                (Some(plan), Arc::new(stage), spec, targets)
             }
             None => {
                 let targets = database.targets(&table, &spec)?;
