@@ -63,7 +63,8 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
         }
         return Ok(plan);
     };
-    if !context.state().scalar_functions().contains_key(WRITTEN) {
+    let is_registered = context.state_ref().read().scalar_functions().contains_key(WRITTEN);
+    if !is_registered {
         register(context);
     }
     Rewriter::try_new(&columns)?.statement(writing);
