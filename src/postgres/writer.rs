@@ -30,6 +30,9 @@ use crate::txn::{DecisionRecord, Xid};
 /// Bytes of a chunk that are sent at once. Only a row that is longer makes a longer chunk.
 const PIECE_BYTES: usize = 1024 * 1024;
 
+/// Bytes that are kept to be sent with the next ones. Each message wakes the server up, so a small statement is one message.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// A statement of an open transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -121,13 +124,17 @@ impl Writer {
         let (pid, conn) = self.open.connection.parts();
         let mut sending = Duration::ZERO;
         let mut copy = database.answer(pid, "COPY", conn.copy_in_raw(self.plan.copy())).await?;
-        database.accepted(copy.send(HEADER.as_slice())).await?;
-        let (mut chunk, mut bytes) = (first, 0);
+        let (mut chunk, mut bytes, mut kept) = (first, 0, HEADER.to_vec());
         let next = loop {
             let began = Instant::now();
-            // The client copies what it sends, and each piece has its own time limit.
-            for piece in chunk.bytes().chunks(PIECE_BYTES) {
-                database.accepted(copy.send(piece)).await?;
+            if kept.len() + chunk.bytes().len() <= KEPT_BYTES {
+                kept.extend_from_slice(chunk.bytes());
+            } else {
+                // The client copies what it sends, and each piece has its own time limit.
+                for piece in [kept.as_slice()].into_iter().chain(chunk.bytes().chunks(PIECE_BYTES)) {
+                    database.accepted(copy.send(piece)).await?;
+                }
+                kept.clear();
             }
             sending += began.elapsed();
             self.rows += chunk.rows;
@@ -144,7 +151,8 @@ impl Writer {
             return Ok(None);
         }
         let began = Instant::now();
-        database.accepted(copy.send(TRAILER.as_slice())).await?;
+        kept.extend_from_slice(TRAILER.as_slice());
+        database.accepted(copy.send(kept.as_slice())).await?;
         // Its errors name rows.
         let finished = async { Ok(copy.finish().await) };
         let stored = database.answer(pid, "COPY", finished).await?.map_err(|error| self.refused(error, rows_before))?;
