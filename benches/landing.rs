@@ -58,6 +58,16 @@ fn context(batches: &[RecordBatch]) -> SessionContext {
 }
 
 impl Session {
+    /// Its session of DataFusion.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The table that it writes.
+    pub fn table(&self) -> &'static str {
+        self.table
+    }
+
     /// Another session that has the same table, and so its connections, but other batches.
     pub async fn another(&self, batches: &[RecordBatch]) -> Self {
         let context = context(batches);

@@ -21,6 +21,7 @@ mod pool;
 mod rejects;
 mod scan;
 mod server;
+mod small;
 mod throughput;
 mod transaction;
 mod upsert;
@@ -46,6 +47,7 @@ fn main() {
     columnar_vs_row::benches(&mut criterion, &server, &mysql);
     throughput::benches(&mut criterion, &server);
     latency::benches(&mut criterion, &server, &mysql);
+    small::benches(&mut criterion, &server, &mysql);
     batching::benches(&mut criterion, &server);
     upsert::benches(&mut criterion, &server, &mysql);
     merge::benches(&mut criterion, &server);

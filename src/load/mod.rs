@@ -150,7 +150,7 @@ impl Load {
             }
             _ => {}
         }
-        Ok(Connected { load: self, options, database, existing, evolved: None })
+        Ok(Connected { load: self, options, database, existing })
     }
 
     fn sink_options(&self) -> Result<SinkOptions> {
@@ -182,8 +182,6 @@ pub struct Connected {
     options: SinkOptions,
     database: Arc<dyn Backend>,
     existing: Option<Table>,
-    /// The table as it is after it was altered.
-    evolved: Option<LandfallTable>,
 }
 
 impl Connected {
@@ -215,28 +213,25 @@ impl Connected {
         self.planned(context, query, true).await
     }
 
-    async fn planned(mut self, context: &SessionContext, query: &str, infers: bool) -> DfResult<LoadPlan> {
+    async fn planned(self, context: &SessionContext, query: &str, infers: bool) -> DfResult<LoadPlan> {
         let rows = frame(context, query).await?;
         let schema = Arc::clone(rows.schema().inner());
         if schema.fields().is_empty() {
             return Err(Error::schema("the query has no columns").into());
         }
-        let (columns, new) = match &self.existing {
+        let (columns, target) = match self.existing.clone() {
             Some(table) => {
-                let open = LandfallTable::described(Arc::clone(&self.database), table.clone(), self.options.clone())?;
-                let evolved = open.evolved(&schema).await?;
-                let columns = matched(&schema, evolved.as_ref().map_or(table, |evolved| evolved.table()))?;
-                self.evolved = evolved;
-                (columns, None)
+                let open = LandfallTable::described(Arc::clone(&self.database), table, self.options.clone())?;
+                let open = open.evolved(&schema).await?.unwrap_or(open);
+                (matched(&schema, open.table())?, Target::Existing(Box::new(open)))
             }
             None => {
                 let new = self.new_table(rows, infers).await?;
-                (schema.fields().iter().map(|field| field.name().clone()).collect(), Some(new))
+                (schema.fields().iter().map(|field| field.name().clone()).collect(), Target::New(new))
             }
         };
-        let Self { load, options, database, evolved, .. } = self;
-        let (mode, table, query) = (load.mode, load.table, query.to_owned());
-        Ok(LoadPlan { mode, table, options, database, new, evolved, columns, query })
+        let Self { load, options, database, .. } = self;
+        Ok(LoadPlan { mode: load.mode, options, database, target, columns, query: query.to_owned() })
     }
 
     /// The table that stores all values of the query.
@@ -275,15 +270,20 @@ impl Connected {
     }
 }
 
+/// The table of a load.
+#[derive(Debug)]
+enum Target {
+    Existing(Box<LandfallTable>),
+    New(NewTable),
+}
+
 /// A planned load.
 #[derive(Debug)]
 pub struct LoadPlan {
     mode: Mode,
-    table: String,
     options: SinkOptions,
     database: Arc<dyn Backend>,
-    new: Option<NewTable>,
-    evolved: Option<LandfallTable>,
+    target: Target,
     columns: Vec<String>,
     query: String,
 }
@@ -291,7 +291,10 @@ pub struct LoadPlan {
 impl LoadPlan {
     /// The table that will be created.
     pub fn new_table(&self) -> Option<&NewTable> {
-        self.new.as_ref()
+        match &self.target {
+            Target::New(new) => Some(new),
+            Target::Existing(_) => None,
+        }
     }
 
     /// The columns of the table, in the order of the query's columns.
@@ -304,11 +307,10 @@ impl LoadPlan {
     /// # Errors
     /// Errors of the database.
     pub async fn target(self) -> Result<LoadTarget> {
-        let Self { mode, table, options, database, new, evolved, columns, query } = self;
-        let table = match (new, evolved) {
-            (Some(new), _) => LandfallTable::create(database, new, options).await?,
-            (None, Some(evolved)) => evolved,
-            (None, None) => LandfallTable::open(database, &table, options).await?,
+        let Self { mode, options, database, target, columns, query } = self;
+        let table = match target {
+            Target::New(new) => LandfallTable::create(database, new, options).await?,
+            Target::Existing(table) => *table,
         };
         Ok(LoadTarget { table: Arc::new(table), mode, columns, query })
     }

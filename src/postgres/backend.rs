@@ -208,7 +208,7 @@ impl Backend for Postgres {
     }
 
     async fn begin(&self, xid: &Xid, _: Protocol, isolation: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
-        let transaction = Open::begin(self.clone(), xid, isolation).await?;
+        let transaction = Open::begin(self.clone(), xid, isolation, None).await?;
         Ok(Box::new(OpenBranch { xid: *xid, transaction }))
     }
 

@@ -38,7 +38,8 @@ pub(super) async fn start(
     spec: WriteSpec,
     change: Option<&Arc<Change>>,
 ) -> Result<PostgresBranch> {
-    let open = Open::begin(database, xid, None).await?;
+    let table = database.known(&spec, change).is_some().then(|| TableName::try_parse(&spec.table)).transpose()?;
+    let open = Open::begin(database, xid, None, table.as_ref()).await?;
     start_in(open, xid, xid, spec, change).await
 }
 

@@ -16,6 +16,7 @@ use super::database::Postgres;
 use super::described::{Described, Relation, Sequence, Staging};
 use super::queries::{ALL_COLUMNS, ALL_TYPES, TABLE, TABLES};
 use super::types::codec;
+use super::version::FIRST_USER_OID;
 use crate::backend::{
     Characters, Column, ColumnDefault, Comparison, Detail, Holds, Listed, OtherIndex, Table, TableColumns,
 };
@@ -127,7 +128,8 @@ fn read_columns(found: Facts<'_>, types: &CatalogTypes) -> sqlx::Result<Vec<Colu
 fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let kind = found.text("kind")?;
     let (is_view, has_own_rows, is_table) = (kind == "v", kind == "r", matches!(kind, "r" | "p"));
-    let mut columns = read_columns(found, &read_types(found)?)?;
+    let types = read_types(found)?;
+    let mut columns = read_columns(found, &types)?;
     let (mut primary_key, mut unique_keys) = (Vec::new(), Vec::new());
     for key in found.list("keys")? {
         let folded = key.names("folded")?;
@@ -153,14 +155,17 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not an ordinary table")];
     let first = |reasons: &[(bool, &'static str)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, reason)| *reason);
     let name = TableName { schema: Some(found.text("schema")?.into()), table: found.text("name")?.into() };
+    let takes_copy = !is_view && is_direct;
+    let has_version = takes_copy && types.keys().all(|oid| *oid < FIRST_USER_OID);
     let relation = Relation {
         name: name.clone(),
         is_table: is_table && !has_rules,
         has_own_rows,
-        takes_copy: !is_view && is_direct,
+        takes_copy,
         can_be_truncated: is_table && is_direct && !found.is("watches_delete")?,
         one_writer: first(&one_writer),
         watched: first(&watched),
+        version: if has_version { Some(found.text("version")?.into()) } else { None },
     };
     let other_indexes = found.list("other_indexes")?.map(read_other_index).collect::<sqlx::Result<_>>()?;
     let detail = Detail::new(relation);
@@ -318,6 +323,9 @@ impl Postgres {
         let described = self.describe_in(&mut connection, &name).await?;
         self.ask_max_prepared(&mut connection).await?;
         connection.give_back();
+        if let Some(table) = &described {
+            self.keep(table.clone())?;
+        }
         Ok(described)
     }
 

@@ -34,6 +34,8 @@ pub(super) struct PostgresConnection {
     pub(super) pid: i32,
     /// When it was started. The system gives the number to other processes later.
     pub(super) started: Arc<str>,
+    /// Whether the session has prepared the statement that reads versions of tables.
+    pub(super) has_prepared_version: bool,
 }
 
 impl PostgresConnection {
@@ -150,9 +152,8 @@ impl Connect for Connector {
 
     async fn connect(&self) -> Result<PostgresConnection> {
         let port = self.options.connect.get_port();
-        let before = SocketsBefore::now(port);
-        let connected = PgConnection::connect_with(&self.options.connect).await;
-        let ports = before.set_since(port, self.timeouts.limit());
+        let connect = PgConnection::connect_with(&self.options.connect);
+        let (connected, ports) = SocketsBefore::now(port).during(port, self.timeouts.limit(), connect).await;
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         if !self.keeps_sessions.load(Relaxed) {
             self.check_pooler(&mut connection, &ports).await?;
@@ -162,7 +163,7 @@ impl Connect for Connector {
         let set = sqlx::raw_sql(AssertSqlSafe(settings)).fetch_one(&mut connection).await;
         let process = set.and_then(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?)));
         let (pid, started) = process.map_err(|error| self.error(error))?;
-        Ok(PostgresConnection { connection, pid, started: started.into() })
+        Ok(PostgresConnection { connection, pid, started: started.into(), has_prepared_version: false })
     }
 
     async fn is_usable(&self, connection: &mut PostgresConnection) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use dashmap::DashSet;
+use dashmap::{DashMap, DashSet};
 use tokio::sync::Semaphore;
 
 use super::connector::{Connector, PostgresConnection};
@@ -33,6 +33,8 @@ pub struct Postgres {
     pub(super) ledger: Ledger,
     /// The server's `max_prepared_transactions`, once it was read.
     pub(super) max_prepared: Arc<OnceLock<u32>>,
+    /// The descriptions of tables, by their names.
+    pub(super) known: Arc<DashMap<String, Arc<Table>>>,
 }
 
 /// A connection without an open transaction.
@@ -53,6 +55,7 @@ impl Postgres {
             moves_sequences: Arc::new(Semaphore::new(1)),
             ledger: Ledger::try_new(options.ledger_table.as_deref(), &STANDARD)?,
             max_prepared: Arc::default(),
+            known: Arc::default(),
         })
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Relation {
     pub(super) one_writer: Option<&'static str>,
     /// Why an update that changes nothing has an effect.
     pub(super) watched: Option<&'static str>,
+    /// Its [version](super::version).
+    pub(super) version: Option<String>,
 }
 
 /// The sequence of a column's default value.
@@ -90,6 +92,7 @@ impl Relation {
             can_be_truncated: false,
             one_writer: None,
             watched: None,
+            version: None,
         }
     }
 }

@@ -77,6 +77,7 @@ mod sequences;
 mod statements;
 mod texts;
 pub mod types;
+mod version;
 mod writer;
 
 #[cfg(feature = "testing")]

@@ -7,11 +7,12 @@ use sqlx::Row as _;
 
 use super::database::{Connection, Postgres};
 use super::error::deferred;
+use super::version::Read;
 use crate::backend::{Rescue, Vote, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Isolation;
 use crate::pool::Connect;
-use crate::sql::{self, OpenBranch, ServerTransaction};
+use crate::sql::{self, OpenBranch, ServerTransaction, TableName};
 use crate::txn::{DecisionRecord, Xid};
 
 /// The server process of a connection, for use from other connections.
@@ -72,22 +73,35 @@ pub(super) struct Open {
     pub(super) statements: u64,
     /// The name of the branch, and what receives it if its statement fails.
     pub(super) rescue: Option<(Xid, Rescue)>,
+    /// The version of the table of its first statement, until that statement.
+    pub(super) version: Option<String>,
 }
 
 impl Open {
-    /// Begins a transaction, regardless of the role's settings.
-    pub(super) async fn begin(database: Postgres, xid: &Xid, isolation: Option<Isolation>) -> Result<Self> {
+    /// Begins a transaction, regardless of the role's settings. Reads the version of a table, if it is wanted.
+    pub(super) async fn begin(
+        database: Postgres,
+        xid: &Xid,
+        isolation: Option<Isolation>,
+        table: Option<&TableName>,
+    ) -> Result<Self> {
         let mut connection = database.pool.acquire_to_write().await?;
         let isolation = isolation.unwrap_or(Isolation::ReadCommitted).as_str();
         let timeout = database.pool.connector().user_timeout();
-        let begin = format!("BEGIN ISOLATION LEVEL {isolation} READ WRITE; {timeout}; SELECT current_schema()");
-        let (pid, conn) = connection.parts();
-        let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_one(conn);
-        let begun = database.answer(pid, "BEGIN", begun).await?;
-        let first_schema: Option<String> = begun.try_get(0).map_err(|error| database.error(error))?;
+        let begin = format!("BEGIN ISOLATION LEVEL {isolation} READ WRITE; {timeout}");
+        let Read { schema, version } = match table {
+            Some(table) => database.read_version(&mut connection, &[begin], table).await?,
+            None => {
+                let (pid, conn) = connection.parts();
+                let begin = format!("{begin}; SELECT current_schema()");
+                let begun = sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).fetch_one(conn);
+                let begun = database.answer(pid, "BEGIN", begun).await?;
+                Read { schema: begun.try_get(0).map_err(|error| database.error(error))?, version: None }
+            }
+        };
         connection.serve(xid);
-        let has_schema = first_schema.is_some();
-        Ok(Self { database, connection, has_schema, has_written: false, statements: 0, rescue: None })
+        let has_schema = schema.is_some();
+        Ok(Self { database, connection, has_schema, has_written: false, statements: 0, rescue: None, version })
     }
 }
 

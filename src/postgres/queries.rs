@@ -40,6 +40,19 @@ macro_rules! columns {
     };
 }
 
+/// The version of the table `c`: see [`version`](super::version).
+macro_rules! version {
+    () => {
+        "concat_ws('/', c.oid, c.xmin, row_security_active(c.oid), (
+                SELECT string_agg(concat(a.attnum, ':', a.xmin), ',' ORDER BY a.attnum)
+                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+            ), (
+                SELECT string_agg(concat(i.indexrelid, ':', i.xmin), ',' ORDER BY i.indexrelid)
+                FROM pg_index i WHERE i.indrelid = c.oid
+            ))"
+    };
+}
+
 /// The types that `$used` selects, and those that they consist of, as JSON.
 macro_rules! types {
     ($used:literal) => {
@@ -126,6 +139,9 @@ pub(super) const TABLE: &str = concat!(
                 ORDER BY i.indexrelid
             ) AS other_indexes,
             getdatabaseencoding() AS encoding,
+            ",
+    version!(),
+    " AS version,
 ",
     columns!(
         "
@@ -174,6 +190,19 @@ pub(super) const TABLE: &str = concat!(
             AND CASE WHEN $2 = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2 END
     ) found"
 );
+
+/// Prepares the statement [`VERSION`]. Its parameters: schema, table. Its result: the first schema of the search path, and the
+/// version of the table.
+pub(super) const PREPARE_VERSION: &str = concat!(
+    "PREPARE landfall_version (text, text) AS
+        SELECT current_schema(), (
+            SELECT ",
+    version!(),
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)"
+);
+
+/// The name of a statement that a session has prepared.
+pub(super) const VERSION: &str = "landfall_version";
 
 /// Every schema with its tables; a NULL table if it has none.
 pub(super) const TABLES: &str = "

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
 use crate::sql::{
     self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, Savepoint, SentRows,
-    ServerTransaction, TableName, Targets,
+    ServerTransaction, Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
 
@@ -36,6 +36,9 @@ const SAVEPOINT: Savepoint = Savepoint::new(
     "SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT landfall",
     "RELEASE SAVEPOINT landfall; SAVEPOINT landfall",
 );
+
+/// Bytes that are kept to be sent with the next ones. Each message wakes the server up, so a small statement is one message.
+const KEPT_BYTES: usize = 64 * 1024;
 
 /// A statement of an open transaction.
 #[derive(Debug)]
@@ -75,9 +78,7 @@ impl Writer {
         if let Some(new) = &spec.create {
             database.create_in(connection, new).await?;
         }
-        let name = TableName::try_parse(&spec.table)?;
-        let table = database.describe_in(connection, &name).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        let table = database.table_in(connection, &spec, change, open.version.take()).await?;
         // With an empty search path, a staging table is created beside its table.
         let schema = relation(&table)?.name.schema.clone().filter(|_| !open.has_schema);
         let schema = schema.as_deref();
@@ -88,7 +89,7 @@ impl Writer {
             Some(change) => {
                 let (plan, stage, spec, targets) =
                     Plan::of(database, version, of_statement, &table, &spec, change, schema)?;
-                (Some(plan), stage, spec, targets)
+                (Some(plan), Arc::new(stage), spec, targets)
             }
             None => {
                 let targets = database.targets(&table, &spec)?;
@@ -142,13 +143,17 @@ impl Writer {
         let (pid, conn) = self.open.connection.parts();
         let mut sending = Duration::ZERO;
         let mut copy = database.answer(pid, "COPY", conn.copy_in_raw(self.plan.copy())).await?;
-        database.accepted(copy.send(HEADER.as_slice())).await?;
-        let (mut chunk, mut bytes) = (first, 0);
+        let (mut chunk, mut bytes, mut kept) = (first, 0, HEADER.to_vec());
         let next = loop {
             let began = Instant::now();
-            // The client copies what it sends, and each piece has its own time limit.
-            for piece in chunk.bytes().chunks(PIECE_BYTES) {
-                database.accepted(copy.send(piece)).await?;
+            if kept.len() + chunk.bytes().len() <= KEPT_BYTES {
+                kept.extend_from_slice(chunk.bytes());
+            } else {
+                // The client copies what it sends, and each piece has its own time limit.
+                for piece in [kept.as_slice()].into_iter().chain(chunk.bytes().chunks(PIECE_BYTES)) {
+                    database.accepted(copy.send(piece)).await?;
+                }
+                kept.clear();
             }
             sending += began.elapsed();
             self.rows += chunk.rows;
@@ -165,7 +170,8 @@ impl Writer {
             return Ok(None);
         }
         let began = Instant::now();
-        database.accepted(copy.send(TRAILER.as_slice())).await?;
+        kept.extend_from_slice(TRAILER.as_slice());
+        database.accepted(copy.send(kept.as_slice())).await?;
         // Its errors name rows.
         let finished = async { Ok(copy.finish().await) };
         let stored = database.answer(pid, "COPY", finished).await?.map_err(|error| self.refused(error, rows_before))?;

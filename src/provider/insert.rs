@@ -1,6 +1,6 @@
 //! INSERT INTO a table.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::Session;
@@ -27,6 +27,12 @@ pub(super) fn has_dml_rewrite(session: &dyn Session) -> bool {
     let state = session.as_any().downcast_ref::<SessionState>();
     state.is_some_and(|state| state.analyzer().rules.iter().any(|rule| rule.name() == DML_REWRITE))
 }
+
+/// The cores of this machine. The system reads several files to count them.
+static CORES: LazyLock<u16> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).unwrap_or(u16::MAX)
+});
 
 impl LandfallTable {
     /// The columns of a plan that are written, without the columns that the server fills in.
@@ -79,8 +85,7 @@ impl LandfallTable {
             };
             let table = evolved.as_ref().unwrap_or(self);
             let input = table.written(input)?;
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let writers = table.database.writers_that_pay(u16::try_from(cores).unwrap_or(u16::MAX));
+            let writers = table.database.writers_that_pay(*CORES);
             let target = table.target(&input, op, writers).await.map_err(doing)?;
             let settings = TxnSettings::try_new(&self.options).map_err(doing)?;
             let write = settings.plan_commit(self.table.name.clone(), statement, vec![target]).map_err(doing)?;

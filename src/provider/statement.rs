@@ -14,7 +14,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -63,7 +63,8 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
         }
         return Ok(plan);
     };
-    if !context.state().scalar_functions().contains_key(WRITTEN) {
+    let is_registered = context.state_ref().read().scalar_functions().contains_key(WRITTEN);
+    if !is_registered {
         register(context);
     }
     Rewriter::try_new(&columns)?.statement(writing);
@@ -174,19 +175,29 @@ pub(crate) fn table_reference(context: &SessionContext, name: &ObjectName) -> Df
 /// Rewrites a statement that assigns columns so that the planner does not change its values.
 struct Rewriter<'c> {
     columns: &'c Schema,
-    /// Parts of a statement, to be filled in: a call of a function, and VALUES as a subquery.
+    templates: &'static Templates,
+}
+
+/// Parts of a statement, to be filled in.
+struct Templates {
+    /// A call of a function.
     call: Expr,
+    /// VALUES as a subquery.
     query: Query,
 }
 
+static TEMPLATES: LazyLock<Result<Templates, String>> = LazyLock::new(|| {
+    let parser = |text: &'static str| Parser::new(&GenericDialect {}).try_with_sql(text);
+    let call = parser("function(NULL)").and_then(|mut parser| parser.parse_expr());
+    let query = parser("SELECT * FROM (VALUES (NULL))").and_then(|mut parser| parser.parse_query());
+    let parsed = call.and_then(|call| Ok(Templates { call, query: *query? }));
+    parsed.map_err(|error| error.to_string())
+});
+
 impl<'c> Rewriter<'c> {
     fn try_new(columns: &'c Schema) -> DfResult<Self> {
-        let parser = |text: &'static str| Parser::new(&GenericDialect {}).try_with_sql(text);
-        let failed = |error| DataFusionError::SQL(Box::new(error), None);
-        let call = parser("function(NULL)").and_then(|mut parser| parser.parse_expr()).map_err(failed)?;
-        let query =
-            parser("SELECT * FROM (VALUES (NULL))").and_then(|mut parser| parser.parse_query()).map_err(failed)?;
-        Ok(Self { columns, call, query: *query })
+        let templates = TEMPLATES.as_ref().map_err(|error| Error::internal(error.as_str()))?;
+        Ok(Self { columns, templates })
     }
 
     fn statement(&self, statement: &mut Sql) {
@@ -363,7 +374,7 @@ impl<'c> Rewriter<'c> {
 
     /// A call of one of Landfall's functions.
     fn call(&self, name: &str, value: Expr) -> Expr {
-        let mut call = self.call.clone();
+        let mut call = self.templates.call.clone();
         if let Expr::Function(function) = &mut call {
             function.name = ObjectName::from(vec![Ident::new(name)]);
             if let FunctionArguments::List(list) = &mut function.args {
@@ -387,7 +398,7 @@ impl<'c> Rewriter<'c> {
                         values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)).for_each(as_decimal);
                     }
                 }
-                let mut query = self.query.clone();
+                let mut query = self.templates.query.clone();
                 if let SetExpr::Select(select) = query.body.as_mut()
                     && let Some(from) = select.from.first_mut()
                     && let TableFactor::Derived { subquery, .. } = &mut from.relation

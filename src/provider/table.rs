@@ -77,7 +77,7 @@ impl LandfallTable {
         Self::described(database, table, options)
     }
 
-    /// A table that was described before.
+    /// Opens a table that the database has just described.
     pub(crate) fn described(database: Arc<dyn Backend>, table: Table, options: SinkOptions) -> Result<Self> {
         let schema = table.schema();
         Self::new(database, table, schema, options)

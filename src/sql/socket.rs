@@ -2,7 +2,7 @@
 //!
 //! A COPY ends with a message of five bytes. TCP delays it until the server has acknowledged the preceding rows (Nagle's
 //! algorithm), and the server's kernel delays the acknowledgment by 40 ms. Each small INSERT and each checkpoint would
-//! wait as long. `TCP_NODELAY` avoids this. A server that has lost its power, or a firewall that has forgotten a
+//! wait as long, and each TLS handshake twice as long. `TCP_NODELAY` avoids this. A server that has lost its power, or a firewall that has forgotten a
 //! connection, never answers: keepalive and `TCP_USER_TIMEOUT` end such a connection.
 //!
 //! The clients do not set these options and do not expose their sockets. So the socket is searched among the file
@@ -10,6 +10,8 @@
 //! out that the network is gone.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -19,6 +21,20 @@ use socket2::{SockRef, TcpKeepalive};
 pub struct SocketsBefore(HashSet<i32>);
 
 impl SocketsBefore {
+    /// Waits for a connect to the port, and sets the options of new connections as soon as they are open: the messages of a
+    /// TLS handshake are small, too. Returns their local ports.
+    pub async fn during<T>(&self, port: u16, limit: Duration, connect: impl Future<Output = T>) -> (T, Vec<u16>) {
+        let mut connect = pin!(connect);
+        let connected = poll_fn(|context| {
+            let polled = connect.as_mut().poll(context);
+            if polled.is_pending() {
+                self.set_since(port, limit);
+            }
+            polled
+        });
+        (connected.await, self.set_since(port, limit))
+    }
+
     /// The connections to a port that are open now.
     pub fn now(port: u16) -> Self {
         let mut connections = HashSet::new();
@@ -116,6 +132,20 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_the_options_while_its_handshake_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, limit) = (listener.local_addr().unwrap(), Duration::from_secs(66));
+        let handshake = async {
+            let stream = TcpStream::connect(address).unwrap();
+            tokio::task::yield_now().await;
+            stream.nodelay().unwrap()
+        };
+        let (has_options, ports) = SocketsBefore::now(address.port()).during(address.port(), limit, handshake).await;
+        assert!(has_options);
+        assert!(ports.is_empty(), "the handshake has closed it");
+    }
 
     #[test]
     fn what_was_opened_since_to_the_port_has_the_options_and_nothing_else() {

@@ -56,8 +56,7 @@ pub enum Planned {
 /// The errors of [`SessionContext::sql`]. For a value that its column cannot store, the error names the row.
 pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
     let mut statements = {
-        let state = context.state();
-        let dialect = state.config_options().sql_parser.dialect;
+        let dialect = context.state_ref().read().config_options().sql_parser.dialect;
         let dialect =
             dialect_from_str(dialect).ok_or_else(|| Error::config(format!("unknown SQL dialect {dialect}")))?;
         parse(text, dialect.as_ref())?

@@ -13,6 +13,7 @@ mod setups;
 mod tables;
 mod transactions;
 mod types;
+mod version;
 
 use std::path::PathBuf;
 use std::process::Command;
