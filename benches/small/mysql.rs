@@ -38,7 +38,7 @@ fn on_warm(
     create(server, "PRIMARY KEY (id)");
     let rows = thousands();
     server.runtime.block_on(async {
-        let own = Warm { session: landing(server, "").session(&rows[..1]).await, rows }.prepared().await;
+        let own = Warm { session: landing(server, "'writers' '1'").session(&rows[..1]).await, rows }.prepared().await;
         measure(own, server.connect().await).await
     })
 }

@@ -138,12 +138,10 @@ impl Writer {
         free_list: &FreeList,
         abandoned: &AtomicBool,
     ) -> Result<Option<EncodedChunk>> {
-        let rows_before = self.rows;
-        let database = self.open.database.clone();
+        let (rows_before, database) = (self.rows, self.open.database.clone());
         let (pid, conn) = self.open.connection.parts();
-        let mut sending = Duration::ZERO;
         let mut copy = database.answer(pid, "COPY", conn.copy_in_raw(self.plan.copy())).await?;
-        let (mut chunk, mut bytes, mut kept) = (first, 0, HEADER.to_vec());
+        let (mut chunk, mut bytes, mut kept, mut sending) = (first, 0, HEADER.to_vec(), Duration::ZERO);
         let next = loop {
             let began = Instant::now();
             if kept.len() + chunk.bytes().len() <= KEPT_BYTES {
