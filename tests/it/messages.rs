@@ -176,7 +176,7 @@ async fn an_index_that_cannot_be_a_key_is_explained() {
         server.register(table, "", "").await.unwrap();
     }
     let refused = server.register("u", "", "'table' 'late', 'on_conflict' 'update'").await.unwrap_err().to_string();
-    says(&refused, &["no key that can be used", "\"late_pkey\" is deferrable", "not deferrable"]);
+    says(&refused, &["no key that can be used", "\"late_pkey\" is deferrable", "not DEFERRABLE"]);
     server.sql("INSERT INTO late VALUES (1, 'a')").await.unwrap();
     server.sql("INSERT INTO later VALUES (1, 'a')").await.unwrap();
     let twice = server.error("INSERT INTO late VALUES (1, 'b')").await;
