@@ -149,7 +149,9 @@ impl Writer {
             } else {
                 // The client copies what it sends, and each piece has its own time limit.
                 for piece in [kept.as_slice()].into_iter().chain(chunk.bytes().chunks(PIECE_BYTES)) {
-                    database.accepted(copy.send(piece)).await?;
+                    // The end of a COPY that failed is not read then.
+                    let accepted = database.accepted(copy.send(piece)).await;
+                    accepted.inspect_err(|_| self.is_out_of_step = true)?;
                 }
                 kept.clear();
             }
@@ -164,12 +166,14 @@ impl Writer {
             }
         };
         if abandoned.load(Relaxed) {
-            database.answer(pid, "COPY", copy.abort("the write was canceled")).await?;
-            return Ok(None);
+            // If the server has refused a row before, sqlx does not read the end of the COPY.
+            let aborted = database.answer(pid, "COPY", copy.abort("the write was canceled")).await;
+            return aborted.map(|()| None).inspect_err(|_| self.is_out_of_step = true);
         }
         let began = Instant::now();
         kept.extend_from_slice(TRAILER.as_slice());
-        database.accepted(copy.send(kept.as_slice())).await?;
+        let accepted = database.accepted(copy.send(kept.as_slice())).await;
+        accepted.inspect_err(|_| self.is_out_of_step = true)?;
         // Its errors name rows.
         let finished = async { Ok(copy.finish().await) };
         let stored = database.answer(pid, "COPY", finished).await?.map_err(|error| self.refused(error, rows_before))?;

@@ -26,7 +26,8 @@ async fn go_wrong(context: &SessionContext, is_undone: impl Fn() -> bool) {
         error(context, &format!("INSERT INTO t VALUES ({round}, 'again')")).await;
         error(context, "INSERT INTO t SELECT 1000 / (value - 90000), 'x' FROM generate_series(1, 100000)").await;
         let long = "INSERT INTO t SELECT value + 1000000, 'x' FROM generate_series(1, 10000000)";
-        assert!(timeout(Duration::from_millis(round * 9), run(context, long)).await.is_err(), "nobody waited");
+        let given_up = timeout(Duration::from_millis(round * 9), run(context, long)).await;
+        assert!(given_up.is_err(), "nobody waited: {given_up:?}");
         let undone = async {
             while !is_undone() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
