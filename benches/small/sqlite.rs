@@ -39,7 +39,7 @@ fn on_warm(
     file: &Path,
     measure: impl AsyncFn(Warm, Connection) -> Vec<(Duration, Duration)>,
 ) -> Vec<(Duration, Duration)> {
-    fresh(file);
+    fresh(file, "");
     let rows = thousands();
     runtime.block_on(async {
         let own = Warm { session: landing(file).session(&rows[..1]).await, rows }.prepared().await;

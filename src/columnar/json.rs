@@ -66,6 +66,9 @@ fn text_key(key: &DataType) -> Option<DataType> {
 /// # Errors
 /// `Encode` if a number is NaN or infinite, which JSON cannot represent, or a leaf cannot be stored unchanged.
 pub(crate) fn encode(array: &ArrayRef) -> Result<StringViewArray> {
+    if *array.data_type() == DataType::Null {
+        return Ok(StringViewArray::new_null(array.len()));
+    }
     let plain = to_json_form(array)?;
     let field: FieldRef = Arc::new(Field::new("value", plain.data_type().clone(), true));
     // Otherwise a map's entry without a value would be omitted and lost.
@@ -92,7 +95,8 @@ pub(crate) fn object(batch: &RecordBatch, row: usize) -> String {
     let fields = fields.map(|(field, column)| {
         let value = column.slice(row, 1);
         let text = |value: &ArrayRef| Some(Value::from(to_text(value).ok()?.value(0)).to_string());
-        let value = match (value.is_null(0), encode(&value)) {
+        let is_null = value.is_null(0) || *value.data_type() == DataType::Null;
+        let value = match (is_null, encode(&value)) {
             (true, _) => None,
             (false, Ok(json)) => Some(json.value(0).to_owned()),
             (false, Err(_)) => text(&value),

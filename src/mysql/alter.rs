@@ -65,6 +65,11 @@ fn retyped(created: &str, column: &Column, to: &str) -> Result<String> {
 /// Whether a column stores fewer values than an Arrow type has.
 pub(super) fn widening(column: &Column, to: &DataType) -> Option<Rewrites> {
     use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
+    // UNSIGNED, ZEROFILL and FLOAT(7, 2) also limit the values, which stays so.
+    let declared = column.sql_type.to_lowercase();
+    if declared.contains("unsigned") || declared.contains("zerofill") || declared.starts_with("float(") {
+        return None;
+    }
     let is_wider = match (&column.data_type, to) {
         (Int8, Int16 | Int32 | Int64) | (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => true,
         (Decimal128(precision, scale), Decimal128(wider, other)) => {

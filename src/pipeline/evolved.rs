@@ -12,12 +12,19 @@ pub struct Evolved {
     statements: Vec<String>,
     /// The names of the columns that are added.
     added: Vec<String>,
+    /// Whether types are changed.
+    widens: bool,
 }
 
 impl Evolved {
-    /// An alteration by these statements, which add these columns.
-    pub fn new(statements: Vec<String>, added: Vec<String>) -> Self {
-        Self { statements, added }
+    /// An alteration by these statements, which add these columns, and may change types.
+    pub fn new(statements: Vec<String>, added: Vec<String>, widens: bool) -> Self {
+        Self { statements, added, widens }
+    }
+
+    /// Whether types are changed.
+    pub fn widens(&self) -> bool {
+        self.widens
     }
 
     /// The statements.

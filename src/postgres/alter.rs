@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Schema};
 
 use super::database::Postgres;
-use super::described::relation;
+use super::described::{relation, staging};
 use super::types::declare;
 use crate::backend::{Alteration, Column, Rewrites, Table};
 use crate::error::{Error, Result};
@@ -16,7 +16,9 @@ impl Postgres {
         let add = added_columns.iter().map(|column| format!("ADD COLUMN IF NOT EXISTS {column}"));
         let widen = widened.fields().iter().map(|field| {
             let to = declare(field.data_type())?;
-            Ok(format!("ALTER COLUMN {} TYPE {to}", quote(field.name())))
+            let column = table.column(field.name()).ok_or_else(|| Error::internal("an unknown column is widened"))?;
+            let collate = &staging(column)?.collate;
+            Ok(format!("ALTER COLUMN {} TYPE {to}{collate}", quote(field.name())))
         });
         let steps = add.map(Ok).chain(widen).collect::<Result<Vec<_>>>()?;
         let statement = format!("ALTER TABLE {} {}", name.quoted(), steps.join(", "));
@@ -29,8 +31,10 @@ impl Postgres {
 /// Whether a column stores fewer values than an Arrow type has.
 pub(super) fn widening(column: &Column, to: &DataType) -> Option<Rewrites> {
     use DataType::{Decimal128, Float32, Float64, Int16, Int32, Int64, LargeUtf8, Utf8, Utf8View};
+    // Not a domain, whose constraints a base type does not have.
+    let is_number = matches!(column.sql_type.as_str(), "smallint" | "integer" | "real");
     match (&column.data_type, to) {
-        (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => Some(Rewrites::AllRows),
+        (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) if is_number => Some(Rewrites::AllRows),
         (Decimal128(precision, scale), Decimal128(wider, other)) if column.sql_type.starts_with("numeric(") => {
             let digits = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
             match (digits(*wider, *other) > digits(*precision, *scale), other > scale) {

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, Result as DfResult, internal_err, not_impl_err};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, EmptyRelation, Expr, LogicalPlan, TableType, WriteOp};
@@ -20,11 +20,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::Error;
 use crate::manager::TransactionManager;
-use crate::provider::FanoutTable;
 use crate::provider::distributed::properties;
-use crate::provider::fingerprint::in_transaction;
+use crate::provider::fingerprint::{in_transaction, merging_expressions};
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::transaction::{Beginning, Known, OpenDatabases};
+use crate::provider::{FanoutTable, LandfallTable};
 use crate::txn::StatementId;
 
 /// A statement of one member.
@@ -49,6 +49,9 @@ pub(crate) fn change_members(
     name: &datafusion::common::TableReference,
     statements: Vec<(String, LogicalPlan)>,
 ) -> DfResult<LogicalPlan> {
+    for (name, plan) in &statements {
+        check_same(table, name, plan)?;
+    }
     let of_member = |(name, plan): (String, LogicalPlan)| match &plan {
         LogicalPlan::Dml(statement) => Ok(OfMember { name, identity: Arc::new(in_transaction(statement)?), plan }),
         _ => Err(Error::internal("the statement of a member does not write").into()),
@@ -59,6 +62,53 @@ pub(crate) fn change_members(
     let insert = WriteOp::Insert(InsertOp::Append);
     let input = Arc::new(LogicalPlan::EmptyRelation(nothing));
     Ok(LogicalPlan::Dml(DmlStatement::new(name.clone(), target, insert, input)))
+}
+
+/// Refuses a statement that could change the members in different ways: its query runs once for each of them.
+fn check_same(fanout: &FanoutTable, member: &str, plan: &LogicalPlan) -> DfResult<()> {
+    let refused = |why: String| Err(Error::config(format!("{why}: run the statement on each member")).into());
+    let check_expr = |expr: &Expr| match expr.is_volatile() {
+        true => {
+            refused(format!("{expr} would have another value for each member of the FANOUT table {}", fanout.name()))
+        }
+        false => Ok(TreeNodeRecursion::Continue),
+    };
+    plan.apply_with_subqueries(|node| {
+        let source = match node {
+            LogicalPlan::TableScan(scan) => scan.source.downcast_ref::<DefaultTableSource>(),
+            LogicalPlan::Limit(limit) if !is_sorted(&limit.input) => {
+                return refused("LIMIT without ORDER BY could select other rows for each member".into());
+            }
+            LogicalPlan::Dml(statement) => {
+                if let WriteOp::MergeInto(merging) = &statement.op {
+                    for expr in merging_expressions(merging) {
+                        check_expr(expr)?;
+                    }
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(read) = source.and_then(|source| source.table_provider.downcast_ref::<LandfallTable>()) {
+            let place = |table: &LandfallTable| (table.location(), table.table().name.clone());
+            let others = fanout.members().iter().zip(fanout.tables()).filter(|((name, _), _)| name != member);
+            if let Some(((other, _), _)) = others.into_iter().find(|(_, table)| place(table) == place(read)) {
+                return refused(format!("the query reads {other}, which the statement changes, too"));
+            }
+        }
+        node.apply_expressions(check_expr)
+    })
+    .map(drop)
+}
+
+/// Whether the rows of a plan have an order.
+fn is_sorted(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => is_sorted(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_sorted(&alias.input),
+        _ => false,
+    }
 }
 
 impl TableProvider for AllMembers {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::backend::{Column, ColumnDefault, Rewrites, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Evolution;
 use crate::pipeline::Evolved;
 use crate::provider::LandfallTable;
@@ -24,6 +24,12 @@ impl LandfallTable {
         let Some(mut table) = self.database.table(&self.table().name).await? else { return Ok(None) };
         let (mut added, mut widened) = (Vec::new(), Vec::new());
         for field in query.fields() {
+            if *field.data_type() == DataType::Null {
+                return Err(Error::schema(format!(
+                    "column \"{}\" of the query is an untyped NULL: use CAST(NULL AS …), or omit it",
+                    field.name()
+                )));
+            }
             match column_like(&table, field.name()) {
                 None => added.push(Field::new(field.name(), field.data_type().clone(), true)),
                 Some(column) if self.is_widened(column, field) => {
@@ -36,7 +42,8 @@ impl LandfallTable {
         if !added.is_empty() || !widened.is_empty() {
             let names = added.iter().map(|field| field.name().clone()).collect();
             let (added, widened) = (Schema::new(added), Schema::new(widened));
-            let planned = self.database.plan_alteration(&table, &added, &widened).await?;
+            let planned = self.database.plan_alteration(&table, &added, &widened).await;
+            let planned = planned.map_err(|error| error.with_context(format!("altering table {}", table.name)))?;
             for column in planned.columns {
                 match table.columns.iter_mut().find(|known| known.name == column.name) {
                     Some(known) => {
@@ -46,7 +53,7 @@ impl LandfallTable {
                     None => table.columns.push(column),
                 }
             }
-            evolved = Some(Arc::new(Evolved::new(planned.statements, names)));
+            evolved = Some(Arc::new(Evolved::new(planned.statements, names, !widened.fields().is_empty())));
         }
         let schema = table.schema();
         let new = Self::new(Arc::clone(&self.database), table, schema, self.options().clone())?;

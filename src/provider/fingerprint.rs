@@ -14,7 +14,7 @@ use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::ListingTable;
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
-use datafusion::logical_expr::dml::{InsertOp, MergeIntoAction, MergeIntoOp};
+use datafusion::logical_expr::dml::{InsertOp, MergeIntoAction, MergeIntoClause, MergeIntoOp};
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, TableSource, TableType, WriteOp};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
@@ -126,6 +126,19 @@ fn write_merging(text: &mut String, merging: &MergeIntoOp) -> DfResult<()> {
         }
     }
     Ok(())
+}
+
+/// The expressions of the clauses of a MERGE.
+pub(super) fn merging_expressions(merging: &MergeIntoOp) -> impl Iterator<Item = &Expr> {
+    fn of_clause(clause: &MergeIntoClause) -> Vec<&Expr> {
+        let values: Vec<_> = match &clause.action {
+            MergeIntoAction::Update(set) => set.iter().map(|(_, value)| value).collect(),
+            MergeIntoAction::Insert { values, .. } => values.iter().collect(),
+            MergeIntoAction::Delete => Vec::new(),
+        };
+        clause.predicate.iter().chain(values).collect()
+    }
+    std::iter::once(&merging.on).chain(merging.clauses.iter().flat_map(of_clause))
 }
 
 /// A value in full. Its display text has only the first bytes of binary data.

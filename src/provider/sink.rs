@@ -352,6 +352,7 @@ impl DataSink for LandfallSink {
                 evolved.run(target.resource.as_ref(), &target.spec.table).await?;
             }
         }
+        let is_transaction = open.is_some();
         let landed = match open {
             Some(open) => {
                 let identity = context.session_config().get_extension::<StatementId>();
@@ -367,7 +368,7 @@ impl DataSink for LandfallSink {
         let landed = match landed {
             Err(error) if error.kind() != ErrorKind::InDoubt => {
                 self.drop_created().await;
-                for target in &self.write.targets {
+                for target in self.write.targets.iter().filter(|_| !is_transaction) {
                     target.evolved.iter().for_each(|evolved| evolved.stays(&target.spec.table));
                 }
                 Err(error)

@@ -54,6 +54,12 @@ impl LandfallTable {
                 self.table.name
             )));
         }
+        if self.evolved.as_ref().is_some_and(|evolved| evolved.widens()) && self.is_read_by(input) {
+            return Err(Error::config(format!(
+                "the query reads table {}, whose column types would be changed before: alter the table first",
+                self.table.name
+            )));
+        }
         let capability = self.database.capability().await?;
         let dispatch = match &self.new {
             Some(_) => Dispatch::OneWriter("its transaction creates the table"),

@@ -162,6 +162,11 @@ impl OpenDatabases {
         self.progress().is_finished
     }
 
+    /// Why it has failed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.progress().failed.clone()
+    }
+
     pub(super) fn is_job(&self) -> bool {
         self.beginning.job.is_some()
     }

@@ -145,6 +145,13 @@ fn begin(parser: &mut DFParser<'_>) -> DfResult<Statement> {
         return Err(Error::config("this form of BEGIN is not supported: use BEGIN").into());
     };
     let mut options = TransactionOptions::default();
+    let mut modes = modes;
+    let is_job = matches!(parser.peek_token().token, Token::Word(word) if word.value.eq_ignore_ascii_case("job"));
+    if is_job {
+        parser.next_token();
+        options.job = Some(JobId::try_new(&parser.parse_literal_string().map_err(wrong)?)?);
+        modes.extend(parser.parse_transaction_modes().map_err(wrong)?);
+    }
     for mode in modes {
         options.isolation = match mode {
             TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => continue,
@@ -160,11 +167,6 @@ fn begin(parser: &mut DFParser<'_>) -> DfResult<Statement> {
                 .into());
             }
         };
-    }
-    let is_job = matches!(parser.peek_token().token, Token::Word(word) if word.value.eq_ignore_ascii_case("job"));
-    if is_job {
-        parser.next_token();
-        options.job = Some(JobId::try_new(&parser.parse_literal_string().map_err(wrong)?)?);
     }
     for (key, value) in self::options(parser).map_err(wrong)? {
         options.set(&key, &value)?;

@@ -8,7 +8,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use tokio::runtime::Handle;
 
 use super::sql;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::TransactionOptions;
 use crate::provider::OpenDatabases;
 
@@ -102,7 +102,12 @@ impl Transaction {
     pub async fn commit(self) -> Result<()> {
         if let Err(error) = self.open.check() {
             self.open.roll_back().await;
-            return Err(error.with_context("COMMIT"));
+            return Err(match self.open.failure() {
+                Some(why) => Error::config(format!(
+                    "COMMIT: the transaction has failed ({why}), and was rolled back: run it again"
+                )),
+                None => error.with_context("COMMIT"),
+            });
         }
         self.open.commit().await
     }

@@ -8,6 +8,7 @@ use datafusion_landfall::{begin, register, sql};
 
 use crate::dml::Place;
 use crate::landing::{count, rows_of, says};
+use crate::mysql::MySql;
 use crate::postgres::Postgres;
 use crate::program::{program, texts};
 
@@ -175,6 +176,28 @@ async fn types_are_widened_if_the_server_can() {
         assert_eq!(place.client("SELECT d, n FROM t WHERE id = 3")[0].split('|').next_back(), Some("7"), "{name}");
         assert!(run(&off, "INSERT INTO a.t (id, v, n) VALUES (4, 'x', NULL)").await.is_err(), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_type_says_besides_is_not_lost() {
+    let place = Place::Postgres(Postgres::with_database(""));
+    place.client("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+    place.client("CREATE DOMAIN positive AS smallint CHECK (VALUE > 0)");
+    place.client("CREATE TABLE t (k VARCHAR(5) COLLATE ci PRIMARY KEY, a positive)");
+    place.client("INSERT INTO t VALUES ('a', 1)");
+    let context = session(&place, "'schema.evolution' 'rewrite'").await;
+    says(&run(&context, "INSERT INTO a.t SELECT 'A' AS k").await.unwrap_err(), &["key already exists"]);
+    assert!(run(&context, "INSERT INTO a.t SELECT 'b' AS k, CAST(50000 AS BIGINT) AS a").await.is_err());
+    assert!(run(&context, "INSERT INTO a.t SELECT 'b' AS k, CAST(-5 AS BIGINT) AS a").await.is_err());
+    assert_eq!(place.client("SELECT k, a FROM t"), ["a|1"]);
+    says(&run(&context, "INSERT INTO a.t SELECT 'b' AS k, NULL AS x").await.unwrap_err(), &["untyped NULL", "CAST"]);
+    let place = Place::MySql(MySql::new(""));
+    place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, x DECIMAL(5, 2) UNSIGNED, g FLOAT UNSIGNED)");
+    let context = session(&place, "'schema.evolution' 'rewrite'").await;
+    for values in ["CAST(-5 AS DECIMAL(9, 3)) AS x", "CAST(-3.5 AS DOUBLE) AS g"] {
+        assert!(run(&context, &format!("INSERT INTO a.t SELECT 1 AS id, {values}")).await.is_err(), "{values}");
+    }
+    assert_eq!(place.client("SELECT count(*) FROM t"), ["0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,24 @@ async fn a_change_reaches_every_member_or_none() {
     assert_eq!(rows(&places), before);
     let read = run(&context, "UPDATE every SET n = (SELECT max(n) FROM every)").await.unwrap_err();
     says(&read, &["FANOUT table", "cannot be read"]);
+    for (statement, why) in [
+        ("UPDATE every SET n = (SELECT max(n) + 1 FROM a) WHERE id = 1", "the query reads a"),
+        (
+            "MERGE INTO every USING (SELECT id + 10 AS id FROM b) AS s ON every.id = s.id WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)",
+            "the query reads b",
+        ),
+        ("UPDATE every SET n = CAST(random() * 5 AS INT)", "random()"),
+        ("DELETE FROM every WHERE random() < 0.5", "random()"),
+        (
+            "MERGE INTO every USING (VALUES (1)) AS s (id) ON every.id = s.id WHEN MATCHED THEN UPDATE SET v = uuid()",
+            "uuid()",
+        ),
+        ("DELETE FROM every LIMIT 1", "LIMIT without ORDER BY"),
+    ] {
+        let refused = run(&context, statement).await.unwrap_err();
+        says(&refused, &[why, "run the statement on each member"]);
+    }
+    assert_eq!(rows(&places), before);
     let plain = context.sql("DELETE FROM every").await.unwrap().collect().await.unwrap_err().to_string();
     says(&plain, &["datafusion_landfall::sql", "in one transaction"]);
     let plan = sql(&context, "EXPLAIN DELETE FROM every WHERE id = 1").await.unwrap().collect().await.unwrap();

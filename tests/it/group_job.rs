@@ -117,7 +117,10 @@ async fn a_failed_statement_is_undone_to_a_savepoint() {
         }
         // Without a way back, COMMIT rolls back.
         fails(&transaction, "INSERT INTO a.t VALUES (1, 1, 'x')").await;
-        says(&transaction.commit().await.unwrap_err().to_string(), &["COMMIT", "has failed"]);
+        says(
+            &transaction.commit().await.unwrap_err().to_string(),
+            &["COMMIT", "has failed", "was rolled back: run it again"],
+        );
         assert_eq!(place.client("SELECT count(*) FROM t"), ["0"], "{name}");
     }
 }

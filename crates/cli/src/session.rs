@@ -38,6 +38,8 @@ pub(crate) struct Session {
     stopped: bool,
     /// The files that a write reads, if it loads files.
     reading: Reading,
+    /// Whether a statement since BEGIN has changed the session or a file, which would be changed twice if it were run again.
+    has_side_effects: bool,
     /// The transaction that BEGIN began.
     transaction: Option<Transaction>,
 }
@@ -81,6 +83,7 @@ impl Session {
             counts_as_json: false,
             stopped: false,
             reading: Reading::default(),
+            has_side_effects: false,
             transaction: None,
         }
     }
@@ -136,6 +139,7 @@ impl Session {
             let ran = self.run(statement.clone()).await;
             if let (Err(failure), Some(job)) = (&ran, &mut job)
                 && failure.is_transient()
+                && !self.has_side_effects
                 && let Some(pause) = job.pauses.pop()
             {
                 if let Some(open) = self.transaction.take() {
@@ -192,6 +196,7 @@ impl Session {
         if let TransactionStatement::Begin(options) = statement {
             // Refused in the session of another transaction.
             self.transaction = Some(begin_with(self.current(), options).await?);
+            self.has_side_effects = false;
             return self.status("transaction begun");
         }
         let Some(open) = &self.transaction else {
@@ -284,8 +289,13 @@ impl Session {
         };
         let execution = match planned {
             Ok(execution) => execution,
-            Err(done) => return self.status(&done),
+            Err(done) => {
+                self.has_side_effects = true;
+                return self.status(&done);
+            }
         };
+        let is_query = matches!(execution.1, Kind::Read | Kind::AnalyzedWrite) && execution.0.is_none();
+        self.has_side_effects |= !is_query && sink(&execution.3).is_none();
         if let Some(done) = &execution.0 {
             return self.status(done);
         }

@@ -48,6 +48,9 @@ Statements:
       a column list, the table is created if it does not exist. MYSQL also supports MariaDB.
   CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
       An INSERT into the table both writes every row to the tables a and b, in one transaction.
+  BEGIN [ISOLATION LEVEL …] [JOB 'name'] [OPTIONS ('idle_timeout' '10min', 'log' 'url')], COMMIT,
+  ROLLBACK, SAVEPOINT a, ROLLBACK TO a, RELEASE a
+      A transaction of several statements, also in several databases; with JOB, it commits once.
   ATTACH 'postgres://user@host/database' [AS pg] [OPTIONS …], DETACH pg, USE pg[.schema]
       ATTACH registers every table of a database as pg.schema.table. After USE, names without a
       schema refer to this schema.

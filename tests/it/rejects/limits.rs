@@ -161,3 +161,15 @@ fn the_program_tells_how_many_rows_were_set_aside() {
         says(&texts(&output).1, &["38 rows written", "3 set aside", "3 rows were set aside in table bad_readings"]);
     }
 }
+
+#[tokio::test]
+async fn an_untyped_null_is_null_in_the_reject_table() {
+    for place in &Place::all() {
+        place.client("CREATE TABLE n (id INTEGER NOT NULL, b VARCHAR(9))");
+        place.register("n", "", "'reject.max' '9', 'reject.table' 'bad'").await;
+        let insert = "INSERT INTO n SELECT CAST(NULL AS INT) AS id, NULL AS b";
+        assert_eq!(place.run(insert).await.unwrap(), 0, "{}", place.name());
+        let found = place.client("SELECT source_row FROM bad").join("").replace(' ', "");
+        assert_eq!(found, r#"{"id":null,"b":null}"#, "{}", place.name());
+    }
+}
