@@ -200,6 +200,7 @@ impl Error {
         Some((column.as_deref(), text))
     }
 
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn with_value(mut self, column: Option<&str>, text: &str) -> Self {
         self.0.value = Some(Box::new(Value { column: column.map(str::to_owned), text: text.to_owned() }));
         self

@@ -92,7 +92,7 @@ impl World {
             let transaction = begin_with(&context, options).await?;
             let run = async |text: String| {
                 let ran = async { transaction.sql(&text).await?.collect().await };
-                ran.await.map(drop).map_err(|error| landfall_error(error))
+                ran.await.map(drop).map_err(landfall_error)
             };
             let names = &names[..backends.len()];
             // With the key of each process, so that they do not disturb each other.
