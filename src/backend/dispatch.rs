@@ -56,7 +56,7 @@ impl Dispatch {
         };
         match key.iter().any(is_numbered) {
             true => Self::RoundRobin,
-            false => Self::OneWriter("the server may find values of its key equal in different spellings"),
+            false => Self::OneWriter("the server may treat different spellings of a key value as equal"),
         }
     }
 }

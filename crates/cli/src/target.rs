@@ -15,9 +15,9 @@ macro_rules! modes {
     () => {
         "Modes:
   append            adds rows; an existing key is an error
-  update            adds rows; if a key already exists, updates the written columns of that row
-  ignore            adds rows; if a key already exists, keeps that row
-  replace-rows      adds rows; if a key already exists, replaces that row: columns that are not
+  update            adds rows; if a key already exists, updates these columns of the existing row
+  ignore            adds rows; if a key already exists, keeps the existing row
+  replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are not
                     written get their default values
   overwrite         deletes all existing rows and adds the new ones, in one transaction
   create            creates the table; an existing table is an error
