@@ -200,7 +200,8 @@ impl Error {
         Some((column.as_deref(), text))
     }
 
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    // Only servers name the value.
+    #[cfg(feature = "_socket")]
     pub(crate) fn with_value(mut self, column: Option<&str>, text: &str) -> Self {
         self.0.value = Some(Box::new(Value { column: column.map(str::to_owned), text: text.to_owned() }));
         self
