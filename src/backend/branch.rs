@@ -208,7 +208,7 @@ impl Rescue {
         (Self(sender), receiver)
     }
 
-    /// Hands the transaction over. If nobody waits for it, it is dropped, which rolls it back.
+    /// Hands the transaction over. If the receiver no longer exists, rolls the transaction back.
     pub fn rescue(self, transaction: Box<dyn OpenTransaction>) {
         drop(self.0.send(transaction));
     }

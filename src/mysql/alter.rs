@@ -9,7 +9,7 @@ use super::types::declare;
 use super::unpublished::Unpublished;
 use crate::backend::{Alteration, Column, Rewrites, Table};
 use crate::error::{Error, Result};
-use crate::sql::{TableName, column_declarations, quote, scratch_table};
+use crate::sql::{TableName, column_declarations, has_more_numbers, quote, scratch_table};
 
 impl MySql {
     /// Each column is altered by a statement of its own, because MySQL has no IF NOT EXISTS for columns.
@@ -64,20 +64,9 @@ fn retyped(created: &str, column: &Column, to: &str) -> Result<String> {
 
 /// Whether a column stores fewer values than an Arrow type has.
 pub(super) fn widening(column: &Column, to: &DataType) -> Option<Rewrites> {
-    use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
     // UNSIGNED, ZEROFILL and FLOAT(7, 2) also limit the values, which stays so.
     let declared = column.sql_type.to_lowercase();
-    if declared.contains("unsigned") || declared.contains("zerofill") || declared.starts_with("float(") {
-        return None;
-    }
-    let is_wider = match (&column.data_type, to) {
-        (Int8, Int16 | Int32 | Int64) | (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => true,
-        (Decimal128(precision, scale), Decimal128(wider, other)) => {
-            let digits = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
-            let (own, wanted) = (digits(*precision, *scale), digits(*wider, *other));
-            wanted >= own && other >= scale && (wanted, other) != (own, scale)
-        }
-        _ => false,
-    };
-    is_wider.then_some(Rewrites::AllRows)
+    let is_plain =
+        !["unsigned", "zerofill"].iter().any(|limit| declared.contains(limit)) && !declared.starts_with("float(");
+    (is_plain && has_more_numbers(to, &column.data_type)).then_some(Rewrites::AllRows)
 }

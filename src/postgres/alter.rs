@@ -7,7 +7,7 @@ use super::described::{relation, staging};
 use super::types::declare;
 use crate::backend::{Alteration, Column, Rewrites, Table};
 use crate::error::{Error, Result};
-use crate::sql::{column_declarations, quote, scratch_table};
+use crate::sql::{column_declarations, has_more_numbers, quote, scratch_table};
 
 impl Postgres {
     pub(super) async fn plan_alteration(&self, table: &Table, added: &Schema, widened: &Schema) -> Result<Alteration> {
@@ -30,20 +30,17 @@ impl Postgres {
 
 /// Whether a column stores fewer values than an Arrow type has.
 pub(super) fn widening(column: &Column, to: &DataType) -> Option<Rewrites> {
-    use DataType::{Decimal128, Float32, Float64, Int16, Int32, Int64, LargeUtf8, Utf8, Utf8View};
-    // Not a domain, whose constraints a base type does not have.
-    let is_number = matches!(column.sql_type.as_str(), "smallint" | "integer" | "real");
+    let is_number = match &column.data_type {
+        DataType::Decimal128(..) => column.sql_type.starts_with("numeric("),
+        // Not a domain, whose constraints a base type does not have.
+        _ => matches!(column.sql_type.as_str(), "smallint" | "integer" | "real"),
+    };
     match (&column.data_type, to) {
-        (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) if is_number => Some(Rewrites::AllRows),
-        (Decimal128(precision, scale), Decimal128(wider, other)) if column.sql_type.starts_with("numeric(") => {
-            let digits = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
-            match (digits(*wider, *other) > digits(*precision, *scale), other > scale) {
-                (true, false) if other == scale => Some(Rewrites::Never),
-                (_, true) if digits(*wider, *other) >= digits(*precision, *scale) => Some(Rewrites::AllRows),
-                _ => None,
-            }
-        }
-        (_, Utf8 | LargeUtf8 | Utf8View) if column.sql_type.starts_with("character varying(") => Some(Rewrites::Never),
+        (own, wanted) if is_number && has_more_numbers(wanted, own) => Some(match (own, wanted) {
+            (DataType::Decimal128(_, scale), DataType::Decimal128(_, other)) if scale == other => Rewrites::Never,
+            _ => Rewrites::AllRows,
+        }),
+        (_, wanted) if wanted.is_string() && column.sql_type.starts_with("character varying(") => Some(Rewrites::Never),
         _ => None,
     }
 }

@@ -4,23 +4,22 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, Result as DfResult, internal_err, not_impl_err};
+use datafusion::common::{DFSchema, DataFusionError, Result as DfResult, TableReference, internal_err, not_impl_err};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, EmptyRelation, Expr, LogicalPlan, TableType, WriteOp};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 
 use crate::error::Error;
 use crate::manager::TransactionManager;
-use crate::provider::distributed::properties;
+use crate::provider::counted::{count_schema, counted, properties};
 use crate::provider::fingerprint::{in_transaction, merging_expressions};
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::transaction::{Beginning, Known, OpenDatabases};
@@ -46,7 +45,7 @@ struct AllMembers {
 /// The plan of a statement that changes all members: these are the statements of the members, with their names.
 pub(crate) fn change_members(
     table: &FanoutTable,
-    name: &datafusion::common::TableReference,
+    name: &TableReference,
     statements: Vec<(String, LogicalPlan)>,
 ) -> DfResult<LogicalPlan> {
     for (name, plan) in &statements {
@@ -169,18 +168,13 @@ struct TransactionExec {
     properties: Arc<PlanProperties>,
 }
 
-/// The columns of the result of an INSERT.
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("count", DataType::UInt64, false)]))
-}
-
 impl TransactionExec {
     fn new(
         beginning: Beginning,
         members: Vec<(String, Arc<StatementId>)>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Self {
-        Self { beginning, members, children, properties: properties(schema(), 1) }
+        Self { beginning, members, children, properties: properties(count_schema(), 1) }
     }
 
     /// The tasks of the children, in a transaction.
@@ -215,7 +209,7 @@ impl Task {
     /// Returns the number of rows.
     async fn run(self) -> DfResult<u64> {
         let Self { member, plan, context } = self;
-        let in_member = |error: datafusion::common::DataFusionError| error.context(format!("member {member}"));
+        let in_member = |error: DataFusionError| error.context(format!("member {member}"));
         let batches: Vec<RecordBatch> =
             plan.execute(0, context).map_err(in_member)?.try_collect().await.map_err(in_member)?;
         let counts = batches.iter().filter_map(|batch| batch.columns().first()?.as_primitive_opt::<UInt64Type>());
@@ -228,9 +222,8 @@ struct RollBackOnDrop(Option<Arc<OpenDatabases>>);
 
 impl Drop for RollBackOnDrop {
     fn drop(&mut self) {
-        if let (Some(open), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            open.end();
-            runtime.spawn(async move { open.roll_back().await });
+        if let Some(open) = self.0.take() {
+            open.give_up();
         }
     }
 }
@@ -293,9 +286,9 @@ impl ExecutionPlan for TransactionExec {
             if is_own {
                 open.commit().await?;
             }
-            Ok(RecordBatch::try_new(schema(), vec![Arc::new(UInt64Array::from(vec![rows]))])?)
+            Ok(rows)
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), stream::once(run).boxed())))
+        Ok(counted(run))
     }
 }
 

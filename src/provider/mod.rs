@@ -8,6 +8,7 @@ mod checked;
 mod checkpoints;
 mod classes;
 mod comparisons;
+mod counted;
 mod defaults;
 mod distributed;
 mod dml;

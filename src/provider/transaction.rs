@@ -18,6 +18,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::{TryStreamExt, stream};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -361,6 +362,15 @@ impl OpenDatabases {
         self.progress().can_return = can_return;
         if !can_return {
             self.roll_back().await;
+        }
+    }
+
+    /// Rolls all statements back, in a task of the runtime. Without a runtime, the connections are closed, which does the same.
+    pub(crate) fn give_up(self: &Arc<Self>) {
+        if let Ok(runtime) = Handle::try_current() {
+            let open = Arc::clone(self);
+            open.end();
+            runtime.spawn(async move { open.roll_back().await });
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::backend::NewTable;
 use crate::error::{Error, Result};
@@ -50,6 +50,19 @@ pub fn create_table(
     }
     parts.extend(table.unique_keys.iter().map(|key| format!("UNIQUE ({})", list(key))));
     Ok(format!("CREATE TABLE {name} (\n    {}\n)", parts.join(",\n    ")))
+}
+
+/// Whether a type of numbers has all numbers of another one, and more.
+pub fn has_more_numbers(wanted: &DataType, own: &DataType) -> bool {
+    use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
+    match (own, wanted) {
+        (Int8, Int16 | Int32 | Int64) | (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => true,
+        (Decimal128(precision, scale), Decimal128(wider, other)) => {
+            let digits = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
+            digits(*wider, *other) >= digits(*precision, *scale) && other >= scale && own != wanted
+        }
+        _ => false,
+    }
 }
 
 /// `"name" declaration` of each column of an ALTER TABLE.

@@ -32,7 +32,7 @@ pub use bulk::BulkBranch;
 pub(crate) use change::tests as change_tests;
 pub use change::{Native, script};
 pub use connection::{SqlConnection, TextRow, apply, execute_many};
-pub use create::{NewColumn, check_identifiers, column_declarations, create_table, scratch_table};
+pub use create::{NewColumn, check_identifiers, column_declarations, create_table, has_more_numbers, scratch_table};
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use duplicate::{DUPLICATE_KEY, duplicate_in_change, other_key};

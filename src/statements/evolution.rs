@@ -8,6 +8,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Ident, Insert, ObjectName, SetExpr, Statement as Sql, TableObject};
 
+use super::names::in_attached;
 use crate::load::matched;
 use crate::options::Evolution;
 use crate::provider::{LandfallTable, Registered, SessionSchema, plan_statement, table_reference};
@@ -18,8 +19,7 @@ const TARGET: &str = "landfall_evolved_target";
 /// Replaces the table and the columns of such an INSERT. The table is registered for this statement.
 pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql) -> DfResult<Option<Registered<'c>>> {
     let Sql::Insert(insert) = statement else { return Ok(None) };
-    let (TableObject::TableName(name), true, Some(source)) =
-        (insert.table.clone(), insert.columns.is_empty(), insert.source.clone())
+    let (TableObject::TableName(name), true, Some(source)) = (&insert.table, insert.columns.is_empty(), &insert.source)
     else {
         return Ok(None);
     };
@@ -27,12 +27,16 @@ pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql
     if matches!(source.body.as_ref(), SetExpr::Values(_)) {
         return Ok(None);
     }
-    let Ok(provider) = context.table_provider(table_reference(context, &name)?).await else { return Ok(None) };
+    // To look up a table of an attached database asks the server.
+    if in_attached(context, name).is_some_and(|(catalog, ..)| catalog.options().evolution == Evolution::Off) {
+        return Ok(None);
+    }
+    let Ok(provider) = context.table_provider(table_reference(context, name)?).await else { return Ok(None) };
     let Some(table) = provider.downcast_ref::<LandfallTable>() else { return Ok(None) };
     if table.options().evolution == Evolution::Off {
         return Ok(None);
     }
-    let query = DfStatement::Statement(Box::new(Sql::Query(source)));
+    let query = DfStatement::Statement(Box::new(Sql::Query(source.clone())));
     let schema = Arc::clone(plan_statement(context, query).await?.schema().inner());
     let Some(evolved) = table.evolved(&schema).await? else { return Ok(None) };
     let columns = matched(&schema, evolved.table())?;

@@ -11,15 +11,23 @@ use datafusion::sql::sqlparser::ast::{
     Expr, FromTable, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableFactor, VisitMut, VisitorMut,
 };
 
+use super::names::in_attached;
 use super::{Planned, Statement, plan};
 use crate::error::{Error, ErrorKind};
 use crate::provider::{FanoutTable, change_members, table_reference};
 
 /// Plans such a statement; `None` for any other.
 pub(super) async fn plan_change(context: &SessionContext, sql: &Sql) -> DfResult<Option<LogicalPlan>> {
+    if !matches!(sql, Sql::Update(_) | Sql::Delete(_) | Sql::Merge(_)) {
+        return Ok(None);
+    }
     let mut sql = sql.clone();
     let Some(target) = target(&mut sql) else { return Ok(None) };
     let name = target.clone();
+    // A table of an attached database is none, and looking it up asks the server.
+    if in_attached(context, &name).is_some() {
+        return Ok(None);
+    }
     let reference = table_reference(context, &name)?;
     let Ok(provider) = context.table_provider(reference.clone()).await else { return Ok(None) };
     let Some(fanout) = provider.downcast_ref::<FanoutTable>() else { return Ok(None) };

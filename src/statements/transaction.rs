@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::common::Result as DfResult;
 use datafusion::prelude::{DataFrame, SessionContext};
-use tokio::runtime::Handle;
 
 use super::sql;
 use crate::error::{Error, Result};
@@ -120,10 +119,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if let (false, Ok(runtime)) = (self.open.has_ended(), Handle::try_current()) {
-            let open = Arc::clone(&self.open);
-            open.end();
-            runtime.spawn(async move { open.roll_back().await });
+        if !self.open.has_ended() {
+            self.open.give_up();
         }
     }
 }

@@ -3,23 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties};
-use futures::{TryStreamExt, stream};
+use futures::TryStreamExt;
 use log::warn;
 
-use super::properties;
 use super::statement::DistributedWrite;
 use super::writer::parts;
 use crate::error::{Error, Result};
 use crate::manager::Joined;
 use crate::pipeline::Part;
+use crate::provider::counted::{count_schema, counted, properties};
 
 /// Decides about the parts that its input returns, and completes their branches. Returns the number of rows, as an INSERT
 /// does. If the input fails, the transaction is aborted.
@@ -32,18 +29,13 @@ pub(super) struct CommitExec {
 
 impl CommitExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, statement: Arc<DistributedWrite>) -> Self {
-        let properties = properties(schema(), 1);
+        let properties = properties(count_schema(), 1);
         Self { input, statement, properties }
     }
 
     pub(super) fn statement(&self) -> &DistributedWrite {
         &self.statement
     }
-}
-
-/// The columns of the result of an INSERT.
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("count", DataType::UInt64, false)]))
 }
 
 impl DistributedWrite {
@@ -165,9 +157,8 @@ impl ExecutionPlan for CommitExec {
                 let committing = tokio::spawn(async move { own.commit(parts).await });
                 committing.await.map_err(|error| Error::internal(format!("the commit failed: {error}")))?
             };
-            let rows = committed.await.map_err(|error| statement.doing(error))?;
-            Ok(RecordBatch::try_new(schema(), vec![Arc::new(UInt64Array::from(vec![rows]))])?)
+            Ok(committed.await.map_err(|error| statement.doing(error))?)
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), stream::once(committed))))
+        Ok(counted(committed))
     }
 }

@@ -15,11 +15,12 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
+use super::Division;
 use super::statement::DistributedWrite;
-use super::{Division, properties};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::Joined;
 use crate::pipeline::{Part, write_part};
+use crate::provider::counted::properties;
 use crate::txn::Xid;
 
 /// Writes each partition of its input as a part, and prepares it. Returns a row for each part: the names of its branches,
