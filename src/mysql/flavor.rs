@@ -8,6 +8,7 @@
 //! | CHECK constraints can be disabled | `check_constraint_checks` | no |
 //! | the new row in `ON DUPLICATE KEY UPDATE` | `VALUES(c)` | an alias, as `VALUES` is deprecated |
 //! | collation that compares bytes, including trailing spaces | `utf8mb4_nopad_bin` | `utf8mb4_0900_bin` |
+//! | the row of an error | `ROW_NUMBER` in `GET DIAGNOSTICS` (10.7) | in some messages |
 //! | `json` | `longtext` with a CHECK | a separate type, in UTF-8 only |
 //! | `local_infile` by default | on | off |
 
@@ -54,6 +55,11 @@ impl Flavor {
             Self::MariaDb(version) => version >= (10, 5, 0),
             Self::MySql(_) => true,
         }
+    }
+
+    /// Whether `GET DIAGNOSTICS` has the row of an error.
+    pub(super) fn counts_rows(self) -> bool {
+        matches!(self, Self::MariaDb(version) if version >= (10, 7, 0))
     }
 
     /// Disables time limits and enables constraints, regardless of the server's defaults.

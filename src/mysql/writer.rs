@@ -36,6 +36,9 @@ use crate::sql::{
 };
 use crate::txn::{DecisionRecord, Xid};
 
+/// The session variable with the row of an error.
+const ROW: &str = "@landfall_row";
+
 /// A statement of an open transaction.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -245,25 +248,43 @@ impl Writer {
     }
 
     /// The result of a statement that writes rows.
-    async fn accepted(&self, done: mysql_async::Result<()>, rows_before: u64) -> Result<()> {
+    async fn accepted(&mut self, done: mysql_async::Result<()>, rows_before: u64) -> Result<()> {
         match done {
             Ok(()) => Ok(()),
             Err(error) => {
-                let error = self.refused(error, rows_before);
+                let row = match &error {
+                    mysql_async::Error::Server(error) => self.row_of(1, &error.message).await,
+                    _ => None,
+                };
+                let error = self.refused(error, row, rows_before);
                 Err(self.open.database.pool.connector().with_holder(self.open.connection.conn.id(), error).await)
             }
         }
     }
 
+    /// The row of a condition of the last statement. MariaDB counts the rows also where its message has no number. In a
+    /// trigger, it counts those of the trigger's statement, whose message has the name of another table.
+    async fn row_of(&mut self, condition: usize, message: &str) -> Option<u64> {
+        if let Some(row) = row_in(message) {
+            return Some(row);
+        }
+        let table = TableName::try_parse(&self.spec.table).ok()?.table;
+        if !self.open.connection.server.flavor.counts_rows() || !message.contains(&format!("`{table}`")) {
+            return None;
+        }
+        let (database, connection) = (&self.open.database, &mut self.open.connection);
+        let get = format!("GET DIAGNOSTICS CONDITION {condition} {ROW} = ROW_NUMBER");
+        database.execute(connection, &get).await.ok()?;
+        let (id, conn) = (connection.conn.id(), &mut connection.conn);
+        database.answer(id, "SELECT", conn.query_first(format!("SELECT {ROW}"))).await.ok()?
+    }
+
     /// The error of a statement, with the row of the stream that the server names.
-    fn refused(&self, mut error: mysql_async::Error, rows_before: u64) -> Error {
-        let row = match &mut error {
-            mysql_async::Error::Server(error) => {
-                error.message = self.with_names(std::mem::take(&mut error.message));
-                row_in(&error.message)
-            }
+    fn refused(&self, mut error: mysql_async::Error, row: Option<u64>, rows_before: u64) -> Error {
+        match &mut error {
+            mysql_async::Error::Server(error) => error.message = self.with_names(std::mem::take(&mut error.message)),
             _ => return self.open.database.error(error),
-        };
+        }
         let error = match (&self.guarded, &error) {
             (Some(keys), mysql_async::Error::Server(error)) if error.code == OTHER_KEY => {
                 Error::new(ErrorKind::Constraint, sql::other_key(&self.spec, keys)).with_code(DUPLICATE_ENTRY)
@@ -287,8 +308,11 @@ impl Writer {
         self.check_warnings(rows_before).await?;
         if self.spec.on_conflict == OnConflict::Error && stored != self.rows - rows_before {
             let sent = self.rows - rows_before;
-            let error =
-                format!("table {} stored {stored} of {sent} rows, and the server reported no reason", self.spec.table);
+            let error = format!(
+                "table {} stored {stored} of {sent} rows, and the server reported no reason: check the triggers of the table, \
+                 and the log of the server",
+                self.spec.table
+            );
             return Err(self.at(Error::new(ErrorKind::Database, error), None, rows_before));
         }
         Ok(())
@@ -301,17 +325,18 @@ impl Writer {
             if warnings.is_empty() {
                 let error = Error::new(
                     ErrorKind::Database,
-                    "the server reported warnings, but SHOW WARNINGS returned none, so values may have been changed",
+                    "the server reported warnings, but SHOW WARNINGS returned none, so the server may have changed values, and \
+                     the statement was not committed: run it again; if there is a proxy, connect to the server itself",
                 );
                 return Err(self.at(error, None, rows_before));
             }
-            for warning in warnings {
+            for (condition, warning) in (1..).zip(warnings) {
                 let (code, message) = (text(&warning, 1)?, text(&warning, 2)?);
                 let code = code.parse().unwrap_or(0);
                 // Deprecated syntax, and statements that are unsafe for statement-based binary logs.
                 if !matches!(code, 1287 | 1592 | 1681) {
+                    let row = self.row_of(condition, &message).await;
                     let message = self.with_names(message);
-                    let row = row_in(&message);
                     return Err(self.at(self.open.database.pool.connector().warned(code, message), row, rows_before));
                 }
             }

@@ -20,6 +20,9 @@ const MOST_ROWS: usize = 65_536;
 /// The size in bytes of the rows that are collected for one attempt.
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
 
+/// The number of rows of the first attempt, so that the database does not wait for more; each next one has twice as many.
+const FIRST_ROWS: usize = 8_192;
+
 /// Attempts with fewer rows take as long.
 const LEAST_ROWS: usize = 32;
 
@@ -135,7 +138,7 @@ impl RejectingBranch {
             bytes: 0,
             running: None,
             kept: [None, None],
-            next_rows: MOST_ROWS,
+            next_rows: FIRST_ROWS,
             wrong_names: 0,
         }
     }
@@ -186,7 +189,7 @@ impl RejectingBranch {
 
     /// The maximum number of rows of an attempt. A few rows more are no reason for another one.
     fn most_rows(&self) -> usize {
-        if self.next_rows == MOST_ROWS { 2 * MOST_ROWS } else { self.next_rows }
+        if self.next_rows >= FIRST_ROWS { 2 * self.next_rows } else { self.next_rows }
     }
 
     /// Writes pieces of rows, the last one first.
@@ -225,7 +228,7 @@ impl RejectingBranch {
 
     fn note_accepted(&mut self, piece: &Piece) {
         match piece.part {
-            Part::Next if piece.rows == self.next_rows => self.next_rows = (2 * self.next_rows).min(MOST_ROWS),
+            Part::Next if piece.rows >= self.next_rows => self.next_rows = (2 * self.next_rows).min(MOST_ROWS),
             Part::Named => self.wrong_names += 1,
             _ => {}
         }
@@ -268,7 +271,7 @@ impl Branch for RejectingBranch {
         self.waiting.push(batch);
         self.encoded.push(encoded);
         self.kept[0] = Some(self.rejects.memory().reserve_now(usize::try_from(self.bytes).unwrap_or(usize::MAX)));
-        match self.waiting.rows >= MOST_ROWS || self.bytes >= MOST_BYTES {
+        match self.waiting.rows >= self.next_rows.max(FIRST_ROWS) || self.bytes >= MOST_BYTES {
             true => self.start().await,
             false => Ok(()),
         }
@@ -423,7 +426,7 @@ mod tests {
 
     #[tokio::test]
     async fn few_bad_rows_cost_few_attempts() {
-        assert_eq!(attempts(Says::Nothing, 200_000, 1_000_000).await, 4, "one for each 65,536 rows");
+        assert_eq!(attempts(Says::Nothing, 200_000, 1_000_000).await, 8, "of 8,192 rows first, and of 65,536 later");
         // Per bad row.
         assert!(attempts(Says::ItsRow, 200_000, 1_000).await <= 200 * 5);
         assert!(attempts(Says::Nothing, 200_000, 1_000).await <= 200 * 15);

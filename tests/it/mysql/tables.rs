@@ -216,13 +216,28 @@ async fn sizes_at_the_edge_are_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_row_of_a_trigger_s_statement_is_not_taken_for_one_of_the_stream() {
+    let server = MySql::new(
+        "CREATE TABLE log (id bigint CHECK (id < 3)); CREATE TABLE t (id bigint PRIMARY KEY, CHECK (id < 4)); \
+         CREATE TRIGGER logs AFTER INSERT ON t FOR EACH ROW INSERT INTO log VALUES (1), (NEW.id)",
+    );
+    for (name, options) in [("load", ""), ("one_insert", ", 'on_conflict' 'update'")] {
+        server.register(name, "", &format!("'table' 't'{options}")).await.unwrap();
+        let insert = |rows: &str| format!("INSERT INTO {name} VALUES {rows}");
+        says(&server.error(&insert("(1), (2), (4)")).await, &["row 3:", "CONSTRAINT"]);
+        says(&server.error(&insert("(0), (1), (3)")).await, &["rows 1 to 3:", "CONSTRAINT", "`log`"]);
+    }
+    assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_load_names_the_row_of_the_stream() {
     let server = MySql::new("CREATE TABLE t (id bigint PRIMARY KEY, v varchar(100), n int CHECK (n < 800000))");
     server.register("t", "", "'writers' '1'").await.unwrap();
     // In the second of its statements.
     let insert =
         "INSERT INTO t SELECT value, repeat('long', 20) || ' ' || value, value AS n FROM generate_series(1, 800000)";
-    says(&server.error(insert).await, &["rows ", "800000", "CONSTRAINT"]);
+    says(&server.error(insert).await, &["row 800000:", "CONSTRAINT"]);
     assert_eq!(server.rows("SELECT count(*) FROM t"), ["0"]);
     let too_long = "INSERT INTO t SELECT value, repeat('x', CASE WHEN value = 70001 THEN 101 ELSE 5 END), 1 \
                     FROM generate_series(1, 80000)";
