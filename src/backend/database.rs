@@ -330,7 +330,8 @@ pub trait Backend: Debug + Send + Sync {
     /// Begins a transaction in which several statements run, with this isolation level or a stronger one. With two-phase
     /// commit, it can be prepared.
     async fn begin(&self, _: &Xid, _: Protocol, _: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
-        Err(unsupported(self.location(), "it does not support transactions of several statements"))
+        let text = format!("{} does not support transactions of several statements", self.location());
+        Err(Error::new(ErrorKind::Unsupported, text))
     }
 
     // Reading.
@@ -343,7 +344,7 @@ pub trait Backend: Debug + Send + Sync {
     /// Runs a statement once for each list of parameters, in one transaction. The statement uses the dialect's
     /// placeholders. `landfall bench` measures row-by-row writing with it.
     async fn run(&self, _: String, _: Vec<Vec<Parameter>>) -> Result<()> {
-        Err(unsupported(self.location(), "it does not run SQL statements"))
+        Err(Error::new(ErrorKind::Unsupported, format!("{} does not run SQL statements", self.location())))
     }
 }
 

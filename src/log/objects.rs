@@ -333,7 +333,7 @@ impl DecisionLog for ObjectStoreLog {
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
         if let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_dir()) {
-            let text = format!("the folder {} contains no decision log: check its URL", folder.display());
+            let text = format!("the folder {} of the decision log does not exist: check its URL", folder.display());
             return Err(Error::new(ErrorKind::Access, text));
         }
         let mut links = self.links(&self.prefix).await?;

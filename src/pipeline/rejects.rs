@@ -157,9 +157,10 @@ impl Rejects {
     fn exceeded(&self, kind: ErrorKind, rejected: u64) -> Error {
         let reasons: Vec<_> = self.reasons.iter().filter_map(OnceLock::get).map(String::as_str).collect();
         let text = format!(
-            "{rejected} rows of table {} cannot be stored, but the option 'reject.max' allows {}: correct the rows, or \
-             increase the limit ({})",
+            "table {}: {rejected} rejected {} more than the option 'reject.max' allows ({}): correct the rows, or increase \
+             the limit. The first reasons: {}",
             self.of,
+            if rejected == 1 { "row is" } else { "rows are" },
             self.limit,
             reasons.join("; ")
         );

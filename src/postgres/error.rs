@@ -93,9 +93,11 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "25006" => (Access, READ_ONLY),
         // Names of prepared statements are unique in a session.
         "42P05" | "26000" => (Unsupported, USE_THE_SERVER),
-        "08P01" => {
-            (Unsupported, "the server or a connection pooler does not support the protocol, or a parameter of it")
-        }
+        "08P01" => (
+            Unsupported,
+            "the server or a connection pooler does not support the protocol or one of its parameters: connect to the server \
+             itself",
+        ),
         UNIQUE_VIOLATION => (Constraint, DUPLICATE_KEY),
         "23503" => (
             Constraint,

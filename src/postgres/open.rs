@@ -128,9 +128,11 @@ impl ServerTransaction for Open {
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => {
-                    "preparing (set the option 'commit' to 'one_phase' to commit without preparing)"
+                    "preparing (a single table can be committed without preparing: set its option 'commit' to 'one_phase')"
                 }
-                ErrorKind::Full => "preparing (set the option 'writers' to '1' to commit without preparing)",
+                ErrorKind::Full => {
+                    "preparing (a single table can be committed without preparing: set its option 'writers' to '1')"
+                }
                 _ => "preparing",
             };
             return Err(deferred(error).with_context(doing));

@@ -56,7 +56,8 @@ impl LandfallTable {
         }
         if self.evolved.as_ref().is_some_and(|evolved| evolved.widens()) && self.is_read_by(input) {
             return Err(Error::config(format!(
-                "the query reads table {}, whose column types would be changed before: alter the table first",
+                "the query reads table {}, whose column types would be changed before the query runs: alter the table in a \
+                 separate statement first",
                 self.table.name
             )));
         }

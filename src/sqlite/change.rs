@@ -85,8 +85,8 @@ impl Plan {
     pub(super) fn refused(&self, error: rusqlite::Error) -> Error {
         let (verb, key) = (self.change.verb, self.change.key().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
         let text = format!(
-            "{verb} cannot affect a row twice: another row of the source has the same ({key}); nothing was changed. Combine \
-             them in the source with GROUP BY or a window function"
+            "{verb} cannot affect a row of the table twice: several rows of the source have the same ({key}); nothing was \
+             changed. Combine them in the source with GROUP BY or a window function"
         );
         Error::new(ErrorKind::Constraint, text).with_source(error)
     }

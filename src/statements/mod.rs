@@ -141,7 +141,8 @@ fn explained(plan: LogicalPlan, statement: &DfStatement) -> DfResult<LogicalPlan
             LogicalPlanBuilder::from(plan).explain(explain.options.verbose, explain.options.analyze)?.build()
         }
         DfStatement::Statement(sql) if matches!(sql.as_ref(), Sql::Prepare { .. }) => {
-            Err(Error::config("a statement that changes the rows of a FANOUT table cannot be prepared").into())
+            let text = "PREPARE does not support UPDATE, DELETE and MERGE of a FANOUT table: run the statement without PREPARE";
+            Err(Error::config(text).into())
         }
         _ => Ok(plan),
     }

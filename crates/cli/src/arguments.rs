@@ -82,8 +82,7 @@ pub(crate) struct BenchArguments {
 /// A database and its decision log.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The URL of the database, such as postgres://me@host/my_database; for landfall status, also that of a decision log, such as
-    /// file:///folder
+    /// The URL of the database, such as postgres://me@host/my_database
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
@@ -103,6 +102,9 @@ pub(crate) struct Place {
 
 /// Shows the jobs in a decision log, their last checkpoints, and the prepared transaction branches of a database.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("url", |url| {
+    url.help("The URL of a database, such as postgres://me@host/my_database, or of a decision log, such as file:///folder")
+}))]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -132,11 +134,11 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Rolls back branches that the decision log does not contain, after a question; for a log that no longer exists
+    /// Rolls back branches that the decision log does not contain, after asking for confirmation; for a log that no longer exists
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) roll_back_unknown: bool,
 
-    /// Answers the question with yes
+    /// Does not ask for confirmation
     #[arg(long, requires = "roll_back_unknown")]
     pub(crate) yes: bool,
 

@@ -40,7 +40,7 @@ options for such files."
 pub(crate) struct LoadArguments {
     /// The files (names, folders, patterns such as 'day/*.csv', URLs such as s3://bucket/day.csv, or - for standard input), the
     /// URL of the database, and the table
-    #[arg(value_names = ["FILE", "URL", "TABLE"], num_args = 3.., required = true)]
+    #[arg(value_name = "FILE>... <URL> <TABLE", num_args = 3.., required = true)]
     places: Vec<String>,
 
     #[command(flatten)]

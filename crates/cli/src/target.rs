@@ -15,10 +15,10 @@ macro_rules! modes {
     () => {
         "Modes:
   append            adds rows; an existing key is an error
-  update            adds rows; if a key already exists, updates these columns of the existing row
+  update            adds rows; if a key already exists, updates the loaded columns of the existing row
   ignore            adds rows; if a key already exists, keeps the existing row
-  replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are not
-                    written get their default values
+  replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are
+                    not loaded get their default values
   overwrite         deletes all existing rows and adds the new ones, in one transaction
   create            creates the table; an existing table is an error
   create-or-append  creates the table if it does not exist
@@ -73,9 +73,12 @@ enum LoadMode {
     Append,
     Update,
     Ignore,
+    // As the library and Python name it.
+    #[value(alias = "replace_rows")]
     ReplaceRows,
     Overwrite,
     Create,
+    #[value(alias = "create_or_append")]
     CreateOrAppend,
 }
 

@@ -16,7 +16,7 @@ Examples:
   landfall status postgres://me@localhost/my_database
       shows the state of jobs, and prepared transactions left by a crash
 
-landfall help load shows the help of a command.";
+landfall help COMMAND shows the help of a command, for example landfall help load.";
 
 /// Of `landfall sql`.
 pub(crate) const SQL_EXAMPLES: &str = "\

@@ -191,7 +191,8 @@ fn structs(values: Values<'_>, columns: &[CompositeField], fields: &Fields) -> R
         match value {
             None => found.iter_mut().for_each(|fields| fields.push(Field { begin: 0, length: -1 })),
             Some(bytes) => push(bytes, field.begin, &mut found).ok_or_else(|| {
-                let text = "the server sent a value with other columns than its type: register the table again";
+                let text = "the number of columns of a composite value differs from that of its type: if the type was \
+                            altered, register the table again";
                 Error::new(ErrorKind::Decode, text).at_row(row)
             })?,
         }

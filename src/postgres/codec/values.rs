@@ -11,7 +11,12 @@ use super::super::rows::Values;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn wrong_length(to: &DataType) -> Error {
-    Error::new(ErrorKind::Decode, format!("the server sent a value of the wrong length for {to}"))
+    Error::new(
+        ErrorKind::Decode,
+        format!(
+            "the server sent a value of the wrong length for {to}: if the type of the column was changed, register the table again"
+        ),
+    )
 }
 
 pub(super) fn undecodable(what: &str, to: &DataType) -> Error {

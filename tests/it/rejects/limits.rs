@@ -28,7 +28,7 @@ async fn above_the_limit_nothing_is_written_and_the_first_reasons_are_told() {
                 )
                 .await;
             let error = place.error(&INSERT.replace(" t ", &format!(" t{} ", limit.len()))).await;
-            says(&error, &["cannot be stored", "'reject.max' allows", limit, "\"id\":5", "\"sign\":-1"]);
+            says(&error, &["rejected row", "'reject.max' allows", limit, "\"id\":5", "\"sign\":-1"]);
             assert_eq!(error.matches("\"id\":").count(), if limit == "0" { 1 } else { 3 }, "{error}");
             assert_eq!((stored(place, "t").len(), rejected(place).len()), (0, 0), "{}", place.name());
         }
@@ -51,11 +51,11 @@ async fn the_limit_of_a_job_counts_over_its_runs() {
         let job = "'job' 'j', 'checkpoint.rows' '200', 'writers' '1'";
         place.register("t", "", &options(place, &format!("'reject.max' '50', {job}"))).await;
         let error = place.error(INSERT).await;
-        says(&error, &["51 rows of table ", "t cannot be stored", "allows 50"]);
+        says(&error, &["t: 51 rejected rows are more than", "allows (50)"]);
         // Two epochs, each with 20 rejected rows.
         assert_eq!((stored(place, "t").len(), rejected(place).len()), (360, 40), "{}", place.name());
         let error = place.error(INSERT).await;
-        says(&error, &["51 rows of table ", "t cannot be stored"]);
+        says(&error, &["t: 51 rejected rows are more than"]);
         place.register("more", "", &options(place, &format!("'table' 't', 'reject.max' '100', {job}"))).await;
         assert_eq!(place.run("INSERT INTO more SELECT * FROM input").await.unwrap(), 540, "{}", place.name());
         assert_eq!((stored(place, "t").len(), rejected(place).len()), (900, 100), "{}", place.name());
