@@ -20,6 +20,7 @@ mod pairs;
 mod pool;
 mod rejects;
 mod scan;
+mod semi_join;
 mod server;
 mod small;
 mod throughput;
@@ -51,6 +52,7 @@ fn main() {
     batching::benches(&mut criterion, &server);
     upsert::benches(&mut criterion, &server, &mysql);
     merge::benches(&mut criterion, &server);
+    semi_join::benches(&mut criterion, &server, &mysql);
     scan::benches(&mut criterion, &server);
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);

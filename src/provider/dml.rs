@@ -8,6 +8,8 @@
 //!
 //! * If it is only a scan of the table, the database evaluates the whole condition as DataFusion does, and the new
 //!   values are constants, it becomes one statement of the database with the condition of the scan.
+//! * If the rows are those of a subquery's keys, and the new values are constants, it becomes a join at the server, as for a
+//!   MERGE: see [`semi_join`].
 //! * Otherwise it is executed. Its rows are staged and applied by their keys, in one transaction that locks the rows
 //!   before the query reads them.
 
@@ -37,6 +39,7 @@ use crate::provider::merge::merge;
 use crate::provider::operators::check_plan;
 use crate::provider::planning::{Planning, boxed, planned};
 use crate::provider::request::{Request, key_of, numbered};
+use crate::provider::semi_join;
 use crate::provider::subqueries::with_unknown;
 use crate::provider::{FanoutTable, LandfallSink, LandfallTable};
 use crate::txn::StatementId;
@@ -189,6 +192,11 @@ fn target_column(target: &TableReference, name: &str) -> Expr {
 }
 
 fn delete(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request, LogicalPlan)> {
+    if let Some(target) = name_of_target(&statement.input)
+        && let Some(planned) = semi_join::at_server(table.table(), "DELETE", &target, &statement.input, None)?
+    {
+        return Ok(planned);
+    }
     let key = key_of(table.table());
     let columns: Vec<_> = key.iter().map(|name| target_column(&statement.table_name, name)).collect();
     // Rows are counted even if there is no column.
@@ -222,6 +230,9 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         }
         let value = columns.uncast(&alias.name, alias.expr.as_ref().clone(), values.input.schema())?;
         set.push((alias.name.clone(), value));
+    }
+    if let Some(planned) = semi_join::at_server(table.table(), "UPDATE", &target, &values.input, Some(&set))? {
+        return Ok(planned);
     }
     let key = key_of(table.table());
     let keys = key.iter().map(|name| target_column(&target, name));

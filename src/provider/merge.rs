@@ -6,23 +6,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DFSchema, DataFusionError, Result as DfResult, plan_err};
+use datafusion::common::{Column, DFSchema, Result as DfResult, plan_err};
 use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind, MergeIntoOp};
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{
-    BinaryExpr, DmlStatement, Expr, ExprSchemable, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
-};
+use datafusion::logical_expr::{DmlStatement, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit};
 
-use crate::backend::{Assignment, Join, Repeats, RowChange, Staged};
-use crate::backend::{Comparison, Table};
-use crate::columnar::widens;
+use crate::backend::{Assignment, Join, Repeats, RowChange, Staged, Table};
 use crate::provider::LandfallTable;
 use crate::provider::assign::Columns;
-use crate::provider::functions::is_assignment;
 use crate::provider::request::{Request, key_of, no_key, numbered};
+use crate::provider::server_join::{before_its_casts, equation, is_total, unique_key};
 
 /// Says that a row of the join has one of the table, or of the source.
 const TARGET: &str = "landfall_target";
@@ -275,7 +270,13 @@ fn at_server(
     if !clauses.iter().all(is_simple) {
         return Ok(None);
     }
-    let Some(keys) = unique_key(table, statement, &merging.on)? else { return Ok(None) };
+    let mut equations = Vec::new();
+    for expr in split_conjunction(&merging.on) {
+        let found = equation(table, &statement.table_name, expr).filter(|(_, value)| is_of_source(statement, value));
+        let Some(found) = found else { return Ok(None) };
+        equations.push(found);
+    }
+    let Some(keys) = unique_key(table, equations, statement.input.schema())? else { return Ok(None) };
     let (stage, places) = Stage::of(&keys, clauses);
     let place = |clause: usize, name: &str| {
         let found = places.iter().find(|(index, of, _)| *index == clause && of == name);
@@ -295,32 +296,6 @@ fn at_server(
 /// Whether an expression needs nothing but a row of the source, and cannot fail.
 fn is_of_source(statement: &DmlStatement, expr: &Expr) -> bool {
     !mentions(expr, |column| is_target(statement, column)) && is_total(expr, statement.input.schema())
-}
-
-/// The columns of a unique key and the source's values that ON compares them with; `None` if ON has any other form.
-fn unique_key(table: &Table, statement: &DmlStatement, on: &Expr) -> DfResult<Option<Vec<(String, Expr)>>> {
-    let mut keys: Vec<(String, Expr)> = Vec::new();
-    for equation in split_conjunction(on) {
-        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = equation else { return Ok(None) };
-        let sides = match (target_key(statement, table, left), target_key(statement, table, right)) {
-            (Some(name), None) => (name, right),
-            (None, Some(name)) => (name, left),
-            _ => return Ok(None),
-        };
-        let (name, value) = sides;
-        let Some(column) = table.column(&name).filter(|_| is_of_source(statement, value)) else { return Ok(None) };
-        let is_alike = |data_type: &DataType| {
-            *data_type == column.data_type || data_type.is_string() && column.data_type.is_string()
-        };
-        if !is_alike(&value.get_type(statement.input.schema().as_ref())?) || keys.iter().any(|(of, _)| *of == name) {
-            return Ok(None);
-        }
-        keys.push((name, cast(value.as_ref().clone(), column.data_type.clone())));
-    }
-    let mut unique = std::iter::once(&table.primary_key).chain(&table.unique_keys);
-    let is_unique =
-        unique.any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name)));
-    Ok(is_unique.then_some(keys))
 }
 
 /// The staged columns of each row of the source, and their query.
@@ -387,78 +362,5 @@ impl Stage {
             }
         }
         places
-    }
-}
-
-/// A value before its assignment to the column, which may refuse any row of the source, as in an INSERT.
-fn before_its_casts(value: &Expr) -> &Expr {
-    match value {
-        Expr::Cast(cast) => before_its_casts(&cast.expr),
-        Expr::ScalarFunction(call) if is_assignment(call.name()) => call.args.first().map_or(value, before_its_casts),
-        value => value,
-    }
-}
-
-/// Whether an expression has a value for every row, and always the same one, because it is also evaluated for rows of
-/// other clauses. A division, a narrowing cast, `random()` or a subquery does not.
-fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
-    let is_total = |expr: &Expr| is_total(expr, schema);
-    match expr {
-        Expr::Column(_) | Expr::Literal(..) => true,
-        Expr::Alias(alias) => is_total(&alias.expr),
-        Expr::Not(of) | Expr::IsNull(of) | Expr::IsNotNull(of) | Expr::IsTrue(of) | Expr::IsFalse(of) => is_total(of),
-        Expr::Cast(cast) => {
-            let to = cast.field.data_type();
-            matches!(&*cast.expr, Expr::Literal(..))
-                || is_total(&cast.expr) && cast.expr.get_type(schema).is_ok_and(|from| cannot_fail(&from, to))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let types = || Ok::<_, DataFusionError>((left.get_type(schema)?, right.get_type(schema)?));
-            let is_literal = || [left, right].into_iter().any(|side| matches!(**side, Expr::Literal(..)));
-            let is_known = match op {
-                Operator::And | Operator::Or => true,
-                Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-                    is_literal()
-                        || types().is_ok_and(|(left, right)| cannot_fail(&left, &right) || cannot_fail(&right, &left))
-                }
-                // Integers wrap.
-                Operator::Plus | Operator::Minus | Operator::Multiply => types()
-                    .is_ok_and(|(left, right)| [left, right].iter().all(|of| of.is_integer() || of.is_floating())),
-                _ => false,
-            };
-            is_known && is_total(left) && is_total(right)
-        }
-        Expr::Case(case) => {
-            let arms = case.when_then_expr.iter().flat_map(|(when, then)| [when, then]);
-            case.expr.iter().chain(arms).chain(&case.else_expr).all(|expr| is_total(expr))
-        }
-        // `coalesce(…)`, `now()`.
-        Expr::ScalarFunction(function) => {
-            let is_known = function.args.is_empty() || function.name() == "coalesce";
-            is_known && !expr.is_volatile() && function.args.iter().all(is_total)
-        }
-        _ => false,
-    }
-}
-
-/// Whether a cast from one type to another cannot fail.
-fn cannot_fail(from: &DataType, to: &DataType) -> bool {
-    widens(from, to) || to.is_string() || to.is_floating() && (from.is_integer() || from.is_floating())
-}
-
-/// The column of the table that an expression is, where it is one that the database compares as DataFusion does. Texts are
-/// compared as such, whatever layout DataFusion gives them.
-fn target_key(statement: &DmlStatement, table: &Table, expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Column(column) if is_target(statement, column) => {
-            let known = table.column(&column.name)?;
-            let is_exact = matches!(known.comparison, Comparison::Exact | Comparison::Equality);
-            (is_exact && !known.data_type.is_floating()).then(|| column.name.clone())
-        }
-        Expr::Cast(cast) if cast.field.data_type().is_string() => {
-            let name = target_key(statement, table, &cast.expr)?;
-            table.column(&name)?.data_type.is_string().then_some(name)
-        }
-        _ => None,
     }
 }

@@ -44,6 +44,8 @@ mod request;
 mod savepoints;
 mod scan;
 mod scan_recipe;
+mod semi_join;
+mod server_join;
 mod settings;
 mod sink;
 mod sorted;

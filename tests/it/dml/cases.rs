@@ -26,6 +26,75 @@ async fn agree(cases: &[Case]) {
     }
 }
 
+/// The database finds the rows by the keys of the subquery.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_subquery_agree() {
+    let cases = [
+        ("DELETE FROM t WHERE id IN (SELECT id FROM s)", 2),
+        ("DELETE FROM t WHERE id IN (SELECT id FROM s UNION ALL SELECT id FROM s)", 2),
+        ("DELETE FROM t WHERE id IN (SELECT qty FROM s)", 0),
+        ("DELETE FROM t WHERE id IN (SELECT qty / 10 FROM s)", 2),
+        ("DELETE FROM t WHERE id IN (SELECT NULL::BIGINT FROM s)", 0),
+        ("DELETE FROM t WHERE id IN (SELECT id + 1 FROM t)", 4),
+        ("DELETE FROM t WHERE id IN (SELECT id FROM s ORDER BY id LIMIT 1)", 1),
+        ("DELETE FROM t WHERE id IN (SELECT CAST(id AS SMALLINT) FROM s WHERE qty IS NOT NULL)", 2),
+        ("DELETE FROM t WHERE id IN (SELECT CAST(id AS NUMERIC(30)) FROM s)", 2),
+        ("DELETE FROM t WHERE id IN (SELECT max(id) FROM t GROUP BY ok)", 3),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id)", 2),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE t.id = s.id + 2 AND s.price > 1)", 1),
+        ("DELETE FROM t WHERE EXISTS (SELECT s.name FROM s, (SELECT 3 AS n) AS o WHERE s.id = t.id AND s.id = o.n)", 1),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id AND s.id = t.id + 0)", 2),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE t.id = t.id AND s.id = t.id)", 2),
+        ("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s)", 5),
+        ("DELETE FROM t WHERE NOT EXISTS (SELECT 1 FROM s WHERE s.id = t.id)", 3),
+        ("UPDATE t SET qty = 7, name = 'seven' WHERE id IN (SELECT id FROM s)", 2),
+        ("UPDATE t SET qty = NULL, price = 1.5, day = DATE '2024-03-01' WHERE id IN (SELECT id FROM s)", 2),
+        ("UPDATE t SET qty = 2 * 3 WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id)", 2),
+        ("UPDATE t SET name = 'x' || 'y' WHERE id IN (SELECT id FROM s WHERE id > 2)", 1),
+        ("UPDATE t SET id = 9 WHERE id IN (SELECT id FROM s WHERE qty = 33)", 1),
+        ("UPDATE t SET qty = qty WHERE id IN (SELECT id FROM s)", 2),
+        ("UPDATE t SET qty = qty + 1 WHERE id IN (SELECT id FROM s)", 2),
+        ("UPDATE t AS o SET ok = false WHERE o.id IN (SELECT id FROM s)", 2),
+        ("UPDATE t AS o SET ok = false WHERE EXISTS (SELECT 1 FROM s AS o2 WHERE o2.id = o.id AND o2.qty < 33)", 1),
+        ("UPDATE t SET x = 0.1 WHERE id IN (SELECT id FROM s WHERE false)", 0),
+    ];
+    agree(&cases).await;
+}
+
+/// A number that the key's type cannot store equals no key, and a number that overflows it none either.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_integer_type_agree() {
+    for place in Place::all() {
+        place.register("n", "(id INT PRIMARY KEY, v INT)", "").await;
+        place.register("m", "(a SMALLINT, b BIGINT, v VARCHAR, PRIMARY KEY (a, b))", "").await;
+        place.run("INSERT INTO n VALUES (-2147483648, 0), (1, 1), (2, 2), (2147483647, 3)").await.unwrap();
+        place.run("INSERT INTO m VALUES (1, 1, 'a'), (1, 2, 'b'), (2, 1, 'c'), (2, 2, 'd')").await.unwrap();
+        let big = "SELECT value FROM (VALUES (-4294967295), (4294967298), (2147483647), (2), (NULL)) AS v(value)";
+        let sql = format!("UPDATE n SET v = 9 WHERE id IN ({big})");
+        assert!(place.plan(&sql).await.contains("joined at the server, by (id)"), "{}", place.name());
+        assert_eq!(place.run(&sql).await.unwrap(), 2, "{}", place.name());
+        assert_eq!(
+            place.read("SELECT id, v FROM n ORDER BY id").await,
+            ["-2147483648|0", "1|1", "2|9", "2147483647|9"],
+            "{}",
+            place.name()
+        );
+        let both = "SELECT 1 FROM (VALUES (1, 2), (1, 2), (2, 7), (65537, 1)) AS v(x, y) WHERE v.y = m.b AND m.a = v.x";
+        let sql = format!("DELETE FROM m WHERE EXISTS ({both})");
+        assert!(place.plan(&sql).await.contains("joined at the server, by "), "{}", place.name());
+        assert_eq!(place.run(&sql).await.unwrap(), 1, "{}", place.name());
+        assert_eq!(place.read("SELECT v FROM m ORDER BY v").await, ["a", "c", "d"], "{}", place.name());
+        let merge = format!("MERGE INTO n USING ({big}) AS s ON n.id = s.value WHEN MATCHED THEN DELETE");
+        assert_eq!(place.run(&merge).await.unwrap(), 2, "{}", place.name());
+        let merge = format!(
+            "MERGE INTO n USING ({big}) AS s ON n.id = s.value WHEN NOT MATCHED THEN INSERT (id) VALUES (s.value)"
+        );
+        let error = place.error(&merge).await;
+        assert!(error.contains("4294967298") || error.contains("-4294967295"), "{}: {error}", place.name());
+        assert_eq!(place.read("SELECT count(*) FROM n").await, ["2"], "{}", place.name());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_agree() {
     agree(&[

@@ -15,7 +15,20 @@ async fn what_the_database_answers_as_datafusion_would_is_its_own_statement() {
         for (sql, parts) in [
             ("DELETE FROM t WHERE id > 3 AND qty IS NULL", vec!["DELETE WHERE", "qty", "IS NULL"]),
             ("DELETE FROM t WHERE CAST(id AS INT) + 0 > 3", vec!["DELETE of the rows that the query finds, by (id)"]),
-            ("DELETE FROM t WHERE id IN (SELECT id FROM s)", vec!["DELETE of the rows", "Join"]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s)", vec!["DELETE joined at the server, by (id)"]),
+            (
+                "UPDATE t AS o SET qty = 2 WHERE EXISTS (SELECT 1 FROM s WHERE s.id = o.id AND s.qty > 7)",
+                vec!["UPDATE joined at the server, by (id)"],
+            ),
+            // The value is of the table's row, the column is no key, or a condition is of both tables.
+            ("UPDATE t SET qty = qty + 1 WHERE id IN (SELECT id FROM s)", vec!["UPDATE of the rows", "Join"]),
+            ("DELETE FROM t WHERE name IN (SELECT name FROM s)", vec!["DELETE of the rows", "Join"]),
+            ("DELETE FROM t WHERE id IN (SELECT id FROM s) AND qty > 3", vec!["DELETE of the rows", "Join"]),
+            ("DELETE FROM t WHERE id NOT IN (SELECT id FROM s)", vec!["DELETE of the rows", "Join"]),
+            (
+                "DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id AND s.qty > t.qty)",
+                vec!["DELETE of the rows", "Join"],
+            ),
             ("DELETE FROM t WHERE id = 1 AND name LIKE 'o%'", vec!["DELETE of the rows", "FilterExec", "LIKE"]),
             ("UPDATE t SET qty = 1 + 1, name = NULL WHERE id = 3", vec!["UPDATE WHERE"]),
             ("UPDATE t SET qty = qty + 1 WHERE id = 3", vec!["UPDATE of the rows that the query finds, by (id)"]),
