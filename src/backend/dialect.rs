@@ -78,6 +78,17 @@ pub trait QueryDialect: Debug + Send + Sync {
         false
     }
 
+    /// A column of 64-bit integers with this name, which the database computes; `None` if it computes no aggregates.
+    fn number(&self, _: &str) -> Option<Column> {
+        None
+    }
+
+    /// The sum of a column of integers, as a 64-bit integer. It is an error if it is too large. `None` if the database cannot do
+    /// that.
+    fn sum(&self, _: &Column) -> Option<String> {
+        None
+    }
+
     /// Whether IS NULL is true for a column exactly if its value is read as NULL.
     fn finds_null(&self, _: &Column) -> bool {
         true

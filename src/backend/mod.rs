@@ -159,7 +159,7 @@ pub use factory::BackendFactory;
 pub use failpoint::POINTS;
 pub use log::DecisionLog;
 pub(crate) use log::NoLedger;
-pub use query::{BatchStream, Query};
+pub use query::{Aggregates, BatchStream, Query};
 pub use scan::{Batches, Scan, read_ahead};
 pub use spec::{Existing, Protocol, WriteSpec};
 pub(crate) use stats::EpochEvent;

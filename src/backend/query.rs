@@ -14,13 +14,24 @@ use crate::error::{Error, Result};
 /// A stream of batches from a database.
 pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
+/// Aggregates of the rows of a table, in the SQL of its database.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Aggregates {
+    /// The expressions, with the names of their columns: `count(*) AS "0", "kind" AS "1"`.
+    pub select: String,
+    /// ` GROUP BY …`, or empty.
+    pub group_by: String,
+}
+
 /// A query for one table.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The description of the table.
+    /// The description of the table, or of its aggregates.
     pub table: Arc<Table>,
     /// The indices of the requested columns.
     pub projection: Vec<usize>,
+    /// The aggregates that the database computes of the rows; the columns of `table` are these.
+    pub aggregates: Option<Arc<Aggregates>>,
     /// ` WHERE …`, or empty.
     pub condition: String,
     /// The values of the parameters `?1`, `?2` … of the condition.
@@ -36,17 +47,32 @@ pub struct Query {
 }
 
 impl Query {
-    /// The SQL after `FROM <table>`.
+    /// The SQL after the selected columns: ` FROM …`. The name of the table must be quoted.
+    pub fn from(&self, table: &str, dialect: &dyn QueryDialect) -> String {
+        let from = match self.aggregates.as_deref() {
+            None => format!(" FROM {table}{}", self.condition),
+            Some(Aggregates { select, group_by }) => {
+                format!(" FROM (SELECT {select} FROM {table}{}{group_by}) AS landfall", self.condition)
+            }
+        };
+        from + &self.order_and_limit(dialect)
+    }
+
+    /// The SQL after `FROM <table>`, of a query without aggregates.
     pub fn suffix(&self, dialect: &dyn QueryDialect) -> String {
-        let mut suffix = self.condition.clone();
+        self.condition.clone() + &self.order_and_limit(dialect)
+    }
+
+    fn order_and_limit(&self, dialect: &dyn QueryDialect) -> String {
+        let mut sql = String::new();
         for (index, key) in self.order.iter().enumerate() {
-            suffix += if index == 0 { " ORDER BY " } else { ", " };
-            suffix += &dialect.order_by(&self.table.columns[key.column].name, key);
+            sql += if index == 0 { " ORDER BY " } else { ", " };
+            sql += &dialect.order_by(&self.table.columns[key.column].name, key);
         }
         if let Some(limit) = self.limit {
-            suffix += &format!(" LIMIT {limit}");
+            sql += &format!(" LIMIT {limit}");
         }
-        suffix
+        sql
     }
 
     /// The conversions of the requested columns from the types in which they are read to the types of the batches.

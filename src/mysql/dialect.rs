@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use super::described::number_column;
 use crate::backend::{Assignment, Column, Constant, OrderKey, Parameter, QueryDialect, Spelled};
 use crate::sql::ledger::{LedgerDialect, Placeholders};
 use crate::sql::{SqlDialect, Writer};
@@ -49,6 +50,16 @@ impl QueryDialect for MySqlDialect {
             false => String::new(),
         };
         format!("{nulls}{name} {}", if key.descending { "DESC" } else { "ASC" })
+    }
+
+    fn number(&self, name: &str) -> Option<Column> {
+        Some(Column { name: name.to_owned(), ..number_column() })
+    }
+
+    /// A sum of `bigint` is a decimal, which a cast would change to the nearest integer without an error.
+    fn sum(&self, column: &Column) -> Option<String> {
+        let is_small = column.data_type.primitive_width().is_some_and(|bytes| bytes <= 4);
+        is_small.then(|| format!("CAST(SUM({}) AS SIGNED)", self.identifier(&column.name)))
     }
 
     /// In MySQL, a zero date in a NOT NULL column IS NULL.

@@ -67,7 +67,8 @@ impl ExistingRows {
                     .ok_or_else(|| format!("column \"{}\" is read as {}, another type", to.name(), to.data_type()))
             });
             let conforms = conforms.collect::<Result<_, _>>()?;
-            let select = select(table, &projection, "").map_err(|error| error.to_string())?;
+            let from = format!(" FROM {}", relation.name.quoted());
+            let select = select(table, &projection, &from).map_err(|error| error.to_string())?;
             let position = |name: &String| spec.columns.index_of(name).map_err(|error| error.to_string());
             let key = spec.key.iter().map(|name| Ok((position(name)?, name.clone())));
             let key = key.collect::<Result<Vec<_>, String>>()?;

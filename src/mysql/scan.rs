@@ -7,7 +7,7 @@ use mysql_async::{Params, Row, Value};
 use super::codec::Values;
 use super::connector::MySqlConnection;
 use super::database::MySql;
-use super::described::codec_of;
+use super::described::{codec_of, relation};
 use super::dialect::MySqlDialect;
 use super::statements::select;
 use crate::backend::{BatchStream, Batches, Parameter, Query, read_ahead};
@@ -48,7 +48,8 @@ pub(super) async fn read(
 ) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
-    let select = select(&query.table, &query.projection, &query.suffix(&MySqlDialect))?;
+    let from = query.from(&relation(&query.table)?.name.quoted(), &MySqlDialect);
+    let select = select(&query.table, &query.projection, &from)?;
     let parameters = parameters(&query.parameters);
     let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters) };
     let id = connection.conn.id();

@@ -181,8 +181,8 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
     Ok((existing != Existing::Keep).then(|| format!("DELETE FROM {name}")))
 }
 
-/// `SELECT` of these columns, by index.
-pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
+/// `SELECT` of these columns, by index. `from` is ` FROM …`.
+pub(super) fn select(table: &Table, projection: &[usize], from: &str) -> Result<String> {
     let names = projection.iter().map(|index| table.columns[*index].name.as_str());
     if let Some(name) = names.clone().find(|name| name.contains('\\')) {
         // After a backslash, the client would parse a `:` as a named parameter.
@@ -192,7 +192,7 @@ pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Resul
     let columns: Vec<_> = names.map(quote).collect();
     // Without columns, the rows are still counted.
     let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
-    Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
+    Ok(format!("SELECT {columns}{from}"))
 }
 
 /// How the rows of a write can be distributed to several writers, which do not see each other's rows: two rows that the

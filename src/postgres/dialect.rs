@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use super::described::number_column;
 use crate::backend::{Column, Constant, QueryDialect, RowChange, Spelled, Staged};
 use crate::sql::{RowCount, SqlDialect, Step, Writer};
 
@@ -39,6 +40,14 @@ impl QueryDialect for PostgresDialect {
             },
         };
         Some(Spelled::Sql(literal))
+    }
+
+    fn number(&self, name: &str) -> Option<Column> {
+        Some(Column { name: name.to_owned(), ..number_column() })
+    }
+
+    fn sum(&self, column: &Column) -> Option<String> {
+        Some(format!("CAST(sum({}) AS bigint)", self.identifier(&column.name)))
     }
 
     fn parameter(&self, number: usize, data_type: &DataType) -> String {

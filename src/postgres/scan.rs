@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 
 use super::connector::PostgresConnection;
 use super::database::Postgres;
-use super::described::server_type;
+use super::described::{relation, server_type};
 use super::dialect::PostgresDialect;
 use super::rows::ReceivedRows;
 use super::statements::select;
@@ -36,7 +36,8 @@ pub(super) async fn read(
 ) -> Result<()> {
     let ways = query.conforms()?;
     let columns: Vec<_> = query.projection.iter().map(|index| &query.table.columns[*index]).collect();
-    let select = select(&query.table, &query.projection, &query.suffix(&PostgresDialect))?;
+    let from = query.from(&relation(&query.table)?.name.quoted(), &PostgresDialect);
+    let select = select(&query.table, &query.projection, &from)?;
     let copy = format!("COPY ({select}) TO STDOUT (FORMAT BINARY)");
     let (pid, conn) = connection.parts();
     let mut messages = database.answer(pid, "COPY", conn.copy_out_raw(&copy)).await?;

@@ -197,15 +197,15 @@ pub(super) fn delete(table: &Table, existing: Existing) -> Result<Option<String>
     }
 }
 
-/// `SELECT` of these columns, by index.
-pub(super) fn select(table: &Table, projection: &[usize], suffix: &str) -> Result<String> {
+/// `SELECT` of these columns, by index. `from` is ` FROM …`.
+pub(super) fn select(table: &Table, projection: &[usize], from: &str) -> Result<String> {
     let columns = projection.iter().map(|index| {
         let column = &table.columns[*index];
         let name = quote(&column.name);
         Ok(if server_type(column)?.is_read_as_text(&column.data_type) { format!("{name}::text") } else { name })
     });
     let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
-    Ok(format!("SELECT {columns} FROM {}{suffix}", relation(table)?.name.quoted()))
+    Ok(format!("SELECT {columns}{from}"))
 }
 
 /// How the rows of a write can be distributed to several writers, which do not see each other's rows: two rows that the

@@ -1,5 +1,6 @@
 //! The DataFusion interface: tables that can be registered, written and read.
 
+mod aggregates;
 mod assign;
 mod bounds;
 mod catalog;
@@ -67,6 +68,7 @@ use datafusion::common::DataFusionError;
 
 use crate::error::Error;
 
+pub use aggregates::COMPUTE_AGGREGATES;
 pub use catalog::{LandfallCatalog, register_catalog};
 pub(crate) use catalog::{attach, attached, attached_as, detach, has_catalog, with_columns};
 pub(crate) use each::change_members;

@@ -49,6 +49,7 @@ impl LandfallTable {
             schema: Arc::new(self.schema.project(&projection)?),
             table: Arc::clone(&self.table),
             projection,
+            aggregates: None,
             condition,
             parameters,
             order: Vec::new(),

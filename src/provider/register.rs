@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::execution::FunctionRegistry;
 use datafusion::prelude::SessionContext;
 
+use super::aggregates::{COMPUTE_AGGREGATES, ComputeAggregates};
 use super::checkpoints;
 use super::factory::{Factory, Missing};
 use crate::backend::BackendFactory;
@@ -24,6 +25,9 @@ use crate::registry;
 /// Without a column list, the columns are those of the table in the database. With a column list, a missing table is
 /// created, and an existing table must have these columns.
 pub fn register(context: &SessionContext) {
+    if !context.state_ref().read().optimizers().iter().any(|rule| rule.name() == COMPUTE_AGGREGATES) {
+        context.add_optimizer_rule(Arc::new(ComputeAggregates));
+    }
     let state = context.state_ref();
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));

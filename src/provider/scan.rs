@@ -115,7 +115,8 @@ impl ScanExec {
 
     /// Whether it reads this table. Another process has opened it once more.
     pub(super) fn is_of(&self, table: &Arc<Table>, location: &str) -> bool {
-        Arc::ptr_eq(&self.query.table, table) || (self.query.table.name == table.name && self.location() == location)
+        let is_same = || self.query.table.name == table.name && self.location() == location;
+        self.query.aggregates.is_none() && (Arc::ptr_eq(&self.query.table, table) || is_same())
     }
 
     /// What it was opened with, and what it reads.
@@ -147,14 +148,12 @@ impl ScanExec {
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<_> = self.query.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        write!(
-            f,
-            "LandfallScan: {}, table={}, columns=[{}]{}",
-            self.origin.database.location(),
-            self.query.table.name,
-            columns.join(", "),
-            self.suffix()
-        )?;
+        write!(f, "LandfallScan: {}, table={}", self.origin.database.location(), self.query.table.name)?;
+        match &self.query.aggregates {
+            None => write!(f, ", columns=[{}]", columns.join(", "))?,
+            Some(aggregates) => write!(f, ", aggregates=[{}]{}", aggregates.select, aggregates.group_by)?,
+        }
+        f.write_str(&self.suffix())?;
         if !self.query.parameters.is_empty() {
             write!(f, " {:?}", self.query.parameters)?;
         }

@@ -37,6 +37,9 @@ pub(super) struct ScanRecipe {
 impl ScanRecipe {
     pub(super) fn try_new(scan: &ScanExec) -> Result<Self> {
         let (origin, query) = scan.parts();
+        if query.aggregates.is_some() {
+            return Err(Error::internal("a scan of aggregates was planned for a cluster"));
+        }
         let name = |index: usize| query.table.columns[index].name.clone();
         let key = |key: &OrderKey| (name(key.column), key.descending, key.nulls_first);
         Ok(Self {
@@ -92,6 +95,7 @@ impl ScanRecipe {
         let query = Query {
             table: Arc::clone(table.table()),
             projection: self.columns.iter().map(|name| column(name)).collect::<Result<_>>()?,
+            aggregates: None,
             order: order.collect::<Result<_>>()?,
             condition: self.condition.text,
             parameters: self.condition.parameters,

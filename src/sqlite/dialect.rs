@@ -25,6 +25,14 @@ impl QueryDialect for SqliteDialect {
         '`'
     }
 
+    fn number(&self, name: &str) -> Option<Column> {
+        Some(Column::new(name, "integer", DataType::Int64))
+    }
+
+    fn sum(&self, column: &Column) -> Option<String> {
+        Some(format!("sum({})", self.identifier(&column.name)))
+    }
+
     fn compares_texts(&self) -> bool {
         true
     }

@@ -49,7 +49,7 @@ pub(super) fn read(database: &Sqlite, connection: &Connection, query: &Query, ba
         [] => "NULL".to_owned(),
         columns => columns.iter().map(|column| SqliteDialect.identifier(&column.name)).collect::<Vec<_>>().join(", "),
     };
-    let sql = format!("SELECT {select} FROM {}{}", quote(&query.table.name), query.suffix(&SqliteDialect));
+    let sql = format!("SELECT {select}{}", query.from(&quote(&query.table.name), &SqliteDialect));
     let mut statement = connection.prepare(&sql).map_err(|error| database.error(error))?;
     let parameters = rusqlite::params_from_iter(query.parameters.iter().map(value));
     let mut rows = statement.query(parameters).map_err(|error| database.error(error))?;

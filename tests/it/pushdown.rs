@@ -7,6 +7,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use proptest::prelude::*;
 
+use crate::dml::Place;
 use crate::landing::{Landing, says};
 
 const SETUP: &str = "
@@ -46,6 +47,79 @@ async fn projection_filter_and_limit_reach_sqlite() {
     assert!(!pushed.contains("FilterExec"), "{pushed}");
     let counted = landing.sql("SELECT count(*) FROM t WHERE b").await.unwrap();
     assert_eq!(format!("{:?}", counted[0].column(0)).matches('2').count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_compute_aggregates() {
+    for place in Place::all() {
+        place.register("t", "(id BIGINT PRIMARY KEY, kind VARCHAR, qty INT, price DOUBLE)", "").await;
+        place
+            .run("INSERT INTO t VALUES (1, 'a', 2147483647, 0.5), (2, 'a', 2147483647, 1.5), (3, NULL, NULL, 2)")
+            .await
+            .unwrap();
+        let name = place.name();
+        for (sql, rows) in [
+            ("SELECT count(*) FROM t", &["3"][..]),
+            ("SELECT count(*), count(kind), max(id) - 1 AS m FROM t WHERE id > 1", &["2|1|2"]),
+            ("SELECT count(*) AS n FROM (SELECT * FROM t WHERE id < 0)", &["0"]),
+            ("SELECT min(id), max(id) FROM t WHERE id > 7", &["NULL|NULL"]),
+            ("SELECT o.n + 1 FROM (SELECT count(1) AS n FROM t AS x) AS o", &["4"]),
+            ("SELECT id FROM t WHERE id = (SELECT max(id) FROM t)", &["3"]),
+            ("SELECT count(*) FROM t HAVING count(*) > 7", &[]),
+        ] {
+            says(&format!("{name}: {}", place.plan(sql).await), &["aggregates=["]);
+            assert_eq!(place.read(sql).await, rows, "{name}: {sql}");
+        }
+        let is_sqlite = name == "SQLite";
+        for (sql, rows) in [
+            ("SELECT sum(qty) FROM t", &["4294967294"][..]),
+            ("SELECT kind, count(*) FROM t GROUP BY kind ORDER BY kind LIMIT 1", &["a|2"]),
+            ("SELECT DISTINCT kind FROM t ORDER BY 1", &["a", "NULL"]),
+            ("SELECT count(DISTINCT kind) FROM t", &["1"]),
+        ] {
+            // A column of SQLite that is no row number can store a value of any type.
+            let is_computed = place.plan(sql).await.contains("aggregates=[");
+            assert_eq!(is_computed, !is_sqlite, "{name}: {sql}");
+            assert_eq!(place.read(sql).await, rows, "{name}: {sql}");
+        }
+        for sql in [
+            "SELECT sum(price) FROM t",
+            "SELECT avg(qty) FROM t",
+            "SELECT max(price) FROM t",
+            "SELECT max(kind) FROM t",
+            "SELECT count(*) FROM t WHERE kind LIKE 'a%'",
+            "SELECT id, count(*) FROM t GROUP BY id",
+            "SELECT count(*) FILTER (WHERE qty > 1) FROM t",
+        ] {
+            assert!(!place.plan(sql).await.contains("aggregates=["), "{name}: {sql}");
+        }
+        // A statement that writes, and a table that it reads.
+        place.register("n", "(n BIGINT)", "").await;
+        assert_eq!(place.run("INSERT INTO n SELECT count(*) FROM t").await.unwrap(), 1, "{name}");
+        assert_eq!(place.run("UPDATE t SET qty = 7 WHERE id = (SELECT count(*) FROM t)").await.unwrap(), 1, "{name}");
+        assert_eq!(place.run("DELETE FROM t WHERE id IN (SELECT max(id) FROM t)").await.unwrap(), 1, "{name}");
+        assert_eq!(place.read("SELECT n, (SELECT count(*) FROM t) FROM n").await, ["3|2"], "{name}");
+        let context = place.context();
+        context.remove_optimizer_rule(datafusion_landfall::provider::COMPUTE_AGGREGATES);
+        assert!(!place.plan("SELECT count(*) FROM t").await.contains("aggregates=["), "{name}");
+    }
+}
+
+/// DataFusion's sum would begin anew at the other end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_that_is_too_large_is_an_error_at_the_database() {
+    for place in Place::all() {
+        place.register("t", "(id BIGINT PRIMARY KEY, other BIGINT)", "").await;
+        place.run("INSERT INTO t VALUES (9223372036854775807, 1), (9223372036854775806, 1)").await.unwrap();
+        match place.name() {
+            // A sum of bigint is not computed.
+            "MySQL" => assert!(!place.plan("SELECT sum(id) FROM t").await.contains("aggregates=[")),
+            name => {
+                let error = place.error("SELECT sum(id) FROM t").await;
+                assert!(error.contains("out of range") || error.contains("overflow"), "{name}: {error}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

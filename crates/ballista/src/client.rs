@@ -50,6 +50,8 @@ pub async fn connect_with_state(url: &str, state: SessionState) -> Result<Sessio
     let context = SessionContext::new_with_state(state);
     // Ballista has replaced the functions of the session.
     datafusion_landfall::register(&context);
+    // A plan for a cluster has no aggregates that a database computes.
+    context.remove_optimizer_rule(datafusion_landfall::provider::COMPUTE_AGGREGATES);
     Ok(context)
 }
 

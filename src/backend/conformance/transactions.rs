@@ -195,6 +195,7 @@ async fn count(subject: &Subject, open: &mut dyn OpenTransaction) -> usize {
     let query = Query {
         projection: (0..table.columns.len()).collect(),
         table,
+        aggregates: None,
         condition: String::new(),
         parameters: Vec::new(),
         order: Vec::new(),

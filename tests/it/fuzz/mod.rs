@@ -1,6 +1,7 @@
 //! Random statements, answered by Landfall and by somebody else. `LANDFALL_TEST_FUZZ` says how many, `LANDFALL_TEST_SEED`
 //! from which number they are made: a failure prints it.
 
+mod aggregates;
 mod clients;
 mod columns;
 mod expressions;

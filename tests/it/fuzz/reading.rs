@@ -23,7 +23,7 @@ const ROWS: usize = 60;
 
 /// Databases, with what texts of theirs compare by.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Subject {
+pub enum Subject {
     /// The encoding of a database that compares byte by byte; of the default one, by its language.
     Postgres(&'static str),
     /// The character set and collation.
@@ -33,7 +33,7 @@ enum Subject {
     SqliteForeign,
 }
 
-const SUBJECTS: &[Subject] = &[
+pub const SUBJECTS: &[Subject] = &[
     Subject::Postgres("UTF8"),
     Subject::Postgres("WIN1252"),
     Subject::Postgres("LATIN1"),
@@ -68,7 +68,7 @@ impl Subject {
         }
     }
 
-    fn place(self) -> Place {
+    pub fn place(self) -> Place {
         match self {
             Self::Postgres("of the cluster") => Place::Postgres(Postgres::new("")),
             Self::Postgres(encoding) => Place::Postgres(Postgres::with_encoding(
@@ -115,7 +115,7 @@ fn can_be_foreign(column: &Column) -> bool {
 }
 
 /// A random table `t`, registered, and its copy `r`. What made it is told where something differs.
-async fn fill(rng: &mut Rng, subject: Subject, place: &Place) -> (Vec<Column>, String) {
+pub async fn fill(rng: &mut Rng, subject: Subject, place: &Place) -> (Vec<Column>, String) {
     let (server, collation) = (subject.server(), if let Subject::MySql(collation) = subject { collation } else { "" });
     let columns = columns(rng, server, collation);
     let declared: Vec<_> = columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect();
@@ -150,7 +150,7 @@ async fn fill(rng: &mut Rng, subject: Subject, place: &Place) -> (Vec<Column>, S
 }
 
 /// What a query says, a row a line.
-async fn answer(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
+pub async fn answer(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let run = async { context.sql(sql).await?.collect().await };
     run.await.map(|batches| rows_of(&batches)).map_err(|error| error.to_string())
 }
