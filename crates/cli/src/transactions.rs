@@ -195,6 +195,7 @@ fn job_row(entry: &JobEntry) -> Value {
         "last_epoch": last.map(|last| last.epoch.0),
         "checkpoint": checkpoint.map(|record| record.epoch.0),
         "rows": checkpoint.map(|record| record.total()),
+        "rejected": checkpoint.map(|record| record.positions.rejected),
         "positions": checkpoint.and_then(|record| record.positions.input.as_ref()).map(Position::shown),
         "decided_at": entry.decided_at.last(),
     })
@@ -251,7 +252,7 @@ fn table(none: &str, rows: &[Value]) -> Result<String, Failure> {
 
 /// The members in the order of the columns.
 fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
-    const ORDER: [&str; 11] = [
+    const ORDER: [&str; 12] = [
         "branch",
         "job",
         "state",
@@ -261,6 +262,7 @@ fn keys(row: &Map<String, Value>) -> impl Iterator<Item = &String> {
         "last_epoch",
         "checkpoint",
         "rows",
+        "rejected",
         "positions",
         "decided_at",
     ];

@@ -54,6 +54,8 @@ async fn the_limit_of_a_job_counts_over_its_runs() {
         says(&error, &["t: 51 rejected rows are more than", "allows (50)"]);
         // Two epochs, each with 20 rejected rows.
         assert_eq!((stored(place, "t").len(), rejected(place).len()), (360, 40), "{}", place.name());
+        let checkpoint = "SELECT total_rows, rejected, finished FROM landfall_checkpoints('t')";
+        assert_eq!(place.read(checkpoint).await, ["400|40|false"], "{}", place.name());
         let error = place.error(INSERT).await;
         says(&error, &["t: 51 rejected rows are more than"]);
         place.register("more", "", &options(place, &format!("'table' 't', 'reject.max' '100', {job}"))).await;
