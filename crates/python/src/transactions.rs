@@ -29,6 +29,8 @@ pub(crate) struct Job {
     table: Option<String>,
     /// The rows up to the last checkpoint.
     rows: Option<u64>,
+    /// Those of them that were set aside.
+    rejected: Option<u64>,
     /// The epoch of the last checkpoint.
     checkpoint: Option<u64>,
     /// When the last record was made.
@@ -169,6 +171,7 @@ fn job(entry: &JobEntry) -> Job {
         state: entry.state_in_words(),
         table: last.map(|last| last.positions.subject.table.as_str().to_owned()),
         rows: checkpoint.map(|record| record.total()),
+        rejected: checkpoint.map(|record| record.positions.rejected),
         checkpoint: checkpoint.map(|record| record.epoch.0),
         decided_at: entry.decided_at.last().cloned(),
     }

@@ -15,6 +15,7 @@ def test_status_lists_jobs(place):
     [known] = [known for known in status.jobs if known.name == job]
     assert (known.state, known.rows, known.checkpoint is not None) == ("finished", 2, True)
     assert place.table in known.table and known.decided_at
+    assert known.rejected == 0
     assert place.name in status.log and job in repr(known) and "in doubt" in repr(status)
 
 

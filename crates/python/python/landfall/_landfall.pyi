@@ -99,6 +99,9 @@ class Job:
     def rows(self) -> int | None:
         """The rows up to the last checkpoint."""
     @property
+    def rejected(self) -> int | None:
+        """Those of them that were set aside."""
+    @property
     def checkpoint(self) -> int | None:
         """The epoch of the last checkpoint."""
     @property
