@@ -64,6 +64,7 @@ mod error;
 mod existing;
 mod factory;
 mod identity;
+mod indexes;
 mod ledger;
 mod location;
 mod open;

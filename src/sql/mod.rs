@@ -36,13 +36,13 @@ pub use create::{NewColumn, check_identifiers, column_declarations, create_table
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use duplicate::{DUPLICATE_KEY, duplicate_in_change, other_key};
-pub use encoded::{Buffer, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder};
+pub use encoded::{Buffer, Chunks, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder};
 pub use ident::{TableName, quote};
 pub use insert::{insert_into, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, password_in, without_brackets};
 pub use lost::lost_connection;
 pub use open::OpenBranch;
-pub use overwrite::check_not_truncated;
+pub use overwrite::{check_not_truncated, keep_indexes};
 pub use row_counts::{RowCount, RowCounts, Step};
 pub use savepoint::{Savepoint, SentRows};
 pub use secrets::{without_passwords, without_user};
