@@ -19,7 +19,7 @@ use super::indexes::{Dropped, MANY_BYTES};
 use super::open::{Open, WriterSession};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, OpenTransaction, OtherIndex, Table, Vote, WriteSpec};
+use crate::backend::{Change, Existing, NewTable, OpenTransaction, OtherIndex, Table, Vote, WriteSpec};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Indexes, OnConflict};
@@ -90,7 +90,7 @@ impl Writer {
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let other_indexes = table.other_indexes.clone();
-        let undecided = (spec.indexes != Indexes::Keep && change.is_none()).then(|| Arc::clone(&table));
+        let undecided = Some(&table).filter(|_| change.is_none() && may_rebuild(&spec)).cloned();
         let (change, table, spec, targets) = match change {
             Some(change) => {
                 let (plan, stage, spec, targets) =
@@ -254,6 +254,12 @@ impl Writer {
             None => error.in_rows(row, row, ""),
         }
     }
+}
+
+/// Whether a write may build the indexes of its table after its rows.
+fn may_rebuild(spec: &WriteSpec) -> bool {
+    let has_indexes = |new: &NewTable| !new.primary_key.is_empty() || !new.unique_keys.is_empty();
+    spec.indexes != Indexes::Keep && spec.create.as_deref().is_none_or(has_indexes)
 }
 
 /// The unique index that a row violates.

@@ -344,3 +344,18 @@ fn a_bench_that_creates_nothing_has_nothing_to_drop() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_are_built_after_the_rows_only_where_that_is_part_of_the_transaction() {
+    for place in &Place::all() {
+        place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+        place.register("t", "", "'indexes' 'rebuild'").await;
+        match place {
+            Place::Postgres(_) => assert_eq!(done(place, "INSERT INTO t VALUES (1, 2)").await, 1),
+            _ => says(
+                &error(place, "INSERT INTO t VALUES (1, 2)").await,
+                &["'indexes' = 'rebuild'", "remove the option"],
+            ),
+        }
+    }
+}

@@ -316,6 +316,23 @@ async fn a_request_waits_for_who_uses_the_table_as_long_as_the_option_says() {
     assert_eq!((dump(&server), rows(&server, "t")), (before, "0".into()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_with_an_older_snapshot_sees_frozen_rows() {
+    let server = Postgres::new(PLAIN);
+    server.rows("INSERT INTO t VALUES (1, 2, 'old')");
+    server.register("t", "", &format!("{REBUILD}, 'overwrite' 'truncate'")).await.unwrap();
+    let mut reader = PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_class LIMIT 1")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    server.sql(&format!("INSERT OVERWRITE t {}", many())).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(seen, MANY as i64);
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM t WHERE id = 7919").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(seen, 1);
+}
+
 fn landfall(arguments: &[&str], failpoint: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
     command.args(arguments).env("FAILPOINTS", failpoint).stdin(std::process::Stdio::null());
