@@ -301,7 +301,7 @@ pub trait Backend: Debug + Send + Sync {
             Indexes::Auto | Indexes::Keep => Ok(Indexes::Keep),
             Indexes::Rebuild => {
                 let text = format!(
-                    "the indexes of table {} cannot be built after its rows: remove the option 'indexes' = 'rebuild'",
+                    "the indexes of table {} cannot be built after its rows: set the option 'indexes' to 'auto'",
                     table.name
                 );
                 Err(unsupported(self.location(), text))

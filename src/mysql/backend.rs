@@ -27,7 +27,7 @@ use crate::backend::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Indexes, Isolation};
-use crate::sql::{OpenBranch, TableName, check_not_truncated, keep_indexes, without_user};
+use crate::sql::{OpenBranch, TableName, cannot_rebuild, check_not_truncated, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
 /// ER_UNKNOWN_SYSTEM_VARIABLE.
@@ -209,8 +209,13 @@ impl Backend for MySql {
         codec_of(column).ok()?.second_digits()
     }
 
-    async fn plan_indexes(&self, _: &Table, spec: &WriteSpec) -> Result<Indexes> {
-        keep_indexes(spec, "CREATE INDEX and DROP INDEX commit the open transaction in MySQL")
+    async fn plan_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
+        match spec.indexes {
+            Indexes::Rebuild => {
+                Err(cannot_rebuild(&table.name, "DROP INDEX and CREATE INDEX commit the open transaction in MySQL"))
+            }
+            Indexes::Auto | Indexes::Keep => Ok(Indexes::Keep),
+        }
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

@@ -139,7 +139,7 @@ declare_options! {
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "indexes": "'auto', 'rebuild', 'keep'", "'auto'",
-        "whether the indexes of a PostgreSQL table, and its keys, are built after many rows, which is faster: 'auto' does so for a table that Landfall creates, 'rebuild' also for an existing table that is empty, or that INSERT OVERWRITE truncates, and nobody can read it until the commit; 'keep' never does so",
+        "whether the indexes of a PostgreSQL table, and its keys, and those of an SQLite table that are not unique, are built after many rows, which is faster: 'auto' does so for a table that Landfall creates, 'rebuild' also for an existing table that is empty, or that INSERT OVERWRITE truncates, and nobody can read it until the commit; 'keep' never does so",
         indexes: Indexes = Indexes::Auto, Indexes: Words(&[("auto", Indexes::Auto), ("rebuild", Indexes::Rebuild), ("keep", Indexes::Keep)]),
         with_indexes(indexes: Indexes => indexes);
 

@@ -3,8 +3,6 @@
 //! The transaction of the rows drops them before, and builds them again, as the server describes them. From then on to the
 //! commit it has an ACCESS EXCLUSIVE lock, so nobody sees the table without them. All of it is rolled back with the rows.
 
-use log::warn;
-
 use super::catalog::{Facts, parsed};
 use super::connector::PostgresConnection;
 use super::database::Postgres;
@@ -13,7 +11,7 @@ use super::queries::INDEXES;
 use crate::backend::{Existing, Table, WriteSpec, failpoint::failpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Indexes;
-use crate::sql::{TableName, quote};
+use crate::sql::{TableName, cannot_rebuild, indexes_stay, quote};
 
 /// The bytes of encoded rows from which on the indexes are built after them. For fewer rows, building them costs as much as it
 /// saves, and the error of a row would not name it.
@@ -64,14 +62,6 @@ enum Stay {
     Refused(Error),
 }
 
-/// The error of a request.
-fn refused(table: &TableName, why: &str) -> Error {
-    let text = format!(
-        "the indexes of table {table} cannot be built after its rows, because {why}: set the option 'indexes' to 'auto'"
-    );
-    Error::new(ErrorKind::Unsupported, text)
-}
-
 impl Postgres {
     /// Whether the indexes of a table can be built after the rows of a statement.
     pub(super) async fn planned_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
@@ -79,14 +69,18 @@ impl Postgres {
             return Ok(spec.indexes);
         }
         let name = &relation(table)?.name;
+        if spec.existing == Existing::Delete {
+            indexes_stay(name, "for INSERT OVERWRITE, set the option 'overwrite' to 'truncate'");
+            return Ok(Indexes::Keep);
+        }
         let mut connection = self.connect().await?;
         let planned = match spec.indexes {
             Indexes::Rebuild => {
                 let found = self.indexes(&mut connection, name).await?;
                 match (found.refused, found.missing) {
-                    (Some(why), _) => Err(refused(name, &why)),
+                    (Some(why), _) => Err(cannot_rebuild(name, why)),
                     (None, Some(missing)) => {
-                        tell(name, &missing);
+                        indexes_stay(name, missing);
                         Ok(Indexes::Keep)
                     }
                     (None, None) if found.indexes.is_empty() && spec.existing == Existing::Keep => Ok(Indexes::Keep),
@@ -131,7 +125,7 @@ impl Postgres {
         self.execute(connection, back).await?;
         match stay {
             Stay::Refused(error) if spec.indexes == Indexes::Rebuild => return Err(error),
-            Stay::Told(why) if spec.indexes == Indexes::Rebuild => tell(name, &why),
+            Stay::Told(why) if spec.indexes == Indexes::Rebuild => indexes_stay(name, why),
             _ => {}
         }
         Ok(None)
@@ -152,7 +146,7 @@ impl Postgres {
         }
         let Found { refused: why, missing, drop, indexes } = self.indexes(connection, name).await?;
         if let Some(why) = why {
-            return Ok(Err(Stay::Refused(refused(name, &why))));
+            return Ok(Err(Stay::Refused(cannot_rebuild(name, why))));
         }
         if let Some(missing) = missing {
             return Ok(Err(Stay::Told(missing)));
@@ -196,9 +190,3 @@ impl Postgres {
 }
 
 const SAVEPOINT: &str = "landfall_indexes";
-
-fn tell(table: &TableName, why: &str) {
-    warn!(
-        "the indexes of table {table} are not built after its rows, although the option 'indexes' is 'rebuild': {why}"
-    );
-}

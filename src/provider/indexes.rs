@@ -70,7 +70,6 @@ impl LandfallTable {
         let is_unbounded = input.boundedness().is_unbounded();
         let reasons = [
             (spec.on_conflict != OnConflict::Error, "existing keys are looked up in them"),
-            (spec.existing == Existing::Delete, "for INSERT OVERWRITE, set the option 'overwrite' to 'truncate'"),
             (self.options.checkpoints().any() || is_unbounded, "the statement commits at checkpoints"),
             (self.options.writers.is_some_and(|writers| writers > 1), "the option 'writers' is greater than 1"),
         ];

@@ -1,8 +1,7 @@
-//! What only some databases can do in the transaction of the rows.
+//! INSERT OVERWRITE.
 
 use crate::backend::{Existing, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Indexes;
 
 /// Refuses TRUNCATE for a database that does not support it, or not within a transaction.
 ///
@@ -15,20 +14,5 @@ pub fn check_not_truncated(spec: &WriteSpec, why: &str) -> Result<()> {
             Err(Error::new(ErrorKind::Unsupported, text))
         }
         Existing::Keep | Existing::Delete => Ok(()),
-    }
-}
-
-/// Answers [`Backend::plan_indexes`](crate::backend::Backend::plan_indexes) for a database that cannot build indexes after the
-/// rows within their transaction.
-///
-/// # Errors
-/// `Unsupported`, with the reason `why` and the next step, if that is requested.
-pub fn keep_indexes(spec: &WriteSpec, why: &str) -> Result<Indexes> {
-    match spec.indexes {
-        Indexes::Rebuild => {
-            let text = format!("the option 'indexes' = 'rebuild' is not supported: {why}; remove the option");
-            Err(Error::new(ErrorKind::Unsupported, text))
-        }
-        Indexes::Auto | Indexes::Keep => Ok(Indexes::Keep),
     }
 }
