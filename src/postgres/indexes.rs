@@ -158,16 +158,24 @@ impl Postgres {
         Ok(Ok(Dropped(indexes)))
     }
 
-    /// Builds indexes again.
+    /// Builds indexes again. `refused` completes the error of an index that the rows do not fit.
     ///
     /// # Errors
     /// `Constraint` if a key occurs twice.
-    pub(super) async fn build_indexes(&self, connection: &mut PostgresConnection, dropped: Dropped) -> Result<()> {
+    pub(super) async fn build_indexes(
+        &self,
+        connection: &mut PostgresConnection,
+        dropped: Dropped,
+        refused: impl Fn(&str, Error) -> Error,
+    ) -> Result<()> {
         // A table cannot be altered while checks of its rows are pending.
         self.execute(connection, "SET CONSTRAINTS ALL IMMEDIATE".into()).await?;
         for Index { name, build } in dropped.0 {
             let built = self.execute(connection, build).await;
-            built.map_err(|error| error.with_context(format!("building index {} after the rows", quote(&name))))?;
+            built.map_err(|error| {
+                let error = if error.is_of_a_row() { refused(&name, error) } else { error };
+                error.with_context(format!("building index {} after the rows", quote(&name)))
+            })?;
             failpoint("postgres.indexes.built");
         }
         Ok(())

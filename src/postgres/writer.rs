@@ -229,18 +229,10 @@ impl Writer {
         }
     }
 
-    /// The error of a row in a COPY to the table: no option resolves a conflict on an index that cannot be a key.
-    fn duplicate(&self, index: Option<String>, error: Error) -> Error {
-        match self.other_indexes.iter().find(|other| Some(&other.name) == index.as_ref()) {
-            Some(other) => error.reworded(DUPLICATE_KEY, not_a_key(&other.to_string())),
-            None => error,
-        }
-    }
-
     /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
         let (place, index) = (place_in_copy(&error), violated_index(&error));
-        let error = self.duplicate(index, self.open.database.error(error));
+        let error = duplicate(&self.other_indexes, index.as_deref(), self.open.database.error(error));
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
         // The columns of a staging table are numbered.
@@ -260,6 +252,14 @@ impl Writer {
 fn may_rebuild(spec: &WriteSpec) -> bool {
     let has_indexes = |new: &NewTable| !new.primary_key.is_empty() || !new.unique_keys.is_empty();
     spec.indexes != Indexes::Keep && spec.create.as_deref().is_none_or(has_indexes)
+}
+
+/// The error of a row: no option resolves a conflict on an index that cannot be a key.
+fn duplicate(others: &[OtherIndex], index: Option<&str>, error: Error) -> Error {
+    match others.iter().find(|other| Some(other.name.as_str()) == index) {
+        Some(other) => error.reworded(DUPLICATE_KEY, not_a_key(&other.to_string())),
+        None => error,
+    }
 }
 
 /// The unique index that a row violates.
@@ -413,12 +413,13 @@ impl Writer {
     async fn build_indexes(&mut self) -> Result<()> {
         let Some(dropped) = self.dropped.take() else { return Ok(()) };
         let began = Instant::now();
-        let built = self.open.database.build_indexes(&mut self.open.connection, dropped).await;
+        let refused = |index: &str, error: Error| {
+            let error = duplicate(&self.other_indexes, Some(index), error);
+            error.in_rows(1, self.rows, ", set the option 'indexes' to 'keep' to learn which row")
+        };
+        let built = self.open.database.build_indexes(&mut self.open.connection, dropped, refused).await;
         self.spec.stats.add_send(began.elapsed());
-        built.map_err(|error| match error.is_of_a_row() {
-            true => error.in_rows(1, self.rows, ", set the option 'indexes' to 'keep' to learn which row"),
-            false => error,
-        })
+        built
     }
 
     /// Ends the statement in its transaction.

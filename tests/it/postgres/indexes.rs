@@ -133,12 +133,16 @@ async fn indexes_are_built_after_many_rows_of_a_table_that_is_empty() {
     assert_ne!(second, first);
     assert_eq!(rows(&server, "t"), MANY.to_string());
     assert_eq!(server.rows(FROZEN), ["t"]);
+    let plan = server.read(&format!("EXPLAIN INSERT INTO t {}", many())).await.join("\n");
+    says(&plan, &["indexes=rebuild"]);
     server.rows("TRUNCATE t");
     server.sql(&format!("INSERT INTO t {}", many())).await.unwrap();
     assert_ne!(indexes(&server, "t"), second);
     assert_eq!(server.rows(FROZEN), ["f"]);
-    let plan = server.read(&format!("EXPLAIN INSERT INTO t {}", many())).await.join("\n");
-    says(&plan, &["indexes=rebuild"]);
+    // Without an index, there is only the freezing.
+    server.rows("ALTER TABLE t DROP CONSTRAINT t_pkey; DROP INDEX t_n");
+    server.sql(&format!("INSERT OVERWRITE cut {}", many())).await.unwrap();
+    assert_eq!((server.rows(FROZEN).remove(0), rows(&server, "t")), ("t".into(), MANY.to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,6 +210,14 @@ async fn a_key_that_occurs_twice_is_an_error_and_nothing_changes() {
         &["building index \"t_pkey\" after the rows", "'indexes' to 'keep'", &format!("rows 1 to {}", MANY + 1)],
     );
     assert_eq!((dump(&server), indexes(&server, "t"), rows(&server, "t")), (before, first, "0".into()));
+    // An index that is no key is named as such.
+    server.rows("ALTER TABLE t DROP CONSTRAINT t_pkey; CREATE UNIQUE INDEX partial ON t (id) WHERE id > 0");
+    let error = server.error(&format!("INSERT INTO t {twice}")).await;
+    says(
+        &error,
+        &["building index \"partial\"", "unique index \"partial\" is partial", "Key (id)=(7919) is duplicated"],
+    );
+    server.rows("DROP INDEX partial; ALTER TABLE t ADD PRIMARY KEY (id)");
     // The error of a few rows names the row.
     let error = server.error("INSERT INTO t VALUES (1, 2, 'a'), (1, 3, 'b')").await;
     says(&error, &["row 2:", "t_pkey", "Key (id)=(1)"]);
@@ -448,9 +460,12 @@ fn a_load_creates_its_table_with_the_key_after_the_rows() {
     };
     succeeded(&load(&good, "made", &[]));
     succeeded(&load(&good, "kept", &["--option", "indexes=keep"]));
+    succeeded(&load(&good, "prepared", &["--option", "commit=two_phase"]));
     let dumped = dump(&server);
-    assert_eq!(dumped.matches("PRIMARY KEY").count(), 2, "{dumped}");
-    assert_eq!((rows(&server, "made"), rows(&server, "kept")), (MANY.to_string(), MANY.to_string()));
+    assert_eq!(dumped.matches("PRIMARY KEY").count(), 3, "{dumped}");
+    for table in ["made", "kept", "prepared"] {
+        assert_eq!(rows(&server, table), MANY.to_string(), "{table}");
+    }
     let failed = load(&twice, "failed", &[]);
     assert!(!failed.status.success());
     let said = String::from_utf8_lossy(&failed.stderr);
