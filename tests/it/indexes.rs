@@ -1,6 +1,7 @@
 //! Indexes of SQLite that are built after the rows: they come back as they were.
 
 use crate::landing::{Landing, count, says};
+use crate::program::program;
 
 const MANY: u64 = 60_000;
 
@@ -66,4 +67,31 @@ async fn indexes_of_sqlite_that_are_not_unique_are_built_after_many_rows_and_com
         &["it has triggers", "set the option 'indexes' to 'auto'"],
     );
     says(&landing.error("INSERT INTO v VALUES (1, 2, 'a')").await, &["it is a view"]);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_program_that_is_killed_meanwhile_leaves_the_table_of_sqlite_as_it_was() {
+    let landing = Landing::new(SETUP);
+    landing.db().execute_batch("INSERT INTO t VALUES (-1, -2, 'old')").unwrap();
+    let (before, first) = (contents(&landing), order(&landing));
+    let file = landing.file().display().to_string();
+    let script = format!(
+        "CREATE EXTERNAL TABLE t STORED AS SQLITE LOCATION '{file}' OPTIONS ('indexes' 'rebuild'); INSERT OVERWRITE t {}",
+        many()
+    );
+    let run = |failpoint: &str| {
+        let mut landfall = program(landing.folder.path());
+        landfall.args(["sql", "-c", &script]).env("FAILPOINTS", failpoint).output().unwrap()
+    };
+    for point in ["branch.written=3*off->return", "sqlite.commit.before=return"] {
+        let killed = run(point);
+        assert!(!killed.status.success(), "{point}: {killed:?}");
+        assert_eq!((contents(&landing), order(&landing)), (before.clone(), first.clone()), "{point}");
+        assert_eq!(landing.rows("SELECT id, n, name FROM t"), ["-1|-2|old"], "{point}");
+    }
+    let done = run("");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!((contents(&landing), landing.rows("SELECT count(*) FROM t")), (before, vec![MANY.to_string()]));
+    assert_ne!(order(&landing), first);
 }
