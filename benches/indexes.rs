@@ -74,12 +74,16 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         || landed(KEY, "INSERT OVERWRITE", &overwrite, &random),
     );
     // The other side creates its table outside of what is measured.
-    for (name, bar, batches, bytes) in [
-        ("indexes/postgres/auto, a load that creates its table, key order", Some(1.4), &ordered, &ordered_bytes),
-        ("indexes/postgres/auto, a load that creates its table, random order", Some(2.5), &random, &random_bytes),
-    ] {
-        pairs(name, bar).measure(criterion, || copied(KEY, bytes), || created(server, rows, batches));
-    }
+    pairs("indexes/postgres/auto, a load that creates its table, key order", Some(1.4)).measure(
+        criterion,
+        || copied(KEY, &ordered_bytes),
+        || created(server, rows, &ordered),
+    );
+    pairs("indexes/postgres/auto, a load that creates its table, random order", Some(2.5)).measure(
+        criterion,
+        || copied(KEY, &random_bytes),
+        || created(server, rows, &random),
+    );
 }
 
 /// What a load that creates its table takes.
