@@ -48,7 +48,7 @@ impl Landing {
 }
 
 /// A session that has batches as `source`.
-fn context(batches: &[RecordBatch]) -> SessionContext {
+pub fn context(batches: &[RecordBatch]) -> SessionContext {
     let context = SessionContext::new();
     datafusion_landfall::register(&context);
     let schema = batches.first().expect("a batch").schema();

@@ -11,6 +11,7 @@ mod encode;
 mod events;
 mod figure;
 mod gate;
+mod indexes;
 mod landing;
 mod latency;
 mod memory;
@@ -57,6 +58,7 @@ fn main() {
     transaction::benches(&mut criterion, &server);
     checkpoint::benches(&mut criterion, &server, &mysql);
     pool::benches(&mut criterion, &server);
+    indexes::benches(&mut criterion, &server);
     rejects::benches(&mut criterion, &server, &mysql);
     concurrency::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server, &mysql);

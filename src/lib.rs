@@ -79,7 +79,7 @@ pub mod statements;
 pub mod txn;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{Isolation, OnConflict, SinkOptions, TransactionOptions, Upsert};
+pub use options::{Indexes, Isolation, OnConflict, SinkOptions, TransactionOptions, Upsert};
 pub use pipeline::Interrupt;
 pub use provider::{FanoutTable, LandfallCatalog, LandfallTable, register, register_backend, register_catalog};
 pub use registry::{backend_options, database, decision_log, without_ledger};

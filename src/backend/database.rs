@@ -12,7 +12,7 @@ use crate::backend::{
     Protocol, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Isolation, OnConflict};
+use crate::options::{Indexes, Isolation, OnConflict};
 use crate::txn::{JobNumber, Xid};
 
 /// The commit protocol that a resource manager supports.
@@ -288,6 +288,25 @@ pub trait Backend: Debug + Send + Sync {
             }
         }
         Ok(())
+    }
+
+    /// Whether a branch can build the indexes of the table after its rows, as `spec.indexes` requests: the only branch of a
+    /// statement that is one transaction. Called when the statement is planned. [`Indexes::Keep`] means that it cannot. With
+    /// [`Indexes::Auto`], the branch does so if no other session uses the table, and it never fails for it.
+    ///
+    /// # Errors
+    /// With [`Indexes::Rebuild`], `Unsupported` with the reason.
+    async fn plan_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
+        match spec.indexes {
+            Indexes::Auto | Indexes::Keep => Ok(Indexes::Keep),
+            Indexes::Rebuild => {
+                let text = format!(
+                    "the indexes of table {} cannot be built after its rows: set the option 'indexes' to 'auto'",
+                    table.name
+                );
+                Err(unsupported(self.location(), text))
+            }
+        }
     }
 
     /// Whether branches accept values of an Arrow type for a column, and store each value unchanged or fail. Other

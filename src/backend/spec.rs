@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use crate::backend::{NewTable, WriteStats};
-use crate::options::{OnConflict, Upsert};
+use crate::options::{Indexes, OnConflict, Upsert};
 
 /// How a branch commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +40,9 @@ pub struct WriteSpec {
     pub create: Option<Arc<NewTable>>,
     /// What happens to existing rows.
     pub existing: Existing,
+    /// Whether the indexes can be built after the rows: as [`Backend::plan_indexes`](crate::backend::Backend::plan_indexes)
+    /// has answered. A branch of several writers, epochs or statements, or one that sets rows aside, always keeps them.
+    pub indexes: Indexes,
     /// What happens to a row whose key exists.
     pub on_conflict: OnConflict,
     /// The columns of that key. Empty with [`OnConflict::Error`].
@@ -63,6 +66,7 @@ impl WriteSpec {
             columns,
             create: None,
             existing: Existing::Keep,
+            indexes: Indexes::Keep,
             on_conflict: OnConflict::Error,
             key: Vec::new(),
             upsert: Upsert::Blind,

@@ -26,8 +26,8 @@ use crate::backend::{
     Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Isolation;
-use crate::sql::{OpenBranch, TableName, check_not_truncated, without_user};
+use crate::options::{Indexes, Isolation};
+use crate::sql::{OpenBranch, TableName, cannot_rebuild, check_not_truncated, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
 /// ER_UNKNOWN_SYSTEM_VARIABLE.
@@ -207,6 +207,15 @@ impl Backend for MySql {
 
     fn second_digits(&self, column: &Column) -> Option<u32> {
         codec_of(column).ok()?.second_digits()
+    }
+
+    async fn plan_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
+        match spec.indexes {
+            Indexes::Rebuild => {
+                Err(cannot_rebuild(&table.name, "DROP INDEX and CREATE INDEX commit the open transaction in MySQL"))
+            }
+            Indexes::Auto | Indexes::Keep => Ok(Indexes::Keep),
+        }
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

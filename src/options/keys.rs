@@ -8,7 +8,7 @@ use super::reject::Rejected;
 use super::values::{BOOLEAN, JobName, Names, Number, RowLimit, Size, Text, Time, Values, Words};
 use super::{Assignment, Commit, Evolution, JobId, Nanoseconds, Overwrite};
 use crate::error::{Error, Result};
-use crate::options::{OnConflict, RejectLimit, Upsert};
+use crate::options::{Indexes, OnConflict, RejectLimit, Upsert};
 
 /// Which tables have an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,11 @@ declare_options! {
         "how INSERT OVERWRITE empties a PostgreSQL table: 'delete' lets readers see the old rows until the commit; 'truncate' is faster, but makes readers wait, and transactions with an older snapshot see an empty table",
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
+
+    Table "indexes": "'auto', 'rebuild', 'keep'", "'auto'",
+        "whether the indexes of a PostgreSQL table, and its keys, and those of an SQLite table that are not unique, are built after many rows, which is faster: 'auto' does so for a table that Landfall creates, 'rebuild' also for an existing table that is empty, or that INSERT OVERWRITE truncates, and nobody can read it until the commit; 'keep' never does so",
+        indexes: Indexes = Indexes::Auto, Indexes: Words(&[("auto", Indexes::Auto), ("rebuild", Indexes::Rebuild), ("keep", Indexes::Keep)]),
+        with_indexes(indexes: Indexes => indexes);
 
     Table "schema.evolution": "'off', 'add', 'widen', 'rewrite'", "'off'",
         "how an INSERT without a column list alters its table: 'add' adds the columns of the query that the table lacks; 'widen' also widens the types of columns, if the server does so without rewriting the table; 'rewrite' does so even if the server rewrites the table",

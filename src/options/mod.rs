@@ -2,6 +2,7 @@
 //! declaration.
 
 mod conflict;
+mod indexes;
 mod keys;
 mod own;
 mod reject;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::txn::JobId;
 
 pub use conflict::{OnConflict, Upsert};
+pub use indexes::Indexes;
 pub use keys::{OPTIONS, OptionKey, Scope, SinkOptions};
 pub use own::BackendOption;
 pub use reject::RejectLimit;
@@ -339,7 +341,7 @@ mod tests {
                 || option.default.starts_with('\'')
         };
         let told: Vec<_> = OPTIONS.iter().filter(told).collect();
-        assert_eq!(told.len(), 19, "{told:?}");
+        assert_eq!(told.len(), 20, "{told:?}");
         for OptionKey { key, default, .. } in told {
             assert_eq!(
                 set(key, default.trim_matches('\'')).unwrap(),

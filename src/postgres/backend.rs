@@ -22,7 +22,7 @@ use crate::backend::{
     Scan, Table, TableColumns, WriteSpec, failpoint::failpoint,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Isolation;
+use crate::options::{Indexes, Isolation};
 use crate::sql::{OpenBranch, TableName, without_user};
 use crate::txn::{JobNumber, PREFIX, Xid};
 
@@ -197,6 +197,10 @@ impl Backend for Postgres {
         check_advance(table, described::relation(table)?.is_table, self.identity)?;
         statements::delete(table, spec.existing)?;
         ExistingRows::of(table, spec, &targets).map(drop)
+    }
+
+    async fn plan_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
+        self.planned_indexes(table, spec).await
     }
 
     fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {

@@ -16,6 +16,7 @@ use super::sequences::Sequences;
 use super::writer::Writer;
 use crate::backend::{Batches, Branch, Change, OpenTransaction, Query, Rescue, Savepoint, WriteSpec};
 use crate::error::{Error, Result};
+use crate::options::Indexes;
 use crate::sql::{
     BulkBranch, EncodedRows, LookupRequest, OpenBranch, RowEncoder, ServerTransaction, TableName, Targets,
 };
@@ -115,7 +116,9 @@ impl OpenTransaction for OpenBranch<Open> {
         transaction.statements += 1;
         // Names of staging tables contain it.
         let of_statement = Xid { bqual: xid.bqual.wrapping_add(transaction.statements << 32), ..xid };
-        Ok(Box::new(start_in(transaction, &xid, &of_statement, spec.clone(), change).await?))
+        // It may have savepoints, and other statements that need the indexes.
+        let spec = WriteSpec { indexes: Indexes::Keep, ..spec.clone() };
+        Ok(Box::new(start_in(transaction, &xid, &of_statement, spec, change).await?))
     }
 
     async fn savepoint(&mut self, step: Savepoint) -> Result<()> {

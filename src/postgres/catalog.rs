@@ -23,20 +23,20 @@ use crate::backend::{
 use crate::error::Result;
 use crate::sql::TableName;
 
-/// A JSON object in the result of [`TABLE`] or [`ALL_COLUMNS`].
+/// A JSON object in the result of a query for the catalog.
 #[derive(Clone, Copy)]
-struct Facts<'a>(&'a Value);
+pub(super) struct Facts<'a>(pub(super) &'a Value);
 
 impl<'a> Facts<'a> {
     fn get<T>(self, name: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> sqlx::Result<T> {
         self.0.get(name).and_then(read).ok_or_else(|| sqlx::Error::ColumnNotFound(name.into()))
     }
 
-    fn text(self, name: &str) -> sqlx::Result<&'a str> {
+    pub(super) fn text(self, name: &str) -> sqlx::Result<&'a str> {
         self.get(name, Value::as_str)
     }
 
-    fn is(self, name: &str) -> sqlx::Result<bool> {
+    pub(super) fn is(self, name: &str) -> sqlx::Result<bool> {
         self.get(name, Value::as_bool)
     }
 
@@ -44,11 +44,11 @@ impl<'a> Facts<'a> {
         self.get(name, |number| number.as_i64()?.try_into().ok())
     }
 
-    fn names(self, name: &str) -> sqlx::Result<Vec<String>> {
+    pub(super) fn names(self, name: &str) -> sqlx::Result<Vec<String>> {
         self.get(name, |names| names.as_array()?.iter().map(|name| Some(name.as_str()?.to_owned())).collect())
     }
 
-    fn list(self, name: &str) -> sqlx::Result<impl Iterator<Item = Self>> {
+    pub(super) fn list(self, name: &str) -> sqlx::Result<impl Iterator<Item = Self>> {
         Ok(self.get(name, Value::as_array)?.iter().map(Facts))
     }
 }
@@ -91,7 +91,7 @@ async fn describe(connection: &mut PgConnection, name: &TableName) -> sqlx::Resu
     found.map(|found: String| read_table(Facts(&parsed(&found)?))).transpose()
 }
 
-fn parsed(json: &str) -> sqlx::Result<Value> {
+pub(super) fn parsed(json: &str) -> sqlx::Result<Value> {
     serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 

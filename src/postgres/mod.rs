@@ -29,6 +29,8 @@
 //!   have read the table, up to `lock_timeout`. Later readers wait for its commit, and a transaction with an older
 //!   snapshot then sees an empty table. It is an error for views, for tables that a foreign key references or that have
 //!   row security, rules or a trigger on DELETE, and for a query that reads the table.
+//! * With the option `indexes`, the transaction drops the indexes of a table without rows, and builds them after its rows:
+//!   see [the guide](crate::guide::speed).
 //! * A value for a column that is GENERATED ALWAYS AS IDENTITY is an error, as in PostgreSQL's own INSERT. The option
 //!   `identity` = `override` stores it (OVERRIDING SYSTEM VALUE). The server does not advance a sequence for explicit
 //!   values: if the sequence of an identity or serial column is behind the written values, Landfall logs a warning. With
@@ -64,6 +66,7 @@ mod error;
 mod existing;
 mod factory;
 mod identity;
+mod indexes;
 mod ledger;
 mod location;
 mod open;

@@ -230,3 +230,117 @@ pub(super) const ALL_TYPES: &str = concat!(
     types!("SELECT atttypid FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped"),
     " AS types) found"
 );
+
+/// The indexes of a table, as JSON. Parameters: schema, table. `refused` says why they cannot be built after the rows, and
+/// `missing` which right the user lacks for it. `drop` are the statements that drop them, without invalid ones. Of each index in
+/// `indexes`, `build` are the statements that build it exactly as it is; for an index that belongs to a constraint, also the
+/// constraint.
+pub(super) const INDEXES: &str = "
+    SELECT row_to_json(found)::text FROM (
+        SELECT
+            coalesce(
+                CASE
+                    WHEN c.relkind = 'p' OR c.relispartition THEN 'it is partitioned, or a partition'
+                    WHEN c.relkind <> 'r' OR c.relpersistence = 't' THEN 'it is not an ordinary table'
+                    WHEN c.relhasrules OR row_security_active(c.oid) THEN 'it has rules or row security'
+                    WHEN EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent))
+                        THEN 'it inherits from a table, or a table inherits from it'
+                    WHEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
+                        THEN 'it has triggers, which may need the indexes'
+                END,
+                (
+                    SELECT format('it is published by %I', p.pubname) FROM pg_publication_tables p
+                    WHERE p.schemaname = n.nspname AND p.tablename = c.relname LIMIT 1
+                ),
+                (
+                    SELECT format('index %I is invalid', x.relname)
+                    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                    WHERE i.indrelid = c.oid AND NOT (i.indisvalid AND i.indisready AND i.indislive) LIMIT 1
+                ),
+                (
+                    SELECT format('index %I belongs to an extension', x.relname)
+                    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = x.oid
+                    WHERE i.indrelid = c.oid AND d.deptype IN ('e', 'x') LIMIT 1
+                ),
+                (
+                    SELECT format('%s depends on its index %I',
+                        pg_describe_object(d.classid, d.objid, d.objsubid), x.relname)
+                    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                        LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = c.oid AND k.contype <> 'f',
+                        LATERAL (
+                            SELECT d.classid, d.objid, d.objsubid FROM pg_depend d
+                            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid
+                            UNION ALL
+                            SELECT d.classid, d.objid, d.objsubid FROM pg_depend d
+                            WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid
+                        ) d
+                    WHERE i.indrelid = c.oid
+                        -- The index of a constraint, and the trigger of a deferrable one.
+                        AND NOT (d.classid = 'pg_class'::regclass AND d.objid = x.oid)
+                        AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (
+                            SELECT FROM pg_trigger g
+                            WHERE g.oid = d.objid AND g.tgconstraint = k.oid AND g.tgenabled = 'O'))
+                    LIMIT 1
+                )
+            ) AS refused,
+            CASE
+                WHEN NOT pg_has_role(c.relowner, 'USAGE') THEN 'only the owner of the table may do that'
+                WHEN NOT has_schema_privilege(n.oid, 'CREATE')
+                    THEN format('it requires the privilege CREATE on schema %I', n.nspname)
+                ELSE (
+                    SELECT format('it requires the privilege CREATE on tablespace %I', s.spcname)
+                    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_tablespace s ON s.oid = x.reltablespace
+                    WHERE i.indrelid = c.oid AND NOT has_tablespace_privilege(s.oid, 'CREATE') LIMIT 1
+                )
+            END AS missing,
+            ARRAY(
+                SELECT CASE
+                    WHEN k.oid IS NULL THEN format('DROP INDEX %I.%I', n.nspname, x.relname)
+                    ELSE format('ALTER TABLE %I.%I DROP CONSTRAINT %I', n.nspname, c.relname, k.conname)
+                END
+                FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                    LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = c.oid AND k.contype <> 'f'
+                WHERE i.indrelid = c.oid ORDER BY x.oid
+            ) AS drop,
+            ARRAY(
+                SELECT json_build_object('name', x.relname, 'build', concat_ws('; ',
+                    format('SET LOCAL default_tablespace = %L', coalesce(s.spcname, '')),
+                    CASE
+                        WHEN k.oid IS NULL OR is_adopted THEN pg_get_indexdef(x.oid)
+                        ELSE format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s',
+                            n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid))
+                    END,
+                    -- The definition of such a constraint lacks the storage parameters of its index.
+                    CASE WHEN is_adopted THEN format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s USING INDEX %I%s%s',
+                        n.nspname, c.relname, k.conname, CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
+                        x.relname, CASE WHEN k.condeferrable THEN ' DEFERRABLE' END,
+                        CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' END)
+                    END,
+                    'SET LOCAL default_tablespace = ' || quote_literal(current_setting('default_tablespace')),
+                    format('COMMENT ON INDEX %I.%I IS ', n.nspname, x.relname)
+                        || quote_literal(obj_description(x.oid, 'pg_class')),
+                    CASE WHEN k.oid IS NOT NULL
+                        THEN format('COMMENT ON CONSTRAINT %I ON %I.%I IS ', k.conname, n.nspname, c.relname)
+                            || quote_literal(obj_description(k.oid, 'pg_constraint'))
+                    END,
+                    (
+                        SELECT string_agg(format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s',
+                            n.nspname, x.relname, a.attnum, a.attstattarget), '; ' ORDER BY a.attnum)
+                        FROM pg_attribute a WHERE a.attrelid = x.oid AND a.attstattarget >= 0
+                    ),
+                    CASE WHEN i.indisclustered
+                        THEN format('ALTER TABLE %I.%I CLUSTER ON %I', n.nspname, c.relname, x.relname) END,
+                    CASE WHEN i.indisreplident
+                        THEN format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, c.relname, x.relname)
+                    END))
+                FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+                    LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace
+                    LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = c.oid AND k.contype <> 'f',
+                    -- A constraint WITHOUT OVERLAPS has another kind of index.
+                    LATERAL (SELECT k.contype IN ('p', 'u') AND m.amname = 'btree' AS is_adopted) a
+                WHERE i.indrelid = c.oid ORDER BY x.oid
+            ) AS indexes
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = $2
+    ) found";

@@ -6,7 +6,7 @@ use super::encode::Encoder;
 use crate::backend::{ColumnDefault, Dispatch, Table};
 use crate::backend::{Existing, Protocol, WriteSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::OnConflict;
+use crate::options::{Indexes, OnConflict};
 use crate::sql::{Targets, quote, upsert};
 use crate::txn::Xid;
 
@@ -91,7 +91,8 @@ impl CopyPlan {
     /// COPY directly into the table.
     pub(super) fn direct(table: &Table, spec: &WriteSpec) -> Result<Self> {
         let names = spec.columns.fields().iter().map(|field| quote(field.name())).collect::<Vec<_>>().join(", ");
-        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT BINARY)", relation(table)?.name.quoted());
+        let freeze = if can_freeze(spec) { ", FREEZE" } else { "" };
+        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT BINARY{freeze})", relation(table)?.name.quoted());
         Ok(Self::Direct { copy })
     }
 
@@ -173,6 +174,12 @@ impl CopyPlan {
     pub(super) fn numbers_rows(&self) -> bool {
         matches!(self, Self::Staged { order: NUMBER, .. })
     }
+}
+
+/// Whether the rows can be stored as if they were old, which saves the server to do that later. It requires that the
+/// transaction creates or truncates the table, and has no savepoint: see [`WriteSpec::indexes`].
+fn can_freeze(spec: &WriteSpec) -> bool {
+    spec.indexes != Indexes::Keep && (spec.create.is_some() || spec.existing == Existing::Truncate)
 }
 
 /// The statement that empties the table.

@@ -15,15 +15,16 @@ use super::described::relation;
 use super::encode::Encoder;
 use super::error::{UNIQUE_VIOLATION, not_a_key, place_in_copy};
 use super::existing::{self, ExistingRows};
+use super::indexes::{Dropped, MANY_BYTES};
 use super::open::{Open, WriterSession};
 use super::sequences::Sequences;
 use super::statements::{CopyPlan, delete};
-use crate::backend::{Change, Existing, OpenTransaction, OtherIndex, Table, Vote, WriteSpec};
+use crate::backend::{Change, Existing, NewTable, OpenTransaction, OtherIndex, Table, Vote, WriteSpec};
 use crate::buffer::Receiver;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::OnConflict;
+use crate::options::{Indexes, OnConflict};
 use crate::sql::{
-    self, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, Savepoint, SentRows,
+    self, Chunks, DUPLICATE_KEY, EncodedChunk, FreeList, LookupResult, OpenBranch, RowSender, Savepoint, SentRows,
     ServerTransaction, Targets,
 };
 use crate::txn::{DecisionRecord, Xid};
@@ -52,6 +53,10 @@ pub(super) struct Writer {
     sequences: Arc<Sequences>,
     /// The unique indexes of the table that cannot be keys.
     other_indexes: Vec<OtherIndex>,
+    /// The table, until it is known whether its indexes are built after the rows.
+    undecided: Option<Arc<Table>>,
+    /// The indexes that are built after the rows.
+    dropped: Option<Dropped>,
     rows: u64,
     not_stored: u64,
     savepoint: Savepoint,
@@ -85,6 +90,7 @@ impl Writer {
         let version = connection.server_version_num().unwrap_or_default();
         let sequences = Arc::new(Sequences::of(&table, &spec, change)?);
         let other_indexes = table.other_indexes.clone();
+        let undecided = Some(&table).filter(|_| change.is_none() && may_rebuild(&spec)).cloned();
         let (change, table, spec, targets) = match change {
             Some(change) => {
                 let (plan, stage, spec, targets) =
@@ -112,6 +118,8 @@ impl Writer {
             change,
             sequences,
             other_indexes,
+            undecided,
+            dropped: None,
             rows: 0,
             not_stored: 0,
             savepoint: SAVEPOINT,
@@ -134,7 +142,7 @@ impl Writer {
     async fn copy(
         &mut self,
         first: EncodedChunk,
-        chunks: &mut Receiver<EncodedChunk>,
+        chunks: &mut Chunks,
         free_list: &FreeList,
         abandoned: &AtomicBool,
     ) -> Result<Option<EncodedChunk>> {
@@ -160,7 +168,7 @@ impl Writer {
             bytes += chunk.bytes().len();
             // If the list is full, the buffer is dropped.
             let _ = free_list.push(chunk.buffer);
-            match chunks.recv().await {
+            match chunks.next().await {
                 Some(next) if bytes < self.plan.statement_bytes() => chunk = next,
                 next => break next,
             }
@@ -221,18 +229,10 @@ impl Writer {
         }
     }
 
-    /// The error of a row in a COPY to the table: no option resolves a conflict on an index that cannot be a key.
-    fn duplicate(&self, index: Option<String>, error: Error) -> Error {
-        match self.other_indexes.iter().find(|other| Some(&other.name) == index.as_ref()) {
-            Some(other) => error.reworded(DUPLICATE_KEY, not_a_key(&other.to_string())),
-            None => error,
-        }
-    }
-
     /// The error of a COPY, with the row of the stream that the server names.
     fn refused(&self, error: sqlx::Error, rows_before: u64) -> Error {
         let (place, index) = (place_in_copy(&error), violated_index(&error));
-        let error = self.duplicate(index, self.open.database.error(error));
+        let error = duplicate(&self.other_indexes, index.as_deref(), self.open.database.error(error));
         let Some((line, column)) = place else { return error };
         let row = rows_before + line;
         // The columns of a staging table are numbered.
@@ -245,6 +245,20 @@ impl Writer {
             Some(field) => error.in_rows(row, row, format!(", column \"{}\"", field.name())),
             None => error.in_rows(row, row, ""),
         }
+    }
+}
+
+/// Whether a write may build the indexes of its table after its rows.
+fn may_rebuild(spec: &WriteSpec) -> bool {
+    let has_indexes = |new: &NewTable| !new.primary_key.is_empty() || !new.unique_keys.is_empty();
+    spec.indexes != Indexes::Keep && spec.create.as_deref().is_none_or(has_indexes)
+}
+
+/// The error of a row: no option resolves a conflict on an index that cannot be a key.
+fn duplicate(others: &[OtherIndex], index: Option<&str>, error: Error) -> Error {
+    match others.iter().find(|other| Some(other.name.as_str()) == index) {
+        Some(other) => error.reworded(DUPLICATE_KEY, not_a_key(&other.to_string())),
+        None => error,
     }
 }
 
@@ -293,11 +307,18 @@ async fn make_room(
 impl RowSender for Writer {
     async fn send_all(
         &mut self,
-        mut chunks: Receiver<EncodedChunk>,
+        chunks: Receiver<EncodedChunk>,
         free_list: &FreeList,
         abandoned: &AtomicBool,
     ) -> Result<()> {
-        let mut next = chunks.recv().await;
+        let mut chunks = Chunks::new(chunks);
+        if let Some(table) = self.undecided.take()
+            && chunks.have(MANY_BYTES).await
+        {
+            let Open { database, connection, .. } = &mut self.open;
+            self.dropped = database.drop_indexes(connection, &table, &self.spec).await?;
+        }
+        let mut next = chunks.next().await;
         while let (Some(first), false) = (next.take(), abandoned.load(Relaxed)) {
             next = self.copy(first, &mut chunks, free_list, abandoned).await?;
         }
@@ -324,10 +345,11 @@ impl RowSender for Writer {
     }
 
     fn changes(&self) -> bool {
-        self.change.is_some()
+        self.change.is_some() || self.dropped.is_some()
     }
 
     async fn apply(&mut self) -> Result<()> {
+        self.build_indexes().await?;
         match &self.change {
             Some(change) => change.apply(&self.open.database, &mut self.open.connection).await,
             None => Ok(()),
@@ -358,6 +380,7 @@ impl ServerTransaction for Writer {
     }
 
     async fn before_commit(&mut self) -> Result<()> {
+        self.build_indexes().await?;
         self.spec.stats.add_not_stored(self.not_stored);
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore {
             let (table, rows) = (&self.spec.table, self.not_stored);
@@ -386,6 +409,19 @@ impl ServerTransaction for Writer {
 }
 
 impl Writer {
+    /// Builds the indexes that were dropped before the rows.
+    async fn build_indexes(&mut self) -> Result<()> {
+        let Some(dropped) = self.dropped.take() else { return Ok(()) };
+        let began = Instant::now();
+        let refused = |index: &str, error: Error| {
+            let error = duplicate(&self.other_indexes, Some(index), error);
+            error.in_rows(1, self.rows, ", set the option 'indexes' to 'keep' to learn which row")
+        };
+        let built = self.open.database.build_indexes(&mut self.open.connection, dropped, refused).await;
+        self.spec.stats.add_send(began.elapsed());
+        built
+    }
+
     /// Ends the statement in its transaction.
     async fn end(&mut self) -> Result<()> {
         let drop_stage = match (&self.plan, &self.change) {

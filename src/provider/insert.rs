@@ -86,7 +86,8 @@ impl LandfallTable {
             let table = evolved.as_ref().unwrap_or(self);
             let input = table.written(input)?;
             let writers = table.database.writers_that_pay(*CORES);
-            let target = table.target(&input, op, writers).await.map_err(doing)?;
+            let mut target = table.target(&input, op, writers).await.map_err(doing)?;
+            table.plan_indexes(session, &input, &mut target).await.map_err(doing)?;
             let settings = TxnSettings::try_new(&self.options).map_err(doing)?;
             let write = settings.plan_commit(self.table.name.clone(), statement, vec![target]).map_err(doing)?;
             LandfallSink::plan(input, write).map_err(|error| doing(error).into())

@@ -23,6 +23,7 @@ mod files;
 mod fingerprint;
 mod functions;
 mod grouping;
+mod indexes;
 mod insert;
 mod listed;
 mod lists;

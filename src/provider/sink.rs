@@ -20,8 +20,7 @@ use crate::backend::{Changed, Compared, Existing, Protocol, WriteStats};
 use crate::buffer::Account;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::TransactionManager;
-use crate::options::Checkpoints;
-use crate::options::OnConflict;
+use crate::options::{Checkpoints, Indexes, OnConflict};
 use crate::pipeline::{Interrupt, RejectSpec, Target, Write, WriteOutcome, WriterCount, run};
 use crate::provider::emptied::warn_of_jobs;
 use crate::provider::replay::{Reading, ReplayExec, Source, sort_order};
@@ -211,6 +210,9 @@ impl DisplayAs for LandfallSink {
             }
             if spec.existing != Existing::Keep {
                 f.write_str(", overwrite")?;
+            }
+            if spec.indexes != Indexes::Keep {
+                write!(f, ", indexes={}", spec.indexes.as_str())?;
             }
             if spec.on_conflict != OnConflict::Error {
                 write!(f, ", on_conflict={} by ({})", spec.on_conflict.as_str(), spec.key.join(", "))?;

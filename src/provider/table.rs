@@ -36,6 +36,8 @@ pub struct LandfallTable {
     pub(super) new: Option<Arc<NewTable>>,
     /// Whether it was created for the statement that writes it, before that.
     pub(super) is_created: bool,
+    /// Whether it was created when it was opened, and no statement has found rows in it.
+    pub(super) is_new: Arc<AtomicBool>,
     noted: AtomicBool,
     /// The run of the distributed INSERT for which the table was opened.
     pub(super) run: Option<Uuid>,
@@ -113,14 +115,13 @@ impl LandfallTable {
         wanted: NewTable,
         options: SinkOptions,
     ) -> Result<Self> {
-        let there = match database.table(&wanted.name).await? {
-            Some(there) => there,
+        let (there, is_new) = match database.table(&wanted.name).await? {
+            Some(there) => (there, false),
             None => {
                 database.create_table(&wanted).await?;
-                database
-                    .table(&wanted.name)
-                    .await?
-                    .ok_or_else(|| Error::schema(format!("table \"{}\" was created but not found", wanted.name)))?
+                let created = database.table(&wanted.name).await?;
+                let lost = || Error::schema(format!("table \"{}\" was created but not found", wanted.name));
+                (created.ok_or_else(lost)?, true)
             }
         };
         // Columns that are read with the statement's types need no conversion later.
@@ -141,7 +142,9 @@ impl LandfallTable {
         // The types are the statement's. The branch refuses NULL, as in `Table::schema`.
         let fields = wanted.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Self::new(database, there, schema, options)
+        let table = Self::new(database, there, schema, options)?;
+        table.is_new.store(is_new, Relaxed);
+        Ok(table)
     }
 
     pub(super) fn new(
@@ -189,6 +192,7 @@ impl LandfallTable {
             new: None,
             evolved: None,
             is_created: false,
+            is_new: Arc::default(),
             noted: AtomicBool::new(false),
             run: None,
         })
@@ -271,6 +275,7 @@ impl LandfallTable {
             new: self.new.clone(),
             evolved: self.evolved.clone(),
             is_created: self.is_created,
+            is_new: Arc::clone(&self.is_new),
             noted: AtomicBool::new(false),
             run: self.run,
         }

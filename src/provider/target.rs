@@ -193,7 +193,7 @@ impl LandfallTable {
     }
 
     /// Whether a plan reads this table by name. Views of it are not detected.
-    fn is_read_by(&self, plan: &Arc<dyn ExecutionPlan>) -> bool {
+    pub(super) fn is_read_by(&self, plan: &Arc<dyn ExecutionPlan>) -> bool {
         let is_this = |scan: &ScanExec| scan.table() == self.table.name && scan.location() == self.database.location();
         plan.downcast_ref::<ScanExec>().is_some_and(is_this)
             || plan.children().into_iter().any(|child| self.is_read_by(child))

@@ -1,11 +1,12 @@
 //! Rows in a server's format, and what encodes them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use crossbeam_queue::ArrayQueue;
 
-use crate::buffer::{Memory, Reservation};
+use crate::buffer::{Memory, Receiver, Reservation};
 use crate::error::Result;
 
 /// Encoded rows.
@@ -48,6 +49,39 @@ impl Buffer {
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// The chunks of a branch, in their order.
+#[derive(Debug)]
+pub struct Chunks {
+    waiting: VecDeque<EncodedChunk>,
+    queued: Receiver<EncodedChunk>,
+}
+
+impl Chunks {
+    /// The chunks of a queue.
+    pub fn new(queued: Receiver<EncodedChunk>) -> Self {
+        Self { waiting: VecDeque::new(), queued }
+    }
+
+    /// The next chunk; `None` after the last one.
+    pub async fn next(&mut self) -> Option<EncodedChunk> {
+        match self.waiting.pop_front() {
+            Some(chunk) => Some(chunk),
+            None => self.queued.recv().await,
+        }
+    }
+
+    /// Waits for this many bytes. Returns whether there are as many.
+    pub async fn have(&mut self, bytes: usize) -> bool {
+        let mut found: usize = self.waiting.iter().map(|chunk| chunk.bytes().len()).sum();
+        while found < bytes {
+            let Some(chunk) = self.queued.recv().await else { return false };
+            found += chunk.bytes().len();
+            self.waiting.push_back(chunk);
+        }
+        true
     }
 }
 

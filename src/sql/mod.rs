@@ -10,6 +10,7 @@ mod diff;
 mod duplicate;
 mod encoded;
 mod ident;
+mod indexes;
 mod insert;
 pub mod ledger;
 mod location;
@@ -36,8 +37,9 @@ pub use create::{NewColumn, check_identifiers, column_declarations, create_table
 pub use dialect::SqlDialect;
 pub use diff::{diff, in_range};
 pub use duplicate::{DUPLICATE_KEY, duplicate_in_change, other_key};
-pub use encoded::{Buffer, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder};
+pub use encoded::{Buffer, Chunks, EncodedChunk, EncodedRows, FreeList, LookupRequest, LookupResult, RowEncoder};
 pub use ident::{TableName, quote};
+pub use indexes::{cannot_rebuild, indexes_stay};
 pub use insert::{insert_into, upsert};
 pub use location::{check_host, decoded, encoded, host_in_url, parse_location, password_in, without_brackets};
 pub use lost::lost_connection;

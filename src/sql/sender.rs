@@ -70,10 +70,10 @@ pub trait RowSender: ServerTransaction {
     /// Reads the rows of these queries. They are decoded into columns of the schema while the next ones are read.
     async fn read(&mut self, statements: Vec<Vec<u8>>, schema: SchemaRef) -> Result<LookupResult>;
 
-    /// Whether a change must be applied from the staged rows.
+    /// Whether something must be done when all rows are sent, such as to apply a change from the staged rows.
     fn changes(&self) -> bool;
 
-    /// Applies the change.
+    /// Does it.
     async fn apply(&mut self) -> Result<()>;
 
     /// Ends the statement, after all its rows are sent.

@@ -18,7 +18,7 @@ use crate::backend::{
     OpenTransaction, Parameter, Protocol, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use crate::error::{Error, Result};
-use crate::options::Isolation;
+use crate::options::{Indexes, Isolation};
 use crate::sql::{Targets, check_not_truncated};
 use crate::txn::{JobNumber, Xid};
 
@@ -138,6 +138,11 @@ impl Backend for Sqlite {
     async fn plan_alteration(&self, table: &Table, added: &Schema, _: &Schema) -> Result<Alteration> {
         let (database, table, added) = (self.clone(), table.clone(), added.clone());
         blocking(move || database.plan_alteration(&table, &added)).await
+    }
+
+    async fn plan_indexes(&self, table: &Table, spec: &WriteSpec) -> Result<Indexes> {
+        let (database, table, spec) = (self.clone(), table.clone(), spec.clone());
+        blocking(move || database.planned_indexes(&table, &spec)).await
     }
 
     fn check(&self, table: &Table, spec: &WriteSpec) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::backend::{
 };
 use crate::buffer::{Limits, Memory, Receiver, Reservation, Sender, Weight, buffer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Indexes;
 use crate::sql::Targets;
 use crate::txn::{DecisionRecord, Xid};
 
@@ -369,7 +370,9 @@ impl OpenTransaction for SqliteTransaction {
     ) -> Result<Box<dyn Branch>> {
         let mut open = self.take()?;
         open.rescue = rescue;
-        Ok(Box::new(SqliteBranch::start_in(open, spec.clone(), change.cloned()).await?))
+        // Other statements may need the indexes.
+        let spec = WriteSpec { indexes: Indexes::Keep, ..spec.clone() };
+        Ok(Box::new(SqliteBranch::start_in(open, spec, change.cloned()).await?))
     }
 
     async fn savepoint(&mut self, step: Savepoint) -> Result<()> {

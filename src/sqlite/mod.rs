@@ -22,6 +22,7 @@ mod encode;
 mod error;
 mod existing;
 mod factory;
+mod indexes;
 mod ledger;
 mod open;
 mod options;

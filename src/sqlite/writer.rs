@@ -12,15 +12,19 @@ use super::catalog;
 use super::change::Plan;
 use super::encode::{BoundRows, Encoder};
 use super::existing::{ExistingRows, Wanted};
+use super::indexes::{Dropped, build_indexes, drop_indexes};
 use super::open::Open;
 use super::statement::Statement;
 use crate::backend::{Change, Existing, WriteSpec};
 use crate::error::{Error, Result};
-use crate::options::OnConflict;
+use crate::options::{Indexes, OnConflict};
 use crate::sql::{DUPLICATE_KEY, Savepoint, SentRows, Targets, insert_into, other_key, quote, shown_names};
 
 /// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
+
+/// The rows of the first slice from which on the indexes are built after them. For fewer rows, that would not pay.
+const MANY_ROWS: usize = 8_192;
 
 /// FAIL keeps the rows before a refused one: the whole transaction is rolled back anyway, and SQLite needs no journal for
 /// the single statement.
@@ -35,6 +39,8 @@ pub(super) struct Writer {
     counting: Counting,
     existing: Option<ExistingRows>,
     change: Option<Plan>,
+    /// The indexes that are built after the rows.
+    dropped: Option<Dropped>,
     rows: u64,
     not_stored: u64,
     savepoint: Savepoint,
@@ -117,7 +123,9 @@ impl Writer {
         let open = transaction.take().ok_or_else(ended)?;
         let (rows, not_stored) = (0, 0);
         let savepoint = Savepoint::new("SAVEPOINT landfall", "RELEASE landfall; SAVEPOINT landfall");
-        Ok((Self { open, spec, statements, counting, existing, change, rows, not_stored, savepoint }, encoder))
+        let dropped = None;
+        let writer = Self { open, spec, statements, counting, existing, change, dropped, rows, not_stored, savepoint };
+        Ok((writer, encoder))
     }
 
     /// The number of inserted rows.
@@ -130,13 +138,20 @@ impl Writer {
         self.existing.as_ref()
     }
 
-    /// Whether a change must be applied from the staged rows.
+    /// Whether something must be done when all rows are inserted.
     pub(super) fn changes(&self) -> bool {
-        self.change.is_some()
+        self.change.is_some() || self.dropped.is_some()
     }
 
-    /// Applies the change. After an error, the transaction must be rolled back.
+    /// Builds the indexes that were dropped, and applies the change. After an error, the transaction must be rolled back.
     pub(super) fn apply(&mut self) -> Result<()> {
+        if let Some(dropped) = self.dropped.take() {
+            let began = Instant::now();
+            let built = build_indexes(&self.open.lease.connection, dropped);
+            self.spec.stats.add_send(began.elapsed());
+            let built = built.map_err(|error| self.open.database.error(error));
+            built.map_err(|error| error.with_context("building the indexes after the rows"))?;
+        }
         match &self.change {
             Some(change) => change.apply(&self.open.database, &mut self.open.lease.connection),
             None => Ok(()),
@@ -150,8 +165,22 @@ impl Writer {
         existing.batch(columns.map_err(|error| self.open.database.error(error))?).map(Some)
     }
 
+    /// Drops the indexes of the table before its first rows, if they are many, and building the indexes after them is requested.
+    fn drop_indexes(&mut self, first: usize) -> Result<()> {
+        if self.spec.indexes != Indexes::Rebuild || self.rows > 0 || first < MANY_ROWS {
+            return Ok(());
+        }
+        let dropped = drop_indexes(&self.open.lease.connection, &self.spec.table);
+        let dropped = dropped.map_err(|error| self.open.database.error(error));
+        self.dropped =
+            dropped.map_err(|error| error.with_context("dropping the indexes, to build them after the rows"))?;
+        Ok(())
+    }
+
     /// Inserts all slices of rows. After an error, the transaction must be rolled back.
     pub(super) fn insert_all(&mut self, slices: impl Iterator<Item = BoundRows>) -> Result<()> {
+        let mut slices = slices.peekable();
+        self.drop_indexes(slices.peek().map_or(0, |first| first.count))?;
         let prepare =
             |(size, sql): &(usize, String)| Ok((*size, Statement::prepare(&self.open.lease.connection, sql)?));
         let statements: rusqlite::Result<Vec<_>> = self.statements.iter().map(prepare).collect();

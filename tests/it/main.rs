@@ -25,6 +25,7 @@ mod group_fanout;
 mod group_job;
 mod group_simulation;
 mod grouping;
+mod indexes;
 mod insert;
 mod job;
 mod landing;

@@ -344,3 +344,19 @@ fn a_bench_that_creates_nothing_has_nothing_to_drop() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_are_built_after_the_rows_only_where_that_is_part_of_the_transaction() {
+    for place in &Place::all() {
+        place.client("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+        place.register("t", "", "'indexes' 'rebuild'").await;
+        let insert = "INSERT INTO t VALUES (1, 2)";
+        match place {
+            Place::MySql(_) => {
+                let said = error(place, insert).await;
+                says(&said, &["commit the open transaction", "set the option 'indexes' to 'auto'"]);
+            }
+            _ => assert_eq!(done(place, insert).await, 1),
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod dimensions;
 mod extensions;
 mod failures;
 mod identity;
+mod indexes;
 mod large;
 mod recovery;
 mod security;
