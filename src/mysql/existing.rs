@@ -51,7 +51,7 @@ impl ExistingRows {
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
                 return Err(format!(
-                    "the ENUM column \"{}\" has the value '', which MySQL also stores for invalid values",
+                    "the definition of the ENUM column \"{}\" lists the value '', which MySQL also stores for invalid values",
                     column.name
                 ));
             }

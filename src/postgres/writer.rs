@@ -384,7 +384,7 @@ impl ServerTransaction for Writer {
         self.spec.stats.add_not_stored(self.not_stored);
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore {
             let (table, rows) = (&self.spec.table, self.not_stored);
-            warn!("table {table} did not store {rows} rows: a trigger or a rule suppressed them");
+            warn!("{}", sql::suppressed(table, rows, "a trigger or a rule"));
         }
         self.sequences.follow(&self.open.database, &mut self.open.connection).await
     }

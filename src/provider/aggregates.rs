@@ -193,8 +193,10 @@ impl Select<'_> {
             let counted = match argument {
                 Expr::Literal(value, _) if !value.is_null() => "*".to_owned(),
                 argument => {
-                    let column = self.column(argument).filter(|column| self.dialect.finds_null(column))?;
-                    self.dialect.identifier(&column.name)
+                    let column = self.column(argument)?;
+                    // JSON's null is read as NULL.
+                    let is_null = column.comparison != Comparison::Nothing && self.dialect.finds_null(column);
+                    is_null.then(|| self.dialect.identifier(&column.name))?
                 }
             };
             let number = number()?;
@@ -205,7 +207,10 @@ impl Select<'_> {
                 Expr::Cast(cast) if *cast.field.data_type() == DataType::Int64 => &cast.expr,
                 argument => argument,
             };
-            let column = self.compared(argument).filter(|column| column.data_type.is_signed_integer())?;
+            let column = self.compared(argument)?;
+            if column.comparison != Comparison::Exact || !column.data_type.is_signed_integer() {
+                return None;
+            }
             let (sum, number) = (self.dialect.sum(column)?, number()?);
             self.push(&sum, number);
         } else if *func == min_udaf() || *func == max_udaf() {

@@ -13,13 +13,15 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, Time,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
     SortOrderPushdownResult,
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 
 use crate::backend::Condition;
 use crate::backend::{Comparison, OpenTransaction, OrderKey, Query, QueryDialect, Scan, Table};
@@ -197,6 +199,7 @@ impl ExecutionPlan for ScanExec {
             return internal_err!("LandfallScan has only partition 0, not {partition}");
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let waited = MetricBuilder::new(&self.metrics).subset_time("time_waiting", partition);
         let in_transaction = match (&self.spool, context.session_config().get_extension::<OpenDatabases>()) {
             (Some(spool), _) => Some(Arc::clone(spool).stream()?),
             (None, Some(open)) => {
@@ -205,13 +208,12 @@ impl ExecutionPlan for ScanExec {
             (None, None) => None,
         };
         if let Some(batches) = in_transaction {
-            let batches = batches.map(move |batch| batch.record_output(&metrics));
+            let batches = timed(batches, waited).map(move |batch| batch.record_output(&metrics));
             return Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)));
         }
         let scan =
             self.origin.database.scan().ok_or_else(|| Error::internal("a table that cannot be read was scanned"))?;
-        let batches = scan
-            .query(self.query.clone())?
+        let batches = timed(scan.query(self.query.clone())?, waited)
             .map(move |batch| batch.map_err(DataFusionError::from).record_output(&metrics));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), batches)))
     }
@@ -242,6 +244,16 @@ impl ExecutionPlan for ScanExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
+}
+
+/// Adds up the time in which the next item is not there yet.
+fn timed<S: Stream + Send + Unpin>(items: S, waited: Time) -> impl Stream<Item = S::Item> + Send {
+    stream::unfold((items, waited), async |(mut items, waited)| {
+        let timer = waited.timer();
+        let item = items.next().await;
+        timer.done();
+        Some((item?, (items, waited)))
+    })
 }
 
 /// Whether a plan reads from a database; a view there can show any table.

@@ -210,8 +210,8 @@ fn check_branches(targets: &[Target]) -> Result<()> {
             && needed > branches
         {
             return Err(Error::config(format!(
-                "the statement needs {needed} prepared transactions in {location}, which allows {branches} at the same time{}: \
-                 decrease the option 'writers', or increase the limit of the database",
+                "the statement needs {needed} prepared transactions in {location}, which allows {branches} at the same time: \
+                 set the option 'writers' to a smaller number, or increase the limit of the server{}",
                 how_to_prepare([&target.resource])
             )));
         }

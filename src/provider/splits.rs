@@ -205,7 +205,7 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Resul
             let rows =
                 memory.partitions().iter().map(|batches| batches.iter().map(|batch| batch.num_rows()).sum::<usize>());
             parts.push((
-                "its table in memory, or the number of partitions (target_partitions)".into(),
+                "its in-memory table or the number of partitions (target_partitions)".into(),
                 format!("{:?}", rows.collect::<Vec<_>>()),
             ));
             return Ok(counted(plan));

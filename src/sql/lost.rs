@@ -37,8 +37,8 @@ pub(super) fn lost_commit(record: Option<&DecisionRecord>) -> Error {
             format!("run job '{}' again; it writes the rows only if they are not stored yet", record.job)
         }
         None => {
-            "check whether the rows are stored before you run the statement again (if the first run had the option 'job', a second run \
-                 would check this)"
+            "check whether the rows are stored before you run the statement again (a statement with the option 'job' makes this \
+                 check itself)"
                 .to_owned()
         }
     };

@@ -45,7 +45,7 @@ pub use location::{check_host, decoded, encoded, host_in_url, parse_location, pa
 pub use lost::lost_connection;
 pub use open::OpenBranch;
 pub use overwrite::check_not_truncated;
-pub use row_counts::{RowCount, RowCounts, Step};
+pub use row_counts::{RowCount, RowCounts, Step, suppressed};
 pub use savepoint::{Savepoint, SentRows};
 pub use secrets::{without_passwords, without_user};
 pub use sender::{RowSender, ServerSession, ServerTransaction, undone};

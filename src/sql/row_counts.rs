@@ -3,6 +3,14 @@
 use crate::backend::{Changed, Parameter};
 use crate::error::{Error, ErrorKind, Result};
 
+/// Says that rows were sent to a table and not stored.
+pub fn suppressed(table: &str, rows: u64, by: &str) -> String {
+    match rows {
+        1 => format!("1 row of table {table} was not stored, because {by} suppressed it"),
+        rows => format!("{rows} rows of table {table} were not stored, because {by} suppressed them"),
+    }
+}
+
 /// One statement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {

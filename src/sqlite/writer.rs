@@ -18,7 +18,7 @@ use super::statement::Statement;
 use crate::backend::{Change, Existing, WriteSpec};
 use crate::error::{Error, Result};
 use crate::options::{Indexes, OnConflict};
-use crate::sql::{DUPLICATE_KEY, Savepoint, SentRows, Targets, insert_into, other_key, quote, shown_names};
+use crate::sql::{DUPLICATE_KEY, Savepoint, SentRows, Targets, insert_into, other_key, quote, shown_names, suppressed};
 
 /// The numbers of rows of one INSERT statement, tried in this order, because several rows share the cost of a statement.
 const STATEMENT_ROWS: [usize; 3] = [64, 8, 1];
@@ -264,7 +264,7 @@ impl Writer {
         self.spec.stats.add_not_stored(self.not_stored);
         if self.not_stored > 0 && self.spec.on_conflict != OnConflict::Ignore {
             let (table, rows) = (&self.spec.table, self.not_stored);
-            warn!("table {table} did not store {rows} rows: a trigger suppressed them");
+            warn!("{}", suppressed(table, rows, "a trigger"));
         }
         self.open
     }

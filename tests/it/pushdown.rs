@@ -93,6 +93,8 @@ async fn databases_compute_aggregates() {
         ] {
             assert!(!place.plan(sql).await.contains("aggregates=["), "{name}: {sql}");
         }
+        let analyzed = place.read("EXPLAIN ANALYZE SELECT id FROM t WHERE id > 1").await.join("\n");
+        says(&format!("{name}: {analyzed}"), &["LandfallScan", "output_rows=2", "output_bytes=", "time_waiting="]);
         // A statement that writes, and a table that it reads.
         place.register("n", "(n BIGINT)", "").await;
         assert_eq!(place.run("INSERT INTO n SELECT count(*) FROM t").await.unwrap(), 1, "{name}");

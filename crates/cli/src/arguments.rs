@@ -134,7 +134,8 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Rolls back branches that the decision log does not contain, after asking for confirmation; for a log that no longer exists
+    /// Rolls back branches without an entry in the decision log, after asking for confirmation; use it only if the log that
+    /// contained their decisions no longer exists
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) roll_back_unknown: bool,
 

@@ -495,7 +495,7 @@ fn ddl_done(plan: &LogicalPlan) -> Option<String> {
     Some(match plan {
         LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => format!("table {} is registered", create.name),
         LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => {
-            format!("table {} is no longer registered; it still exists in the database", drop.name)
+            format!("table {} is no longer registered; if it is stored in a database, it still exists there", drop.name)
         }
         LogicalPlan::Ddl(ddl) => format!("{} done", ddl.name()),
         LogicalPlan::Statement(statement) => format!("{} done", statement.name()),

@@ -46,7 +46,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
-    /// Maximum number of parallel connections
+    /// Maximum number of connections that write in parallel (PostgreSQL and MySQL only)
     #[arg(long, value_name = "NUMBER")]
     writers: Option<u16>,
 

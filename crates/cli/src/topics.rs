@@ -33,8 +33,10 @@ Examples:
     INSERT INTO pg.weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       writes the same rows to an existing PostgreSQL table
 
-landfall help statements lists the statements, landfall help options the options of tables.
-landfall help values describes how values are stored.";
+More help:
+  landfall help statements   the statements
+  landfall help options      the options of tables
+  landfall help values       how values are stored";
 
 pub(crate) const STATEMENTS: &str = "\
 Statements:

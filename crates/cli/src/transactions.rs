@@ -178,7 +178,7 @@ fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
             "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
-             --log, or its table with --ledger-table; if it no longer exists, --roll-back-unknown ends them",
+             --log, or its table with --ledger-table; if that log no longer exists, use --roll-back-unknown",
             branches(left(RecoveryOutcome::DecidedElsewhere)),
             log.url()
         );

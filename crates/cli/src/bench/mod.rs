@@ -59,8 +59,8 @@ struct Variant {
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!(
-            "note: this program was built without optimization, so its figures are low; build the program with \
-             --release"
+            "note: this program was built without optimization, so it is slower than a release build: build it with \
+             cargo build --release"
         );
     }
     let subject = Subject::open(arguments.url.clone(), arguments.password_env.as_deref(), arguments.rows).await?;
