@@ -15,7 +15,7 @@ use crate::sql::{TableName, cannot_rebuild, indexes_stay, quote};
 
 /// The bytes of encoded rows from which on the indexes are built after them. For fewer rows, building them costs as much as it
 /// saves, and the error of a row would not name it.
-pub(super) const MANY_BYTES: usize = 1024 * 1024;
+pub(super) const MANY_BYTES: usize = 512 * 1024;
 
 /// An index of a table.
 #[derive(Debug, Clone)]

@@ -27,6 +27,8 @@ const FILES: u64 = 8;
 enum Scene {
     OnePhase,
     TwoPhase,
+    /// The key is built after the rows.
+    Rebuild,
     FourWriters,
     /// By key, through tables for staging, decided in a folder.
     FourUpserts,
@@ -42,9 +44,10 @@ enum Scene {
     PostgresAndMariaDb,
 }
 
-const SCENES: [Scene; 12] = [
+const SCENES: [Scene; 13] = [
     Scene::OnePhase,
     Scene::TwoPhase,
+    Scene::Rebuild,
     Scene::FourWriters,
     Scene::FourUpserts,
     Scene::Sqlite,
@@ -68,7 +71,9 @@ enum Member {
 impl Scene {
     fn members(self) -> &'static [Member] {
         match self {
-            Self::OnePhase | Self::TwoPhase | Self::FourWriters | Self::FourUpserts => &[Member::Postgres],
+            Self::OnePhase | Self::TwoPhase | Self::Rebuild | Self::FourWriters | Self::FourUpserts => {
+                &[Member::Postgres]
+            }
             Self::Sqlite => &[Member::Sqlite],
             Self::PostgresAndSqlite => &[Member::Sqlite, Member::Postgres],
             Self::MariaDb | Self::MariaDbFourWriters | Self::MariaDbFourUpserts => &[Member::MariaDb],
@@ -87,6 +92,7 @@ impl Scene {
         match self {
             Self::OnePhase | Self::MariaDb => "'commit' 'one_phase'".into(),
             Self::TwoPhase => "'commit' 'two_phase', 'writers' '1'".into(),
+            Self::Rebuild => "'indexes' 'rebuild'".into(),
             Self::FourWriters | Self::MariaDbFourWriters => "'writers' '4'".into(),
             Self::FourUpserts | Self::MariaDbFourUpserts => {
                 format!("'writers' '4', 'log' 'file://{}'", stage.log().display())
@@ -155,7 +161,7 @@ impl Stage {
 
     /// Empty tables, and no memory of what was before.
     fn clear(&self, scene: Scene) {
-        let key = if scene.is_upsert() { " PRIMARY KEY" } else { "" };
+        let key = if scene.is_upsert() || scene == Scene::Rebuild { " PRIMARY KEY" } else { "" };
         self.psql(&format!("DROP TABLE IF EXISTS t, landfall_ledger; CREATE TABLE t (id bigint{key}, name text)"));
         self.mariadb(&format!("DROP TABLE IF EXISTS m, landfall_ledger; CREATE TABLE m (id bigint{key}, name text)"));
         let _ = std::fs::remove_dir_all(self.log());
@@ -247,6 +253,10 @@ impl Stage {
             Member::Postgres => {
                 let input = format!("SELECT i, 'text ' || i FROM generate_series(1, {}) i", self.rows);
                 let count = self.psql("SELECT count(*) FROM t")[0].parse().unwrap();
+                if scene == Scene::Rebuild {
+                    let key = "SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass";
+                    assert_eq!(self.psql(key), ["t_pkey"], "{what}: its key");
+                }
                 if count > 0 {
                     let differ = format!(
                         "SELECT count(*) FROM ((TABLE t EXCEPT ALL {input}) UNION ALL ({input} EXCEPT ALL TABLE t)) AS d"
@@ -437,7 +447,11 @@ impl Stage {
 fn a_run_that_dies_at_a_step_of_the_protocol_is_made_whole() {
     let points = ["prepare.one", "decide.after", "complete.one", "last_agent.after", "log.put.after"];
     let scenes = [Scene::TwoPhase, Scene::FourUpserts, Scene::PostgresAndSqlite, Scene::MariaDbAndPostgres];
-    let died = Stage::new().die_at(&points, &scenes, &[0]);
+    let stage = Stage::new();
+    let died = stage.die_at(&points, &scenes, &[0]);
+    assert_eq!(died, BTreeSet::from(points), "points that were passed");
+    let points = ["postgres.indexes.dropped", "postgres.indexes.built"];
+    let died = stage.die_at(&points, &[Scene::Rebuild], &[0]);
     assert_eq!(died, BTreeSet::from(points), "points that were passed");
 }
 

@@ -7,6 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Postgres, folder, port, psql_in};
 use crate::landing::{count, says};
+use crate::program::signal;
 
 /// As many rows as it takes: some 4 MB.
 const MANY: u64 = 60_000;
@@ -440,6 +441,29 @@ fn readers_and_writers_wait_for_the_commit_and_find_all_rows() {
     // Waits, and sees the table with all rows.
     assert_eq!(rows(&server, "t"), MANY.to_string());
     succeeded(&writing.wait_with_output().unwrap());
+}
+
+#[test]
+fn building_an_index_can_be_interrupted() {
+    let server = Postgres::with_database(
+        "CREATE FUNCTION slow(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql \
+         AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN $1; END $$; \
+         CREATE TABLE t (id bigint PRIMARY KEY, n bigint, name text); CREATE INDEX t_n ON t (slow(n))",
+    );
+    let (before, first) = (dump(&server), indexes(&server, "t"));
+    let script = script(&server, REBUILD, &format!("INSERT INTO t {}", many()));
+    let writing = landfall(&["sql", "-c", &script], "").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let building = "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()";
+    wait_until("it does not build the index", || server.rows(building) == ["1"]);
+    let began = Instant::now();
+    signal(&writing, "-INT");
+    let ended = writing.wait_with_output().unwrap();
+    assert!(
+        !ended.status.success() && began.elapsed() < Duration::from_secs(20),
+        "{ended:?} after {:?}",
+        began.elapsed()
+    );
+    assert_eq!((dump(&server), indexes(&server, "t"), rows(&server, "t")), (before, first, "0".into()));
 }
 
 #[test]
