@@ -47,8 +47,9 @@ fn query(rng: &mut Rng, columns: &[Column]) -> String {
 /// How often what happened.
 #[derive(Debug, Default)]
 struct Outcomes {
-    answered: usize,
     computed: usize,
+    /// DataFusion computes them itself; its minimum of NaN and -Infinity depends on the order of the rows.
+    left: usize,
     refused: usize,
 }
 
@@ -62,7 +63,10 @@ async fn check(place: &Place, sql: &str, outcomes: &mut Outcomes) -> Result<(), 
         return Ok(());
     };
     let plan = answer(place.context(), &format!("EXPLAIN FORMAT INDENT {sql}")).await?.join("\n");
-    let is_computed = plan.contains("aggregates=[");
+    if !plan.contains("aggregates=[") {
+        outcomes.left += 1;
+        return Ok(());
+    }
     match answer(place.context(), sql).await {
         Ok(found) if sorted(found.clone()) == sorted(expected.clone()) => {}
         Ok(found) => {
@@ -70,11 +74,10 @@ async fn check(place: &Place, sql: &str, outcomes: &mut Outcomes) -> Result<(), 
             return Err(format!("{sql}\nfinds\n  {found}\nand not\n  {expected}\n{plan}"));
         }
         // DataFusion's sum begins anew at the other end.
-        Err(error) if is_computed && sql.contains("sum(") && error.contains("out of range") => outcomes.refused += 1,
+        Err(error) if sql.contains("sum(") && error.contains("out of range") => outcomes.refused += 1,
         Err(error) => return Err(format!("{sql}\nfails: {error}\n{plan}")),
     }
-    outcomes.answered += 1;
-    outcomes.computed += usize::from(is_computed);
+    outcomes.computed += 1;
     Ok(())
 }
 
