@@ -19,10 +19,15 @@ use crate::txn::Xid;
 /// The first server version with MERGE.
 const MERGES: u32 = 150_000;
 
+/// A MERGE or an upsert affects a row twice.
+const CARDINALITY_VIOLATION: &str = "21000";
+
 /// How a branch changes rows.
 #[derive(Debug)]
 pub(super) struct Plan {
     change: Arc<Change>,
+    /// The name of the table in messages.
+    target: String,
     /// Run before rows are written: locks the table, and creates the staging table.
     pub(super) lock: Option<String>,
     pub(super) create: Option<String>,
@@ -77,7 +82,8 @@ impl Plan {
             Operation::Truncate => truncate(relation),
             _ => script(&PostgresDialect, native, &target, table, change, &stage)?,
         };
-        let plan = Self { change: Arc::clone(change), lock, create, steps, drop: drop.filter(|_| has_stage) };
+        let (change, target, drop) = (Arc::clone(change), table.name.clone(), drop.filter(|_| has_stage));
+        let plan = Self { change, target, lock, create, steps, drop };
         Ok((plan, staged, spec, targets))
     }
 
@@ -94,6 +100,9 @@ impl Plan {
         match (&self.change.operation, error.kind()) {
             (Operation::Truncate, ErrorKind::Unsupported) => {
                 Error::new(ErrorKind::Unsupported, "cannot truncate the table: use DELETE FROM").with_source(error)
+            }
+            _ if error.code() == Some(CARDINALITY_VIOLATION) => {
+                Error::new(ErrorKind::Constraint, sql::repeated(&self.change, &self.target)).with_source(error)
             }
             _ => error,
         }

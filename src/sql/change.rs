@@ -51,6 +51,17 @@ pub fn script(
     })
 }
 
+/// Says that several staged rows affect one row of a table.
+pub fn repeated(change: &Change, table: &str) -> String {
+    let key: Vec<_> = change.key().map(|(_, name)| name).collect();
+    format!(
+        "{} cannot affect a row of table {table} twice: several rows of the source have the same ({}); nothing was changed. \
+         Combine them in the source with GROUP BY or a window function",
+        change.verb,
+        key.join(", ")
+    )
+}
+
 /// The statements of a change by keys.
 struct Script<'a> {
     dialect: &'a dyn SqlDialect,
@@ -59,17 +70,7 @@ struct Script<'a> {
 
 impl Script<'_> {
     fn refuses_repeats(&self, sql: String) -> Step {
-        let verb = self.writer.change.verb;
-        let key: Vec<_> = self.writer.change.key().map(|(_, name)| name).collect();
-        Step::new(
-            sql,
-            RowCount::Refuses(format!(
-                "{verb} cannot affect a row of table {} twice: several rows of the source have the same ({}); nothing was \
-                 changed. Combine them in the source with GROUP BY or a window function",
-                self.writer.table.name,
-                key.join(", ")
-            )),
-        )
+        Step::new(sql, RowCount::Refuses(repeated(self.writer.change, &self.writer.table.name)))
     }
 
     /// Refuses a row that was read and is not found again, because a key is not always stored as it is read.

@@ -31,7 +31,7 @@ pub use answer::{AnswerTimeouts, step};
 pub use bulk::BulkBranch;
 #[cfg(test)]
 pub(crate) use change::tests as change_tests;
-pub use change::{Native, script};
+pub use change::{Native, repeated, script};
 pub use connection::{SqlConnection, TextRow, apply, execute_many};
 pub use create::{NewColumn, check_identifiers, column_declarations, create_table, has_more_numbers, scratch_table};
 pub use dialect::SqlDialect;

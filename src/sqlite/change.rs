@@ -26,6 +26,8 @@ pub(super) struct Plan {
     /// The statements to run when all rows are staged.
     steps: Vec<Step>,
     native: Native,
+    /// The name of the table in messages.
+    target: String,
 }
 
 impl Plan {
@@ -73,7 +75,8 @@ impl Plan {
             steps.push(Step { sql, parameters: Vec::new(), counts: RowCount::Nothing });
         }
         let spec = sql::stage_spec(spec, &staged);
-        Ok((Self { change: Arc::clone(change), first, steps, native }, staged, spec))
+        let target = table.name.clone();
+        Ok((Self { change: Arc::clone(change), target, first, steps, native }, staged, spec))
     }
 
     /// Whether the staging table refuses a row because its key repeats.
@@ -83,12 +86,7 @@ impl Plan {
 
     /// The error of a row whose key repeats in the staging table.
     pub(super) fn refused(&self, error: rusqlite::Error) -> Error {
-        let (verb, key) = (self.change.verb, self.change.key().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
-        let text = format!(
-            "{verb} cannot affect a row of the table twice: several rows of the source have the same ({key}); nothing was \
-             changed. Combine them in the source with GROUP BY or a window function"
-        );
-        Error::new(ErrorKind::Constraint, text).with_source(error)
+        Error::new(ErrorKind::Constraint, sql::repeated(&self.change, &self.target)).with_source(error)
     }
 
     /// Applies the staged rows.

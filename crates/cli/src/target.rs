@@ -15,7 +15,7 @@ macro_rules! modes {
     () => {
         "Modes:
   append            adds rows; an existing key is an error
-  update            adds rows; if a key already exists, updates the loaded columns of the existing row
+  update            adds rows; if a key already exists, updates the loaded columns of that row
   ignore            adds rows; if a key already exists, keeps the existing row
   replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are
                     not loaded get their default values
@@ -46,7 +46,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "COLUMN=TYPE")]
     types: Vec<String>,
 
-    /// Maximum number of connections that write in parallel (PostgreSQL and MySQL only)
+    /// Maximum number of connections that write in parallel
     #[arg(long, value_name = "NUMBER")]
     writers: Option<u16>,
 
