@@ -3,7 +3,7 @@
 
 use std::cell::LazyCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use criterion::Criterion;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
