@@ -253,7 +253,7 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(error) => {
                 let row = match &error {
-                    mysql_async::Error::Server(error) => self.row_of(1, &error.message).await,
+                    mysql_async::Error::Server(error) => self.row_of(1, &error.message, rows_before).await,
                     _ => None,
                 };
                 let error = self.refused(error, row, rows_before);
@@ -264,8 +264,8 @@ impl Writer {
 
     /// The row of a condition of the last statement. MariaDB counts the rows also where its message has no number. In a
     /// trigger, it counts those of the trigger's statement, whose message has the name of another table.
-    async fn row_of(&mut self, condition: usize, message: &str) -> Option<u64> {
-        if let Some(row) = row_in(message) {
+    async fn row_of(&mut self, condition: usize, message: &str, rows_before: u64) -> Option<u64> {
+        if let Some(row) = row_in(message).or((self.rows == rows_before + 1).then_some(1)) {
             return Some(row);
         }
         let table = TableName::try_parse(&self.spec.table).ok()?.table;
@@ -335,7 +335,7 @@ impl Writer {
                 let code = code.parse().unwrap_or(0);
                 // Deprecated syntax, and statements that are unsafe for statement-based binary logs.
                 if !matches!(code, 1287 | 1592 | 1681) {
-                    let row = self.row_of(condition, &message).await;
+                    let row = self.row_of(condition, &message, rows_before).await;
                     let message = self.with_names(message);
                     return Err(self.at(self.open.database.pool.connector().warned(code, message), row, rows_before));
                 }
