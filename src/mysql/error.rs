@@ -91,7 +91,8 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             Constraint,
             "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
         ),
-        1048 | 1263 | 1364 | 1369 | 3819 | 4025 | 1644 => (Constraint, "the row violates a constraint of the table"),
+        1048 | 1263 | 1364 | 1369 | 3819 | 4025 => (Constraint, "the row violates a constraint of the table"),
+        1644 => (Constraint, "a trigger of the table refused the row"),
         LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
         1213 | 1614 | 1020 => (
             Deadlock,

@@ -243,7 +243,9 @@ impl Writer {
         let message = self.new.iter().fold(message, |message, new| new.named(&message));
         let renamed = self.spec.columns.fields().iter().zip(&self.names);
         renamed.fold(message, |message, (field, name)| {
-            message.replace(&format!("'{}'", field.name()), &format!("'{name}'"))
+            ["'", "`"].iter().fold(message, |message, quote| {
+                message.replace(&format!("{quote}{}{quote}", field.name()), &format!("{quote}{name}{quote}"))
+            })
         })
     }
 

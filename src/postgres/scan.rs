@@ -10,7 +10,7 @@ use super::dialect::PostgresDialect;
 use super::rows::ReceivedRows;
 use super::statements::select;
 use crate::backend::{BatchStream, Batches, Query, read_ahead};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A message of this size is decoded at once, without a copy.
 const LARGE: usize = 1024 * 1024;
@@ -25,6 +25,16 @@ pub(super) fn stream(database: Postgres, query: Query) -> BatchStream {
         }
         Ok(())
     })
+}
+
+/// The error of a sum that the server cannot return.
+fn too_large(query: &Query, error: Error) -> Error {
+    const OUT_OF_RANGE: &str = "22003";
+    if query.aggregates.is_none() || error.code() != Some(OUT_OF_RANGE) {
+        return error;
+    }
+    let text = "a sum needs more than 64 bits: use sum(CAST(column AS DECIMAL(38, 0)))";
+    Error::new(ErrorKind::Decode, text).with_source(error)
 }
 
 /// Reads on a connection. If the channel is closed before the last row, the COPY stays open: close the connection then.
@@ -45,7 +55,7 @@ pub(super) async fn read(
     let mut sent = 0;
     loop {
         let message = tokio::select! {
-            message = database.answer(pid, "COPY", messages.try_next()) => message?,
+            message = database.answer(pid, "COPY", messages.try_next()) => message.map_err(|error| too_large(query, error))?,
             // Dropping the connection during the COPY makes the server end it.
             () = batches.closed() => return Ok(()),
         };

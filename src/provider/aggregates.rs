@@ -105,11 +105,12 @@ fn computed(aggregate: &Aggregate) -> DfResult<Option<LogicalPlan>> {
         schema: Arc::clone(&schema),
         batch_size: 0,
     };
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let computed = provider_as_source(Arc::new(Computed { origin: table.origin(), query, schema }));
     // The names of the aggregate's columns.
     let name = TableReference::bare("landfall_aggregates");
     let columns = aggregate.schema.iter().enumerate().map(|(index, (qualifier, field))| {
-        let computed = Expr::Column(Name::new(Some(name.clone()), index.to_string()));
+        let computed = Expr::Column(Name::new(Some(name.clone()), names[index].clone()));
         computed.alias_qualified(qualifier.cloned(), field.name())
     });
     let columns: Vec<_> = columns.collect();
@@ -137,8 +138,11 @@ struct Select<'a> {
 }
 
 impl Select<'_> {
-    fn push(&mut self, expression: &str, column: Column) {
-        let name = self.columns.len().to_string();
+    /// Adds an expression, which messages call so.
+    fn push(&mut self, expression: &str, label: String, column: Column) {
+        // Names are short in some databases.
+        let is_new = label.len() <= 60 && self.columns.iter().all(|column| !column.name.eq_ignore_ascii_case(&label));
+        let name = if is_new { label } else { format!("{} of the aggregates", self.columns.len() + 1) };
         self.expressions.push(format!("{expression} AS {}", self.dialect.identifier(&name)));
         self.columns.push(Column { name, nullable: true, ..column });
     }
@@ -168,7 +172,7 @@ impl Select<'_> {
             return None;
         }
         let name = self.dialect.identifier(&column.name);
-        self.push(&name, column);
+        self.push(&name, column.name.clone(), column);
         self.groups.push(name);
         Some(())
     }
@@ -190,17 +194,17 @@ impl Select<'_> {
         let ([argument], []) = (args.as_slice(), order_by.as_slice()) else { return None };
         let number = || self.dialect.number("").filter(|number| number.data_type == *data_type);
         if *func == count_udaf() {
-            let counted = match argument {
-                Expr::Literal(value, _) if !value.is_null() => "*".to_owned(),
+            let (counted, label) = match argument {
+                Expr::Literal(value, _) if !value.is_null() => ("*".to_owned(), "*".to_owned()),
                 argument => {
                     let column = self.column(argument)?;
                     // JSON's null is read as NULL.
                     let is_null = column.comparison != Comparison::Nothing && self.dialect.finds_null(column);
-                    is_null.then(|| self.dialect.identifier(&column.name))?
+                    is_null.then(|| (self.dialect.identifier(&column.name), column.name.clone()))?
                 }
             };
             let number = number()?;
-            self.push(&format!("count({counted})"), number);
+            self.push(&format!("count({counted})"), format!("count({label})"), number);
         } else if *func == sum_udaf() {
             let argument = match argument {
                 // DataFusion computes all sums of integers with 64 bits.
@@ -211,15 +215,16 @@ impl Select<'_> {
             if column.comparison != Comparison::Exact || !column.data_type.is_signed_integer() {
                 return None;
             }
-            let (sum, number) = (self.dialect.sum(column)?, number()?);
-            self.push(&sum, number);
+            let (sum, label, number) = (self.dialect.sum(column)?, format!("sum({})", column.name), number()?);
+            self.push(&sum, label, number);
         } else if *func == min_udaf() || *func == max_udaf() {
             let column = self.compared(argument).filter(|column| column.comparison == Comparison::Exact)?.clone();
             let is_sorted = column.data_type.is_integer()
                 || column.data_type.is_decimal()
                 || matches!(column.data_type, DataType::Date32 | DataType::Timestamp(..));
             let name = self.dialect.identifier(&column.name);
-            is_sorted.then(|| self.push(&format!("{}({name})", func.name()), column))?;
+            let of = |name: &str| format!("{}({name})", func.name());
+            is_sorted.then(|| self.push(&of(&name), of(&column.name), column))?;
         } else {
             return None;
         }

@@ -17,7 +17,7 @@ use crate::backend::{Assignment, Join, Repeats, RowChange, Staged, Table};
 use crate::provider::LandfallTable;
 use crate::provider::assign::Columns;
 use crate::provider::request::{Request, key_of, no_key, numbered};
-use crate::provider::server_join::{before_its_casts, equation, is_total, unique_key};
+use crate::provider::server_join::{Values, before_its_casts, equation, is_total, unique_key};
 
 /// Says that a row of the join has one of the table, or of the source.
 const TARGET: &str = "landfall_target";
@@ -276,7 +276,8 @@ fn at_server(
         let Some(found) = found else { return Ok(None) };
         equations.push(found);
     }
-    let Some(keys) = unique_key(table, equations, statement.input.schema())? else { return Ok(None) };
+    let values = if clauses.iter().any(Clause::of_missing) { Values::Storable } else { Values::Any };
+    let Some(keys) = unique_key(table, equations, statement.input.schema(), values)? else { return Ok(None) };
     let (stage, places) = Stage::of(&keys, clauses);
     let place = |clause: usize, name: &str| {
         let found = places.iter().find(|(index, of, _)| *index == clause && of == name);

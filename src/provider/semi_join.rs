@@ -1,6 +1,6 @@
 //! `UPDATE` and `DELETE … WHERE key IN (SELECT …)`, or with EXISTS, as a join at the server.
 //!
-//! If the condition compares a unique key with the rows of a subquery, and the new values do not depend on the row of the
+//! If the condition compares a unique key of integers with the rows of a subquery, and the new values do not depend on the row of the
 //! table, the keys of the subquery are staged, and the database finds the rows. Otherwise, the query reads the whole table.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use crate::backend::{Join, Repeats, RowChange, Staged, Table};
 use crate::provider::request::{Request, numbered};
-use crate::provider::server_join::{Equation, before_its_casts, equation, is_total, key_column, unique_key};
+use crate::provider::server_join::{Equation, Values, before_its_casts, equation, is_total, key_column, unique_key};
 
 /// The request and the query of such a statement, which sets these values or deletes the rows; `None` if the database cannot
 /// find the rows.
@@ -73,7 +73,7 @@ fn keys(
     if !source.all_out_ref_exprs().is_empty() {
         return Ok(None);
     }
-    let Some(keys) = unique_key(table, equations, source.schema())? else { return Ok(None) };
+    let Some(keys) = unique_key(table, equations, source.schema(), Values::Any)? else { return Ok(None) };
     let (names, values): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     let columns = values.into_iter().zip(&names).map(|(value, name)| value.alias(name));
     let keys = LogicalPlanBuilder::from(source).project(columns.collect::<Vec<_>>())?.distinct()?;

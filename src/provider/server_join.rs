@@ -5,12 +5,27 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result as DfResult, TableReference};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, try_cast};
 
-use crate::backend::{Comparison, Table};
+use crate::backend::{Column, Comparison, Table};
 use crate::columnar::widens;
 use crate::provider::functions::is_assignment;
 
 /// A column of the table, and the value of the query that it is compared with.
 pub(super) type Equation = (String, Expr);
+
+/// The values that a key is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// The column must be able to store them, because they are inserted.
+    Storable,
+    /// Any value. It must be staged even if the column cannot store it, and then equals none of its values.
+    Any,
+}
+
+/// Whether a column of integers stores all integers of its Arrow type.
+fn stores_all(column: &Column) -> bool {
+    const NARROWER: [&str; 3] = ["mediumint", "year", "bit"];
+    column.data_type.is_integer() && !NARROWER.iter().any(|narrower| column.sql_type.starts_with(narrower))
+}
 
 /// The equation that an expression is; `None` if it has any other form, or the database compares the column differently.
 pub(super) fn equation(table: &Table, target: &TableReference, expr: &Expr) -> Option<Equation> {
@@ -28,11 +43,15 @@ pub(super) fn unique_key(
     table: &Table,
     equations: Vec<Equation>,
     schema: &DFSchema,
+    values: Values,
 ) -> DfResult<Option<Vec<Equation>>> {
     let mut keys: Vec<Equation> = Vec::new();
     for (name, value) in equations {
         let Some(column) = table.column(&name) else { return Ok(None) };
         let (from, to) = (value.get_type(schema)?, column.data_type.clone());
+        if values == Values::Any && !(from.is_integer() && stores_all(column)) {
+            return Ok(None);
+        }
         let value =
             if from == to || from.is_string() && to.is_string() || both_integers(&from, &to) && widens(&from, &to) {
                 cast(value, to)

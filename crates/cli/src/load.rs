@@ -129,7 +129,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let Some(Prepared { files, statement, infers }) = prepared else { return Ok(()) };
     session.shows(files.reading().clone());
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
-    if infers {
+    if infers && !failure.is_of_a_constraint() {
         failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
     }
     Err(failure)

@@ -12,20 +12,22 @@ pub(crate) struct Failure {
     status: u8,
     /// Whether the same can succeed later.
     is_transient: bool,
+    /// Whether rows violate a constraint of their table.
+    is_of_a_constraint: bool,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), status: 1, is_transient: false }
+        Self { text: Some(text.into()), status: 1, is_transient: false, is_of_a_constraint: false }
     }
 
     /// The reader of the output has closed it, which is not an error.
     pub(crate) fn closed_output() -> Self {
-        Self { text: None, status: 0, is_transient: false }
+        Self { text: None, status: 0, is_transient: false, is_of_a_constraint: false }
     }
 
     pub(crate) fn interrupted() -> Self {
-        Self { text: Some("interrupted".into()), status: 130, is_transient: false }
+        Self { text: Some("interrupted".into()), status: 130, is_transient: false, is_of_a_constraint: false }
     }
 
     /// The text to print, if any.
@@ -40,6 +42,10 @@ impl Failure {
 
     pub(crate) fn is_transient(&self) -> bool {
         self.is_transient
+    }
+
+    pub(crate) fn is_of_a_constraint(&self) -> bool {
+        self.is_of_a_constraint
     }
 
     /// Appends to the text.
@@ -60,7 +66,8 @@ impl From<DataFusionError> for Failure {
         let kind = landfall_error(&error).map(Error::kind);
         let status = if kind == Some(ErrorKind::Interrupted) { 130 } else { 1 };
         let is_transient = kind.is_some_and(ErrorKind::is_transient);
-        Self { text: Some(without_passwords(&text(&error))), status, is_transient }
+        let is_of_a_constraint = kind == Some(ErrorKind::Constraint);
+        Self { text: Some(without_passwords(&text(&error))), status, is_transient, is_of_a_constraint }
     }
 }
 

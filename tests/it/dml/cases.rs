@@ -95,6 +95,28 @@ async fn keys_of_another_integer_type_agree() {
     }
 }
 
+/// It is no value to store: it only equals no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_compared_with_a_value_that_its_column_cannot_store() {
+    for place in Place::all() {
+        place.client("CREATE TABLE w (code VARCHAR(5) PRIMARY KEY, v INT)");
+        place.register("w", "", "").await;
+        for (change, rows) in [
+            ("DELETE FROM w WHERE code IN (SELECT code FROM s)", 1),
+            ("UPDATE w SET v = 9 WHERE EXISTS (SELECT 1 FROM s WHERE s.code = w.code)", 1),
+            ("MERGE INTO w USING s ON w.code = s.code WHEN MATCHED THEN DELETE", 1),
+            ("DELETE FROM w WHERE v IN (SELECT 4294967297 UNION ALL SELECT 1)", 1),
+        ] {
+            place.client("DELETE FROM w");
+            place.client("INSERT INTO w VALUES ('a', 1), ('b', 2)");
+            let s = "(SELECT 'a' AS code UNION ALL SELECT 'too long a code') AS s";
+            let sql = change.replace("FROM s ", &format!("FROM {s} ")).replace("FROM s)", &format!("FROM {s})"));
+            let sql = sql.replace("USING s ", &format!("USING {s} "));
+            assert_eq!(place.run(&sql).await.unwrap(), rows, "{}: {sql}", place.name());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_agree() {
     agree(&[
