@@ -184,7 +184,7 @@ pub(super) struct Size {
 
 impl Size {
     fn told(&self) -> String {
-        format!("use a size of at least {}, such as 500KB, 64MB or 1GiB", self.least_told)
+        format!("use a size of at least {}, such as 64MB or 1GiB", self.least_told)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Indexes of SQLite that are built after the rows: they come back as they were.
 
 use crate::landing::{Landing, count, says};
+#[cfg(feature = "failpoints")]
 use crate::program::program;
 
 const MANY: u64 = 60_000;

@@ -440,6 +440,20 @@ fn sink(plan: &Arc<dyn ExecutionPlan>) -> Option<&LandfallSink> {
     own.or_else(|| plan.children().into_iter().find_map(sink))
 }
 
+/// What a statement changed, in all members of a FANOUT table.
+fn changed(plan: &Arc<dyn ExecutionPlan>) -> Option<Changed> {
+    let own = plan.downcast_ref::<DataSinkExec>().and_then(|exec| exec.sink().downcast_ref::<LandfallSink>());
+    if let Some(sink) = own {
+        return sink.changed();
+    }
+    plan.children().into_iter().filter_map(changed).reduce(|one, other| Changed {
+        inserted: one.inserted + other.inserted,
+        updated: one.updated + other.updated,
+        deleted: one.deleted + other.deleted,
+        other: one.other + other.other,
+    })
+}
+
 /// Whether a plan is a write that commits at checkpoints.
 fn has_checkpoints(plan: &Arc<dyn ExecutionPlan>) -> bool {
     sink(plan).is_some_and(LandfallSink::has_checkpoints)
@@ -477,7 +491,7 @@ fn counted(plan: &Arc<dyn ExecutionPlan>, rows: u64, took: Duration, stopped: bo
     let noun = if rows == 1 { "row" } else { "rows" };
     let how = if stopped && has_checkpoints(plan) { ", then stopped" } else { "" };
     let seconds = took.as_secs_f64();
-    let (done, found) = match sink(plan).map(|sink| (sink.changed(), sink.compared(), sink.not_stored())) {
+    let (done, found) = match sink(plan).map(|sink| (changed(plan), sink.compared(), sink.not_stored())) {
         Some((Some(changed), ..)) => ("changed", became(changed)),
         Some((None, compared, _)) if compared.rows() > 0 => ("read", found(rows, compared)),
         Some((None, _, not_stored @ 1..)) => ("written", format!(" ({not_stored} not stored)")),
