@@ -28,8 +28,7 @@ impl Dispatch {
         if let Some(reason) = one_writer {
             return Self::OneWriter(reason);
         }
-        let keys: Vec<_> =
-            std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys).collect();
+        let keys: Vec<_> = table.keys().collect();
         let key = match keys.as_slice() {
             [] => return Self::RoundRobin,
             [key] => *key,

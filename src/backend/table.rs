@@ -232,6 +232,11 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The columns of each key: the primary key first, if there is one, then the other unique keys.
+    pub fn keys(&self) -> impl Iterator<Item = &Vec<String>> {
+        std::iter::once(&self.primary_key).chain(&self.unique_keys).filter(|key| !key.is_empty())
+    }
+
     /// The key that detects conflicts: `wanted`, the primary key, or the only unique key.
     ///
     /// # Errors
@@ -243,7 +248,7 @@ impl Table {
             OnConflict::Ignore => "on_conflict = ignore",
             OnConflict::Update => "on_conflict = update",
         };
-        let mut keys = std::iter::once(&self.primary_key).filter(|key| !key.is_empty()).chain(&self.unique_keys);
+        let mut keys = self.keys();
         if wanted.is_empty() {
             if !self.primary_key.is_empty() {
                 return Ok(self.primary_key.clone());

@@ -112,8 +112,7 @@ pub(super) fn has_several_keys(table: &Table, relation: &Relation) -> bool {
 
 /// The keys of a table other than the conflict key, as the server does not name the one that a row violates.
 pub(super) fn other_keys(table: &Table, key: &[String]) -> String {
-    let keys = std::iter::once(&table.primary_key).filter(|key| !key.is_empty()).chain(&table.unique_keys);
-    let others = keys.filter(|other| *other != key).map(|other| format!("({})", other.join(", ")));
+    let others = table.keys().filter(|other| *other != key).map(|other| format!("({})", other.join(", ")));
     let others: Vec<_> = others.chain(table.other_indexes.iter().map(|index| format!("\"{}\"", index.name))).collect();
     match others.as_slice() {
         [only] => format!("the unique index {only}"),

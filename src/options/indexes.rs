@@ -1,12 +1,12 @@
 //! When the indexes of a table are built.
 
-/// When the indexes of a table are built, of its keys, too.
+/// When the indexes of a table, including those of its keys, are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Indexes {
     /// After the rows for a table that Landfall creates, otherwise with the rows.
     #[default]
     Auto,
-    /// After the rows, if the table is empty or truncated by the statement. Nobody can read it until the commit.
+    /// After the rows, if the table is empty or truncated by the statement. No other session can read it until the commit.
     Rebuild,
     /// With the rows.
     Keep,

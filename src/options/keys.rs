@@ -139,7 +139,7 @@ declare_options! {
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "indexes": "'auto', 'rebuild', 'keep'", "'auto'",
-        "whether the indexes of a PostgreSQL table, and its keys, and those of an SQLite table that are not unique, are built after many rows, which is faster: 'auto' does so for a table that Landfall creates, 'rebuild' also for an existing table that is empty, or that INSERT OVERWRITE truncates, and nobody can read it until the commit; 'keep' never does so",
+        "when the database builds indexes: after many rows are written, which is faster, or while they are written; PostgreSQL can build all indexes and keys after the rows, SQLite only indexes that are not unique; 'auto' builds them after the rows in a table that Landfall creates, 'rebuild' also in an existing table that is empty or that INSERT OVERWRITE truncates, and no other session can read the table until the commit; 'keep' builds them while rows are written",
         indexes: Indexes = Indexes::Auto, Indexes: Words(&[("auto", Indexes::Auto), ("rebuild", Indexes::Rebuild), ("keep", Indexes::Keep)]),
         with_indexes(indexes: Indexes => indexes);
 

@@ -1,7 +1,7 @@
 //! Indexes that are built after the rows, which takes less time than to add each row to them.
 //!
 //! The transaction of the rows drops them before, and builds them again, as the server describes them. From then on to the
-//! commit it has an ACCESS EXCLUSIVE lock, so nobody sees the table without them. All of it is rolled back with the rows.
+//! commit it has an ACCESS EXCLUSIVE lock, so no other session sees the table without them. A rollback restores them, too.
 
 use super::catalog::{Facts, parsed};
 use super::connector::PostgresConnection;

@@ -102,11 +102,11 @@ fn computed(aggregate: &Aggregate) -> DfResult<Option<LogicalPlan>> {
         parameters,
         order: Vec::new(),
         limit: None,
-        schema: Arc::clone(&schema),
+        schema,
         batch_size: 0,
     };
-    let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let computed = provider_as_source(Arc::new(Computed { origin: table.origin(), query, schema }));
+    let names: Vec<_> = query.schema.fields().iter().map(|field| field.name().clone()).collect();
+    let computed = provider_as_source(Arc::new(Computed { origin: table.origin(), query }));
     // The names of the aggregate's columns.
     let name = TableReference::bare("landfall_aggregates");
     let columns = aggregate.schema.iter().enumerate().map(|(index, (qualifier, field))| {
@@ -181,8 +181,7 @@ impl Select<'_> {
     fn is_by_a_key(&self) -> bool {
         let groups: HashSet<&String> = self.groups.iter().collect();
         let is_grouped = |name: &String| groups.contains(&self.dialect.identifier(name));
-        let keys = std::iter::once(&self.table.table.primary_key).chain(&self.table.table.unique_keys);
-        keys.filter(|key| !key.is_empty()).any(|key| key.iter().all(is_grouped))
+        self.table.table.keys().any(|key| key.iter().all(is_grouped))
     }
 
     fn aggregate(&mut self, expr: &Expr, data_type: &DataType) -> Option<()> {
@@ -244,12 +243,11 @@ fn unaliased(expr: &Expr) -> &Expr {
 struct Computed {
     origin: Origin,
     query: Query,
-    schema: SchemaRef,
 }
 
 impl TableProvider for Computed {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.query.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -264,9 +262,9 @@ impl TableProvider for Computed {
             _: &'life3 [Expr],
             limit: Option<usize>,
         ) -> Planning {
-            let all = || (0..self.schema.fields().len()).collect();
+            let all = || (0..self.query.schema.fields().len()).collect();
             let projection: Vec<_> = projection.cloned().unwrap_or_else(all);
-            planned(self.schema.project(&projection).map_err(Into::into).map(|schema| {
+            planned(self.query.schema.project(&projection).map_err(Into::into).map(|schema| {
                 let query = Query {
                     schema: Arc::new(schema),
                     projection,

@@ -35,10 +35,9 @@ pub(super) fn numbered(columns: impl IntoIterator<Item = Expr>) -> Vec<Expr> {
 
 /// The key that identifies rows: a key without NULL, if one exists.
 pub(super) fn key_of(table: &Table) -> &[String] {
-    let keys = || std::iter::once(&table.primary_key).chain(&table.unique_keys).filter(|key| !key.is_empty());
     let is_full = |key: &&Vec<String>| key.iter().all(|name| table.column(name).is_some_and(|column| !column.nullable));
     let primary = (!table.primary_key.is_empty()).then_some(&table.primary_key);
-    keys().find(is_full).or(primary).map(Vec::as_slice).unwrap_or_default()
+    table.keys().find(is_full).or(primary).map(Vec::as_slice).unwrap_or_default()
 }
 
 impl Request {

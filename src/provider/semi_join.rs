@@ -1,7 +1,8 @@
 //! `UPDATE` and `DELETE … WHERE key IN (SELECT …)`, or with EXISTS, as a join at the server.
 //!
-//! If the condition compares a unique key of integers with the rows of a subquery, and the new values do not depend on the row of the
-//! table, the keys of the subquery are staged, and the database finds the rows. Otherwise, the query reads the whole table.
+//! If the condition compares a unique key of integers with the rows of a subquery, and the new values do not depend on the
+//! row of the table, the keys of the subquery are staged, and the database finds the rows. Otherwise, the query reads the
+//! whole table.
 
 use std::sync::Arc;
 
@@ -36,19 +37,15 @@ pub(super) fn at_server(
     let columns = key.iter().map(|name| Expr::Column(Column::new_unqualified(name)));
     let values = set.unwrap_or_default();
     let query = keys.project(numbered(columns.chain(values.iter().map(|(_, value)| value.clone()))))?.build()?;
-    let assignments = || values.iter().zip(key.len()..).map(|((name, _), index)| (name.clone(), index)).collect();
-    let request = Request {
-        verb,
-        actions: vec![if set.is_some() { RowChange::Update(assignments()) } else { RowChange::Delete }],
-        join: Join::AtServer,
-        repeats: Repeats::Never,
-        staged: key
-            .iter()
-            .cloned()
-            .map(Staged::Key)
-            .chain(values.iter().map(|(name, _)| Staged::Value(name.clone())))
-            .collect(),
+    let action = match set {
+        Some(set) => {
+            RowChange::Update(set.iter().zip(key.len()..).map(|((name, _), index)| (name.clone(), index)).collect())
+        }
+        None => RowChange::Delete,
     };
+    let staged_values = values.iter().map(|(name, _)| Staged::Value(name.clone()));
+    let staged = key.into_iter().map(Staged::Key).chain(staged_values).collect();
+    let request = Request { verb, staged, actions: vec![action], join: Join::AtServer, repeats: Repeats::Never };
     Ok(Some((request, query)))
 }
 

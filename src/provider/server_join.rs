@@ -66,9 +66,8 @@ pub(super) fn unique_key(
         }
         keys.push((name, value));
     }
-    let mut unique = std::iter::once(&table.primary_key).chain(&table.unique_keys).filter(|key| !key.is_empty());
     let is_unique =
-        unique.any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name)));
+        table.keys().any(|key| key.len() == keys.len() && key.iter().all(|name| keys.iter().any(|(of, _)| of == name)));
     Ok(is_unique.then_some(keys))
 }
 

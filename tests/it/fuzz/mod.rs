@@ -25,6 +25,16 @@ pub fn seed() -> u64 {
     number("LANDFALL_TEST_SEED").unwrap_or_else(|| fastrand::u64(..))
 }
 
+/// Fails if an answer differs, and says how to get it again.
+pub fn none_differs(failures: Vec<String>, rounds: usize, seed: u64) {
+    let count = failures.len();
+    assert!(
+        failures.is_empty(),
+        "{count} of {rounds} queries differ; LANDFALL_TEST_SEED={seed} LANDFALL_TEST_FUZZ={rounds} brings them again:\n\n{}",
+        failures.into_iter().take(5).collect::<Vec<_>>().join("\n\n")
+    );
+}
+
 /// The seeds of a run of statements that have one each, the next one; they are printed.
 pub fn seeds(what: &str, by_default: u64) -> std::ops::Range<u64> {
     let count = number("LANDFALL_TEST_FUZZ").unwrap_or(by_default);
