@@ -39,7 +39,7 @@ impl Interrupt {
     }
 
     /// Waits for [`Interrupt::stop`].
-    pub(crate) async fn asked(&self) {
+    pub async fn asked(&self) {
         self.0.token.cancelled().await;
     }
 

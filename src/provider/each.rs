@@ -37,7 +37,7 @@ struct OfMember {
 
 /// The target of a statement that changes all members.
 #[derive(Debug)]
-struct AllMembers {
+pub(super) struct AllMembers {
     beginning: Beginning,
     statements: Vec<OfMember>,
 }

@@ -11,6 +11,7 @@ use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use uuid::Uuid;
 
 use crate::backend::DecisionLog;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,8 +31,11 @@ use crate::txn::{JobId, StatementId};
 pub struct FanoutTable {
     name: String,
     members: Vec<(String, Arc<dyn TableProvider>)>,
+    options: SinkOptions,
     settings: TxnSettings,
     definition: Option<String>,
+    /// The run of the distributed INSERT for which the table was opened.
+    run: Option<Uuid>,
 }
 
 impl FanoutTable {
@@ -80,7 +84,40 @@ impl FanoutTable {
                 )));
             }
         }
-        Ok(Self { name: name.into(), members, settings: TxnSettings::try_new(options)?, definition: None })
+        let settings = TxnSettings::try_new(options)?;
+        Ok(Self { name: name.into(), members, options: options.clone(), settings, definition: None, run: None })
+    }
+
+    /// The same table, for one INSERT whose partitions are written by several processes: see [`LandfallTable::distributed`].
+    /// Each partition is written by a branch of every member.
+    pub fn distributed(mut self, run: Uuid) -> Self {
+        for (_, member) in &mut self.members {
+            if let Some(table) = member.downcast_ref::<LandfallTable>() {
+                *member = Arc::new(table.another().distributed(run));
+            }
+        }
+        self.run = Some(run);
+        self
+    }
+
+    pub(super) fn run(&self) -> Option<Uuid> {
+        self.run
+    }
+
+    /// Another instance of the same table.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            members: self.members.clone(),
+            options: self.options.clone(),
+            settings: self.settings.clone(),
+            definition: self.definition.clone(),
+            run: self.run,
+        }
+    }
+
+    pub(super) fn options(&self) -> &SinkOptions {
+        &self.options
     }
 
     pub(super) fn name(&self) -> &str {
@@ -138,11 +175,18 @@ impl FanoutTable {
         self.settings.job.is_some()
     }
 
-    async fn write(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, statement: StatementId) -> Result<Write> {
+    /// The write of an INSERT, with up to `writers` writers for each member.
+    pub(super) async fn write(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+        statement: StatementId,
+        writers: u16,
+    ) -> Result<Write> {
         let mut targets = Vec::new();
         let mut names = Vec::new();
         for ((name, _), table) in self.members.iter().zip(self.tables()) {
-            let target = table.target(input, op, 1).await;
+            let target = table.target(input, op, writers).await;
             let target = target.map_err(|error| error.with_context(format!("member {name}")))?;
             names.push(format!("{} in {}", target.spec.table, target.resource.location()));
             targets.push(target);
@@ -153,11 +197,23 @@ impl FanoutTable {
 
 impl FanoutTable {
     /// The plan of an INSERT.
-    pub(super) fn inserted(&self, input: Arc<dyn ExecutionPlan>, op: InsertOp, statement: StatementId) -> Planning<'_> {
+    pub(super) fn inserted<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+        statement: StatementId,
+    ) -> Planning<'a> {
         Box::pin(async move {
             let first = self.tables().next().ok_or_else(|| Error::internal("a FANOUT table has no members"))?;
             let input = first.written(input)?;
-            let plan = self.write(&input, op, statement).await.and_then(|write| LandfallSink::plan(input, write));
+            let plan = match self.run {
+                Some(run) => self.inserted_distributed(session, input, op, statement, run).await,
+                None => {
+                    let write = self.write(&input, op, statement, 1).await;
+                    write.and_then(|write| LandfallSink::plan(input, write))
+                }
+            };
             plan.map_err(|error| error.with_context(format!("INSERT INTO {}", self.name)).into())
         })
     }
@@ -219,11 +275,11 @@ impl TableProvider for FanoutTable {
     boxed! {
         fn insert_into<'life0, 'life1>(
             &'life0 self,
-            _: &'life1 dyn Session,
+            session: &'life1 dyn Session,
             input: Arc<dyn ExecutionPlan>,
             op: InsertOp,
         ) -> Planning {
-            self.inserted(input, op, StatementId::of_operation(inserting(op)))
+            self.inserted(session, input, op, StatementId::of_operation(inserting(op)))
         }
     }
 

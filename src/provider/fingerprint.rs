@@ -220,7 +220,7 @@ impl TableProvider for Inserted {
             let statement = self.statement.clone();
             match (self.table.downcast_ref::<LandfallTable>(), self.table.downcast_ref::<FanoutTable>()) {
                 (Some(table), _) => table.inserted(session, input, op, statement),
-                (None, Some(table)) => table.inserted(input, op, statement),
+                (None, Some(table)) => table.inserted(session, input, op, statement),
                 (None, None) => planned(Err(Error::internal("the stored statement is of another table").into())),
             }
         }

@@ -11,28 +11,32 @@ use datafusion::physical_plan::ExecutionPlan;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::destination::{Destination, DestinationRecipe};
 use super::planning::{Planning, boxed, inserting};
-use super::recipe::TableRecipe;
 use super::request::Request;
 use super::scan::ScanExec;
-use super::table::LandfallTable;
 use crate::error::Result;
 use crate::txn::StatementId;
 
 /// A table for a statement of another process. Its conditions have been pushed down there.
 #[derive(Debug)]
 pub(super) struct OpeningTable {
-    recipe: TableRecipe,
+    recipe: DestinationRecipe,
+    /// The columns of the table.
+    schema: SchemaRef,
     run: Uuid,
     statement: Option<StatementId>,
     /// How an UPDATE, DELETE or MERGE uses the rows of its query, and their columns.
     request: Option<(Request, SchemaRef)>,
-    opened: OnceCell<LandfallTable>,
+    opened: OnceCell<Destination>,
 }
 
 impl OpeningTable {
-    pub(super) fn new(recipe: TableRecipe, run: Uuid, statement: Option<StatementId>) -> Self {
-        Self { recipe, run, statement, request: None, opened: OnceCell::new() }
+    /// # Errors
+    /// `Decode` for a FANOUT table without members.
+    pub(super) fn try_new(recipe: DestinationRecipe, run: Uuid, statement: Option<StatementId>) -> Result<Self> {
+        let schema = recipe.schema()?;
+        Ok(Self { recipe, schema, run, statement, request: None, opened: OnceCell::new() })
     }
 
     /// The same for a statement that changes rows.
@@ -40,7 +44,7 @@ impl OpeningTable {
         Self { request: Some((request, columns)), ..self }
     }
 
-    async fn opened(&self) -> Result<&LandfallTable> {
+    async fn opened(&self) -> Result<&Destination> {
         self.opened.get_or_try_init(|| async { Ok(self.recipe.open().await?.distributed(self.run)) }).await
     }
 }
@@ -48,7 +52,7 @@ impl OpeningTable {
 #[async_trait]
 impl TableProvider for OpeningTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.request.as_ref().map_or_else(|| self.recipe.schema(), |(_, columns)| columns))
+        Arc::clone(self.request.as_ref().map_or_else(|| &self.schema, |(_, columns)| columns))
     }
 
     fn table_type(&self) -> TableType {
@@ -65,7 +69,10 @@ impl TableProvider for OpeningTable {
         ) -> Planning {
             let filters = filters.to_vec();
             Box::pin(async move {
-                let scan = self.opened().await?.scan(session, projection, &filters, limit).await?;
+                let scan = match self.opened().await? {
+                    Destination::Table(table) => table.scan(session, projection, &filters, limit).await?,
+                    Destination::Fanout(fanout) => fanout.scan(session, projection, &filters, limit).await?,
+                };
                 Ok(match scan.downcast_ref::<ScanExec>() {
                     Some(scan) => Arc::new(scan.with_slot()?),
                     None => scan,
@@ -83,10 +90,13 @@ impl TableProvider for OpeningTable {
         ) -> Planning {
             let statement = self.statement.clone().unwrap_or_else(|| StatementId::of_operation(inserting(op)));
             Box::pin(async move {
-                let table = self.opened().await?;
-                match &self.request {
-                    Some((request, _)) => table.changed(session, request, statement, input).await,
-                    None => table.inserted(session, input, op, statement).await,
+                match (self.opened().await?, &self.request) {
+                    (Destination::Table(table), Some((request, _))) => {
+                        table.changed(session, request, statement, input).await
+                    }
+                    (Destination::Table(table), None) => table.inserted(session, input, op, statement).await,
+                    (Destination::Fanout(fanout), Some((request, _))) => Err(fanout.is_changed_as_one(request.verb).into()),
+                    (Destination::Fanout(fanout), None) => fanout.inserted(session, input, op, statement).await,
                 }
             })
         }

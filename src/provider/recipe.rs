@@ -10,7 +10,7 @@ use super::table::LandfallTable;
 use crate::backend::{Backend, NewTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::ObjectStoreLog;
-use crate::options::SinkOptions;
+use crate::options::{BackendOption, SinkOptions};
 use crate::registry::{database, options_of};
 
 /// A table or a node of a plan as data.
@@ -77,6 +77,23 @@ pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
     value.as_array().ok_or_else(invalid)
 }
 
+/// The options of a table.
+pub(super) fn options_to_json(options: &SinkOptions) -> Value {
+    let mut pairs = options.pairs();
+    // A name in a list of names may contain a comma.
+    pairs.retain(|(key, _)| key != "conflict_key");
+    json!({ "pairs": pairs, "conflict_key": options.conflict_key })
+}
+
+/// The options of a table; `own` are those of its backend.
+pub(super) fn options_of_json(options: &Value, own: &[BackendOption]) -> Result<SinkOptions> {
+    let pairs = list(&options["pairs"])?.iter().map(|pair| pair[0].as_str().zip(pair[1].as_str()));
+    let pairs = pairs.collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
+    let mut read = SinkOptions::try_from_pairs_for(pairs, own)?;
+    read.conflict_key = list(&options["conflict_key"])?.iter().map(text).collect::<Result<_>>()?;
+    Ok(read)
+}
+
 /// The schema to which a JSON number refers.
 pub(super) fn schema_at(number: &Value, schemas: &[SchemaRef]) -> Result<SchemaRef> {
     let index = number.as_u64().and_then(|index| usize::try_from(index).ok());
@@ -104,25 +121,17 @@ impl TableRecipe {
     }
 
     pub(super) fn to_json(&self, schemas: &mut Vec<SchemaRef>) -> Value {
-        let mut pairs = self.options.pairs();
-        // A name in a list of names may contain a comma.
-        pairs.retain(|(key, _)| key != "conflict_key");
         json!({
             "url": self.url,
             "table": self.table,
-            "options": pairs,
-            "conflict_key": self.options.conflict_key,
+            "options": options_to_json(&self.options),
             "schema": add(&self.schema, schemas),
         })
     }
 
     pub(super) fn of_json(recipe: &Value, schemas: &[SchemaRef]) -> Result<Self> {
         let url = text(&recipe["url"])?;
-        let pairs = list(&recipe["options"])?;
-        let pairs = pairs.iter().map(|pair| pair[0].as_str().zip(pair[1].as_str()));
-        let pairs = pairs.collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
-        let mut options = SinkOptions::try_from_pairs_for(pairs, options_of(&url))?;
-        options.conflict_key = list(&recipe["conflict_key"])?.iter().map(text).collect::<Result<_>>()?;
+        let options = options_of_json(&recipe["options"], options_of(&url))?;
         Ok(Self { url, table: text(&recipe["table"])?, options, schema: schema_at(&recipe["schema"], schemas)? })
     }
 
@@ -178,7 +187,7 @@ impl LandfallTable {
 }
 
 /// The URL with which another machine opens a decision log.
-fn shared_log(log: &str, options: &SinkOptions) -> Result<String> {
+pub(super) fn shared_log(log: &str, options: &SinkOptions) -> Result<String> {
     if !ObjectStoreLog::knows(log) {
         let mut options = options.clone();
         options.keep_own(options_of(log));

@@ -15,52 +15,57 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use super::cluster::OnCluster;
 pub use super::recipe::Recipe;
 pub use super::remote_run::{RemoteRun, start};
 
 use super::change_recipe::{request_of_json, request_to_json};
+use super::destination::{Destination, DestinationRecipe};
 use super::dml::Changes;
+use super::each::AllMembers;
 use super::fingerprint::Inserted;
 use super::opening::OpeningTable;
-use super::recipe::{TableRecipe, add, invalid, schema_at, text};
+use super::recipe::{add, invalid, schema_at, text};
 use super::scan::ScanExec;
 use super::scan_recipe::{OpenedScanExec, ScanRecipe};
-use super::{FanoutTable, LandfallTable};
+use super::source::ReplayableTable;
 use super::{checked, defaults, distributed, functions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::txn::StatementId;
 
 /// A table as data; `None` for a table of another kind. A table that is written gets a run of its own, unless it has one
-/// (see [`LandfallTable::distributed`]).
+/// (see [`LandfallTable::distributed`](super::LandfallTable::distributed)).
 ///
 /// # Errors
 /// `Config` for a password in a URL, and for a decision log in a folder. `Unsupported` for a database that the processes of
-/// other machines cannot open, and for a FANOUT table.
+/// other machines cannot open, and for a source that only this process can read.
 pub fn encode_table(provider: &dyn TableProvider) -> Result<Option<Recipe>> {
-    let (table, statement, request) = if let Some(table) = provider.downcast_ref::<LandfallTable>() {
-        (Some(table), None, None)
-    } else if let Some(inserted) = provider.downcast_ref::<Inserted>() {
+    let (table, statement, request) = if let Some(inserted) = provider.downcast_ref::<Inserted>() {
         let (table, statement) = inserted.parts();
-        (table.downcast_ref(), Some(statement), None)
+        (table.as_ref(), Some(statement), None)
     } else if let Some(changes) = provider.downcast_ref::<Changes>() {
         let (table, request, statement) = changes.parts();
-        (table.downcast_ref(), Some(statement), Some(request))
-    } else if provider.is::<FanoutTable>() {
-        (None, None, None)
-    } else {
-        return Ok(None);
-    };
-    let table = table.ok_or_else(|| {
-        Error::new(
+        (table.as_ref(), Some(statement), Some(request))
+    } else if provider.is::<ReplayableTable>() {
+        return Err(Error::new(
             ErrorKind::Unsupported,
-            "a FANOUT table is not supported on a cluster: run the statement in one process",
-        )
-    })?;
+            "only this process can read the source of the query: on a cluster, read files by CREATE EXTERNAL TABLE with STORED \
+             AS PARQUET, CSV or JSON, from a location that every executor can read",
+        ));
+    } else if provider.is::<AllMembers>() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "UPDATE, DELETE and MERGE of a FANOUT table are not supported on a cluster: run the statement in one process",
+        ));
+    } else {
+        (provider, None, None)
+    };
+    let Some(table) = Destination::of(table) else { return Ok(None) };
     let mut schemas = Vec::new();
     let json = json!({
         "node": "table",
         "table": table.recipe()?.to_json(&mut schemas),
-        "run": table.run.unwrap_or_else(Uuid::new_v4).to_string(),
+        "run": table.run().unwrap_or_else(Uuid::new_v4).to_string(),
         "statement": statement.map(StatementId::to_json),
         "request": request.map(request_to_json),
         "columns": add(&provider.schema(), &mut schemas),
@@ -74,13 +79,13 @@ pub fn encode_table(provider: &dyn TableProvider) -> Result<Option<Recipe>> {
 /// `Decode` if the recipe is of another version of this crate.
 pub fn decode_table(recipe: &Recipe) -> Result<Arc<dyn TableProvider>> {
     let json = recipe.parse()?;
-    let table = TableRecipe::of_json(&json["table"], &recipe.schemas)?;
+    let table = DestinationRecipe::of_json(&json["table"], &recipe.schemas)?;
     let run = text(&json["run"])?.parse().map_err(|_| invalid())?;
     let statement = match &json["statement"] {
         Value::Null => None,
         statement => Some(StatementId::of_json(statement).ok_or_else(invalid)?),
     };
-    let table = OpeningTable::new(table, run, statement);
+    let table = OpeningTable::try_new(table, run, statement)?;
     Ok(Arc::new(match &json["request"] {
         Value::Null => table,
         request => table.changed(request_of_json(request)?, schema_at(&json["columns"], &recipe.schemas)?),

@@ -8,10 +8,10 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use uuid::Uuid;
 
+use super::destination::Destination;
 use super::dml::Changes;
 use super::fingerprint::Inserted;
 use super::planning::inserting;
-use super::table::LandfallTable;
 use crate::error::Result;
 use crate::manager::{DistributedRun, Joined};
 use crate::pipeline::job_spec_of;
@@ -20,7 +20,7 @@ use crate::txn::StatementId;
 /// The run of a statement that other processes execute.
 #[derive(Debug)]
 pub struct RemoteRun {
-    table: LandfallTable,
+    destination: Destination,
     statement: StatementId,
     run: Uuid,
 }
@@ -39,9 +39,10 @@ fn started(plan: &LogicalPlan) -> Option<(LogicalPlan, RemoteRun)> {
         return None;
     };
     let provider = &target.downcast_ref::<DefaultTableSource>()?.table_provider;
-    let (table, statement) = target_of(provider.as_ref(), *op)?;
+    let (table, statement) = target_of(provider, *op);
+    let destination = Destination::of(table.as_ref())?;
     let run = Uuid::new_v4();
-    let with_run: Arc<dyn TableProvider> = Arc::new(table.another().distributed(run));
+    let with_run = Destination::of(table.as_ref())?.distributed(run).into_provider();
     let target = match provider.downcast_ref::<Changes>() {
         Some(changes) => provider_as_source(Arc::new(changes.with_table(with_run))),
         None if provider.is::<Inserted>() => Inserted::source(with_run, statement.clone()),
@@ -49,16 +50,16 @@ fn started(plan: &LogicalPlan) -> Option<(LogicalPlan, RemoteRun)> {
     };
     let op = WriteOp::Insert(*op);
     let plan = LogicalPlan::Dml(DmlStatement::new(table_name.clone(), target, op, Arc::clone(input)));
-    Some((plan, RemoteRun { table: table.another(), statement, run }))
+    Some((plan, RemoteRun { destination, statement, run }))
 }
 
-fn target_of(provider: &dyn TableProvider, op: InsertOp) -> Option<(&LandfallTable, StatementId)> {
+fn target_of(provider: &Arc<dyn TableProvider>, op: InsertOp) -> (&Arc<dyn TableProvider>, StatementId) {
     if let Some((table, _, statement)) = provider.downcast_ref::<Changes>().map(Changes::parts) {
-        return Some((table.downcast_ref()?, statement.clone()));
+        return (table, statement.clone());
     }
     match provider.downcast_ref::<Inserted>().map(Inserted::parts) {
-        Some((table, statement)) => Some((table.downcast_ref()?, statement.clone())),
-        None => Some((provider.downcast_ref()?, StatementId::of_operation(inserting(op)))),
+        Some((table, statement)) => (table, statement.clone()),
+        None => (provider, StatementId::of_operation(inserting(op))),
     }
 }
 
@@ -69,10 +70,9 @@ impl RemoteRun {
     /// # Errors
     /// Errors of the decision log and of the database. The next run of the job, or `landfall recover`, ends it then.
     pub async fn end(&self) -> Result<Option<u64>> {
-        let Self { table, statement, run } = self;
-        let (name, log) = table.decided()?;
-        let (database, _) = table.resource().await?;
-        let spec = job_spec_of(&name, statement, table.options().job.clone(), &log, vec![database]).await?;
+        let Self { destination, statement, run } = self;
+        let (name, log) = destination.decided().await?;
+        let spec = job_spec_of(&name, statement, destination.job(), &log, destination.databases()).await?;
         let run = DistributedRun::new(spec, *run);
         let record = match run.join().await? {
             Joined::Open(transaction) => transaction.abort().await?,

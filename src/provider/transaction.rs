@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::manager::{GroupName, Run, Transaction as GroupTransaction, TransactionManager};
 use crate::options::{Isolation, SinkOptions, TransactionOptions};
 use crate::pipeline::{OpenMember, Target};
+use crate::provider::cluster::OnCluster;
 use crate::provider::settings::how_to_prepare;
 use crate::provider::spool::Spool;
 use crate::provider::transaction_job::TransactionJob;
@@ -109,12 +110,13 @@ impl OpenDatabases {
     /// A session like this one, whose statements are those of a transaction.
     ///
     /// # Errors
-    /// `Config` in the session of a transaction, and for a log that cannot be used.
+    /// `Config` in the session of a transaction, and for a log that cannot be used. `Unsupported` in a session of a cluster.
     pub(crate) fn begin(context: &SessionContext, options: TransactionOptions) -> Result<(SessionContext, Arc<Self>)> {
         if is_in_transaction(context) {
             return Err(Error::config("a transaction is open: end it with COMMIT or ROLLBACK first"));
         }
         let mut state = context.state();
+        OnCluster::check_begin(state.config())?;
         let manager = state.config().get_extension::<TransactionManager>().unwrap_or_default();
         let TransactionOptions { isolation, job, log, idle_timeout } = options;
         let log = log.map(|url| decision_log(&url, &SinkOptions::new())).transpose()?;

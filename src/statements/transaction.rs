@@ -41,7 +41,7 @@ pub async fn begin(context: &SessionContext) -> Result<Transaction> {
 /// Begins a transaction with options.
 ///
 /// # Errors
-/// `Config` in the session of another transaction, and for a log that cannot be used.
+/// `Config` in the session of another transaction, and for a log that cannot be used. `Unsupported` in a session of a cluster.
 pub async fn begin_with(context: &SessionContext, options: TransactionOptions) -> Result<Transaction> {
     let (context, open) = OpenDatabases::begin(context, options)?;
     Ok(Transaction { context, open })

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_landfall::{LandfallTable, SinkOptions, register};
+use datafusion_landfall::{FanoutTable, LandfallTable, SinkOptions, register};
 use uuid::Uuid;
 
 use crate::dml::Place;
@@ -110,6 +111,40 @@ async fn a_part_that_fails_rolls_all_of_them_back() {
         let next = session(&place, &[("writers", "3"), ("job", "too long")], Uuid::new_v4()).await;
         assert_eq!(run(&next, &insert(9_999)).await.unwrap(), 9_999);
     }
+}
+
+#[tokio::test]
+async fn each_partition_is_written_by_a_branch_of_every_member() {
+    let places: Vec<_> = servers().collect();
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(4).with_batch_size(500));
+    register(&context);
+    let mut members: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    for (place, key) in places.iter().zip(["PRIMARY KEY", ""]) {
+        place.client(&format!("CREATE TABLE t (id BIGINT {key}, name VARCHAR(20))"));
+        let options = SinkOptions::try_from_pairs([("writers", "4")]).unwrap();
+        let table = LandfallTable::connect(&place.url(), "t", options).await.unwrap();
+        members.push((place.name().into(), Arc::new(table)));
+    }
+    let options = SinkOptions::try_from_pairs([("job", "to all")]).unwrap();
+    let sum = "SELECT concat(count(*), ' ', count(DISTINCT id), ' ', sum(id)) FROM t";
+    // The same run again, as a scheduler repeats it, and another one.
+    let first = Uuid::new_v4();
+    for (run_id, rows) in [(first, ROWS), (first, ROWS), (Uuid::new_v4(), 0)] {
+        let all = FanoutTable::try_new("t", members.clone(), &options).unwrap().distributed(run_id);
+        let _ = context.deregister_table("t");
+        context.register_table("t", Arc::new(all)).unwrap();
+        let plan = context.sql(&insert(ROWS)).await.unwrap().create_physical_plan().await.unwrap();
+        let shown = displayable(plan.as_ref()).indent(true).to_string();
+        says(
+            &shown,
+            &["WriterExec: writers=4, postgres://", "mysql://", "RepartitionExec: partitioning=Hash([id@0], 4)"],
+        );
+        assert_eq!(run(&context, &insert(ROWS)).await.unwrap(), rows);
+        for place in &places {
+            assert_eq!(place.client(sum), [format!("{ROWS} {ROWS} {}", ROWS * (ROWS + 1) / 2)], "{}", place.name());
+        }
+    }
+    assert_eq!(prepared(&places[0]), 0);
 }
 
 #[tokio::test]

@@ -2,32 +2,41 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{RecordBatch, UInt64Array};
 use async_trait::async_trait;
 use ballista_core::extension::SessionStateExt;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, config_err, internal_err};
+use datafusion::common::{DataFusionError, Result, config_err, exec_err, internal_err};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, WriteOp};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_landfall::provider::remote::{RemoteRun, start};
+use datafusion_landfall::error::{Error, ErrorKind};
+use datafusion_landfall::pipeline::Interrupt;
+use datafusion_landfall::provider::remote::{OnCluster, RemoteRun, start};
 use futures::{TryStreamExt, stream};
 use log::warn;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use url::Url;
 
 const PORT: u16 = 50050;
+
+/// The scheduler has accepted a connection by then.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A session whose statements run on the cluster of a scheduler, `df://host:50050`. It is
 /// [registered](datafusion_landfall::register).
 ///
 /// # Errors
-/// If the URL is invalid. The scheduler is reached by the first statement.
+/// If the URL is invalid, or the scheduler does not answer.
 pub async fn connect(url: &str) -> Result<SessionContext> {
     let state = SessionStateBuilder::new().with_default_features().with_config(SessionConfig::new()).build();
     connect_with_state(url, state).await
@@ -36,18 +45,23 @@ pub async fn connect(url: &str) -> Result<SessionContext> {
 /// Like [`connect`], with the configuration, the object stores and the functions of another session.
 ///
 /// # Errors
-/// If the URL is invalid.
+/// As for [`connect`].
 pub async fn connect_with_state(url: &str, state: SessionState) -> Result<SessionContext> {
     let address = Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port().unwrap_or(PORT))));
     let Some((host, port)) = address else {
         return config_err!("'{url}' is not the URL of a scheduler: use df://host:{PORT}");
     };
+    let reached = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await;
+    if let Err(error) = reached.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+        return exec_err!("the scheduler {host}:{port} does not answer: {error}");
+    }
     let config = crate::client(state.config().clone());
     let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
     let state = state.upgrade_for_ballista(format!("http://{host}:{port}"))?;
     let planner = Arc::new(Planner { ballista: Arc::clone(state.query_planner()) });
     let state = SessionStateBuilder::new_from_existing(state).with_query_planner(planner).build();
     let context = SessionContext::new_with_state(state);
+    context.state_ref().write().config_mut().set_extension(Arc::new(OnCluster));
     // Ballista has replaced the functions of the session.
     datafusion_landfall::register(&context);
     // A plan for a cluster has no aggregates that a database computes.
@@ -64,6 +78,10 @@ struct Planner {
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        // The database does it alone: there is nothing to distribute.
+        if matches!(plan, LogicalPlan::Dml(statement) if statement.op == WriteOp::Truncate) {
+            return DefaultPhysicalPlanner::default().create_physical_plan(plan, session).await;
+        }
         let (plan, run) = start(plan.clone());
         let plan = self.ballista.create_physical_plan(&plan, session).await?;
         Ok(match run {
@@ -121,10 +139,15 @@ impl ExecutionPlan for StatementExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = self.plan.schema();
         let mut running = Running(Some(Arc::clone(&self.run)));
+        let interrupt = context.session_config().get_extension::<Interrupt>().unwrap_or_default();
         let rows = self.plan.execute(partition, context);
         let counted = async move {
             let counted = match rows {
-                Ok(rows) => rows.try_collect::<Vec<_>>().await,
+                Ok(rows) => tokio::select! {
+                    biased;
+                    () = interrupt.asked() => Err(interrupted()),
+                    rows = rows.try_collect::<Vec<_>>() => rows,
+                },
                 Err(error) => Err(error),
             };
             match (counted, running.0.take()) {
@@ -136,6 +159,10 @@ impl ExecutionPlan for StatementExec {
         let batches = stream::once(counted).map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }
+}
+
+fn interrupted() -> DataFusionError {
+    Error::new(ErrorKind::Interrupted, "interrupted: the statement was rolled back, and nothing was written").into()
 }
 
 /// Ends the run of a statement that failed. Returns the number of rows if it was committed although its outcome was lost.

@@ -177,6 +177,10 @@ pub(crate) struct SqlArguments {
     #[arg(short = 'c', long = "command", value_name = "SQL")]
     pub(crate) commands: Vec<String>,
 
+    /// Runs the statements on the Ballista cluster of this scheduler, such as df://host:50050
+    #[arg(long, value_name = "URL", hide = !cfg!(feature = "ballista"))]
+    pub(crate) ballista: Option<String>,
+
     /// Output format of queries
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

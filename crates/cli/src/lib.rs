@@ -48,11 +48,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let done = match command {
         Command::Sql(arguments) => {
-            let mut session = Session::new(arguments.format);
-            let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
-            // The first error is reported.
-            let ended = runtime.block_on(session.end());
-            done.and(ended)
+            let session = match &arguments.ballista {
+                Some(scheduler) => runtime.block_on(Session::on_cluster(scheduler, arguments.format)),
+                None => Ok(Session::new(arguments.format)),
+            };
+            session.and_then(|mut session| {
+                let done = watched(&runtime, &arguments).and_then(|()| run(&runtime, &mut session, arguments));
+                // The first error is reported.
+                let ended = runtime.block_on(session.end());
+                done.and(ended)
+            })
         }
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Copy(arguments) => runtime.block_on(copy::run(*arguments)),

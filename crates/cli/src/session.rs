@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use datafusion::datasource::sink::DataSinkExec;
+#[cfg(feature = "ballista")]
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as Plan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -44,6 +46,13 @@ pub(crate) struct Session {
     transaction: Option<Transaction>,
 }
 
+fn config() -> SessionConfig {
+    let mut config = SessionConfig::new().with_information_schema(true);
+    // Without a session time zone, DataFusion treats TIMESTAMP WITH TIME ZONE as TIMESTAMP.
+    config.options_mut().execution.time_zone = Some("+00:00".into());
+    config
+}
+
 /// A transaction of a script that is a job, which is run again after a transient failure.
 struct JobInScript {
     /// The number of its BEGIN.
@@ -71,11 +80,27 @@ type Execution = (Option<String>, Kind, TaskContext, Arc<dyn ExecutionPlan>);
 
 impl Session {
     pub(crate) fn new(format: Format) -> Self {
-        let mut config = SessionConfig::new().with_information_schema(true);
-        // Without a session time zone, DataFusion treats TIMESTAMP WITH TIME ZONE as TIMESTAMP.
-        config.options_mut().execution.time_zone = Some("+00:00".into());
-        let context = SessionContext::new_with_config(config);
+        let context = SessionContext::new_with_config(config());
         register(&context);
+        Self::with_context(context, format)
+    }
+
+    /// A session whose statements run on the cluster of a scheduler.
+    #[cfg(feature = "ballista")]
+    pub(crate) async fn on_cluster(scheduler: &str, format: Format) -> Result<Self, Failure> {
+        let state = SessionStateBuilder::new().with_default_features().with_config(config()).build();
+        let context = datafusion_landfall_ballista::connect_with_state(scheduler, state).await?;
+        Ok(Self::with_context(context, format))
+    }
+
+    #[cfg(not(feature = "ballista"))]
+    pub(crate) async fn on_cluster(_: &str, _: Format) -> Result<Self, Failure> {
+        let text =
+            "this program is built without Ballista: build it with cargo install --path crates/cli --features ballista";
+        Err(Failure::new(text))
+    }
+
+    fn with_context(context: SessionContext, format: Format) -> Self {
         // A file name can be used in place of a table name.
         Self {
             context: with_files_by_name(context),

@@ -32,11 +32,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::commit::CommitExec;
-use self::statement::{DistributedWrite, Operation};
+use self::statement::DistributedWrite;
 use self::writer::WriterExec;
+use super::destination::{Destination, Operation};
 use super::recipe::{Recipe, invalid};
 use super::settings::how_to_prepare;
-use super::table::LandfallTable;
+use super::{FanoutTable, LandfallTable};
 use crate::backend::{Change, Dispatch, Existing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnConflict;
@@ -78,8 +79,9 @@ impl LandfallTable {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let doing = |error: Error| error.with_context(format!("INSERT INTO {}", self.table().name));
         let input = self.written(input)?;
-        let operation = Operation::Insert(op);
-        self.planned_distributed(session, input, operation, statement, run).await.map_err(|error| doing(error).into())
+        let destination = Destination::Table(Box::new(self.another()));
+        let planned = planned(destination, session, input, Operation::Insert(op), statement, run);
+        planned.await.map_err(|error| doing(error).into())
     }
 
     /// The plan of a distributed UPDATE, DELETE or MERGE.
@@ -91,27 +93,44 @@ impl LandfallTable {
         statement: StatementId,
         run: Uuid,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.planned_distributed(session, input, Operation::Change(Box::new(change)), statement, run).await
+        let destination = Destination::Table(Box::new(self.another()));
+        planned(destination, session, input, Operation::Change(Box::new(change)), statement, run).await
     }
+}
 
-    async fn planned_distributed(
+impl FanoutTable {
+    /// The plan of a distributed INSERT.
+    pub(super) async fn inserted_distributed(
         &self,
         session: &dyn Session,
         input: Arc<dyn ExecutionPlan>,
-        operation: Operation,
+        op: InsertOp,
         statement: StatementId,
         run: Uuid,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let most = u16::try_from(session.config().target_partitions()).unwrap_or(u16::MAX);
-        let statement = DistributedWrite::plan(self, &input, operation, statement, most, run).await?;
-        let write = statement.write().await?;
-        check(write, &input)?;
-        let division = write.targets.first().map_or(Division::One, |target| Division::of(target, &input));
-        let statement = Arc::new(statement);
-        let writers = WriterExec::try_new(input, division, Arc::clone(&statement));
-        let writers = writers.map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Arc::new(CommitExec::new(Arc::new(CoalescePartitionsExec::new(Arc::new(writers))), statement)))
+        let destination = Destination::Fanout(self.another());
+        planned(destination, session, input, Operation::Insert(op), statement, run).await
     }
+}
+
+async fn planned(
+    destination: Destination,
+    session: &dyn Session,
+    input: Arc<dyn ExecutionPlan>,
+    operation: Operation,
+    statement: StatementId,
+    run: Uuid,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let most = u16::try_from(session.config().target_partitions()).unwrap_or(u16::MAX);
+    let statement = DistributedWrite::plan(destination, &input, operation, statement, most, run).await?;
+    let write = statement.write().await?;
+    check(write, &input)?;
+    let divisions = write.targets.iter().map(|target| Division::of(target, &input));
+    let division = divisions.reduce(Division::and).unwrap_or(Division::One);
+    let statement = Arc::new(statement);
+    let writers = WriterExec::try_new(input, division, Arc::clone(&statement));
+    let writers = writers.map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Arc::new(CommitExec::new(Arc::new(CoalescePartitionsExec::new(Arc::new(writers))), statement)))
 }
 
 /// How the rows of a query are divided among the writers.
@@ -135,6 +154,20 @@ impl Division {
             _ if is_one || most <= 1 || !is_repeatable(input) => Self::One,
             Dispatch::ByKey(key) => Self::ByKey(key.clone(), most),
             Dispatch::RoundRobin => Self::Any(most),
+        }
+    }
+
+    /// The division that suits two tables.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Any(one), Self::Any(other)) => Self::Any(one.min(other)),
+            (Self::ByKey(key, one), Self::Any(other)) | (Self::Any(one), Self::ByKey(key, other)) => {
+                Self::ByKey(key, one.min(other))
+            }
+            (Self::ByKey(key, one), Self::ByKey(other_key, other)) if key == other_key => {
+                Self::ByKey(key, one.min(other))
+            }
+            (Self::One | Self::ByKey(..), _) | (_, Self::One) => Self::One,
         }
     }
 

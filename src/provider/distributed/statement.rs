@@ -11,23 +11,20 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::backend::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::DistributedRun;
-use crate::options::Checkpoints;
 use crate::pipeline::{Write, distributed_run};
 use crate::provider::change_recipe::{change_of_json, change_to_json};
+use crate::provider::destination::{Destination, DestinationRecipe, Operation};
 use crate::provider::planning::inserting;
-use crate::provider::recipe::{TableRecipe, add, invalid, schema_at};
+use crate::provider::recipe::{add, invalid, schema_at};
 use crate::provider::scan_recipe::scans;
-use crate::provider::settings::TxnSettings;
-use crate::provider::table::LandfallTable;
 use crate::txn::StatementId;
 
 /// A write, and its run. The process that plans it has opened its table; the others open it when they execute a node.
 #[derive(Debug)]
 pub(super) struct DistributedWrite {
-    table: Source,
+    destination: Source,
     /// The columns that are written.
     columns: SchemaRef,
     operation: Operation,
@@ -40,32 +37,25 @@ pub(super) struct DistributedWrite {
     write: OnceCell<Write>,
 }
 
-/// What a statement does with the rows of its query.
-#[derive(Debug, Clone)]
-pub(super) enum Operation {
-    Insert(InsertOp),
-    Change(Box<Change>),
-}
-
 #[derive(Debug)]
 enum Source {
-    Opened(Box<LandfallTable>),
-    ToOpen(Box<TableRecipe>),
+    Opened(Destination),
+    ToOpen(DestinationRecipe),
 }
 
 impl DistributedWrite {
     /// Plans the write of a query.
     pub(super) async fn plan(
-        table: &LandfallTable,
+        destination: Destination,
         input: &Arc<dyn ExecutionPlan>,
         operation: Operation,
         statement: StatementId,
         most: u16,
         run: Uuid,
     ) -> Result<Self> {
-        let write = write(table, input, &operation, statement.clone(), most).await?;
+        let write = destination.write(input, &operation, statement.clone(), most).await?;
         Ok(Self {
-            table: Source::Opened(Box::new(table.another())),
+            destination: Source::Opened(destination),
             columns: input.schema(),
             operation,
             statement,
@@ -81,9 +71,9 @@ impl DistributedWrite {
         let opened = self.write.get_or_try_init(|| async {
             let input: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::clone(&self.columns)));
             let (operation, statement, most) = (&self.operation, self.statement.clone(), self.most);
-            match &self.table {
-                Source::Opened(table) => write(table, &input, operation, statement, most).await,
-                Source::ToOpen(table) => write(&table.open().await?, &input, operation, statement, most).await,
+            match &self.destination {
+                Source::Opened(table) => table.write(&input, operation, statement, most).await,
+                Source::ToOpen(recipe) => recipe.open().await?.write(&input, operation, statement, most).await,
             }
         });
         opened.await.map_err(|error| error.with_context("opening the table of a distributed statement"))
@@ -125,9 +115,9 @@ impl DistributedWrite {
     /// # Errors
     /// As [`LandfallTable::recipe`].
     pub(super) fn to_json(&self, schemas: &mut Vec<SchemaRef>) -> Result<Value> {
-        let table = match &self.table {
+        let table = match &self.destination {
             Source::Opened(table) => table.recipe()?.to_json(schemas),
-            Source::ToOpen(table) => table.to_json(schemas),
+            Source::ToOpen(recipe) => recipe.to_json(schemas),
         };
         Ok(json!({
             "table": table,
@@ -152,7 +142,7 @@ impl DistributedWrite {
         let most = recipe["writers"].as_u64().and_then(|most| u16::try_from(most).ok());
         let scans = recipe["scans"].as_u64().and_then(|scans| usize::try_from(scans).ok());
         Ok(Self {
-            table: Source::ToOpen(Box::new(TableRecipe::of_json(&recipe["table"], schemas)?)),
+            destination: Source::ToOpen(DestinationRecipe::of_json(&recipe["table"], schemas)?),
             columns: schema_at(&recipe["columns"], schemas)?,
             operation,
             statement: StatementId::of_json(&recipe["statement"]).ok_or_else(invalid)?,
@@ -167,29 +157,9 @@ impl DistributedWrite {
 /// The table, for EXPLAIN.
 impl fmt::Display for DistributedWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.table {
-            Source::Opened(table) => f.write_str(&table.table().name),
-            Source::ToOpen(table) => f.write_str(table.table()),
+        match &self.destination {
+            Source::Opened(table) => f.write_str(table.name()),
+            Source::ToOpen(recipe) => f.write_str(recipe.name()),
         }
     }
-}
-
-async fn write(
-    table: &LandfallTable,
-    input: &Arc<dyn ExecutionPlan>,
-    operation: &Operation,
-    statement: StatementId,
-    most: u16,
-) -> Result<Write> {
-    let target = match operation {
-        Operation::Insert(op) => table.target(input, *op, most).await?,
-        Operation::Change(change) => table.change_target(change.as_ref().clone(), input.schema()).await?,
-    };
-    let settings = TxnSettings::try_new(table.options())?;
-    let mut write = settings.plan_commit(table.table().name.clone(), statement, vec![target])?;
-    if matches!(operation, Operation::Change(_)) {
-        // A change is one transaction; these options are for the INSERTs of the table.
-        write.checkpoints = Checkpoints::default();
-    }
-    Ok(write)
 }

@@ -55,7 +55,10 @@ impl LogicalExtensionCodec for LogicalCodec {
     ) -> Result<()> {
         match encode_table(provider.as_ref())? {
             Some(recipe) => write(&recipe, bytes),
-            None => self.inner.try_encode_table_provider(name, provider, bytes),
+            None => {
+                let encoded = self.inner.try_encode_table_provider(name, provider, bytes);
+                encoded.map_err(|error| error.context(format!("table {name} is not supported on a cluster")))
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::databases::Database;
 
 /// Two executors of two tasks each. Returns the URL of their scheduler.
-async fn start() -> String {
+pub async fn start() -> String {
     // RUST_LOG=debug shows the plans of the tasks.
     let _ = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_test_writer().try_init();
     let config = client(SessionConfig::new_with_ballista());

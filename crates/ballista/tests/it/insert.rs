@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
+use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
-use datafusion_landfall::{LandfallTable, SinkOptions};
+use datafusion_landfall::error::ErrorKind;
+use datafusion_landfall::{FanoutTable, LandfallTable, SinkOptions};
 
 use crate::cluster::{COLUMNS, explain, files, register, run, session};
 use crate::databases::{Database, Kind};
@@ -244,4 +246,79 @@ async fn a_query_that_may_change_when_it_is_repeated_has_one_writer() {
         assert!(plan.contains(&format!("WriterExec: writers={writers}")), "{sql}: {plan}");
         assert_eq!(run(&cluster, &sql).await.unwrap(), rows, "{sql}");
     }
+}
+
+/// A table in each database, and `both` of them together.
+async fn fanout(cluster: &SessionContext, options: &[(&str, &str)]) -> [Database; 2] {
+    let databases = Database::each();
+    let mut members: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    for (database, name) in databases.iter().zip(["a", "b"]) {
+        database.client(&format!("CREATE TABLE t (id BIGINT PRIMARY KEY, {COLUMNS})"));
+        let table = LandfallTable::connect(&database.url(), "t", SinkOptions::new()).await.unwrap();
+        members.push((name.to_owned(), Arc::new(table)));
+    }
+    let options = SinkOptions::try_from_pairs(options.iter().copied()).unwrap();
+    let both = FanoutTable::try_new("both", members, &options).unwrap();
+    let _ = cluster.deregister_table("both");
+    cluster.register_table("both", Arc::new(both)).unwrap();
+    databases
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fanout_table_is_written_in_all_members_or_in_none() {
+    let cluster = session(4).await;
+    let _folder = files(&cluster, 4, ROWS).await;
+    let databases = fanout(&cluster, &[("job", "to both")]).await;
+    let insert = INSERT.replace("INTO t", "INTO both");
+    let plan = explain(&cluster, &insert).await;
+    assert!(plan.contains("WriterExec: writers=4, postgres://") && plan.contains("mysql://"), "{plan}");
+    for written in [ROWS, 0] {
+        assert_eq!(run(&cluster, &insert).await.unwrap(), written);
+        let [first, second] = databases.each_ref().map(|database| database.client(ALL));
+        assert_eq!(first.len(), usize::try_from(ROWS).unwrap());
+        assert_eq!(first[6], "7|row 7|0.875||2020-01-08");
+        assert_eq!(second[6].replace("NULL", ""), first[6]);
+        assert_eq!(second.len(), first.len());
+    }
+
+    let databases = fanout(&cluster, &[]).await;
+    // One of its rows is in the second member already.
+    databases[1].client("INSERT INTO t (id) VALUES (39999)");
+    let error = run(&cluster, &insert).await.unwrap_err().to_string();
+    assert!(error.contains("39999"), "{error}");
+    assert_eq!(databases[0].client("SELECT count(*) FROM t"), ["0"]);
+    assert_eq!(databases[1].client("SELECT count(*) FROM t"), ["1"]);
+    for database in &databases {
+        until_nothing_is_prepared(database).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn truncate_empties_a_table_and_all_members() {
+    let cluster = session(2).await;
+    let databases = fanout(&cluster, &[]).await;
+    for (database, table) in [(&databases[0], "a"), (&databases[1], "b")] {
+        let opened = LandfallTable::connect(&database.url(), "t", SinkOptions::new()).await.unwrap();
+        cluster.register_table(table, Arc::new(opened)).unwrap();
+    }
+    let fill = || databases.iter().for_each(|database| drop(database.client("INSERT INTO t (id) VALUES (1), (2)")));
+    let counts = || databases.each_ref().map(|database| database.client("SELECT count(*) FROM t").concat());
+    fill();
+    datafusion_landfall::sql(&cluster, "TRUNCATE TABLE a").await.unwrap().collect().await.unwrap();
+    assert_eq!(counts(), ["0", "2"]);
+    let both = "CREATE EXTERNAL TABLE every STORED AS FANOUT LOCATION 'a, b'";
+    datafusion_landfall::sql(&cluster, both).await.unwrap();
+    let error = run(&cluster, "DELETE FROM every WHERE id = 1").await.unwrap_err().to_string();
+    assert!(error.contains("FANOUT") && error.contains("in one process"), "{error}");
+    assert_eq!(counts(), ["0", "2"]);
+    datafusion_landfall::sql(&cluster, "TRUNCATE TABLE both").await.unwrap().collect().await.unwrap();
+    assert_eq!(counts(), ["0", "0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_transaction_of_several_statements_is_refused() {
+    let cluster = session(2).await;
+    let error = datafusion_landfall::begin(&cluster).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("one process"), "{error}");
 }

@@ -7,3 +7,5 @@ mod cluster;
 mod databases;
 mod insert;
 mod processes;
+mod program;
+mod tpch;

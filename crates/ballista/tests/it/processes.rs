@@ -11,9 +11,9 @@ use crate::databases::Database;
 const ROWS: u64 = 300_000;
 
 /// A scheduler and two executors that tests/ballista starts.
-struct Processes {
+pub struct Processes {
     folder: tempfile::TempDir,
-    url: String,
+    pub url: String,
 }
 
 fn script(arguments: &[&str]) -> String {
@@ -29,7 +29,7 @@ fn script(arguments: &[&str]) -> String {
 }
 
 impl Processes {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = script(&["start", folder.path().to_str().unwrap()]);
         Self { folder, url }

@@ -1,0 +1,23 @@
+//! Sessions whose statements the processes of a cluster execute.
+
+use datafusion::prelude::SessionConfig;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An extension of the configuration of a session whose statements the processes of a cluster execute. They do not know the
+/// connections of this process, so the session does not begin a transaction of several statements.
+#[derive(Debug, Clone, Copy)]
+pub struct OnCluster;
+
+impl OnCluster {
+    /// Refuses a transaction of several statements in such a session.
+    pub(super) fn check_begin(config: &SessionConfig) -> Result<()> {
+        match config.get_extension::<Self>() {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "BEGIN is not supported in a session of a cluster: begin the transaction in a session of one process",
+            )),
+        }
+    }
+}
