@@ -65,7 +65,7 @@ const IN_DOUBT: Metric = gauge(
     TABLE,
     "epochs whose outcome is unknown; an epoch of a job counts until this process runs the job again",
 );
-const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "duration of each step of the phase");
+const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "how long each step in the phase took");
 const EPOCH: Metric = seconds("landfall_epoch_seconds", TABLE, "time from an epoch's first row to its commit");
 const MEMORY: Metric = gauge("landfall_memory_bytes", Unit::Bytes, TABLE, "bytes of rows in memory");
 const MEMORY_LIMIT: Metric = gauge("landfall_memory_limit_bytes", Unit::Bytes, TABLE, "the option `memory.limit`");
