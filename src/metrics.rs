@@ -53,9 +53,8 @@ const fn seconds(name: &'static str, labels: &'static [&'static str], meaning: &
 const ROWS: Metric = counter("landfall_rows_total", TABLE, "rows sent to the database");
 const BYTES: Metric =
     Metric { unit: Unit::Bytes, ..counter("landfall_bytes_total", TABLE, "bytes sent to the database, as encoded") };
-const REJECTED: Metric =
-    counter("landfall_rejected_rows_total", TABLE, "rows set aside, because they cannot be stored");
-const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers took from the query");
+const REJECTED: Metric = counter("landfall_rejected_rows_total", TABLE, "rows set aside because they cannot be stored");
+const BATCHES: Metric = counter("landfall_batches_total", TABLE, "batches that writers received from the query");
 const EPOCHS: Metric = counter("landfall_epochs_total", TABLE, "epochs started");
 const COMMITS: Metric = counter("landfall_commits_total", TABLE, "epochs committed");
 const ABORTS: Metric = counter("landfall_aborts_total", TABLE, "epochs rolled back");
@@ -64,9 +63,9 @@ const IN_DOUBT: Metric = gauge(
     "landfall_in_doubt",
     Unit::Count,
     TABLE,
-    "epochs whose outcome is unknown, until this process opens their job again",
+    "epochs whose outcome is unknown; an epoch of a job counts until this process runs the job again",
 );
-const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "time of one step of a phase");
+const PHASES: Metric = seconds("landfall_phase_seconds", PHASE, "how long each step in the phase took");
 const EPOCH: Metric = seconds("landfall_epoch_seconds", TABLE, "time from an epoch's first row to its commit");
 const MEMORY: Metric = gauge("landfall_memory_bytes", Unit::Bytes, TABLE, "bytes of rows in memory");
 const MEMORY_LIMIT: Metric = gauge("landfall_memory_limit_bytes", Unit::Bytes, TABLE, "the option `memory.limit`");
@@ -74,15 +73,15 @@ const POOL_IDLE: Metric = gauge("landfall_pool_idle", Unit::Count, DATABASE, "id
 const POOL_BUSY: Metric = gauge("landfall_pool_busy", Unit::Count, DATABASE, "connections in use");
 const POOL_MAX: Metric = gauge("landfall_pool_max", Unit::Count, DATABASE, "the option `pool.max`");
 const POOL_WAITS: Metric =
-    counter("landfall_pool_waits_total", DATABASE, "number of times that a caller waited for a free connection");
+    counter("landfall_pool_waits_total", DATABASE, "how often a caller had to wait for a free connection");
 const POOL_TIMEOUTS: Metric = counter(
     "landfall_pool_timeouts_total",
     DATABASE,
-    "number of times that no connection became free within `pool.acquire_timeout`",
+    "how often no connection became free within `pool.acquire_timeout`",
 );
 const POOL_OPENED: Metric = counter("landfall_pool_opened_total", DATABASE, "connections opened");
 const POOL_ACQUIRE: Metric =
-    seconds("landfall_pool_acquire_seconds", DATABASE, "time that callers waited for a connection");
+    seconds("landfall_pool_acquire_seconds", DATABASE, "how long callers waited for a connection");
 
 /// All metrics, in the order of the table in the [guide](crate::guide::operations).
 pub const METRICS: &[Metric] = &[

@@ -1,6 +1,7 @@
 //! Landfall on an [Apache Ballista](https://datafusion.apache.org/ballista) cluster: the executors write the rows of one
-//! INSERT in parallel, and one decision commits them. A statement is all or nothing, and with a job name it happens once,
-//! whatever process dies. The [guide](datafusion_landfall::guide::distributed) describes guarantees and limits.
+//! statement in parallel, and one decision commits all of these rows. A statement stores all of its rows or none. A
+//! statement with a job name stores its rows exactly once, even if a process of the cluster dies and the statement is run
+//! again. The [guide](datafusion_landfall::guide::distributed) describes the guarantees and the limits.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,8 +17,10 @@
 //! # }
 //! ```
 //!
-//! The programs `landfall-scheduler` and `landfall-executor` are those of Ballista with [`scheduler`] and [`executor`]. Other
-//! programs call these functions, and [`client`] or [`connect`], to become part of such a cluster.
+//! The programs `landfall-scheduler` and `landfall-executor` are Ballista's scheduler and executor with the configurations
+//! that the functions [`scheduler`] and [`executor`] return. To start a scheduler or an executor in your own program, pass
+//! its configuration to one of these functions. To run statements from your own program, call [`connect`], or pass the
+//! configuration of your session to [`client`].
 
 mod client;
 mod codec;
@@ -34,14 +37,16 @@ use crate::codec::{LogicalCodec, PhysicalCodec};
 
 pub use crate::client::{connect, connect_with_state};
 
-/// The configuration of a session whose statements can use Landfall's tables on a cluster. [`connect`] calls it.
+/// Completes the configuration of a session, so that its statements can use Landfall's tables on a cluster. [`connect`]
+/// calls this function.
 ///
-/// It turns off what makes statements wrong or endless in Ballista 55.0:
+/// The function turns off three features with which statements return wrong results, fail, or do not end in Ballista 55.0:
 ///
-/// * adaptive planning (`ballista.planner.adaptive.enabled`): when an executor is lost, the results of tasks that are run again
-///   are refused, so that the statement does not end;
-/// * without it, broadcast joins (`ballista.optimizer.broadcast_join_threshold_bytes`), which lose a LIMIT below them;
-/// * dynamic filters (`datafusion.optimizer.enable_dynamic_filter_pushdown`), with which some joins fail.
+/// * adaptive planning (`ballista.planner.adaptive.enabled`): after an executor is lost, the scheduler refuses the results
+///   of tasks that are run again, so that the statement does not end;
+/// * broadcast joins (`ballista.optimizer.broadcast_join_threshold_bytes`): without adaptive planning, a LIMIT below such a
+///   join is ignored;
+/// * dynamic filters (`datafusion.optimizer.enable_dynamic_filter_pushdown`): some joins fail with them.
 pub fn client(config: SessionConfig) -> SessionConfig {
     let logical = LogicalCodec::new(config.ballista_logical_extension_codec());
     let physical = PhysicalCodec::new(config.ballista_physical_extension_codec());
@@ -53,7 +58,7 @@ pub fn client(config: SessionConfig) -> SessionConfig {
         .with_ballista_physical_extension_codec(Arc::new(physical))
 }
 
-/// The configuration of a scheduler that plans such statements.
+/// Completes the configuration of a scheduler, so that it can plan statements that use Landfall's tables.
 pub fn scheduler(mut config: SchedulerConfig) -> SchedulerConfig {
     let logical = config.override_logical_codec.take();
     let physical = config.override_physical_codec.take();
@@ -64,7 +69,7 @@ pub fn scheduler(mut config: SchedulerConfig) -> SchedulerConfig {
     config
 }
 
-/// The configuration of an executor that executes such statements.
+/// Completes the configuration of an executor, so that it can execute statements that use Landfall's tables.
 pub fn executor(mut config: ExecutorProcessConfig) -> ExecutorProcessConfig {
     let logical = config.override_logical_codec.take();
     let physical = config.override_physical_codec.take();
