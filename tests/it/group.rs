@@ -267,7 +267,7 @@ async fn the_program_runs_transactions() {
         says(&out, &["transaction begun", "| 1 ", "1 row changed", "committed in"]);
         let (is_done, (_, error)) = said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x')");
         assert!(!is_done, "a script that forgets it would go unnoticed");
-        says(&error, &["end without COMMIT", "rolled back"]);
+        says(&error, &["ended without COMMIT", "rolled back"]);
         let (is_done, (_, error)) =
             said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x'); INSERT INTO a.t VALUES (1, 1, 'x'); COMMIT");
         assert!(!is_done);

@@ -434,7 +434,7 @@ fn a_job_resumes_in_a_text_after_its_last_checkpoint() {
     assert!((10_000..50_000).contains(&stored), "{stored}");
     std::fs::rename(path.join("a.csv"), path.join("original.csv")).unwrap();
     std::fs::write(path.join("a.csv"), format!("k,v\n{text}99999,x\n")).unwrap();
-    says(&error(path, &arguments[1..]), &["a.csv", "was changed since the last checkpoint", "another job name"]);
+    says(&error(path, &arguments[1..]), &["a.csv", "has changed since the last checkpoint", "another job name"]);
     std::fs::rename(path.join("original.csv"), path.join("a.csv")).unwrap();
     said(path, &arguments[1..]);
     let all = "SELECT count(*) || ' ' || sum(k) || ' ' || sum(v = 'line' || char(10) || 'break ' || k) FROM t";

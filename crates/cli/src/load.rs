@@ -14,8 +14,8 @@ use crate::target::{TargetArguments, modes};
 /// The name of the files' table in --select.
 const FILE: &str = "file";
 
-const OF_A_QUERY: &str = "formats of dates, timestamps and numbers are for columns that --select selects, and not for a query that \
-                          computes values, filters or sorts: convert the texts in the query, for example with \
+const OF_A_QUERY: &str = "formats of dates, timestamps and numbers can be used only if --select does nothing but \
+                          select and rename columns: convert the text values in the query, for example with \
                           to_date(day, '%d.%m.%Y') or replace(price, ',', '.')";
 
 const EXAMPLES: &str = concat!(
@@ -130,7 +130,10 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     session.shows(files.reading().clone());
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
     if infers && !failure.is_of_a_constraint() {
-        failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
+        failure = failure.followed_by(
+            "; if Landfall inferred a wrong type from the first values of a column, specify the type, for example with \
+             --types zip=VARCHAR",
+        );
     }
     Err(failure)
 }
@@ -164,7 +167,7 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
         false => load.plan(&context, query).await,
     };
     let plan = planned.map_err(|error| match (landfall_error(&error).map(Error::kind), &arguments.select) {
-        (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" of --select 'SELECT … FROM file'"),
+        (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" (--select 'SELECT … FROM file')"),
         _ => error.into(),
     })?;
     let selected = match &arguments.select {

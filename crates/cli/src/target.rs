@@ -101,13 +101,15 @@ impl TargetArguments {
     pub(crate) fn load(&self, context: &SessionContext, url: &str, name: &str) -> Result<Load, Failure> {
         let mut load = Load::new(url, name).with_mode(self.mode.into()).with_key(&self.key);
         for pair in self.types.iter().flat_map(|types| pairs(types)) {
-            let (column, sql) =
-                pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: use COLUMN=TYPE")))?;
+            let (column, sql) = pair
+                .split_once('=')
+                .ok_or_else(|| Failure::new(format!("invalid value '{pair}' for --types: use COLUMN=TYPE")))?;
             load = load.with_type(column.trim(), type_of(context, sql.trim())?);
         }
         for pair in &self.options {
-            let (key, value) =
-                pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: use KEY=VALUE")))?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Failure::new(format!("invalid value '{pair}' for --option: use KEY=VALUE")))?;
             load = load.with_option(key, value);
         }
         let writers = self.writers.map(|writers| writers.to_string());
@@ -155,7 +157,7 @@ fn pairs(types: &str) -> Vec<&str> {
 /// The type with this name in SQL.
 fn type_of(context: &SessionContext, name: &str) -> Result<DataType, Failure> {
     let unknown =
-        || Failure::new(format!("--types: unknown type '{name}': use a type such as VARCHAR or DECIMAL(10, 2)"));
+        || Failure::new(format!("unknown type '{name}' for --types: use a type such as VARCHAR or DECIMAL(10, 2)"));
     let state = context.state();
     let cast = state.create_logical_expr(&format!("CAST(NULL AS {name})"), &DFSchema::empty());
     match cast.map_err(|_| unknown())? {

@@ -183,11 +183,11 @@ fn branch(found: &Recovered, mode: Mode) -> Branch {
         (RecoveryOutcome::Committed, Mode::DryRun) => ("to be committed", true),
         (RecoveryOutcome::RolledBack, Mode::Act) => ("rolled back", false),
         (RecoveryOutcome::RolledBack, Mode::DryRun) => ("to be rolled back", true),
-        (RecoveryOutcome::TooYoung, _) => ("left: not decided", true),
-        (RecoveryOutcome::DecidedElsewhere, _) => ("left: decided in another log", true),
-        (RecoveryOutcome::EndedMeanwhile, _) => ("ended meanwhile", false),
-        (RecoveryOutcome::StillInDoubt, _) => ("left: the log does not answer", true),
-        (RecoveryOutcome::Failed(_), _) => ("left: failed", true),
+        (RecoveryOutcome::TooYoung, _) => ("skipped: not decided yet", true),
+        (RecoveryOutcome::DecidedElsewhere, _) => ("skipped: decided in another log", true),
+        (RecoveryOutcome::EndedMeanwhile, _) => ("already ended by another process", false),
+        (RecoveryOutcome::StillInDoubt, _) => ("skipped: the log could not be read", true),
+        (RecoveryOutcome::Failed(_), _) => ("failed", true),
     };
     let error = match &found.fate {
         RecoveryOutcome::Failed(why) => Some(without_passwords(why)),

@@ -122,7 +122,7 @@ class Branch:
         """The age in seconds."""
     @property
     def fate(self) -> str:
-        """What became of it, or would: `committed`, `to be rolled back`, `left: not decided`, …"""
+        """What became of it, or would: `committed`, `to be rolled back`, `skipped: not decided yet`, …"""
     @property
     def is_left(self) -> bool:
         """Whether it is left as it was, and must be resolved."""
