@@ -15,13 +15,13 @@ macro_rules! modes {
     () => {
         "Modes:
   append            adds rows; an existing key is an error
-  update            adds rows; if a key already exists, updates the loaded columns of that row
-  ignore            adds rows; if a key already exists, keeps the existing row
-  replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are
+  update            adds rows; if a key exists, updates the loaded columns of the existing row
+  ignore            adds rows; if a key exists, keeps the existing row
+  replace-rows      adds rows; if a key exists, replaces the existing row, and the columns that are
                     not loaded get their default values
   overwrite         deletes all existing rows and adds the new ones, in one transaction
-  create            creates the table; an existing table is an error
-  create-or-append  creates the table if it does not exist
+  create            creates the table and adds the rows; an existing table is an error
+  create-or-append  creates the table if it does not exist, and adds the rows
 "
     };
 }
@@ -34,11 +34,11 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_enum, default_value_t = LoadMode::Append, hide_possible_values = true)]
     mode: LoadMode,
 
-    /// The key columns for update, ignore and replace-rows; in a new table, the primary key
+    /// The key columns that the modes update, ignore and replace-rows use; in a new table, the primary key
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
 
-    /// A name for this load: a second run with the same name, after a crash or a success, writes no row twice
+    /// A job name: a second run with the same name, after a crash or a success, writes no row twice
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
@@ -54,11 +54,11 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME")]
     password_env: Option<String>,
 
-    /// Another option of the table (landfall help options lists them)
+    /// Another option of the table; see landfall help options
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
-    /// Prints the counts as a JSON object
+    /// Prints the numbers of rows as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
