@@ -36,9 +36,11 @@ None where they are not known.";
     AccessError(Error): "The database cannot be opened, read or written: it is missing, or the user lacks a privilege.";
     InputError(Error): "Reading the data failed.";
     FencedError(Error): "Another run of the same job took over. This run did not commit.";
-    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message has the command that resolves it.";
+    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message contains the command that finds \
+                          out the outcome.";
     StoppedError(Error): "The statement was stopped, and rolled back.";
-    UnsupportedError(Error): "The database, or this kind of data, does not support the operation.";
+    UnsupportedError(Error): "The database does not support the operation, or the operation does not support this kind \
+                              of data.";
     DatabaseError(Error): "Any other error of the database.";
     InternalError(Error): "A bug in Landfall.";
 }

@@ -173,7 +173,7 @@ impl QueryResult {
             return Ok("Result without columns".to_owned());
         }
         let Some((shown, has_more)) = self.shown(py)? else {
-            return Ok(format!("Result({}), of a stream that is not read yet", self.names().join(", ")));
+            return Ok(format!("Result({}) of a stream that has not been read yet", self.names().join(", ")));
         };
         let empty = [RecordBatch::new_empty(Arc::clone(&self.schema))];
         let table = pretty_format_batches(if shown.is_empty() { &empty } else { &shown });
