@@ -20,11 +20,11 @@ macro_rules! exceptions {
 }
 
 exceptions! {
-    Error(PyException): "The base of all errors of Landfall.
+    Error(PyException): "The base class of all exceptions of Landfall.
 
-Attributes: `kind` is the kind of the error in one word. `row` is the row of the data that the error is about, counted from 1.
-`rows` is the first and the last row: with several writers, those of the batch. `column` is the name of the column. They are
-None where they are not known.";
+Attributes: `kind` is the kind of the error in one word. `row` is the number of the row that caused the error, counted
+from 1. `rows` contains the first and the last row of the range that contains this row; with several writers, the range
+is a batch of rows. `column` is the name of the column that caused the error. An attribute is None if it is not known.";
     ConfigError(Error): "An invalid option, URL, name or statement text.";
     SchemaError(Error): "The columns of the data do not match the table, the table does not exist, or the table to \
                          be created already exists.";

@@ -44,9 +44,9 @@ pub(crate) enum Rows {
     Batches(Vec<RecordBatch>),
 }
 
-/// The rows of a query. The query runs when they are read, and again each time.
+/// The rows of a query. The query runs each time that the rows are read.
 ///
-/// Every library that reads Arrow data takes it: `pyarrow.table(result)`, `polars.DataFrame(result)`.
+/// Every library that reads Arrow data accepts a result: `pyarrow.table(result)`, `polars.DataFrame(result)`.
 #[pyclass(frozen, name = "Result", module = "landfall")]
 pub(crate) struct QueryResult {
     context: Owned<SessionContext>,
@@ -158,7 +158,7 @@ impl QueryResult {
         Self::read_by(&slf, "pyarrow", "table")
     }
 
-    /// The rows as a pandas.DataFrame. It needs pyarrow.
+    /// The rows as a pandas.DataFrame. This method requires pyarrow.
     fn to_pandas<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::to_arrow(slf)?.call_method0("to_pandas")
     }
