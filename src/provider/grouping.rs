@@ -267,7 +267,7 @@ impl Region {
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
                     "{expr}: PostgreSQL does not allow {second} after {first} without parentheses; put the operation \
-                     to apply first in parentheses"
+                     that is to be applied first in parentheses"
                 ))
             }
         }

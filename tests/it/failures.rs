@@ -51,7 +51,7 @@ async fn a_query_that_does_not_fit_the_table_is_refused_when_it_is_planned() {
     says(&landing.error("INSERT INTO t SELECT 1").await, &["Column count"]);
     says(&landing.error("INSERT INTO t (k, w) VALUES (1, 2)").await, &["w"]);
     says(&landing.error("INSERT INTO t VALUES (1, 'x', [1, 2])").await, &["List", "Binary"]);
-    says(&landing.error("REPLACE INTO t (v) VALUES ('x')").await, &["\"k\"", "add it to the query"]);
+    says(&landing.error("REPLACE INTO t (v) VALUES ('x')").await, &["\"k\"", "add the column to the query"]);
     let frame = landing.context.sql("SELECT DATE '2024-01-01' AS k, 'x' AS v").await.unwrap();
     let error = frame.write_table("t", Default::default()).await.unwrap_err().to_string();
     says(&error, &["column \"k\"", "Date32", "declared INTEGER", "date_part"]);

@@ -292,7 +292,7 @@ async fn a_fanout_that_cannot_be_meant_is_refused() {
     for (location, options, parts) in [
         ("b", "", ["at least two members", "LOCATION"]),
         ("b, nothing", "", ["table nothing does not exist", "create it first"]),
-        ("b, memory", "", ["table memory is not stored in a database", "FANOUT"]),
+        ("b, memory", "", ["table memory is not in a database", "FANOUT"]),
         ("b, b", "", ["specified more than once", "b"]),
         ("a, b", "", ["table b has no column \"x\"", "same columns"]),
         ("b, j", "", ["'job'", "set the option on the FANOUT table"]),
