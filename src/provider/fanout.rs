@@ -320,7 +320,7 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
         .collect();
     if let Some(other) = plain.keys().find(|key| !known.contains(*key)) {
         return Err(Error::config(format!(
-            "'{other}' is not an option of a FANOUT table, whose options are {}: set it on the members",
+            "'{other}' is not an option of a FANOUT table, whose options are {}: set this option on the members",
             known.join(", ")
         )));
     }

@@ -229,8 +229,8 @@ impl Region {
             let by = grammars.into_iter().find(is_it).and_then(|grammar| self.by(grammar, Distinct::Ranked).ok());
             let Some((shape, _)) = by else {
                 return Err(plan_datafusion_err!(
-                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as its operand; put IS DISTINCT FROM \
-                     and its operands in parentheses"
+                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as the right operand; put IS DISTINCT \
+                     FROM and its operands in parentheses"
                 ));
             };
             shape

@@ -141,7 +141,8 @@ fn rejects(options: &SinkOptions) -> Result<Option<RejectSpec>> {
             "the option 'reject.max' requires the option 'reject.table': name the table that stores the rejected rows",
         )),
         (None, Some(_)) => Err(Error::config(
-            "the option 'reject.table' requires the option 'reject.max': set it to the number of rows that may be rejected",
+            "the option 'reject.table' requires the option 'reject.max': set 'reject.max' to the number of rows that \
+             may be rejected",
         )),
     }
 }

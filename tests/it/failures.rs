@@ -23,7 +23,10 @@ async fn a_bad_location_is_named() {
     says(&create_error(&create("")).await, &["LOCATION contains no path"]);
     says(&create_error(&create(":memory:")).await, &["in-memory", "specify a path"]);
     says(&create_error(&create(&folder)).await, &[&folder, "is a directory"]);
-    says(&create_error(&create(&format!("{folder}/none.db"))).await, &["no table \"t\"", "specify its columns"]);
+    says(
+        &create_error(&create(&format!("{folder}/none.db"))).await,
+        &["no table \"t\"", "specify columns to create the table"],
+    );
     let nowhere = format!("CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION '{folder}/no/t.db'");
     says(&create_error(&nowhere).await, &["could not open", "t.db", "check that its directory exists"]);
 

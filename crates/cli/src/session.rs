@@ -468,7 +468,7 @@ fn found(rows: u64, compared: Compared) -> String {
     let at_most = if counts_again { "at most " } else { "" };
     let mut found = format!(" ({inserted} inserted, {at_most}{updated} updated, {at_most}{unchanged} unchanged");
     if superseded > 0 {
-        found += &format!(", {superseded} followed by a later row with the same key");
+        found += &format!(", {superseded} replaced by a later row with the same key");
     }
     if compared.rows() < rows {
         found += &format!(", {} not compared", rows - compared.rows());

@@ -136,8 +136,9 @@ async fn roll_back_unknown(
         return Ok(());
     }
     eprintln!(
-        "The decision log {} does not contain the decision for {} of the branches. If another log contains a decision \
-         to commit such a branch, rolling it back loses its rows. Roll back these branches? [y/N]",
+        "The decision log {} does not contain the decision for {} of the branches. If another log contains the \
+         decision to commit a branch, its rows are lost when the branch is rolled back. Roll back these branches? \
+         [y/N]",
         log.url(),
         unknown.len()
     );
@@ -170,8 +171,8 @@ fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
     }
     if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
-            "note: the log has no decision for {} younger than {:?}, and a run may still be active there; to roll back \
-             even the youngest branches, use --older-than 0s",
+            "note: the log has no decision for {} younger than {:?}, whose run may still be active; to roll back \
+             branches of any age, use --older-than 0s",
             branches(left(RecoveryOutcome::TooYoung)),
             older_than
         );

@@ -110,7 +110,8 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
     if is_shown {
         let runs = arguments.runs;
         print(&format!(
-            "{}: {rows} rows, written to a table with a primary key; runs: {runs}, of which the median is shown\n",
+            "{}: {rows} rows, written to a table with a primary key; number of runs: {runs}. Each line shows the \
+             median rate, and how many times the first rate of its section it is.\n",
             subject.location()
         ))?;
     }

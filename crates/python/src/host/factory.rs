@@ -29,8 +29,8 @@ impl TableProviderFactory for HostFactory {
         check_options(command.options.keys().map(String::as_str)).map_err(told)?;
         if let Some(column) = command.column_defaults.keys().min() {
             let text = format!(
-                "column \"{column}\" has a DEFAULT, but a session of the package datafusion does not pass it on, so \
-                 NULL would be stored: create the table with landfall.connect(), or in the database"
+                "column \"{column}\" has a DEFAULT, but a session of the package datafusion does not pass the default \
+                 on, so NULL would be stored: create the table with landfall.connect(), or in the database"
             );
             return Err(told(Error::new(ErrorKind::Unsupported, text)));
         }
