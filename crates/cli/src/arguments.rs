@@ -87,7 +87,7 @@ pub(crate) struct Place {
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// The URL of the decision log, which records whether transactions commit: file:///folder, s3://bucket/prefix, or
+    /// The decision log, which records whether transactions commit: file:///folder, s3://bucket/prefix, or the URL of
     /// another database [default: the ledger table in this database]
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,

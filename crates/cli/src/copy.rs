@@ -17,7 +17,7 @@ const EXAMPLES: &str = concat!(
     "
 Examples:
   landfall copy sqlite:weather.db weather postgres://me@localhost/my_database weather --mode create
-      creates a table, and copies all rows of the other table to it
+      creates the table, and copies all rows to it
   landfall copy postgres://me@localhost/sales orders mysql://me@localhost/reports orders \\
       --mode update --select \"SELECT * FROM source WHERE day >= DATE '2026-05-01'\"
       updates and inserts the rows of a query

@@ -23,7 +23,7 @@ A statement ends with ; and can span several lines.
   USE pg;
           makes table names without a database name refer to pg
   CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
-          registers a single table, which can have options of its own
+          registers a single table, for example to set its options
   \\d      lists the tables
   \\?      shows this help
   \\q      exits, like Ctrl-D

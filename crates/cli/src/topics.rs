@@ -80,8 +80,8 @@ Statements:
 
 pub(crate) const VALUES: &str = "\
 Values:
-  A value is stored unchanged, or the statement fails and changes nothing. The error names the row
-  and the column.
+  A value is stored unchanged, apart from the rounding that is described here, or the statement
+  fails and changes nothing. The error names the row and the column.
   12, 2.0 and '12' fit an INT column, but 1.7 and ' 12' do not: write round(1.7),
   CAST(1.7 AS INT) or trim(' 12').
   1.50 fits a DECIMAL(10, 1) column, but 1.55 does not. If a double is stored in a decimal
