@@ -85,7 +85,7 @@ impl FromStr for Mode {
             let names = Self::ALL.map(Self::as_str).join(", ");
             // pandas and DuckDB call it replace.
             let hint = if known == "replace" {
-                "; 'overwrite' replaces all rows, 'replace_rows' those with the same key"
+                "; 'overwrite' replaces all rows, and 'replace_rows' replaces only the rows with the same key"
             } else {
                 ""
             };

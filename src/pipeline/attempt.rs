@@ -155,7 +155,7 @@ impl<'a> WriteAttempt<'a> {
                         ErrorKind::Interrupted,
                         match &self.write.job {
                             Some(job) => format!("interrupted: run job '{job}' again to write the remaining rows"),
-                            None => "interrupted: the remaining rows are not written".to_owned(),
+                            None => "interrupted: the remaining rows were not written".to_owned(),
                         },
                     )),
                 }

@@ -56,7 +56,10 @@ impl Evolved {
     /// Says that the statement has failed, and the new columns stay.
     pub fn stays(&self, table: &str) {
         if !self.added.is_empty() {
-            warn!("table {table}: the statement failed, but the new columns stay: {}", self.added.join(", "));
+            warn!(
+                "table {table}: the statement failed, but the columns that it added stay in the table: {}",
+                self.added.join(", ")
+            );
         }
     }
 }

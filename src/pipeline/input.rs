@@ -208,7 +208,7 @@ impl Fingerprint {
             ErrorKind::Input,
             format!(
                 "the input differs from the one that the job started with: {name} has changed; restore the original \
-                 input, or start a new job (rows already committed stay in the table)"
+                 input, or use a different job name (the rows that are already committed stay in the table)"
             ),
         ))
     }

@@ -75,7 +75,7 @@ impl RejectTable {
         let table = found_or_created(target.resource.as_ref(), &spec.table).await.map_err(doing)?;
         if table.name == target.spec.table {
             return Err(doing(Error::config(
-                "it is the table that is written: name another table in the option 'reject.table'",
+                "it is also the table to which the statement writes: name another table in the option 'reject.table'",
             )));
         }
         Ok(Some(Arc::new(Self::of(spec, &table, target.resource.as_ref()).map_err(doing)?)))
@@ -88,7 +88,8 @@ impl RejectTable {
                 ColumnAssignment::try_new(&field, column, Nanoseconds::Truncate, database)
             }
             None => Err(Error::schema(format!(
-                "it has no column \"{}\": add the column, or name another table in the option 'reject.table' (it has {table})",
+                "it has no column \"{}\": add the column, or name another table in the option 'reject.table' (the \
+                 table has {table})",
                 field.name()
             ))),
         };

@@ -145,8 +145,8 @@ fn resume(write: &Write, input: &dyn Input, checkpoint: &DecisionRecord, progres
     let replaces = |target: &&Target| target.spec.existing != Existing::Keep;
     if let Some(target) = write.targets.iter().find(replaces) {
         return Err(Error::config(format!(
-            "job '{}' has committed {} rows of table {} at a checkpoint, which INSERT OVERWRITE would delete: use a \
-             different job name",
+            "job '{}' has committed {} rows of table {} at a checkpoint, and INSERT OVERWRITE would delete these rows: \
+             use a different job name",
             checkpoint.job,
             checkpoint.total(),
             target.spec.table

@@ -295,8 +295,8 @@ impl<'t> Columns<'t> {
                 let is_cast = values.values.iter().flatten().any(|cell| matches!(cell, Expr::Cast(_)));
                 match is_alike && is_cast && !is_top(values) {
                     true => plan_err!(
-                        "INSERT INTO {}: DataFusion casts VALUES anywhere in an INSERT to the types of the table's \
-                         columns: write SELECT … FROM (VALUES …), or run the statement with datafusion_landfall::sql",
+                        "INSERT INTO {}: DataFusion casts all VALUES in an INSERT to the types of the table's columns; \
+                         write SELECT … FROM (VALUES …), or run the statement with datafusion_landfall::sql",
                         self.name
                     ),
                     false => Ok(TreeNodeRecursion::Continue),
@@ -315,8 +315,8 @@ fn check_digits(value: &Expr, to: &DataType) -> Result<()> {
         return Ok(());
     }
     Err(Error::schema(format!(
-        "the number {float} has more digits than DataFusion parses: write it as text, in quotes, or run the statement \
-         with datafusion_landfall::sql"
+        "the number {float} has more digits than DataFusion can parse exactly: write the number as text, in quotes, or \
+         run the statement with datafusion_landfall::sql"
     )))
 }
 

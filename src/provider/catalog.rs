@@ -146,7 +146,7 @@ impl LandfallCatalog {
         ];
         if let Some((option, _)) = own.into_iter().find(|(_, is_set)| *is_set) {
             return Err(Error::config(format!(
-                "the option '{option}' applies to a single table, but a catalog has many: register that table \
+                "the option '{option}' applies to a single table, but a catalog has many tables: register the table \
                  separately, with CREATE EXTERNAL TABLE or LandfallTable::connect"
             )));
         }
@@ -185,7 +185,10 @@ impl LandfallCatalog {
         let schemas = self.schema_names();
         let noun = if schemas.len() == 1 { "schema" } else { "schemas" };
         let default = if self.default_schema.is_some() { format!("{name}.table, or ") } else { String::new() };
-        format!("{name} has the {noun} {}: SELECT … FROM {default}{name}.schema.table", schemas.join(", "))
+        format!(
+            "{name} has the {noun} {}; to read a table, use SELECT … FROM {default}{name}.schema.table",
+            schemas.join(", ")
+        )
     }
 
     /// The schema of names without one.

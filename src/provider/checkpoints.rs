@@ -70,7 +70,7 @@ impl CheckpointsOf {
                 (_, Some(table)) => table.decided().await?,
                 (None, None) => {
                     return Err(Error::config(format!(
-                        "table {} is not stored in a database that Landfall writes, so it has no checkpoints",
+                        "table {} is not in a database to which Landfall can write, so it has no checkpoints",
                         self.table
                     )));
                 }

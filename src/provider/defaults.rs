@@ -39,8 +39,8 @@ impl ScalarUDFImpl for ServerDefault {
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         exec_err!(
-            "a column with a default value in the database cannot be omitted in this statement: add it to the column \
-             list"
+            "a column with a default value in the database cannot be omitted in this statement: add the column to the \
+             column list"
         )
     }
 }

@@ -151,7 +151,9 @@ pub(super) fn rewritten(statement: &DmlStatement, remembered: Option<StatementId
 fn check_changes(table: &LandfallTable, verb: &'static str) -> Result<()> {
     if table.database.scan().is_none() {
         let location = table.location();
-        let text = format!("{location} does not support reading rows, so they cannot be changed: use INSERT INTO");
+        let text = format!(
+            "{location} does not support reading rows, so the rows of its tables cannot be changed: use INSERT INTO"
+        );
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     let nothing = WriteSpec::new(&table.table().name, Arc::new(Schema::empty()));
@@ -390,7 +392,7 @@ impl LandfallTable {
                 let values: Vec<_> = schema.fields().iter().map(value).collect();
                 if let Some((column, _)) = set.first() {
                     return Err(Error::schema(format!(
-                        "table {name} has no column \"{column}\", or the statement sets it twice"
+                        "table {name} has no column \"{column}\", or the statement sets the column twice"
                     ))
                     .into());
                 }

@@ -65,18 +65,22 @@ pub(crate) fn change_members(
 
 /// Refuses a statement that could change the members in different ways: its query runs once for each of them.
 fn check_same(fanout: &FanoutTable, member: &str, plan: &LogicalPlan) -> DfResult<()> {
-    let refused = |why: String| Err(Error::config(format!("{why}: run the statement on each member")).into());
+    let refused =
+        |why: String| Err(Error::config(format!("{why}: run the statement on each member separately")).into());
     let check_expr = |expr: &Expr| match expr.is_volatile() {
-        true => {
-            refused(format!("{expr} would have another value for each member of the FANOUT table {}", fanout.name()))
-        }
+        true => refused(format!(
+            "{expr} could have a different value for each member of the FANOUT table {}",
+            fanout.name()
+        )),
         false => Ok(TreeNodeRecursion::Continue),
     };
     plan.apply_with_subqueries(|node| {
         let source = match node {
             LogicalPlan::TableScan(scan) => scan.source.downcast_ref::<DefaultTableSource>(),
             LogicalPlan::Limit(limit) if !is_sorted(&limit.input) => {
-                return refused("LIMIT without ORDER BY could select other rows for each member".into());
+                return refused(
+                    "LIMIT without ORDER BY could select different rows for each member of the FANOUT table".into(),
+                );
             }
             LogicalPlan::Dml(statement) => {
                 if let WriteOp::MergeInto(merging) = &statement.op {
@@ -92,7 +96,7 @@ fn check_same(fanout: &FanoutTable, member: &str, plan: &LogicalPlan) -> DfResul
             let place = |table: &LandfallTable| (table.location(), table.table().name.clone());
             let others = fanout.members().iter().zip(fanout.tables()).filter(|((name, _), _)| name != member);
             if let Some(((other, _), _)) = others.into_iter().find(|(_, table)| place(table) == place(read)) {
-                return refused(format!("the query reads {other}, which the statement changes, too"));
+                return refused(format!("the query reads {other}, which the statement also changes"));
             }
         }
         node.apply_expressions(check_expr)

@@ -54,8 +54,8 @@ pub(super) async fn warn_of_jobs(write: &Write) {
     for (jobs, state) in [(unfinished, "resume after their last checkpoint"), (finished, "are finished")] {
         if !jobs.is_empty() {
             warn!(
-                "rows of table {} were deleted, but these jobs {state} and do not write their earlier rows again: {}; to \
-                 write them again, use a different job name",
+                "rows of table {} were deleted, but these jobs {state} and do not write their earlier rows again: {}; \
+                 to write these rows again, use a different job name",
                 write.name,
                 named(&jobs)
             );

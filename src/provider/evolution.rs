@@ -26,7 +26,7 @@ impl LandfallTable {
         for field in query.fields() {
             if *field.data_type() == DataType::Null {
                 return Err(Error::schema(format!(
-                    "column \"{}\" of the query is an untyped NULL: use CAST(NULL AS …), or omit it",
+                    "column \"{}\" of the query is an untyped NULL: use CAST(NULL AS …), or omit the column",
                     field.name()
                 )));
             }

@@ -52,15 +52,15 @@ impl FanoutTable {
     ) -> Result<Self> {
         if members.len() < 2 {
             return Err(Error::config(
-                "a FANOUT table needs at least two members: LOCATION 'one_table, another_table'",
+                "a FANOUT table needs at least two members: use LOCATION 'one_table, another_table'",
             ));
         }
         let columns: Vec<_> = members[0].1.schema().fields().iter().map(|field| field.name().clone()).collect();
         for (index, (name, provider)) in members.iter().enumerate() {
             let Some(table) = provider.downcast_ref::<LandfallTable>() else {
                 return Err(Error::config(format!(
-                    "table {name} is not stored in a database that Landfall writes, so it cannot be a member of a \
-                     FANOUT table"
+                    "table {name} is not in a database to which Landfall can write, so it cannot be a member \
+                     of a FANOUT table"
                 )));
             };
             table.database.check_decides().map_err(|error| error.with_context(format!("table {name}")))?;
@@ -162,8 +162,8 @@ impl FanoutTable {
     pub(super) fn is_changed_as_one(&self, verb: &str) -> Error {
         let members: Vec<_> = self.members.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!(
-            "{verb} {}: run the statement with datafusion_landfall::sql, which changes each member of the FANOUT table ({}) in \
-             one transaction",
+            "{verb} {}: run the statement with datafusion_landfall::sql, which changes all members of the FANOUT table \
+             ({}) in one transaction",
             self.name,
             members.join(", ")
         );
@@ -376,7 +376,7 @@ fn table(command: &CreateExternalTable, members: Vec<(String, Arc<dyn TableProvi
         .collect();
     if let Some(other) = plain.keys().find(|key| !known.contains(*key)) {
         return Err(Error::config(format!(
-            "'{other}' is not an option of a FANOUT table, whose options are {}: set it on the members",
+            "'{other}' is not an option of a FANOUT table, whose options are {}: set this option on the members",
             known.join(", ")
         )));
     }

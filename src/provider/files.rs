@@ -29,7 +29,7 @@ impl PlannedFile {
                 ErrorKind::Input,
                 format!(
                     "file {} {how} after the query was planned: plan the query again, in a new session if this session \
-                     caches its list of files",
+                     caches the list of files",
                     self.meta.location
                 ),
             )

@@ -96,7 +96,7 @@ function!(
         match &this.shown {
             Some(_) => {
                 return exec_err!(
-                    "the column that a struct is assigned to could not be determined: write the struct in a SELECT"
+                    "could not determine the column to which a struct is assigned: write the struct in a SELECT"
                 );
             }
             None => array,
@@ -222,7 +222,7 @@ impl Clock {
         let local = |units: i64| {
             let local = offset(units).and_then(|offset| units.checked_add(offset));
             let cut = local.and_then(|local| local.div_euclid(step).checked_mul(step));
-            cut.ok_or_else(|| exec_datafusion_err!("the time is out of range for its type"))
+            cut.ok_or_else(|| exec_datafusion_err!("the time is out of range for its data type"))
         };
         let local = units.as_primitive::<Int64Type>().try_unary::<_, Int64Type, DataFusionError>(local)?;
         let per_day = 86_400 * per_second;

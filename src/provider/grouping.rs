@@ -229,8 +229,8 @@ impl Region {
             let by = grammars.into_iter().find(is_it).and_then(|grammar| self.by(grammar, Distinct::Ranked).ok());
             let Some((shape, _)) = by else {
                 return Err(plan_datafusion_err!(
-                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as its operand; put IS DISTINCT FROM \
-                     and its operands in parentheses"
+                    "{expr}: DataFusion reads everything after IS DISTINCT FROM as the right operand; put IS DISTINCT \
+                     FROM and its operands in parentheses"
                 ));
             };
             shape
@@ -267,7 +267,7 @@ impl Region {
                 let (first, second) = named(first, second);
                 Err(plan_datafusion_err!(
                     "{expr}: PostgreSQL does not allow {second} after {first} without parentheses; put the operation \
-                     to apply first in parentheses"
+                     that is to be applied first in parentheses"
                 ))
             }
         }

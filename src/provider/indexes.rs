@@ -42,7 +42,9 @@ impl LandfallTable {
             Indexes::Rebuild => {
                 self.check_rebuild(is_in_transaction, input)?;
                 if let Some(why) = needed {
-                    self.note(format!("keeps its indexes while rows are written: {why}"));
+                    self.note(format!(
+                        "keeps its indexes while rows are written, although the option 'indexes' is 'rebuild': {why}"
+                    ));
                     return Ok(());
                 }
                 Indexes::Rebuild
@@ -69,7 +71,7 @@ impl LandfallTable {
     fn needs_indexes(&self, input: &Arc<dyn ExecutionPlan>, spec: &WriteSpec) -> Option<&'static str> {
         let is_unbounded = input.boundedness().is_unbounded();
         let reasons = [
-            (spec.on_conflict != OnConflict::Error, "existing keys are looked up in them"),
+            (spec.on_conflict != OnConflict::Error, "the statement looks up existing keys in the indexes"),
             (self.options.checkpoints().any() || is_unbounded, "the statement commits at checkpoints"),
             (self.options.writers.is_some_and(|writers| writers > 1), "the option 'writers' is greater than 1"),
         ];
@@ -79,7 +81,9 @@ impl LandfallTable {
     /// Refuses the request where it cannot be fulfilled.
     fn check_rebuild(&self, is_in_transaction: bool, input: &Arc<dyn ExecutionPlan>) -> Result<()> {
         let refused = |kind, why: &str| {
-            let text = format!("the option 'indexes' = 'rebuild' is not possible {why}; or set the option to 'auto'");
+            let text = format!(
+                "the option 'indexes' = 'rebuild' is not possible {why}, or set the option 'indexes' to 'auto'"
+            );
             Err(Error::new(kind, text))
         };
         if is_in_transaction {
@@ -89,12 +93,13 @@ impl LandfallTable {
             );
         }
         if self.options.reject_max.is_some() {
-            return refused(ErrorKind::Config, "with the option 'reject.max': remove one of the two");
+            return refused(ErrorKind::Config, "with the option 'reject.max': remove one of the two options");
         }
         if self.is_read_by(input) {
             return refused(
                 ErrorKind::Config,
-                "for a query that reads the table, which the statement locks against readers: store its rows elsewhere first",
+                "for a query that reads the table, because the statement locks the table against readers: store the \
+                 rows of the query in another table first",
             );
         }
         Ok(())

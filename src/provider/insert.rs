@@ -69,7 +69,7 @@ impl LandfallTable {
         // On a cluster, another session has rewritten the statement.
         if self.run.is_none() && !has_dml_rewrite(session) {
             self.note(
-                "is written by a session with DataFusion's casts, which silently truncate 1.7 to 1: call \
+                "is written by a session that uses DataFusion's casts, which silently truncate 1.7 to 1: call \
                  datafusion_landfall::register(&context) first"
                     .into(),
             );

@@ -43,7 +43,10 @@ impl ListedTable {
     async fn opened(&self) -> Result<LandfallTable> {
         let opened = self.opener.open(&self.name).await?.filter(|table| table.schema() == self.columns);
         opened.ok_or_else(|| {
-            Error::schema(format!("table {} has changed since the statement was planned: run it again", self.name))
+            Error::schema(format!(
+                "table {} has changed since the statement was planned: run the statement again",
+                self.name
+            ))
         })
     }
 }

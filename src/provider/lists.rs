@@ -20,8 +20,8 @@ fn comparisons(InList { expr, list, negated }: InList) -> DfResult<Transformed<E
     let (computed, constant): (Vec<_>, Vec<_>) = list.into_iter().partition(is_computed);
     if !computed.is_empty() && expr.is_volatile() {
         return plan_err!(
-            "{expr} IN (…) calls a volatile function, which would be evaluated for each item: compute it in a subquery \
-             in FROM"
+            "{expr} IN (…) calls a volatile function, which would be evaluated again for each item: compute its value \
+             in a subquery in FROM"
         );
     }
     if computed.is_empty() {

@@ -96,8 +96,8 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
         };
         if clauses.iter().any(|before| before.kind == kind && before.predicate.is_none()) {
             return plan_err!(
-                "unreachable {shown} clause after an unconditional {shown} clause: remove it, or add a condition to \
-                 the first one"
+                "unreachable {shown} clause after an unconditional {shown} clause: remove the second clause, or add a \
+                 condition to the first clause"
             );
         }
         let values = match (kind, action) {
@@ -126,16 +126,16 @@ fn clauses(table: &LandfallTable, statement: &DmlStatement, merging: &MergeIntoO
         match kind {
             MergeIntoClauseKind::NotMatchedByTarget if used().any(|expr| mentions(expr, is_of_target)) => {
                 return plan_err!(
-                    "{shown} applies to source rows that match no row of the target table, so it cannot reference a \
-                     target column: use a source column"
+                    "{shown} applies to source rows that match no row of the target table, so this clause cannot \
+                     reference a target column: use a source column"
                 );
             }
             MergeIntoClauseKind::NotMatchedBySource
                 if used().any(|expr| mentions(expr, |column| !is_target(statement, column))) =>
             {
                 return plan_err!(
-                    "{shown} applies to target rows that match no row of the source, so it cannot reference a source \
-                     column: use a target column"
+                    "{shown} applies to target rows that match no row of the source, so this clause cannot reference a \
+                     source column: use a target column"
                 );
             }
             _ => {}

@@ -63,7 +63,8 @@ pub(super) struct TableRecipe {
 pub(super) fn invalid() -> Error {
     Error::new(
         ErrorKind::Decode,
-        "the plan contains a description of a table that cannot be read: use the same version of Landfall in all processes",
+        "this process cannot read the description of a table in the plan: use the same version of Landfall in all \
+         processes",
     )
 }
 
@@ -177,7 +178,7 @@ impl LandfallTable {
     pub(super) fn recipe(&self) -> Result<TableRecipe> {
         if self.new.is_some() || self.is_created {
             let text = format!(
-                "table {} is created by the statement: create it first to write it on a cluster",
+                "the statement creates table {}, which is not supported on a cluster: create the table first",
                 self.table().name
             );
             return Err(Error::new(ErrorKind::Unsupported, text));
@@ -196,8 +197,8 @@ pub(super) fn shared_log(log: &str, options: &SinkOptions) -> Result<String> {
     }
     if log.starts_with("file:") {
         return Err(Error::config(format!(
-            "the decision log {log} is a folder of one machine, so it is not used on a cluster: use an object store, or \
-             remove the option 'log'"
+            "the decision log {log} is a folder of one machine, so it cannot be used on a cluster: use an object \
+             store, or remove the option 'log'"
         )));
     }
     Ok(log.to_owned())

@@ -77,7 +77,7 @@ impl OpenDatabases {
             self.progress().can_return = false;
             self.roll_back().await;
         }
-        done.map_err(|error| error.with_context("the transaction is rolled back"))
+        done.map_err(|error| error.with_context("the transaction was rolled back"))
     }
 
     async fn run_in_each(&self, step: Savepoint) -> Result<()> {

@@ -112,7 +112,8 @@ fn index_of(table: &Table, name: &str) -> Result<usize> {
     table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
         let table = &table.name;
         Error::schema(format!(
-            "table {table} no longer has the column \"{name}\", which the statement was planned with: run it again"
+            "table {table} no longer has the column \"{name}\", which existed when the statement was planned: run the \
+             statement again"
         ))
     })
 }

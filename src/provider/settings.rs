@@ -81,7 +81,7 @@ impl TxnSettings {
             (Commit::TwoPhase, _) => Ok(Protocol::TwoPhase),
             (Commit::OnePhase, _) if self.log.is_some() => Err(Error::config(
                 "the option 'log' requires two-phase commit, but the option 'commit' is 'one_phase': remove one of the \
-                 two",
+                 two options",
             )),
             (Commit::OnePhase, _) if branches > 1 => Err(Error::config(
                 "the option 'commit' is 'one_phase', which requires a single table and a single writer: remove the \
@@ -103,8 +103,8 @@ impl TxnSettings {
         match (agent, &self.log) {
             (Some(agent), Some(_)) => {
                 return Err(Error::config(format!(
-                    "{} cannot prepare transactions{}, so the decision is recorded in the same transaction as the \
-                     rows, not in a separate log: remove the option 'log'",
+                    "{} cannot prepare transactions{}, so the decision to commit is stored in the same transaction as \
+                     the rows, and cannot be stored in a separate log: remove the option 'log'",
                     agent.location(),
                     how_to_prepare([agent])
                 )));
@@ -141,7 +141,8 @@ fn rejects(options: &SinkOptions) -> Result<Option<RejectSpec>> {
             "the option 'reject.max' requires the option 'reject.table': name the table that stores the rejected rows",
         )),
         (None, Some(_)) => Err(Error::config(
-            "the option 'reject.table' requires the option 'reject.max': set it to the number of rows that may be rejected",
+            "the option 'reject.table' requires the option 'reject.max': set 'reject.max' to the number of rows that \
+             may be rejected",
         )),
     }
 }
@@ -162,7 +163,8 @@ fn plan_rejects(targets: &mut [Target]) -> Result<()> {
         match spec.upsert {
             Upsert::Diff if spec.on_conflict.updates() => {
                 return Err(Error::config(
-                    "the option 'upsert' is 'diff', which is not supported with the option 'reject.max': remove one of the two",
+                    "the option 'upsert' is 'diff', which is not supported with the option 'reject.max': remove one of \
+                     the two options",
                 ));
             }
             _ => spec.upsert = Upsert::Blind,
@@ -190,8 +192,8 @@ fn last_agent(targets: &[Target]) -> Result<Option<&Arc<dyn Backend>>> {
     let mut one_phase = targets.iter().filter(|target| !target.capability.prepares()).map(|target| &target.resource);
     match (one_phase.next(), one_phase.next()) {
         (Some(first), Some(second)) => Err(Error::config(format!(
-            "{} and {} cannot prepare transactions{}, but a transaction can contain only one such database, as its \
-             last agent: write to one of them in a separate statement",
+            "{} and {} cannot prepare transactions{}, but a transaction can contain only one such database: write to \
+             one of them in a separate statement",
             first.location(),
             second.location(),
             how_to_prepare([first, second])

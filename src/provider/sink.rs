@@ -71,8 +71,9 @@ impl LandfallSink {
         if let Some(target) = write.targets.iter().find(|target| resumes && reads(&input, &target.resource.location()))
         {
             return Err(Error::config(format!(
-                "the query reads from {}, which the statement also writes, so it would see the rows that its \
-                 checkpoints commit: remove the checkpoint options, so that the statement is one transaction",
+                "the query reads from {}, to which the statement writes, so the query would see the rows that the \
+                 statement commits at checkpoints: remove the checkpoint options, so that the statement is one \
+                 transaction",
                 target.resource.location()
             )));
         }
@@ -80,8 +81,8 @@ impl LandfallSink {
             Splits::of(&input, sort_order(&input), true)?;
         } else if resumes && !is_unbounded {
             warn!(
-                "table {}: rows committed at a checkpoint remain stored if the statement fails later, and without the \
-                 option 'job' it cannot be resumed after them",
+                "table {}: if the statement fails after a checkpoint, the rows committed there stay in the table, and \
+                 without the option 'job' the statement cannot be resumed after these rows",
                 write.name
             );
         }
@@ -171,13 +172,16 @@ impl LandfallSink {
                 Ok(true) => {}
                 Ok(false) => {
                     warn!(
-                        "table {} was created for this statement, but also contains rows of other statements, so it \
-                         was not dropped",
+                        "table {} was created for this statement, which failed, but was not dropped, because it \
+                         contains rows of other statements",
                         spec.table
                     )
                 }
                 Err(error) => {
-                    warn!("table {} was created for this statement and could not be dropped: {error}", spec.table)
+                    warn!(
+                        "table {} was created for this statement, which failed, but could not be dropped: {error}",
+                        spec.table
+                    )
                 }
             }
         }
@@ -395,11 +399,11 @@ impl DataSink for LandfallSink {
                         let rows = record.total().saturating_sub(rejected);
                         let set_aside = match rejected {
                             0 => String::new(),
-                            _ => format!(", and {rejected} rows were set aside"),
+                            _ => format!(", and {rejected} rows to the reject table"),
                         };
                         warn!(
-                            "job '{job}' is finished: its {rows} rows are already in table {tables}{set_aside}; nothing was \
-                             written"
+                            "job '{job}' is finished: an earlier run has written {rows} rows to table \
+                             {tables}{set_aside}; this time, nothing was written"
                         );
                     }
                 }

@@ -72,7 +72,7 @@ pub(super) fn sorted(
 fn moved(row: u64) -> Error {
     let text = format!(
         "the input differs from the one that the job started with: its sort key at row {row} has changed; restore the \
-         original input, or start a new job (rows already committed stay in the table)"
+         original input, or use a different job name (the rows that are already committed stay in the table)"
     );
     Error::new(ErrorKind::Input, text)
 }
@@ -131,8 +131,8 @@ pub(super) fn shorter(rows: u64, place: u64) -> Error {
         ErrorKind::Input,
         format!(
             "the input differs from the one that the job started with: it has {rows} rows, but {place} rows were \
-             already read; restore the original input, or start a new job (rows already committed stay in the \
-             table)"
+             already read; restore the original input, or use a different job name (the rows that are already \
+             committed stay in the table)"
         ),
     )
 }

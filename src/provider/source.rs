@@ -58,7 +58,7 @@ impl ReplayableTable {
         };
         if let Some(other) = sources.iter().find(|source| source.schema() != schema) {
             return Err(crate::Error::config(format!(
-                "source {} has different columns than source {}",
+                "the columns of source {} differ from the columns of source {}",
                 other.name(),
                 sources[0].name()
             )));

@@ -144,7 +144,7 @@ fn split(plan: &Arc<dyn ExecutionPlan>, mut apart: Apart, parts: &mut Parts) -> 
             }
             Ok(splits)
         }
-        _ if plan.is::<SortExec>() => Err(("its ORDER BY is not on columns of its result".into(), SORT_WRITTEN)),
+        _ if plan.is::<SortExec>() => Err(("its ORDER BY does not sort by columns of the result".into(), SORT_WRITTEN)),
         _ => Err((format!("{} may return its rows in a different order each time", plan.name()), SORT)),
     }
 }
@@ -177,7 +177,7 @@ pub(super) fn on_top(
 ) -> Result<Arc<dyn ExecutionPlan>, Refusal> {
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     let replaced = Arc::clone(plan).replace_children(vec![child], options);
-    replaced.map_err(|error| (format!("its plan cannot be divided into splits ({error})"), DROP))
+    replaced.map_err(|error| (format!("its plan cannot be divided into parts ({error})"), DROP))
 }
 
 fn leaf(plan: &Arc<dyn ExecutionPlan>, apart: Apart, parts: &mut Parts) -> Result<Vec<Split>, Refusal> {
@@ -388,7 +388,8 @@ fn sorted(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, parts: &mut Parts)
         plan.children().into_iter().try_for_each(|child| visit(child, parts))
     }
     if let Some(key) = order.iter().find(|key| steady(&key.expr).is_err() || is_floating(&key.expr, plan)) {
-        let why = format!("its sort key {} is a float, or can have a different value each time", key.expr);
+        let why =
+            format!("its sort key {} is a floating-point number, or can have a different value each time", key.expr);
         return Err(refused(&why, SORT));
     }
     visit(plan, parts).map_err(|(why, next)| refused(&why, next))?;

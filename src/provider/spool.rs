@@ -69,7 +69,10 @@ impl Spool {
                 manager: SpillManager::new(env, SpillMetrics::new(metrics, 0), schema),
             };
             let mut file = None;
-            let full = |error| Error::new(ErrorKind::Full, "rows could not be kept in a file").with_source(error);
+            let full = |error| {
+                Error::new(ErrorKind::Full, "could not write the rows of a query to a temporary file")
+                    .with_source(error)
+            };
             while let Some(batch) = receiver.recv().await {
                 let batch: RecordBatch = batch?;
                 let bytes = batch_bytes(&batch);

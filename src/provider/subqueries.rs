@@ -29,7 +29,7 @@ pub(super) fn with_unknown(statement: LogicalPlan) -> DfResult<LogicalPlan> {
                 node.apply_expressions(|expr| match has_subquery(expr)? {
                     true => plan_err!(
                         "MERGE INTO {table_name}: DataFusion does not support IN or EXISTS with a subquery in ON and \
-                         WHEN; compute it in the source, with USING (SELECT …)"
+                         WHEN; compute the condition in the source, with USING (SELECT …)"
                     ),
                     false => Ok(TreeNodeRecursion::Continue),
                 })?;
@@ -207,7 +207,7 @@ fn check(expr: &Expr, subquery: &Subquery) -> DfResult<()> {
     match is_volatile {
         true => plan_err!(
             "{expr} IN (SELECT …) calls a volatile function, which would be evaluated several times: use EXISTS, or \
-             compute it in a subquery in FROM"
+             compute its value in a subquery in FROM"
         ),
         false => Ok(()),
     }
@@ -247,7 +247,8 @@ fn check_groups(subquery: &Subquery) -> DfResult<()> {
     match refused {
         Some(what) => plan_err!(
             "DataFusion evaluates IN and EXISTS differently from standard SQL if the subquery has {what} and \
-             references a column of the outer query: compare with the subquery, x = (SELECT …), or join it in FROM"
+             references a column of the outer query: use a comparison such as x = (SELECT …), or join the subquery in \
+             FROM"
         ),
         None => Ok(()),
     }

@@ -71,8 +71,8 @@ impl LandfallTable {
     pub async fn open(database: Arc<dyn Backend>, name: &str, options: SinkOptions) -> Result<Self> {
         let Some(table) = database.table(name).await? else {
             return Err(Error::schema(format!(
-                "{} has no table \"{name}\": specify its columns to create it, or set the option 'table' to the name \
-                 of an existing table",
+                "{} has no table \"{name}\": specify columns to create the table, or set the option 'table' to the \
+                 name of an existing table",
                 database.location()
             )));
         };

@@ -25,7 +25,10 @@ impl LandfallTable {
     pub(super) async fn target(&self, input: &Arc<dyn ExecutionPlan>, op: InsertOp, writers: u16) -> Result<Target> {
         let columns = input.schema();
         if columns.fields().is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "the statement writes no columns: specify at least one"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the statement writes no columns: specify at least one column",
+            ));
         }
         check_names(&self.table, &columns)?;
         let mut assignments = self.assignments(&columns, |index| self.table.column(columns.field(index).name()))?;
@@ -44,7 +47,10 @@ impl LandfallTable {
         {
             return Err(Error::new(
                 ErrorKind::Constraint,
-                format!("column \"{}\" is NOT NULL and has no default value: add it to the INSERT", column.name),
+                format!(
+                    "column \"{}\" is NOT NULL and has no default value: add the column to the INSERT",
+                    column.name
+                ),
             ));
         }
         if spec.existing == Existing::Truncate && self.is_read_by(input) {
@@ -63,7 +69,7 @@ impl LandfallTable {
         }
         let capability = self.database.capability().await?;
         let dispatch = match &self.new {
-            Some(_) => Dispatch::OneWriter("its transaction creates the table"),
+            Some(_) => Dispatch::OneWriter("the same transaction creates the table"),
             None => self.database.dispatch(&self.table, &spec),
         };
         let writers = self.writer_count(input, &spec, self.most_writers(&dispatch, capability), writers)?;
@@ -212,7 +218,8 @@ impl LandfallTable {
         let key = self.table.conflict_key(&self.options.conflict_key, on_conflict)?;
         if let Some(missing) = key.iter().find(|name| columns.field_with_name(name).is_err()) {
             return Err(Error::schema(format!(
-                "{} requires all columns of the key ({}), but column \"{missing}\" is not written: add it to the query",
+                "{} requires all columns of the key ({}), but column \"{missing}\" is not written: add the column to \
+                 the query",
                 match on_conflict {
                     OnConflict::Replace => "REPLACE INTO",
                     _ => "the option 'on_conflict'",
@@ -242,7 +249,8 @@ fn check_names(table: &Table, columns: &Schema) -> Result<()> {
         if twice || table.column(field.name()).is_none() {
             let written: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
             return Err(Error::schema(format!(
-                "column \"{}\" of the query {}: the table has {table}, the query has ({}); rename the column with AS",
+                "column \"{}\" of the query {}: the table has {table}, and the query has ({}); rename the column with \
+                 AS",
                 field.name(),
                 if twice { "is specified more than once" } else { "does not exist in the table" },
                 written.join(", ")

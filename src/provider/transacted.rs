@@ -42,8 +42,11 @@ impl OpenDatabases {
                 let databases = self.in_order().len();
                 self.fail(&error).await;
                 Err(match self.can_return() {
-                    true => error.with_context("the statement is rolled back, and ROLLBACK TO a savepoint must follow"),
-                    false => error.of_transaction(databases).with_context("the transaction is rolled back"),
+                    true => error.with_context(
+                        "the statement was rolled back; return to a savepoint with ROLLBACK TO, or end the transaction \
+                         with ROLLBACK",
+                    ),
+                    false => error.of_transaction(databases).with_context("the transaction was rolled back"),
                 })
             }
         }
@@ -127,8 +130,8 @@ fn check_distinct(write: &Write) -> Result<()> {
     match locations.len() == write.targets.len() {
         true => Ok(()),
         false => Err(Error::config(
-            "a statement of a transaction cannot write to several tables of one database: write to each in a separate \
-             statement of the transaction",
+            "a statement of a transaction cannot write to several tables of one database: write to each table in a \
+             separate statement of the transaction",
         )),
     }
 }
@@ -148,7 +151,8 @@ fn check_options(write: &Write) -> Result<()> {
         () => return Ok(()),
     };
     Err(Error::config(format!(
-        "the option '{option}' cannot be used in a transaction: remove it, or run the statement alone"
+        "the option '{option}' cannot be used in a transaction: remove the option, or run the statement outside BEGIN \
+         and COMMIT"
     )))
 }
 

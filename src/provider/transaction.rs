@@ -277,12 +277,12 @@ impl OpenDatabases {
         let how = how_to_prepare([resource]);
         match self.job.lock().await.as_ref() {
             _ if self.beginning.log.is_some() => Err(Error::config(format!(
-                "{location} cannot prepare transactions{how}, so the decision is recorded in the same transaction as \
-                 the rows, not in a separate log: remove the option 'log'"
+                "{location} cannot prepare transactions{how}, so the decision to commit is stored in the same \
+                 transaction as the rows, and cannot be stored in a separate log: remove the option 'log'"
             ))),
             Some(job) if !job.is_recorded_in(resource.as_ref()) => Err(Error::config(format!(
-                "{location} cannot prepare transactions{how}, so it must contain the decision log of job '{}', which is \
-                 the ledger of the database that is written first: write to {location} first",
+                "{location} cannot prepare transactions{how}, so it must contain the decision log of job '{}'; the log \
+                 is in the database to which the transaction writes first: write to {location} first",
                 job.job
             ))),
             _ => Ok(()),
@@ -299,7 +299,7 @@ impl OpenDatabases {
         for database in databases {
             if database.resource.identity().await? == identity {
                 return Err(Error::config(format!(
-                    "{} and {} are the same database: use one of the two names in the transaction",
+                    "{} and {} are the same database: use only one of the two names in the transaction",
                     database.resource.location(),
                     target.resource.location()
                 )));
@@ -406,7 +406,9 @@ pub(super) struct Claim {
 
 /// The error after a statement that was canceled.
 pub(super) fn lost() -> Error {
-    Error::config("a statement of the transaction was canceled, so the transaction was rolled back: run it again")
+    Error::config(
+        "a statement of the transaction was canceled, so the transaction was rolled back: run the transaction again",
+    )
 }
 
 /// Rolls a transaction back that is not used for some time.
@@ -418,7 +420,7 @@ async fn end_if_idle(open: Weak<OpenDatabases>, timeout: Duration) {
         }
         let left = timeout.saturating_sub(open.idle_time());
         if left.is_zero() {
-            let why = format!("no statement for {timeout:?}, the option 'idle_timeout'");
+            let why = format!("no statement was run for {timeout:?}, the value of the option 'idle_timeout'");
             open.progress().failed.get_or_insert(why);
             open.progress().can_return = false;
             open.roll_back().await;

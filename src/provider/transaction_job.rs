@@ -40,7 +40,8 @@ impl TransactionJob {
         let (finished, run) = match manager.open(spec).await? {
             Opened::Finished(record) => {
                 warn!(
-                    "job '{job}' is finished: its statements are compared with those that were committed, and write nothing"
+                    "job '{job}' is finished: the statements of this transaction write nothing, and are only compared \
+                     with those that were committed"
                 );
                 (Some(record), None)
             }
@@ -69,8 +70,8 @@ impl TransactionJob {
                 && ledger.read(&self.job).await?.checkpoint().is_some()
             {
                 return Err(Error::config(format!(
-                    "job '{}' was committed before, with the decision log {}, but the decision log is {} now: write to \
-                     the same database first, or use another job name",
+                    "job '{}' was committed with the decision log {}, but its decision log is now {}: write first to \
+                     the same database as before, or use another job name",
                     self.job,
                     ledger.url(),
                     self.log.url()
@@ -122,8 +123,8 @@ impl TransactionJob {
 
     fn differs(&self, how: &str) -> Error {
         Error::config(format!(
-            "job '{}' is finished, and {how}: a job is one transaction with the same statements; to run this one, use \
-             another job name",
+            "job '{}' is finished, and {how}: each run of a job must consist of the same statements; to run this \
+             transaction, use another job name",
             self.job
         ))
     }

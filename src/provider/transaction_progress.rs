@@ -36,12 +36,14 @@ impl Progress {
         self.used = Some(Instant::now());
         match &self.failed {
             Some(why) if self.can_return => Err(Error::config(format!(
-                "the transaction has failed ({why}): return to a savepoint with ROLLBACK TO, or end it with ROLLBACK"
+                "the transaction has failed ({why}): return to a savepoint with ROLLBACK TO, or end the transaction \
+                 with ROLLBACK"
             ))),
             Some(why) => Err(Error::config(format!(
-                "the transaction has failed and was rolled back ({why}): end it with ROLLBACK, then run it again"
+                "the transaction has failed and was rolled back ({why}): end the transaction with ROLLBACK, then run \
+                 it again"
             ))),
-            None if self.has_ended => Err(Error::config("the transaction has ended: begin another one")),
+            None if self.has_ended => Err(Error::config("the transaction has ended: begin another transaction")),
             None => Ok(()),
         }
     }

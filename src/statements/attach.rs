@@ -59,20 +59,23 @@ impl Attach {
         let name = match self.name {
             Some(name) => name,
             None => database_name(&self.url).ok_or_else(|| {
-                Error::config(format!("{} names no database: use ATTACH '…' AS name", without_passwords(&self.url)))
+                Error::config(format!(
+                    "the URL {} does not contain the name of a database: use ATTACH '…' AS name",
+                    without_passwords(&self.url)
+                ))
             })?,
         };
         match has_catalog(context, &name) {
             true if self.if_not_exists => return Ok(format!("catalog {name} already exists")),
             true if attached_as(context, &name).is_some() => {
                 return Err(Error::config(format!(
-                    "database {name} is already attached: DETACH {name} first, or use another name with AS"
+                    "database {name} is already attached: run DETACH {name} first, or specify another name with AS"
                 ))
                 .into());
             }
             true => {
                 return Err(Error::config(format!(
-                    "the session already has a catalog {name}: use another name with AS"
+                    "the session already has a catalog {name}: specify another name with AS"
                 ))
                 .into());
             }

@@ -45,8 +45,8 @@ pub(super) async fn rewrite<'c>(context: &'c SessionContext, statement: &mut Sql
     let provider = context.table_provider(table_reference(context, &name)?).await?;
     let Some(table) = provider.downcast_ref::<LandfallTable>() else {
         let text = format!(
-            "table {name} does not support ON CONFLICT, ON DUPLICATE KEY, OR and IGNORE: only tables of a database \
-             support them"
+            "table {name} does not support the clauses ON CONFLICT, ON DUPLICATE KEY, OR and IGNORE: only tables of a \
+             database support these clauses"
         );
         return Err(Error::new(ErrorKind::Unsupported, text).into());
     };
@@ -98,7 +98,8 @@ fn action(insert: &mut Insert) -> Result<(Action, Vec<String>)> {
                     return Err(Error::new(
                         ErrorKind::Unsupported,
                         format!(
-                            "ON CONFLICT ON CONSTRAINT {name} is not supported: name the columns, ON CONFLICT (a, b)"
+                            "ON CONFLICT ON CONSTRAINT {name} is not supported: name the columns of the key, as in ON \
+                             CONFLICT (a, b)"
                         ),
                     ));
                 }
@@ -119,7 +120,9 @@ fn action(insert: &mut Insert) -> Result<(Action, Vec<String>)> {
             }
             Ok((Action::Update(set, None), Vec::new()))
         }
-        _ => Err(Error::config("an INSERT can name one action for existing keys: remove OR, IGNORE or ON")),
+        _ => Err(Error::config(
+            "an INSERT can specify only one action for existing keys: use only one of the clauses OR, IGNORE and ON",
+        )),
     }
 }
 
@@ -132,9 +135,10 @@ fn set(assignments: Vec<Assignment>) -> Result<Vec<(String, Expr)>> {
             let _ = value.visit(&mut NewValues(Some(EXCLUDED)));
             Ok((last(&name)?, value))
         }
-        AssignmentTarget::Tuple(_) => {
-            Err(Error::new(ErrorKind::Unsupported, "SET (a, b) = … is not supported: set each column, a = …, b = …"))
-        }
+        AssignmentTarget::Tuple(_) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "SET (a, b) = … is not supported: set each column separately, as in SET a = …, b = …",
+        )),
     };
     assignments.into_iter().map(column).collect()
 }
@@ -189,7 +193,10 @@ fn merge(
     condition: Option<Expr>,
 ) -> DfResult<Sql> {
     if let Some(missing) = key.iter().find(|column| !written.contains(column)) {
-        return Err(Error::config(format!("ON CONFLICT needs the key: the INSERT has no column \"{missing}\"")).into());
+        return Err(Error::config(format!(
+            "ON CONFLICT needs all columns of the key: add column \"{missing}\" to the INSERT"
+        ))
+        .into());
     }
     let Some(source) = &insert.source else {
         return Err(Error::config("an INSERT with ON CONFLICT needs VALUES or a query").into());

@@ -91,7 +91,7 @@ impl AttachedName {
                 ErrorKind::Unsupported,
                 format!(
                     "tables and schemas cannot be created, altered or dropped in a transaction, because some databases \
-                     commit at such a statement: run the statement for {name} before BEGIN"
+                     commit the transaction at such a statement: run the statement for {name} before BEGIN"
                 ),
             )
             .into()),
@@ -166,7 +166,9 @@ async fn drop_tables(context: &SessionContext, sql: &Sql, names: &[ObjectName]) 
         return Ok(None);
     }
     let [Some((catalog, schema, table))] = <[_; 1]>::try_from(places).map_err(|_| {
-        Error::config("DROP TABLE drops one table of an attached database at a time: use a statement for each")
+        Error::config(
+            "DROP TABLE drops one table of an attached database at a time: use a separate statement for each table",
+        )
     })?
     else {
         return Ok(None);

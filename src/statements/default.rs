@@ -109,8 +109,8 @@ fn of_insert(insert: &mut Insert, table: &LandfallTable) -> Result<()> {
     };
     if updates && values.rows.iter().any(|row| row.content.iter().any(is_default)) {
         return Err(unsupported(
-            "DEFAULT in VALUES is not supported in an INSERT that updates existing rows, as the database would leave the \
-             column of those unchanged: write the default value itself, or use REPLACE INTO",
+            "DEFAULT in VALUES is not supported in an INSERT that updates existing rows, because the database would \
+             leave the column unchanged in these rows: write the default value itself, or use REPLACE INTO",
         ));
     }
     omit(&mut insert.columns, values, table.table())
@@ -139,15 +139,17 @@ fn omit(columns: &mut Vec<ObjectName>, values: &mut Values, table: &Table) -> Re
     for at in &omitted {
         if let Some(row) = rows.iter().position(|row| !row.content.get(*at).is_some_and(is_default)) {
             return Err(unsupported(&format!(
-                "column {} has DEFAULT in some rows of VALUES, but not in row {}: use one INSERT for the rows with DEFAULT \
-                 and another one for the others",
+                "column {} has DEFAULT in some rows of VALUES, but not in row {}: use one INSERT for the rows with \
+                 DEFAULT, and another INSERT for the other rows",
                 columns[*at],
                 row + 1
             )));
         }
     }
     if omitted.len() == width {
-        return Err(unsupported("an INSERT of DEFAULT only is not supported: write the value of at least one column"));
+        return Err(unsupported(
+            "an INSERT in which every value is DEFAULT is not supported: write the value of at least one column",
+        ));
     }
     let kept = |at: usize| !omitted.contains(&at);
     for row in rows {

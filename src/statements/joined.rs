@@ -101,7 +101,7 @@ impl Parts<'_> {
     fn merge(self) -> DfResult<Sql> {
         if self.has_more {
             let text = format!(
-                "{} supports only SET, the tables and WHERE: use MERGE INTO … USING (query) … for anything else",
+                "{} supports only the clauses SET, FROM, USING and WHERE: use MERGE INTO … USING (query) … instead",
                 self.verb
             );
             return Err(Error::new(ErrorKind::Unsupported, text).into());

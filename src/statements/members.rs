@@ -35,7 +35,9 @@ pub(super) async fn plan_change(context: &SessionContext, sql: &Sql) -> DfResult
     for (member, table) in fanout.members() {
         let own = TableReference::parse_str(member);
         if !context.table_provider(own.clone()).await.is_ok_and(|known| Arc::ptr_eq(&known, table)) {
-            let text = format!("member {member} of table {name} was registered again: create table {name} again, too");
+            let text = format!(
+                "member {member} was registered again after table {name} was created: create table {name} again"
+            );
             return Err(Error::new(ErrorKind::Config, text).into());
         }
         let parts = [own.catalog(), own.schema(), Some(own.table())].into_iter().flatten();

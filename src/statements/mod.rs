@@ -58,11 +58,11 @@ pub async fn sql(context: &SessionContext, text: &str) -> DfResult<DataFrame> {
     let mut statements = {
         let dialect = context.state_ref().read().config_options().sql_parser.dialect;
         let dialect =
-            dialect_from_str(dialect).ok_or_else(|| Error::config(format!("unknown SQL dialect {dialect}")))?;
+            dialect_from_str(dialect).ok_or_else(|| Error::config(format!("unknown SQL dialect '{dialect}'")))?;
         parse(text, dialect.as_ref())?
     };
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        return Err(Error::config("one statement can be run at a time").into());
+        return Err(Error::config("one statement can be run at a time: pass exactly one statement").into());
     };
     let plan = match plan(context, statement).await? {
         Planned::Plan(plan) => plan,

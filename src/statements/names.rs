@@ -46,7 +46,7 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
     };
     if provider.schema(&schema).is_none() {
         let known = provider.schema_names().join(", ");
-        return Err(Error::config(format!("{catalog} has no schema {schema}: its schemas are {known}")).into());
+        return Err(Error::config(format!("database {catalog} has no schema {schema}: its schemas are {known}")).into());
     }
     let text = format!("using {catalog}.{schema}");
     SessionSchema { catalog, schema }.use_in(context);
@@ -80,8 +80,8 @@ pub(super) fn suggested(context: &SessionContext, name: &str) -> String {
     let nearest = attached.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known));
     match nearest {
         Some(nearest) if strsim::damerau_levenshtein(name, nearest) <= 2 => format!("; did you mean {nearest}?"),
-        Some(_) => format!(": attached are {}", attached.join(", ")),
-        None => ": use ATTACH 'url' AS name".into(),
+        Some(_) => format!("; the attached databases are {}", attached.join(", ")),
+        None => "; use ATTACH 'url' AS name".into(),
     }
 }
 

@@ -127,7 +127,10 @@ fn transaction_statement(statement: &DfStatement) -> DfResult<Option<Transaction
         Sql::Savepoint { name: savepoint } => TransactionStatement::Savepoint(name(savepoint)),
         Sql::ReleaseSavepoint { name: savepoint } => TransactionStatement::Release(name(savepoint)),
         Sql::Commit { .. } | Sql::Rollback { .. } => {
-            return Err(Error::config(format!("AND CHAIN is not supported: {sql}")).into());
+            return Err(Error::config(format!(
+                "AND CHAIN is not supported in {sql}: use a separate BEGIN to start the next transaction"
+            ))
+            .into());
         }
         _ => return Ok(None),
     }))
@@ -142,7 +145,10 @@ fn begin(parser: &mut DFParser<'_>) -> DfResult<Statement> {
         false => parser.expect_keyword(Keyword::BEGIN).and_then(|_| parser.parse_begin()),
     };
     let Sql::StartTransaction { modes, modifier: None, .. } = modes.map_err(wrong)? else {
-        return Err(Error::config("this form of BEGIN is not supported: use BEGIN").into());
+        return Err(Error::config(
+            "this form of BEGIN is not supported: use BEGIN [ISOLATION LEVEL …] [JOB 'name'] [OPTIONS (…)]",
+        )
+        .into());
     };
     let mut options = TransactionOptions::default();
     let mut modes = modes;
@@ -162,7 +168,8 @@ fn begin(parser: &mut DFParser<'_>) -> DfResult<Statement> {
             TransactionMode::IsolationLevel(TransactionIsolationLevel::Serializable) => Some(Isolation::Serializable),
             other => {
                 return Err(Error::config(format!(
-                    "BEGIN {other} is not supported: use READ COMMITTED, REPEATABLE READ or SERIALIZABLE"
+                    "BEGIN {other} is not supported: use ISOLATION LEVEL READ COMMITTED, REPEATABLE READ or \
+                     SERIALIZABLE"
                 ))
                 .into());
             }

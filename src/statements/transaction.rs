@@ -103,7 +103,7 @@ impl Transaction {
             self.open.roll_back().await;
             return Err(match self.open.failure() {
                 Some(why) => Error::config(format!(
-                    "COMMIT: the transaction has failed ({why}), and was rolled back: run it again"
+                    "COMMIT: the transaction has failed ({why}), and was rolled back: run the transaction again"
                 )),
                 None => error.with_context("COMMIT"),
             });

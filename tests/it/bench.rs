@@ -62,7 +62,8 @@ fn what_is_measured_depends_on_what_the_database_can_do_and_nothing_is_left_in_i
 #[test]
 fn a_table_is_for_people() {
     let output = bench(&[]);
-    let lines = ["Writing rows\n  INSERT row by row", "rows/s    1.00 times", "by difference", "P50", "P99"];
+    let lines =
+        ["Writing rows\n  prepared INSERT, row by row", "rows/s    1.00 times", "'upsert' 'diff'", "P50", "P99"];
     says(&text(&output.stdout), &lines);
     says(&text(&output.stderr), &["cannot prepare transactions"]);
 }

@@ -76,7 +76,7 @@ async fn what_is_one_tables_is_no_option_of_a_catalog() {
     let options = SinkOptions::try_from_pairs([("job", "once")]).unwrap();
     let error = LandfallCatalog::connect(&url, options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    says(&error.to_string(), &["'job'", "register that table separately"]);
+    says(&error.to_string(), &["'job'", "register the table separately"]);
     let error = register_catalog(&landing.context, "x", "oracle://me:s3cret@host/db").await.unwrap_err();
     says(&error.to_string(), &["unknown database URL: use a URL such as"]);
     assert!(!error.to_string().contains("s3cret"));

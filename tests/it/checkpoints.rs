@@ -217,7 +217,7 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
         ("SELECT * FROM source WHERE random() < 0.5", &["its filter can return a different result each time"]),
         (
             "SELECT k, v FROM (SELECT k, v, k % 7 AS g FROM source) ORDER BY g",
-            &["not on columns of its result", "sort by columns that the statement writes"],
+            &["does not sort by columns of the result", "sort by columns that the statement writes"],
         ),
         (
             "SELECT k, v FROM (SELECT k, v, random() AS r FROM source) WHERE r < 0.5",
@@ -232,7 +232,10 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
             "SELECT k, v FROM source WHERE k > (SELECT max(k) FROM o)",
             &["its filter can return a different result each time"],
         ),
-        ("SELECT * FROM u ORDER BY k", &["reads from sqlite:", "would see the rows that its checkpoints commit"]),
+        (
+            "SELECT * FROM u ORDER BY k",
+            &["reads from sqlite:", "would see the rows that the statement commits at checkpoints"],
+        ),
         ("SELECT * FROM o", &["LandfallScan", "ORDER BY on a unique key"]),
     ] {
         let message = landing.error(&format!("INSERT INTO t {query}")).await;
@@ -266,7 +269,7 @@ async fn an_input_that_was_changed_is_named() {
     // A session remembers its files.
     says(&landing.error(insert).await, &["001.csv was changed after the query was planned"]);
     landing.anew("csv", options).await;
-    says(&landing.error(insert).await, &["001.csv has changed", "rows already committed stay in the table"]);
+    says(&landing.error(insert).await, &["001.csv has changed", "rows that are already committed stay in the table"]);
     std::fs::write(&file, kept).unwrap();
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
     std::fs::write(&more, "k,v\n1,v1\n").unwrap();

@@ -16,7 +16,10 @@ async fn a_table_that_is_not_there_is_created_as_declared() {
         landing.rows("SELECT *, typeof(price) FROM t"),
         ["1|a|-7|0.10|2020-02-29|it's|1|text", "2|b|-7|0.10|2020-02-29|it's|1|text"]
     );
-    says(&landing.error("INSERT INTO t (id) VALUES (9)").await, &["\"name\"", "NOT NULL", "add it to the INSERT"]);
+    says(
+        &landing.error("INSERT INTO t (id) VALUES (9)").await,
+        &["\"name\"", "NOT NULL", "add the column to the INSERT"],
+    );
     says(&landing.error("INSERT INTO t (name) VALUES ('a')").await, &["UNIQUE constraint failed: t.name"]);
     assert_eq!(
         landing.rows("SELECT name, type, \"notnull\", pk FROM pragma_table_info('t') LIMIT 2"),

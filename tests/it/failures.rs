@@ -23,7 +23,10 @@ async fn a_bad_location_is_named() {
     says(&create_error(&create("")).await, &["LOCATION contains no path"]);
     says(&create_error(&create(":memory:")).await, &["in-memory", "specify a path"]);
     says(&create_error(&create(&folder)).await, &[&folder, "is a directory"]);
-    says(&create_error(&create(&format!("{folder}/none.db"))).await, &["no table \"t\"", "specify its columns"]);
+    says(
+        &create_error(&create(&format!("{folder}/none.db"))).await,
+        &["no table \"t\"", "specify columns to create the table"],
+    );
     let nowhere = format!("CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION '{folder}/no/t.db'");
     says(&create_error(&nowhere).await, &["could not open", "t.db", "check that its directory exists"]);
 
@@ -51,7 +54,7 @@ async fn a_query_that_does_not_fit_the_table_is_refused_when_it_is_planned() {
     says(&landing.error("INSERT INTO t SELECT 1").await, &["Column count"]);
     says(&landing.error("INSERT INTO t (k, w) VALUES (1, 2)").await, &["w"]);
     says(&landing.error("INSERT INTO t VALUES (1, 'x', [1, 2])").await, &["List", "Binary"]);
-    says(&landing.error("REPLACE INTO t (v) VALUES ('x')").await, &["\"k\"", "add it to the query"]);
+    says(&landing.error("REPLACE INTO t (v) VALUES ('x')").await, &["\"k\"", "add the column to the query"]);
     let frame = landing.context.sql("SELECT DATE '2024-01-01' AS k, 'x' AS v").await.unwrap();
     let error = frame.write_table("t", Default::default()).await.unwrap_err().to_string();
     says(&error, &["column \"k\"", "Date32", "declared INTEGER", "date_part"]);

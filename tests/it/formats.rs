@@ -164,9 +164,9 @@ fn a_wrong_format_says_what_to_use() {
         (&["--thousands", "-"], &["the thousands separator '-' cannot separate digits"]),
         (
             &["--date-format", "%d.%m.%Y", "--select", "SELECT * FROM file LIMIT 1"],
-            &["for columns that --select selects", "to_date("],
+            &["select and rename columns", "to_date("],
         ),
-        (&["--date-format", "%d.%m.%Y", "--file-type", "parquet"], &["are for text files: omit them"]),
+        (&["--date-format", "%d.%m.%Y", "--file-type", "parquet"], &["apply only to text files"]),
     ] {
         let arguments: Vec<&str> = ["a.csv", "sqlite:t.db", "t"].iter().chain(more).copied().collect();
         says(&error(path, &arguments), parts);

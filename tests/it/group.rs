@@ -234,7 +234,7 @@ async fn a_database_has_one_name_and_much_is_written_to_a_file() {
     assert_eq!(rows(&transaction, "SELECT count(*), sum(length(v)) FROM a.wide").await, ["1000|40000000"]);
     assert_eq!(run(&transaction, "UPDATE a.wide SET v = 'y' WHERE id < 10").await.unwrap(), 10);
     let other = run(&transaction, "INSERT INTO again.t VALUES (1, 1, 'x')").await.unwrap_err().to_string();
-    says(&other, &["the transaction is rolled back", "are the same database"]);
+    says(&other, &["the transaction was rolled back", "are the same database"]);
     drop(transaction);
     assert_eq!(place.client("SELECT count(*) FROM wide"), ["0"]);
 }
@@ -267,7 +267,7 @@ async fn the_program_runs_transactions() {
         says(&out, &["transaction begun", "| 1 ", "1 row changed", "committed in"]);
         let (is_done, (_, error)) = said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x')");
         assert!(!is_done, "a script that forgets it would go unnoticed");
-        says(&error, &["end without COMMIT", "rolled back"]);
+        says(&error, &["ended without COMMIT", "rolled back"]);
         let (is_done, (_, error)) =
             said("BEGIN; INSERT INTO a.t VALUES (2, 1, 'x'); INSERT INTO a.t VALUES (1, 1, 'x'); COMMIT");
         assert!(!is_done);

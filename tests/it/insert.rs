@@ -234,7 +234,7 @@ async fn connecting_to_what_is_not_there_says_what_to_do() {
     let url = format!("sqlite:{}", landing.file().display());
     let error = LandfallTable::connect(&url, "t", SinkOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
-    says(&error.to_string(), &["no table \"t\"", "specify its columns"]);
+    says(&error.to_string(), &["no table \"t\"", "specify columns to create the table"]);
     let error = LandfallTable::connect("oracle://x", "t", SinkOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
 }

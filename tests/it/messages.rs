@@ -41,7 +41,7 @@ async fn default_in_values_is_the_default_of_the_database() {
         assert_eq!(place.client(all), ["1|d|5|7", "2|d|NULL|7", "3|x|NULL|7", "4|d|1|7"], "{}", place.name());
 
         let some = "INSERT INTO t VALUES (5, DEFAULT, 1, 1), (6, 'x', 1, 1)";
-        says(&error(place, some).await, &["DEFAULT in some rows", "row 2", "another one for the others"]);
+        says(&error(place, some).await, &["DEFAULT in some rows", "row 2", "another INSERT for the other rows"]);
         let update = "INSERT INTO u (id, v) VALUES (1, DEFAULT)";
         says(&error(place, update).await, &["DEFAULT", "updates existing rows", "REPLACE INTO"]);
         let update = "INSERT INTO t (id, v) VALUES (1, DEFAULT) ON CONFLICT (id) DO UPDATE SET v = excluded.v";

@@ -88,7 +88,7 @@ fn what_became_of_compared_rows_is_said() {
          INSERT INTO t {rows}; EXPLAIN ANALYZE INSERT INTO t {rows}"
     );
     let (out, _) = texts(&run(folder.path(), &["sql", "-c", &sql]));
-    let said = " (1 inserted, 1 updated, 1 unchanged, 1 followed by a later row with the same key)";
+    let said = " (1 inserted, 1 updated, 1 unchanged, 1 replaced by a later row with the same key)";
     says(&out, &["4 rows read in", said, "upsert=diff", "unchanged=3", "superseded=1", "updated=0"]);
 }
 

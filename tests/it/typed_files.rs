@@ -91,9 +91,9 @@ fn a_damaged_avro_file_is_an_error_and_loses_no_row() {
         (&whole[..last - 30], "is cut off: it ends in the middle of a block"),
         (&whole[..whole.len() - 1], "is cut off"),
         (&whole[..header + 1], "is cut off"),
-        (&whole[..30], "is cut off: it ends before its columns are known"),
+        (&whole[..30], "is cut off: it ends before the end of its header"),
         (b"k,v\n1,2\n", "is not an Avro file"),
-        (&other, "has no marker after a block: it is damaged"),
+        (&other, "is damaged: a block does not end with the marker of the file"),
         (&changed, "could not be read"),
         (&fewer, "the number of rows of a block differs"),
     ] {

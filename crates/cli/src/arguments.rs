@@ -9,7 +9,8 @@ use crate::copy::CopyArguments;
 use crate::load::LoadArguments;
 use crate::topics;
 
-/// Writes the rows of SQL queries to databases: all rows or none, and exactly once if the statement has a job name.
+/// Writes the rows of SQL queries to databases: all rows or none. A statement with a job name writes its rows only
+/// once, even if it is run again.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_help = topics::EXAMPLES)]
 pub(crate) struct Arguments {
@@ -19,18 +20,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs SQL scripts and statements, or an interactive shell
+    /// Runs SQL scripts and statements, or starts an interactive shell
     #[command(after_help = topics::SQL_EXAMPLES)]
     Sql(SqlArguments),
-    /// Loads files into a table
+    /// Loads files into a table of a database
     Load(Box<LoadArguments>),
-    /// Copies a table to another database
+    /// Copies the rows of a table to another database
     Copy(Box<CopyArguments>),
     /// Shows jobs, their last checkpoints, and in-doubt transaction branches
     Status(StatusArguments),
-    /// Commits or rolls back in-doubt transaction branches after a crash, as recorded in the decision log
+    /// Commits or rolls back the transaction branches that a crash left in doubt, as the decision log says
     Recover(RecoverArguments),
-    /// Measures how fast rows are written into your database
+    /// Measures how fast rows are written to your database
     Bench(BenchArguments),
     /// Lists the options of tables
     #[command(help_template = TOPIC, after_help = topics::options())]
@@ -54,7 +55,7 @@ const TOPIC: &str = "{after-help}";
 /// unique names, and drops them at the end, also after an error or Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArguments {
-    /// The database, such as postgres://me@host/my_database; without it, a temporary SQLite file
+    /// The URL of the database, such as postgres://me@host/my_database [default: a temporary SQLite file]
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
 
@@ -62,11 +63,11 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) password_env: Option<String>,
 
-    /// Number of rows that each measurement writes; single-row INSERTs write fewer
+    /// Number of rows that a measurement writes; plain INSERTs, and the measurement of the latency, write fewer rows
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
     pub(crate) rows: u32,
 
-    /// Maximum number of parallel writers
+    /// Maximum number of connections that write in parallel
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) writers: u16,
 
@@ -86,12 +87,12 @@ pub(crate) struct Place {
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// The decision log, if it is not the ledger table of this database: file:///folder, s3://bucket/prefix, or the URL of another
-    /// database
+    /// The decision log, which records whether transactions commit: file:///folder, s3://bucket/prefix, or the URL of
+    /// another database [default: the ledger table in this database]
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
 
-    /// The ledger table; required if the option ledger_table was set in the run that wrote the rows
+    /// The name of the ledger table; required if the rows were written with the option ledger_table
     #[arg(long, value_name = "TABLE")]
     pub(crate) ledger_table: Option<String>,
 
@@ -114,9 +115,10 @@ pub(crate) struct StatusArguments {
     pub(crate) report: Report,
 }
 
-/// Commits or rolls back prepared transaction branches, as recorded in the decision log. A branch without a decision may
-/// belong to a running statement, so it is skipped until it reaches a minimum age; then the decision to roll it back is
-/// stored in the log. Only branches of Landfall are changed. The command can be run at any time, also repeatedly.
+/// Commits or rolls back prepared transaction branches, as the decision log says. A branch without a decision may
+/// belong to a running statement, so the command skips the branch until it reaches a minimum age. Then the command
+/// stores the decision to roll the branch back in the log. The command changes only branches of Landfall. It can be run
+/// at any time, and repeatedly.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecoverArguments {
     #[command(flatten)]
@@ -126,7 +128,7 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) job: Option<String>,
 
-    /// Roll back a branch without a decision only if it is at least this old
+    /// Rolls back a branch for which the log has no decision only if the branch is at least this old
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub(crate) older_than: Duration,
 
@@ -134,12 +136,12 @@ pub(crate) struct RecoverArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Rolls back branches without an entry in the decision log, after asking for confirmation; use it only if the log that
-    /// contained their decisions no longer exists
+    /// Rolls back branches that have no entry in the decision log, after asking for confirmation; use this option only
+    /// if the log that contained their decisions no longer exists
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) roll_back_unknown: bool,
 
-    /// Does not ask for confirmation
+    /// Does not ask for confirmation before --roll-back-unknown
     #[arg(long, requires = "roll_back_unknown")]
     pub(crate) yes: bool,
 
@@ -150,7 +152,7 @@ pub(crate) struct RecoverArguments {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
-    found.ok_or_else(|| "use an address of this machine and a port, such as 127.0.0.1:9187".into())
+    found.ok_or_else(|| "use an address of this machine and a port, for example 127.0.0.1:9187".into())
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -169,11 +171,11 @@ pub(crate) enum Report {
 /// command reads standard input; on a terminal, it starts an interactive shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SqlArguments {
-    /// Scripts to run; - is standard input
+    /// Scripts to run, in order; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<String>,
 
-    /// Statements to run after the scripts; can be repeated
+    /// Statements to run after the scripts; this option can be repeated
     #[arg(short = 'c', long = "command", value_name = "SQL")]
     pub(crate) commands: Vec<String>,
 
@@ -181,16 +183,16 @@ pub(crate) struct SqlArguments {
     #[arg(long, value_name = "URL", hide = !cfg!(feature = "ballista"))]
     pub(crate) ballista: Option<String>,
 
-    /// Output format of queries
+    /// Output format of query results
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 
-    /// Serves Prometheus metrics at this address, such as 127.0.0.1:9187, while the command runs; with port 0, the system
-    /// chooses a port
+    /// Serves Prometheus metrics at this address, such as 127.0.0.1:9187, while the command runs; with port 0, the
+    /// operating system chooses a port
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
 
-    /// Prints to stderr how long each step of a write took: connecting, starting, preparing, deciding, committing
+    /// Prints to stderr how long each step of a write takes, such as connecting, preparing and committing
     #[arg(long)]
     pub(crate) trace: bool,
 }

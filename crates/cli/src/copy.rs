@@ -17,7 +17,7 @@ const EXAMPLES: &str = concat!(
     "
 Examples:
   landfall copy sqlite:weather.db weather postgres://me@localhost/my_database weather --mode create
-      creates a table with the rows of another one
+      creates the table, and copies all rows to it
   landfall copy postgres://me@localhost/sales orders mysql://me@localhost/reports orders \\
       --mode update --select \"SELECT * FROM source WHERE day >= DATE '2026-05-01'\"
       updates and inserts the rows of a query
@@ -30,7 +30,7 @@ value. Each value is stored unchanged, or the copy fails and stores nothing."
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CopyArguments {
-    /// The database to read, such as sqlite:weather.db
+    /// The URL of the database to read, such as sqlite:weather.db
     #[arg(value_name = "FROM URL")]
     from: String,
 
@@ -38,22 +38,22 @@ pub(crate) struct CopyArguments {
     #[arg(value_name = "FROM TABLE")]
     source: String,
 
-    /// The database to write
+    /// The URL of the database to write to
     #[arg(value_name = "TO URL")]
     to: String,
 
-    /// The table to write
+    /// The table to write to
     #[arg(value_name = "TO TABLE")]
     table: String,
 
     #[command(flatten)]
     target: TargetArguments,
 
-    /// A query whose result is copied; it reads the source table as the table `source`
+    /// A query whose result is copied; in the query, the table to read is named `source`
     #[arg(long, value_name = "SQL")]
     select: Option<String>,
 
-    /// The environment variable that contains the password of the database to read
+    /// The environment variable that contains the password of the database from which the rows are read
     #[arg(long, value_name = "NAME")]
     from_password_env: Option<String>,
 }

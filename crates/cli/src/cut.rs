@@ -51,7 +51,7 @@ fn shorter(text: &str) -> Option<String> {
     let mut printed = String::new();
     for line in text.lines() {
         if printed.len() > VALUE {
-            printed += &format!("\n… ({} characters in all)", text.chars().count());
+            printed += &format!("\n… ({} characters in total)", text.chars().count());
             break;
         }
         if !printed.is_empty() {
@@ -76,6 +76,6 @@ mod tests {
         let cut = format!("a\n{}… (4001 characters)\nb", "é".repeat(LINE));
         assert_eq!(shorter(&format!("a\n{line}\nb")), Some(cut));
         let many = shorter(&"line\n".repeat(1_000_000)).unwrap_or_default();
-        assert!(many.len() < VALUE + 100 && many.ends_with("… (5000000 characters in all)"), "{}", many.len());
+        assert!(many.len() < VALUE + 100 && many.ends_with("… (5000000 characters in total)"), "{}", many.len());
     }
 }

@@ -14,8 +14,8 @@ use crate::target::{TargetArguments, modes};
 /// The name of the files' table in --select.
 const FILE: &str = "file";
 
-const OF_A_QUERY: &str = "formats of dates, timestamps and numbers are for columns that --select selects, and not for a query that \
-                          computes values, filters or sorts: convert the texts in the query, for example with \
+const OF_A_QUERY: &str = "formats of dates, timestamps and numbers can be used only if --select does nothing but \
+                          select and rename columns: convert the text values in the query, for example with \
                           to_date(day, '%d.%m.%Y') or replace(price, ',', '.')";
 
 const EXAMPLES: &str = concat!(
@@ -31,7 +31,7 @@ Examples:
 
 Columns are matched by name. A table column that is missing from the file gets its default value.
 Values in text files are converted to the types of the columns; landfall help text-files lists the
-options for such files."
+options for text files."
 );
 
 /// Loads files into a table: all rows or none, with the bulk protocol of the database
@@ -46,11 +46,11 @@ pub(crate) struct LoadArguments {
     #[command(flatten)]
     target: TargetArguments,
 
-    /// A query whose result is loaded; it reads the files as the table `file`
+    /// A query whose result is loaded; in the query, the files are the table `file`
     #[arg(long, value_name = "SQL")]
     select: Option<String>,
 
-    /// Number of rows from which the column types of a new table are inferred
+    /// Number of rows from which the column types of a new table are inferred (default: 20000)
     #[arg(long, value_name = "ROWS", default_value_t = 20_000, hide = true)]
     sample: usize,
 
@@ -58,19 +58,21 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_enum, value_name = "TYPE", hide_possible_values = true)]
     file_type: Option<FileType>,
 
-    /// The CSV files have no header line: the column names are those of --columns, or those of the table
+    /// The CSV files have no header line: --columns names the columns; by default, they are named like the table's
+    /// columns
     #[arg(long, hide = true)]
     no_header: bool,
 
-    /// Names, separated by commas: the columns of CSV files without a header line, or the members of JSON files to read
+    /// Names, separated by commas, of the columns of CSV files without a header line, or of the members of JSON objects
+    /// to read
     #[arg(long, hide = true, value_name = "COLUMN", value_delimiter = ',')]
     columns: Vec<String>,
 
-    /// The delimiter of a text file (default: a comma, or a tab in .tsv files)
+    /// The character between two values (default: a comma, or a tab in TSV files)
     #[arg(long, hide = true, value_name = "CHARACTER")]
     delimiter: Option<char>,
 
-    /// The quotation mark around values that contain a delimiter or a line break
+    /// The quotation mark around values that contain a delimiter or a line break (default: ")
     #[arg(long, hide = true, value_name = "CHARACTER", default_value = "\"")]
     quote: char,
 
@@ -78,7 +80,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, hide = true, conflicts_with = "quote")]
     no_quote: bool,
 
-    /// The character that escapes a quotation mark inside a quoted value (default: a second quotation mark)
+    /// The character that escapes a quotation mark inside a quoted value (by default, the quotation mark is doubled)
     #[arg(long, hide = true, value_name = "CHARACTER")]
     escape: Option<char>,
 
@@ -86,11 +88,11 @@ pub(crate) struct LoadArguments {
     #[arg(long, hide = true, value_name = "CHARACTER")]
     comment: Option<char>,
 
-    /// The value that means NULL, unless it is in quotation marks
+    /// The value that means NULL, unless it is in quotation marks (default: an empty value)
     #[arg(long, hide = true, value_name = "TEXT", default_value = "")]
     null: String,
 
-    /// The value of --null also means NULL if it is in quotation marks
+    /// Reads the value of --null as NULL even if it is in quotation marks
     #[arg(long, hide = true)]
     null_in_quotes: bool,
 
@@ -99,19 +101,21 @@ pub(crate) struct LoadArguments {
     #[arg(long, hide = true, value_name = "NAME")]
     encoding: Option<String>,
 
-    /// The format of DATE values in text files, such as '%d.%m.%Y', with the specifiers of strftime (default: 2013-01-31)
+    /// The format of DATE values in text files, such as '%d.%m.%Y', with the specifiers of strftime (by default, a date
+    /// is written like 2013-01-31)
     #[arg(long, hide = true, value_name = "FORMAT")]
     date_format: Option<String>,
 
-    /// The format of TIMESTAMP values in text files, such as '%d.%m.%Y %H:%M:%S' (default: 2013-01-31 23:59:59.999)
+    /// The format of TIMESTAMP values in text files, such as '%d.%m.%Y %H:%M:%S' (by default, a
+    /// timestamp is written like 2013-01-31 23:59:59.999)
     #[arg(long, hide = true, value_name = "FORMAT")]
     timestamp_format: Option<String>,
 
-    /// The character before the fraction of numbers in text files
+    /// The character between the whole part and the fraction of a number in text files (default: a point)
     #[arg(long, hide = true, value_name = "CHARACTER", default_value_t = '.')]
     decimal_separator: char,
 
-    /// The character between groups of three digits of numbers in text files (default: none)
+    /// The character between groups of three digits in the whole part of a number in text files (default: none)
     #[arg(long, hide = true, value_name = "CHARACTER")]
     thousands: Option<char>,
 }
@@ -130,7 +134,10 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     session.shows(files.reading().clone());
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
     if infers && !failure.is_of_a_constraint() {
-        failure = failure.followed_by("; use --types zip=VARCHAR for a column whose first values suggest another type");
+        failure = failure.followed_by(
+            "; if Landfall inferred a wrong type from the first values of a column, specify the type, for example with \
+             --types zip=VARCHAR",
+        );
     }
     Err(failure)
 }
@@ -164,7 +171,7 @@ async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<
         false => load.plan(&context, query).await,
     };
     let plan = planned.map_err(|error| match (landfall_error(&error).map(Error::kind), &arguments.select) {
-        (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" of --select 'SELECT … FROM file'"),
+        (Some(ErrorKind::Schema), None) => Failure::from(error).followed_by(" (--select 'SELECT … FROM file')"),
         _ => error.into(),
     })?;
     let selected = match &arguments.select {

@@ -132,7 +132,7 @@ impl Layout {
                 let table = pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
                 let more = match rows - kept {
                     0 => String::new(),
-                    more => format!(", {more} of them not shown: --format csv prints all"),
+                    more => format!(", of which {more} are not shown; --format csv prints all rows"),
                 };
                 let noun = if rows == 1 { "row" } else { "rows" };
                 written(writeln!(out, "{table}\n{rows} {noun}{more}").and_then(|()| out.flush()))

@@ -171,7 +171,7 @@ impl Session {
                     open.rollback().await;
                 }
                 let why = failure.text().unwrap_or_default();
-                eprintln!("note: {why}; the job is run again from its BEGIN in {pause:?}");
+                eprintln!("note: {why}; the job runs again from its BEGIN in {pause:?}");
                 tokio::time::sleep(pause).await;
                 next = job.begin;
                 continue;
@@ -225,7 +225,7 @@ impl Session {
             return self.status("transaction begun");
         }
         let Some(open) = &self.transaction else {
-            return Err(Failure::new(format!("{statement}: no transaction is open: use BEGIN first")));
+            return Err(Failure::new(format!("{statement}: no transaction is open; use BEGIN first")));
         };
         let done = match &statement {
             TransactionStatement::Savepoint(name) => open.savepoint(name).await.map(|()| "savepoint set"),
@@ -268,7 +268,7 @@ impl Session {
                 committed = &mut committing => {
                     committed?;
                     if was_committed {
-                        return self.status("the job was committed before; nothing was written");
+                        return self.status("an earlier run committed the job; nothing was written");
                     }
                     return self.status(&format!("committed in {:.3} s", began.elapsed().as_secs_f64()));
                 }
@@ -280,7 +280,7 @@ impl Session {
     pub(crate) async fn end(&mut self) -> Result<(), Failure> {
         let Some(open) = self.transaction.take() else { return Ok(()) };
         open.rollback().await;
-        Err(Failure::new("the statements end without COMMIT: the transaction was rolled back"))
+        Err(Failure::new("the statements ended without COMMIT, so the transaction was rolled back"))
     }
 
     /// Runs the plan of a statement.
@@ -493,7 +493,7 @@ fn found(rows: u64, compared: Compared) -> String {
     let at_most = if counts_again { "at most " } else { "" };
     let mut found = format!(" ({inserted} inserted, {at_most}{updated} updated, {at_most}{unchanged} unchanged");
     if superseded > 0 {
-        found += &format!(", {superseded} followed by a later row with the same key");
+        found += &format!(", {superseded} replaced by a later row with the same key");
     }
     if compared.rows() < rows {
         found += &format!(", {} not compared", rows - compared.rows());

@@ -21,13 +21,13 @@ A statement ends with ; and can span several lines.
   ATTACH 'postgres://me@host/db' AS pg;
           registers every table of a database as pg.schema.table
   USE pg;
-          makes names without a database refer to pg
+          makes table names without a database name refer to pg
   CREATE EXTERNAL TABLE t STORED AS SQLITE, POSTGRES or MYSQL LOCATION '…';
-          registers a single table with its options
+          registers a single table, for example to set its options
   \\d      lists the tables
   \\?      shows this help
   \\q      exits, like Ctrl-D
-Ctrl-C stops a running statement, or clears the line. landfall sql --help has examples.";
+Ctrl-C stops the running statement, or clears the input line. landfall sql --help shows examples.";
 
 pub(crate) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> Result<(), Failure> {
     let failed = |error: ReadlineError| Failure::new(format!("could not read the terminal: {error}"));
@@ -38,7 +38,7 @@ pub(crate) fn run(runtime: &tokio::runtime::Runtime, session: &mut Session) -> R
         // There is no history file the first time.
         let _ = editor.load_history(history);
     }
-    println!("landfall {}: \\? for help", env!("CARGO_PKG_VERSION"));
+    println!("landfall {}: type \\? for help", env!("CARGO_PKG_VERSION"));
     loop {
         let line = match editor.readline("landfall> ") {
             Ok(line) => line,

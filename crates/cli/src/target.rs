@@ -15,13 +15,13 @@ macro_rules! modes {
     () => {
         "Modes:
   append            adds rows; an existing key is an error
-  update            adds rows; if a key already exists, updates the loaded columns of that row
-  ignore            adds rows; if a key already exists, keeps the existing row
-  replace-rows      adds rows; if a key already exists, replaces the existing row: columns that are
+  update            adds rows; if a key exists, updates the loaded columns of the existing row
+  ignore            adds rows; if a key exists, keeps the existing row
+  replace-rows      adds rows; if a key exists, replaces the existing row, and the columns that are
                     not loaded get their default values
   overwrite         deletes all existing rows and adds the new ones, in one transaction
-  create            creates the table; an existing table is an error
-  create-or-append  creates the table if it does not exist
+  create            creates the table and adds the rows; an existing table is an error
+  create-or-append  creates the table if it does not exist, and adds the rows
 "
     };
 }
@@ -34,11 +34,11 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_enum, default_value_t = LoadMode::Append, hide_possible_values = true)]
     mode: LoadMode,
 
-    /// The key columns for update, ignore and replace-rows; in a new table, the primary key
+    /// The key columns that the modes update, ignore and replace-rows use; in a new table, the primary key
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     key: Vec<String>,
 
-    /// A name for this load: a second run with the same name, after a crash or a success, writes no row twice
+    /// A job name: a second run with the same name, after a crash or a success, writes no row twice
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 
@@ -54,11 +54,11 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME")]
     password_env: Option<String>,
 
-    /// Another option of the table (landfall help options lists them)
+    /// Another option of the table; see landfall help options
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
-    /// Prints the counts as a JSON object
+    /// Prints the numbers of rows as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -101,13 +101,15 @@ impl TargetArguments {
     pub(crate) fn load(&self, context: &SessionContext, url: &str, name: &str) -> Result<Load, Failure> {
         let mut load = Load::new(url, name).with_mode(self.mode.into()).with_key(&self.key);
         for pair in self.types.iter().flat_map(|types| pairs(types)) {
-            let (column, sql) =
-                pair.split_once('=').ok_or_else(|| Failure::new(format!("--types {pair}: use COLUMN=TYPE")))?;
+            let (column, sql) = pair
+                .split_once('=')
+                .ok_or_else(|| Failure::new(format!("invalid value '{pair}' for --types: use COLUMN=TYPE")))?;
             load = load.with_type(column.trim(), type_of(context, sql.trim())?);
         }
         for pair in &self.options {
-            let (key, value) =
-                pair.split_once('=').ok_or_else(|| Failure::new(format!("--option {pair}: use KEY=VALUE")))?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Failure::new(format!("invalid value '{pair}' for --option: use KEY=VALUE")))?;
             load = load.with_option(key, value);
         }
         let writers = self.writers.map(|writers| writers.to_string());
@@ -155,7 +157,7 @@ fn pairs(types: &str) -> Vec<&str> {
 /// The type with this name in SQL.
 fn type_of(context: &SessionContext, name: &str) -> Result<DataType, Failure> {
     let unknown =
-        || Failure::new(format!("--types: unknown type '{name}': use a type such as VARCHAR or DECIMAL(10, 2)"));
+        || Failure::new(format!("unknown type '{name}' for --types: use a type such as VARCHAR or DECIMAL(10, 2)"));
     let state = context.state();
     let cast = state.create_logical_expr(&format!("CAST(NULL AS {name})"), &DFSchema::empty());
     match cast.map_err(|_| unknown())? {

@@ -12,9 +12,9 @@ Examples:
   landfall sql -c \"SELECT count(*) FROM 'examples/data/weather.parquet'\"
       runs one query on a file
   landfall sql script.sql
-      runs a script; landfall sql without a script is an interactive shell
+      runs a script; without a script, landfall sql starts an interactive shell
   landfall status postgres://me@localhost/my_database
-      shows the state of jobs, and prepared transactions left by a crash
+      shows the state of jobs, and the prepared transactions that a crash left behind
 
 landfall help COMMAND shows the help of a command, for example landfall help load.";
 
@@ -27,16 +27,16 @@ Examples:
     CREATE EXTERNAL TABLE weather (origin VARCHAR, time_hour TIMESTAMP, temp DOUBLE)
       STORED AS SQLITE LOCATION 'weather.db' OPTIONS ('job' 'weather of 2013');
     INSERT INTO weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
-      writes the rows of a query to a SQLite table, all of them or none, and only once
+      writes the rows of a query to a SQLite table, all or none; a second run writes nothing
   PGPASSWORD=… landfall sql -c \"
     ATTACH 'postgres://me@localhost/my_database' AS pg;
     INSERT INTO pg.weather SELECT origin, time_hour, temp FROM 'examples/data/weather.parquet'\"
       writes the same rows to an existing PostgreSQL table
 
 More help:
-  landfall help statements   the statements
-  landfall help options      the options of tables
-  landfall help values       how values are stored";
+  landfall help statements   lists the statements
+  landfall help options      lists the options of tables
+  landfall help values       describes how values are stored";
 
 pub(crate) const STATEMENTS: &str = "\
 Statements:
@@ -47,23 +47,25 @@ Statements:
   CREATE EXTERNAL TABLE t … STORED AS MYSQL
       LOCATION 'mysql://user@host:port/database?ssl-mode=…' [OPTIONS …]
       Without a column list, the external table has the columns of the table in the database. With
-      a column list, the table is created if it does not exist. MYSQL also supports MariaDB.
-  CREATE EXTERNAL TABLE both STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
-      An INSERT into the table both writes every row to the tables a and b, in one transaction.
+      a column list, the table is created in the database if it does not exist. MYSQL also supports
+      MariaDB.
+  CREATE EXTERNAL TABLE ab STORED AS FANOUT LOCATION 'a, b' [OPTIONS ('job' '…')]
+      INSERT INTO ab writes every row to table a and to table b, in one transaction.
   BEGIN [ISOLATION LEVEL …] [JOB 'name'] [OPTIONS ('idle_timeout' '10min', 'log' 'url')], COMMIT,
   ROLLBACK, SAVEPOINT a, ROLLBACK TO a, RELEASE a
-      A transaction of several statements, also in several databases; with JOB, it commits once.
+      A transaction of several statements, in one or several databases. A transaction with JOB is
+      committed only once, even if its statements are run again.
   ATTACH 'postgres://user@host/database' [AS pg] [OPTIONS …], DETACH pg, USE pg[.schema]
-      ATTACH registers every table of a database as pg.schema.table. After USE, names without a
-      schema refer to this schema.
+      ATTACH registers every table of a database as pg.schema.table. USE sets the schema of table
+      names that do not contain a schema.
   CREATE TABLE pg.t AS SELECT …, CREATE TABLE pg.t (…), ALTER TABLE, DROP TABLE, CREATE SCHEMA, …
-      Run in an attached database. CREATE TABLE AS creates the table with all rows, or does not
-      create it.
-  INSERT INTO t …            adds rows; the option on_conflict applies to existing keys
-  INSERT OVERWRITE t …       deletes the old rows in the same transaction
+      These statements run in an attached database. CREATE TABLE … AS creates the table with all of
+      its rows, or does not create the table.
+  INSERT INTO t …            adds rows; if a key already exists, the option on_conflict applies
+  INSERT OVERWRITE t …       deletes all existing rows and adds new ones, in one transaction
   REPLACE INTO t …           adds rows, and replaces existing rows that have the same key
-  INSERT … ON CONFLICT (k)   DO NOTHING, or DO UPDATE SET a = excluded.a; also MySQL's
-                             ON DUPLICATE KEY UPDATE
+  INSERT … ON CONFLICT (k)   with DO NOTHING, keeps existing rows; with DO UPDATE SET …, updates
+                             them; MySQL's ON DUPLICATE KEY UPDATE is supported, too
   UPDATE t SET … WHERE …     changes rows
   UPDATE t SET … FROM s …    changes the rows that match rows of other tables
   DELETE FROM t WHERE …      deletes rows
@@ -71,25 +73,28 @@ Statements:
   TRUNCATE TABLE t           deletes all rows
   MERGE INTO t USING … ON …  updates, deletes and inserts rows, depending on whether they match the
                              rows of a query
-  EXPLAIN INSERT …           shows how each column is assigned: price: Float64 -> numeric(10,2)
-                             rounded
-  EXPLAIN ANALYZE INSERT …   shows the number of rows and bytes, and the time spent encoding,
-                             sending and committing";
+  EXPLAIN INSERT …           shows how each column is assigned, for example
+                             price: Float64 -> numeric(10,2) rounded
+  EXPLAIN ANALYZE INSERT …   runs the INSERT, and shows the number of rows and bytes, and the time
+                             spent encoding, sending and committing";
 
 pub(crate) const VALUES: &str = "\
 Values:
-  A value is stored unchanged, or the statement fails and changes nothing. The error names the row
-  and the column.
-  12, 2.0 and '12' fit an INT; 1.7 and ' 12' do not: write round(1.7), CAST(1.7 AS INT), trim(' 12').
-  1.50 fits a DECIMAL(10, 1), 1.55 does not. In a decimal column, a double is rounded from its
-  shortest decimal form, half away from zero. In a REAL column, a double becomes the nearest real.
+  A value is stored unchanged, apart from the rounding that is described here, or the statement
+  fails and changes nothing. The error names the row and the column.
+  12, 2.0 and '12' fit an INT column, but 1.7 and ' 12' do not: write round(1.7),
+  CAST(1.7 AS INT) or trim(' 12').
+  1.50 fits a DECIMAL(10, 1) column, but 1.55 does not. If a double is stored in a decimal
+  column, its shortest decimal form is rounded to the column's scale, half away from zero. If a
+  double is stored in a REAL column, it is rounded to the nearest REAL value.
   A product or a quotient of decimals is rounded to the column's scale, as in PostgreSQL.
-  A timestamp fits a DATE only if its time is midnight. Times with nanoseconds fit a column with
-  microsecond precision only with the option 'nanoseconds' 'truncate'.
-  A timestamp with a zone does not fit a column without one: write to_local_time(x). The exception
-  is now(), which also fits a column without a zone, a DATE and a TIME.
-  A number does not fit a date or timestamp: write to_timestamp_seconds(x), …
-  Text values can be stored in columns of other types if they look like this: -1.5e3, true,
+  A timestamp fits a DATE column only if its time of day is midnight. A time with nanoseconds fits a
+  column of microsecond precision only if the option 'nanoseconds' is 'truncate'.
+  A timestamp with a time zone does not fit a column without a time zone: write to_local_time(x).
+  The exception is now(), which also fits a column without a time zone, a DATE and a TIME.
+  A number does not fit a date or timestamp column: convert it, for example with
+  to_timestamp_seconds(x).
+  A text value can be stored in a column of another type if it has one of these forms: -1.5e3, true,
   2013-01-31, 23:59:59.999, 2013-01-31 23:59:59+02:00.
   DEFAULT in VALUES is the default value of the column in the database.";
 

@@ -88,7 +88,8 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     let Some(resource) = resource else {
         let url = &arguments.place.url;
         return Err(Failure::new(format!(
-            "{url} is a decision log and has no branches: specify the database of the branches, and --log '{url}'"
+            "{url} is a decision log and has no branches: specify the URL of the database that has the branches, and \
+             --log '{url}'"
         )));
     };
     let selection = Selection {
@@ -118,7 +119,7 @@ pub(crate) async fn end_branches(arguments: RecoverArguments) -> Result<(), Fail
     };
     match found.iter().filter(is_left).count() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} of {} branches are left in doubt", found.len()))),
+        count => Err(Failure::new(format!("{count} of {} branches remain in doubt", found.len()))),
     }
 }
 
@@ -135,8 +136,9 @@ async fn roll_back_unknown(
         return Ok(());
     }
     eprintln!(
-        "The decision log {} does not contain the decision for {} of the branches. If another log contains a decision to \
-         commit one of them, its rows are lost. Roll them back? [y/N]",
+        "The decision log {} does not contain the decision for {} of the branches. If another log contains the \
+         decision to commit a branch, its rows are lost when the branch is rolled back. Roll back these branches? \
+         [y/N]",
         log.url(),
         unknown.len()
     );
@@ -169,16 +171,16 @@ fn note_left(found: &[Recovered], older_than: Duration, log: &dyn DecisionLog) {
     }
     if left(RecoveryOutcome::TooYoung) > 0 {
         eprintln!(
-            "note: {} younger than {:?} have no decision in the log, and may belong to a run that is still active; use \
-             --older-than 0s to recover all branches",
+            "note: the log has no decision for {} younger than {:?}, whose run may still be active; to roll back \
+             branches of any age, use --older-than 0s",
             branches(left(RecoveryOutcome::TooYoung)),
             older_than
         );
     }
     if left(RecoveryOutcome::DecidedElsewhere) > 0 {
         eprintln!(
-            "note: the decision for {} was not found in the decision log {}: if another log was used, specify it with \
-             --log, or its table with --ledger-table; if that log no longer exists, use --roll-back-unknown",
+            "note: the decision for {} was not found in the decision log {}: if another log was used, specify its URL \
+             with --log, or its table with --ledger-table; if that log no longer exists, use --roll-back-unknown",
             branches(left(RecoveryOutcome::DecidedElsewhere)),
             log.url()
         );
@@ -218,11 +220,11 @@ fn did(fate: &RecoveryOutcome) -> &'static str {
     match fate {
         RecoveryOutcome::Committed => "committed",
         RecoveryOutcome::RolledBack => "rolled back",
-        RecoveryOutcome::TooYoung => "left: not decided",
-        RecoveryOutcome::DecidedElsewhere => "left: decided in another log",
-        RecoveryOutcome::EndedMeanwhile => "ended meanwhile",
-        RecoveryOutcome::StillInDoubt => "left: the log could not be read",
-        RecoveryOutcome::Failed(_) => "left: failed",
+        RecoveryOutcome::TooYoung => "skipped: not decided yet",
+        RecoveryOutcome::DecidedElsewhere => "skipped: decided in another log",
+        RecoveryOutcome::EndedMeanwhile => "already ended by another process",
+        RecoveryOutcome::StillInDoubt => "skipped: the log could not be read",
+        RecoveryOutcome::Failed(_) => "failed",
     }
 }
 

@@ -117,13 +117,15 @@ fn codec(session: &Bound<'_, PyAny>) -> PyResult<FFI_LogicalExtensionCodec> {
     let capsule = if session.hasattr(getter)? { session.call_method0(getter)? } else { session.clone() };
     let incompatible = |what: &str| {
         let text = format!(
-            "{what}: install the version of datafusion that landfall is built for, {}",
+            "{what}: install the version of the package datafusion for which landfall was built, {}",
             datafusion_ffi::version()
         );
         config(text).into_exception(session.py())
     };
     let Ok(capsule) = capsule.cast::<PyCapsule>() else {
-        return Err(incompatible("the session is not one of the package datafusion, or of an old version"));
+        return Err(incompatible(
+            "the object is not a session of the package datafusion, or the version of the package is too old",
+        ));
     };
     let codec = capsule.pointer_checked(Some(CODEC))?.cast::<FFI_LogicalExtensionCodec>();
     // SAFETY: a capsule of this name has a codec, as datafusion defines it, and lives as long as this reference to it.
@@ -131,6 +133,6 @@ fn codec(session: &Bound<'_, PyAny>) -> PyResult<FFI_LogicalExtensionCodec> {
     // SAFETY: the function has no arguments. It is how versions of the interface are told apart.
     match unsafe { (codec.version)() } {
         version if version == datafusion_ffi::version() => Ok(codec.clone()),
-        version => Err(incompatible(&format!("the session is of datafusion {version}"))),
+        version => Err(incompatible(&format!("the session belongs to version {version} of the package datafusion"))),
     }
 }

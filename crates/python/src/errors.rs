@@ -20,11 +20,11 @@ macro_rules! exceptions {
 }
 
 exceptions! {
-    Error(PyException): "The base of all errors of Landfall.
+    Error(PyException): "The base class of all exceptions of Landfall.
 
-Attributes: `kind` is the kind of the error in one word. `row` is the row of the data that the error is about, counted from 1.
-`rows` is the first and the last row: with several writers, those of the batch. `column` is the name of the column. They are
-None where they are not known.";
+Attributes: `kind` is the kind of the error in one word. `row` is the number of the row that caused the error, counted
+from 1. `rows` contains the first and the last row of the range that contains this row; with several writers, the range
+is a batch of rows. `column` is the name of the column that caused the error. An attribute is None if it is not known.";
     ConfigError(Error): "An invalid option, URL, name or statement text.";
     SchemaError(Error): "The columns of the data do not match the table, the table does not exist, or the table to \
                          be created already exists.";
@@ -36,9 +36,11 @@ None where they are not known.";
     AccessError(Error): "The database cannot be opened, read or written: it is missing, or the user lacks a privilege.";
     InputError(Error): "Reading the data failed.";
     FencedError(Error): "Another run of the same job took over. This run did not commit.";
-    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message has the command that resolves it.";
+    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message contains the command that finds \
+                          out the outcome.";
     StoppedError(Error): "The statement was stopped, and rolled back.";
-    UnsupportedError(Error): "The database, or this kind of data, does not support the operation.";
+    UnsupportedError(Error): "The database does not support the operation, or the operation does not support this kind \
+                              of data.";
     DatabaseError(Error): "Any other error of the database.";
     InternalError(Error): "A bug in Landfall.";
 }

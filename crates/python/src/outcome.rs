@@ -4,27 +4,28 @@ use pyo3::prelude::*;
 
 use crate::statement::{Written, counted, sink};
 
-/// What a statement that writes did. Counts that Landfall did not make are None.
+/// The result of a statement that writes. A count that Landfall does not know is None.
 #[pyclass(frozen, get_all, module = "landfall")]
 #[derive(Debug)]
 pub(crate) struct WriteResult {
-    /// Rows that were written; of an upsert by difference, rows that were read. 0 for a job that was finished before.
+    /// Rows that were written. An upsert that compares its rows with the existing ones counts the rows of its query.
+    /// For a job that was already finished, the count is 0.
     rows: u64,
-    /// Rows that were new.
+    /// Rows that were inserted, because they did not exist.
     inserted: Option<u64>,
-    /// Rows that existed and changed.
+    /// Existing rows that were changed.
     updated: Option<u64>,
-    /// Rows that existed and were equal: they were not written.
+    /// Existing rows that already had the new values, and were not written.
     unchanged: Option<u64>,
     /// Rows that were deleted.
     deleted: Option<u64>,
-    /// Rows that were set aside, because they cannot be stored.
+    /// Rows that could not be stored, and were written to the reject table.
     rejected: u64,
-    /// Rows that earlier runs of the job had committed: all of them, if it was finished before.
+    /// Rows that earlier runs of the job committed: all rows, if the job was already finished.
     resumed: u64,
-    /// How often the statement was retried after a failure.
+    /// The number of times that the statement was retried after a failure.
     retries: u64,
-    /// How long it took, in seconds.
+    /// How long the statement took, in seconds.
     seconds: f64,
 }
 

@@ -82,7 +82,10 @@ impl<T> Owned<T> {
 }
 
 fn foreign() -> Failure {
-    config("this was opened before the process was forked: open it again in this process, as with landfall.connect()")
+    config(
+        "this object was opened before the process was forked: open it again in this process, for example with \
+         landfall.connect()",
+    )
 }
 
 impl<T> Drop for Owned<T> {

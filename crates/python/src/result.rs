@@ -44,9 +44,9 @@ pub(crate) enum Rows {
     Batches(Vec<RecordBatch>),
 }
 
-/// The rows of a query. The query runs when they are read, and again each time.
+/// The rows of a query. The query runs each time that the rows are read.
 ///
-/// Every library that reads Arrow data takes it: `pyarrow.table(result)`, `polars.DataFrame(result)`.
+/// Every library that reads Arrow data accepts a result: `pyarrow.table(result)`, `polars.DataFrame(result)`.
 #[pyclass(frozen, name = "Result", module = "landfall")]
 pub(crate) struct QueryResult {
     context: Owned<SessionContext>,
@@ -158,7 +158,7 @@ impl QueryResult {
         Self::read_by(&slf, "pyarrow", "table")
     }
 
-    /// The rows as a pandas.DataFrame. It needs pyarrow.
+    /// The rows as a pandas.DataFrame. This method requires pyarrow.
     fn to_pandas<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::to_arrow(slf)?.call_method0("to_pandas")
     }
@@ -173,7 +173,7 @@ impl QueryResult {
             return Ok("Result without columns".to_owned());
         }
         let Some((shown, has_more)) = self.shown(py)? else {
-            return Ok(format!("Result({}), of a stream that is not read yet", self.names().join(", ")));
+            return Ok(format!("Result({}) of a stream that has not been read yet", self.names().join(", ")));
         };
         let empty = [RecordBatch::new_empty(Arc::clone(&self.schema))];
         let table = pretty_format_batches(if shown.is_empty() { &empty } else { &shown });

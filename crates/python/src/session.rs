@@ -95,8 +95,10 @@ async fn run(context: &SessionContext, text: &str, writer: Writer) -> Result<Ran
     let mut statements = parse(text, &GenericDialect {})?;
     let count = statements.len();
     let (Some(statement), 1) = (statements.pop(), count) else {
-        let found = if count == 0 { "none".to_owned() } else { format!("{count} of them") };
-        return Err(config(format!("sql() runs one statement, and the text has {found}: call it once for each")));
+        let found = if count == 0 { "no statement".to_owned() } else { format!("{count} statements") };
+        return Err(config(format!(
+            "sql() runs one statement, but the text contains {found}: call sql() once for each statement"
+        )));
     };
     let mut plan = match plan(context, statement).await? {
         Planned::Plan(plan) => plan,

@@ -90,7 +90,8 @@ impl PartitionStream for OneTime {
         let Some(reader) = reader else {
             let error = Error::new(
                 ErrorKind::Input,
-                "the stream was read already, and can be read only once: pass a new one, or a table such as pyarrow.Table",
+                "the stream has already been read, and can be read only once: pass a new stream, or a table such as a \
+                 pyarrow.Table",
             );
             let failed = stream::once(async { Err(error.into()) });
             return Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), failed));

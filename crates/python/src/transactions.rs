@@ -17,7 +17,7 @@ use crate::process::Process;
 use crate::statement::Watch;
 use crate::wait::wait;
 
-/// What a decision log knows of a job.
+/// A job in a decision log.
 #[pyclass(frozen, get_all, module = "landfall")]
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
@@ -27,13 +27,13 @@ pub(crate) struct Job {
     state: &'static str,
     /// The table that it writes.
     table: Option<String>,
-    /// The rows up to the last checkpoint.
+    /// The number of rows up to the last checkpoint.
     rows: Option<u64>,
-    /// Those of them that were set aside.
+    /// How many of these rows could not be stored, and were written to the reject table.
     rejected: Option<u64>,
-    /// The epoch of the last checkpoint.
+    /// The number of the last checkpoint.
     checkpoint: Option<u64>,
-    /// When the last record was made.
+    /// The time of the last record of the job in the log.
     decided_at: Option<String>,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct Job {
 pub(crate) struct Branch {
     /// The identifier of the prepared transaction.
     name: String,
-    /// The job, if the log knows it.
+    /// The job of the branch, if the log contains the job.
     job: Option<String>,
     /// The age in seconds.
     age: f64,
-    /// What became of it, or would.
+    /// What happened to the branch, or would happen.
     fate: &'static str,
-    /// Whether it is left as it was, and must be resolved.
+    /// Whether the branch is still prepared, and must still be committed or rolled back.
     is_left: bool,
-    /// Why it could not be ended.
+    /// Why the branch could not be committed or rolled back.
     error: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Status {
     log: String,
     /// Its jobs.
     jobs: Vec<Job>,
-    /// The branches that are prepared, with what `recover` would do.
+    /// The prepared branches, with what `recover` would do with them.
     in_doubt: Vec<Branch>,
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn status(
     })
 }
 
-/// Ends the prepared branches as the log says.
+/// Commits or rolls back the prepared branches, as the decision log says.
 #[pyfunction]
 #[pyo3(signature = (url, log, job, older_than, dry_run, options))]
 pub(crate) fn recover(
@@ -183,11 +183,11 @@ fn branch(found: &Recovered, mode: Mode) -> Branch {
         (RecoveryOutcome::Committed, Mode::DryRun) => ("to be committed", true),
         (RecoveryOutcome::RolledBack, Mode::Act) => ("rolled back", false),
         (RecoveryOutcome::RolledBack, Mode::DryRun) => ("to be rolled back", true),
-        (RecoveryOutcome::TooYoung, _) => ("left: not decided", true),
-        (RecoveryOutcome::DecidedElsewhere, _) => ("left: decided in another log", true),
-        (RecoveryOutcome::EndedMeanwhile, _) => ("ended meanwhile", false),
-        (RecoveryOutcome::StillInDoubt, _) => ("left: the log does not answer", true),
-        (RecoveryOutcome::Failed(_), _) => ("left: failed", true),
+        (RecoveryOutcome::TooYoung, _) => ("skipped: not decided yet", true),
+        (RecoveryOutcome::DecidedElsewhere, _) => ("skipped: decided in another log", true),
+        (RecoveryOutcome::EndedMeanwhile, _) => ("already ended by another process", false),
+        (RecoveryOutcome::StillInDoubt, _) => ("skipped: the log could not be read", true),
+        (RecoveryOutcome::Failed(_), _) => ("failed", true),
     };
     let error = match &found.fate {
         RecoveryOutcome::Failed(why) => Some(without_passwords(why)),

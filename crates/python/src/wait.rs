@@ -54,7 +54,7 @@ pub(crate) fn wait<T: Send + 'static>(
     match (ended, raised) {
         (Ok(Ok(value)), None) => Ok(value),
         (Ok(Err(failure)), None) => Err(failure.into_exception(py)),
-        (Ok(Ok(_)), Some(raised)) => Err(noted(py, raised, "the commit had begun: the rows are written")),
+        (Ok(Ok(_)), Some(raised)) => Err(noted(py, raised, "the commit had already begun, so the rows are written")),
         (Ok(Err(failure)), Some(raised)) if failure.is_interrupted() => Err(noted(py, raised, &failure.text())),
         (Ok(Err(failure)), Some(raised)) => {
             raised.set_cause(py, Some(failure.into_exception(py)));

@@ -113,15 +113,15 @@ fn load(
         let checkpoint = options.iter().find(|(key, _)| key.starts_with("checkpoint."));
         if let (Some((key, _)), true) = (checkpoint, has("job")) {
             let why = format!(
-                "a job with the option '{key}' reads its data again after a failure, and a stream can be read only once: \
-                 remove the option, or pass a pyarrow.Table, a polars or pandas DataFrame, or files"
+                "a job with the option '{key}' reads its data again after a failure, but a stream can be read only \
+                 once: remove the option, or pass a pyarrow.Table, a polars or pandas DataFrame, or files"
             );
             return Err(datafusion_landfall::Error::new(ErrorKind::Unsupported, why).into());
         }
         if options.iter().any(|(key, value)| key == "retry.max" && value != "0") {
             return Err(config(
-                "a stream can be read only once, so its write is not retried: remove the option 'retry.max', or pass a \
-                 pyarrow.Table, a polars or pandas DataFrame, or files",
+                "a stream can be read only once, so writing it cannot be retried: remove the option 'retry.max', or \
+                 pass a pyarrow.Table, a polars or pandas DataFrame, or files",
             ));
         }
         load = load.with_option("retry.max", "0");

@@ -314,5 +314,5 @@ def test_a_forked_child_opens_tables_of_its_own(sqlite):
 
 def test_a_session_of_another_library_is_refused(sqlite):
     _create(sqlite)
-    with pytest.raises(landfall.ConfigError, match="version of datafusion"):
+    with pytest.raises(landfall.ConfigError, match="version of the package datafusion"):
         landfall.Table(sqlite.url, sqlite.table).__datafusion_table_provider__(object())

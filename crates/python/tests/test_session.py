@@ -74,7 +74,7 @@ def test_a_stream_is_not_read_to_be_shown_and_is_read_once():
     session = landfall.connect()
     session.register("stream", DATA.to_reader())
     result = session.sql("SELECT id FROM stream WHERE id > 1")
-    assert "not read yet" in repr(result) and "not read yet" in result._repr_html_()
+    assert "not been read yet" in repr(result) and "not been read yet" in result._repr_html_()
     assert result.to_arrow().num_rows == 2
     with pytest.raises(Exception, match="can be read only once"):
         result.to_arrow()

@@ -45,7 +45,7 @@ def test_recover_rolls_back_a_branch_that_nobody_decided(postgres):
     [found] = [found for found in landfall.status(postgres.url).in_doubt if found.name == branch]
     assert (found.job, found.fate, found.is_left) == (job, "to be rolled back", True)
     [found] = landfall.recover(postgres.url, job=job)
-    assert (found.fate, found.is_left, found.error) == ("left: not decided", True, None)
+    assert (found.fate, found.is_left, found.error) == ("skipped: not decided yet", True, None)
     [found] = landfall.recover(postgres.url, job=job, older_than=0, dry_run=True)
     assert found.fate == "to be rolled back" and branch in repr(found) and found.age < 60
     [found] = landfall.recover(postgres.url, job=job, older_than=timedelta(0))

@@ -52,7 +52,10 @@ impl DistributedWrite {
             }
             Joined::Finished(record) => {
                 let (job, rows, table) = (&record.job, record.total(), self);
-                warn!("job '{job}' is finished: its {rows} rows are already in table {table}; nothing was written");
+                warn!(
+                    "job '{job}' is finished: an earlier run has written {rows} rows to table {table}; this time, \
+                     nothing was written"
+                );
                 Ok(0)
             }
         }

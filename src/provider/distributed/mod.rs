@@ -277,17 +277,21 @@ pub(super) fn decode(
 /// Refuses what a distributed INSERT does not support.
 fn check(write: &Write, input: &Arc<dyn ExecutionPlan>) -> Result<()> {
     if input.boundedness().is_unbounded() {
-        return Err(Error::config("a distributed statement is one transaction, but its input is unbounded"));
+        return Err(Error::config(
+            "a distributed statement is one transaction, but its input is unbounded: run the statement in one process",
+        ));
     }
     if write.checkpoints.any() {
         return Err(Error::config(
-            "a distributed statement is one transaction: remove the options 'checkpoint.…', or write it in one process",
+            "a distributed statement is one transaction: remove the options 'checkpoint.…', or run the statement in \
+             one process",
         ));
     }
     if write.rejects.is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            "a distributed statement does not support the option 'reject.max': remove the option, or write it in one process",
+            "a distributed statement does not support the option 'reject.max': remove the option, or run the statement \
+             in one process",
         ));
     }
     for target in &write.targets {

@@ -94,8 +94,8 @@ impl DistributedWrite {
         match &self.operation {
             Operation::Change(change) if change.lock.is_some() && scans(query) < self.scans => {
                 let text = format!(
-                    "{} {self}: the query is executed in several stages, so it reads rows before they are locked; run the \
-                     statement in one process",
+                    "{} {self}: the query is executed in several stages, so the query reads rows before they are \
+                     locked; run the statement in one process",
                     change.verb
                 );
                 Err(Error::new(ErrorKind::Unsupported, text))

@@ -20,11 +20,11 @@ fn branches_of_a_log_that_no_longer_exists_are_rolled_back_if_the_user_says_so()
     let stderr = |output: &Output| String::from_utf8(output.stderr.clone()).unwrap();
     let output = recover(&server, &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    says(&stderr(&output), &["--roll-back-unknown", "1 of 1 branches are left in doubt"]);
+    says(&stderr(&output), &["--roll-back-unknown", "1 of 1 branches remain in doubt"]);
     // Without an answer, nothing happens.
     let output = recover(&server, &["--roll-back-unknown"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    says(&stderr(&output), &["Roll them back? [y/N]"]);
+    says(&stderr(&output), &["Roll back these branches? [y/N]"]);
     assert_eq!(left(), [gid]);
     let output = recover(&server, &["--roll-back-unknown", "--yes"]);
     assert!(output.status.success(), "{output:?}");

@@ -292,7 +292,7 @@ async fn a_fanout_that_cannot_be_meant_is_refused() {
     for (location, options, parts) in [
         ("b", "", ["at least two members", "LOCATION"]),
         ("b, nothing", "", ["table nothing does not exist", "create it first"]),
-        ("b, memory", "", ["table memory is not stored in a database", "FANOUT"]),
+        ("b, memory", "", ["table memory is not in a database", "FANOUT"]),
         ("b, b", "", ["specified more than once", "b"]),
         ("a, b", "", ["table b has no column \"x\"", "same columns"]),
         ("b, j", "", ["'job'", "set the option on the FANOUT table"]),
@@ -428,8 +428,8 @@ async fn a_branch_of_another_role_does_not_stop_the_recovery_of_the_others() {
     server.rows("GRANT SELECT, INSERT, DELETE ON landfall_ledger TO reader");
     let output = program(&["recover", &server.url_as("reader")]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    says(&stderr(&output), &["the user lacks a privilege", "2 of 3 branches are left"]);
-    says(&String::from_utf8_lossy(&output.stdout), &["left: failed", "committed"]);
+    says(&stderr(&output), &["the user lacks a privilege", "2 of 3 branches remain in doubt"]);
+    says(&String::from_utf8_lossy(&output.stdout), &["failed", "committed"]);
     assert_eq!(server.rows("SELECT count(*) FROM landing"), ["3"]);
     assert!(program(&["recover", &server.url()]).output().unwrap().status.success());
     assert_eq!(server.rows("SELECT count(*) FROM landing"), ["9"]);

@@ -88,7 +88,7 @@ async fn a_reject_table_is_one_that_has_the_columns() {
         let error = place.error("INSERT INTO bad SELECT 1, 2").await;
         says(&error, &["the reject table other", "it has no column \"table_name\"", "reject.table"]);
         place.register("itself", "", &options("t")).await;
-        says(&place.error("INSERT INTO itself SELECT 1, 2").await, &["it is the table that is written"]);
+        says(&place.error("INSERT INTO itself SELECT 1, 2").await, &["it is also the table"]);
         place.register("alone", "", "'table' 't', 'reject.max' '9'").await;
         says(&place.error("INSERT INTO alone SELECT 1, 2").await, &["'reject.max' requires the option 'reject.table'"]);
         assert_eq!(place.client("SELECT count(*) FROM t"), ["0"]);

@@ -59,8 +59,8 @@ struct Variant {
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!(
-            "note: this program was built without optimization, so it is slower than a release build: build it with \
-             cargo build --release"
+            "note: this program was built without optimization, so it is slower than a release build: use cargo build \
+             --release"
         );
     }
     let subject = Subject::open(arguments.url.clone(), arguments.password_env.as_deref(), arguments.rows).await?;
@@ -109,7 +109,11 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
     let is_shown = arguments.report == Report::Table;
     if is_shown {
         let runs = arguments.runs;
-        print(&format!("{}: {rows} rows, the median of {runs}; a table with a primary key\n", subject.location()))?;
+        print(&format!(
+            "{}: {rows} rows, written to a table with a primary key; number of runs: {runs}. Each line shows the \
+             median rate, and how many times the first rate of its section it is.\n",
+            subject.location()
+        ))?;
     }
     let mut all: Vec<Measured> = Vec::new();
     let mut is_told = "";
@@ -126,7 +130,7 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
     };
 
     for (variant, each) in
-        [("INSERT row by row, prepared", Each::Row), ("INSERT of 1,000 rows at once, prepared", Each::Many)]
+        [("prepared INSERT, row by row", Each::Row), ("prepared INSERT, 1,000 rows at a time", Each::Many)]
     {
         let rows = each.rows_of(rows);
         let mut times = Vec::new();
@@ -156,13 +160,13 @@ async fn measure(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Me
         subject.fresh().await?;
         times.push(subject.land(one_writer(subject)?, 0, SMALL).await?);
     }
-    tell(measured(LATENCY, format!("INSERT INTO of {SMALL} rows, with its commit"), SMALL, times), &mut all)?;
+    tell(measured(LATENCY, format!("INSERT INTO of {SMALL} rows, including the commit"), SMALL, times), &mut all)?;
     Ok(all)
 }
 
 const WRITES: &str = "Writing rows";
 const PHASES: &str = "Transactions";
-const UPSERTS: &str = "Upserts, 1 row of 100 changed";
+const UPSERTS: &str = "Upserts that change 1 row of 100";
 const CHECKPOINTS: &str = "Checkpoints";
 const LATENCY: &str = "Latency";
 
@@ -192,13 +196,15 @@ async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Varia
             "note: {location} cannot prepare transactions, so two-phase commit and several writers are not measured"
         );
     }
-    for (name, upsert) in [("blindly", Upsert::Blind), ("by difference", Upsert::Diff)] {
+    for (name, upsert) in
+        [("with the option 'upsert' 'blind'", Upsert::Blind), ("with the option 'upsert' 'diff'", Upsert::Diff)]
+    {
         let options = one_writer(subject)?.with_on_conflict(OnConflict::Update)?.with_upsert(upsert)?;
         ways.push(Variant { topic: UPSERTS, name: name.into(), options, is_upsert: true });
     }
     let every = u64::from(arguments.rows / 10);
-    ways.push(variant(CHECKPOINTS, "one epoch", one_writer(subject)?));
-    ways.push(variant(CHECKPOINTS, "ten epochs", one_writer(subject)?.with_checkpoint_rows(every)?));
+    ways.push(variant(CHECKPOINTS, "one transaction", one_writer(subject)?));
+    ways.push(variant(CHECKPOINTS, "ten transactions", one_writer(subject)?.with_checkpoint_rows(every)?));
     Ok(ways)
 }
 

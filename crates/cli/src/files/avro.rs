@@ -54,7 +54,7 @@ fn long(bytes: &[u8]) -> Result<Option<(i64, &[u8])>, &'static str> {
             return Ok(Some((number, &bytes[index + 1..])));
         }
     }
-    if bytes.len() < 10 { Ok(None) } else { Err("has a number of more than ten bytes: it is damaged") }
+    if bytes.len() < 10 { Ok(None) } else { Err("is damaged: it contains a number of more than ten bytes") }
 }
 
 /// A length, and the bytes after it.
@@ -63,7 +63,7 @@ fn length(bytes: &[u8]) -> Result<Option<(usize, &[u8])>, &'static str> {
     let length = usize::try_from(number).ok().filter(|length| *length <= BLOCK_BYTES);
     length
         .map(|length| Some((length, rest)))
-        .ok_or("has a block of more than 1 GiB: it is damaged, or needs smaller blocks")
+        .ok_or("has a block of more than 1 GiB: the file is damaged, or must be written with smaller blocks")
 }
 
 /// The length of the header at the beginning of a file, which ends with the marker; `None` if there are too few bytes.
@@ -103,7 +103,7 @@ fn block(bytes: &[u8], marker: &[u8]) -> Result<Option<Block>, &'static str> {
         Some(found) if found == marker => {
             Ok(Some(Block { rows, contents, length: bytes.len() - rest.len() + size + SYNC_BYTES }))
         }
-        Some(_) => Err("has no marker after a block: it is damaged"),
+        Some(_) => Err("is damaged: a block does not end with the marker of the file"),
     }
 }
 
@@ -137,7 +137,7 @@ impl Avro {
             let length = match header(&self.bytes)? {
                 Some(length) => length,
                 None if self.bytes.len() > HEADER_BYTES => {
-                    return Err("has a header of more than 64 MiB: it is damaged".into());
+                    return Err("is damaged: its header is longer than 64 MiB".into());
                 }
                 None => return Ok(false),
             };

@@ -42,7 +42,7 @@ pub(super) async fn columnar(
             Some((first, wanted)) => same(first, wanted, url.as_str(), &schema)?,
         }
     }
-    let schema = first.map(|(_, schema)| schema).ok_or_else(|| input_error("a load needs a file"))?;
+    let schema = first.map(|(_, schema)| schema).ok_or_else(|| input_error("no files to load are specified"))?;
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     Ok((Arc::new(ListingTable::try_new(config)?), reading))
 }

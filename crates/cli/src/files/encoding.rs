@@ -12,7 +12,10 @@ pub(super) fn named(name: &str) -> Result<&'static Encoding, Error> {
     Encoding::for_label(name.as_bytes()).ok_or_else(|| {
         Error::new(
             ErrorKind::Config,
-            format!("encoding '{name}' is not known: use a name such as utf-8, utf-16le, windows-1252, iso-8859-15, shift_jis"),
+            format!(
+                "encoding '{name}' is unknown: use a name such as utf-8, utf-16le, windows-1252, iso-8859-15 or \
+                 shift_jis"
+            ),
         )
     })
 }
@@ -61,7 +64,10 @@ impl Decoder {
                 DecoderResult::OutputFull => {}
                 DecoderResult::Malformed(..) => {
                     let name = decoder.encoding().name();
-                    let text = format!("byte {} is not {name}: set another encoding", self.read);
+                    let text = format!(
+                        "byte {} is not valid in the encoding {name}: specify the encoding of the file",
+                        self.read
+                    );
                     return Err(Error::new(ErrorKind::Input, text));
                 }
             }

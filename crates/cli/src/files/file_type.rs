@@ -75,11 +75,13 @@ pub(super) fn file_type(places: &[String], given: Option<FileType>) -> DfResult<
     let mut types = places.iter().map(|place| {
         let what = if place == STDIN { "standard input".into() } else { format!("file {place}") };
         let unknown = || {
-            input_error(format!("could not infer the file type of {what}: set it, for example to csv (--file-type)"))
+            input_error(format!(
+                "could not infer the file type of {what}: specify the type, for example with --file-type csv"
+            ))
         };
         FileType::of(place).ok_or_else(unknown)
     });
-    let first = types.next().transpose()?.ok_or_else(|| input_error("a load needs a file"))?;
+    let first = types.next().transpose()?.ok_or_else(|| input_error("no files to load are specified"))?;
     for (other, place) in types.zip(&places[1..]) {
         if other? != first {
             return Err(input_error(format!(

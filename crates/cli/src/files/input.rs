@@ -101,7 +101,7 @@ fn ranges(store: &Arc<dyn ObjectStore>, meta: &ObjectMeta) -> BoxStream<'static,
 }
 
 fn changed(meta: &ObjectMeta, error: object_store::Error) -> DataFusionError {
-    let text = format!("file {} was changed or removed while it was read: load it again", meta.location);
+    let text = format!("file {} was changed or removed while it was read: load the file again", meta.location);
     Error::new(ErrorKind::Input, text).with_source(error).into()
 }
 
@@ -152,7 +152,8 @@ impl Stdin {
         }
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         let rest = rest.ok_or_else(|| {
-            let text = "standard input can be read only once: load a file to retry after a failure";
+            let text = "standard input can be read only once, so the load cannot be retried after a failure: load a \
+                        file instead";
             DataFusionError::from(Error::new(ErrorKind::Input, text))
         })?;
         let rest = stream::unfold(rest, |mut rest| async move { Some((rest.recv().await?, rest)) });
@@ -169,7 +170,7 @@ fn read_stdin(sender: &mpsc::Sender<DfResult<Bytes>>) {
             Bytes::from(part)
         });
         let ends = !matches!(&read, Ok(part) if !part.is_empty());
-        let failed = |error| Error::new(ErrorKind::Input, "standard input cannot be read").with_source(error).into();
+        let failed = |error| Error::new(ErrorKind::Input, "could not read standard input").with_source(error).into();
         if matches!(&read, Ok(part) if part.is_empty()) || sender.blocking_send(read.map_err(failed)).is_err() || ends {
             return;
         }

@@ -19,7 +19,7 @@ pub(super) struct Member<'l> {
 /// Why the line is not an object of JSON.
 pub(super) fn members(line: &str) -> Result<Vec<Member<'_>>, String> {
     if !line.trim_start().starts_with('{') {
-        return Err("the line is not a JSON object: write one object in each line, for example {\"id\": 1}".into());
+        return Err("the line is not a JSON object: write one object on each line, for example {\"id\": 1}".into());
     }
     // What is valid as a whole can be taken apart by its punctuation.
     serde_json::from_str::<IgnoredAny>(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;

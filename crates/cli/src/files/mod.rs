@@ -86,8 +86,8 @@ impl Files {
     ) -> DfResult<Self> {
         let file_type = file_type(places, options.file_type)?;
         if !file_type.is_text() && options.formats != ValueFormats::default() {
-            let text = "formats of dates, timestamps and numbers are for text files: omit them, as the values of these files have \
-                        types";
+            let text = "formats of dates, timestamps and numbers apply only to text files, and these files are not \
+                        text files: omit the formats";
             return Err(Error::new(ErrorKind::Config, text).into());
         }
         let compression = compression(places)?;
@@ -207,8 +207,8 @@ fn names(layout: &Layout, given: &[String], columns: Option<Vec<String>>) -> Res
         (_, false, _) => Ok(Some(given.to_vec())),
         (Layout::Csv(..), true, Some(columns)) => Ok(Some(columns)),
         (Layout::Csv(..), true, None) => {
-            let text =
-                "the file has no header line, and a new table needs column names: name them with the option columns";
+            let text = "a new table needs column names, but the file has no header line: specify the names of the \
+                        columns (--columns)";
             Err(Error::new(ErrorKind::Config, text))
         }
     }

@@ -59,7 +59,8 @@ impl FileOptions {
     pub(super) fn text(&self, file_type: FileType, compression: FileCompressionType) -> Result<TextFormat, Error> {
         let byte = |what: &str, char: char| {
             u8::try_from(char).ok().filter(u8::is_ascii).ok_or_else(|| {
-                let text = format!("the {what} '{char}' is not an ASCII character: use one such as ',' or ';'");
+                let text =
+                    format!("the {what} '{char}' is not an ASCII character: use an ASCII character such as ',' or ';'");
                 Error::new(ErrorKind::Config, text)
             })
         };
@@ -76,7 +77,7 @@ impl FileOptions {
                 if dialect.quote == Some(dialect.delimiter) {
                     return Err(Error::new(
                         ErrorKind::Config,
-                        "the quotation mark is also the delimiter: use another one",
+                        "the quotation mark and the delimiter are the same character: change one of them",
                     ));
                 }
                 Layout::Csv(dialect, self.has_header)

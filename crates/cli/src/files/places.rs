@@ -44,7 +44,9 @@ pub(super) fn urls(context: &SessionContext, places: &[String]) -> DfResult<Vec<
             let parsed =
                 Url::parse(place).map_err(|error| input_error(format!("{place} is not a valid URL: {error}")))?;
             let (store, _) = store_at(&parsed).map_err(|error| {
-                input_error(format!("{place} cannot be opened: {error}; use s3://, gs://, az:// or https://"))
+                input_error(format!(
+                    "{place} cannot be opened: {error}; use a URL that begins with s3://, gs://, az:// or https://"
+                ))
             })?;
             context.runtime_env().register_object_store(of_store, store);
         }

@@ -33,7 +33,7 @@ pub(super) fn restored<const N: usize>(
     let damaged = "the stored position is damaged";
     let position: Value = serde_json::from_str(position).map_err(|error| wrong(damaged).with_source(error))?;
     if position["version"] != input.version() {
-        let why = "the file was changed since the last checkpoint; restore the file, or use another job name";
+        let why = "the file has changed since the last checkpoint; restore the file, or use another job name";
         return Err(wrong(why).into());
     }
     let mut numbers = [0; N];

@@ -97,7 +97,9 @@ impl Records {
             self.before += skipped as u64;
         }
         if self.text.len() > RECORD_BYTES && self.tried > RECORD_BYTES / 2 {
-            return Err(self.error("the record is longer than 256 MiB: is a quotation mark not closed?"));
+            return Err(
+                self.error("the record is longer than 256 MiB: check whether a closing quotation mark is missing")
+            );
         }
         Ok(())
     }
@@ -105,12 +107,13 @@ impl Records {
     fn malformed(&self, malformed: Malformed) -> Error {
         self.error(match malformed {
             Malformed::Unclosed(number) => format!(
-                "the quotation mark of value {} is not closed; if it is part of the value, set another quotation mark",
+                "value {} has no closing quotation mark; if the opening quotation mark is part of the value, set \
+                 another quotation mark",
                 number + 1
             ),
             Malformed::AfterQuote(number) => format!(
-                "value {} continues after its closing quotation mark: double a quotation mark that is part of the value, or set \
-                 another escape character or quotation mark",
+                "value {} continues after its closing quotation mark: double quotation marks that are part of the \
+                 value, or set another escape character or quotation mark",
                 number + 1
             ),
         })
@@ -171,7 +174,9 @@ impl Records {
         let record = &self.text[self.at..self.at + length];
         std::str::from_utf8(record).map_err(|error| {
             let byte = record[error.valid_up_to()];
-            self.error(format!("byte 0x{byte:02x} is not UTF-8: set the file's encoding, for example windows-1252"))
+            self.error(format!(
+                "byte 0x{byte:02x} is not valid in UTF-8: specify the encoding of the file, for example windows-1252"
+            ))
         })
     }
 
@@ -284,7 +289,7 @@ impl Records {
         for member in members {
             let Some(index) = self.places.get(member.key.as_ref()) else {
                 return Err(self.error(format!(
-                    "the object has a member \"{}\", which is not one of the columns {}: name all columns (--columns)",
+                    "the object has a member \"{}\", which is not one of the columns {}: list all columns (--columns)",
                     member.key,
                     file.columns.join(", ")
                 )));
@@ -295,7 +300,7 @@ impl Records {
                 false => member.value,
             };
             if values[*index].replace(value).is_some() {
-                return Err(self.error(format!("the object has two members \"{}\"", member.key)));
+                return Err(self.error(format!("the object has two members named \"{}\"", member.key)));
             }
         }
         let values: Vec<Option<String>> =

@@ -49,12 +49,15 @@ impl Spool {
 
 /// An error of the folder for temporary files.
 fn full(error: io::Error) -> Error {
-    let what = format!("standard input could not be copied to a file in '{}'", std::env::temp_dir().display());
+    let what = format!(
+        "standard input could not be copied to a temporary file in the folder '{}'",
+        std::env::temp_dir().display()
+    );
     let text = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            format!("{what}, whose disk is full: set TMPDIR to a folder with more space")
+            format!("{what}, whose disk is full: set the environment variable TMPDIR to a folder with more space")
         }
-        _ => format!("{what}: set TMPDIR to a folder for temporary files"),
+        _ => format!("{what}: set the environment variable TMPDIR to another folder"),
     };
     Error::new(ErrorKind::Input, text).with_source(error)
 }

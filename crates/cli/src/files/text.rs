@@ -29,7 +29,10 @@ pub(super) async fn texts(
             None => file.names(SAMPLE_ROWS).await?,
         };
         if let Some(twice) = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(name)) {
-            return Err(input_error(format!("file {} has two columns \"{}\": set other names", file.name, twice.1)));
+            return Err(input_error(format!(
+                "file {} has two columns named \"{}\": rename one of them",
+                file.name, twice.1
+            )));
         }
         if columns.is_empty() {
             return Err(input_error(format!("file {} has no columns", file.name)));

@@ -136,7 +136,7 @@ async fn columns(
     if is_empty {
         return Err(input_error(format!("{} is empty", what(name))));
     }
-    Err(input_error(format!("{} is cut off: it ends before its columns are known", what(name))))
+    Err(input_error(format!("{} is cut off: it ends before the end of its header", what(name))))
 }
 
 impl ReplayableSource for TypedFile {

@@ -1,4 +1,5 @@
-"""Writes Arrow data into PostgreSQL, MySQL, MariaDB and SQLite: all of it or none, and with a job name exactly once.
+"""Writes Arrow data into PostgreSQL, MySQL, MariaDB and SQLite: all rows or none. A write with a job name stores its
+rows only once, even if it is repeated.
 
 >>> import landfall
 >>> landfall.write(df, "postgres://me@db/sales", "public.weather", job="weather 2013")
@@ -101,32 +102,37 @@ def write(
 
     data
         A pandas or polars DataFrame, a pyarrow Table or RecordBatchReader, a DuckDB relation, any other object that has
-        `__arrow_c_stream__`, or the path or URL of a Parquet, CSV, TSV, JSON or Arrow file, or a list of these. A stream is
-        read once, while it is written, and its write is not retried. Values in text files are converted to the types of the
-        table's columns.
+        `__arrow_c_stream__`, or the path or URL of a Parquet, CSV, TSV, JSON, Avro or Arrow file, or a list of paths
+        and URLs. A stream is read only once, while its rows are written, so the write is not retried. Values in text
+        files are converted to the types of the table's columns.
     url
-        The database: `postgres://user@host/database`, `mysql://user@host/database` or `sqlite:file.db`.
+        The URL of the database: `postgres://user@host/database`, `mysql://user@host/database` or `sqlite:file.db`.
     table
-        The table. In PostgreSQL and MySQL also `schema.table`. Columns are matched by name.
+        The name of the table, which can be `schema.table` in PostgreSQL and MySQL. Columns are matched by name.
     mode
-        `append` adds rows, and an existing key is an error. `update` also updates the rows whose key exists, `ignore` keeps
-        them, and `replace_rows` replaces them. `overwrite` replaces all rows of the table. `create` creates the table, and
-        `create_or_append` creates it if it is missing.
+        `append` adds rows; an existing key is an error. `update`, `ignore` and `replace_rows` also add rows; if the key
+        of a row already exists in the table, `update` updates the existing row, `ignore` keeps it, and `replace_rows`
+        replaces it. `overwrite` replaces all rows of the table. `create` creates the table, which must not exist.
+        `create_or_append` creates the table if it does not exist, and adds rows.
     key
-        The key column or columns of `update`, `ignore` and `replace_rows`, if they are not the primary key; the primary key
-        of a new table.
+        The key column or columns that `update`, `ignore` and `replace_rows` use instead of the primary key. For a new
+        table, the column or columns of the primary key.
     job
         A name for this write. A second call with this name, after a crash or a success, writes no row twice.
     columns
-        The columns of the data that are written, or a mapping from these to columns of the table.
+        The columns of the data to write, or a mapping from columns of the data to columns of the table.
     batch_rows
-        The number of rows that are processed together. The default is 8192.
+        The number of rows that DataFusion processes together. The default is 8192.
     progress
-        True prints the progress to stderr. A function is called several times a second with a `Progress`.
+        If True, the progress is printed to stderr. If a function, Landfall calls it several times a second with a
+        `Progress`.
     options
-        Options of the table, such as `writers=2` or `lock_timeout="10s"`. The option `retry.max` is `retry_max`.
+        Options of the table, such as `writers=2` or `lock_timeout="10s"`. A dot in the name of an option is written as
+        an underscore: `retry_max` is the option `retry.max`.
 
-    Raises a subclass of `Error`, and KeyboardInterrupt after Ctrl-C; nothing is written then.
+    Raises a subclass of `Error` if the write fails, and KeyboardInterrupt after Ctrl-C. The rows are then rolled back,
+    except those that were committed at a checkpoint. After an `InDoubtError`, it is unknown whether the rows are
+    written. If the commit had begun before Ctrl-C, the rows are written; a note of the exception says so.
     """
     return _write(data, url, table, mode, key, job, columns, batch_rows, progress, options, None)
 
@@ -146,7 +152,7 @@ async def write_async(
 ) -> WriteResult:
     """Like `write`, for asyncio. If the task is cancelled, the write is rolled back before CancelledError is raised.
 
-    `progress` is called in another thread.
+    If `progress` is a function, it is called in another thread.
     """
     return await in_thread(
         lambda stop: _write(data, url, table, mode, key, job, columns, batch_rows, progress, options, stop)
@@ -190,7 +196,7 @@ def _names(key: str | Iterable[str] | None) -> list[str]:
 
 
 class Session:
-    """A session of DataFusion: databases and data under names, and statements that use them.
+    """A session of DataFusion: it gives names to databases and data, and runs statements that use these names.
 
     >>> session = landfall.connect()
     >>> session.attach("postgres://me@db/sales", "pg")
@@ -198,26 +204,27 @@ class Session:
     >>> session.sql("MERGE INTO pg.public.weather AS w USING new ON w.day = new.day WHEN NOT MATCHED THEN INSERT *")
     >>> session.sql("SELECT * FROM pg.public.weather").to_pandas()
 
-    A session can be used by several threads, and not by a forked child process.
+    Several threads can use the same session, but a forked child process cannot use the session of its parent.
     """
 
     def __init__(self) -> None:
         self._session = _landfall.Session()
 
     def attach(self, url: str, name: str, **options: Any) -> None:
-        """Registers all tables of a database as `name.schema.table`; of SQLite the schema is `main`."""
+        """Registers all tables of a database as `name.schema.table`. The schema of a SQLite database is `main`."""
         self._session.attach(url, name, pairs(options))
 
     def register(self, name: str, data: Any) -> None:
-        """Registers data as a table; `write` describes what it can be. A stream can be read by one statement."""
+        """Registers data as a table. `write` describes which data is accepted. Only one statement can read a stream."""
         self._session.register(name, source(data))
 
     def sql(self, text: str, *, progress: Report = None) -> Any:
-        """Runs one statement of DataFusion, or of Landfall, such as ATTACH. Several statements in one text are refused, and
-        none of them runs.
+        """Runs one statement of DataFusion or of Landfall, such as ATTACH. If the text contains several statements,
+        `sql` raises an exception and runs none of them.
 
-        A statement that writes runs immediately, exactly once, and returns a `WriteResult`. A query returns a `Result`, and runs
-        when its rows are read. Other statements run immediately and return a `Result`, which can be empty.
+        A statement that writes runs immediately, exactly once, and returns a `WriteResult`. A query returns a `Result`;
+        the query runs when the rows of the result are read. Any other statement runs immediately and returns a
+        `Result`, which can be empty.
         """
         with callback(progress) as report:
             return self._session.sql(text, report, None)
@@ -236,7 +243,11 @@ def connect() -> Session:
 def status(
     url: str, *, log: str | None = None, ledger_table: str | None = None, password_env: str | None = None
 ) -> Status:
-    """Returns the jobs that a database's ledger, or the decision log `log`, knows, and the prepared branches of the database."""
+    """Returns the jobs in the decision log, and the prepared transaction branches of the database.
+
+    The decision log is `log` or, by default, the ledger table in the database. `url` can also be the URL of a decision
+    log.
+    """
     return _landfall.status(url, log, pairs({"ledger_table": ledger_table, "password_env": password_env}))
 
 
@@ -250,10 +261,11 @@ def recover(
     ledger_table: str | None = None,
     password_env: str | None = None,
 ) -> list[Branch]:
-    """Commits or rolls back the prepared branches of a database as the decision log says.
+    """Commits or rolls back the prepared transaction branches of a database, as the decision log says.
 
-    A branch without a decision may belong to a running statement. It is left until it is as old as `older_than` (seconds, or
-    a timedelta), then it is rolled back. `dry_run` only reports what would be done. It is safe to call at any time.
+    A branch without a decision may belong to a running statement. Such a branch is skipped until it is as old as
+    `older_than` (seconds, or a timedelta); after that, it is rolled back. With `dry_run`, the function only reports
+    what it would do. The function can be called at any time.
     """
     seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
     options = pairs({"ledger_table": ledger_table, "password_env": password_env})

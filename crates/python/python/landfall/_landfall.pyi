@@ -8,16 +8,17 @@ from ._source import Source
 __version__: str
 
 class Error(Exception):
-    """The base of all errors of Landfall."""
+    """The base class of all exceptions of Landfall."""
 
     kind: str
-    """The kind in one word: `config`, `locked`, `in_doubt`, …"""
+    """The kind of the error in one word: `config`, `locked`, `in_doubt`, …"""
     row: int | None
-    """The row of the data, counted from 1, where it is known."""
+    """The number of the row that caused the error, counted from 1. None if it is not known exactly."""
     rows: tuple[int, int] | None
-    """The first and the last row: with several writers, those of the batch."""
+    """The first and the last row of the range that contains this row. With several writers, the range is a batch of
+    rows."""
     column: str | None
-    """The name of the column, where it is known."""
+    """The name of the column that caused the error. None if it is not known."""
 
 class ConfigError(Error): ...
 class SchemaError(Error): ...
@@ -37,39 +38,40 @@ class InternalError(Error): ...
 
 @final
 class WriteResult:
-    """What a statement that writes did. Counts that Landfall did not make are None."""
+    """The result of a statement that writes. A count that Landfall does not know is None."""
 
     @property
     def rows(self) -> int:
-        """Rows that were written; of an upsert by difference, rows that were read. 0 for a job that was finished before."""
+        """Rows that were written. An upsert that compares its rows with the existing ones counts the rows of its query.
+        For a job that was already finished, the count is 0."""
     @property
     def inserted(self) -> int | None:
-        """Rows that were new."""
+        """Rows that were inserted, because they did not exist."""
     @property
     def updated(self) -> int | None:
-        """Rows that existed and changed."""
+        """Existing rows that were changed."""
     @property
     def unchanged(self) -> int | None:
-        """Rows that existed and were equal: they were not written."""
+        """Existing rows that already had the new values, and were not written."""
     @property
     def deleted(self) -> int | None:
         """Rows that were deleted."""
     @property
     def rejected(self) -> int:
-        """Rows that were set aside, because they cannot be stored."""
+        """Rows that could not be stored, and were written to the reject table."""
     @property
     def resumed(self) -> int:
-        """Rows that earlier runs of the job had committed: all of them, if it was finished before."""
+        """Rows that earlier runs of the job committed: all rows, if the job was already finished."""
     @property
     def retries(self) -> int:
-        """How often the statement was retried after a failure."""
+        """The number of times that the statement was retried after a failure."""
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """How long the statement took, in seconds."""
 
 @final
 class Result:
-    """The rows of a query. The query runs when they are read, and again each time."""
+    """The rows of a query. The query runs each time that the rows are read."""
 
     @property
     def columns(self) -> list[str]:
@@ -77,7 +79,7 @@ class Result:
     def to_arrow(self) -> Any:
         """The rows as a pyarrow.Table."""
     def to_pandas(self) -> Any:
-        """The rows as a pandas.DataFrame. It needs pyarrow."""
+        """The rows as a pandas.DataFrame. This method requires pyarrow."""
     def to_polars(self) -> Any:
         """The rows as a polars.DataFrame."""
     def __arrow_c_schema__(self) -> object: ...
@@ -86,7 +88,7 @@ class Result:
 
 @final
 class Job:
-    """What a decision log knows of a job."""
+    """A job in a decision log."""
 
     @property
     def name(self) -> str: ...
@@ -97,16 +99,16 @@ class Job:
     def table(self) -> str | None: ...
     @property
     def rows(self) -> int | None:
-        """The rows up to the last checkpoint."""
+        """The number of rows up to the last checkpoint."""
     @property
     def rejected(self) -> int | None:
-        """Those of them that were set aside."""
+        """How many of these rows could not be stored, and were written to the reject table."""
     @property
     def checkpoint(self) -> int | None:
-        """The epoch of the last checkpoint."""
+        """The number of the last checkpoint."""
     @property
     def decided_at(self) -> str | None:
-        """When the last record was made."""
+        """The time of the last record of the job in the log."""
 
 @final
 class Branch:
@@ -122,13 +124,14 @@ class Branch:
         """The age in seconds."""
     @property
     def fate(self) -> str:
-        """What became of it, or would: `committed`, `to be rolled back`, `left: not decided`, …"""
+        """What happened to the branch, or would happen: `committed`, `to be rolled back`, `skipped: not decided yet`,
+        …"""
     @property
     def is_left(self) -> bool:
-        """Whether it is left as it was, and must be resolved."""
+        """Whether the branch is still prepared, and must still be committed or rolled back."""
     @property
     def error(self) -> str | None:
-        """Why it could not be ended."""
+        """Why the branch could not be committed or rolled back."""
 
 @final
 class Status:

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 
 class Progress(NamedTuple):
-    """How far a write is."""
+    """The progress of a write."""
 
     rows: int
-    """Rows that were sent to the database."""
+    """Rows that this call has sent to the database."""
     resumed: int
-    """Rows that earlier runs of the job had committed."""
+    """Rows that earlier runs of the job committed."""
     commits: int
-    """Commits: several with checkpoints."""
+    """Commits so far. A write with checkpoints has several."""
     seconds: float
-    """The time since the call."""
+    """Seconds since the call."""
 
 
 @contextmanager

@@ -18,18 +18,19 @@ class Table:
     >>> df.write_table("weather")
 
     url, table
-        The database and its table, as for `write`.
+        The URL of the database and the name of the table, as for `write`.
     columns
-        The columns that the session sees. The default is those without a default in the database: the session passes NULL
-        for a column that an INSERT leaves out, so a serial, identity, generated or other column with a default would not get
-        its default. A column that you list gets what the session passes.
+        The columns that the session sees. By default, the session sees only the columns that have no default value in
+        the database: it passes NULL for a column that an INSERT omits, so a serial, identity, generated or other column
+        with a default would get NULL instead of its default. A column that you list gets what the session passes.
     options
-        Options of the table, such as `on_conflict="update"`. `checkpoint_…` is not supported.
+        Options of the table, such as `on_conflict="update"`. The options `checkpoint_…` are not supported.
 
-    - `sql("INSERT …")` writes nothing yet. `collect()` writes, and writes again each time: with `job`, once.
-    - The session converts the values of `sql("INSERT …")` to the types of the columns by its own casts, which can truncate
-      1.7 to 1. `write_table`, `landfall.write` and `landfall.connect` do not: they store a value unchanged, or fail.
-    - DELETE, UPDATE and MERGE need `landfall.connect`.
+    - `sql("INSERT …")` writes nothing until `collect()` is called. Each call of `collect()` writes the rows again,
+      unless the table has the option `job`.
+    - The session converts the values of `sql("INSERT …")` to the types of the columns with DataFusion's casts, which
+      can truncate 1.7 to 1. `write_table`, `landfall.write` and `landfall.connect` store each value unchanged, or fail.
+    - DELETE, UPDATE and MERGE are not supported: use `landfall.connect`.
     """
 
     def __init__(self, url: str, table: str, *, columns: Sequence[str] | None = None, **options: Any) -> None:
@@ -52,8 +53,9 @@ class TableFactory:
     >>> context.register_table_factory("POSTGRES", landfall.TableFactory())
     >>> context.sql("CREATE EXTERNAL TABLE weather STORED AS POSTGRES LOCATION 'postgres://me@db/sales'")
 
-    The name is POSTGRES, MYSQL or SQLITE. Without a column list, the session sees the columns that `Table` has without
-    `columns`. With a column list, it sees these, and a missing table is created.
+    The name of the factory must be POSTGRES, MYSQL or SQLITE. Without a column list, the session sees the same columns
+    as with `Table` without `columns`. With a column list, the session sees the listed columns, and the table is created
+    in the database if it does not exist.
     """
 
     def __init__(self) -> None:
@@ -69,7 +71,7 @@ class Catalog:
     >>> context.register_catalog_provider("pg", landfall.Catalog("postgres://me@db/sales"))
     >>> context.sql("SELECT * FROM pg.public.weather")
 
-    The session sees the columns that `Table` has without `columns`. `options` apply to all tables.
+    Of each table, the session sees the same columns as with `Table` without `columns`. `options` apply to all tables.
     """
 
     def __init__(self, url: str, **options: Any) -> None:

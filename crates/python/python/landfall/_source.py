@@ -22,9 +22,9 @@ def source(data: Any) -> Source:
         return None, _table(data), True
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         return None, data, any(_is(data, module, name) for module, names in _IN_MEMORY.items() for name in names)
-    hint = "collect() it first" if _is(data, "polars", "LazyFrame") else "see landfall.write"
+    hint = "call collect() first" if _is(data, "polars", "LazyFrame") else "see help(landfall.write)"
     if hasattr(data, "__next__"):
-        hint = "pyarrow.RecordBatchReader.from_batches(schema, generator) makes a stream of its batches"
+        hint = "use pyarrow.RecordBatchReader.from_batches(schema, generator) to write record batches"
     raise TypeError(f"data cannot be a {type(data).__module__}.{type(data).__qualname__}: {hint}")
 
 

@@ -29,8 +29,8 @@ impl TableProviderFactory for HostFactory {
         check_options(command.options.keys().map(String::as_str)).map_err(told)?;
         if let Some(column) = command.column_defaults.keys().min() {
             let text = format!(
-                "column \"{column}\": a datafusion session does not pass on that a column has a DEFAULT, and would store NULL: \
-                 create the table with landfall.connect(), or in the database"
+                "column \"{column}\" has a DEFAULT, but a session of the package datafusion does not pass the default \
+                 on, so NULL would be stored: create the table with landfall.connect(), or in the database"
             );
             return Err(told(Error::new(ErrorKind::Unsupported, text)));
         }
@@ -40,7 +40,8 @@ impl TableProviderFactory for HostFactory {
         let kind = command.file_type.to_uppercase();
         let Some(factory) = state.table_factories().get(&kind).map(Arc::clone) else {
             let text = format!(
-                "STORED AS {kind} is not a kind of database: register the factory as POSTGRES, MYSQL or SQLITE"
+                "{kind} in STORED AS is not a kind of database: register the factory under the name POSTGRES, MYSQL or \
+                 SQLITE"
             );
             return Err(told(config(text)));
         };

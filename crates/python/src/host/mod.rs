@@ -60,8 +60,9 @@ pub(crate) fn check_options<'a>(keys: impl IntoIterator<Item = &'a str>) -> Resu
         Some(key) => Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "the option '{key}' is not supported for a table of a datafusion session, because its queries cannot be \
-                 read again from a checkpoint: remove the option, or use landfall.connect() or landfall.write()"
+                "the option '{key}' is not supported for a table in a session of the package datafusion, because the \
+                 queries of the session cannot be resumed at a checkpoint: remove the option, or use \
+                 landfall.connect() or landfall.write()"
             ),
         )
         .into()),

@@ -50,7 +50,8 @@ impl HostTable {
         columns: &Columns,
     ) -> Result<Self, Failure> {
         let Some(landfall) = table.downcast_ref::<LandfallTable>() else {
-            let text = "only tables of a database can be used in a datafusion session: use landfall.connect()";
+            let text = "only tables of a database can be used in a session of the package datafusion: use \
+                        landfall.connect()";
             return Err(Error::new(ErrorKind::Unsupported, text).into());
         };
         let schema = table.schema();
@@ -63,7 +64,8 @@ impl HostTable {
             Columns::Named(names) => positions(&schema, names)?,
         };
         if columns.is_empty() {
-            let text = "every column has a default in the database: list those to use, as in columns=[\"id\"]";
+            let text = "every column has a default in the database: list the columns to use, for example \
+                        columns=[\"id\"]";
             return Err(Error::new(ErrorKind::Schema, text).into());
         }
         let schema = Arc::new(schema.project(&columns)?);
@@ -145,7 +147,8 @@ impl TableProvider for HostTable {
         op: InsertOp,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         if input.boundedness().is_unbounded() {
-            let text = "the query is unbounded, which is not supported in a datafusion session: use landfall.connect()";
+            let text = "an unbounded query is not supported in a session of the package datafusion: use \
+                        landfall.connect()";
             return Err(told(Error::new(ErrorKind::Unsupported, text)));
         }
         let (table, process) = (Arc::clone(self.table.get().map_err(told)?), self.table.process());
