@@ -177,7 +177,8 @@ impl SinkOptions {
         let idle = self.pool_min_idle;
         if idle > max {
             return Err(Error::config(format!(
-                "option 'pool.min_idle' = {idle} is greater than 'pool.max' = {max}: decrease it, or increase 'pool.max'"
+                "option 'pool.min_idle' = {idle} is greater than 'pool.max' = {max}: decrease 'pool.min_idle', or \
+                 increase 'pool.max'"
             )));
         }
         Ok(PoolOptions {

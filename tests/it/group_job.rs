@@ -180,8 +180,8 @@ async fn an_isolation_level_is_that_of_postgres() {
         }
         says(&said("BEGIN READ ONLY").1.1, &["READ ONLY is not supported"]);
         says(&said("START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED").1.1, &["use READ COMMITTED"]);
-        says(&said("BEGIN OPTIONS ('jobs' 'x')").1.1, &["no option 'jobs'", "'log' and 'idle_timeout'"]);
-        says(&said("BEGIN OPTIONS ('idle_timeout' 'soon')").1.1, &["'soon' is not a duration"]);
+        says(&said("BEGIN OPTIONS ('jobs' 'x')").1.1, &["no option 'jobs'", "use 'log' or 'idle_timeout'"]);
+        says(&said("BEGIN OPTIONS ('idle_timeout' 'soon')").1.1, &["cannot be 'soon': use a time"]);
         says(&said("BEGIN JOB").1.1, &["Expected: literal string"]);
     }
 }
