@@ -65,7 +65,11 @@ pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Res
     let data_type = plain(data_type);
     let new = NewType { data_type, is_key, flavor };
     let declared = FAMILIES.iter().find_map(|family| (family.declare)(&new));
-    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: CAST it in the query")))
+    declared.ok_or_else(|| {
+        Error::schema(format!(
+            "MySQL has no type for Arrow type {data_type}: CAST the value to another type in the query"
+        ))
+    })
 }
 
 #[cfg(test)]

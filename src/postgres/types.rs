@@ -68,7 +68,11 @@ pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
 /// # Errors
 /// `Schema` if PostgreSQL has no type for it.
 pub(super) fn declare(data_type: &DataType) -> Result<String> {
-    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: CAST it in the query"));
+    let none = || {
+        Error::schema(format!(
+            "PostgreSQL has no type for Arrow type {data_type}: CAST the value to another type in the query"
+        ))
+    };
     match data_type {
         Dictionary(_, _) | RunEndEncoded(_, _) => return declare(plain(data_type)),
         Struct(_) | Map(_, _) if json::json_type(data_type).is_none() => return Err(none()),

@@ -59,7 +59,9 @@ pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
     let name = data_type.to_string();
     let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *data_type);
     if codec(data_type, Affinity::of(&name)).is_none() || !can_be_read_back {
-        return Err(Error::schema(format!("SQLite has no type for {data_type}: CAST it, or its fields, in the query")));
+        return Err(Error::schema(format!(
+            "SQLite has no type for Arrow type {data_type}: CAST the value, or its fields, to other types in the query"
+        )));
     }
     // Always quoted, because some names, such as NULL, are SQL keywords.
     Ok(crate::sql::quote(&name))

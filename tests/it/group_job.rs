@@ -242,7 +242,7 @@ async fn a_job_is_committed_once() {
 
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         let other = fails(&transaction, &format!("INSERT INTO {}.t VALUES (2, 1, 'x')", order[0])).await;
-        says(&other, &["is finished", "has run another INSERT as its statement 1", "another job name"]);
+        says(&other, &["is finished", "has run another INSERT as number 1", "another job name"]);
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         run(&transaction, &statements[0]).await.unwrap();
         let fewer = transaction.commit().await.unwrap_err().to_string();
@@ -252,7 +252,7 @@ async fn a_job_is_committed_once() {
             run(&transaction, statement).await.unwrap();
         }
         run(&transaction, &change).await.unwrap();
-        says(&fails(&transaction, &change).await, &["has run only"]);
+        says(&fails(&transaction, &change).await, &["has run fewer statements"]);
         // Begun in another database, so that its ledger would be the log.
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         run(&transaction, &format!("INSERT INTO {}.t VALUES (3, 1, 'x')", order[1])).await.unwrap();
@@ -320,7 +320,11 @@ async fn a_deadlock_between_databases_ends_and_a_job_is_run_again() {
         if !is_done {
             says(
                 error,
-                &["holds a lock", "a deadlock between two databases also ends like this", "run the transaction again"],
+                &[
+                    "holds a lock",
+                    "a deadlock between two databases also causes this error",
+                    "run the transaction again",
+                ],
             );
         }
     }

@@ -24,8 +24,8 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     },
     declare: |_| None,
     types: &[
-        ("enum('a','b')", "a member of the type, in the same spelling"),
-        ("set('a','b')", "members of the type, separated by commas"),
+        ("enum('a','b')", "a member of the ENUM, in the same spelling"),
+        ("set('a','b')", "members of the SET, separated by commas"),
     ],
     created: &[],
 };

@@ -72,7 +72,7 @@ fn encoded(array: &ArrayRef) -> Result<Box<dyn Cells>> {
                     return Err(misfit(array, row, "contains a NUL character, which hstore cannot store"));
                 }
                 if !seen.insert(keys.value(pair)) {
-                    return Err(misfit(array, row, "contains a key twice, and hstore stores a key only once"));
+                    return Err(misfit(array, row, "contains a key twice, but hstore stores each key only once"));
                 }
                 out.extend((keys.value(pair).len() as i32).to_be_bytes());
                 out.extend(keys.value(pair).as_bytes());
