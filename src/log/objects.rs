@@ -93,11 +93,11 @@ impl ObjectStoreLog {
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(bad(
-                "it contains ? or #, but a query string or fragment is not supported: remove that part".into()
+                "the URL contains ? or #, but a query string or fragment is not supported; remove that part".into(),
             ));
         }
         if parsed.scheme() == "file" && !url.starts_with("file:///") {
-            return Err(bad("its path is not absolute; use file:///a/folder".into()));
+            return Err(bad("the path is not absolute; use file:///a/folder".into()));
         }
         if parsed.scheme() == "memory" {
             return Err(bad(
@@ -112,7 +112,7 @@ impl ObjectStoreLog {
             ))
         })?;
         let folder = match parsed.scheme() {
-            "file" => Some(parsed.to_file_path().map_err(|()| bad("its path is not absolute".into()))?),
+            "file" => Some(parsed.to_file_path().map_err(|()| bad("the path is not absolute".into()))?),
             _ => None,
         };
         Ok(Self { store, prefix, url: url.trim_end_matches('/').to_owned(), folder })

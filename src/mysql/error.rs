@@ -95,7 +95,9 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         ),
         1048 | 1263 | 1364 | 1369 | 3819 | 4025 => (Constraint, "the row violates a constraint of the table"),
         1644 => (Constraint, "a trigger of the table refused the row"),
-        LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
+        LOCK_WAIT_TIMEOUT => {
+            (Locked, "another transaction holds a lock: wait until that transaction ends (see SHOW PROCESSLIST)")
+        }
         1213 | 1614 | 1020 => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
@@ -108,12 +110,12 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
         ),
         1153 => (Encode, "a row is larger than the server's max_allowed_packet: increase max_allowed_packet"),
         1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
-            (Encode, "the server cannot store a value in its column")
+            (Encode, "the server cannot store a value in the column")
         }
         3140 | 4035..=4040 => (Encode, "the server cannot parse a value as JSON"),
         1317 | 1969 | 3024 => (Database, "the statement was canceled on the server"),
         1050 => (Schema, "the table already exists: drop the table first, or use INSERT INTO"),
-        1146 | 1054 => (Schema, "the table was altered or dropped: register it again"),
+        1146 | 1054 => (Schema, "the table was altered or dropped: register the table again"),
         1148 | 3948 | 4166 => (
             Unsupported,
             "the server or a proxy does not allow LOAD DATA LOCAL: run SET GLOBAL local_infile = 1 on the server, or \

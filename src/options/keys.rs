@@ -139,7 +139,7 @@ declare_options! {
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "indexes": "'auto', 'rebuild', 'keep'", "'auto'",
-        "when the database builds the indexes of the table (to build them after the rows is faster for many rows, but no other session can read the table until the commit): 'auto' builds them after the rows in a PostgreSQL table that Landfall creates; 'rebuild' does so also in an existing table that is empty or that INSERT OVERWRITE truncates; 'keep' builds them while rows are written; in SQLite, only 'rebuild' has an effect, and only on indexes that are not unique",
+        "when the database builds the indexes of the table (building them after the rows is faster for many rows, but then no other session can read the table until the commit): 'auto' builds them after the rows in a PostgreSQL table that Landfall creates; 'rebuild' does so also in an existing table that is empty or that INSERT OVERWRITE truncates; 'keep' builds them while rows are written; in SQLite, only 'rebuild' has an effect, and only on indexes that are not unique",
         indexes: Indexes = Indexes::Auto, Indexes: Words(&[("auto", Indexes::Auto), ("rebuild", Indexes::Rebuild), ("keep", Indexes::Keep)]),
         with_indexes(indexes: Indexes => indexes);
 
@@ -199,17 +199,17 @@ declare_options! {
         with_ledger_table(ledger_table: impl Into<String> => ledger_table.into());
 
     Transaction "checkpoint.rows": "a number of rows", "none",
-        "commits after this many rows, then continues with the next rows; other sessions see the committed rows, and a job that is run again resumes after them",
+        "the number of rows after which a statement commits and continues with the next rows; other sessions see the committed rows, and a job that is run again resumes after them",
         checkpoint_rows: Option<u64> = None, u64: RowLimit,
         with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
     Transaction "checkpoint.bytes": "a size such as 500KB, 64MB, 1GiB", "none",
-        "commits after this many bytes of row data, measured in memory",
+        "the number of bytes of row data, measured in memory, after which a statement commits and continues with the next rows",
         checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
         with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
     Transaction "checkpoint.interval": "a time such as 500ms, 10s, 1m", "none; 10s for an unbounded input",
-        "commits when this much time has passed since the first uncommitted row",
+        "how long after the first uncommitted row a statement commits and continues with the next rows",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
 
@@ -244,7 +244,7 @@ declare_options! {
         with_memory_limit(memory_limit: usize => memory_limit);
 
     Table "pool.max": "4 to 10000", "32, or more if there are more than 14 writers",
-        "maximum number of connections to the database: each writer of a statement needs two, and two are reserved for reading",
+        "maximum number of connections to the database: each writer of a statement needs two connections, and two connections are reserved for reading",
         pool_max: Option<usize> = None, usize: Number(4..=10_000),
         with_pool_max(pool_max: usize => pool_max);
 

@@ -202,7 +202,7 @@ impl SinkOptions {
         let Some(variable) = &self.password_env else { return Ok(None) };
         let password = std::env::var(variable).map_err(|_| {
             Error::config(format!(
-                "option 'password_env' names the environment variable {variable}, which is not set: export it"
+                "option 'password_env' names the environment variable {variable}, which is not set: export the variable"
             ))
         });
         password.map(Some)

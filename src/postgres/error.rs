@@ -116,7 +116,9 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         }
         // RAISE EXCEPTION in a trigger.
         "P0001" => (Constraint, ""),
-        "55P03" => (Locked, "another transaction holds a lock: wait until it ends (see pg_stat_activity)"),
+        "55P03" => {
+            (Locked, "another transaction holds a lock: wait until that transaction ends (see pg_stat_activity)")
+        }
         "40P01" | "40001" => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
@@ -130,10 +132,10 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         _ if code.starts_with("53") => {
             (Full, "the server is out of resources: free resources, and run the statement again")
         }
-        _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
+        _ if code.starts_with("22") => (Encode, "the server cannot store a value in the column"),
         "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run the statement again"),
         "57014" => (Database, "the statement was canceled on the server"),
-        "42P01" | "42703" => (Schema, "the table was altered or dropped: register it again"),
+        "42P01" | "42703" => (Schema, "the table was altered or dropped: register the table again"),
         _ if code.starts_with("0A") => (Unsupported, ""),
         _ => (Database, ""),
     }

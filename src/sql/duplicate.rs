@@ -27,7 +27,7 @@ pub fn other_key(spec: &WriteSpec, index: &str) -> String {
 /// The error of a statement that changes rows. The advice for an INSERT does not apply to it.
 pub fn duplicate_in_change(error: Error, verb: &str) -> Error {
     let advice = format!(
-        "{verb} would store a key twice: change the new values, first delete the row that already has the key, or \
+        "{verb} would store a key twice: change the new values, first delete the existing row with the same key, or \
          combine rows of the source that have the same key"
     );
     error.reworded(DUPLICATE_KEY, advice)

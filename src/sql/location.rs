@@ -71,9 +71,11 @@ pub fn password_in(location: &str) -> Error {
 /// `Config` if the result is not valid UTF-8.
 pub fn decoded(part: &str) -> Result<String> {
     let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| Error::config("LOCATION contains encoded bytes, such as %FF, that are not valid UTF-8"))
+    decoded.map(Into::into).map_err(|_| {
+        Error::config(
+            "LOCATION contains percent-encoded bytes, such as %FF, that are not valid UTF-8: encode the text in UTF-8",
+        )
+    })
 }
 
 /// Encodes a text as a part of a URL.

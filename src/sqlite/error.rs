@@ -45,7 +45,7 @@ impl Connector {
             ),
             ErrorCode::ConstraintViolation => (ErrorKind::Constraint, constraint_help(&error).to_owned()),
             ErrorCode::TypeMismatch | ErrorCode::TooBig => {
-                (ErrorKind::Encode, "SQLite cannot store a value in its column".to_owned())
+                (ErrorKind::Encode, "SQLite cannot store a value in the column".to_owned())
             }
             ErrorCode::OperationInterrupted => (ErrorKind::Interrupted, "the statement was interrupted".to_owned()),
             ErrorCode::SystemIoFailure => {

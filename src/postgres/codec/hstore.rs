@@ -27,7 +27,11 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     declare: |_| None,
     #[cfg(test)]
     examples: || {
-        vec![Example { declared: "hstore", codec: Arc::new(Hstore), limits: "distinct keys; text in hstore's format" }]
+        vec![Example {
+            declared: "hstore",
+            codec: Arc::new(Hstore),
+            limits: "distinct keys; text must have the format of `hstore`",
+        }]
     },
 };
 
