@@ -188,8 +188,8 @@ impl DistributedTransaction {
         let stands = self.run.decide(&record).await;
         let stands = stands.map_err(|error| {
             let text = format!(
-                "the outcome of the transaction is unknown, because the decision log {} could not be read; when the \
-                 log is available again, run: {}",
+                "the decision is unknown, because the decision log {} could not be read; when the log is available \
+                 again, run: {}",
                 self.run.job_spec.log.url(),
                 self.commands(" --older-than 0s")
             );

@@ -178,8 +178,8 @@ impl Transaction {
                  whether the rows are stored in the table{job}"
             ),
             false => format!(
-                "the outcome of the transaction is unknown, because the decision log {url} could not be read; {} \
-                 branches remain prepared. When the log is available again, run: {commands}{job}",
+                "the decision is unknown, because the decision log {url} could not be read, so {} branches remain \
+                 prepared. When the log is available again, run: {commands}{job}",
                 branches.len()
             ),
         };
