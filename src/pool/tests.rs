@@ -164,8 +164,8 @@ async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
     assert_eq!(
         error.to_string(),
         "no connection to a server became free within 5s (maximum: 1; branch \
-         landfall-00000000000000ab-2-00000000000000cd-1 has held a connection for 5s): run fewer statements at the same \
-         time, or increase the option 'pool.max'"
+         landfall-00000000000000ab-2-00000000000000cd-1 has held a connection for 5s): run fewer statements at the \
+         same time, or increase the option 'pool.max'"
     );
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }

@@ -25,9 +25,9 @@
 //!
 //! Differences: reading the dates and timestamps `infinity`, the time `24:00:00`, and intervals whose nanoseconds
 //! exceed 64 bits is an error. Lower bounds of arrays are not read. PostgreSQL has no array of empty arrays. `numeric`
-//! has no `-0.0`. The server normalizes a `jsonb` value: its keys are sorted, and it has no `-0.0`; read as a
-//! Struct, the value has only the Struct's fields. Values that the server converts from text are rounded as in PostgreSQL's literals:
-//! `money`, and the elements and fields of arrays and composite types that are written as text.
+//! has no `-0.0`. The server normalizes a `jsonb` value: its keys are sorted, and it has no `-0.0`; read as a Struct,
+//! the value has only the Struct's fields. Values that the server converts from text are rounded as in PostgreSQL's
+//! literals: `money`, and the elements and fields of arrays and composite types that are written as text.
 //!
 //! If the database's encoding is neither UTF8 nor LATIN1, DataFusion sorts the text, and evaluates conditions with
 //! non-ASCII characters, because the order of the bytes differs from the order of the characters.
