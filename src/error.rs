@@ -134,7 +134,7 @@ impl Error {
     pub(crate) fn of_transaction(mut self, databases: usize) -> Self {
         self.0.message = self.0.message.replace("run the statement again", "run the transaction again");
         if self.0.kind == ErrorKind::Locked && databases > 1 {
-            self.0.message += "; a deadlock between two databases also ends like this: run the transaction again";
+            self.0.message += "; a deadlock between two databases also causes this error: run the transaction again";
         }
         self
     }

@@ -1,5 +1,5 @@
-//! Landfall is a transactional write path for [Apache DataFusion](datafusion). It stores the rows of a query in PostgreSQL,
-//! MySQL, MariaDB or SQLite: all rows or none, and exactly once if the statement has a job name.
+//! Landfall is a transactional write path for [Apache DataFusion](datafusion). It writes the rows of a query to
+//! PostgreSQL, MySQL, MariaDB or SQLite: all rows or none, and exactly once if the statement has a job name.
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -29,13 +29,15 @@
 //! # Guide
 //!
 //! * [Start](guide::start): tables and locations
-//! * [Writing rows](guide::writing), [setting bad rows aside](guide::rejects), [changing rows](guide::changing_rows), [reading](guide::reading)
-//! * [Loading files](guide::loading), [attaching a database](guide::attach), [tables that follow their input](guide::evolution)
+//! * [Writing rows](guide::writing), [setting bad rows aside](guide::rejects), [changing rows](guide::changing_rows),
+//!   [reading](guide::reading)
+//! * [Loading files](guide::loading), [attaching a database](guide::attach), [tables that follow their
+//!   input](guide::evolution)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
 //!   [transactions of several statements](guide::transactions), [a cluster](guide::distributed)
 //! * [Python](guide::python), [options](guide::options), [types and values](guide::types)
 //! * [Guarantees](guide::guarantees), [operations](guide::operations), [speed](guide::speed)
-//! * [Writing a backend](backend), [how it works](guide::how_it_works), with the layout of the code
+//! * [Writing a backend](backend), [how Landfall works](guide::how_it_works), with the layout of the code
 //!
 //! # Features
 //!
@@ -45,11 +47,11 @@
 //! | `postgres` | `STORED AS POSTGRES` | |
 //! | `mysql` | `STORED AS MYSQL`, also for MariaDB | |
 //! | `cloud` | decision logs in `s3://`, `gs://` and `az://` | |
-//! | `testing` | the conformance suite, backends in memory and with faults, the encoders of COPY and LOAD DATA | |
+//! | `testing` | the conformance suite, an in-memory backend, a backend that injects faults, and the encoders for COPY and LOAD DATA | |
 //! | `failpoints` | a test can end the process at a step of the protocol ([`backend::POINTS`]) | |
 //!
-//! The library needs only the feature `sql` of DataFusion. The program `landfall` is a separate package. It has all
-//! databases, `cloud`, and DataFusion's functions and file formats.
+//! Of DataFusion's features, the library needs only `sql`. The program `landfall` is a separate package, which includes
+//! all databases, the feature `cloud`, and DataFusion's functions and file formats.
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("datafusion-landfall needs a database: enable one of its features sqlite, postgres, mysql");

@@ -56,7 +56,7 @@ pub(crate) fn add(factory: &Arc<dyn BackendFactory>) -> Result<()> {
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
     };
     if factory.names().is_empty() {
-        return Err(Error::config(format!("{factory:?} has no name: STORED AS and URLs require one")));
+        return Err(Error::config(format!("{factory:?} has no name, but STORED AS and URLs require a name")));
     }
     if let Some(name) = factory.names().iter().find(|name| !is_scheme(name)) {
         return Err(Error::config(format!(
@@ -145,7 +145,7 @@ pub fn decision_log(url: &str, options: &SinkOptions) -> Result<Arc<dyn Decision
     if ObjectStoreLog::knows(url) {
         return Ok(Arc::new(ObjectStoreLog::try_new(url)?));
     }
-    let of_log = |error: Error| error.with_context("the decision log");
+    let of_log = |error: Error| error.with_context("opening the decision log");
     // The log can be in another kind of database, which does not have the options of the table's database.
     let mut options = options.clone();
     options.keep_own(options_of(url));

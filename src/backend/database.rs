@@ -116,9 +116,10 @@ pub trait Backend: Debug + Send + Sync {
     async fn commit(&self, _: &Xid) -> Result<Resolution> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Resolution::Unknown),
-            Capability::TwoPhase { .. } => {
-                Err(unsupported(self.location(), "its prepared branches cannot be committed"))
-            }
+            Capability::TwoPhase { .. } => Err(unsupported(
+                self.location(),
+                "prepared transactions of this database cannot be committed by Landfall",
+            )),
         }
     }
 
@@ -126,9 +127,10 @@ pub trait Backend: Debug + Send + Sync {
     async fn rollback(&self, _: &Xid) -> Result<Resolution> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Resolution::Unknown),
-            Capability::TwoPhase { .. } => {
-                Err(unsupported(self.location(), "its prepared branches cannot be rolled back"))
-            }
+            Capability::TwoPhase { .. } => Err(unsupported(
+                self.location(),
+                "prepared transactions of this database cannot be rolled back by Landfall",
+            )),
         }
     }
 
@@ -136,7 +138,9 @@ pub trait Backend: Debug + Send + Sync {
     async fn in_doubt(&self, _: Option<JobNumber>) -> Result<Vec<InDoubt>> {
         match self.capability().await? {
             Capability::OnePhase => Ok(Vec::new()),
-            Capability::TwoPhase { .. } => Err(unsupported(self.location(), "its prepared branches cannot be found")),
+            Capability::TwoPhase { .. } => {
+                Err(unsupported(self.location(), "prepared transactions of this database cannot be listed by Landfall"))
+            }
         }
     }
 
@@ -178,7 +182,7 @@ pub trait Backend: Debug + Send + Sync {
     fn shared_url(&self) -> Result<String> {
         Err(unsupported(
             self.location(),
-            "only the processes of one machine can open it, so it is not used on a cluster",
+            "only processes of one machine can open this database, so it cannot be used on a cluster",
         ))
     }
 
@@ -192,7 +196,10 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The schemas and tables that the user can see, except system schemas.
     async fn tables(&self) -> Result<Vec<Listed>> {
-        Err(unsupported(self.location(), "its tables cannot be listed: register them with CREATE EXTERNAL TABLE"))
+        Err(unsupported(
+            self.location(),
+            "the tables of this database cannot be listed: register each table with CREATE EXTERNAL TABLE",
+        ))
     }
 
     /// The columns of all tables that [`Backend::tables`] lists, read at once for `information_schema`; `None` if the
@@ -256,7 +263,7 @@ pub trait Backend: Debug + Send + Sync {
     async fn plan_alteration(&self, table: &Table, _added: &Schema, _widened: &Schema) -> Result<Alteration> {
         Err(unsupported(
             self.location(),
-            format!("table {} cannot be altered by Landfall: alter it in the database", table.name),
+            format!("table {} cannot be altered by Landfall: alter the table in the database", table.name),
         ))
     }
 
@@ -271,12 +278,19 @@ pub trait Backend: Debug + Send + Sync {
             return Err(unsupported(self.location(), "INSERT OVERWRITE is not supported: use INSERT INTO"));
         }
         if spec.on_conflict != OnConflict::Error {
-            let text = format!("on_conflict = {} is not supported: use a plain INSERT INTO", spec.on_conflict.as_str());
+            let text = format!(
+                "'{}' for existing keys is not supported: use INSERT INTO without the option 'on_conflict'",
+                spec.on_conflict.as_str()
+            );
             return Err(unsupported(self.location(), text));
         }
         for field in spec.columns.fields() {
             let column = table.column(field.name()).ok_or_else(|| {
-                Error::schema(format!("table {} has no column \"{}\": it has {table}", table.name, field.name()))
+                Error::schema(format!(
+                    "table {} has no column \"{}\": its columns are {table}",
+                    table.name,
+                    field.name()
+                ))
             })?;
             if !self.takes(column, field.data_type()) {
                 return Err(Error::schema(format!(

@@ -23,7 +23,7 @@ impl Dispatch {
         is_text: impl Fn(&Column) -> bool,
     ) -> Self {
         if spec.existing != Existing::Keep {
-            return Self::OneWriter("one transaction must empty and fill the table");
+            return Self::OneWriter("the transaction that deletes the old rows must also write the new rows");
         }
         if let Some(reason) = one_writer {
             return Self::OneWriter(reason);
@@ -32,7 +32,7 @@ impl Dispatch {
         let key = match keys.as_slice() {
             [] => return Self::RoundRobin,
             [key] => *key,
-            _ => return Self::OneWriter("it has several unique keys"),
+            _ => return Self::OneWriter("the table has several unique keys"),
         };
         // Values that are equal here must be equal in the database.
         let compares_alike = |name: &String| {

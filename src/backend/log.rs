@@ -56,7 +56,7 @@ impl NoLedger {
 #[async_trait]
 impl DecisionLog for NoLedger {
     async fn decide(&self, _: DecisionRecord) -> Result<DecisionRecord> {
-        Err(Self::error(&self.location, "a decision cannot be stored without one: set the option 'log'"))
+        Err(Self::error(&self.location, "a decision cannot be stored without a ledger: set the option 'log'"))
     }
 
     async fn read(&self, _: &JobId) -> Result<JobState> {

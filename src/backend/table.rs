@@ -245,8 +245,8 @@ impl Table {
         let what = match on_conflict {
             OnConflict::Error => return Ok(Vec::new()),
             OnConflict::Replace => "REPLACE INTO",
-            OnConflict::Ignore => "on_conflict = ignore",
-            OnConflict::Update => "on_conflict = update",
+            OnConflict::Ignore => "the option 'on_conflict' = 'ignore'",
+            OnConflict::Update => "the option 'on_conflict' = 'update'",
         };
         let mut keys = self.keys();
         if wanted.is_empty() {
@@ -262,8 +262,8 @@ impl Table {
                     self.create_key()
                 ))),
                 several => Err(Error::schema(format!(
-                    "{what} requires a key, but table {} has {} unique keys: set the option 'conflict_key' to the columns \
-                     of one",
+                    "{what} requires a key, but table {} has {} unique keys: set the option 'conflict_key' to the \
+                     columns of one of the keys",
                     self.name,
                     several.len()
                 ))),

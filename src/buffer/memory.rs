@@ -102,8 +102,8 @@ impl Memory {
                 Err(Error::new(
                     ErrorKind::Full,
                     format!(
-                        "the session's memory pool has no space for a batch of {bytes} bytes: increase its limit, or \
-                         reduce the batch size (datafusion.execution.batch_size)"
+                        "the session's memory pool has no space for a batch of {bytes} bytes: increase the limit of \
+                         the pool, or reduce the batch size (datafusion.execution.batch_size)"
                     ),
                 )
                 .with_source(why))

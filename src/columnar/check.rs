@@ -42,6 +42,7 @@ pub fn check_digits<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, digit
         return Ok(());
     }
     let unit = 10_i64.pow(6 - digits);
-    let why = format!("has more fractional seconds digits than the {digits} that the column stores: use date_trunc");
+    let why =
+        format!("has more fractional digits in the seconds than the {digits} that the column stores: use date_trunc");
     check::<T>(array, |value| value % unit == 0, &why)
 }

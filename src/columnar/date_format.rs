@@ -24,22 +24,26 @@ impl DateFormat {
     pub(super) fn try_new(what: &str, text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::config(format!("{what} format '{text}' {why}"));
         let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| {
-            wrong("has a '%' that begins no specifier: use those of strftime, such as %d, %m, %Y, and %% for a percent sign")
+            wrong(
+                "contains a '%' that does not begin a specifier: use the specifiers of strftime, such as %d, %m and \
+                 %Y, and %% for a percent sign",
+            )
         })?;
         if items.iter().any(|item| matches!(item, Item::Fixed(Fixed::TimezoneName))) {
             return Err(wrong(
-                "has %Z, but the name of a time zone has no single UTC offset: use %z for an offset such as +0200",
+                "contains %Z, but the name of a time zone does not determine a UTC offset: use %z for an offset such \
+                 as +0200",
             ));
         }
         let items = with_aligned_fractions(items)
-            .ok_or_else(|| wrong("has %f without a point before it: use %3f, %6f or %9f for that number of digits"))?;
+            .ok_or_else(|| wrong("contains %f without a point before it: use %3f, %6f or %9f for 3, 6 or 9 digits"))?;
         let has_offset = items.iter().any(is_offset);
         let has_fraction = items.iter().any(|item| matches!(item, Item::Fixed(Fixed::Nanosecond)));
         let format = Self { text: text.to_owned(), items, has_offset, has_fraction };
         match format.shows_a_date() {
             true => Ok(format),
             false => Err(wrong(
-                "does not determine a date: use a day, a month and a year, and hours with minutes if there is a time, as in \
+                "does not determine a date: use a day, a month and a year, and, for a time, hours and minutes, as in \
                  '%d.%m.%Y' or '%d.%m.%Y %H:%M:%S'",
             )),
         }
@@ -195,8 +199,8 @@ mod tests {
             ("DD.MM.YYYY", "does not determine a date"),
             ("%d.%m.%Y %I:%M", "does not determine a date"),
             ("%H:%M", "does not determine a date"),
-            ("%d.%m.%Y %", "begins no specifier"),
-            ("%d.%m.%Q", "begins no specifier"),
+            ("%d.%m.%Y %", "does not begin a specifier"),
+            ("%d.%m.%Q", "does not begin a specifier"),
             ("%d.%m.%Y %H:%M %Z", "use %z"),
             ("%d.%m.%Y %H:%M:%S,%f", "use %3f"),
             ("%f", "use %3f"),

@@ -202,7 +202,7 @@ fn parse(texts: &StringViewArray, json: &DataType) -> Result<ArrayRef, String> {
         let read = decoder.decode(text.as_bytes()).map_err(|error| error.to_string())?;
         let end = decoder.decode(b" ").map_err(|error| error.to_string())?;
         if read != text.len() || end != 1 {
-            return Err("the text contains more than one value".into());
+            return Err("the text contains more than one JSON value".into());
         }
     }
     let batch = decoder.flush().map_err(|error| error.to_string())?;

@@ -220,7 +220,7 @@ pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
         {
             format!(": use round(x, {scale}) to remove its last digits")
         }
-        (from, to) if from.is_numeric() && (to.is_integer() || to.is_decimal()) => ": it is out of range".into(),
+        (from, to) if from.is_numeric() && (to.is_integer() || to.is_decimal()) => ": the value is out of range".into(),
         (from, Boolean) if from.is_numeric() => ": use x <> 0".into(),
         (from, Float32 | Float64) if from.is_numeric() => format!(
             " with all its digits: use CAST(x AS {})",
@@ -231,7 +231,7 @@ pub(super) fn hint(from: &DataType, to: &DataType, value: &str) -> String {
         ),
         (Timestamp(_, _), Date32 | Date64) => ", because it has a time of day: use CAST(x AS DATE)".into(),
         (Timestamp(TimeUnit::Nanosecond, _), Timestamp(_, _)) | (Time64(TimeUnit::Nanosecond), Time64(_)) => {
-            ", because it has nanoseconds: set the option 'nanoseconds' = 'truncate' to truncate them".into()
+            ", because it has nanoseconds: set the option 'nanoseconds' to 'truncate' to drop the nanoseconds".into()
         }
         _ => String::new(),
     }

@@ -26,11 +26,14 @@ use crate::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobEntry, JobId, JobSta
 const AT_ONCE: usize = 8;
 
 /// The error if the store denies access.
-const NO_RIGHT: (ErrorKind, &str) = (ErrorKind::Access, "denies access: check the credentials in the environment");
+const NO_RIGHT: (ErrorKind, &str) =
+    (ErrorKind::Access, "denies access: check the credentials in the environment variables");
 
 /// The error if the bucket does not exist. A retry does not help, so it is not `Unavailable`.
-const NOT_THERE: (ErrorKind, &str) =
-    (ErrorKind::Access, "does not exist: create the bucket, or check the URL and the endpoint in the environment");
+const NOT_THERE: (ErrorKind, &str) = (
+    ErrorKind::Access,
+    "does not exist: create the bucket, or check the URL and the endpoint in the environment variables",
+);
 
 /// The URL schemes of object stores.
 const SCHEMES: [&str; 8] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "memory"];
@@ -85,21 +88,23 @@ impl ObjectStoreLog {
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(Error::config(
-                "the decision log's URL contains a user or password: set the credentials in the environment",
+                "the decision log's URL contains a user or password: set the credentials in environment variables",
             ));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(bad(
-                "it contains ? or #, but a query string or fragment is not supported: remove that part".into()
+                "the URL contains ? or #, but a query string or fragment is not supported; remove that part".into(),
             ));
         }
         if parsed.scheme() == "file" && !url.starts_with("file:///") {
-            return Err(bad("its path is not absolute; use file:///a/folder".into()));
+            return Err(bad("the path is not absolute; use file:///a/folder".into()));
         }
         if parsed.scheme() == "memory" {
-            return Err(bad("a log in memory is lost with the process, and recovery after a crash needs it; use \
-                            file:///a/folder"
-                .into()));
+            return Err(bad(
+                "a log in memory is lost when the process ends, but recovery after a crash needs the log; use \
+                 file:///a/folder"
+                    .into(),
+            ));
         }
         let (store, prefix) = store_at(&parsed).map_err(|error| {
             bad(format!(
@@ -107,7 +112,7 @@ impl ObjectStoreLog {
             ))
         })?;
         let folder = match parsed.scheme() {
-            "file" => Some(parsed.to_file_path().map_err(|()| bad("its path is not absolute".into()))?),
+            "file" => Some(parsed.to_file_path().map_err(|()| bad("the path is not absolute".into()))?),
             _ => None,
         };
         Ok(Self { store, prefix, url: url.trim_end_matches('/').to_owned(), folder })
@@ -147,9 +152,11 @@ impl ObjectStoreLog {
             Cause::NotFound { .. } => NOT_THERE,
             _ if matches!(status(&error), Some(401 | 403)) => NO_RIGHT,
             _ if status(&error) == Some(404) => NOT_THERE,
-            Cause::NotImplemented { .. } | Cause::NotSupported { .. } => {
-                (ErrorKind::Unsupported, "does not support creating an object only if it does not exist")
-            }
+            Cause::NotImplemented { .. } | Cause::NotSupported { .. } => (
+                ErrorKind::Unsupported,
+                "does not support conditional writes (create an object only if it does not exist): use another object \
+                 store",
+            ),
             _ => (ErrorKind::Unavailable, "could not be read or written"),
         };
         Error::new(kind, format!("the decision log {} {help}", self.url)).with_source(error)
@@ -172,8 +179,10 @@ impl ObjectStoreLog {
                     let links = read.into_iter().map(|(object, bytes)| {
                         let seconds = object.last_modified.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string();
                         parse(&bytes, seconds).ok_or_else(|| {
-                            let text =
-                                format!("the decision log {} has an invalid record, {}", self.url, object.location);
+                            let text = format!(
+                                "the decision log {} contains an invalid record, {}",
+                                self.url, object.location
+                            );
                             Error::new(ErrorKind::Decode, text)
                         })
                     });
@@ -315,7 +324,10 @@ impl DecisionLog for ObjectStoreLog {
         }
         let stands = known.standing(proposal.epoch).cloned();
         let stands = stands.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("the decision log {} lost a record: try again", self.url))
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("the decision log {} lost a record that was just written: run the statement again", self.url),
+            )
         })?;
         if stands.epoch != proposal.epoch {
             // Our record is invalid, if it was created: delete it.
@@ -333,7 +345,8 @@ impl DecisionLog for ObjectStoreLog {
 
     async fn jobs(&self) -> Result<Vec<JobEntry>> {
         if let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_dir()) {
-            let text = format!("the folder {} of the decision log does not exist: check its URL", folder.display());
+            let text =
+                format!("the folder {} of the decision log does not exist: check the URL of the log", folder.display());
             return Err(Error::new(ErrorKind::Access, text));
         }
         let mut links = self.links(&self.prefix).await?;
@@ -450,7 +463,7 @@ mod tests {
     #[test]
     fn a_url_that_cannot_be_a_log_is_refused() {
         for (url, why) in [
-            ("memory:///", "lost with the process"),
+            ("memory:///", "lost when the process ends"),
             ("s3://", "cannot be used"),
             ("s3://key:secret@bucket/p", "user or password"),
         ] {

@@ -188,8 +188,8 @@ impl DistributedTransaction {
         let stands = self.run.decide(&record).await;
         let stands = stands.map_err(|error| {
             let text = format!(
-                "the decision is unknown, because the decision log {} could not be read; when it is available again, run: \
-                 {}",
+                "the decision is unknown, because the decision log {} could not be read; when the log is available \
+                 again, run: {}",
                 self.run.job_spec.log.url(),
                 self.commands(" --older-than 0s")
             );
@@ -231,8 +231,8 @@ impl DistributedTransaction {
             if let Err(error) = complete.await {
                 let decision = stands.decision_for(&self.gtrid).as_str();
                 let text = format!(
-                    "the decision is to {decision}, but not every branch could be completed yet; do not write the rows \
-                     again, but run: {}",
+                    "the decision is to {decision} the transaction, but not every branch could be completed yet; do \
+                     not write the rows again, but run: {}",
                     self.commands("")
                 );
                 return Err(Error::new(ErrorKind::InDoubt, text).with_source(error));

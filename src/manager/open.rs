@@ -25,8 +25,8 @@ impl TransactionManager {
         match self.live.entry(key.clone()) {
             Entry::Occupied(_) => {
                 return Err(Error::config(format!(
-                    "job '{job}' is running in another statement of this process: wait until it ends, or use another job \
-                     name"
+                    "job '{job}' is running in another statement of this process: wait until that statement ends, or \
+                     use another job name"
                 )));
             }
             Entry::Vacant(free) => drop(free.insert(State::Active)),

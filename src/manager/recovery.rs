@@ -145,14 +145,15 @@ async fn complete(
             return Err(Error::new(
                 ErrorKind::InDoubt,
                 format!(
-                    "branch {} of an earlier run is in doubt: the decision log {} could not be read",
+                    "branch {} of an earlier run is in doubt, because the decision log {} could not be read: make the \
+                     log available, and run the statement again",
                     branch.xid,
                     log.url()
                 ),
             ));
         }
         log::warn!(
-            "an earlier run of job '{job}' left branch {} in {} prepared: it is now {}",
+            "an earlier run of job '{job}' left branch {} in {} prepared: the branch is now {}",
             branch.xid,
             resource.location(),
             match fate {

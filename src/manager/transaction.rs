@@ -152,12 +152,12 @@ impl Transaction {
         let Some((_, error)) = untold.first() else { return Ok(true) };
         let commands = self.commands(untold.iter().map(|(resource, _)| resource), "");
         if decision == Decision::Abort {
-            warn!("could not roll back prepared branches ({error}); they hold locks until you run: {commands}");
+            warn!("could not roll back prepared branches ({error}); the branches hold locks until you run: {commands}");
             return Ok(false);
         }
         let text = format!(
-            "the decision is to commit, but {} of {} branches could not be committed yet ({error}); do not write the \
-             rows again, because they become visible after you run: {commands}",
+            "the decision is to commit the transaction, but {} of {} branches could not be committed yet ({error}); do \
+             not write the rows again, because the rows become visible after you run: {commands}",
             untold.len(),
             branches.len()
         );
@@ -178,8 +178,8 @@ impl Transaction {
                  whether the rows are stored in the table{job}"
             ),
             false => format!(
-                "the decision is unknown, because the decision log {url} could not be read; {} branches stay prepared. \
-                 When the log is available again, run: {commands}{job}",
+                "the decision is unknown, because the decision log {url} could not be read, so {} branches remain \
+                 prepared. When the log is available again, run: {commands}{job}",
                 branches.len()
             ),
         };
@@ -293,8 +293,8 @@ impl<'t> Driven<'t> {
         match self.transaction.commit_last_agent(agent, self.covered).await {
             Ok(stands) => self.stands(&stands),
             Err(error) if error.kind() == ErrorKind::InDoubt => {
-                let text =
-                    "the connection was lost during the commit, and its rows were not written: run the statement again";
+                let text = "the connection was lost during the commit, and the rows of the transaction were not \
+                            written: run the statement again";
                 self.failed = Some(Error::new(ErrorKind::Unavailable, text).with_source(error));
                 Event::Silent
             }
@@ -439,14 +439,13 @@ async fn prepare_all(members: Vec<Member>) -> Result<Vec<Xid>, (Error, bool)> {
 pub(super) fn fenced(by: &DecisionRecord, own: &Gtrid) -> Error {
     let text = match by.gtrid == *own {
         true => {
-            "recovery assumed that this run had crashed, and rolled it back; its uncommitted rows were not written: run \
-             the statement again"
+            "recovery assumed that this run had crashed, and rolled back its transaction; the uncommitted rows of this \
+             run were not written: run the statement again"
                 .to_owned()
         }
         false => format!(
-            "another run of job '{}' took over ({} decided epoch {}); the uncommitted rows of this run were not written: \
-             check the other run, or \
-             run the statement again when it has ended",
+            "another run of job '{}' took over (transaction {} decided epoch {}); the uncommitted rows of this run \
+             were not written: check the other run, or run the statement again when the other run has ended",
             by.job, by.gtrid, by.epoch
         ),
     };

@@ -40,7 +40,7 @@ impl MySql {
         let described = Unpublished::describe(self, &scratch_table(name.schema.as_deref(), &[added, widened])).await?;
         let described = described.ok_or_else(|| {
             Error::config(format!(
-                "table {table}: the user must have the privileges CREATE, ALTER and DROP",
+                "table {table} cannot be altered: grant the privileges CREATE, ALTER and DROP to the user",
                 table = table.name
             ))
         })?;
@@ -57,7 +57,10 @@ fn retyped(created: &str, column: &Column, to: &str) -> Result<String> {
         rest.trim_start().strip_prefix(&column.sql_type)
     });
     let rest = line.ok_or_else(|| {
-        Error::schema(format!("column \"{}\" cannot be widened: alter it in the database", column.name))
+        Error::schema(format!(
+            "column \"{}\" cannot be widened by Landfall: alter the column in the database",
+            column.name
+        ))
     })?;
     Ok(format!("{quoted} {to}{}", rest.trim_end_matches(',')))
 }

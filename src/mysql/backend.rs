@@ -230,7 +230,8 @@ impl Backend for MySql {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
+        statements::dispatch(table, spec)
+            .unwrap_or(Dispatch::OneWriter("Landfall has not read the description of the table"))
     }
 
     /// Each writer keeps one core of the server busy: on two cores, two writers had 0.8 times the speed of one.
@@ -355,7 +356,10 @@ impl MySql {
                     connection.give_back();
                     return Err(Error::new(
                         ErrorKind::Locked,
-                        format!("branch {xid} still belongs to the session that prepared it, or is being completed"),
+                        format!(
+                            "branch {xid} still belongs to the session that prepared it, or is being committed or \
+                             rolled back by another session: try again later"
+                        ),
                     ));
                 }
                 connection.give_back();

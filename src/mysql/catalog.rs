@@ -63,7 +63,8 @@ const ALL_JSON_CHECKS: &str = "
 fn read_only(table_type: &str, engine: &str, transactional: &str, name: &TableName) -> Option<String> {
     match (table_type, transactional) {
         ("VIEW" | "SYSTEM VIEW", _) => Some(
-            "is a view, and MySQL does not report whether its tables are transactional: write to the underlying table"
+            "is a view, and MySQL does not report whether the underlying tables are transactional: write to an \
+             underlying table"
                 .to_owned(),
         ),
         ("BASE TABLE" | "SYSTEM VERSIONED", "YES") => None,
@@ -151,13 +152,13 @@ impl MySql {
         let Keys { primary_key, unique_keys, others: other_indexes } = Keys::read(&keys)?;
         let has_other_keys = !other_indexes.is_empty();
         let one_writer = [
-            (text(&found, 5)? == "1", "it has triggers"),
-            (text(&found, 6)? == "1", "it has a foreign key to itself"),
-            (has_other_keys, "it has a unique key on expressions or column prefixes"),
-            (text(&found, 7)? == "NO", "its storage engine does not support XA"),
+            (text(&found, 5)? == "1", "the table has triggers"),
+            (text(&found, 6)? == "1", "the table has a foreign key to itself"),
+            (has_other_keys, "the table has a unique key on expressions or column prefixes"),
+            (text(&found, 7)? == "NO", "the storage engine of the table does not support XA"),
         ];
         let one_writer = one_writer.into_iter().find_map(|(holds, reason)| holds.then_some(reason));
-        let watched = (text(&found, 5)? == "1").then_some("it has triggers");
+        let watched = (text(&found, 5)? == "1").then_some("the table has triggers");
         let server = connection.server;
         let relation = Relation { name: name.clone(), server, read_only, one_writer, watched, has_other_keys };
         let own = self.options().database == schema;

@@ -41,7 +41,7 @@ impl Encoder {
         let Some(conform) = to.and_then(|to| LosslessCast::try_new(source, &to)) else {
             return Err(Error::schema(match codec.is_written() {
                 false => format!(
-                    "cannot write column \"{}\", as its type {} is not supported: omit it from the INSERT",
+                    "cannot write column \"{}\", because its type {} is not supported: omit the column from the INSERT",
                     column.name, column.sql_type
                 ),
                 true => format!(
@@ -53,7 +53,8 @@ impl Encoder {
         };
         if let Some(plain) = codec.rounds() {
             return Err(Error::schema(format!(
-                "column \"{}\" has the type {}, which rounds values silently: ALTER it to {plain} or decimal",
+                "column \"{}\" has the type {}, which rounds values silently: alter the column to type {plain} or \
+                 decimal",
                 column.name, column.sql_type
             )));
         }

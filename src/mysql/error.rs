@@ -78,22 +78,26 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             "authentication failed: check the user, and the password in MYSQL_PWD or the option 'password_env'",
         ),
         1049 => (Access, "the database does not exist: check LOCATION"),
-        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: grant it to the user"),
+        1044 | 1142 | 1143 | 1227 | 1370 => (Access, "the user lacks a privilege: grant the privilege to the user"),
         1290 | 1792 | 1836 => (Access, "the server is read-only: if it is a replica, connect to the primary"),
-        1040 | 1203 | 1226 => {
-            (Unavailable, "the server or the user has too many connections: close some, or increase the limit")
-        }
+        1040 | 1203 | 1226 => (
+            Unavailable,
+            "the server or the user has too many connections: close some connections, or increase the connection limit",
+        ),
         1053 | 1077 | 1079 | 1080 | 1927 | 3169 => {
             (Unavailable, "the server closed the connection: run the statement again")
         }
         1062 | 1022 | 1169 | 1586 => (Constraint, DUPLICATE_KEY),
         1216 | 1217 | 1451 | 1452 => (
             Constraint,
-            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
+            "the row violates a foreign key: the row that it references does not exist, or other rows still reference \
+             the row that is deleted or changed",
         ),
         1048 | 1263 | 1364 | 1369 | 3819 | 4025 => (Constraint, "the row violates a constraint of the table"),
         1644 => (Constraint, "a trigger of the table refused the row"),
-        LOCK_WAIT_TIMEOUT => (Locked, "another transaction holds a lock: wait until it ends (see SHOW PROCESSLIST)"),
+        LOCK_WAIT_TIMEOUT => {
+            (Locked, "another transaction holds a lock: wait until that transaction ends (see SHOW PROCESSLIST)")
+        }
         1213 | 1614 | 1020 => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
@@ -104,19 +108,20 @@ fn kind_and_help(code: u16) -> (ErrorKind, &'static str) {
             "the server's disk or memory is full, or a limit is reached: free space, or increase the limit, and run \
              the statement again",
         ),
-        1153 => (Encode, "a row is larger than the server's max_allowed_packet: increase it"),
+        1153 => (Encode, "a row is larger than the server's max_allowed_packet: increase max_allowed_packet"),
         1264 | 1265 | 1292 | 1366 | 1367 | 1406 | 1411 | 1426 | 1300 | 4078 | 1441 | 1690 | 1916 => {
-            (Encode, "the server cannot store a value in its column")
+            (Encode, "the server cannot store a value in the column")
         }
         3140 | 4035..=4040 => (Encode, "the server cannot parse a value as JSON"),
         1317 | 1969 | 3024 => (Database, "the statement was canceled on the server"),
-        1050 => (Schema, "drop it first, or use INSERT INTO"),
-        1146 | 1054 => (Schema, "the table was altered or dropped: register it again"),
+        1050 => (Schema, "the table already exists: drop the table first, or use INSERT INTO"),
+        1146 | 1054 => (Schema, "the table was altered or dropped: register the table again"),
         1148 | 3948 | 4166 => (
             Unsupported,
-            "the server or a proxy does not allow LOAD DATA LOCAL: run SET GLOBAL local_infile = 1 on the server, or allow it in the proxy",
+            "the server or a proxy does not allow LOAD DATA LOCAL: run SET GLOBAL local_infile = 1 on the server, or \
+             allow LOAD DATA LOCAL in the proxy",
         ),
-        1401 => (Unsupported, "the user lacks the XA_RECOVER_ADMIN privilege: grant it to the user"),
+        1401 => (Unsupported, "the user lacks the privilege XA_RECOVER_ADMIN: grant the privilege to the user"),
         1235 => (Unsupported, ""),
         _ => (Database, ""),
     }

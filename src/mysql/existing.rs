@@ -47,7 +47,7 @@ impl ExistingRows {
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
         let relation = relation(table)?;
         // Only the last row of a key is written: a unique value that an earlier one would have freed stays taken.
-        let against = relation.watched.or(relation.has_other_keys.then_some("it has several unique keys"));
+        let against = relation.watched.or(relation.has_other_keys.then_some("the table has several unique keys"));
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
                 return Err(format!(
@@ -63,8 +63,13 @@ impl ExistingRows {
             let projection = names.map(index).collect::<Result<Vec<_>, _>>()?;
             let fields: Vec<_> = projection.iter().map(|index| table.schema().field(*index).clone()).collect();
             let conforms = spec.columns.fields().iter().zip(&fields).map(|(from, to)| {
-                LosslessCast::try_new(from.data_type(), to.data_type())
-                    .ok_or_else(|| format!("column \"{}\" is read as {}, another type", to.name(), to.data_type()))
+                LosslessCast::try_new(from.data_type(), to.data_type()).ok_or_else(|| {
+                    format!(
+                        "column \"{}\" is read as {}, which differs from the type of the written values",
+                        to.name(),
+                        to.data_type()
+                    )
+                })
             });
             let conforms = conforms.collect::<Result<_, _>>()?;
             let from = format!(" FROM {}", relation.name.quoted());

@@ -129,7 +129,8 @@ impl EncodedRows for FieldRows {
                 // The server rounds the setting down to a multiple of this, and counts more than the statement.
                 let needed = (size + 1_024).next_multiple_of(1_024);
                 let why = format!(
-                    "this row's statement has {size} bytes: increase the server's max_allowed_packet to {needed} or more"
+                    "the statement that writes this row has {size} bytes: increase the server's max_allowed_packet to \
+                     {needed} or more"
                 );
                 return Err(Error::new(ErrorKind::Encode, why).at_row(self.next));
             }

@@ -43,7 +43,10 @@ impl Flavor {
         if found < oldest {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the server version {version} is not supported: use MariaDB 10.2.1, MySQL 8.0.19 or newer"),
+                format!(
+                    "the server version {version} is not supported: use MariaDB 10.2.1 or newer, or MySQL 8.0.19 or \
+                     newer"
+                ),
             ));
         }
         Ok(flavor)

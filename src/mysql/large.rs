@@ -78,7 +78,11 @@ impl LargeRows {
             Err(error) if error.kind() == ErrorKind::Access => {
                 return Err(no_stage(database, connection, error).await);
             }
-            Err(error) => return Err(error.with_context("creating a temporary table for a row longer than a packet")),
+            Err(error) => {
+                return Err(
+                    error.with_context("creating a temporary table for a row that is longer than max_allowed_packet")
+                );
+            }
         }
         Ok(())
     }

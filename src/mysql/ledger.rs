@@ -92,9 +92,9 @@ impl MySql {
         let created = self.execute(connection, &ddl).await;
         created.map(drop).map_err(|error| match error.kind() {
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
-                "creating table {name}, which stores jobs and decisions; name an existing table with the option \
-                 'ledger_table', or ask a user with the privilege to run:\nSET sql_mode = 'ANSI_QUOTES';\n{ddl};\n\
-                 GRANT SELECT, INSERT, DELETE ON {name} TO {user};\nThe server says",
+                "creating the ledger table {name}, which stores jobs and commit decisions; name an existing ledger \
+                 table with the option 'ledger_table', or ask a user with sufficient privileges to run:\nSET sql_mode \
+                 = 'ANSI_QUOTES';\n{ddl};\nGRANT SELECT, INSERT, DELETE ON {name} TO {user};\nThe server reported",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
                 user = self.options().user,
@@ -117,8 +117,8 @@ impl MySql {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "the ledger table {name} uses the storage engine {engine}, which is not transactional and could \
-                     keep a record without its rows: run ALTER TABLE {name} ENGINE = InnoDB"
+                    "the ledger table {name} uses the storage engine {engine}, which is not transactional, so a record \
+                     could be stored without its rows: run ALTER TABLE {name} ENGINE = InnoDB"
                 ),
             ));
         }

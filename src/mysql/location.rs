@@ -58,7 +58,11 @@ impl Tls {
             (Some(certificate), Some(key)) => {
                 options.with_client_identity(Some(ClientIdentity::new(certificate.into(), key.into())))
             }
-            _ => return Err(Error::config("LOCATION has only one of ssl-cert and ssl-key: set both")),
+            _ => {
+                return Err(Error::config(
+                    "LOCATION contains only one of the parameters ssl-cert and ssl-key: set both",
+                ));
+            }
         };
         // A root certificate means that the server is verified.
         let mode = match (self.mode.as_deref(), self.root.is_some()) {
@@ -66,8 +70,8 @@ impl Tls {
             (None | Some("required"), true) => "verify_ca",
             (Some(mode @ ("disabled" | "preferred")), true) => {
                 return Err(Error::config(format!(
-                    "ssl-mode={mode} does not verify the server with ssl-ca: use verify_identity or verify_ca, or \
-                     remove ssl-ca"
+                    "with ssl-mode={mode}, the server's certificate is not verified, so ssl-ca has no effect: set \
+                     ssl-mode to verify_identity or verify_ca, or remove ssl-ca"
                 )));
             }
             (Some(mode), _) => mode,
@@ -96,9 +100,9 @@ impl Options {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
 
         let database = given(url.path().trim_start_matches('/'))?.filter(|name| !name.contains('/'));
-        let database = database.ok_or_else(|| Error::config(format!("LOCATION names no database: {FORM}")))?;
+        let database = database.ok_or_else(|| Error::config(format!("LOCATION does not name a database: {FORM}")))?;
         let user = given(url.username())?.or_else(|| variable("USER"));
-        let user = user.ok_or_else(|| Error::config(format!("LOCATION names no user: {FORM}")))?;
+        let user = user.ok_or_else(|| Error::config(format!("LOCATION does not name a user: {FORM}")))?;
         let host = given(url.host_str().unwrap_or_default())?.or_else(|| variable("MYSQL_HOST"));
         let host = host.unwrap_or_else(|| "localhost".into());
         check_host(&host)?;
@@ -118,7 +122,7 @@ impl Options {
                 "socket" => socket = Some(value.into_owned()),
                 other => {
                     return Err(Error::config(format!(
-                        "unknown parameter '{other}' in LOCATION: the known ones are {}",
+                        "unknown parameter '{other}' in LOCATION: valid parameters are {}",
                         PARAMETERS.join(", ")
                     )));
                 }

@@ -185,7 +185,9 @@ pub(super) fn select(table: &Table, projection: &[usize], from: &str) -> Result<
     let names = projection.iter().map(|index| table.columns[*index].name.as_str());
     if let Some(name) = names.clone().find(|name| name.contains('\\')) {
         // After a backslash, the client would parse a `:` as a named parameter.
-        let text = format!("cannot read column \"{name}\", as its name contains a backslash: omit it from the query");
+        let text = format!(
+            "cannot read column \"{name}\", because its name contains a backslash: omit the column from the query"
+        );
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     let columns: Vec<_> = names.map(quote).collect();

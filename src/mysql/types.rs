@@ -9,16 +9,17 @@
 //!
 //! *Numbers* are integers, decimals and floats; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary, LargeBinary,
 //! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values. Null can be written to
-//! any column. If you list the columns when you register the table, they are read as those types, provided that the
-//! types can hold the values: `tinyint(1)` as TINYINT, `json` as Struct, `uuid` as FixedSizeBinary(16), `time` as
+//! any column. If you list the columns when you register the table, they are read as the listed types, provided that
+//! these types can hold the values: `tinyint(1)` as TINYINT, `json` as Struct, `uuid` as FixedSizeBinary(16), `time` as
 //! Duration.
 //!
-//! Members of an `enum` or a `set` with four-byte characters, which the server shows as `?`, cannot be written. Reading a
-//! `tinyint(1)` other than 0 and 1, a zero date (`0000-00-00`), or a `time` that is not a time of day is an error. Writing
-//! NaN or infinity is an error. A `set` preserves neither order nor duplicates of its members. A `uuid` is returned in
-//! lower case, an address in its shortest form. MariaDB 10.11.19 and newer stores -0.0 as 0.0. `float(10,2)` and
-//! `double(10,2)` round silently; writing to them is an error. MySQL's `json` (not MariaDB's) is normalized by the server,
-//! which sorts the keys. MariaDB's JSON type is `longtext` with a CHECK on `json_valid`; Landfall recognizes it by that.
+//! Members of an `enum` or a `set` with four-byte characters, which the server shows as `?`, cannot be written. Reading
+//! a `tinyint(1)` other than 0 and 1, a zero date (`0000-00-00`), or a `time` that is not a time of day is an error.
+//! Writing NaN or infinity is an error. A `set` preserves neither order nor duplicates of its members. A `uuid` is
+//! returned in lower case, and an address in its shortest form. MariaDB 10.11.19 and newer stores -0.0 as 0.0.
+//! `float(10,2)` and `double(10,2)` round silently; writing to them is an error. MySQL's `json` (not MariaDB's) is
+//! normalized by the server, which sorts the keys. MariaDB's JSON type is `longtext` with a CHECK on `json_valid`;
+//! Landfall recognizes the type by this CHECK.
 //!
 //! A `tinyint(1)` accepts 0 and 1. For other numbers, register the table with its columns: `CREATE EXTERNAL TABLE t
 //! (stars TINYINT) …`.
@@ -65,7 +66,11 @@ pub(super) fn declare(data_type: &DataType, is_key: bool, flavor: Flavor) -> Res
     let data_type = plain(data_type);
     let new = NewType { data_type, is_key, flavor };
     let declared = FAMILIES.iter().find_map(|family| (family.declare)(&new));
-    declared.ok_or_else(|| Error::schema(format!("MySQL has no type for {data_type}: CAST it in the query")))
+    declared.ok_or_else(|| {
+        Error::schema(format!(
+            "MySQL has no type for Arrow type {data_type}: CAST the value to another type in the query"
+        ))
+    })
 }
 
 #[cfg(test)]

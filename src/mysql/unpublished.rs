@@ -98,7 +98,11 @@ impl Unpublished {
     /// Drops the table of a statement that has failed.
     pub(super) async fn end(&self, database: &MySql, connection: &mut MySqlConnection) {
         if let Err(error) = self.drop(database, connection).await {
-            warn!("table {}, which was created for this statement, could not be dropped: {error}", self.until_then);
+            warn!(
+                "table {}, which this statement created for its rows, could not be dropped, so drop the table \
+                 yourself: {error}",
+                self.until_then
+            );
         }
         self.unlock(database, connection).await;
     }
@@ -141,7 +145,10 @@ impl Unpublished {
             true => Ok(()),
             false => Err(Error::new(
                 ErrorKind::Locked,
-                format!("another statement is creating table {}: wait until it ends (see SHOW PROCESSLIST)", self.name),
+                format!(
+                    "another statement is creating table {}: wait until that statement ends (see SHOW PROCESSLIST)",
+                    self.name
+                ),
             )),
         }
     }

@@ -78,7 +78,8 @@ impl MySql {
     /// Reads the description of a table, and checks that it can be written.
     pub(super) async fn describe_writable(&self, connection: &mut Connection, name: &str) -> Result<Table> {
         let table = self.describe_on(connection, &TableName::try_parse(name)?).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {name} no longer exists")))?;
+        let table =
+            table.ok_or_else(|| Error::schema(format!("table {name} no longer exists: create the table again")))?;
         relation(&table)?.check_writable()?;
         Ok(table)
     }
@@ -327,8 +328,9 @@ impl Writer {
             if warnings.is_empty() {
                 let error = Error::new(
                     ErrorKind::Database,
-                    "the server reported warnings, but SHOW WARNINGS returned none, so the server may have changed values, and \
-                     the statement was not committed: run it again; if there is a proxy, connect to the server itself",
+                    "the server reported warnings, but SHOW WARNINGS returned none, so the server may have changed \
+                     values, and the statement was not committed: run the statement again; if there is a proxy, \
+                     connect directly to the server",
                 );
                 return Err(self.at(error, None, rows_before));
             }
@@ -354,7 +356,7 @@ fn warn_if_slow(database: &MySql, connection: &Connection, spec: &WriteSpec) {
         && !database.said_slow.swap(true, Relaxed)
     {
         warn!(
-            "{} has local_infile = OFF, so Landfall writes with INSERT, at about half the speed of LOAD DATA: set \
+            "{} has local_infile = OFF, so Landfall writes rows with INSERT, at about half the speed of LOAD DATA: set \
              local_infile = ON on the server to use LOAD DATA",
             database.location_text()
         );

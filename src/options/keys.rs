@@ -109,12 +109,12 @@ fn refused(key: &str, value: &dyn std::fmt::Debug, why: &str) -> Error {
 
 declare_options! {
     Table "table": "a table name", "the name of the external table",
-        "the name of the table in the database, spelled as in the database; in PostgreSQL and MySQL, it can be given as schema.table",
+        "the name of the table in the database, in the database's spelling; in PostgreSQL and MySQL, the name can have the form schema.table",
         table: Option<String> = None, String: Text,
         with_table(table: impl Into<String> => table.into());
 
     Transaction "job": "a name", "none",
-        "runs the statement only once: a second run of a finished job writes nothing and reports this",
+        "makes the statement a job with this name, whose rows are written exactly once: another run of a finished job writes nothing and reports that the job is finished",
         job: Option<JobId> = None, JobId: JobName,
         with_job(name: &str => JobId::try_new(name)?);
 
@@ -124,7 +124,7 @@ declare_options! {
         with_on_conflict(on_conflict: OnConflict => on_conflict);
 
     Table "assignment": "'exact', 'cast'", "'exact'",
-        "how SQL assigns a value to a column of another type: 'exact' stores the value unchanged or makes the statement fail; 'cast' converts the value as DataFusion does, such as 1.7 to 1 for an INT",
+        "how a value is assigned to a column of another type: 'exact' stores the value unchanged or makes the statement fail; 'cast' converts the value with DataFusion's CAST, for example 1.7 to 1 for an INT column",
         assignment: Assignment = Assignment::Exact, Assignment: Words(&[("exact", Assignment::Exact), ("cast", Assignment::Cast)]),
         with_assignment(assignment: Assignment => assignment);
 
@@ -134,27 +134,27 @@ declare_options! {
         with_conflict_key(columns: impl IntoIterator<Item = impl Into<String>> => columns.into_iter().map(Into::into).collect());
 
     Table "overwrite": "'delete', 'truncate'", "'delete'",
-        "how INSERT OVERWRITE empties a PostgreSQL table: 'delete' lets readers see the old rows until the commit; 'truncate' is faster, but makes readers wait, and transactions with an older snapshot see an empty table",
+        "how INSERT OVERWRITE empties a PostgreSQL table: 'delete' lets readers see the old rows until the commit; 'truncate' is faster, but readers wait for the commit, and a transaction with an older snapshot then sees an empty table",
         overwrite: Overwrite = Overwrite::Delete, Overwrite: Words(&[("delete", Overwrite::Delete), ("truncate", Overwrite::Truncate)]),
         with_overwrite(overwrite: Overwrite => overwrite);
 
     Table "indexes": "'auto', 'rebuild', 'keep'", "'auto'",
-        "when the database builds indexes: after many rows are written, which is faster, or while they are written; PostgreSQL can build all indexes and keys after the rows, SQLite only indexes that are not unique; 'auto' builds them after the rows in a table that Landfall creates, 'rebuild' also in an existing table that is empty or that INSERT OVERWRITE truncates, and no other session can read the table until the commit; 'keep' builds them while rows are written",
+        "when the database builds the indexes of the table (building them after the rows is faster for many rows, but then no other session can read the table until the commit): 'auto' builds them after the rows in a PostgreSQL table that Landfall creates; 'rebuild' does so also in an existing table that is empty or that INSERT OVERWRITE truncates; 'keep' builds them while rows are written; in SQLite, only 'rebuild' has an effect, and only on indexes that are not unique",
         indexes: Indexes = Indexes::Auto, Indexes: Words(&[("auto", Indexes::Auto), ("rebuild", Indexes::Rebuild), ("keep", Indexes::Keep)]),
         with_indexes(indexes: Indexes => indexes);
 
     Table "schema.evolution": "'off', 'add', 'widen', 'rewrite'", "'off'",
-        "how an INSERT without a column list alters its table: 'add' adds the columns of the query that the table lacks; 'widen' also widens the types of columns, if the server does so without rewriting the table; 'rewrite' does so even if the server rewrites the table",
+        "how an INSERT without a column list alters its table: 'add' adds the columns of the query that the table lacks; 'widen' also widens the types of columns if the server can do this without rewriting the table; 'rewrite' widens types even if the server must rewrite the table",
         evolution: Evolution = Evolution::Off, Evolution: Words(&[("off", Evolution::Off), ("add", Evolution::Add), ("widen", Evolution::Widen), ("rewrite", Evolution::Rewrite)]),
         with_evolution(evolution: Evolution => evolution);
 
     Table "upsert": "'auto', 'blind', 'diff'", "'auto'",
-        "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips rows that would not change; 'auto' uses 'diff' while it is faster, and 'blind' otherwise",
+        "how existing rows are updated: 'blind' overwrites them without reading them; 'diff' reads them and skips rows that would not change; 'auto' uses 'diff' as long as that is faster, and 'blind' otherwise",
         upsert: Upsert = Upsert::Auto, Upsert: Words(&[("auto", Upsert::Auto), ("blind", Upsert::Blind), ("diff", Upsert::Diff)]),
         with_upsert(upsert: Upsert => upsert);
 
     Table "diff.lock": "'true', 'false'", "'false'",
-        "whether an upsert that uses 'diff' locks the rows that it reads, so that no other transaction can change them before the commit",
+        "whether an upsert by 'diff' locks the existing rows that it reads, so that no other transaction can change these rows before the commit",
         diff_lock: bool = false, bool: BOOLEAN,
         with_diff_lock(diff_lock: bool => diff_lock);
 
@@ -164,7 +164,7 @@ declare_options! {
         with_lock_timeout(lock_timeout: Duration => lock_timeout);
 
     Table "socket_timeout": "a time such as 10s, 1m", "60s",
-        "how long to wait for a server that accepts no data or does not work on the statement, before the connection counts as lost (PostgreSQL and MySQL only)",
+        "how long to wait while the server accepts no data or does not work on the statement, before the connection is considered lost (PostgreSQL and MySQL only)",
         socket_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
         with_socket_timeout(socket_timeout: Duration => socket_timeout);
 
@@ -184,47 +184,47 @@ declare_options! {
         with_writers(writers: u16 => writers);
 
     Transaction "commit": "'auto', 'one_phase', 'two_phase'", "'auto'",
-        "whether a statement uses two-phase commit: 'auto' uses it for several branches and with the option log; 'one_phase' never uses it and writes with a single writer; 'two_phase' always uses it",
+        "whether a statement uses two-phase commit: 'auto' uses two-phase commit for a transaction with several branches and with the option log; 'one_phase' never uses it and writes with a single writer; 'two_phase' always uses it",
         commit: Commit = Commit::Auto, Commit: Words(&[("auto", Commit::Auto), ("one_phase", Commit::OnePhase), ("two_phase", Commit::TwoPhase)]),
         with_commit(commit: Commit => commit);
 
     Transaction "log": "a URL (file:///…, s3://…, gs://…, az://…) or the URL of a database", "the ledger table in the target database",
-        "where decisions are stored: in a folder, under a prefix of an object store, or in the ledger table of another database",
+        "where commit decisions are stored: in a folder, under a prefix of an object store, or in the ledger table of another database",
         log: Option<String> = None, String: Text,
         with_log(url: impl Into<String> => url.into());
 
     Transaction "ledger_table": "a table name", "landfall_ledger",
-        "the name of the ledger table; in PostgreSQL and MySQL, it can be given as schema.table",
+        "the name of the ledger table, which stores jobs and commit decisions; in PostgreSQL and MySQL, the name can have the form schema.table",
         ledger_table: Option<String> = None, String: Text,
         with_ledger_table(ledger_table: impl Into<String> => ledger_table.into());
 
     Transaction "checkpoint.rows": "a number of rows", "none",
-        "commits after this many rows, then continues with the next rows; committed rows are visible, and a job resumes after them",
+        "the number of rows after which a statement commits and continues with the next rows; other sessions see the committed rows, and a job that is run again resumes after them",
         checkpoint_rows: Option<u64> = None, u64: RowLimit,
         with_checkpoint_rows(checkpoint_rows: u64 => checkpoint_rows);
 
     Transaction "checkpoint.bytes": "a size such as 500KB, 64MB, 1GiB", "none",
-        "commits after this many bytes of row data (size in memory)",
+        "the number of bytes of row data, measured in memory, after which a statement commits and continues with the next rows",
         checkpoint_bytes: Option<u64> = None, u64: Size { least: 1, least_told: "1 byte" },
         with_checkpoint_bytes(checkpoint_bytes: u64 => checkpoint_bytes);
 
     Transaction "checkpoint.interval": "a time such as 500ms, 10s, 1m", "none; 10s for an unbounded input",
-        "commits when this much time has passed since the first uncommitted row",
+        "how long after the first uncommitted row a statement commits and continues with the next rows",
         checkpoint_interval: Option<Duration> = None, Duration: Time::SOME,
         with_checkpoint_interval(checkpoint_interval: Duration => checkpoint_interval);
 
     Transaction "reject.max": "a number of rows such as 100, or a percentage such as 0.1 %", "none",
-        "how many rows that cannot be stored are set aside before the statement fails: of all rows of the statement or job, as a number, or as a percentage of the rows read so far; by default, the first such row makes the statement fail",
+        "how many rows that cannot be stored are set aside before the statement fails: either a number of rows of the whole statement or job, or a percentage of the rows read so far; by default, the first row that cannot be stored makes the statement fail",
         reject_max: Option<RejectLimit> = None, RejectLimit: Rejected,
         with_reject_max(reject_max: RejectLimit => reject_max);
 
     Transaction "reject.table": "a table name", "none",
-        "the table in the same database in which these rows are stored, in the transaction of the other rows; it is created if it does not exist",
+        "the table for the rows that are set aside; the table is in the same database, is written in the same transaction as the other rows, and is created if it does not exist",
         reject_table: Option<String> = None, String: Text,
         with_reject_table(reject_table: impl Into<String> => reject_table.into());
 
     Transaction "flush.interval": "a time such as 20ms, 1s", "100ms",
-        "how long a small batch waits for more rows, which are then written together with it",
+        "how long a small batch waits for more rows, so that they are written together",
         flush_interval: Duration = Duration::from_millis(100), Duration: Time::SOME,
         with_flush_interval(flush_interval: Duration => flush_interval);
 
@@ -234,22 +234,22 @@ declare_options! {
         with_retry_max(retry_max: u32 => retry_max);
 
     Transaction "retry.backoff": "a time such as 200ms, 1s", "1s",
-        "the pause before the first retry; it doubles with each retry, up to a minute",
+        "the pause before the first retry; the pause doubles with each further retry, up to a minute",
         retry_backoff: Duration = Duration::from_secs(1), Duration: Time::SOME,
         with_retry_backoff(retry_backoff: Duration => retry_backoff);
 
     Table "memory.limit": "a size such as 16MB, 1GiB", "64MB",
-        "maximum memory for the rows of one statement, both in batches and encoded; at the limit, the query waits",
+        "maximum memory for the rows of one statement, both in batches and encoded; at the limit, the query waits until rows are written",
         memory_limit: usize = 64_000_000, usize: Size { least: 1_000_000, least_told: "1MB" },
         with_memory_limit(memory_limit: usize => memory_limit);
 
     Table "pool.max": "4 to 10000", "32, or more if there are more than 14 writers",
-        "maximum number of connections to the database: each writer of a statement needs two, and two are reserved for reading",
+        "maximum number of connections to the database: each writer of a statement needs two connections, and two connections are reserved for reading",
         pool_max: Option<usize> = None, usize: Number(4..=10_000),
         with_pool_max(pool_max: usize => pool_max);
 
     Table "pool.min_idle": "0 to 10000", "0",
-        "minimum number of idle connections that stay open after the pool has been used for the first time",
+        "minimum number of idle connections that the pool keeps open after its first use",
         pool_min_idle: usize = 0, usize: Number(0..=10_000),
         with_pool_min_idle(pool_min_idle: usize => pool_min_idle);
 
@@ -259,17 +259,17 @@ declare_options! {
         with_pool_acquire_timeout(pool_acquire_timeout: Duration => pool_acquire_timeout);
 
     Table "pool.idle_timeout": "a time such as 10s, 5m", "1m",
-        "how long an idle connection stays open",
+        "how long an idle connection stays open before the pool closes it",
         pool_idle_timeout: Duration = Duration::from_secs(60), Duration: Time::SOME,
         with_pool_idle_timeout(pool_idle_timeout: Duration => pool_idle_timeout);
 
     Table "pool.idle_check": "a time such as 0s, 1s, 30s", "1s",
-        "tests a connection before reuse if it has been idle for longer than this",
+        "how long a connection can be idle before the pool tests it when it is used again",
         pool_idle_check: Duration = Duration::from_secs(1), Duration: Time::UNBOUNDED,
         with_pool_idle_check(pool_idle_check: Duration => pool_idle_check);
 
     Table "pool.max_lifetime": "a time such as 5m, 1h", "30m",
-        "closes an idle connection when it has reached this age",
+        "the age at which an idle connection is closed",
         pool_max_lifetime: Duration = Duration::from_secs(30 * 60), Duration: Time::SOME,
         with_pool_max_lifetime(pool_max_lifetime: Duration => pool_max_lifetime);
 }

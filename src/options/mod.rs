@@ -177,7 +177,8 @@ impl SinkOptions {
         let idle = self.pool_min_idle;
         if idle > max {
             return Err(Error::config(format!(
-                "option 'pool.min_idle' = {idle} is greater than 'pool.max' = {max}: decrease it, or increase 'pool.max'"
+                "option 'pool.min_idle' = {idle} is greater than 'pool.max' = {max}: decrease 'pool.min_idle', or \
+                 increase 'pool.max'"
             )));
         }
         Ok(PoolOptions {
@@ -201,7 +202,7 @@ impl SinkOptions {
         let Some(variable) = &self.password_env else { return Ok(None) };
         let password = std::env::var(variable).map_err(|_| {
             Error::config(format!(
-                "option 'password_env' names the environment variable {variable}, which is not set: export it"
+                "option 'password_env' names the environment variable {variable}, which is not set: export the variable"
             ))
         });
         password.map(Some)

@@ -46,7 +46,7 @@ impl fmt::Display for RejectLimit {
 pub(super) struct Rejected;
 
 const TOLD: &str =
-    "use a number of rows such as 100, or a percentage from 0 % to 100 % such as 0.1 %, with up to 4 decimals";
+    "use a number of rows such as 100, or a percentage such as 0.1 %, from 0 % to 100 %, with up to 4 decimals";
 
 impl Values<RejectLimit> for Rejected {
     fn parse(&self, text: &str) -> Result<RejectLimit, String> {

@@ -51,14 +51,13 @@ impl TransactionOptions {
             "log" => self.log = Some(value.to_owned()),
             "idle_timeout" => {
                 let timeout = duration(value).filter(|timeout| !timeout.is_zero());
-                let wrong =
-                    || Error::config(format!("option 'idle_timeout': '{value}' is not a duration, such as 10min"));
+                let wrong = || {
+                    Error::config(format!("option 'idle_timeout' cannot be '{value}': use a time such as 30s or 10min"))
+                };
                 self.idle_timeout = Some(timeout.ok_or_else(wrong)?);
             }
             _ => {
-                return Err(Error::config(format!(
-                    "BEGIN has no option '{key}': its options are 'log' and 'idle_timeout'"
-                )));
+                return Err(Error::config(format!("BEGIN has no option '{key}': use 'log' or 'idle_timeout'")));
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ impl Values<String> for Text {
     }
 
     fn check(&self, value: &String) -> Result<(), String> {
-        if value.trim().is_empty() { Err("it must not be empty".into()) } else { Ok(()) }
+        if value.trim().is_empty() { Err("the value must not be empty".into()) } else { Ok(()) }
     }
 
     fn show(&self, value: &String) -> String {

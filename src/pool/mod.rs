@@ -246,7 +246,7 @@ impl<C: Connect> Pool<C> {
         let connected = timeout_at(began + options.acquire_timeout, connected).await;
         let connected = connected.map_err(|_| {
             let (location, waited) = (connect.location(), options.acquire_timeout);
-            let text = format!("{location} did not respond within {waited:?}: check host and port");
+            let text = format!("{location} did not respond within {waited:?}: check the host and the port");
             Error::new(ErrorKind::Unavailable, text)
         })??;
         metrics.opened.increment(1);
@@ -296,9 +296,9 @@ impl<C: Connect> Pool<C> {
         metrics.timeouts.increment(1);
         let longest = match self.loans().first() {
             Some(Loan { since, xid: Some(xid) }) => {
-                format!("; branch {xid} has held one for {:?}", since.elapsed())
+                format!("; branch {xid} has held a connection for {:?}", since.elapsed())
             }
-            Some(Loan { since, xid: None }) => format!("; one has been in use for {:?}", since.elapsed()),
+            Some(Loan { since, xid: None }) => format!("; one connection has been in use for {:?}", since.elapsed()),
             None => String::new(),
         };
         Error::new(

@@ -164,8 +164,8 @@ async fn who_asked_first_is_served_first_and_the_error_says_who_has_them() {
     assert_eq!(
         error.to_string(),
         "no connection to a server became free within 5s (maximum: 1; branch \
-         landfall-00000000000000ab-2-00000000000000cd-1 has held one for 5s): run fewer statements at the same time, or \
-         increase the option 'pool.max'"
+         landfall-00000000000000ab-2-00000000000000cd-1 has held a connection for 5s): run fewer statements at the \
+         same time, or increase the option 'pool.max'"
     );
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
@@ -195,7 +195,7 @@ async fn a_server_that_does_not_answer_is_told() {
     let (server, pool) = pool(quick(1));
     *server.connect.lock().unwrap() = Some(Does::Never);
     let error = pool.acquire().await.unwrap_err();
-    assert_eq!(error.to_string(), "a server did not respond within 20ms: check host and port");
+    assert_eq!(error.to_string(), "a server did not respond within 20ms: check the host and the port");
     *server.connect.lock().unwrap() = Some(Does::Error);
     assert_eq!(pool.acquire().await.unwrap_err().kind(), ErrorKind::Access);
     *server.connect.lock().unwrap() = None;

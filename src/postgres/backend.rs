@@ -109,7 +109,8 @@ impl Backend for Postgres {
 
     fn how_to_prepare(&self) -> Option<&'static str> {
         Some(
-            "set max_prepared_transactions to at least the number of writers of all statements that run at the same time (the default is 0), and restart the server",
+            "set max_prepared_transactions, which is 0 by default, to at least the number of writers of all \
+             statements that run at the same time, and restart the server",
         )
     }
 
@@ -208,7 +209,8 @@ impl Backend for Postgres {
     }
 
     fn dispatch(&self, table: &Table, spec: &WriteSpec) -> Dispatch {
-        statements::dispatch(table, spec).unwrap_or(Dispatch::OneWriter("Landfall has not read its description"))
+        statements::dispatch(table, spec)
+            .unwrap_or(Dispatch::OneWriter("Landfall has not read the description of the table"))
     }
 
     async fn begin(&self, xid: &Xid, _: Protocol, isolation: Option<Isolation>) -> Result<Box<dyn OpenTransaction>> {
@@ -281,7 +283,11 @@ impl Postgres {
             (_, Ok(_)) => Resolution::Done,
             (Some(UNDEFINED_OBJECT), _) => Resolution::Unknown,
             (Some(OBJECT_NOT_IN_PREREQUISITE_STATE), Err(error)) => {
-                return Err(Error::new(ErrorKind::Locked, format!("branch {xid} is busy")).with_source(error));
+                return Err(Error::new(
+                    ErrorKind::Locked,
+                    format!("prepared transaction {xid} is busy in another session: try again later"),
+                )
+                .with_source(error));
             }
             (_, Err(error)) => return Err(self.error(error).with_context(format!("{verb} '{xid}'"))),
         };

@@ -96,7 +96,8 @@ impl OpenTransaction for OpenBranch<Open> {
     async fn lock(&mut self, spec: &WriteSpec, change: &Arc<Change>) -> Result<()> {
         let Open { database, connection, .. } = &mut self.transaction;
         let table = database.describe_in(connection, &TableName::try_parse(&spec.table)?).await?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        let table = table
+            .ok_or_else(|| Error::schema(format!("table {} no longer exists: create the table again", spec.table)))?;
         let version = connection.server_version_num().unwrap_or_default();
         let (plan, ..) = Plan::of(database, version, &self.xid, &table, spec, change, None)?;
         match plan.lock {

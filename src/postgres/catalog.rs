@@ -143,16 +143,16 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
     let (has_triggers, has_rules) = (found.is("has_triggers")?, found.is("has_rules")?);
     let is_direct = !found.is("has_row_security")? && !has_rules;
     let one_writer = [
-        (has_triggers, "it has triggers"),
-        (found.is("refers_to_itself")?, "it has a foreign key to itself"),
+        (has_triggers, "the table has triggers"),
+        (found.is("refers_to_itself")?, "the table has a foreign key to itself"),
         (
             found.is("has_other_keys")?,
-            "it has a partial unique index, a unique index on expressions, a deferrable unique constraint, or an exclusion \
-             constraint",
+            "the table has a partial unique index, a unique index on expressions, a deferrable unique constraint, or \
+             an exclusion constraint",
         ),
-        (!has_own_rows, "it is not an ordinary table"),
+        (!has_own_rows, "the table is not an ordinary table"),
     ];
-    let watched = [(has_triggers, "it has triggers"), (!is_table, "it is not an ordinary table")];
+    let watched = [(has_triggers, "the table has triggers"), (!is_table, "the table is not an ordinary table")];
     let first = |reasons: &[(bool, &'static str)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, reason)| *reason);
     let name = TableName { schema: Some(found.text("schema")?.into()), table: found.text("name")?.into() };
     let takes_copy = !is_view && is_direct;
@@ -175,7 +175,7 @@ fn read_table(found: Facts<'_>) -> sqlx::Result<Table> {
 /// A unique index that ON CONFLICT cannot use.
 fn read_other_index(found: Facts<'_>) -> sqlx::Result<OtherIndex> {
     let why = match found.text("why")? {
-        "invalid" => "is invalid (REINDEX it)",
+        "invalid" => "is invalid (run REINDEX)",
         "deferrable" => "is deferrable",
         "partial" => "is partial",
         _ => "contains an expression",

@@ -99,7 +99,8 @@ impl Plan {
     fn refused(&self, error: Error) -> Error {
         match (&self.change.operation, error.kind()) {
             (Operation::Truncate, ErrorKind::Unsupported) => {
-                Error::new(ErrorKind::Unsupported, "cannot truncate the table: use DELETE FROM").with_source(error)
+                Error::new(ErrorKind::Unsupported, "the server cannot truncate the table: use DELETE FROM")
+                    .with_source(error)
             }
             _ if error.code() == Some(CARDINALITY_VIOLATION) => {
                 Error::new(ErrorKind::Constraint, sql::repeated(&self.change, &self.target)).with_source(error)

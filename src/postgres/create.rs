@@ -91,7 +91,7 @@ fn literal(value: &ArrayRef, declared: &str) -> Result<String> {
         t if t.is_nested() && declared == "jsonb" => json::encode(value)?.value(0).to_owned(),
         t if t.is_nested() || matches!(t, DataType::Duration(_)) => {
             return Err(Error::schema(format!(
-                "a default value of type {t} is not supported: create the table in PostgreSQL, not by Landfall"
+                "a default value of type {t} is not supported: create the table in PostgreSQL, not with Landfall"
             )));
         }
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {

@@ -23,7 +23,7 @@ impl Connector {
             sqlx::Error::Io(error) => lost_connection(&location, error),
             sqlx::Error::Tls(error) => self.no_tls().with_source(error),
             sqlx::Error::Configuration(error) => {
-                Error::config(format!("connecting to {location}: check LOCATION")).with_source(error)
+                Error::config(format!("could not connect to {location}: check LOCATION")).with_source(error)
             }
             other => Error::new(ErrorKind::Database, location).with_source(other),
         }
@@ -70,7 +70,7 @@ impl Connector {
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
 
 /// The next step for a server that cannot be written.
-pub(super) const READ_ONLY: &str = "the server is read-only (a standby?): connect to the primary";
+pub(super) const READ_ONLY: &str = "the server is read-only: if it is a standby, connect to the primary";
 
 /// The kind of an SQLSTATE, and the next step.
 fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
@@ -80,7 +80,8 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
         "57P03" => (Unavailable, "the server is starting up or shutting down: run the statement again later"),
         "53300" => (
             Unavailable,
-            "the server or the user has too many connections: close some, or increase max_connections or the user's limit",
+            "the server or the user has too many connections: close some connections, or increase max_connections or \
+             the connection limit of the user",
         ),
         _ if code.starts_with("08") => (Unavailable, "the connection was lost: run the statement again"),
         "28P01" | "28000" => (
@@ -89,28 +90,35 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
              'password_env'",
         ),
         "3D000" => (Access, "the database does not exist: check LOCATION"),
-        "42501" => (Access, "the user lacks a privilege: grant it to the user"),
+        "42501" => (Access, "the user lacks a privilege: grant the privilege to the user"),
         "25006" => (Access, READ_ONLY),
         // Names of prepared statements are unique in a session.
         "42P05" | "26000" => (Unsupported, USE_THE_SERVER),
         "08P01" => (
             Unsupported,
-            "the server or a connection pooler does not support the protocol or one of its parameters: connect to the server \
-             itself",
+            "the server or a connection pooler does not support the protocol or one of the connection parameters: \
+             connect directly to the server",
         ),
         UNIQUE_VIOLATION => (Constraint, DUPLICATE_KEY),
         "23503" => (
             Constraint,
-            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced",
+            "the row violates a foreign key: the row that it references does not exist, or other rows still reference \
+             the row that is deleted or changed",
         ),
-        "21000" => {
-            (Constraint, "the query contains two spellings of a key that the server considers equal: use one of them")
-        }
+        "21000" => (
+            Constraint,
+            "the query returns two keys that are spelled differently, but that the server considers equal: return only \
+             one of the two rows",
+        ),
         _ if code.starts_with("23") => (Constraint, "the row violates a constraint of the table"),
-        _ if code.starts_with("44") => (Constraint, "the row is not visible in the view (WITH CHECK OPTION)"),
+        _ if code.starts_with("44") => {
+            (Constraint, "the row violates the WITH CHECK OPTION of the view: the view would not contain the row")
+        }
         // RAISE EXCEPTION in a trigger.
         "P0001" => (Constraint, ""),
-        "55P03" => (Locked, "another transaction holds a lock: wait until it ends (see pg_stat_activity)"),
+        "55P03" => {
+            (Locked, "another transaction holds a lock: wait until that transaction ends (see pg_stat_activity)")
+        }
         "40P01" | "40001" => (
             Deadlock,
             "the transaction conflicted with another one (a deadlock or serialization failure), and the server rolled \
@@ -121,11 +129,13 @@ fn kind_and_help(code: &str) -> (ErrorKind, &'static str) {
             "the server's disk is full, or a limit is reached: free space, or increase the limit, and run the \
              statement again",
         ),
-        _ if code.starts_with("53") => (Full, "the server is out of resources: free some, and run the statement again"),
-        _ if code.starts_with("22") => (Encode, "the server cannot store a value in its column"),
+        _ if code.starts_with("53") => {
+            (Full, "the server is out of resources: free resources, and run the statement again")
+        }
+        _ if code.starts_with("22") => (Encode, "the server cannot store a value in the column"),
         "57P05" | "25P03" | "25P04" => (Unavailable, "the server closed the connection: run the statement again"),
         "57014" => (Database, "the statement was canceled on the server"),
-        "42P01" | "42703" => (Schema, "the table was altered or dropped: register it again"),
+        "42P01" | "42703" => (Schema, "the table was altered or dropped: register the table again"),
         _ if code.starts_with("0A") => (Unsupported, ""),
         _ => (Database, ""),
     }
@@ -159,14 +169,14 @@ fn parse_place(context: &str) -> Option<(u64, Option<String>)> {
 /// The advice for a violated index that cannot be a key.
 pub(super) fn not_a_key(index: &str) -> String {
     format!(
-        "the key already exists in the table, or occurs twice in the query (unique index {index}, so REPLACE INTO and the \
-         option 'on_conflict' cannot use it: change or delete one of the rows)"
+        "the key already exists in the table, or occurs twice in the query (the unique index {index}, so REPLACE INTO \
+         and the option 'on_conflict' cannot use the index: change or delete one of the rows)"
     )
 }
 
 /// The error of a constraint that is checked at the end of the transaction.
 pub(super) fn deferred(error: Error) -> Error {
-    error.reworded(DUPLICATE_KEY, not_a_key("that is deferred"))
+    error.reworded(DUPLICATE_KEY, not_a_key("is deferred"))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ struct KeyColumn {
 fn spelling(codec: &dyn Codec, from: &DataType, column: &Column) -> Result<Spelling, String> {
     match codec.spelling() {
         Spelling::Digits if *plain(from) != column.data_type => Err(format!(
-            "column \"{}\" is written as type {from}, but is read back as type {}",
+            "column \"{}\" is written from Arrow type {from}, but is read as type {}",
             column.name, column.data_type
         )),
         spelling => Ok(spelling),
@@ -102,7 +102,7 @@ impl ExistingRows {
             let names: Vec<&String> = spec.columns.fields().iter().map(|field| field.name()).collect();
             let texts = targets.encoders().zip(&names).find(|(encoder, _)| encoder.form() == Form::Text);
             if let Some((_, name)) = texts {
-                return Err(format!("column \"{name}\" is written as text"));
+                return Err(format!("column \"{name}\" is sent as text, which cannot be compared with stored values"));
             }
             let described = |name: &str| table.column(name).ok_or_else(|| format!("column \"{name}\" does not exist"));
             let fields = names.iter().map(|name| {

@@ -16,9 +16,9 @@ pub(super) fn check_identity<'a>(
     let is_always = |name: &&str| table.column(name).is_some_and(|column| column.default == ColumnDefault::Numbered);
     match (identity, written.find(is_always)) {
         (Identity::Error, Some(name)) => Err(Error::schema(format!(
-            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: omit the column to let the server \
-             number the rows; or set the option 'identity' to 'override' to store the given values, or to 'advance' \
-             to also advance the sequence past them",
+            "column \"{name}\" of table {} is GENERATED ALWAYS AS IDENTITY: omit the column to let the server number \
+             the rows, or set the option 'identity' to 'override' to store the given values, or to 'advance' to store \
+             them and also advance the sequence past them",
             table.name
         ))),
         _ => Ok(()),

@@ -70,7 +70,11 @@ impl Postgres {
         }
         let name = &relation(table)?.name;
         if spec.existing == Existing::Delete {
-            indexes_stay(name, "for INSERT OVERWRITE, set the option 'overwrite' to 'truncate'");
+            indexes_stay(
+                name,
+                "INSERT OVERWRITE deletes the rows; set the option 'overwrite' to 'truncate' to truncate the table \
+                 instead",
+            );
             return Ok(Indexes::Keep);
         }
         let mut connection = self.connect().await?;
@@ -118,7 +122,9 @@ impl Postgres {
             }
             Ok(Err(stay)) => stay,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-            Err(error) => Stay::Refused(error.with_context("dropping the indexes, to build them after the rows")),
+            Err(error) => {
+                Stay::Refused(error.with_context("dropping the indexes, which are built again after the rows"))
+            }
         };
         // The lock is released, too.
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}");
@@ -142,7 +148,7 @@ impl Postgres {
         self.execute(connection, format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE{at_once}")).await?;
         let is_emptied = spec.create.is_some() || spec.existing == Existing::Truncate;
         if !is_emptied && self.has_rows(connection, name).await? {
-            return Ok(Err(Stay::Told("it has rows already".into())));
+            return Ok(Err(Stay::Told("the table already has rows".into())));
         }
         let Found { refused: why, missing, drop, indexes } = self.indexes(connection, name).await?;
         if let Some(why) = why {
@@ -186,7 +192,8 @@ impl Postgres {
         let schema = name.schema.as_deref().unwrap_or_default();
         let found = sqlx::query_scalar(INDEXES).bind(schema).bind(&name.table).fetch_optional(conn);
         let found: Option<String> = self.answer(pid, "SELECT", found).await?;
-        let found = found.ok_or_else(|| Error::schema(format!("table {name} no longer exists")))?;
+        let found =
+            found.ok_or_else(|| Error::schema(format!("table {name} no longer exists: create the table again")))?;
         read(&found).map_err(|error| self.error(error))
     }
 

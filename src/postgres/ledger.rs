@@ -102,9 +102,9 @@ impl Postgres {
         created.map(drop).map_err(|error| match error.kind() {
             // 3F000: there is no schema to create it in.
             ErrorKind::Access | ErrorKind::Database => error.with_context(format!(
-                "creating table {name}, which stores jobs and decisions; name an existing table with the option \
-                 'ledger_table', or ask a user with the privilege to run:\n{ddl};\nGRANT SELECT, INSERT, DELETE ON \
-                 {name} TO {user};\nThe server says",
+                "creating the ledger table {name}, which stores jobs and commit decisions; name an existing ledger \
+                 table with the option 'ledger_table', or ask a user with sufficient privileges to run:\n{ddl};\nGRANT \
+                 SELECT, INSERT, DELETE ON {name} TO {user};\nThe server reported",
                 name = self.ledger.quoted(),
                 ddl = ddl.trim_end(),
                 user = crate::sql::quote(self.options().connect.get_username()),

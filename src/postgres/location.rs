@@ -62,7 +62,7 @@ impl Options {
         }
         // The cause could contain the password.
         let mut connect = PgConnectOptions::from_url(&url)
-            .map_err(|error| Error::config(format!("invalid LOCATION, {}: {FORM}", cause(&error))))?;
+            .map_err(|error| Error::config(format!("invalid LOCATION ({}): {FORM}", cause(&error))))?;
         check_host(connect.get_host())?;
         if let Some(password) = password {
             connect = connect.password(&password);
@@ -102,7 +102,7 @@ fn check_parameters(query: &str) -> Result<()> {
         let name = parameter.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
             return Err(Error::config(format!(
-                "unknown parameter '{name}' in LOCATION: the known ones are {}",
+                "unknown parameter '{name}' in LOCATION: valid parameters are {}",
                 PARAMETERS.join(", ")
             )));
         }
@@ -138,14 +138,16 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
     let mode = match connect.get_ssl_mode() {
         // As in libpq: Unix sockets have no TLS.
         _ if is_socket => PgSslMode::Disable,
-        PgSslMode::Allow => return Err(Error::config("sslmode=allow is not supported: use prefer, or disable")),
+        PgSslMode::Allow => {
+            return Err(Error::config("sslmode=allow is not supported: use sslmode=prefer or sslmode=disable"));
+        }
         // PGSSLROOTCERT applies to all servers, and this one has no TLS.
         PgSslMode::Disable if mode_in_url && !root_in_url => PgSslMode::Disable,
         mode @ (PgSslMode::Disable | PgSslMode::Prefer) if has_root && has_mode => {
             let mode = if matches!(mode, PgSslMode::Disable) { "disable" } else { "prefer" };
             return Err(Error::config(format!(
-                "with sslmode={mode}, the server's certificate is not verified, so sslrootcert has no effect: use verify-full or \
-                 verify-ca, or remove sslrootcert (PGSSLROOTCERT)"
+                "with sslmode={mode}, the server's certificate is not verified, so sslrootcert has no effect: set \
+                 sslmode to verify-full or verify-ca, or remove sslrootcert (PGSSLROOTCERT)"
             )));
         }
         PgSslMode::Prefer | PgSslMode::Require if has_root => PgSslMode::VerifyCa,
@@ -158,7 +160,7 @@ fn with_tls(connect: PgConnectOptions, url: &Url) -> Result<PgConnectOptions> {
 fn cause(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),
-        _ => "it is malformed".into(),
+        _ => "malformed URL".into(),
     }
 }
 

@@ -12,36 +12,40 @@
 //! `postgres://user@host:port/database?sslmode=…`, with these parameters of libpq: `sslmode` (disable, prefer, require,
 //! verify-ca, verify-full), `sslrootcert`, `sslcert`, `sslkey`, `application_name`, `options`. The host is a name, an
 //! address (IPv6: `[::1]`), or the directory of a Unix socket: `postgres:///database?host=/var/run/postgresql&user=me`.
-//! Several hosts are an error, because a transaction must end on the server where it began. So is a connection pooler in
-//! transaction mode (PgBouncer's `pool_mode = transaction`): in session mode, it works. Omitted parts come from
-//! libpq's environment variables (`PGHOST`, `PGUSER`, …). The password comes from the option `password_env`, the URL,
-//! `PGPASSWORD` or `~/.pgpass`, and is never shown. In a URL, percent-encode its reserved characters (`@` as `%40`).
+//! Several hosts are an error, because a transaction must end on the server where it began. A connection pooler in
+//! transaction mode (PgBouncer's `pool_mode = transaction`) is an error, too; a pooler in session mode works. Omitted
+//! parts of the URL come from libpq's environment variables (`PGHOST`, `PGUSER`, …). The password comes from the option
+//! `password_env`, the URL, `PGPASSWORD` or `~/.pgpass`, and is never shown. In a URL, percent-encode the reserved
+//! characters of the password (`@` as `%40`).
 //!
 //! With a root certificate (`sslrootcert`, `PGSSLROOTCERT`), the client verifies the server: if `sslmode` is not set or
-//! is require, it becomes verify-ca; disable and prefer, which ignore the root certificate, are errors. The client also
-//! trusts the system's root certificates: verify-ca accepts any server with a certificate from one of them, verify-full
-//! only if the host name matches. A Unix socket does not use TLS.
+//! is require, the mode becomes verify-ca; disable and prefer, which ignore the root certificate, are errors. The
+//! client also trusts the system's root certificates: verify-ca accepts any server with a certificate from one of these
+//! roots, and verify-full accepts it only if the host name also matches. A Unix socket does not use TLS.
 //!
 //! # Writing
 //!
-//! * INSERT OVERWRITE deletes the rows: other sessions read the old rows until the commit. With the option `overwrite` =
-//!   `truncate`, it truncates the table, which is fast and leaves nothing to vacuum. It first waits for transactions that
-//!   have read the table, up to `lock_timeout`. Later readers wait for its commit, and a transaction with an older
-//!   snapshot then sees an empty table. It is an error for views, for tables that a foreign key references or that have
-//!   row security, rules or a trigger on DELETE, and for a query that reads the table.
-//! * With the option `indexes`, the transaction drops the indexes of a table without rows, and builds them after its rows:
-//!   see [the guide](crate::guide::speed).
+//! * INSERT OVERWRITE deletes the rows: other sessions read the old rows until the commit. With the option `overwrite`
+//!   = `truncate`, the statement truncates the table, which is fast and leaves nothing to vacuum. The statement first
+//!   waits for transactions that have read the table, up to `lock_timeout`. Later readers wait for the commit, and a
+//!   transaction with an older snapshot then sees an empty table. `truncate` is an error for views, for tables that a
+//!   foreign key references or that have row security, rules or a trigger on DELETE, and for a query that reads the
+//!   table.
+//! * With the option `indexes`, the transaction drops the indexes of an empty table before it writes rows, and builds
+//!   them again after the rows: see [the guide](crate::guide::speed).
 //! * A value for a column that is GENERATED ALWAYS AS IDENTITY is an error, as in PostgreSQL's own INSERT. The option
-//!   `identity` = `override` stores it (OVERRIDING SYSTEM VALUE). The server does not advance a sequence for explicit
-//!   values: if the sequence of an identity or serial column is behind the written values, Landfall logs a warning. With
-//!   `identity` = `advance`, INSERT, MERGE and UPDATE advance the sequence past them at the end of the transaction; a
-//!   rollback does not move it back.
+//!   `identity` = `override` stores the value (OVERRIDING SYSTEM VALUE). The server does not advance a sequence for
+//!   explicit values: if the sequence of an identity or serial column is behind the written values, Landfall logs a
+//!   warning. With `identity` = `advance`, INSERT, MERGE and UPDATE advance the sequence past the written values at the
+//!   end of the transaction; a rollback does not move the sequence back.
 //! * Jobs and transactions with several branches create the table `landfall_ledger` in the first schema of the search
-//!   path if it does not exist, in a transaction of its own. The option `ledger_table` names another table.
-//! * Several writers (the option `writers`) are several branches of one transaction, and each needs one of the server's
-//!   `max_prepared_transactions`. Landfall uses several automatically for an ordinary table without triggers and with at
-//!   most one unique key. If they have to stage rows, they use an unlogged table in the first schema of the search path
-//!   (or, if the search path is empty, in the schema of the table), because a session that has used a temporary table cannot prepare. The same transaction drops it.
+//!   path if the table does not exist, in a separate transaction. The option `ledger_table` names another table.
+//! * Several writers (the option `writers`) are several branches of one transaction, and each branch needs one of the
+//!   server's `max_prepared_transactions`. Landfall uses several writers automatically for an ordinary table without
+//!   triggers and with at most one unique key. If several writers have to stage rows, each uses an unlogged table in
+//!   the first schema of the search path (or, if the search path is empty, in the schema of the table), because a
+//!   session that has used a temporary table cannot prepare a transaction. The same transaction drops the unlogged
+//!   table.
 //! * Sessions use the time zone UTC.
 
 mod alter;

@@ -128,10 +128,12 @@ impl ServerTransaction for Open {
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => {
-                    "preparing (a single table can be committed without preparing: set its option 'commit' to 'one_phase')"
+                    "preparing the transaction (a statement that writes a single table does not need to prepare: set \
+                     the option 'commit' of the table to 'one_phase')"
                 }
                 ErrorKind::Full => {
-                    "preparing (a single table can be committed without preparing: set its option 'writers' to '1')"
+                    "preparing the transaction (a statement that writes a single table does not need to prepare: set \
+                     the option 'writers' of the table to '1')"
                 }
                 _ => "preparing",
             };
@@ -146,8 +148,8 @@ impl ServerTransaction for Open {
         if !found.map_err(|error| error.with_context("preparing"))? {
             return Err(Error::new(
                 ErrorKind::Database,
-                "the prepared transaction no longer exists: the server (see its log), another run of the job or a \
-                 recovery rolled it back",
+                "the prepared transaction no longer exists: another run of the job, a recovery or the server rolled it \
+                 back; check the log of the server",
             ));
         }
         // The prepared transaction no longer belongs to the session.

@@ -36,9 +36,9 @@ pub(super) const OPTIONS: &[BackendOption] = &[BackendOption {
     key: IDENTITY,
     values: "'error', 'override', 'advance'",
     default: "'error'",
-    meaning: "how to handle values for a GENERATED ALWAYS AS IDENTITY column: 'error' rejects them; 'override' inserts \
-              them; 'advance' inserts them and moves the sequence of each column past the largest inserted value, so \
-              that later default values do not collide with them",
+    meaning: "how to handle values for a GENERATED ALWAYS AS IDENTITY column: 'error' makes the statement fail; \
+              'override' inserts the values; 'advance' inserts the values and advances the sequence of each column \
+              past the largest inserted value, so that later default values do not collide with inserted values",
     check: |value| match Identity::parse(value) {
         Some(_) => Ok(()),
         None => Err("use 'error', 'override' or 'advance'".into()),

@@ -13,8 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The next step for a pooler that Landfall does not support.
-pub(super) const USE_THE_SERVER: &str = "a connection pooler (such as PgBouncer) runs the transactions of one connection in different sessions: connect to the server itself, or set \
-     pool_mode = session";
+pub(super) const USE_THE_SERVER: &str = "a connection pooler (such as PgBouncer) runs the transactions of one \
+                                         connection in different sessions: connect directly to the server, or set \
+                                         pool_mode = session in the pooler";
 
 impl Connector {
     /// Checks that a connection keeps its session. `ports` are the local ports of new connections.

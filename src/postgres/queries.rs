@@ -240,16 +240,16 @@ pub(super) const INDEXES: &str = "
         SELECT
             coalesce(
                 CASE
-                    WHEN c.relkind = 'p' OR c.relispartition THEN 'it is partitioned, or a partition'
-                    WHEN c.relkind <> 'r' OR c.relpersistence = 't' THEN 'it is not an ordinary table'
-                    WHEN c.relhasrules OR row_security_active(c.oid) THEN 'it has rules or row security'
+                    WHEN c.relkind = 'p' OR c.relispartition THEN 'the table is partitioned, or is a partition'
+                    WHEN c.relkind <> 'r' OR c.relpersistence = 't' THEN 'the table is not an ordinary table'
+                    WHEN c.relhasrules OR row_security_active(c.oid) THEN 'the table has rules or row security'
                     WHEN EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent))
-                        THEN 'it inherits from a table, or a table inherits from it'
+                        THEN 'the table inherits from another table, or another table inherits from it'
                     WHEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
-                        THEN 'it has triggers, which may need the indexes'
+                        THEN 'the table has triggers, which may need the indexes'
                 END,
                 (
-                    SELECT format('it is published by %I', p.pubname) FROM pg_publication_tables p
+                    SELECT format('publication %I contains the table', p.pubname) FROM pg_publication_tables p
                     WHERE p.schemaname = n.nspname AND p.tablename = c.relname LIMIT 1
                 ),
                 (
@@ -264,7 +264,7 @@ pub(super) const INDEXES: &str = "
                     WHERE i.indrelid = c.oid AND d.deptype IN ('e', 'x') LIMIT 1
                 ),
                 (
-                    SELECT format('%s depends on its index %I',
+                    SELECT format('%s depends on index %I',
                         pg_describe_object(d.classid, d.objid, d.objsubid), x.relname)
                     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
                         LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = c.oid AND k.contype <> 'f',
@@ -285,11 +285,12 @@ pub(super) const INDEXES: &str = "
                 )
             ) AS refused,
             CASE
-                WHEN NOT pg_has_role(c.relowner, 'USAGE') THEN 'only the owner of the table may do that'
+                WHEN NOT pg_has_role(c.relowner, 'USAGE')
+                    THEN 'only the owner of the table can drop and create its indexes'
                 WHEN NOT has_schema_privilege(n.oid, 'CREATE')
-                    THEN format('it requires the privilege CREATE on schema %I', n.nspname)
+                    THEN format('this requires the privilege CREATE on schema %I', n.nspname)
                 ELSE (
-                    SELECT format('it requires the privilege CREATE on tablespace %I', s.spcname)
+                    SELECT format('this requires the privilege CREATE on tablespace %I', s.spcname)
                     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_tablespace s ON s.oid = x.reltablespace
                     WHERE i.indrelid = c.oid AND NOT has_tablespace_privilege(s.oid, 'CREATE') LIMIT 1
                 )

@@ -33,7 +33,7 @@ fn too_large(query: &Query, error: Error) -> Error {
     if query.aggregates.is_none() || error.code() != Some(OUT_OF_RANGE) {
         return error;
     }
-    let text = "a sum needs more than 64 bits: use sum(CAST(column AS DECIMAL(38, 0)))";
+    let text = "the result of sum needs more than 64 bits: use sum(CAST(column AS DECIMAL(38, 0)))";
     Error::new(ErrorKind::Decode, text).with_source(error)
 }
 

@@ -85,9 +85,9 @@ impl Sequences {
                 let is_behind: Option<bool> = database.answer(pid, "SELECT", asked.fetch_optional(conn)).await?;
                 if is_behind == Some(true) && database.said_behind.insert(name.clone()) {
                     warn!(
-                        "table {}: column \"{}\" was written with values up to {value}, but its sequence is behind, so \
-                         that a later default value will collide with one of them; run SELECT setval('{}', {value}), \
-                         or set the option 'identity' to 'advance'",
+                        "table {}: column \"{}\" was written with values up to {value}, but the column's sequence has \
+                         not reached this value, so a later default value will collide with a written value: run \
+                         SELECT setval('{}', {value}), or set the option 'identity' to 'advance'",
                         self.table,
                         column.name,
                         name.replace('\'', "''")

@@ -5,27 +5,29 @@
 //!
 #![doc = include_str!("../../docs/types/postgres.md")]
 //!
-//! *numbers* are all integers, decimals and floats; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary, LargeBinary,
-//! BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values. Null can be written to
-//! any column. If you list the columns when you register the table, they are read as those types, provided that the
-//! types can hold the values: `numeric` as a Decimal, `uuid` as FixedSizeBinary(16), `json` as Struct, an array as nested
-//! lists, and an array, a composite type or `hstore` as VARCHAR, which is the server's text form.
+//! *numbers* are all integers, decimals and floats; *text* is Utf8, LargeUtf8 or Utf8View; *binary* is Binary,
+//! LargeBinary, BinaryView or FixedSizeBinary. A Dictionary or RunEndEncoded array is written as its values. Null can
+//! be written to any column. If you list the columns when you register the table, they are read as the listed types,
+//! provided that these types can hold the values: `numeric` as a Decimal, `uuid` as FixedSizeBinary(16), `json` as
+//! Struct, an array as nested lists, and an array, a composite type or `hstore` as VARCHAR, which is the server's text
+//! form.
 //!
 //! A composite type, created by CREATE TYPE or with a table, has a field for each column. A Struct is written by the
 //! names of its fields, in any order. A missing field is NULL; an additional field is an error. If only the server can
 //! convert one of the fields (`"char"`, and the types of the last row of the table above), the whole value is text. A
-//! Struct of NULLs is `(,)`: NULL in PostgreSQL, but not in DataFusion. Text from a data frame is sent to a column of an
-//! array or composite type unchanged, and the server converts it. In SQL statements, DataFusion's planner has no such
-//! cast: register the column as VARCHAR.
+//! Struct of NULLs is `(,)`: NULL in PostgreSQL, but not in DataFusion. Text from a data frame is sent to a column of
+//! an array or composite type unchanged, and the server converts it. In SQL statements, DataFusion's planner has no
+//! such cast: register the column as VARCHAR.
 //!
-//! An array has as many dimensions as its column declares. PostgreSQL does not enforce them; reading a value with another
-//! number of dimensions is an error: register the column as VARCHAR, or with the dimensions of its values.
+//! An array is read with as many dimensions as its column declares. PostgreSQL does not enforce the declared
+//! dimensions; reading a value with another number of dimensions is an error: register the column as VARCHAR, or with
+//! the dimensions of its values.
 //!
-//! Differences: reading the dates and timestamps `infinity`, the time `24:00:00`, and intervals whose nanoseconds exceed
-//! 64 bits is an error. Lower bounds of arrays are not read. PostgreSQL has no array of empty arrays. `numeric` has no
-//! `-0.0`. The server normalizes `jsonb`: it sorts the keys and has no `-0.0`; read as a Struct, it has only the Struct's
-//! fields. Values that the server converts from text are rounded as in PostgreSQL's literals: `money`, and the elements
-//! and fields of arrays and composite types that are written as text.
+//! Differences: reading the dates and timestamps `infinity`, the time `24:00:00`, and intervals whose nanoseconds
+//! exceed 64 bits is an error. Lower bounds of arrays are not read. PostgreSQL has no array of empty arrays. `numeric`
+//! has no `-0.0`. The server normalizes a `jsonb` value: its keys are sorted, and it has no `-0.0`; read as a Struct,
+//! the value has only the Struct's fields. Values that the server converts from text are rounded as in PostgreSQL's
+//! literals: `money`, and the elements and fields of arrays and composite types that are written as text.
 //!
 //! If the database's encoding is neither UTF8 nor LATIN1, DataFusion sorts the text, and evaluates conditions with
 //! non-ASCII characters, because the order of the bytes differs from the order of the characters.
@@ -68,7 +70,11 @@ pub(super) fn codec(name: &str, typmod: i32) -> Arc<dyn Codec> {
 /// # Errors
 /// `Schema` if PostgreSQL has no type for it.
 pub(super) fn declare(data_type: &DataType) -> Result<String> {
-    let none = || Error::schema(format!("PostgreSQL has no type for {data_type}: CAST it in the query"));
+    let none = || {
+        Error::schema(format!(
+            "PostgreSQL has no type for Arrow type {data_type}: CAST the value to another type in the query"
+        ))
+    };
     match data_type {
         Dictionary(_, _) | RunEndEncoded(_, _) => return declare(plain(data_type)),
         Struct(_) | Map(_, _) if json::json_type(data_type).is_none() => return Err(none()),

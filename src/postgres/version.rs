@@ -99,6 +99,10 @@ impl Postgres {
             }
         }
         let table = self.describe_in(connection, &name).await?;
-        self.keep(table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?)
+        self.keep(
+            table.ok_or_else(|| {
+                Error::schema(format!("table {} no longer exists: create the table again", spec.table))
+            })?,
+        )
     }
 }

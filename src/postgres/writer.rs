@@ -281,9 +281,11 @@ async fn make_room(
         let deleted = database.execute(connection, delete).await;
         deleted.map_err(|error| match (spec.existing, error.kind()) {
             // A foreign key references it.
-            (Existing::Truncate, ErrorKind::Unsupported) => {
-                Error::new(ErrorKind::Unsupported, "set the option 'overwrite' to 'delete'").with_source(error)
-            }
+            (Existing::Truncate, ErrorKind::Unsupported) => Error::new(
+                ErrorKind::Unsupported,
+                "the server cannot truncate the table: set the option 'overwrite' to 'delete'",
+            )
+            .with_source(error),
             _ => error.with_context("deleting the old rows"),
         })?;
     }
@@ -415,7 +417,7 @@ impl Writer {
         let began = Instant::now();
         let refused = |index: &str, error: Error| {
             let error = duplicate(&self.other_indexes, Some(index), error);
-            error.in_rows(1, self.rows, ", set the option 'indexes' to 'keep' to learn which row")
+            error.in_rows(1, self.rows, ", set the option 'indexes' to 'keep' so that the error names the row")
         };
         let built = self.open.database.build_indexes(&mut self.open.connection, dropped, refused).await;
         self.spec.stats.add_send(began.elapsed());

@@ -55,8 +55,8 @@ pub fn script(
 pub fn repeated(change: &Change, table: &str) -> String {
     let key: Vec<_> = change.key().map(|(_, name)| name).collect();
     format!(
-        "{} cannot affect a row of table {table} twice: several rows of the source have the same ({}); nothing was changed. \
-         Combine them in the source with GROUP BY or a window function",
+        "{} cannot affect a row of table {table} twice: several rows of the source have the same key ({}); nothing was \
+         changed. Combine these rows in the source with GROUP BY or a window function",
         change.verb,
         key.join(", ")
     )
@@ -83,9 +83,9 @@ impl Script<'_> {
                 "SELECT 1 FROM {stage} AS s WHERE {which}NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) LIMIT 1"
             ),
             RowCount::Refuses(format!(
-                "{} could not find a row of table {} again by its key ({}): the key is NULL, or not stored in the format \
-                 that Landfall writes (2024-01-31 12:00:00.000000 for a timestamp), and nothing was changed: correct the \
-                 stored key",
+                "{} could not find a row of table {} again by its key ({}): the key is NULL, or is not stored in the \
+                 format that Landfall writes (such as 2024-01-31 12:00:00.000000 for a timestamp); nothing was \
+                 changed: correct the stored key",
                 self.writer.change.verb,
                 self.writer.table.name,
                 key.join(", ")

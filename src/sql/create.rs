@@ -97,7 +97,7 @@ pub fn scratch_table(schema: Option<&str>, columns: &[&Schema]) -> NewTable {
 pub fn check_identifiers(table: &NewTable, name: &TableName, fits: impl Fn(&str) -> bool, limit: &str) -> Result<()> {
     let columns = table.schema.fields().iter().map(|field| field.name());
     match name.schema.iter().chain([&name.table]).chain(columns).find(|name| !fits(name)) {
-        Some(long) => Err(Error::schema(format!("the name \"{long}\" is longer than the {limit}: shorten it"))),
+        Some(long) => Err(Error::schema(format!("the name \"{long}\" is longer than the {limit}: shorten the name"))),
         None => Ok(()),
     }
 }

@@ -32,7 +32,8 @@ pub fn diff<T>(
         Ok(planned) => Ok(Some(planned)),
         Err(_) if spec.upsert == Upsert::Auto => Ok(None),
         Err(why) => Err(Error::schema(format!(
-            "the option 'upsert' = 'diff' is not supported for table {}: {why}; remove the option, or use 'blind'",
+            "the option 'upsert' = 'diff' is not supported for table {}: {why}; remove the option, or set the option \
+             to 'blind'",
             table.name
         ))),
     }
@@ -47,14 +48,17 @@ fn obstacle(table: &Table, spec: &WriteSpec) -> Option<String> {
         matches!(column.comparison, Comparison::Exact | Comparison::Equality) && !column.data_type.is_floating()
     };
     if let Some(name) = spec.key.iter().find(|name| !table.column(name).is_some_and(is_exact)) {
-        return Some(format!("the server may find values of column \"{name}\" equal in different spellings"));
+        return Some(format!("the server may consider different spellings of a value in column \"{name}\" equal"));
     }
     let is_left_out = |column: &&Column| {
         !matches!(column.default, ColumnDefault::Generated | ColumnDefault::Numbered)
             && spec.columns.field_with_name(&column.name).is_err()
     };
     let left_out = table.columns.iter().find(is_left_out).filter(|_| spec.on_conflict == OnConflict::Replace)?;
-    Some(format!("column \"{}\" is not written, and REPLACE INTO sets it to its default value", left_out.name))
+    Some(format!(
+        "REPLACE INTO sets column \"{}\", which the statement does not write, to the default value",
+        left_out.name
+    ))
 }
 
 /// The condition for all rows between the least and the greatest key of these rows, if the keys are so dense that reading

@@ -5,9 +5,10 @@ use crate::error::Error;
 use crate::options::OnConflict;
 
 /// The message for an INSERT that does not say what happens to existing keys.
-pub const DUPLICATE_KEY: &str = "the key already exists in the table, or occurs twice in the query (if this is intended, use REPLACE INTO, or the \
-     option 'on_conflict' = 'update' or 'ignore', which apply to the primary key, or to the key that the option \
-     'conflict_key' names)";
+pub const DUPLICATE_KEY: &str = "the key already exists in the table, or occurs twice in the query (to update or keep \
+                                 the existing row, use REPLACE INTO, or set the option 'on_conflict' to 'update' or \
+                                 'ignore'; both apply to the primary key, or to the key that the option 'conflict_key' \
+                                 names)";
 
 /// The message if a row conflicts with an existing row that has another key. `index` describes the violated index.
 pub fn other_key(spec: &WriteSpec, index: &str) -> String {
@@ -17,7 +18,7 @@ pub fn other_key(spec: &WriteSpec, index: &str) -> String {
     };
     format!(
         "a row conflicts with another row on {index} of table {}, but {what} applies only to the key ({}): change or \
-         delete one of the rows, or set the option 'conflict_key' to the columns of that index",
+         delete one of the two rows, or set the option 'conflict_key' to the columns of that index",
         spec.table,
         spec.key.join(", ")
     )
@@ -26,8 +27,8 @@ pub fn other_key(spec: &WriteSpec, index: &str) -> String {
 /// The error of a statement that changes rows. The advice for an INSERT does not apply to it.
 pub fn duplicate_in_change(error: Error, verb: &str) -> Error {
     let advice = format!(
-        "{verb} would store a key twice: change the new values, delete the other row first, or combine rows of the source \
-         that have the same key"
+        "{verb} would store a key twice: change the new values, first delete the existing row with the same key, or \
+         combine rows of the source that have the same key"
     );
     error.reworded(DUPLICATE_KEY, advice)
 }

@@ -64,7 +64,7 @@ const READ: &str =
 const REMOVE: &str = "DELETE FROM landfall_ledger WHERE job = $1";
 
 /// The operation in errors of writing a decision.
-pub const WRITING: &str = "writing the ledger table (the option 'ledger_table' selects another one)";
+pub const WRITING: &str = "writing the ledger table (the option 'ledger_table' selects another table)";
 
 /// The ledger table, and its dialect.
 #[derive(Debug, Clone)]
@@ -143,7 +143,8 @@ impl Ledger {
                 (None, Some(refused)) => Err(refused),
                 (None, None) => Err(Error::new(
                     ErrorKind::Database,
-                    "the ledger does not return a record that was just written to it: check for triggers or row-level security on the table",
+                    "the ledger table does not return a record that was just written: check whether the table has \
+                     triggers or row-level security",
                 )),
             },
             (Err(_), Some(refused)) => Err(refused),

@@ -26,7 +26,7 @@ pub fn parse_location(location: &str, schemes: &[&str], form: &str) -> Result<Ur
     check_host(authority.rsplit_once('@').map_or(authority, |(_, host)| host))?;
     // The cause contains no part of the URL.
     Url::parse(&format!("{address}?{}", query.replace('+', "%2B")))
-        .map_err(|error| Error::config(format!("LOCATION is not a valid URL, {error}: {form}")))
+        .map_err(|error| Error::config(format!("LOCATION is not a valid URL ({error}): {form}")))
 }
 
 /// Refuses a password with characters that would end it.
@@ -49,8 +49,8 @@ fn check_password(rest: &str) -> Result<()> {
 pub fn check_host(host: &str) -> Result<()> {
     if host.contains(',') {
         return Err(Error::config(
-            "LOCATION contains several hosts: specify one host, or an address that follows the primary, because a transaction \
-             must end on the server that began it",
+            "LOCATION contains several hosts, but a transaction must end on the server on which it began: specify one \
+             host, or an address that always leads to the primary",
         ));
     }
     Ok(())
@@ -59,8 +59,9 @@ pub fn check_host(host: &str) -> Result<()> {
 /// The error of a location with a password, where a password must not be handed over.
 pub fn password_in(location: &str) -> Error {
     Error::config(format!(
-        "the URL of {location} has a password, which is not sent to other processes: remove it, and set the option \
-         'password_env' to an environment variable that has it in every process of the cluster"
+        "the URL of {location} contains a password, which is not sent to other processes: remove the password from the \
+         URL, and set the option 'password_env' to an environment variable that contains the password in every process \
+         of the cluster"
     ))
 }
 
@@ -70,9 +71,11 @@ pub fn password_in(location: &str) -> Error {
 /// `Config` if the result is not valid UTF-8.
 pub fn decoded(part: &str) -> Result<String> {
     let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| Error::config("LOCATION contains encoded bytes, such as %FF, that are not valid UTF-8"))
+    decoded.map(Into::into).map_err(|_| {
+        Error::config(
+            "LOCATION contains percent-encoded bytes, such as %FF, that are not valid UTF-8: encode the text in UTF-8",
+        )
+    })
 }
 
 /// Encodes a text as a part of a URL.

@@ -34,7 +34,7 @@ fn how_lost(location: &str, error: &io::Error) -> String {
 pub(super) fn lost_commit(record: Option<&DecisionRecord>) -> Error {
     let next = match record {
         Some(record) => {
-            format!("run job '{}' again; it writes the rows only if they are not stored yet", record.job)
+            format!("run job '{}' again; the job writes the rows only if they are not stored yet", record.job)
         }
         None => {
             "check whether the rows are stored before you run the statement again (a statement with the option 'job' makes this \

@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn check_not_truncated(spec: &WriteSpec, why: &str) -> Result<()> {
     match spec.existing {
         Existing::Truncate => {
-            let text = format!("the option 'overwrite' = 'truncate' is not supported: {why}; remove the option");
+            let text =
+                format!("the option 'overwrite' = 'truncate' is not supported, because {why}: remove the option");
             Err(Error::new(ErrorKind::Unsupported, text))
         }
         Existing::Keep | Existing::Delete => Ok(()),

@@ -118,7 +118,7 @@ impl RowCounts {
                 ErrorKind::Constraint,
                 format!(
                     "the database changed {number} rows instead of {expected}: a trigger or a rule of the table \
-                     suppressed some changes, or one change undid another (ON DELETE CASCADE)"
+                     suppressed some changes, or one change undid another change (ON DELETE CASCADE)"
                 ),
             ));
         }

@@ -54,7 +54,7 @@ pub fn stage_table(
 }
 
 fn no_column(table: &Table, name: &str) -> Error {
-    Error::schema(format!("table {} has no column \"{name}\": it has {table}", table.name))
+    Error::schema(format!("table {} has no column \"{name}\": its columns are {table}", table.name))
 }
 
 /// The specification of the write to the staging table.

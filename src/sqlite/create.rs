@@ -70,8 +70,12 @@ fn create_statement(table: &NewTable, uint64: Uint64) -> Result<String> {
             declared += " NOT NULL";
         }
         if let Some(default) = column.default {
-            let codec = codec(default.data_type(), Affinity::of(&sql_type))
-                .ok_or_else(|| Error::schema(format!("SQLite has no type for {}", default.data_type())))?;
+            let codec = codec(default.data_type(), Affinity::of(&sql_type)).ok_or_else(|| {
+                Error::schema(format!(
+                    "a default value of Arrow type {} is not supported: create the table in SQLite, not with Landfall",
+                    default.data_type()
+                ))
+            })?;
             declared += &format!(" DEFAULT {}", literal(&codec.store(default)?));
         }
         Ok(declared)

@@ -36,7 +36,8 @@ impl Sqlite {
         }
         if path == ":memory:" {
             return Err(Error::config(
-                "an in-memory SQLite database is visible to one connection only and cannot be used: specify a path",
+                "an in-memory SQLite database is visible to only one connection, so Landfall cannot use it: specify a \
+                 path",
             ));
         }
         if let Some((file, _)) = path.split_once('?').filter(|_| !Path::new(path).exists()) {

@@ -32,7 +32,10 @@ enum Values {
 impl Decoder {
     pub(super) fn try_new(column: &Column) -> Result<Self> {
         let codec = codec(&column.data_type, Affinity::of_column(column)).ok_or_else(|| {
-            Error::schema(format!("column \"{}\" cannot be read as {}", column.name, column.data_type))
+            Error::schema(format!(
+                "column \"{}\" cannot be read as {}: register the table with another type for this column",
+                column.name, column.data_type
+            ))
         })?;
         let values = match codec.class() {
             Class::Null => Values::Null(0),

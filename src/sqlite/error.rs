@@ -25,7 +25,10 @@ impl Connector {
             ),
             ErrorCode::CannotOpen => (
                 ErrorKind::Access,
-                format!("could not open {path}: check that its directory exists, and the permissions of both"),
+                format!(
+                    "could not open {path}: check that the directory exists, and check the permissions of the file and \
+                     of the directory"
+                ),
             ),
             ErrorCode::NotADatabase => {
                 (ErrorKind::Access, format!("{path} is not a SQLite database, or is encrypted: check LOCATION"))
@@ -42,7 +45,7 @@ impl Connector {
             ),
             ErrorCode::ConstraintViolation => (ErrorKind::Constraint, constraint_help(&error).to_owned()),
             ErrorCode::TypeMismatch | ErrorCode::TooBig => {
-                (ErrorKind::Encode, "SQLite cannot store a value in its column".to_owned())
+                (ErrorKind::Encode, "SQLite cannot store a value in the column".to_owned())
             }
             ErrorCode::OperationInterrupted => (ErrorKind::Interrupted, "the statement was interrupted".to_owned()),
             ErrorCode::SystemIoFailure => {
@@ -79,7 +82,8 @@ fn constraint_help(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID | SQLITE_CONSTRAINT_UNIQUE) => DUPLICATE_KEY,
         Some(SQLITE_CONSTRAINT_FOREIGNKEY) => {
-            "a foreign key references a row that does not exist, or the row that was to be deleted or changed is still referenced"
+            "the row violates a foreign key: the row that it references does not exist, or other rows still reference \
+             the row that is deleted or changed"
         }
         _ => "the row violates a constraint of the table",
     }

@@ -72,8 +72,9 @@ impl ExistingRows {
                 let affinity = Affinity::of_column(column);
                 let codec = codec(&column.data_type, affinity);
                 let shape = codec.and_then(|codec| Shape::of(&*codec, affinity));
-                let shape = shape
-                    .ok_or_else(|| format!("column \"{name}\" of type {} cannot be compared", column.data_type))?;
+                let shape = shape.ok_or_else(|| {
+                    format!("values of column \"{name}\", whose type is {}, cannot be compared", column.data_type)
+                })?;
                 shapes.push(shape);
                 names.push(quote(name));
                 fields.push(Field::new(name, shape.data_type(), true));

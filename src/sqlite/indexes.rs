@@ -28,7 +28,7 @@ pub(super) struct Dropped {
 pub(super) fn drop_indexes(connection: &Connection, table: &str) -> rusqlite::Result<Option<Dropped>> {
     let has_rows = format!("SELECT EXISTS (SELECT 1 FROM {})", quote(table));
     if connection.query_row(&has_rows, [], |row| row.get(0))? {
-        indexes_stay(table, "it has rows already");
+        indexes_stay(table, "the table already has rows");
         return Ok(None);
     }
     let mut found = connection.prepare(
@@ -87,8 +87,8 @@ impl Sqlite {
             has(catalog::is_view(&connection, &table.name))?,
             has(catalog::has_triggers(&connection, &table.name))?,
         ) {
-            (true, _) => "it is a view",
-            (_, true) => "it has triggers, which may need the indexes",
+            (true, _) => "the table is a view",
+            (_, true) => "the table has triggers, which may need the indexes",
             _ => return Ok(Indexes::Rebuild),
         };
         Err(cannot_rebuild(&table.name, why))

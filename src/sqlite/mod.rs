@@ -1,10 +1,11 @@
 //! SQLite: one file, one writer at a time, one-phase commit.
 //!
-//! A branch is a connection with `BEGIN IMMEDIATE` on a separate thread. It cannot prepare; the decision record is a row of
-//! the ledger table in the same transaction. [`types`] describes how types are stored.
+//! A branch is a connection with `BEGIN IMMEDIATE` on a separate thread. SQLite cannot prepare a transaction; the
+//! decision record is a row of the ledger table in the same transaction. [`types`] describes how types are stored.
 //!
-//! Additional options: `uint64` = `text` creates UInt64 columns as text; otherwise, values beyond 9223372036854775807 are
-//! errors. `pragma.<name>` sets a PRAGMA of the writing connection, such as `pragma.synchronous`.
+//! Additional options: `uint64` = `text` creates UInt64 columns as text; without this option, a value greater than
+//! 9223372036854775807 is an error. `pragma.<name>`, such as `pragma.synchronous`, sets a PRAGMA of the connection that
+//! writes.
 
 mod affinity;
 mod backend;

@@ -31,8 +31,9 @@ macro_rules! pragmas {
                 key: UINT64,
                 values: "'error', 'text'",
                 default: "'error'",
-                meaning: "how to handle UInt64 values greater than 9223372036854775807: 'error' rejects them; 'text' \
-                          creates UInt64 columns of new tables as text, which can store them",
+                meaning: "how to handle UInt64 values greater than 9223372036854775807: 'error' makes the statement \
+                          fail; 'text' declares UInt64 columns of new tables as text, so that they can store these \
+                          values",
                 check: |value| match value {
                     "error" | "text" => Ok(()),
                     _ => Err("use 'error' or 'text'".into()),
@@ -42,7 +43,7 @@ macro_rules! pragmas {
                 key: concat!("pragma.", $name),
                 values: "a number or a keyword",
                 default: "SQLite's default",
-                meaning: concat!("the value of PRAGMA ", $name, " on the writing connection"),
+                meaning: concat!("the value of PRAGMA ", $name, " on the connection that writes"),
                 check: $check,
             },)*
         ];
@@ -72,7 +73,7 @@ fn is_word(value: &str) -> Result<(), String> {
 fn keeps_a_journal(value: &str) -> Result<(), String> {
     match ["off", "memory"].iter().any(|mode| value.eq_ignore_ascii_case(mode)) {
         true => {
-            Err("with this journal mode, SQLite cannot roll back a failed write; use wal, delete, truncate or persist"
+            Err("SQLite cannot roll back a failed write in this journal mode; use wal, delete, truncate or persist"
                 .into())
         }
         false => is_word(value),

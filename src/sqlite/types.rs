@@ -5,18 +5,19 @@
 //!
 #![doc = include_str!("../../docs/types/sqlite.md")]
 //!
-//! Time, Timestamp, Duration, Decimal and lists with other units, sizes and items are stored like those of their kind above;
-//! Dictionary and RunEndEncoded arrays are stored like their values.
+//! Time, Timestamp, Duration, Decimal and lists with other units, sizes and items are stored like the types of the same
+//! kind in the table above. Dictionary and RunEndEncoded arrays are stored like their values.
 //!
-//! The encodings of text and binary, dictionaries and run ends are not stored: such columns are read as Utf8View, BinaryView
-//! or the plain type, unless the columns are listed when the table is registered, which reads exactly those types. All
-//! other types are read as they were written. Union is an error.
+//! The encodings of text and binary, dictionaries and run ends are not stored: such columns are read as Utf8View,
+//! BinaryView or the plain type, unless the columns are listed when the table is registered, which reads exactly those
+//! types. All other types are read as they were written. Writing a Union is an error.
 //!
-//! Tables that Landfall did not create are read by these rules; the first match wins: `BOOL`, `BOOLEAN`; `DATE`; `DATETIME`,
-//! `TIMESTAMP` (µs); `TIMESTAMPTZ`; `TIME` (µs); `DECIMAL(p,s)`, `NUMERIC(p,s)` (Decimal128); affinity INTEGER
-//! (Int64), REAL (Float64), TEXT (Utf8View); `BLOB` (BinaryView); `DECIMAL`, `NUMERIC`, `NUMBER` (Float64);
-//! anything else Utf8View. Reading a stored value of another type than its column's is an error that names the value. A
-//! comparison does not find it: `n > 15` is not true for the text `abc`, although SQLite orders it after every number.
+//! Tables that Landfall did not create are read by these rules; the first match wins: `BOOL`, `BOOLEAN`; `DATE`;
+//! `DATETIME`, `TIMESTAMP` (µs); `TIMESTAMPTZ`; `TIME` (µs); `DECIMAL(p,s)`, `NUMERIC(p,s)` (Decimal128); affinity
+//! INTEGER (Int64), REAL (Float64), TEXT (Utf8View); `BLOB` (BinaryView); `DECIMAL`, `NUMERIC`, `NUMBER` (Float64);
+//! anything else Utf8View. Reading a stored value whose type differs from the type of its column is an error that names
+//! the value. A comparison does not find such a value: `n > 15` is not true for the text `abc`, although SQLite orders
+//! this text after every number.
 
 use std::sync::Arc;
 
@@ -59,7 +60,9 @@ pub(super) fn declare(data_type: &DataType, uint64: Uint64) -> Result<String> {
     let name = data_type.to_string();
     let can_be_read_back = name.parse::<DataType>().is_ok_and(|parsed| parsed == *data_type);
     if codec(data_type, Affinity::of(&name)).is_none() || !can_be_read_back {
-        return Err(Error::schema(format!("SQLite has no type for {data_type}: CAST it, or its fields, in the query")));
+        return Err(Error::schema(format!(
+            "SQLite has no type for Arrow type {data_type}: CAST the value, or its fields, to other types in the query"
+        )));
     }
     // Always quoted, because some names, such as NULL, are SQL keywords.
     Ok(crate::sql::quote(&name))

@@ -84,7 +84,8 @@ impl Writer {
             database.create_in(connection, new)?;
         }
         let table = catalog::describe(connection, &spec.table).map_err(|error| database.error(error))?;
-        let table = table.ok_or_else(|| Error::schema(format!("table {} no longer exists", spec.table)))?;
+        let table = table
+            .ok_or_else(|| Error::schema(format!("table {} no longer exists: create the table again", spec.table)))?;
         let (change, table, spec, names) = match change {
             Some(change) => {
                 let (plan, stage, spec) = {
@@ -172,8 +173,8 @@ impl Writer {
         }
         let dropped = drop_indexes(&self.open.lease.connection, &self.spec.table);
         let dropped = dropped.map_err(|error| self.open.database.error(error));
-        self.dropped =
-            dropped.map_err(|error| error.with_context("dropping the indexes, to build them after the rows"))?;
+        self.dropped = dropped
+            .map_err(|error| error.with_context("dropping the indexes, which are built again after the rows"))?;
         Ok(())
     }
 

@@ -123,8 +123,8 @@ impl Positions {
         let input = value.get_mut("input").map(Value::take).filter(|input| !input.is_null());
         if let Some(later) = value["version"].as_u64().filter(|version| *version > LISTS_BRANCHES) {
             let text = format!(
-                "the ledger contains a record of version {later}, but this program supports versions up to {LISTS_BRANCHES}: \
-                 use the program that wrote it, or a newer version"
+                "the ledger contains a record of version {later}, but this version of Landfall supports versions up to \
+                 {LISTS_BRANCHES}: use the version of Landfall that wrote the record, or a newer one"
             );
             return Err(Error::new(ErrorKind::Decode, text));
         }
@@ -137,7 +137,10 @@ impl Positions {
                 let count = |member: &str| value[member].as_u64().unwrap_or_default();
                 Ok(Self { subject, end, before: count("before"), rejected: count("rejected"), input, branches })
             }
-            _ => Err(Error::new(ErrorKind::Decode, format!("the ledger contains invalid positions: '{token}'"))),
+            _ => Err(Error::new(
+                ErrorKind::Decode,
+                format!("the ledger contains a record with invalid positions: '{token}'"),
+            )),
         }
     }
 }

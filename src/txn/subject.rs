@@ -87,15 +87,15 @@ impl Subject {
         let (own, other) = (&self.table, &recorded.table);
         if own != other {
             return Some(format!(
-                "has written table \"{other}\" and cannot write table \"{own}\": a job is one statement; use a \
+                "has written table \"{other}\" and cannot write table \"{own}\": a job is a single statement; use a \
                  different job name for this statement"
             ));
         }
         let (here, there) = (self.databases.join(" and "), recorded.databases.join(" and "));
         if here != there && !here.is_empty() && !there.is_empty() {
             return Some(format!(
-                "has written table \"{other}\" in another database, {there}, and cannot write it in {here}: a job is \
-                 one statement; use a different job name for this statement"
+                "has written table \"{other}\" in another database, {there}, and cannot write this table in {here}: a \
+                 job is a single statement; use a different job name for this statement"
             ));
         }
         let mut pairs = self.statements.iter().zip(&recorded.statements);
@@ -105,8 +105,8 @@ impl Subject {
             false => other.operation.clone(),
         };
         Some(format!(
-            "has run {before} on table \"{}\", so this {} was not run: a job is one statement; to run this statement, \
-             register the table with a different 'job', or without one",
+            "has run {before} on table \"{}\", so this {} was not run: a job is a single statement; to run this \
+             statement, register the table with a different name in the option 'job', or without the option",
             self.table, own.operation
         ))
     }
@@ -115,11 +115,12 @@ impl Subject {
     pub(crate) fn statement_differs(&self, number: usize, own: &StatementId) -> Option<String> {
         let count = self.statements.len();
         let Some(recorded) = self.statements.get(number) else {
-            return Some(format!("has run only {count} statements that write"));
+            return Some(format!("has run fewer statements that write ({count})"));
         };
         let is_another = !own.can_be(recorded, JobProgress::Finished);
-        is_another
-            .then(|| format!("has run another {} as its statement {} that writes", recorded.operation, number + 1))
+        is_another.then(|| {
+            format!("has run another {} as number {} of its statements that write", recorded.operation, number + 1)
+        })
     }
 
     /// Writes it into the JSON object of a record.

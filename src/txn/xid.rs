@@ -24,7 +24,7 @@ impl JobId {
         }
         if name.len() > Self::MAX_BYTES {
             return Err(Error::config(format!(
-                "a job's name can have at most {} bytes, but this one has {}",
+                "a job's name can have at most {} bytes, but this name has {}",
                 Self::MAX_BYTES,
                 name.len()
             )));

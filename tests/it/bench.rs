@@ -75,7 +75,7 @@ fn what_cannot_be_measured_is_told_and_leaves_nothing() {
     for (arguments, parts) in [
         (&["nowhere://x"][..], &["unknown database URL: use a URL such as"][..]),
         (&["postgres://me@127.0.0.1:1/db"], &["127.0.0.1:1"]),
-        (&[&secretive], &["the user lacks a privilege: grant it to the user"]),
+        (&[&secretive], &["the user lacks a privilege: grant the privilege to the user"]),
     ] {
         let output = bench(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");

@@ -77,7 +77,7 @@ async fn the_servers_own_defaults_are_used_whatever_they_are() {
     landing.sql("INSERT INTO t (d, b, a) SELECT 'third', 1, NULL").await.unwrap();
     assert_eq!(landing.rows("SELECT * FROM t"), ["1|x2|42|84|first", "2|x2|42|84|second", "3|NULL|1|2|third"]);
     let error = landing.error("INSERT INTO t VALUES (9, '', 0, 0, '')").await;
-    says(&error, &["column \"c\" is generated", "list the other columns"]);
+    says(&error, &["column \"c\" is generated", "list only the other columns"]);
     let read = landing.sql("SELECT c FROM t WHERE id = 3").await.unwrap();
     assert_eq!(read[0].num_rows(), 1);
 }

@@ -28,7 +28,7 @@ async fn a_bad_location_is_named() {
         &["no table \"t\"", "specify columns to create the table"],
     );
     let nowhere = format!("CREATE EXTERNAL TABLE t (a INT) STORED AS SQLITE LOCATION '{folder}/no/t.db'");
-    says(&create_error(&nowhere).await, &["could not open", "t.db", "check that its directory exists"]);
+    says(&create_error(&nowhere).await, &["could not open", "t.db", "check that the directory exists"]);
 
     let text = landing.folder.path().join("text.db");
     std::fs::write(&text, "this is a text, and no database, but long enough to be looked at as one").unwrap();
@@ -73,7 +73,7 @@ async fn a_row_that_the_table_refuses_is_named() {
     landing.register("t", "", "").await.unwrap();
     for (values, parts) in [
         ("(1, 'a', NULL), (2, NULL, NULL)", ["row 2", "\"v\"", "NOT NULL"]),
-        ("(1, 'a', NULL), (NULL, 'b', NULL)", ["row 2", "\"k\"", "omit it"]),
+        ("(1, 'a', NULL), (NULL, 'b', NULL)", ["row 2", "\"k\"", "omit the column"]),
         ("(1, 'a', NULL), (1, 'b', NULL)", ["row 2", "UNIQUE constraint failed: t.k", "REPLACE INTO"]),
         ("(1, 'a', NULL), (2, 'abcdef', NULL)", ["row 2", "CHECK constraint failed", "length(v)"]),
         ("(1, 'a', 9)", ["FOREIGN KEY constraint failed", "foreign key", "committing"]),

@@ -152,7 +152,7 @@ fn a_wrong_format_says_what_to_use() {
     sqlite(path, "CREATE TABLE t (day DATE)");
     for (more, parts) in [
         (&["--date-format", "DD.MM.YYYY"][..], &["date format 'DD.MM.YYYY'", "'%d.%m.%Y'"][..]),
-        (&["--date-format", "%d.%m.%Q"], &["date format '%d.%m.%Q'", "begins no specifier"]),
+        (&["--date-format", "%d.%m.%Q"], &["date format '%d.%m.%Q'", "does not begin a specifier"]),
         (&["--date-format", "%H:%M"], &["date format '%H:%M'", "does not determine a date"]),
         (
             &["--timestamp-format", "%d.%m.%Y %I:%M"],

@@ -183,8 +183,8 @@ async fn an_isolation_level_is_that_of_postgres() {
         }
         says(&said("BEGIN READ ONLY").1.1, &["READ ONLY is not supported"]);
         says(&said("START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED").1.1, &["use ISOLATION LEVEL READ COMMITTED"]);
-        says(&said("BEGIN OPTIONS ('jobs' 'x')").1.1, &["no option 'jobs'", "'log' and 'idle_timeout'"]);
-        says(&said("BEGIN OPTIONS ('idle_timeout' 'soon')").1.1, &["'soon' is not a duration"]);
+        says(&said("BEGIN OPTIONS ('jobs' 'x')").1.1, &["no option 'jobs'", "use 'log' or 'idle_timeout'"]);
+        says(&said("BEGIN OPTIONS ('idle_timeout' 'soon')").1.1, &["cannot be 'soon': use a time"]);
         says(&said("BEGIN JOB").1.1, &["Expected: literal string"]);
     }
 }
@@ -245,7 +245,7 @@ async fn a_job_is_committed_once() {
 
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         let other = fails(&transaction, &format!("INSERT INTO {}.t VALUES (2, 1, 'x')", order[0])).await;
-        says(&other, &["is finished", "has run another INSERT as its statement 1", "another job name"]);
+        says(&other, &["is finished", "has run another INSERT as number 1", "another job name"]);
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         run(&transaction, &statements[0]).await.unwrap();
         let fewer = transaction.commit().await.unwrap_err().to_string();
@@ -255,7 +255,7 @@ async fn a_job_is_committed_once() {
             run(&transaction, statement).await.unwrap();
         }
         run(&transaction, &change).await.unwrap();
-        says(&fails(&transaction, &change).await, &["has run only"]);
+        says(&fails(&transaction, &change).await, &["has run fewer statements"]);
         // Begun in another database, so that its ledger would be the log.
         let transaction = begin_with(&context, job(&name)).await.unwrap();
         run(&transaction, &format!("INSERT INTO {}.t VALUES (3, 1, 'x')", order[1])).await.unwrap();
@@ -323,7 +323,11 @@ async fn a_deadlock_between_databases_ends_and_a_job_is_run_again() {
         if !is_done {
             says(
                 error,
-                &["holds a lock", "a deadlock between two databases also ends like this", "run the transaction again"],
+                &[
+                    "holds a lock",
+                    "a deadlock between two databases also causes this error",
+                    "run the transaction again",
+                ],
             );
         }
     }

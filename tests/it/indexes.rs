@@ -65,9 +65,9 @@ async fn indexes_of_sqlite_that_are_not_unique_are_built_after_many_rows_and_com
     landing.register("v", "", "'indexes' 'rebuild'").await.unwrap();
     says(
         &landing.error("INSERT INTO t VALUES (1, 2, 'a')").await,
-        &["it has triggers", "set the option 'indexes' to 'auto'"],
+        &["the table has triggers", "set the option 'indexes' to 'auto'"],
     );
-    says(&landing.error("INSERT INTO v VALUES (1, 2, 'a')").await, &["it is a view"]);
+    says(&landing.error("INSERT INTO v VALUES (1, 2, 'a')").await, &["the table is a view"]);
 }
 
 #[cfg(feature = "failpoints")]

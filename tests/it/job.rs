@@ -51,7 +51,10 @@ async fn a_finished_job_refuses_another_statement() {
                 "this MERGE was",
             ),
         ] {
-            says(&place.error(statement).await, &["job 'j'", what, "with a different 'job', or without one"]);
+            says(
+                &place.error(statement).await,
+                &["job 'j'", what, "with a different name in the option 'job', or without the option"],
+            );
             assert_eq!(place.client("SELECT k, v FROM t ORDER BY k"), there, "{}: {statement}", place.name());
         }
         // However it is laid out, and by the front end too.

@@ -180,10 +180,10 @@ async fn an_index_that_cannot_be_a_key_is_explained() {
     server.sql("INSERT INTO late VALUES (1, 'a')").await.unwrap();
     server.sql("INSERT INTO later VALUES (1, 'a')").await.unwrap();
     let twice = server.error("INSERT INTO late VALUES (1, 'b')").await;
-    says(&twice, &["\"late_pkey\" is deferrable", "cannot use it"]);
+    says(&twice, &["\"late_pkey\" is deferrable", "cannot use the index"]);
     // The server finds it at the commit.
     let twice = server.error("INSERT INTO later VALUES (1, 'b')").await;
-    says(&twice, &["deferred", "cannot use it", "later_pkey"]);
+    says(&twice, &["is deferred", "cannot use the index", "later_pkey"]);
     server.register("n", "", "'table' 'nulls', 'on_conflict' 'update'").await.unwrap();
     says(&server.error("INSERT INTO n VALUES (NULL, 'b')").await, &["row 1", "NULLS NOT DISTINCT"]);
     assert_eq!(server.rows("SELECT * FROM late UNION ALL SELECT * FROM later"), ["1|a", "1|a"]);

@@ -111,7 +111,7 @@ async fn who_finds_all_connections_in_use_is_told_who_has_them() {
         &[
             "no connection for writing to postgres://",
             "became free within 1s (maximum: 2; branch landfall-",
-            "has held one for ",
+            "has held a connection for ",
             "'pool.max'",
         ],
     );

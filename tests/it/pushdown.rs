@@ -119,7 +119,7 @@ async fn a_sum_that_is_too_large_is_an_error_at_the_database() {
             name => {
                 let error = place.error("SELECT sum(id) FROM t").await;
                 assert!(
-                    error.contains("a sum needs more than 64 bits") || error.contains("overflow"),
+                    error.contains("the result of sum needs more than 64 bits") || error.contains("overflow"),
                     "{name}: {error}"
                 );
             }

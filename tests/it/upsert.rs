@@ -468,7 +468,7 @@ async fn what_cannot_be_compared_is_written_blindly_or_refused() {
         };
         store.context.sql(&create("'upsert' 'diff'")).await.unwrap();
         let message = error(&store.context, "INSERT INTO f VALUES ('a', 'new')").await;
-        says(&message, &["'upsert' = 'diff'", "column \"k\"", "equal in different spellings", "'blind'"]);
+        says(&message, &["'upsert' = 'diff'", "column \"k\"", "different spellings of a value in column", "'blind'"]);
         store.context.sql("DROP TABLE f").await.unwrap();
         store.context.sql(&create("'upsert' 'auto'")).await.unwrap();
         let many = "INSERT INTO f SELECT CASE WHEN value = 1 THEN 'a' ELSE 'b' || value END, 'new' FROM generate_series(1, 500)";
@@ -480,7 +480,7 @@ async fn what_cannot_be_compared_is_written_blindly_or_refused() {
         store.rows("CREATE TABLE r (k BIGINT PRIMARY KEY, v VARCHAR(9), w VARCHAR(9) DEFAULT 'w')");
         store.register("r", "r", "'upsert' 'diff'").await;
         let message = error(&store.context, "REPLACE INTO r (k, v) VALUES (1, 'v')").await;
-        says(&message, &["column \"w\" is not written", "REPLACE INTO sets it to its default value"]);
+        says(&message, &["REPLACE INTO sets column \"w\"", "does not write, to the default value"]);
         store.insert("REPLACE INTO r VALUES (1, 'v', 'x')").await;
         let (_, same) = store.insert("REPLACE INTO r VALUES (1, 'v', 'x'), (2, 'v', NULL)").await;
         assert_eq!(same, found(1, 0, 1, 0));

@@ -86,7 +86,7 @@ fn round(value: f64, digits: impl Fn() -> String, precision: u8, scale: i8) -> s
     kept(unscaled, value != 0.0, precision, scale)
 }
 
-const NO_DECIMAL: &str = "is not a decimal number: use nullif or CASE";
+const NO_DECIMAL: &str = "is not finite, so a decimal column cannot store it: replace it with nullif or CASE";
 
 /// The rounded number, unless it has more digits than the type or was rounded to 0.
 fn kept(unscaled: i256, is_some: bool, precision: u8, scale: i8) -> std::result::Result<i256, String> {
@@ -140,7 +140,11 @@ pub(super) fn nearest(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         double.is_finite() && (real.is_infinite() || (real == 0.0 && double != 0.0))
     };
     match (0..doubles.len()).find(|row| doubles.is_valid(*row) && is_lost(*row)) {
-        Some(row) => Err(misfit(array, row, &format!("is out of range for {to}: use CASE, or a double column"))),
+        Some(row) => Err(misfit(
+            array,
+            row,
+            &format!("is out of range for {to}: replace it with CASE, or use a column of type double"),
+        )),
         None => Ok(reals),
     }
 }

@@ -193,7 +193,7 @@ impl Assign {
                 Err("write a list as [1, 2] and a struct as {'a': 1}")
             }
             (source, target) if source.is_nested() && target.is_nested() => {
-                checked().ok_or("cast its fields to the types of the column")
+                checked().ok_or("cast the fields of the value to the types of the column's fields")
             }
             _ => Err("use a function that converts the value"),
         }

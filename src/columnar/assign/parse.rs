@@ -88,7 +88,9 @@ fn date(text: &str, to: &DataType) -> Result<i32, String> {
     match parse_timestamp(text) {
         Some((_, _, Some(_))) => Err(HAS_OFFSET.to_owned()),
         Some((days, 0, None)) => i32::try_from(days).map_err(|_| not(to)),
-        Some(_) => Err("has a time of day, which the column does not store: omit it, or use CAST(x AS DATE)".into()),
+        Some(_) => {
+            Err("has a time of day, which the column does not store: omit the time, or use CAST(x AS DATE)".into())
+        }
         None => Err(no_iso(text, "a date such as 2013-01-31")),
     }
 }
@@ -184,9 +186,9 @@ fn in_unit(nanos: i128, unit: TimeUnit, nanoseconds: Nanoseconds) -> std::result
     let per_unit = 10_i128.pow(9 - digits as u32);
     if nanos % per_unit != 0 && (nanoseconds == Nanoseconds::Error || digits < 6) {
         return Err(format!(
-            "has more fractional seconds digits than the {digits} of its type{}",
+            "has more fractional digits in the seconds than the {digits} that its type stores{}",
             match digits {
-                6 => ": set the option 'nanoseconds' = 'truncate' to truncate them",
+                6 => ": set the option 'nanoseconds' to 'truncate' to drop the additional digits",
                 _ => "",
             }
         ));

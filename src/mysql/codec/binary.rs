@@ -92,7 +92,8 @@ impl Codec for Bytes {
         match self.length {
             Length::Exactly(length) => {
                 if let Some(row) = first_row_where(blobs, |row| blobs.value(row).len() != length) {
-                    let why = format!("is not {length} bytes long, and the column pads shorter values with zeros");
+                    let why =
+                        format!("is not {length} bytes long, and the column would pad a shorter value with zeros");
                     return Err(misfit(&array, row, &why));
                 }
             }

@@ -49,7 +49,7 @@ impl Codec for Bit {
         }
         let bits = self.0;
         let most = u64::MAX >> (64 - bits.clamp(1, 64));
-        check_range::<UInt64Type>(array, ..=most, &format!("has more than the {bits} bits of its column"))?;
+        check_range::<UInt64Type>(array, ..=most, &format!("has more than the {bits} bits that its column stores"))?;
         Ok(fields::integers::<UInt64Type>(array, style))
     }
 

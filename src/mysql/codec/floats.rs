@@ -39,7 +39,7 @@ fn declare(new: &NewType<'_>) -> Option<String> {
     }
 }
 
-const NOT_FINITE: &str = "is not finite, and MySQL cannot store it: use nullif or CASE";
+const NOT_FINITE: &str = "is not finite, so MySQL cannot store it: replace it with nullif or CASE";
 
 #[derive(Debug, Clone, Copy)]
 enum Width {

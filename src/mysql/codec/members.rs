@@ -24,8 +24,8 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     },
     declare: |_| None,
     types: &[
-        ("enum('a','b')", "a member of the type, in the same spelling"),
-        ("set('a','b')", "members of the type, separated by commas"),
+        ("enum('a','b')", "a member of the ENUM, in the same spelling"),
+        ("set('a','b')", "members of the SET, separated by commas"),
     ],
     created: &[],
 };
@@ -64,14 +64,15 @@ impl Codec for Members {
         let is_member = |text: &str| self.members.contains(text);
         let (wrong, why) = match self.several {
             // The server would interpret a number as the position of a member.
-            Several::No => {
-                (first_row_where(texts, |row| !is_member(texts.value(row))), "is not a member of its column")
-            }
+            Several::No => (
+                first_row_where(texts, |row| !is_member(texts.value(row))),
+                "is not a member of the column's ENUM type",
+            ),
             Several::Yes => {
                 let is_set = |text: &str| text.is_empty() || text.split(',').all(is_member);
                 (
                     first_row_where(texts, |row| !is_set(texts.value(row))),
-                    "contains a text that is not a member of its column",
+                    "contains an element that is not a member of the column's SET type",
                 )
             }
         };

@@ -20,7 +20,7 @@ pub(in crate::mysql) const FAMILY: Family = Family {
     codec,
     declare,
     types: &[
-        ("year(4)", "0, and 1901 to 2155"),
+        ("year(4)", "0, and years from 1901 to 2155"),
         ("date", "years 0 to 9999"),
         ("time(6)", "durations of at most 838:59:59"),
         ("datetime(6)", "years 0 to 9999"),
@@ -97,7 +97,7 @@ impl Codec for Year {
 
     fn encode(&self, array: &ArrayRef, style: Style) -> Result<Box<dyn Fields>> {
         let is_year = |year| matches!(year, 0 | 1901..=2155);
-        check::<UInt16Type>(array, is_year, "is not a year that MySQL can store: 0, or 1901 to 2155")?;
+        check::<UInt16Type>(array, is_year, "is not a year that MySQL can store: use 0, or a year from 1901 to 2155")?;
         Ok(fields::years(array, style))
     }
 

@@ -83,7 +83,11 @@ impl Codec for Text {
         if self.is_padded
             && let Some(row) = first_row_where(texts, |row| texts.value(row).ends_with(' '))
         {
-            return Err(misfit(array, row, "ends with a space, which MySQL removes from CHAR values: use rtrim(x)"));
+            return Err(misfit(
+                array,
+                row,
+                "ends with a space, but MySQL removes trailing spaces from CHAR values: use rtrim(x)",
+            ));
         }
         Ok(fields::texts(texts, style))
     }

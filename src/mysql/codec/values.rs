@@ -128,7 +128,10 @@ pub(super) fn unreadable(value: &Value, to: &DataType) -> Error {
         _ => "a value".to_owned(),
     };
     let next = match value {
-        Value::Time(..) => "register the table with this column as a duration",
+        Value::Time(..) => {
+            "read the table through a view that converts the value, for example with TIME_TO_SEC, or register this \
+             column as an Arrow Duration"
+        }
         Value::Int(_) | Value::UInt(_) if *to == Boolean => "register the table with this column as TINYINT",
         _ => "read the table through a view that converts the value or leaves out its row",
     };

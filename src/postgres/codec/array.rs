@@ -45,12 +45,8 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: array(item, dimensions), limits }
     };
     vec![
-        of_integers(
-            "integer[]",
-            1,
-            "elements that the element type can store; nested lists at the same level must have the same length",
-        ),
-        of_integers("integer[][]", 2, "the same"),
+        of_integers("integer[]", 1, "elements that the element type can store"),
+        of_integers("integer[][]", 2, "nested lists of the same length"),
     ]
 }
 

@@ -228,7 +228,7 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     }
     if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
         if keeps.is_some() {
-            return Err("is infinite, and only numeric without a precision can store infinity".into());
+            return Err("is infinite, but only a numeric column without a precision can store infinity".into());
         }
         let sign = if sign == NEGATIVE { NEGATIVE_INFINITY } else { INFINITY };
         put_groups(std::iter::empty(), 0, sign, INFINITE_SCALE, out);
@@ -254,14 +254,16 @@ pub(super) fn put_text(text: &str, keeps: Option<Digits>, out: &mut Vec<u8>) -> 
     let shown_scale = (fraction.len() as i64 - i64::from(exponent)).max(0);
     if let Some(Digits { precision, scale }) = keeps {
         if length > 0 && length - point > i64::from(scale) {
-            return Err(format!("has more decimal places than the {scale} of its column: round it in the query"));
+            return Err(format!(
+                "has more decimal places than the {scale} that its column stores: round the value in the query"
+            ));
         }
         if length > 0 && point > i64::from(precision) - i64::from(scale) {
             return Err(format!("has too many digits before the decimal point for numeric({precision},{scale})"));
         }
     }
     if shown_scale > MAX_SCALE || (length > 0 && point > MAX_WHOLE) {
-        return Err("has more digits than numeric allows".into());
+        return Err("has more digits than the type numeric allows".into());
     }
     if length == 0 {
         put_groups(std::iter::empty(), 0, POSITIVE, shown_scale as usize, out);

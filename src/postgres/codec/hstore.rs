@@ -27,7 +27,11 @@ pub(in crate::postgres) const FAMILY: Family = Family {
     declare: |_| None,
     #[cfg(test)]
     examples: || {
-        vec![Example { declared: "hstore", codec: Arc::new(Hstore), limits: "distinct keys; text in hstore's format" }]
+        vec![Example {
+            declared: "hstore",
+            codec: Arc::new(Hstore),
+            limits: "distinct keys; text must have the format of `hstore`",
+        }]
     },
 };
 
@@ -72,7 +76,7 @@ fn encoded(array: &ArrayRef) -> Result<Box<dyn Cells>> {
                     return Err(misfit(array, row, "contains a NUL character, which hstore cannot store"));
                 }
                 if !seen.insert(keys.value(pair)) {
-                    return Err(misfit(array, row, "contains a key twice, and hstore stores a key only once"));
+                    return Err(misfit(array, row, "contains a key twice, but hstore stores each key only once"));
                 }
                 out.extend((keys.value(pair).len() as i32).to_be_bytes());
                 out.extend(keys.value(pair).as_bytes());

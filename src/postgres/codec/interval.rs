@@ -103,7 +103,8 @@ fn interval(micros: i64, days: i32, months: i32) -> [u8; 16] {
 }
 
 fn encoded(array: &ArrayRef, parts: Parts) -> Result<Box<dyn Cells>> {
-    const WHY: &str = "does not fit its column (it has nanoseconds, or fields that the type does not store)";
+    const WHY: &str = "does not fit its column: the column does not store nanoseconds, or does not store all fields of \
+                       the value";
     let keeps = move |micros: i64, days: i32, months: i32| {
         months % parts.months == 0
             && (parts.keeps_days || days == 0)

@@ -107,11 +107,11 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
             }
             let length = inner.value_length(items.start);
             let why = if items.clone().any(|index| inner.is_null(index)) {
-                "contains NULL instead of a list, which a PostgreSQL array cannot store"
+                "contains NULL in place of an inner list, but a PostgreSQL array cannot store that"
             } else if items.clone().any(|index| inner.value_length(index) != length) {
-                "contains lists of different lengths, which a PostgreSQL array cannot store"
+                "contains inner lists of different lengths, but a PostgreSQL array cannot store them"
             } else if length == 0 {
-                "contains an empty list in a list, which a PostgreSQL array cannot store"
+                "contains an empty inner list, but a PostgreSQL array cannot store that"
             } else {
                 inner_lengths.push(length);
                 continue;
@@ -123,7 +123,9 @@ pub(super) fn lists(array: &ArrayRef, item: &ServerType, levels: usize) -> Resul
         list = inner;
     }
     if lengths.len() > MAX_DIMENSIONS {
-        return Err(Error::schema(format!("a PostgreSQL array has at most {MAX_DIMENSIONS} dimensions")));
+        return Err(Error::schema(format!(
+            "the lists are nested too deeply: a PostgreSQL array has at most {MAX_DIMENSIONS} dimensions"
+        )));
     }
     // A slice of a list array has the elements of the whole array.
     let (first, last) = (offsets[0], offsets[offsets.len() - 1]);

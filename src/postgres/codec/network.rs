@@ -63,7 +63,7 @@ impl Codec for Address {
     fn encode(&self, array: &ArrayRef) -> Result<Box<dyn Cells>> {
         let why = match self {
             Self::Inet => "is not an IP address such as 10.1.2.3 or 10.1.2.3/8",
-            Self::Cidr => "is not a network such as 10.0.0.0/8, with zeros after its prefix",
+            Self::Cidr => "is not a network address such as 10.0.0.0/8, in which all bits after the prefix are 0",
             Self::MacAddr => "is not a MAC address of 6 bytes",
             Self::MacAddr8 => "is not a MAC address of 8 bytes",
         };

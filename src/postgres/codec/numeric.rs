@@ -56,8 +56,16 @@ fn examples() -> Vec<Example> {
         Example { declared, codec: Arc::new(Column(digits)), limits }
     };
     vec![
-        numeric("numeric(10,2)", Some((10, 2)), "numbers that fit, also as text, and NaN"),
-        numeric("numeric(50,5)", Some((50, 5)), "the same"),
+        numeric(
+            "numeric(10,2)",
+            Some((10, 2)),
+            "numbers that fit the precision and scale, and NaN; text that is a valid number",
+        ),
+        numeric(
+            "numeric(50,5)",
+            Some((50, 5)),
+            "numbers that fit the precision and scale, and NaN; text that is a valid number",
+        ),
         numeric("numeric", None, "text that is a number"),
     ]
 }
@@ -219,7 +227,7 @@ fn unscaled<T>(
             let mut text = String::new();
             number.push_text(&mut text);
             text.truncate(60);
-            let why = "register the column with more digits, or as VARCHAR";
+            let why = "register the table with this column as a DECIMAL with more digits, or as VARCHAR";
             Error::new(ErrorKind::Decode, format!("{text} cannot be read as {to}: {why}")).at_row(row)
         })
     });

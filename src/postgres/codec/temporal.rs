@@ -70,10 +70,10 @@ fn examples() -> Vec<Example> {
         time(
             "time with time zone",
             Temporal::TimeTz(6),
-            "text such as `12:34:56.789+02:00`; times are stored as times in UTC",
+            "text such as `12:34:56.789+02:00`; a value of a time type is stored with the offset `+00`",
         ),
         time("timestamp without time zone", Temporal::Timestamp(6), "from 4714-11-24 BC on"),
-        time("timestamp with time zone", Temporal::TimestampTz(6), "the same"),
+        time("timestamp with time zone", Temporal::TimestampTz(6), "from 4714-11-24 BC on"),
     ]
 }
 

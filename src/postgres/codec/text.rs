@@ -78,7 +78,7 @@ fn examples() -> Vec<Example> {
         text("name", "name", -1, "at most 63 bytes"),
         text("citext", "citext", -1, ""),
         text("\"char\"", "char", -1, "at most one byte"),
-        Example { declared: "enums", codec: enumeration(), limits: "labels of the type" },
+        Example { declared: "enums", codec: enumeration(), limits: "labels of the enum" },
     ]
 }
 

@@ -65,7 +65,8 @@ pub(super) fn texts(values: Values<'_>, skip: usize) -> Result<StringViewArray> 
             Some(bytes) => {
                 let text = bytes.get(skip..).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 texts.append_value(text.ok_or_else(|| {
-                    let text = "the server sent text that is not valid UTF-8: check the encoding of the database (the server does not convert SQL_ASCII)";
+                    let text = "the server sent text that is not valid UTF-8: check the encoding of the database (the \
+                                server does not convert text if the encoding is SQL_ASCII)";
                     Error::new(ErrorKind::Decode, text).at_row(row)
                 })?);
             }

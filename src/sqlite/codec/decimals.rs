@@ -34,7 +34,7 @@ impl Codec for Decimals {
     }
 
     fn stored_as(&self) -> &'static str {
-        "with all digits"
+        "the number with all its digits"
     }
 
     fn takes_numbers(&self) -> bool {
@@ -57,7 +57,7 @@ impl Codec for Decimals {
             && let Some(row) = first_row_where(&texts, too_long)
         {
             let why = "has more than the 15 digits that its column can store: declare the column TEXT, or let Landfall \
-                       create it";
+                       create the table";
             return Err(misfit(array, row, why));
         }
         Ok(Stored::Text(texts))

@@ -58,7 +58,7 @@ impl Codec for Integers {
     fn stored_as(&self) -> &'static str {
         match self.what {
             What::Number => "",
-            What::Unsigned64 => "values beyond 9223372036854775807 are an error",
+            What::Unsigned64 => "or an error for a value greater than 9223372036854775807",
             What::Duration => "in the unit of the type",
         }
     }
@@ -74,8 +74,8 @@ impl Codec for Integers {
             return Err(misfit(
                 array,
                 row,
-                "is beyond 9223372036854775807, SQLite's largest integer: create the table with the option 'uint64' = \
-                 'text', or CAST it to DECIMAL(20, 0)",
+                "is greater than 9223372036854775807, SQLite's largest integer: create the table with the option \
+                 'uint64' = 'text', or CAST the value to DECIMAL(20, 0)",
             ));
         }
         Ok(Stored::Integer(recode(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))

@@ -38,7 +38,8 @@ impl Codec for Json {
     }
 
     fn stored_as(&self) -> &'static str {
-        "JSON; values that JSON cannot represent are stored as listed in this table"
+        "JSON; a value in it that JSON cannot represent is stored in the form that this table lists for the type of \
+         the value"
     }
 
     /// The text `null` is read as NULL, but is not NULL in the database.

@@ -31,7 +31,7 @@ impl Codec for Reals {
     }
 
     fn stored_as(&self) -> &'static str {
-        "NaN is an error, because SQLite stores it as NULL; -0.0 is stored as 0.0"
+        "with -0.0 stored as 0.0; NaN is an error, because SQLite would store NULL"
     }
 
     fn comparison(&self) -> Comparison {

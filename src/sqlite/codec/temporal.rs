@@ -14,16 +14,22 @@ use crate::error::Result;
 pub(in crate::sqlite) const FAMILY: Family = Family {
     codec: |data_type, _| {
         let (stored_as, comparison) = match data_type {
-            Date32 => ("`2013-01-31`; years 0000 to 9999, as for all types with a date", Comparison::IsoText),
-            Date64 => ("`2013-01-31`; a value that is not a whole number of days is an error", Comparison::IsoText),
+            Date32 => (
+                "such as `2013-01-31`; the years are 0000 to 9999 for all types that contain a date",
+                Comparison::IsoText,
+            ),
+            Date64 => {
+                ("such as `2013-01-31`; a value that is not a whole number of days is an error", Comparison::IsoText)
+            }
             Time32(_) | Time64(_) => {
-                ("`23:59:59.999999`, with as many fractional digits as the unit has", Comparison::Differs)
+                ("such as `23:59:59.999999`, with as many fractional digits as the type has", Comparison::Differs)
             }
-            Timestamp(_, None) => {
-                ("`2013-01-31 23:59:59.999999`, with as many fractional digits as the unit has", Comparison::IsoText)
-            }
-            Timestamp(_, Some(_)) => ("`2013-01-31 23:59:59.999999Z`, in UTC", Comparison::IsoText),
-            Interval(_) => ("ISO 8601: `P1M2DT3.5S`", Comparison::Differs),
+            Timestamp(_, None) => (
+                "such as `2013-01-31 23:59:59.999999`, with as many fractional digits as the type has",
+                Comparison::IsoText,
+            ),
+            Timestamp(_, Some(_)) => ("such as `2013-01-31 23:59:59.999999Z`, in UTC", Comparison::IsoText),
+            Interval(_) => ("in ISO 8601 format, such as `P1M2DT3.5S`", Comparison::Differs),
             _ => return None,
         };
         Some(Arc::new(Temporal { stored_as, comparison }))

@@ -28,7 +28,7 @@ async fn a_server_that_cannot_be_used_says_why() {
     says(&wrong, &["authentication failed", "password_env"]);
     assert!(!wrong.contains("wrong@"), "{wrong}");
     says(&at(format!("mysql://landfall@127.0.0.1:{port}/landfall?sslmode=disabled")).await, &["'sslmode'", "ssl-mode"]);
-    says(&at(format!("mysql://landfall@127.0.0.1:{port}")).await, &["names no database"]);
+    says(&at(format!("mysql://landfall@127.0.0.1:{port}")).await, &["does not name a database"]);
     says(&at("localhost/landfall".into()).await, &["mysql://user@host:port/database"]);
 }
 
@@ -69,7 +69,7 @@ async fn connections_are_encrypted_as_the_location_says() {
         assert_eq!(registered.is_ok(), is_good, "{parameters}: {registered:?}");
         match registered {
             Ok(()) => assert_eq!(made.read(&format!("SELECT * FROM {name}")).await, ["1"]),
-            Err(error) if ["n", "o"].contains(&name) => says(&error.to_string(), &["does not verify", "verify_ca"]),
+            Err(error) if ["n", "o"].contains(&name) => says(&error.to_string(), &["is not verified", "verify_ca"]),
             Err(error) => says(&error.to_string(), &["TLS connection to mysql://", "ssl-ca"]),
         }
     }
@@ -99,7 +99,7 @@ async fn a_right_that_is_missing_is_named() {
     made.register_at(&made.url_as("reader"), "t", "", "").await.unwrap();
     says(
         &made.error("INSERT INTO t VALUES (1)").await,
-        &["lacks a privilege: grant it to the user", "INSERT command denied"],
+        &["lacks a privilege: grant the privilege to the user", "INSERT command denied"],
     );
     assert!(made.read("SELECT * FROM t").await.is_empty());
     // The server refuses before it has asked for the file, whatever there is of it.

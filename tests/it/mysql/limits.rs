@@ -307,7 +307,7 @@ async fn what_arrow_has_not_is_named() {
         ("dt", [zero, "Timestamp"]),
         ("ts", [zero, "Timestamp"]),
         ("part", ["2020-00-00", "Date32"]),
-        ("span", ["-24:00:01", "register the table with this column as a duration"]),
+        ("span", ["-24:00:01", "register this column as an Arrow Duration"]),
         ("b", ["5", "register the table with this column as TINYINT"]),
     ] {
         let error = server.error(&format!("SELECT {column} FROM t")).await;

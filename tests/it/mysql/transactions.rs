@@ -148,7 +148,7 @@ async fn the_ledger_can_be_another_table() {
     says(&error, &["ledger_table", "CREATE TABLE IF NOT EXISTS \"the Ledger\" (", "TO reader;"]);
     // What the message says is what an administrator can run.
     let (_, ddl) = error.split_once("to run:\n").unwrap();
-    let (ddl, _) = ddl.split_once("\nThe server says").unwrap();
+    let (ddl, _) = ddl.split_once("\nThe server reported").unwrap();
     server.rows(ddl);
     assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 1);
     assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 0);

@@ -41,7 +41,10 @@ async fn a_right_that_is_missing_is_named() {
         server.schema
     ));
     server.register_at(&server.url_as("reader"), "t", "", "").await.unwrap();
-    says(&server.error("INSERT INTO t VALUES (1)").await, &["permission denied for table t", "grant it to the user"]);
+    says(
+        &server.error("INSERT INTO t VALUES (1)").await,
+        &["permission denied for table t", "grant the privilege to the user"],
+    );
     assert!(server.read("SELECT * FROM t").await.is_empty());
     server.register_at(&server.url_as("reader"), "j", "", "'job' 'load'").await.unwrap();
     says(

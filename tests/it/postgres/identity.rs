@@ -66,7 +66,7 @@ async fn a_sequence_that_is_behind_what_was_written_is_told() {
         let next = next.replace("SCHEMA", &server.schema);
         says(
             &run(&format!("INSERT INTO {table} VALUES {values}")),
-            &["its sequence is behind", &next, "'identity' to 'advance'"],
+            &["sequence has not reached this value", &next, "'identity' to 'advance'"],
         );
         // As it says: without that, a default collides, and with it none does.
         let default = format!("INSERT INTO {table} (v) VALUES ('default')");

@@ -200,7 +200,7 @@ async fn a_key_that_occurs_twice_is_an_error_and_nothing_changes() {
     server.register("t", "", REBUILD).await.unwrap();
     let (before, first) = (dump(&server), indexes(&server, "t"));
     let twice = format!("SELECT id, n, name FROM ({}) UNION ALL SELECT * FROM (VALUES (7919, 0, 'again'))", many());
-    let key = ["t_pkey", "Key (id)=(7919)", "occurs twice in the query", "'on_conflict' = 'update'"];
+    let key = ["t_pkey", "Key (id)=(7919)", "occurs twice in the query", "set the option 'on_conflict' to 'update'"];
     let error = server.error(&format!("INSERT INTO kept {twice}")).await;
     says(&error, &key);
     assert!(error.contains(": row ") && !error.contains("building"), "{error}");
@@ -243,17 +243,17 @@ async fn what_depends_on_the_indexes_is_named_when_the_statement_is_planned() {
     let publication = format!("p_{}", server.schema);
     server.rows(&format!("CREATE PUBLICATION {publication} FOR TABLE published"));
     for (table, why) in [
-        ("referenced", "constraint o_id_fkey on table o depends on its index referenced_n_key"),
-        ("grouped", "view v depends on its index grouped_pkey"),
-        ("partitioned", "it is partitioned, or a partition"),
-        ("part", "it is partitioned, or a partition"),
-        ("published", &format!("it is published by {publication}")),
+        ("referenced", "constraint o_id_fkey on table o depends on index referenced_n_key"),
+        ("grouped", "view v depends on index grouped_pkey"),
+        ("partitioned", "the table is partitioned, or is a partition"),
+        ("part", "the table is partitioned, or is a partition"),
+        ("published", &format!("publication {publication} contains the table")),
         ("parent", "inherits"),
         ("child", "inherits"),
-        ("watched", "it has triggers"),
-        ("ruled", "it has rules"),
-        ("disabled", "depends on its index disabled_id_key"),
-        ("v", "it is not an ordinary table"),
+        ("watched", "the table has triggers"),
+        ("ruled", "the table has rules"),
+        ("disabled", "depends on index disabled_id_key"),
+        ("v", "the table is not an ordinary table"),
     ] {
         server.register(table, "", REBUILD).await.unwrap();
         let error = server.error(&format!("INSERT INTO {table} VALUES (1, 2)")).await;

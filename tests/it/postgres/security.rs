@@ -38,7 +38,7 @@ async fn tls_is_as_strict_as_the_url_says() {
         ("localhost", format!("sslrootcert={ca}&sslmode=disable"), Err("with sslmode=disable, the server")),
         ("localhost", "sslmode=verify-full".into(), Err("check sslmode, sslrootcert")),
         ("localhost", "sslmode=verify-ca&sslrootcert=/no/such/file".into(), Err("No such file")),
-        ("localhost", "sslmode=allow".into(), Err("use prefer, or disable")),
+        ("localhost", "sslmode=allow".into(), Err("use sslmode=prefer or sslmode=disable")),
         ("localhost", "sslmode=maybe".into(), Err("LOCATION")),
     ] {
         let url = format!("postgres://landfall@{host}:{port}/landfall?{parameters}");

@@ -81,7 +81,7 @@ async fn a_pooler_in_transaction_mode_is_refused_and_its_sessions_stay_as_they_w
     let bouncer = Bouncer::start("transaction");
     for _ in 0..2 {
         let refused = server.register_at(&bouncer.url(&server), "t", "", "").await.unwrap_err().to_string();
-        says(&refused, &["pooler", "PgBouncer", "connect to the server itself", "pool_mode = session"]);
+        says(&refused, &["pooler", "PgBouncer", "connect directly to the server", "pool_mode = session"]);
     }
     let show = ["-X", "-A", "-t", &bouncer.url(&server), "-c", "SHOW lock_timeout"];
     let shown = Command::new("psql").args(show).output().unwrap();
@@ -161,7 +161,7 @@ async fn a_standby_can_be_read_and_says_that_it_cannot_be_written() {
         assert_eq!(crate::landing::read(&context, &format!("SELECT id FROM {name}")).await, ["7"]);
         for statement in ["INSERT INTO # VALUES (1)", "DELETE FROM # WHERE id = 7", "REPLACE INTO # VALUES (7)"] {
             let said = error(&context, &statement.replace('#', name)).await;
-            says(&said, &["the server is read-only (a standby?): connect to the primary"]);
+            says(&said, &["the server is read-only: if it is a standby, connect to the primary"]);
         }
     }
     stop_standby(&cluster);

@@ -117,7 +117,7 @@ async fn options_that_contradict_each_other_are_refused() {
         ("a", "'commit' 'one_phase', 'writers' '2'", ["one_phase", "a single writer"]),
         ("b", "'commit' 'one_phase', 'log' 'file:///tmp/x'", ["'log' requires two-phase commit", "remove one"]),
         ("c", "'log' 'nowhere://x'", ["decision log", "use a URL such as"]),
-        ("d", "'log' 'memory:///'", ["lost with the process", "file:///"]),
+        ("d", "'log' 'memory:///'", ["lost when the process ends", "file:///"]),
     ] {
         server.register(name, "", &format!("'table' 't', {options}")).await.unwrap();
         says(&server.error(&format!("INSERT INTO {name} VALUES (1)")).await, &parts);
@@ -140,7 +140,7 @@ async fn the_ledger_can_be_another_table() {
     says(&error, &["ledger_table", "CREATE TABLE IF NOT EXISTS \"of Ours\".\"the Ledger\" (", "TO \"reader\";"]);
     // What the message says is what an administrator can run.
     let (_, ddl) = error.split_once("to run:\n").unwrap();
-    let (ddl, _) = ddl.split_once("\nThe server says").unwrap();
+    let (ddl, _) = ddl.split_once("\nThe server reported").unwrap();
     server.rows(ddl);
     assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 1);
     assert_eq!(count(&server.sql("INSERT INTO t VALUES (1)").await.unwrap()), 0);
@@ -493,7 +493,7 @@ async fn a_log_that_does_not_answer_leaves_the_branches_and_says_what_to_run() {
     let output = run.wait_with_output().unwrap();
     assert!(!output.status.success());
     let error = stderr(&output);
-    says(&error, &["is unknown", "2 branches stay prepared", "landfall recover '"]);
+    says(&error, &["is unknown", "2 branches remain prepared", "landfall recover '"]);
     assert_eq!(server.rows(prepared), ["2"]);
     log.resume();
     // The command of the message, as it is.

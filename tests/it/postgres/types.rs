@@ -603,7 +603,7 @@ async fn arrays() {
         &server.error("SELECT v FROM t").await,
         &["\"v\"", "row 1", "2 dimensions", "list the columns", "declare this column as [][]"],
     );
-    for (array, why) in [(vec![2_usize, 1], "different lengths"), (vec![0, 0], "an empty list in a list")] {
+    for (array, why) in [(vec![2_usize, 1], "different lengths"), (vec![0, 0], "an empty inner list")] {
         let items: usize = array.iter().sum();
         let inner =
             ListArray::new(item(), OffsetBuffer::from_lengths(array), Arc::new(Int32Array::from(vec![0; items])), None);
