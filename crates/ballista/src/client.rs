@@ -27,6 +27,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::error::of_landfall;
+
 const PORT: u16 = 50050;
 
 /// The scheduler has accepted a connection by then.
@@ -152,7 +154,7 @@ impl ExecutionPlan for StatementExec {
             };
             match (counted, running.0.take()) {
                 (Ok(counted), _) => Ok(counted),
-                (Err(error), Some(run)) => run_ended(&run, error).await,
+                (Err(error), Some(run)) => run_ended(&run, of_landfall(error)).await,
                 (Err(error), None) => Err(error),
             }
         };

@@ -24,6 +24,7 @@
 
 mod client;
 mod codec;
+mod error;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use ballista_core::serde::{BallistaLogicalExtensionCodec, BallistaPhysicalExtens
 use ballista_executor::executor_process::ExecutorProcessConfig;
 use ballista_scheduler::config::SchedulerConfig;
 use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::{DefaultPhysicalExtensionCodec, PhysicalExtensionCodec};
 
 use crate::codec::{LogicalCodec, PhysicalCodec};
 
@@ -56,6 +58,14 @@ pub fn client(config: SessionConfig) -> SessionConfig {
         .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
         .with_ballista_logical_extension_codec(Arc::new(logical))
         .with_ballista_physical_extension_codec(Arc::new(physical))
+}
+
+/// The codec of Landfall's nodes of physical plans, for another engine that sends parts of a plan to other processes. For
+/// `datafusion-distributed`, call `SessionStateBuilder::with_distributed_user_codec_arc(physical_codec())` in the coordinator
+/// and in the workers, and register the table with
+/// [`LandfallTable::distributed`](datafusion_landfall::LandfallTable::distributed).
+pub fn physical_codec() -> Arc<dyn PhysicalExtensionCodec> {
+    Arc::new(PhysicalCodec::new(Arc::new(DefaultPhysicalExtensionCodec {})))
 }
 
 /// Completes the configuration of a scheduler, so that it can plan statements that use Landfall's tables.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
+use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
-use datafusion_landfall::error::ErrorKind;
+use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::{FanoutTable, LandfallTable, SinkOptions};
 
 use crate::cluster::{COLUMNS, explain, files, register, run, session};
@@ -284,8 +285,10 @@ async fn a_fanout_table_is_written_in_all_members_or_in_none() {
     let databases = fanout(&cluster, &[]).await;
     // One of its rows is in the second member already.
     databases[1].client("INSERT INTO t (id) VALUES (39999)");
-    let error = run(&cluster, &insert).await.unwrap_err().to_string();
-    assert!(error.contains("39999"), "{error}");
+    let error = run(&cluster, &insert).await.unwrap_err();
+    let DataFusionError::External(source) = &error else { panic!("{error:?}") };
+    let kind = source.downcast_ref::<Error>().map(Error::kind);
+    assert!(kind == Some(ErrorKind::Constraint) && error.to_string().contains("'39999'"), "{error:?}");
     assert_eq!(databases[0].client("SELECT count(*) FROM t"), ["0"]);
     assert_eq!(databases[1].client("SELECT count(*) FROM t"), ["1"]);
     for database in &databases {

@@ -9,3 +9,4 @@ mod insert;
 mod processes;
 mod program;
 mod tpch;
+mod workers;
