@@ -7,6 +7,7 @@ mod checkpoint;
 mod columnar_vs_row;
 mod compare;
 mod concurrency;
+mod distributed;
 mod encode;
 mod events;
 mod figure;
@@ -61,6 +62,7 @@ fn main() {
     indexes::benches(&mut criterion, &server);
     rejects::benches(&mut criterion, &server, &mysql);
     concurrency::benches(&mut criterion, &server);
+    distributed::benches(&mut criterion, &server);
     memory::benches(&mut criterion, &server, &mysql);
     criterion.final_summary();
 }

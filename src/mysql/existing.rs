@@ -47,7 +47,9 @@ impl ExistingRows {
     pub(super) fn of(table: &Table, spec: &WriteSpec) -> Result<Option<Self>> {
         let relation = relation(table)?;
         // Only the last row of a key is written: a unique value that an earlier one would have freed stays taken.
-        let against = relation.watched.or(relation.has_other_keys.then_some("the table has several unique keys"));
+        let against = relation
+            .watched
+            .or(relation.has_other_keys.then_some("the table has a unique key on expressions or column prefixes"));
         diff(table, spec, against, || {
             if let Some(column) = table.columns.iter().find(|column| has_empty_member(&column.sql_type)) {
                 return Err(format!(

@@ -158,7 +158,7 @@ fn a_wrong_format_says_what_to_use() {
             &["--timestamp-format", "%d.%m.%Y %I:%M"],
             &["timestamp format '%d.%m.%Y %I:%M'", "does not determine a date"],
         ),
-        (&["--timestamp-format", "%Y-%m-%d %H:%M %Z"], &["has %Z", "use %z"]),
+        (&["--timestamp-format", "%Y-%m-%d %H:%M %Z"], &["contains %Z", "use %z"]),
         (&["--decimal-separator", ",", "--thousands", ","], &["both ','", "set a different"]),
         (&["--decimal-separator", "5"], &["the decimal separator '5' cannot separate digits"]),
         (&["--thousands", "-"], &["the thousands separator '-' cannot separate digits"]),

@@ -30,8 +30,10 @@ pub(crate) enum Command {
     /// Shows jobs, their last checkpoints, and in-doubt transaction branches
     Status(StatusArguments),
     /// Commits or rolls back the transaction branches that a crash left in doubt, as the decision log says
+    #[command(after_help = topics::RECOVER)]
     Recover(RecoverArguments),
     /// Measures how fast rows are written to your database
+    #[command(after_help = topics::BENCH)]
     Bench(BenchArguments),
     /// Lists the options of tables
     #[command(help_template = TOPIC, after_help = topics::options())]
@@ -50,9 +52,7 @@ pub(crate) enum Command {
 /// The help of a topic is nothing but its text.
 const TOPIC: &str = "{after-help}";
 
-/// Measures how many rows per second are written to a database: by Landfall, by single-row and multi-row INSERTs, and by
-/// upserts; with one-phase and two-phase commit; with one and several writers. The command creates a table and a ledger with
-/// unique names, and drops them at the end, also after an error or Ctrl-C.
+/// What is measured, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArguments {
     /// The URL of the database, such as postgres://me@host/my_database [default: a temporary SQLite file]
@@ -101,7 +101,7 @@ pub(crate) struct Place {
     pub(crate) password_env: Option<String>,
 }
 
-/// Shows the jobs in a decision log, their last checkpoints, and the prepared transaction branches of a database.
+/// The database whose jobs and branches are shown.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("url", |url| {
     url.help("The URL of a database, such as postgres://me@host/my_database, or of a decision log, such as file:///folder")
@@ -115,10 +115,7 @@ pub(crate) struct StatusArguments {
     pub(crate) report: Report,
 }
 
-/// Commits or rolls back prepared transaction branches, as the decision log says. A branch without a decision may
-/// belong to a running statement, so the command skips the branch until it reaches a minimum age. Then the command
-/// stores the decision to roll the branch back in the log. The command changes only branches of Landfall. It can be run
-/// at any time, and repeatedly.
+/// The branches that are completed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecoverArguments {
     #[command(flatten)]
@@ -167,11 +164,11 @@ pub(crate) enum Report {
     Json,
 }
 
-/// Runs scripts and then statements, in order, in one session. Stops at the first error. Without scripts and statements, the
-/// command reads standard input; on a terminal, it starts an interactive shell.
+/// The scripts and statements of a session.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SqlArguments {
-    /// Scripts to run, in order; - is standard input
+    /// Scripts to run, in order; - is standard input. Without scripts and statements, the command reads standard input; on a
+    /// terminal, it starts a shell
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<String>,
 

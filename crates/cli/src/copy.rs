@@ -26,7 +26,7 @@ Columns are matched by name. A target column that is missing from the source get
 value. Each value is stored unchanged, or the copy fails and stores nothing."
 );
 
-/// Copies the rows of a table to a table of another database: all rows or none, with the bulk protocol of the database
+/// The two tables.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CopyArguments {

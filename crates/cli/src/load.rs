@@ -34,7 +34,7 @@ Values in text files are converted to the types of the columns; landfall help te
 options for text files."
 );
 
-/// Loads files into a table: all rows or none, with the bulk protocol of the database
+/// The files, and the table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "landfall load [OPTIONS] <FILE>... <URL> <TABLE>")]
 pub(crate) struct LoadArguments {

@@ -18,6 +18,19 @@ Examples:
 
 landfall help COMMAND shows the help of a command, for example landfall help load.";
 
+/// Of `landfall recover`.
+pub(crate) const RECOVER: &str = "\
+The command changes only branches that Landfall has prepared, and can be run at any time, also
+repeatedly. A branch without a decision may belong to a statement that is still running. The command
+skips the branch until it is as old as --older-than says; then the command stores the decision to roll
+the branch back in the log, and rolls it back.";
+
+/// Of `landfall bench`.
+pub(crate) const BENCH: &str = "\
+Measured are Landfall, single-row INSERTs, multi-row INSERTs and upserts, with one-phase and two-phase
+commit, and with one and several writers. The command creates a table and a ledger with unique names.
+It drops them at the end, also after an error or Ctrl-C.";
+
 /// Of `landfall sql`.
 pub(crate) const SQL_EXAMPLES: &str = "\
 Examples:

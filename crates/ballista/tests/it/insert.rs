@@ -325,3 +325,38 @@ async fn a_transaction_of_several_statements_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("one process"), "{error}");
 }
+
+/// An executor that dies after it has prepared a branch leaves its rows locked. The task that writes the same keys again waits
+/// for `lock_timeout`, and the statement ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_a_prepared_branch_locks_ends_the_statement_after_lock_timeout() {
+    let cluster = session(4).await;
+    let _folder = files(&cluster, 4, ROWS).await;
+    for database in Database::each() {
+        database.client(&format!("CREATE TABLE t (id BIGINT PRIMARY KEY, {COLUMNS})"));
+        let (prepare, roll_back) = match database.kind {
+            Kind::Postgres => (
+                "BEGIN; INSERT INTO t (id) VALUES (7); PREPARE TRANSACTION 'of the dead executor'",
+                "ROLLBACK PREPARED 'of the dead executor'",
+            ),
+            Kind::MariaDb => (
+                "XA START 'dead'; INSERT INTO t (id) VALUES (7); XA END 'dead'; XA PREPARE 'dead'",
+                "XA ROLLBACK 'dead'",
+            ),
+        };
+        database.client(prepare);
+        let _ = cluster.deregister_table("t");
+        register(&cluster, &database, "t", &[("lock_timeout", "3s"), ("job", "locked")]).await;
+        let began = Instant::now();
+        let error = run(&cluster, INSERT).await.unwrap_err();
+        let took = began.elapsed();
+        let DataFusionError::External(source) = &error else { panic!("{error:?}") };
+        let kind = source.downcast_ref::<Error>().map(Error::kind);
+        assert_eq!(kind, Some(ErrorKind::Locked), "{error:?}");
+        println!("{:?}: the statement ended {took:?} after its start, with a lock_timeout of 3 s", database.kind);
+        assert!(took > Duration::from_secs(3) && took < Duration::from_secs(20), "{took:?}");
+        database.client(roll_back);
+        until_nothing_is_prepared(&database).await;
+        assert_eq!(run(&cluster, INSERT).await.unwrap(), ROWS, "{:?}", database.kind);
+    }
+}

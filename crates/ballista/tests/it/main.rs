@@ -8,5 +8,6 @@ mod databases;
 mod insert;
 mod processes;
 mod program;
+mod programs;
 mod tpch;
 mod workers;

@@ -12,7 +12,7 @@ use tpchgen_arrow::{CustomerArrow, LineItemArrow, OrderArrow};
 
 use crate::cluster::{explain, register, run, session_at};
 use crate::databases::Database;
-use crate::processes::Processes;
+use crate::programs::Processes;
 
 const PARTS: i32 = 4;
 
