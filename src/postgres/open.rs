@@ -128,12 +128,12 @@ impl ServerTransaction for Open {
             }
             let doing = match error.kind() {
                 ErrorKind::Unsupported => {
-                    "preparing the transaction (a statement that writes a single table does not need to prepare: set \
-                     the option 'commit' of the table to 'one_phase')"
+                    "preparing the transaction, which the option 'commit' = 'one_phase' avoids if the statement writes a \
+                     single table"
                 }
                 ErrorKind::Full => {
-                    "preparing the transaction (a statement that writes a single table does not need to prepare: set \
-                     the option 'writers' of the table to '1')"
+                    "preparing the transaction, which the option 'writers' = '1' avoids if the statement writes a single \
+                     table"
                 }
                 _ => "preparing",
             };

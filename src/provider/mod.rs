@@ -10,6 +10,7 @@ mod checkpoints;
 mod classes;
 mod cluster;
 mod comparisons;
+mod constants;
 mod counted;
 mod defaults;
 mod destination;

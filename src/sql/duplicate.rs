@@ -27,8 +27,8 @@ pub fn other_key(spec: &WriteSpec, index: &str) -> String {
 /// The error of a statement that changes rows. The advice for an INSERT does not apply to it.
 pub fn duplicate_in_change(error: Error, verb: &str) -> Error {
     let advice = format!(
-        "{verb} would store a key twice: change the new values, first delete the existing row with the same key, or \
-         combine rows of the source that have the same key"
+        "{verb} would store a key twice: change the new values, or first delete the existing row with the same key; if \
+         several rows of a source have the same key, combine them"
     );
     error.reworded(DUPLICATE_KEY, advice)
 }

@@ -46,7 +46,9 @@ pub(super) fn use_schema(context: &SessionContext, wanted: &Use) -> DfResult<Str
     };
     if provider.schema(&schema).is_none() {
         let known = provider.schema_names().join(", ");
-        return Err(Error::config(format!("database {catalog} has no schema {schema}: its schemas are {known}")).into());
+        return Err(
+            Error::config(format!("database {catalog} has no schema {schema} (existing schemas: {known})")).into()
+        );
     }
     let text = format!("using {catalog}.{schema}");
     SessionSchema { catalog, schema }.use_in(context);

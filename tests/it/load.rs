@@ -206,7 +206,7 @@ fn what_cannot_be_loaded_says_what_to_do() {
     sqlite(path, "CREATE TABLE t (k INTEGER, v TEXT, g TEXT AS (v || '!'))");
     for (arguments, parts) in [
         (&["none.csv", "sqlite:t.db", "t"][..], &["file none.csv does not exist"][..]),
-        (&["open.csv", "sqlite:t.db", "t"], &["file open.csv, line 2", "value 2 is not closed"]),
+        (&["open.csv", "sqlite:t.db", "t"], &["file open.csv, line 2", "value 2 has no closing quotation mark"]),
         (&["nothing.csv", "sqlite:t.db", "t"], &["nothing.csv is empty"]),
         (
             &["a.csv", "sqlite:t.db", "t", "--types", "k=INT"],
@@ -233,7 +233,7 @@ fn what_cannot_be_loaded_says_what_to_do() {
         ),
         (&["a.csv", "sqlite:t.db", "t", "--option", "colour=red"], &["unknown option 'colour'"]),
         (&["short.csv", "sqlite:t.db", "t"], &["file short.csv, line 2", "expected 2 columns, but found 1 value"]),
-        (&["twice.csv", "sqlite:t.db", "t"], &["two columns \"k\""]),
+        (&["twice.csv", "sqlite:t.db", "t"], &["two columns named \"k\""]),
         (&["latin.csv", "sqlite:t.db", "t"], &["file latin.csv, line 3", "0xe9 is not UTF-8", "windows-1252"]),
         (&["a.csv", "sqlite:t.db", "t", "--encoding", "klingon"], &["encoding 'klingon' is not known"]),
         (&["a.csv", "sqlite:t.db", "t", "--delimiter", "é"], &["the delimiter 'é' is not an ASCII character"]),

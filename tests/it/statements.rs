@@ -328,7 +328,7 @@ fn the_program_runs_them() {
     says(
         &first,
         &[
-            "people has the schema main: SELECT … FROM people.table, or people.schema.table",
+            "people has the schema main; to read a table, use SELECT … FROM people.table, or people.schema.table",
             "using people.main",
             "1 row written",
             "| 2      |",

@@ -40,7 +40,7 @@ options for text files."
 pub(crate) struct LoadArguments {
     /// The files (names, folders, patterns such as 'day/*.csv', URLs such as s3://bucket/day.csv, or - for standard input), the
     /// URL of the database, and the table
-    #[arg(value_name = "FILE>... <URL> <TABLE", num_args = 3.., required = true)]
+    #[arg(value_name = "FILE>... <URL> <TABLE", num_args = 1.., required = true)]
     places: Vec<String>,
 
     #[command(flatten)]
@@ -133,7 +133,7 @@ pub(crate) async fn run(arguments: LoadArguments) -> Result<(), Failure> {
     let Some(Prepared { files, statement, infers }) = prepared else { return Ok(()) };
     session.shows(files.reading().clone());
     let Err(mut failure) = session.run_plan(statement).await else { return Ok(()) };
-    if infers && !failure.is_of_a_constraint() {
+    if infers && failure.may_be_of_a_type() {
         failure = failure.followed_by(
             "; if Landfall inferred a wrong type from the first values of a column, specify the type, for example with \
              --types zip=VARCHAR",
@@ -153,7 +153,7 @@ struct Prepared {
 /// Finds the files, and plans the load; `None` if a dry run ends here.
 async fn prepare(session: &Session, arguments: &LoadArguments) -> Result<Option<Prepared>, Failure> {
     let [places @ .., url, name] = arguments.places.as_slice() else {
-        return Err(Failure::new("landfall load requires files, the URL of a database, and a table"));
+        return Err(Failure::of_usage("landfall load requires files, the URL of a database, and a table"));
     };
     let options = file_options(arguments)?;
     let context = session.context().clone();

@@ -10,24 +10,27 @@ use datafusion_landfall::sql::without_passwords;
 pub(crate) struct Failure {
     text: Option<String>,
     status: u8,
-    /// Whether the same can succeed later.
-    is_transient: bool,
-    /// Whether rows violate a constraint of their table.
-    is_of_a_constraint: bool,
+    /// The kind of the error, if Landfall reported it.
+    kind: Option<ErrorKind>,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), status: 1, is_transient: false, is_of_a_constraint: false }
+        Self { text: Some(text.into()), status: 1, kind: None }
+    }
+
+    /// The arguments are not those of the command.
+    pub(crate) fn of_usage(text: impl Into<String>) -> Self {
+        Self { status: 2, ..Self::new(text) }
     }
 
     /// The reader of the output has closed it, which is not an error.
     pub(crate) fn closed_output() -> Self {
-        Self { text: None, status: 0, is_transient: false, is_of_a_constraint: false }
+        Self { text: None, status: 0, kind: None }
     }
 
     pub(crate) fn interrupted() -> Self {
-        Self { text: Some("interrupted".into()), status: 130, is_transient: false, is_of_a_constraint: false }
+        Self { text: Some("interrupted".into()), status: 130, kind: None }
     }
 
     /// The text to print, if any.
@@ -40,12 +43,14 @@ impl Failure {
         self.status
     }
 
+    /// Whether the same can succeed later.
     pub(crate) fn is_transient(&self) -> bool {
-        self.is_transient
+        self.kind.is_some_and(ErrorKind::is_transient)
     }
 
-    pub(crate) fn is_of_a_constraint(&self) -> bool {
-        self.is_of_a_constraint
+    /// Whether a value that does not fit its type may be the reason.
+    pub(crate) fn may_be_of_a_type(&self) -> bool {
+        matches!(self.kind, None | Some(ErrorKind::Input | ErrorKind::Encode | ErrorKind::Schema | ErrorKind::Database))
     }
 
     /// Appends to the text.
@@ -65,9 +70,7 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         let kind = landfall_error(&error).map(Error::kind);
         let status = if kind == Some(ErrorKind::Interrupted) { 130 } else { 1 };
-        let is_transient = kind.is_some_and(ErrorKind::is_transient);
-        let is_of_a_constraint = kind == Some(ErrorKind::Constraint);
-        Self { text: Some(without_passwords(&text(&error))), status, is_transient, is_of_a_constraint }
+        Self { text: Some(without_passwords(&text(&error))), status, kind }
     }
 }
 

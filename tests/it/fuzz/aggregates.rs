@@ -85,7 +85,7 @@ async fn check(place: &Place, sql: &str, outcomes: &mut Outcomes) -> Result<(), 
 async fn random_aggregates_are_those_of_datafusion() {
     let (rounds, seed) = (rounds(300), seed());
     println!("LANDFALL_TEST_SEED={seed} LANDFALL_TEST_FUZZ={rounds}");
-    let mut failures = Vec::new();
+    let (mut failures, mut computed) = (Vec::new(), 0);
     // Values of other types than their column's are counted at the database, and an error in DataFusion.
     let subjects = SUBJECTS.iter().enumerate().filter(|(_, subject)| **subject != Subject::SqliteForeign);
     for (number, subject) in subjects {
@@ -105,7 +105,9 @@ async fn random_aggregates_are_those_of_datafusion() {
             left -= queries;
         }
         println!("{subject:?}: {outcomes:?}");
-        assert!(outcomes.computed > 0, "{subject:?}: the database computed nothing: {outcomes:?}");
+        computed += outcomes.computed;
     }
+    // Of a few tables with few exact columns, a database may compute nothing.
+    assert!(computed > rounds / 20, "the databases computed only {computed} of {rounds} queries");
     none_differs(failures, rounds, seed);
 }

@@ -379,7 +379,10 @@ async fn what_a_column_would_change_without_a_word_is_refused_or_kept() {
     );
     for (table, hint) in [("f", "float(10,2)"), ("d", "double(5,1)")] {
         server.register(table, "", "").await.unwrap();
-        says(&server.error(&format!("INSERT INTO {table} VALUES (1, 1.2345)")).await, &[hint, "rounds", "ALTER"]);
+        says(
+            &server.error(&format!("INSERT INTO {table} VALUES (1, 1.2345)")).await,
+            &[hint, "rounds", "alter the column"],
+        );
         server.sql(&format!("INSERT INTO {table} (id) VALUES (1)")).await.unwrap();
     }
     // The key's letters are those of the row that came last.

@@ -192,8 +192,9 @@ async fn ways(subject: &Subject, arguments: &BenchArguments) -> Result<Vec<Varia
         ways.push(variant(PHASES, "two-phase commit", one_writer(subject)?.with_commit(Commit::TwoPhase)?));
     } else if arguments.report == Report::Table {
         let location = subject.location();
+        let how = subject.database.how_to_prepare().map(|how| format!(" ({how})")).unwrap_or_default();
         eprintln!(
-            "note: {location} cannot prepare transactions, so two-phase commit and several writers are not measured"
+            "note: {location} cannot prepare transactions{how}, so two-phase commit and several writers are not measured"
         );
     }
     for (name, upsert) in

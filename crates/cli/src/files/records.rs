@@ -112,8 +112,8 @@ impl Records {
                 number + 1
             ),
             Malformed::AfterQuote(number) => format!(
-                "value {} continues after its closing quotation mark: double quotation marks that are part of the \
-                 value, or set another escape character or quotation mark",
+                "value {} continues after its closing quotation mark: write a quotation mark that is part of the \
+                 value twice, or set another quotation mark or escape character",
                 number + 1
             ),
         })
