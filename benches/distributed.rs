@@ -40,7 +40,7 @@ pub fn benches(criterion: &mut Criterion, server: &LazyServer) {
         Pairs { name: &name, beside: "one writer, one phase", rows: rows(), bar: None }.measure(
             criterion,
             || run(&[("writers", "1")], false),
-            || run(&[("writers", &branches.to_string()), ("pool.max", "72")], true),
+            || run(&[("writers", &branches.to_string())], true),
         );
     }
 }

@@ -85,7 +85,7 @@ async fn the_workers_write_and_the_coordinator_decides() {
             // The node that decides is in the stage of the coordinator, those that write are in the stage of the workers.
             let (coordinator, rest) = shown.split_once("Stage").unwrap();
             assert!(coordinator.contains("CommitExec") && !coordinator.contains("WriterExec"), "{shown}");
-            assert!(rest.contains("tasks=2") && rest.contains("WriterExec"), "{shown}");
+            assert!(rest.contains("tasks=2") && rest.contains("WriterExec: writers="), "{shown}");
 
             assert_eq!(run(&context, INSERT).await.unwrap(), ROWS, "{:?} {key}", database.kind);
             register(Uuid::new_v4()).await;
