@@ -1,0 +1,163 @@
+//! Sends encoded rows in an open transaction.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamReader;
+use async_trait::async_trait;
+use datafusion_landfall::backend::{OpenTransaction, Vote, WriteSpec, WriteStats};
+use datafusion_landfall::buffer::Receiver;
+use datafusion_landfall::error::{Error, ErrorKind, Result};
+use datafusion_landfall::options::OnConflict;
+use datafusion_landfall::sql::{
+    BulkBranch, EncodedChunk, FreeList, LookupResult, RowSender, ServerTransaction, check_not_truncated, undone,
+};
+use datafusion_landfall::txn::{DecisionRecord, Xid};
+
+use crate::database::Oracle;
+use crate::encode::BoundRows;
+use crate::open::{Open, WriterSession};
+use crate::session::Failure;
+use crate::statements;
+
+/// Why TRUNCATE is refused.
+pub(crate) const NO_TRUNCATE: &str = "TRUNCATE commits the open transaction in Oracle";
+
+/// A branch that writes rows.
+pub(crate) type OracleBranch = BulkBranch<BoundRows, Sender>;
+
+/// Writes the rows of a statement.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    open: Open,
+    /// The statement of a row.
+    write: Arc<str>,
+    /// Whether a row may exist, and is then not stored.
+    ignores: bool,
+    rows: u64,
+    stats: Arc<WriteStats>,
+}
+
+/// Starts a branch.
+pub(crate) async fn start(database: Oracle, xid: &Xid, spec: &WriteSpec) -> Result<OracleBranch> {
+    let mut open = Open::begin(database, xid, spec.protocol).await?;
+    let begun = begin(&mut open, spec).await;
+    let (write, encoder) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return Err(undone(open, error).await),
+    };
+    let (ignores, stats) = (spec.on_conflict == OnConflict::Ignore, Arc::clone(&spec.stats));
+    let sender = Sender { open, write: write.into(), ignores, rows: 0, stats };
+    Ok(BulkBranch::start(xid, encoder, sender, spec.stats.memory().clone()))
+}
+
+/// Prepares the write in its transaction.
+async fn begin(open: &mut Open, spec: &WriteSpec) -> Result<(String, BoundRows)> {
+    check_not_truncated(spec, NO_TRUNCATE)?;
+    let database = open.database.clone();
+    let table = database.describe_known(&mut open.connection, &spec.table).await?;
+    let encoder = BoundRows::new(database.targets(&table, spec)?);
+    if let Some(delete) = statements::delete(&table, spec.existing)? {
+        open.has_written = true;
+        let deleted = open.connection.execute(delete, Vec::new()).await;
+        deleted.map_err(|error| error.with_context(format!("emptying table {}", table.name)))?;
+    }
+    Ok((statements::write(&table, spec)?, encoder))
+}
+
+#[async_trait]
+impl ServerTransaction for Sender {
+    type Session = WriterSession;
+
+    fn session(&self) -> WriterSession {
+        self.open.session()
+    }
+
+    async fn prepare(self, xid: &Xid) -> Result<Vote> {
+        self.open.prepare(xid).await
+    }
+
+    async fn decide(&mut self, record: &DecisionRecord) -> Result<DecisionRecord> {
+        self.open.decide(record).await
+    }
+
+    async fn commit(self) -> Result<()> {
+        self.open.commit().await
+    }
+
+    async fn undo(&mut self) -> bool {
+        self.open.undo().await
+    }
+
+    async fn rollback(self) {
+        self.open.rollback().await;
+    }
+}
+
+#[async_trait]
+impl RowSender for Sender {
+    async fn send_all(
+        &mut self,
+        mut chunks: Receiver<EncodedChunk>,
+        free_list: &FreeList,
+        abandoned: &AtomicBool,
+    ) -> Result<()> {
+        while let Some(chunk) = chunks.recv().await {
+            if abandoned.load(Relaxed) {
+                break;
+            }
+            let (rows, bytes) = (chunk.rows, chunk.bytes().len() as u64);
+            let (write, began) = (Arc::clone(&self.write), std::time::Instant::now());
+            self.open.has_written = true;
+            let sent = self.open.connection.run(move |session| {
+                let batch = decoded(chunk.bytes())?;
+                Ok((session.execute_batch(&write, &batch)?, chunk))
+            });
+            let (first, last) = (self.rows + 1, self.rows + rows);
+            let (affected, chunk) = sent.await.map_err(|error| match error.kind() {
+                ErrorKind::Encode | ErrorKind::Constraint => error.in_rows(first, last, ""),
+                _ => error,
+            })?;
+            self.stats.add_send(began.elapsed());
+            self.stats.add_sent(rows, bytes);
+            if self.ignores {
+                self.stats.add_not_stored(rows.saturating_sub(affected));
+            }
+            self.rows += rows;
+            // If it is full, the buffer is dropped.
+            let _ = free_list.push(chunk.buffer);
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, _: Vec<Vec<u8>>, _: SchemaRef) -> Result<LookupResult> {
+        Err(Error::new(ErrorKind::Internal, "existing rows are not compared in Oracle"))
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    async fn apply(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end_statement(self) -> Result<Box<dyn OpenTransaction>> {
+        self.rollback().await;
+        Err(Error::new(ErrorKind::Unsupported, "transactions of several statements are not supported in Oracle"))
+    }
+}
+
+/// The rows of a chunk.
+fn decoded(bytes: &[u8]) -> Result<RecordBatch, Failure> {
+    let failed = |text: String| Failure::of_driver(format!("a chunk of rows cannot be read: {text}"));
+    let mut reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|error| failed(error.to_string()))?;
+    match reader.next() {
+        Some(Ok(batch)) => Ok(batch),
+        Some(Err(error)) => Err(failed(error.to_string())),
+        None => Err(failed("it has no batch".to_owned())),
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the Oracle backend on a double of the server. They show that the backend keeps the protocol with a server that
+//! behaves as its authors understand Oracle's manuals.
+
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod double;
+mod session;
+mod sql;
