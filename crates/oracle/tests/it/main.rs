@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod crash;
 mod double;
 mod session;
+mod simulation;
 mod sql;
+mod xa;
