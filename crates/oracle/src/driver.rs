@@ -24,6 +24,10 @@ impl Driver {
     /// `Config` if there is no password, or the driver refuses the location.
     pub fn try_new(location: &Location, options: &SinkOptions) -> Result<Self> {
         let invalid = |error: oracledb::Error| Error::new(ErrorKind::Config, format!("LOCATION {location}: {error}"));
+        if location.is_tls {
+            // It fails if the program has chosen already.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         let (wallet, password) = wallet(options);
         let mut config = Config::default()
             .set_credentials(&location.user, location.password()?)

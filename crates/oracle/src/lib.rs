@@ -62,3 +62,14 @@ pub use factory::OracleFactory;
 pub use failpoint::POINTS;
 pub use location::Location;
 pub use options::EmptyStrings;
+
+/// Registers `oracle` with Oracle's driver, for the sessions that call [`register`](datafusion_landfall::register) later, and for
+/// URLs in the whole process.
+///
+/// # Errors
+/// Errors of [`register_backend`](datafusion_landfall::register_backend).
+#[cfg(feature = "driver")]
+pub fn register() -> datafusion_landfall::Result<()> {
+    let context = datafusion::prelude::SessionContext::new();
+    datafusion_landfall::register_backend(&context, std::sync::Arc::new(OracleFactory::default()))
+}

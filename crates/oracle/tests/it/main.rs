@@ -6,6 +6,8 @@
 mod conformance;
 mod crash;
 mod double;
+#[cfg(feature = "driver")]
+mod live;
 mod session;
 mod simulation;
 mod sql;
