@@ -37,8 +37,8 @@ impl QueryDialect for OracleDialect {
         }))
     }
 
-    fn identifier(&self, name: &str) -> String {
-        names::quoted(name)
+    fn stored_name(&self, name: &str) -> Option<String> {
+        Some(names::stored(name))
     }
 
     fn parameter(&self, number: usize, _: &DataType) -> String {

@@ -335,3 +335,152 @@ impl EncodedRows for IpcRows {
 fn internal(error: arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::Internal, error.to_string())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{
+        BinaryArray, Date32Array, Decimal128Array, Int64Array, LargeStringArray, TimestampMicrosecondArray,
+        TimestampSecondArray,
+    };
+    use datafusion_landfall::backend::Detail;
+
+    use super::*;
+    use crate::types::Zone;
+
+    fn column(kind: Kind, is_unicode: bool) -> Column {
+        let detail = Detail::new(Stored { name: "C".into(), kind: kind.clone(), is_unicode });
+        Column { detail, ..Column::new("c", kind.to_string(), kind.data_type()) }
+    }
+
+    fn encoded(kind: Kind, array: ArrayRef) -> Result<ArrayRef> {
+        Encoder::try_new(array.data_type(), &column(kind, true), EmptyStrings::Error)?.encode(&array)
+    }
+
+    fn text(length: u32, unit: Unit, is_fixed: bool) -> Kind {
+        Kind::Text { length, unit, is_fixed }
+    }
+
+    #[test]
+    fn a_value_that_oracle_would_change_is_refused_when_planned() {
+        use DataType::{Decimal128, Decimal256, Float64, Int64, Time64, Timestamp, UInt64, Utf8};
+        let takes =
+            |kind: Kind, from: &DataType| Encoder::try_new(from, &column(kind, true), EmptyStrings::Error).is_ok();
+        for (kind, from, is_taken) in [
+            (Kind::Number(Some((9, 2))), Decimal128(30, 2), true),
+            (Kind::Number(Some((9, 2))), Decimal128(5, 3), false),
+            (Kind::Number(Some((9, 2))), Decimal128(5, -1), false),
+            (Kind::Number(Some((9, 2))), Float64, false),
+            (Kind::Number(Some((9, 2))), UInt64, true),
+            (Kind::Number(Some((9, -2))), Int64, false),
+            (Kind::Number(None), Decimal128(38, 37), true),
+            (Kind::Number(None), Decimal256(40, 0), false),
+            (Kind::Number(None), Float64, false),
+            (Kind::Float(126), Int64, true),
+            (Kind::Float(53), Int64, false),
+            (Kind::Float(126), Decimal128(5, 1), false),
+            (Kind::BinaryDouble, DataType::Float32, true),
+            (Kind::BinaryFloat, Float64, false),
+            (Kind::Date, Timestamp(TimeUnit::Microsecond, None), false),
+            (Kind::Timestamp(3), Timestamp(TimeUnit::Microsecond, None), false),
+            (Kind::Timestamp(4), Timestamp(TimeUnit::Microsecond, None), true),
+            (Kind::Timestamp(6), Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), false),
+            (Kind::TimestampUtc(6, Zone::Local), Timestamp(TimeUnit::Microsecond, Some("Asia/Tokyo".into())), true),
+            (Kind::Boolean, Int64, false),
+            (Kind::Json, Utf8, true),
+            (Kind::Blob, Utf8, false),
+            (Kind::Date, Time64(TimeUnit::Microsecond), false),
+            (Kind::Other("XMLTYPE".into()), Utf8, false),
+        ] {
+            assert_eq!(takes(kind.clone(), &from), is_taken, "{kind} {from}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_measured_in_the_unit_of_its_column() {
+        for (kind, value, is_stored) in [
+            (text(4, Unit::Bytes, false), "äö", true),
+            (text(4, Unit::Bytes, false), "äöü", false),
+            (text(3, Unit::Characters, false), "äöü", true),
+            (text(3, Unit::Characters, false), "äöüß", false),
+            (text(2, Unit::CodeUnits, false), "🙂", true),
+            (text(1, Unit::CodeUnits, false), "🙂", false),
+            (text(2, Unit::Characters, true), "ab", true),
+            (text(3, Unit::Characters, true), "ab", false),
+            (text(3, Unit::Characters, false), "", false),
+            (Kind::Clob { is_national: false }, &"x".repeat(32_767), true),
+            (Kind::Clob { is_national: false }, &"x".repeat(32_768), false),
+        ] {
+            let array: ArrayRef = Arc::new(StringArray::from(vec![None, Some(value)]));
+            match encoded(kind.clone(), Arc::clone(&array)) {
+                Ok(bound) => assert!(is_stored && bound == array, "{kind}: {value}"),
+                Err(error) => {
+                    assert!(!is_stored, "{kind}: {error}");
+                    assert_eq!((error.kind(), error.row()), (ErrorKind::Encode, Some(1)));
+                }
+            }
+        }
+        let ascii = Encoder::try_new(&DataType::Utf8, &column(text(9, Unit::Bytes, false), false), EmptyStrings::Error)
+            .unwrap();
+        let texts = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+        assert!(ascii.encode(&texts("a")).is_ok());
+        assert!(ascii.encode(&texts("ä")).unwrap_err().to_string().contains("not Unicode"));
+    }
+
+    #[test]
+    fn an_empty_string_becomes_null_only_if_that_is_wanted() {
+        let column = column(text(9, Unit::Bytes, false), true);
+        let array: ArrayRef = Arc::new(LargeStringArray::from(vec![Some("a"), Some(""), None]));
+        let null = Encoder::try_new(array.data_type(), &column, EmptyStrings::Null).unwrap();
+        let bound = null.encode(&array).unwrap();
+        assert_eq!(bound.as_ref(), &LargeStringArray::from(vec![Some("a"), None, None]) as &dyn Array);
+        let empty: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b""]));
+        assert_eq!(encoded(Kind::Blob, empty).unwrap_err().row(), Some(0));
+    }
+
+    #[test]
+    fn a_time_is_in_the_years_that_the_driver_binds() {
+        for (second, is_stored) in [
+            (FIRST_SECOND - 1, false),
+            (FIRST_SECOND, true),
+            (END_SECOND - 1, true),
+            (END_SECOND, false),
+            (i64::MIN, false),
+            (i64::MAX, false),
+        ] {
+            let seconds = || -> ArrayRef { Arc::new(TimestampSecondArray::from(vec![None, Some(second)])) };
+            assert_eq!(encoded(Kind::Date, seconds()).is_ok(), is_stored, "{second}");
+            assert_eq!(encoded(Kind::Timestamp(9), seconds()).is_ok(), is_stored, "{second}");
+            if let Some(micros) = second.checked_mul(1_000_000) {
+                let micros: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("+00:00"));
+                assert_eq!(encoded(Kind::TimestampUtc(6, Zone::Kept), micros).is_ok(), is_stored, "{second}");
+            }
+        }
+        let days = |day: i32| -> ArrayRef { Arc::new(Date32Array::from(vec![day])) };
+        let bound = encoded(Kind::Date, days(1)).unwrap();
+        assert_eq!(bound.as_primitive::<TimestampSecondType>().value(0), 86_400);
+        assert!(encoded(Kind::Date, days(i32::MAX)).is_err());
+        let micros = |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value])) };
+        assert!(encoded(Kind::Timestamp(4), micros(-1_200)).is_ok());
+        assert!(encoded(Kind::Timestamp(4), micros(-1_250)).unwrap_err().to_string().contains("4 fractional digits"));
+    }
+
+    #[test]
+    fn rows_survive_their_chunks() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300_000));
+        let decimals: ArrayRef = Arc::new(
+            Decimal128Array::from_iter_values((0..300_000).map(|n| n * 7)).with_precision_and_scale(20, 2).unwrap(),
+        );
+        let batch = RecordBatch::try_from_iter([("0", numbers), ("1", decimals)]).unwrap();
+        let (mut rows, mut read, mut out) = (IpcRows { rows: batch.clone(), next: 0 }, Vec::new(), Vec::new());
+        while let Some(count) = rows.write(&mut out).unwrap() {
+            assert!(out.len() < 2 * CHUNK_BYTES);
+            let chunk =
+                arrow::ipc::reader::StreamReader::try_new(out.as_slice(), None).unwrap().next().unwrap().unwrap();
+            assert_eq!(chunk.num_rows(), count);
+            read.push(chunk);
+        }
+        assert!(read.len() > 2);
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &read).unwrap(), batch);
+    }
+}

@@ -1,7 +1,7 @@
 //! Names. Oracle stores an unquoted name in upper case, and DataFusion one in lower case: a name that has no lower-case
 //! letter is shown in lower case, and every other name as it is.
 
-use datafusion_landfall::sql::{TableName, quote};
+use datafusion_landfall::sql::TableName;
 
 /// The name as DataFusion sees it.
 pub(crate) fn shown(name: &str) -> String {
@@ -21,11 +21,6 @@ pub(crate) fn is_found_again(name: &str) -> bool {
 
 fn is_upper(name: &str) -> bool {
     !name.contains(|c: char| c.is_ascii_lowercase())
-}
-
-/// A shown name, quoted as in a statement.
-pub(crate) fn quoted(name: &str) -> String {
-    quote(&stored(name))
 }
 
 /// The name in Oracle of a table, from its shown name.
@@ -48,6 +43,5 @@ mod tests {
         }
         assert_eq!(shown("id"), "id");
         assert!(!is_found_again("id"));
-        assert_eq!(quoted("a\"b"), "\"A\"\"B\"");
     }
 }

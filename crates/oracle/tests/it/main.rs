@@ -6,6 +6,7 @@
 mod conformance;
 mod crash;
 mod double;
+mod golden;
 #[cfg(feature = "driver")]
 mod live;
 mod session;

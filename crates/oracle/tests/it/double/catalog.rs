@@ -1,7 +1,7 @@
 //! The data dictionary of the double: the views that Landfall reads, as tables. Database Reference, "Static Data Dictionary
 //! Views".
 
-use datafusion_landfall_oracle::session::Datum;
+use datafusion_landfall_oracle::session::{Datum, Failure};
 use rusqlite::Connection;
 
 use super::translate::SCHEMA;
@@ -29,6 +29,19 @@ const VIEWS: &str = "
 pub(super) fn create(db: &Connection) {
     db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     db.execute_batch(&format!("BEGIN IMMEDIATE; {VIEWS} COMMIT")).unwrap();
+}
+
+/// Refuses a quoted name that no table and no column has: SQLite does not distinguish upper case and lower case.
+pub(super) fn check_names(db: &Connection, sql: &str) -> Result<(), Failure> {
+    let without_texts: String = sql.split('\'').step_by(2).collect();
+    for name in without_texts.split('"').skip(1).step_by(2).filter(|name| !["rows", SCHEMA].contains(name)) {
+        let known = "SELECT (SELECT COUNT(*) FROM ALL_TAB_COLS WHERE COLUMN_NAME = ?1) \
+             + (SELECT COUNT(*) FROM ALL_OBJECTS WHERE OBJECT_NAME = ?1)";
+        if db.query_row(known, [name], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+            return Err(Failure::of_server(904, format!("ORA-00904: \"{name}\": invalid identifier: {sql}")));
+        }
+    }
+    Ok(())
 }
 
 /// The answer to a query that reads no table.

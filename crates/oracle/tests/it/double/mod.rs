@@ -166,6 +166,7 @@ struct DoubleSession {
 
 /// Runs a statement once for each row. Returns the number of changed rows.
 fn run(db: &Connection, entry: &Entry) -> Result<u64, Failure> {
+    catalog::check_names(db, &entry.sql)?;
     let mut changed = 0;
     let merge = translate::merge(&entry.sql);
     for row in &entry.rows {
@@ -303,7 +304,10 @@ impl Session for DoubleSession {
                     return Err(Failure::of_server(942, "ORA-00942: table or view does not exist"));
                 }
                 let (translated, binds) = (translate::statement(sql)?, values(binds));
-                self.after_log(&mut state, |db| value::query(db, &translated, &binds))?
+                self.after_log(&mut state, |db| {
+                    catalog::check_names(db, sql)?;
+                    value::query(db, &translated, &binds)
+                })?
             }
         };
         // A reader may write through another session.
