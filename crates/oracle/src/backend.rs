@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion_landfall::backend::{
-    Backend, BatchStream, Branch, Capability, Column, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
+    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
     QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use datafusion_landfall::error::{Error, ErrorKind, Result};
-use datafusion_landfall::sql::{TableName, check_not_truncated};
+use datafusion_landfall::sql::{self, TableName, check_not_truncated};
 use datafusion_landfall::txn::{JobNumber, Xid};
 
 use crate::catalog::{Relation, SCHEMA, Stored, text};
@@ -24,7 +24,7 @@ use crate::names::shown;
 use crate::open::{call, now, refused};
 use crate::sender::NO_TRUNCATE;
 use crate::xa::{self, Code, Pending};
-use crate::{create, scan, sender};
+use crate::{change, create, scan, sender};
 
 /// The name of the database and of its container, the same for every user.
 pub(crate) const IDENTITY: &str = "SELECT SYS_CONTEXT('USERENV', 'DB_UNIQUE_NAME'), SYS_CONTEXT('USERENV', 'DB_DOMAIN'), \
@@ -72,7 +72,21 @@ impl Backend for Oracle {
     }
 
     async fn start(&self, xid: &Xid, spec: &WriteSpec) -> Result<Box<dyn Branch>> {
-        Ok(Box::new(sender::start(self.clone(), xid, spec).await?))
+        Ok(Box::new(sender::start(self.clone(), xid, spec, None).await?))
+    }
+
+    fn joins_at_server(&self) -> bool {
+        false
+    }
+
+    fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
+        Relation::of(table)?.check_writable()?;
+        sql::check_change(table, change)?;
+        change::targets(self, table, spec, change).map(drop)
+    }
+
+    async fn start_change(&self, xid: &Xid, spec: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {
+        Ok(Box::new(sender::start(self.clone(), xid, spec, Some(change)).await?))
     }
 
     async fn commit(&self, xid: &Xid) -> Result<Resolution> {

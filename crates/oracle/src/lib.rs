@@ -32,6 +32,7 @@
 
 mod backend;
 mod catalog;
+mod change;
 mod connector;
 mod create;
 mod database;

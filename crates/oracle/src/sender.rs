@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use async_trait::async_trait;
-use datafusion_landfall::backend::{OpenTransaction, Vote, WriteSpec, WriteStats};
+use datafusion_landfall::backend::{Change, OpenTransaction, Vote, WriteSpec, WriteStats};
 use datafusion_landfall::buffer::Receiver;
 use datafusion_landfall::error::{Error, ErrorKind, Result};
 use datafusion_landfall::options::OnConflict;
@@ -17,6 +17,7 @@ use datafusion_landfall::sql::{
 };
 use datafusion_landfall::txn::{DecisionRecord, Xid};
 
+use crate::change::{self, Plan};
 use crate::database::Oracle;
 use crate::encode::BoundRows;
 use crate::open::{Open, WriterSession};
@@ -39,18 +40,28 @@ pub(crate) struct Sender {
     ignores: bool,
     rows: u64,
     stats: Arc<WriteStats>,
+    /// The change, which is applied when all rows are there.
+    plan: Option<Plan>,
 }
 
 /// Starts a branch.
-pub(crate) async fn start(database: Oracle, xid: &Xid, spec: &WriteSpec) -> Result<OracleBranch> {
+pub(crate) async fn start(
+    database: Oracle,
+    xid: &Xid,
+    spec: &WriteSpec,
+    change: Option<&Arc<Change>>,
+) -> Result<OracleBranch> {
     let mut open = Open::begin(database, xid, spec.protocol).await?;
-    let begun = begin(&mut open, spec).await;
-    let (write, encoder) = match begun {
+    let begun = match change {
+        None => begin(&mut open, spec).await.map(|(write, encoder)| (write, encoder, None)),
+        Some(change) => begin_change(&mut open, spec, change).await,
+    };
+    let (write, encoder, plan) = match begun {
         Ok(begun) => begun,
         Err(error) => return Err(undone(open, error).await),
     };
     let (ignores, stats) = (spec.on_conflict == OnConflict::Ignore, Arc::clone(&spec.stats));
-    let sender = Sender { open, write: write.into(), ignores, rows: 0, stats };
+    let sender = Sender { open, write: write.into(), ignores, rows: 0, stats, plan };
     Ok(BulkBranch::start(xid, encoder, sender, spec.stats.memory().clone()))
 }
 
@@ -66,6 +77,23 @@ async fn begin(open: &mut Open, spec: &WriteSpec) -> Result<(String, BoundRows)>
         deleted.map_err(|error| error.with_context(format!("emptying table {}", table.name)))?;
     }
     Ok((statements::write(&table, spec)?, encoder))
+}
+
+/// Prepares a change in its transaction: locks the table, if the change depends on rows that it reads.
+async fn begin_change(
+    open: &mut Open,
+    spec: &WriteSpec,
+    change: &Arc<Change>,
+) -> Result<(String, BoundRows, Option<Plan>)> {
+    let database = open.database.clone();
+    let table = database.describe_known(&mut open.connection, &spec.table).await?;
+    let encoder = BoundRows::new(change::targets(&database, &table, spec, change)?);
+    if change.lock.is_some() {
+        let lock = change::lock(&table)?;
+        let locked = open.connection.execute(lock, Vec::new()).await;
+        locked.map_err(|error| error.with_context(format!("locking table {}", table.name)))?;
+    }
+    Ok((String::new(), encoder, Some(Plan::new(table, Arc::clone(change), spec))))
 }
 
 #[async_trait]
@@ -110,6 +138,13 @@ impl RowSender for Sender {
                 break;
             }
             let (rows, bytes) = (chunk.rows, chunk.bytes().len() as u64);
+            if let Some(plan) = &mut self.plan {
+                let batch = decoded(chunk.bytes());
+                plan.stage(batch.map_err(|failure| Error::new(ErrorKind::Internal, failure.message))?);
+                self.stats.add_sent(rows, bytes);
+                let _ = free_list.push(chunk.buffer);
+                continue;
+            }
             let (write, began) = (Arc::clone(&self.write), std::time::Instant::now());
             self.open.has_written = true;
             let sent = self.open.connection.run(move |session| {
@@ -138,11 +173,17 @@ impl RowSender for Sender {
     }
 
     fn changes(&self) -> bool {
-        false
+        self.plan.is_some()
     }
 
     async fn apply(&mut self) -> Result<()> {
-        Ok(())
+        match self.plan.take() {
+            Some(plan) => {
+                self.open.has_written = true;
+                plan.apply(&mut self.open.connection).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn end_statement(self) -> Result<Box<dyn OpenTransaction>> {

@@ -168,3 +168,51 @@ async fn without_the_privileges_the_error_has_the_grants() {
     run(&context, "INSERT INTO no_left VALUES (1)").await.unwrap();
     assert_eq!(double("NO_LEFT").committed("SELECT count(*) FROM T"), ["1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_changed() {
+    let (context, double) = (context(), double("CHANGES"));
+    double.create("CREATE TABLE T (ID NUMBER(9) PRIMARY KEY, A VARCHAR2(9), AT TIMESTAMP(6) WITH TIME ZONE)");
+    double.create("CREATE TABLE S (ID NUMBER(9) PRIMARY KEY, A VARCHAR2(9))");
+    table(&context, "t", "CHANGES", "'table' 't'").await;
+    table(&context, "s", "CHANGES", "'table' 's'").await;
+    let refill = async || {
+        run(&context, "INSERT OVERWRITE t (id, a) VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four')")
+            .await
+            .unwrap();
+        run(&context, "INSERT OVERWRITE s VALUES (2, 'new'), (9, 'nine')").await.unwrap();
+    };
+    for (statement, count, left) in [
+        ("UPDATE t SET a = 'x', at = '2024-01-01T00:00:00Z' WHERE id > 2", 2, "1|one,2|two,3|x,4|x"),
+        ("UPDATE t SET a = a || id WHERE id < 3", 2, "1|one1,2|two2,3|three,4|four"),
+        ("UPDATE t SET id = id + 10 WHERE a = 'four'", 1, "1|one,2|two,3|three,14|four"),
+        ("DELETE FROM t WHERE id = 2 OR a = 'four'", 2, "1|one,3|three"),
+        ("DELETE FROM t WHERE length(a) = 3", 2, "3|three,4|four"),
+        ("DELETE FROM t WHERE id IN (SELECT id FROM s)", 1, "1|one,3|three,4|four"),
+        ("TRUNCATE TABLE t", 4, ""),
+        (
+            "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = s.a \
+             WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a)",
+            2,
+            "1|one,2|new,3|three,4|four,9|nine",
+        ),
+        (
+            "MERGE INTO t USING (SELECT id + 1 AS id, a FROM s) AS s ON t.id = s.id WHEN MATCHED AND t.a = 'three' THEN DELETE",
+            1,
+            "1|one,2|two,4|four",
+        ),
+    ] {
+        refill().await;
+        let done = rows(&context, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        assert_eq!(done.first().map(String::as_str).unwrap_or_default(), count.to_string(), "{statement}");
+        assert_eq!(double.committed("SELECT ID, A FROM T ORDER BY ID").join(","), left, "{statement}");
+    }
+    refill().await;
+    let twice =
+        "MERGE INTO t USING (SELECT 1 AS id, a FROM s) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = s.a";
+    let error = run(&context, twice).await.unwrap_err();
+    assert!(error.to_string().contains("cannot affect a row of table t twice"), "{error}");
+    let error = run(&context, "UPDATE t SET id = 1 WHERE id = 2").await.unwrap_err();
+    assert!(error.to_string().contains("would store a key twice"), "{error}");
+    assert_eq!(double.committed("SELECT ID, A FROM T ORDER BY ID").join(","), "1|one,2|two,3|three,4|four");
+}

@@ -260,6 +260,8 @@ impl Session for DoubleSession {
         let server = Arc::clone(&self.server);
         match sql.split_whitespace().next().unwrap_or_default() {
             "ALTER" if sql.starts_with("ALTER SESSION SET ") => Ok(0),
+            // Two changes of the same rows at a time are not tested.
+            "LOCK" => catalog::check_names(&server.state.lock().unwrap().db, sql).map(|()| 0),
             "CREATE" => {
                 if self.branch.is_some() {
                     return Err(Failure::of_server(2089, "ORA-02089: COMMIT is not allowed in a subordinate session"));
