@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion_landfall::backend::{
-    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, InDoubt, Listed, NewTable, Parameter, Query,
-    QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
+    Backend, BatchStream, Branch, Capability, Change, Column, DecisionLog, Dispatch, InDoubt, Listed, NewTable,
+    Parameter, Query, QueryDialect, Resolution, Scan, Table, TableColumns, WriteSpec,
 };
 use datafusion_landfall::error::{Error, ErrorKind, Result};
 use datafusion_landfall::sql::{self, TableName, check_not_truncated};
@@ -173,6 +173,10 @@ impl Backend for Oracle {
         Relation::of(table)?.check_writable()?;
         check_not_truncated(spec, NO_TRUNCATE)?;
         self.targets(table, spec).map(drop)
+    }
+
+    fn dispatch(&self, _: &Table, _: &WriteSpec) -> Dispatch {
+        Dispatch::OneWriter("several writers of a table in Oracle are not tested yet")
     }
 
     async fn run(&self, statement: String, parameters: Vec<Vec<Parameter>>) -> Result<()> {

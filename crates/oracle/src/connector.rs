@@ -14,8 +14,8 @@ use crate::session::{Bind, Connect, Datum, Failure, Session};
 /// The settings of a session: TIMESTAMP literals and conversions are in UTC, and texts are compared byte by byte.
 pub(crate) const SETTINGS: &[&str] = &[
     "ALTER SESSION SET TIME_ZONE = '+00:00'",
-    "ALTER SESSION SET NLS_COMP = 'BINARY'",
-    "ALTER SESSION SET NLS_SORT = 'BINARY'",
+    "ALTER SESSION SET NLS_COMP = BINARY",
+    "ALTER SESSION SET NLS_SORT = BINARY",
 ];
 
 /// How sessions are opened.
@@ -38,6 +38,15 @@ pub(crate) struct Opened {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Opened({})", self.location)
+    }
+}
+
+impl Drop for Opened {
+    /// Closes the session on a thread that may block: the server is told.
+    fn drop(&mut self) {
+        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(session));
+        }
     }
 }
 
@@ -127,8 +136,8 @@ impl pool::Connect for Connector {
         opened.run(|session| session.ping()).await.is_ok()
     }
 
-    async fn close(&self, opened: Opened) {
-        if let Some(session) = opened.session {
+    async fn close(&self, mut opened: Opened) {
+        if let Some(session) = opened.session.take() {
             // The server ends the session in any case.
             let _ = tokio::task::spawn_blocking(move || session.close()).await;
         }

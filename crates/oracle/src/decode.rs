@@ -88,34 +88,37 @@ impl Decoder {
     /// # Errors
     /// `Decode` if the Arrow type of the column does not have it.
     pub(crate) fn push(&mut self, datum: Datum) -> Result<()> {
-        let pushed = match (&mut self.values, datum) {
+        let fits = match (&mut self.values, datum) {
+            (values, Datum::Null) => put(Some(()), |()| values.append_null()),
             (Values::Integers(to), Datum::Number(text)) => {
-                decimal(&text, 0).and_then(|number| i64::try_from(number).ok()).map(|number| to.append_value(number))
+                let number = decimal(&text, 0).and_then(|number| i64::try_from(number).ok());
+                put(number, |number| to.append_value(number))
             }
             (Values::Decimals(to, precision, scale), Datum::Number(text)) => {
-                let largest = 10_i128.pow((*precision).into());
-                let number = decimal(&text, *scale).filter(|number| number.unsigned_abs() < largest.unsigned_abs());
-                number.map(|number| to.append_value(number))
+                let end = 10_u128.pow((*precision).into());
+                let number = decimal(&text, *scale).filter(|number| number.unsigned_abs() < end);
+                put(number, |number| to.append_value(number))
             }
-            (Values::Floats(to), Datum::Float(value)) => Some(to.append_value(value)),
-            (Values::Doubles(to), Datum::Double(value)) => Some(to.append_value(value)),
-            (Values::Booleans(to), Datum::Boolean(value)) => Some(to.append_value(value)),
-            (Values::Texts(to), Datum::Text(text)) => Some(to.append_value(text)),
-            (Values::Bytes(to), Datum::Bytes(bytes)) => Some(to.append_value(bytes)),
-            (Values::Seconds(to), Datum::Timestamp(second, 0)) => Some(to.append_value(second)),
+            (Values::Floats(to), Datum::Float(value)) => put(Some(value), |value| to.append_value(value)),
+            (Values::Doubles(to), Datum::Double(value)) => put(Some(value), |value| to.append_value(value)),
+            (Values::Booleans(to), Datum::Boolean(value)) => put(Some(value), |value| to.append_value(value)),
+            (Values::Texts(to), Datum::Text(text)) => put(Some(text), |text| to.append_value(text)),
+            (Values::Bytes(to), Datum::Bytes(bytes)) => put(Some(bytes), |bytes| to.append_value(bytes)),
+            (Values::Seconds(to), Datum::Timestamp(second, nanos)) => {
+                put(parts(second, nanos, 1), |value| to.append_value(value))
+            }
             (Values::Milliseconds(to), Datum::Timestamp(second, nanos)) => {
-                parts(second, nanos, 1_000).map(|value| to.append_value(value))
+                put(parts(second, nanos, 1_000), |value| to.append_value(value))
             }
             (Values::Microseconds(to), Datum::Timestamp(second, nanos)) => {
-                parts(second, nanos, 1_000_000).map(|value| to.append_value(value))
+                put(parts(second, nanos, 1_000_000), |value| to.append_value(value))
             }
             (Values::Nanoseconds(to), Datum::Timestamp(second, nanos)) => {
-                parts(second, nanos, 1_000_000_000).map(|value| to.append_value(value))
+                put(parts(second, nanos, 1_000_000_000), |value| to.append_value(value))
             }
-            (values, Datum::Null) => Some(values.append_null()),
             (_, other) => return Err(self.misfit(&format!("{other:?}"))),
         };
-        pushed.ok_or_else(|| self.misfit("a value of it"))
+        if fits { Ok(()) } else { Err(self.misfit("a value of it")) }
     }
 
     fn misfit(&self, what: &str) -> Error {
@@ -165,6 +168,11 @@ impl Values {
     }
 }
 
+/// Appends a value, if there is one. Returns whether there is.
+fn put<T>(value: Option<T>, append: impl FnOnce(T)) -> bool {
+    value.map(append).is_some()
+}
+
 /// The number of units since 1970, of which a second has `units`; `None` if it is none, or out of range.
 fn parts(second: i64, nanos: u32, units: i64) -> Option<i64> {
     let of_unit = 1_000_000_000 / units;
@@ -176,7 +184,7 @@ fn parts(second: i64, nanos: u32, units: i64) -> Option<i64> {
 }
 
 /// A number in decimal notation as a multiple of 10^-scale; `None` if it is none, or out of range.
-fn decimal(text: &str, scale: i8) -> Option<i128> {
+pub(crate) fn decimal(text: &str, scale: i8) -> Option<i128> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
         None => (1, text),

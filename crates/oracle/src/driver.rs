@@ -200,3 +200,57 @@ fn datum(row: &Row, index: usize, db_type: &'static DbType) -> Result<Datum, ora
         row.get::<Option<String>>(index)?.map_or(Datum::Null, Datum::Text)
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::Decimal128Array;
+    use chrono::{DateTime, Datelike, NaiveDateTime};
+    use fastrand::Rng;
+
+    use super::*;
+    use crate::decode::decimal;
+
+    /// The driver binds the text of a decimal as an [`OracleNumber`], and shows one as text.
+    #[test]
+    fn a_decimal_survives_the_drivers_number() {
+        let mut rng = Rng::with_seed(1);
+        let mut numbers: Vec<i128> = vec![0, 1, -1, 10, 100, 99, -100, 10_i128.pow(38) - 1, 1 - 10_i128.pow(38)];
+        numbers.extend((0..20_000).map(|_| rng.i128(..) % 10_i128.pow(rng.u32(1..=38))));
+        for number in numbers {
+            let scale = rng.i8(0..=38);
+            let array = Decimal128Array::from(vec![number]).with_precision_and_scale(38, scale).unwrap();
+            let bound: OracleNumber = array.value_as_string(0).parse().unwrap();
+            assert_eq!(decimal(&bound.to_string(), scale), Some(number), "{number} of scale {scale}");
+        }
+        for number in [i64::MIN, i64::MAX, 0, -1] {
+            assert_eq!(decimal(&OracleNumber::from(number).to_string(), 0), Some(number.into()));
+        }
+        assert_eq!(decimal(&OracleNumber::from(u64::MAX).to_string(), 0), Some(u64::MAX.into()));
+    }
+
+    /// The years that the driver is given are those that its timestamp has.
+    #[test]
+    fn a_time_survives_the_drivers_timestamp() {
+        let mut rng = Rng::with_seed(2);
+        let (first, end) = (-62_135_596_800_i64, 253_402_300_800);
+        let mut seconds = vec![first, end - 1, 0, -1];
+        seconds.extend((0..20_000).map(|_| rng.i64(first..end)));
+        for second in seconds {
+            let time = DateTime::from_timestamp(second, rng.u32(0..1_000_000_000)).unwrap().naive_utc();
+            let bound = OracleTimestamp::from(time);
+            assert_eq!(
+                (i32::from(bound.year()), bound.nanoseconds()),
+                (time.year(), time.and_utc().timestamp_subsec_nanos())
+            );
+            assert_eq!(NaiveDateTime::try_from(bound).unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_server_has_its_number() {
+        let parse = "x".parse::<OracleNumber>().unwrap_err();
+        assert_eq!(failure(&parse).code, None);
+        assert!(!failure(&parse).is_lost);
+    }
+}

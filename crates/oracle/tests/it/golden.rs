@@ -9,8 +9,8 @@ use crate::session::{context, double, run, table};
 
 /// PL/SQL, and the settings of a session.
 const TEXTS: &[&str] = &[
-    "ALTER SESSION SET NLS_COMP = 'BINARY'",
-    "ALTER SESSION SET NLS_SORT = 'BINARY'",
+    "ALTER SESSION SET NLS_COMP = BINARY",
+    "ALTER SESSION SET NLS_SORT = BINARY",
     "ALTER SESSION SET TIME_ZONE = '+00:00'",
     "BEGIN :1 := DBMS_XA.XA_COMMIT(DBMS_XA_XID(:2, :3, :4), FALSE); END;",
     "BEGIN :1 := DBMS_XA.XA_COMMIT(DBMS_XA_XID(:2, :3, :4), TRUE); END;",

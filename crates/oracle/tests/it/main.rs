@@ -1,7 +1,7 @@
 //! Tests of the Oracle backend on a double of the server. They show that the backend keeps the protocol with a server that
 //! behaves as its authors understand Oracle's manuals.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_types)]
 
 mod conformance;
 mod crash;
