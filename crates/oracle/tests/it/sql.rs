@@ -216,3 +216,30 @@ async fn rows_are_changed() {
     assert!(error.to_string().contains("would store a key twice"), "{error}");
     assert_eq!(double.committed("SELECT ID, A FROM T ORDER BY ID").join(","), "1|one,2|two,3|three,4|four");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_row_frees_its_key_for_an_inserted_one() {
+    let (context, double) = (context(), double("FREED"));
+    double.create("CREATE TABLE T (ID NUMBER(9) PRIMARY KEY, A VARCHAR2(9), UNIQUE (A))");
+    table(&context, "t", "FREED", "'table' 't'").await;
+    run(&context, "INSERT INTO t VALUES (1, 'one'), (2, 'two')").await.unwrap();
+    let merge = "MERGE INTO t USING (VALUES (9, 'two')) AS s (id, a) ON t.id = s.id \
+         WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a) WHEN NOT MATCHED BY SOURCE AND t.id = 2 THEN DELETE";
+    run(&context, merge).await.unwrap();
+    assert_eq!(double.committed("SELECT ID, A FROM T ORDER BY ID"), ["1|one", "9|two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_the_table_keeps_is_an_error() {
+    let (context, double) = (context(), double("KEPT"));
+    double.create("CREATE TABLE T (ID NUMBER(9) PRIMARY KEY, A VARCHAR2(9))");
+    table(&context, "t", "KEPT", "'table' 't'").await;
+    run(&context, "INSERT INTO t VALUES (1, 'one'), (2, 'two')").await.unwrap();
+    double.committed("CREATE TRIGGER kept BEFORE DELETE ON T WHEN old.ID = 2 BEGIN SELECT RAISE(IGNORE); END");
+    let error = run(&context, "DELETE FROM t WHERE length(a) = 3").await.unwrap_err();
+    assert!(
+        error.to_string().contains("changed 1 rows of table t by their keys, and the query had found 2"),
+        "{error}"
+    );
+    assert_eq!(double.committed("SELECT count(*) FROM T"), ["2"]);
+}

@@ -72,3 +72,23 @@ async fn a_dropped_branch_leaves_nothing() {
     }
     assert_eq!((double.open_branches(), double.committed("SELECT count(*) FROM LANDING")), (0, vec!["0".to_owned()]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_used_again_after_a_rollback() {
+    for protocol in [Protocol::OnePhase, Protocol::TwoPhase] {
+        let (_folder, double, oracle) = landing(&SinkOptions::new());
+        let spec = WriteSpec { protocol, ..WriteSpec::new("landing", columns()) };
+        for _ in 0..2 {
+            let mut branch = oracle.start(&xid(), &spec).await.unwrap();
+            branch.write(rows(0..3)).await.unwrap();
+            branch.flush().await.unwrap();
+            branch.rollback().await.unwrap();
+        }
+        let mut branch = oracle.start(&xid(), &spec).await.unwrap();
+        branch.write(rows(3..4)).await.unwrap();
+        branch.commit_one_phase(None).await.unwrap();
+        assert_eq!(double.committed("SELECT ID FROM LANDING"), ["3"], "{protocol:?}");
+        assert_eq!(double.sessions(), 1, "{protocol:?}");
+        assert_eq!(double.open_branches(), 0, "{protocol:?}");
+    }
+}

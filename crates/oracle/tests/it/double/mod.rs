@@ -144,6 +144,11 @@ impl Double {
         self.state().branches.len()
     }
 
+    /// The number of sessions that were opened.
+    pub(crate) fn sessions(&self) -> u64 {
+        self.0.numbers.load(Relaxed) - 1
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap()
     }
