@@ -178,7 +178,8 @@ impl Error {
         self.0.row
     }
 
-    pub(crate) fn at_row(mut self, row: usize) -> Self {
+    /// Notes the affected row, counted from 0 in the current array or batch.
+    pub fn at_row(mut self, row: usize) -> Self {
         self.0.row = Some(row);
         self
     }
@@ -189,7 +190,8 @@ impl Error {
         self.0.code.as_deref()
     }
 
-    pub(crate) fn with_code(mut self, code: impl Into<Box<str>>) -> Self {
+    /// Adds the code of an error that the database reported.
+    pub fn with_code(mut self, code: impl Into<Box<str>>) -> Self {
         self.0.code = Some(code.into());
         self
     }

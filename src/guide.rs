@@ -8,6 +8,7 @@
 //! | [Setting bad rows aside](rejects) | rows that cannot be stored: limits, the table that stores them |
 //! | [Several databases, several writers](several_databases) | FANOUT tables, two-phase commit, parallel writers |
 //! | [Transactions](transactions) | BEGIN and COMMIT over several statements and databases |
+//! | [Oracle](oracle) | the crate for Oracle Database, experimental |
 //! | [On a cluster](distributed) | INSERT by the executors of Apache Ballista, as one transaction |
 //! | [Loading files](loading) | `landfall load`: CSV, JSON, Parquet, Arrow; modes; types of new tables |
 //! | [Attaching a database](attach) | ATTACH, USE, CREATE TABLE AS, ON CONFLICT |
@@ -42,6 +43,9 @@ pub mod transactions {}
 
 #[doc = include_str!("../docs/distributed.md")]
 pub mod distributed {}
+
+#[doc = include_str!("../docs/oracle.md")]
+pub mod oracle {}
 
 #[doc = include_str!("../docs/loading.md")]
 pub mod loading {}

@@ -34,7 +34,7 @@
 //! * [Loading files](guide::loading), [attaching a database](guide::attach), [tables that follow their
 //!   input](guide::evolution)
 //! * [Jobs, checkpoints and streams](guide::jobs), [several databases and writers](guide::several_databases),
-//!   [transactions of several statements](guide::transactions), [a cluster](guide::distributed)
+//!   [transactions of several statements](guide::transactions), [a cluster](guide::distributed), [Oracle](guide::oracle)
 //! * [Python](guide::python), [options](guide::options), [types and values](guide::types)
 //! * [Guarantees](guide::guarantees), [operations](guide::operations), [speed](guide::speed)
 //! * [Writing a backend](backend), [how Landfall works](guide::how_it_works), with the layout of the code

@@ -222,7 +222,7 @@ impl Changed {
 
 impl Done {
     /// Stores the counters.
-    pub(crate) fn set(&self, changed: Changed) {
+    pub fn set(&self, changed: Changed) {
         self.inserted.store(changed.inserted, Relaxed);
         self.updated.store(changed.updated, Relaxed);
         self.deleted.store(changed.deleted, Relaxed);

@@ -354,6 +354,12 @@ pub trait Backend: Debug + Send + Sync {
         Err(unsupported(self.location(), format!("{} is not supported: use INSERT INTO", change.verb)))
     }
 
+    /// Whether the server finds the affected rows of a change: [`Join::AtServer`](crate::backend::Join::AtServer). Otherwise, the
+    /// query finds them.
+    fn joins_at_server(&self) -> bool {
+        true
+    }
+
     /// Starts a branch that changes existing rows. It stages batches with the columns of `spec`, whose meaning `change`
     /// defines, and applies the change in [`Branch::flush`].
     async fn start_change(&self, _: &Xid, _: &WriteSpec, change: &Arc<Change>) -> Result<Box<dyn Branch>> {

@@ -54,9 +54,16 @@ pub trait QueryDialect: Debug + Send + Sync {
         '"'
     }
 
-    /// Quotes an identifier.
+    /// The name of a column in the database, if it is not the one that [`Column`] shows.
+    fn stored_name(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    /// Quotes the name of a column.
     fn identifier(&self, name: &str) -> String {
         let quote = self.quote();
+        let stored = self.stored_name(name);
+        let name = stored.as_deref().unwrap_or(name);
         let doubled = name.replace(quote, &format!("{quote}{quote}"));
         format!("{quote}{doubled}{quote}")
     }

@@ -175,6 +175,10 @@ impl Backend for Faulty {
         self.inner.check(table, spec)
     }
 
+    fn joins_at_server(&self) -> bool {
+        self.inner.joins_at_server()
+    }
+
     fn check_change(&self, table: &Table, spec: &WriteSpec, change: &Change) -> Result<()> {
         self.inner.check_change(table, spec, change)
     }

@@ -94,6 +94,16 @@ impl Query {
         ways.collect()
     }
 
+    /// Creates a batch from the requested columns, in the types of the table, in which they are read.
+    ///
+    /// # Errors
+    /// `Schema` if a type cannot be converted to that of [`Query::schema`]. `Decode` for a value that it cannot store.
+    pub fn conformed(&self, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+        let ways = self.conforms()?;
+        let columns = ways.iter().zip(columns).map(|(way, column)| way.apply(column));
+        self.batch(columns.collect::<Result<_>>()?, rows)
+    }
+
     /// Creates a batch from these columns, which must have the types of [`Query::schema`].
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::described::number_column;
 use crate::backend::{Assignment, Column, Constant, OrderKey, Parameter, QueryDialect, Spelled};
-use crate::sql::ledger::{LedgerDialect, Placeholders};
+use crate::sql::ledger::{LATER, LedgerDialect, Placeholders, STANDING};
 use crate::sql::{SqlDialect, Writer};
 
 /// The SQL of MySQL and MariaDB.
@@ -110,6 +110,8 @@ pub(super) const LEDGER: LedgerDialect = LedgerDialect {
     decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) \
              SELECT $1, $2, $3, $4, $5, $6 FROM DUAL \
              WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2)",
+    later: LATER,
+    standing: STANDING,
     jobs: "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS char) FROM landfall_ledger \
            ORDER BY job, epoch",
     forget: "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \

@@ -163,8 +163,11 @@ impl SinkOptions {
         Retry { max: self.retry_max, backoff: self.retry_backoff }
     }
 
-    /// The options of the pool.
-    pub(crate) fn pool(&self) -> Result<PoolOptions> {
+    /// The options of the connection pool.
+    ///
+    /// # Errors
+    /// `Config` for options that contradict each other.
+    pub fn pool(&self) -> Result<PoolOptions> {
         // An epoch is written while the one before commits.
         let needed = 2 * usize::from(self.writers.unwrap_or(1)) + RESERVED;
         let max = self.pool_max.unwrap_or(PoolOptions::default().max.max(needed));
@@ -195,6 +198,16 @@ impl SinkOptions {
     pub(crate) fn pool_writers(&self) -> Result<u16> {
         let writers = self.pool()?.most_writing() / 2;
         Ok(u16::try_from(writers).unwrap_or(u16::MAX).max(1))
+    }
+
+    /// The ledger's table, if the option `ledger_table` names one.
+    pub fn ledger_table(&self) -> Option<&str> {
+        self.ledger_table.as_deref()
+    }
+
+    /// How long a statement waits for a lock.
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// The password in the environment variable that the option `password_env` names.

@@ -195,6 +195,7 @@ fn target_column(target: &TableReference, name: &str) -> Expr {
 
 fn delete(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request, LogicalPlan)> {
     if let Some(target) = name_of_target(&statement.input)
+        && table.database.joins_at_server()
         && let Some(planned) = semi_join::at_server(table.table(), "DELETE", &target, &statement.input, None)?
     {
         return Ok(planned);
@@ -233,7 +234,9 @@ fn update(table: &LandfallTable, statement: &DmlStatement) -> DfResult<(Request,
         let value = columns.uncast(&alias.name, alias.expr.as_ref().clone(), values.input.schema())?;
         set.push((alias.name.clone(), value));
     }
-    if let Some(planned) = semi_join::at_server(table.table(), "UPDATE", &target, &values.input, Some(&set))? {
+    if table.database.joins_at_server()
+        && let Some(planned) = semi_join::at_server(table.table(), "UPDATE", &target, &values.input, Some(&set))?
+    {
         return Ok(planned);
     }
     let key = key_of(table.table());

@@ -32,10 +32,12 @@ pub(super) fn merge(
     merging: &MergeIntoOp,
 ) -> DfResult<(Request, LogicalPlan)> {
     let clauses = clauses(table, statement, merging)?;
-    match at_server(table.table(), statement, merging, &clauses)? {
-        Some(planned) => Ok(planned),
-        None => in_query(table.table(), statement, merging, &clauses),
+    if table.database.joins_at_server()
+        && let Some(planned) = at_server(table.table(), statement, merging, &clauses)?
+    {
+        return Ok(planned);
     }
+    in_query(table.table(), statement, merging, &clauses)
 }
 
 /// Assigns each value of a MERGE to its column with `make`.

@@ -70,12 +70,27 @@ pub(super) fn condition(
                 pushed
             }
         };
-        let pushed = parameterized(pushed, &mut parameters, dialect)?;
+        let pushed = stored_names(parameterized(pushed, &mut parameters, dialect)?, dialect)?;
         conditions.push(format!("({})", unparser.expr_to_sql(&pushed)?));
     }
     conditions.extend(compared.into_iter().filter_map(|column| dialect.is_of_its_type(column)));
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     Ok((condition, parameters, limit.filter(|_| all_exact)))
+}
+
+/// Names the columns as the database does.
+fn stored_names(pushed: Expr, dialect: &dyn QueryDialect) -> DfResult<Expr> {
+    let stored = pushed.transform(|expr| {
+        let stored = match &expr {
+            Expr::Column(name) => dialect.stored_name(&name.name),
+            _ => None,
+        };
+        Ok(match stored {
+            Some(stored) => Transformed::yes(Expr::Column(ColumnName::new_unqualified(stored))),
+            None => Transformed::no(expr),
+        })
+    });
+    Ok(stored?.data)
 }
 
 fn exact(expr: &Expr, scope: Scope<'_>) -> Option<Expr> {

@@ -19,6 +19,10 @@ pub struct LedgerDialect {
     /// one. It waits for a record that another transaction is about to commit. An existing record of the same epoch
     /// changes nothing, or is an error of the kind `Constraint`.
     pub decide: &'static str,
+    /// Job, epoch: `1` if the job has a later record, otherwise `0` or no row.
+    pub later: &'static str,
+    /// Job, epoch: the record of this epoch, or of the next later one.
+    pub standing: &'static str,
     /// The records of all jobs, ordered by job and epoch.
     pub jobs: &'static str,
     /// Job, epoch: removes the records before that epoch, except the last record and the last commit.
@@ -39,6 +43,8 @@ pub const STANDARD: LedgerDialect = LedgerDialect {
     placeholders: Placeholders::Numbered,
     decide: "INSERT INTO landfall_ledger (job, epoch, gtrid, decision, \"rows\", positions) SELECT $1, $2, $3, $4, $5, $6 \
              WHERE NOT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch >= $2) ON CONFLICT DO NOTHING",
+    later: LATER,
+    standing: STANDING,
     jobs: "SELECT job, epoch, gtrid, decision, \"rows\", positions, CAST(decided_at AS text) FROM landfall_ledger \
            ORDER BY job, epoch",
     forget: "DELETE FROM landfall_ledger WHERE job = $1 AND epoch < $2 \
@@ -46,14 +52,14 @@ pub const STANDARD: LedgerDialect = LedgerDialect {
              AND epoch NOT IN (SELECT max(epoch) FROM landfall_ledger WHERE job = $1 AND decision = 'commit')",
 };
 
-/// Job, epoch: whether the job has a later record.
-const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
+/// [`LedgerDialect::later`] of a database that selects without a table.
+pub const LATER: &str = "SELECT EXISTS (SELECT 1 FROM landfall_ledger WHERE job = $1 AND epoch > $2)";
 
 /// Job, epoch: removes the record that the same transaction has inserted.
 const UNDO: &str = "DELETE FROM landfall_ledger WHERE job = $1 AND epoch = $2";
 
-/// Job, epoch: the record of this epoch, or of the next later one.
-const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
+/// [`LedgerDialect::standing`] of a database that supports LIMIT.
+pub const STANDING: &str = "SELECT job, epoch, gtrid, decision, \"rows\", positions, '' FROM landfall_ledger \
      WHERE job = $1 AND epoch >= $2 ORDER BY epoch LIMIT 1";
 
 /// Job: its records.
@@ -132,12 +138,12 @@ impl Ledger {
         };
         if is_new {
             // It may have waited for a record that was removed in the meantime. Only a new statement sees a later record.
-            let later = self.query(connection, LATER, &of_epoch).await.map_err(of_ledger)?;
+            let later = self.query(connection, self.dialect.later, &of_epoch).await.map_err(of_ledger)?;
             if later.first().is_some_and(|row| text(row, 0) == "1") {
                 self.execute(connection, UNDO, &of_epoch).await.map_err(of_ledger)?;
             }
         }
-        match (self.query(connection, STANDING, &of_epoch).await, refused) {
+        match (self.query(connection, self.dialect.standing, &of_epoch).await, refused) {
             (Ok(standing), refused) => match (standing.first(), refused) {
                 (Some(row), _) => record(row),
                 (None, Some(refused)) => Err(refused),

@@ -39,6 +39,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     notice::install();
+    #[cfg(feature = "oracle")]
+    if let Err(error) = datafusion_landfall_oracle::register() {
+        eprintln!("error: {error}");
+        return 1;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

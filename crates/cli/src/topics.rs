@@ -126,6 +126,7 @@ pub(crate) fn options() -> String {
                 "sqlite" => "SQLite",
                 "postgres" => "PostgreSQL",
                 "mysql" => "MySQL",
+                "oracle" => "Oracle",
                 other => other,
             };
             let meaning = format!("{database} only: {}", option.meaning);
