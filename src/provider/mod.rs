@@ -10,7 +10,6 @@ mod checkpoints;
 mod classes;
 mod cluster;
 mod comparisons;
-mod constants;
 mod counted;
 mod defaults;
 mod destination;

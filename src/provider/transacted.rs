@@ -12,7 +12,6 @@ use futures::TryStreamExt;
 use crate::backend::{OpenTransaction, Rescue, WriteSpec};
 use crate::error::{Error, Result};
 use crate::pipeline::{Input, Interrupt, OpenMember, Position, Read, Write, interrupted, write_in};
-use crate::provider::constants::without_passes;
 use crate::provider::fingerprint::in_transaction;
 use crate::provider::replay::Replay;
 use crate::provider::scan::ScanExec;
@@ -163,8 +162,7 @@ fn has_other_log(write: &Write) -> bool {
     !ledgers.is_empty() && ledgers.iter().all(|ledger| ledger.url() != write.log.url())
 }
 
-/// Gives a statement that writes its identity, if it belongs to a transaction that is a job. A statement that writes only
-/// constants is not optimized.
+/// Gives a statement that writes its identity, if it belongs to a transaction that is a job.
 pub fn identified(frame: DataFrame) -> DfResult<DataFrame> {
     let (mut state, plan) = frame.into_parts();
     let is_of_job = state.config().get_extension::<OpenDatabases>().is_some_and(|open| open.is_job());
@@ -172,7 +170,6 @@ pub fn identified(frame: DataFrame) -> DfResult<DataFrame> {
         let identity = in_transaction(statement)?;
         state.config_mut().set_extension(Arc::new(identity));
     }
-    without_passes(&mut state, &plan);
     Ok(DataFrame::new(state, plan))
 }
 
