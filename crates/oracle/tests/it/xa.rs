@@ -44,6 +44,26 @@ async fn what_a_dba_has_done_to_a_branch_reaches_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_a_dba_has_completed_is_not_taken_for_done() {
+    for (state, commit, rollback) in [
+        ("forced rollback", Some("ROLLBACK FORCE"), None),
+        ("forced commit", None, Some("COMMIT FORCE")),
+        ("committed", None, None),
+    ] {
+        let (_folder, double, oracle) = landing(&SinkOptions::new());
+        let xid = prepared(&oracle).await;
+        double.complete_by_hand(state);
+        for (done, expected) in [(oracle.commit(&xid).await, commit), (oracle.rollback(&xid).await, rollback)] {
+            match (done, expected) {
+                (Ok(done), None) => assert_eq!(done, Resolution::Unknown, "{state}"),
+                (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{state}: {error}"),
+                (done, expected) => panic!("{state}: {done:?}, not {expected:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_branch_without_privileges_cannot_be_prepared() {
     let (_folder, double, oracle) = landing(&SinkOptions::new());
     double.revoke();
@@ -91,4 +111,25 @@ async fn a_session_is_used_again_after_a_rollback() {
         assert_eq!(double.sessions(), 1, "{protocol:?}");
         assert_eq!(double.open_branches(), 0, "{protocol:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_of_one_transaction_end_apart() {
+    let (_folder, double, oracle) = landing(&SinkOptions::new());
+    let spec = WriteSpec { protocol: Protocol::TwoPhase, ..WriteSpec::new("landing", columns()) };
+    let (first, mut open) = (xid(), Vec::new());
+    let second = Xid { bqual: 1, ..first };
+    for (xid, ids) in [(first, 0..2), (second, 2..5)] {
+        let mut branch = oracle.start(&xid, &spec).await.unwrap();
+        branch.write(rows(ids)).await.unwrap();
+        branch.flush().await.unwrap();
+        open.push(branch);
+    }
+    // Both are open when the first one votes.
+    for branch in open {
+        assert_eq!(branch.prepare().await.unwrap(), Vote::Prepared);
+    }
+    assert_eq!(oracle.rollback(&first).await.unwrap(), Resolution::Done);
+    assert_eq!(oracle.commit(&second).await.unwrap(), Resolution::Done);
+    assert_eq!(double.committed("SELECT ID FROM LANDING ORDER BY ID"), ["2", "3", "4"]);
 }
