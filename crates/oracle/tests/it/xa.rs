@@ -4,7 +4,7 @@ use datafusion_landfall::SinkOptions;
 use datafusion_landfall::backend::conformance::{columns, rows};
 use datafusion_landfall::backend::{Backend, Capability, Protocol, Resolution, Vote, WriteSpec};
 use datafusion_landfall::error::ErrorKind;
-use datafusion_landfall::txn::{Epoch, Gtrid, JobNumber, Xid};
+use datafusion_landfall::txn::{Decision, DecisionRecord, Epoch, Gtrid, JobId, JobNumber, Positions, Xid};
 use datafusion_landfall_oracle::Oracle;
 
 use crate::conformance::landing;
@@ -132,4 +132,22 @@ async fn branches_of_one_transaction_end_apart() {
     assert_eq!(oracle.rollback(&first).await.unwrap(), Resolution::Done);
     assert_eq!(oracle.commit(&second).await.unwrap(), Resolution::Done);
     assert_eq!(double.committed("SELECT ID FROM LANDING ORDER BY ID"), ["2", "3", "4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_refused_that_may_not_be_stored() {
+    let (_folder, _, oracle) = landing(&SinkOptions::new());
+    let record = |bytes: usize| DecisionRecord {
+        job: JobId::try_new("j").unwrap(),
+        epoch: Epoch(1),
+        gtrid: xid().gtrid,
+        decision: Decision::Commit,
+        rows: 0,
+        positions: Positions::new(&"x".repeat(bytes), true),
+    };
+    let log = oracle.decision_log().unwrap();
+    let error = log.decide(record(40_000)).await.unwrap_err();
+    assert!(error.to_string().contains("more than the 32767 bytes"), "{error}");
+    let long = record(30_000);
+    assert_eq!(log.decide(long.clone()).await.unwrap(), long);
 }
