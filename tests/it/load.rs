@@ -234,7 +234,10 @@ fn what_cannot_be_loaded_says_what_to_do() {
         (&["a.csv", "sqlite:t.db", "t", "--option", "colour=red"], &["unknown option 'colour'"]),
         (&["short.csv", "sqlite:t.db", "t"], &["file short.csv, line 2", "expected 2 columns, but found 1 value"]),
         (&["twice.csv", "sqlite:t.db", "t"], &["two columns named \"k\""]),
-        (&["latin.csv", "sqlite:t.db", "t"], &["file latin.csv, line 3", "byte 0xe9 is not valid in UTF-8", "windows-1252"]),
+        (
+            &["latin.csv", "sqlite:t.db", "t"],
+            &["file latin.csv, line 3", "byte 0xe9 is not valid in UTF-8", "windows-1252"],
+        ),
         (&["a.csv", "sqlite:t.db", "t", "--encoding", "klingon"], &["encoding 'klingon' is unknown"]),
         (&["a.csv", "sqlite:t.db", "t", "--delimiter", "é"], &["the delimiter 'é' is not an ASCII character"]),
         (

@@ -51,7 +51,9 @@ More help:
   landfall help options      lists the options of tables
   landfall help values       describes how values are stored";
 
-pub(crate) const STATEMENTS: &str = "\
+macro_rules! statements {
+    () => {
+        "\
 Statements:
   CREATE EXTERNAL TABLE t [(columns, PRIMARY KEY (…))] STORED AS SQLITE LOCATION 'file.db'
       [OPTIONS ('key' 'value', …)]
@@ -89,7 +91,23 @@ Statements:
   EXPLAIN INSERT …           shows how each column is assigned, for example
                              price: Float64 -> numeric(10,2) rounded
   EXPLAIN ANALYZE INSERT …   runs the INSERT, and shows the number of rows and bytes, and the time
-                             spent encoding, sending and committing";
+                             spent encoding, sending and committing"
+    };
+}
+
+#[cfg(not(feature = "oracle"))]
+pub(crate) const STATEMENTS: &str = statements!();
+
+#[cfg(feature = "oracle")]
+pub(crate) const STATEMENTS: &str = concat!(
+    statements!(),
+    "
+
+Oracle Database (experimental: not yet run against a live server by its authors):
+  CREATE EXTERNAL TABLE t STORED AS ORACLE LOCATION 'oracle://user@host:port/service'
+      OPTIONS ('password_env' 'ORACLE_PASSWORD', …)
+  ATTACH 'oracle://user@host:port/service' [AS ora] OPTIONS ('password_env' 'ORACLE_PASSWORD')"
+);
 
 pub(crate) const VALUES: &str = "\
 Values:

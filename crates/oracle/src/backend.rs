@@ -23,6 +23,7 @@ use crate::ledger::binds;
 use crate::names::shown;
 use crate::open::{call, now, refused};
 use crate::sender::NO_TRUNCATE;
+use crate::session::Bind;
 use crate::xa::{self, Code, Pending};
 use crate::{change, create, scan, sender};
 
@@ -46,7 +47,8 @@ impl Backend for Oracle {
         let rows = rows.map_err(|error| error.with_context("reading the name of the database"))?;
         connection.give_back();
         let row = rows.first().map(Vec::as_slice).unwrap_or_default();
-        Ok(format!("Oracle database {}.{}, container {}", text(row, 0), text(row, 1), text(row, 2)))
+        let domain = if text(row, 1).is_empty() { String::new() } else { format!(".{}", text(row, 1)) };
+        Ok(format!("Oracle database {}{domain}, container {}", text(row, 0), text(row, 2)))
     }
 
     async fn capability(&self) -> Result<Capability> {
@@ -55,7 +57,7 @@ impl Backend for Oracle {
         }
         let mut connection = self.connect().await?;
         let can = match self.pending(&mut connection).await {
-            Ok(_) => connection.call(xa::LAST_ERROR, Vec::new()).await.map(drop),
+            Ok(_) => self.asks_xa(&mut connection).await,
             Err(error) => Err(error),
         };
         let branches = match can {
@@ -216,6 +218,19 @@ impl Oracle {
         Ok(rows.iter().filter_map(|row| Pending::parse(row)).collect())
     }
 
+    /// Checks that the user may call `DBMS_XA`, and see what a DBA did.
+    async fn asks_xa(&self, opened: &mut Opened) -> Result<()> {
+        opened.call(xa::LAST_ERROR, Vec::new()).await?;
+        opened.rows(xa::FORCED, vec![Bind::Text("-".to_owned())]).await.map(drop)
+    }
+
+    /// What a DBA has done to a branch that is no longer prepared.
+    async fn forced(&self, opened: &mut Opened, xid: &Xid) -> Result<Option<Code>> {
+        let rows = opened.rows(xa::FORCED, vec![xa::pattern(xid)]).await;
+        let rows = rows.map_err(|error| error.with_context("reading DBA_2PC_PENDING"))?;
+        Ok(rows.first().and_then(|row| xa::forced(text(row, 0), text(row, 1))))
+    }
+
     async fn complete(&self, step: &str, block: &'static str, forced: Code, xid: &Xid) -> Result<Resolution> {
         if !self.capability().await?.prepares() {
             return Err(Error::new(ErrorKind::Access, GRANTS).with_context(format!("{step} of branch {xid}")));
@@ -223,8 +238,12 @@ impl Oracle {
         let mut connection = self.pool.acquire_to_end().await?;
         let found = self.pending(&mut connection).await?;
         let Some(branch) = found.into_iter().find(|branch| branch.xid == *xid) else {
+            let done = self.forced(&mut connection, xid).await?;
             connection.give_back();
-            return Ok(Resolution::Unknown);
+            return match done {
+                Some(code) if code != forced => Err(code.error(step, &xid.to_string(), 0)),
+                _ => Ok(Resolution::Unknown),
+            };
         };
         failpoint("oracle.complete.before");
         let done = call(&mut connection, block, &branch.name).await;

@@ -78,14 +78,21 @@ fn failure(error: &oracledb::Error) -> Failure {
         | oracledb::ErrorKind::CannotConvertToArrowDecimal128(..)
         | oracledb::ErrorKind::DifferentTypes(..)
         | oracledb::ErrorKind::InvalidColumnIndex(_)
+        | oracledb::ErrorKind::InvalidConnectString(..)
+        | oracledb::ErrorKind::InvalidNetworkName(_)
         | oracledb::ErrorKind::InvalidOracleNumber(_)
         | oracledb::ErrorKind::NoDataFound
         | oracledb::ErrorKind::NotImplemented(_)
         | oracledb::ErrorKind::OutOfRange(_)
+        | oracledb::ErrorKind::PemFileOperation
+        | oracledb::ErrorKind::ServerVersionNotSupported
         | oracledb::ErrorKind::UnsupportedArrowType(_)
         | oracledb::ErrorKind::UnsupportedConversion(..)
         | oracledb::ErrorKind::UnsupportedDbType(_)
         | oracledb::ErrorKind::ValueWasNull
+        | oracledb::ErrorKind::WalletPasswordMissingOrInvalid(..)
+        | oracledb::ErrorKind::WalletPrivateKeyInvalid(_)
+        | oracledb::ErrorKind::WalletUnreadable(_)
         | oracledb::ErrorKind::WrongNumPositionalBinds(..) => Failure::of_driver(message),
         _ => Failure::lost(message),
     }

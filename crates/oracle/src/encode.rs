@@ -23,7 +23,7 @@ use crate::types::{Kind, Unit};
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The longest value of a CLOB or BLOB that can be bound, in bytes: the largest VARCHAR2 and RAW.
-const LOB_BYTES: usize = 32_767;
+pub(crate) const LOB_BYTES: usize = 32_767;
 
 /// Seconds of 0001-01-01 and 10000-01-01 since 1970: Oracle has years before the first one, but its driver binds them wrongly.
 const FIRST_SECOND: i64 = -62_135_596_800;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use datafusion_landfall::backend::{DecisionLog, Parameter};
-use datafusion_landfall::error::{ErrorKind, Result};
+use datafusion_landfall::error::{Error, ErrorKind, Result};
 use datafusion_landfall::sql::ledger::WRITING;
 use datafusion_landfall::sql::{SqlConnection, TableName, TextRow};
 use datafusion_landfall::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState};
@@ -10,6 +10,7 @@ use datafusion_landfall::txn::{DecisionRecord, Epoch, JobEntry, JobId, JobState}
 use crate::catalog::{OBJECT, SCHEMA, text};
 use crate::connector::Opened;
 use crate::database::Oracle;
+use crate::encode::LOB_BYTES;
 use crate::error::NAME_IN_USE;
 use crate::failpoint::failpoint;
 use crate::names::stored_table;
@@ -56,6 +57,13 @@ pub(crate) fn numbered(sql: &str) -> String {
 #[async_trait]
 impl SqlConnection for Statements<'_> {
     async fn execute(&mut self, sql: &str, parameters: &[Parameter]) -> Result<u64> {
+        if parameters.iter().any(|value| matches!(value, Parameter::Text(text) if text.len() > LOB_BYTES)) {
+            let text = format!(
+                "the record has more than the {LOB_BYTES} bytes that Landfall binds in Oracle: read fewer files in a statement, or \
+                 set the option 'log'"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
         self.opened.execute(numbered(sql), binds(parameters)).await
     }
 

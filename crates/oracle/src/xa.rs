@@ -31,6 +31,25 @@ pub(crate) const LAST_ERROR: &str = "BEGIN :1 := DBMS_XA.XA_GETLASTOER(); END;";
 /// The prepared branches of the whole database.
 pub(crate) const PENDING: &str = "SELECT FORMATID, GLOBALID, BRANCHID FROM SYS.DBA_PENDING_TRANSACTIONS";
 
+/// A pattern of the transaction's name: what a DBA has done to a branch, if the server has not forgotten it.
+pub(crate) const FORCED: &str = "SELECT STATE, MIXED FROM SYS.DBA_2PC_PENDING WHERE UPPER(GLOBAL_TRAN_ID) LIKE :1";
+
+/// The pattern of a branch for [`FORCED`]: its gtrid in hexadecimal, behind the format ID.
+pub(crate) fn pattern(xid: &Xid) -> Bind {
+    let hex = xid.to_string().bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    Bind::Text(format!("%{hex}%"))
+}
+
+/// What a DBA has done, from a row of [`FORCED`].
+pub(crate) fn forced(state: &str, mixed: &str) -> Option<Code> {
+    match state {
+        _ if mixed.eq_ignore_ascii_case("yes") => Some(Code::Other(5)),
+        "forced commit" => Some(Code::ForcedCommit),
+        "forced rollback" => Some(Code::ForcedRollback),
+        _ => None,
+    }
+}
+
 /// The seconds since 1970 on the server's clock.
 pub(crate) const NOW: &str =
     "SELECT ROUND((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400) FROM DUAL";

@@ -17,7 +17,13 @@ pub(crate) const FOLDER: &str = "LANDFALL_TEST_DOUBLES";
 /// The folder of the doubles. The registry of databases belongs to the process, and so does it.
 static DOUBLES: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os(FOLDER) {
     Some(folder) => folder.into(),
-    None => tempfile::tempdir().unwrap().keep(),
+    None => {
+        // A static is not dropped: the next run removes what this one leaves.
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("oracle-doubles");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
 });
 
 /// The folder of the doubles.

@@ -115,6 +115,13 @@ impl DoubleSession {
             return XAER_PROTO;
         }
         let log = state.branches.remove(name).unwrap().log;
+        // Branches of one gtrid are tightly coupled: the last of them answers for all (Error Messages, OCI-24767; Development
+        // Guide, Developing Applications with Oracle XA).
+        let mut others = state.branches.iter_mut();
+        if let Some((_, coupled)) = others.find(|(other, _)| other.0 == name.0 && other.1 == name.1) {
+            coupled.log.extend(log);
+            return XA_RDONLY;
+        }
         if log.is_empty() {
             self.unlock(state);
             return XA_RDONLY;
