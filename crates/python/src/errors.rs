@@ -36,7 +36,7 @@ is a batch of rows. `column` is the name of the column that caused the error. An
     AccessError(Error): "The database cannot be opened, read or written: it is missing, or the user lacks a privilege.";
     InputError(Error): "Reading the data failed.";
     FencedError(Error): "Another run of the same job took over. This run did not commit.";
-    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message contains the command that finds \
+    InDoubtError(Error): "A commit was sent, and its outcome is unknown. The message says how to find \
                           out the outcome.";
     StoppedError(Error): "The statement was stopped, and rolled back.";
     UnsupportedError(Error): "The database does not support the operation, or the operation does not support this kind \
