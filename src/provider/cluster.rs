@@ -10,11 +10,16 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct OnCluster;
 
 impl OnCluster {
+    /// Whether a session is one of a cluster.
+    pub(super) fn has(config: &SessionConfig) -> bool {
+        config.get_extension::<Self>().is_some()
+    }
+
     /// Refuses a transaction of several statements in such a session.
     pub(super) fn check_begin(config: &SessionConfig) -> Result<()> {
-        match config.get_extension::<Self>() {
-            None => Ok(()),
-            Some(_) => Err(Error::new(
+        match Self::has(config) {
+            false => Ok(()),
+            true => Err(Error::new(
                 ErrorKind::Unsupported,
                 "BEGIN is not supported in a session of a cluster: begin the transaction in a session of one process",
             )),

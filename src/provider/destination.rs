@@ -22,7 +22,7 @@ use crate::txn::{JobId, StatementId};
 #[derive(Debug)]
 pub(super) enum Destination {
     Table(Box<LandfallTable>),
-    Fanout(FanoutTable),
+    Fanout(Box<FanoutTable>),
 }
 
 /// What a statement does with the rows of its query.
@@ -36,14 +36,14 @@ impl Destination {
     /// A table that Landfall writes; `None` for any other.
     pub(super) fn of(provider: &dyn TableProvider) -> Option<Self> {
         let table = provider.downcast_ref::<LandfallTable>().map(|table| Self::Table(Box::new(table.another())));
-        table.or_else(|| Some(Self::Fanout(provider.downcast_ref::<FanoutTable>()?.another())))
+        table.or_else(|| Some(Self::Fanout(Box::new(provider.downcast_ref::<FanoutTable>()?.another()))))
     }
 
     /// The same for a run of a distributed statement.
     pub(super) fn distributed(self, run: Uuid) -> Self {
         match self {
             Self::Table(table) => Self::Table(Box::new(table.distributed(run))),
-            Self::Fanout(fanout) => Self::Fanout(fanout.distributed(run)),
+            Self::Fanout(fanout) => Self::Fanout(Box::new(fanout.distributed(run))),
         }
     }
 
@@ -57,7 +57,7 @@ impl Destination {
     pub(super) fn into_provider(self) -> Arc<dyn TableProvider> {
         match self {
             Self::Table(table) => Arc::new(*table),
-            Self::Fanout(fanout) => Arc::new(fanout),
+            Self::Fanout(fanout) => Arc::new(*fanout),
         }
     }
 
@@ -124,7 +124,7 @@ impl Destination {
     /// As [`LandfallTable::recipe`].
     pub(super) fn recipe(&self) -> Result<DestinationRecipe> {
         let fanout = match self {
-            Self::Table(table) => return Ok(DestinationRecipe::Table(table.recipe()?)),
+            Self::Table(table) => return Ok(DestinationRecipe::Table(Box::new(table.recipe()?))),
             Self::Fanout(fanout) => fanout,
         };
         let member = |((name, _), table): (&(String, Arc<dyn TableProvider>), &LandfallTable)| {
@@ -144,7 +144,7 @@ impl Destination {
 /// What is written, as data.
 #[derive(Debug, Clone)]
 pub(super) enum DestinationRecipe {
-    Table(TableRecipe),
+    Table(Box<TableRecipe>),
     Fanout { name: String, options: Box<SinkOptions>, members: Vec<(String, TableRecipe)> },
 }
 
@@ -162,7 +162,7 @@ impl DestinationRecipe {
     /// `Decode` for a FANOUT table without members.
     pub(super) fn schema(&self) -> Result<SchemaRef> {
         let table = match self {
-            Self::Table(table) => Some(table),
+            Self::Table(table) => Some(table.as_ref()),
             Self::Fanout { members, .. } => members.first().map(|(_, table)| table),
         };
         table.map(|table| Arc::clone(table.schema())).ok_or_else(invalid)
@@ -180,7 +180,7 @@ impl DestinationRecipe {
 
     pub(super) fn of_json(recipe: &Value, schemas: &[SchemaRef]) -> Result<Self> {
         if recipe["members"].is_null() {
-            return Ok(Self::Table(TableRecipe::of_json(recipe, schemas)?));
+            return Ok(Self::Table(Box::new(TableRecipe::of_json(recipe, schemas)?)));
         }
         let member = |member: &Value| Ok((text(&member[0])?, TableRecipe::of_json(&member[1], schemas)?));
         Ok(Self::Fanout {
@@ -201,6 +201,6 @@ impl DestinationRecipe {
             let table = recipe.open().await.map_err(|error: Error| error.with_context(format!("member {name}")))?;
             members.push((name.clone(), Arc::new(table) as Arc<dyn TableProvider>));
         }
-        Ok(Destination::Fanout(FanoutTable::try_new(name, members, options)?))
+        Ok(Destination::Fanout(Box::new(FanoutTable::try_new(name, members, options)?)))
     }
 }

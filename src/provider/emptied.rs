@@ -43,6 +43,7 @@ pub(super) async fn warn_of_jobs(write: &Write) {
     let Ok(Ok(jobs)) = tokio::time::timeout(LOOK_TIMEOUT, write.log.jobs()).await else { return };
     let of_table = |entry: &&JobEntry| {
         Some(&entry.job) != write.job.as_ref()
+            && !entry.job.is_of_statement()
             && entry.state.checkpoint().is_some_and(|checkpoint| {
                 // A finished job has nothing left to write, unless the table is to be filled again.
                 checkpoint.positions.subject.table == write.name

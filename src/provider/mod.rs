@@ -36,6 +36,7 @@ mod operators;
 mod own;
 mod planning;
 mod precedence;
+mod prepared;
 mod provided;
 mod pushdown;
 mod readers;

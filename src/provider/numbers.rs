@@ -96,6 +96,24 @@ fn written_out(number: &str) -> Option<String> {
     Some(text.trim_end_matches('.').to_owned())
 }
 
+/// Makes decimals of all numbers with a decimal point, and of those that DataFusion's floats cannot represent: of values that are
+/// assigned to columns which are not known.
+pub(super) struct AllExact;
+
+impl VisitorMut for AllExact {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let has_digits = |number: &String| number.contains('.') && !number.contains(['e', 'E']);
+        if matches!(expr, Expr::Value(_))
+            && number(expr).is_some_and(|number| has_digits(&number) || !is_float(&number))
+        {
+            as_decimal(expr);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Makes decimals of the numbers that DataFusion's floats cannot represent, in the whole statement.
 pub(super) struct Exact;
 

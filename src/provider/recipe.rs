@@ -1,9 +1,10 @@
 //! A table as data, from which another process opens it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Weak};
 
 use arrow::datatypes::SchemaRef;
+use dashmap::DashMap;
 use serde_json::{Value, json};
 
 use super::table::LandfallTable;
@@ -145,9 +146,23 @@ impl TableRecipe {
         &self.schema
     }
 
+    /// Its database. The statements of this process share it, and the connections of its pool, as long as one of them exists:
+    /// a scheduler keeps the plans of statements that have ended, and would keep a pool for each.
+    fn database(&self) -> Result<Arc<dyn Backend>> {
+        static OPENED: LazyLock<DashMap<String, Weak<dyn Backend>>> = LazyLock::new(DashMap::new);
+        let key = format!("{} {}", self.url, options_to_json(&self.options));
+        if let Some(opened) = OPENED.get(&key).and_then(|opened| opened.upgrade()) {
+            return Ok(opened);
+        }
+        let opened = database(&self.url, &self.options)?;
+        OPENED.retain(|_, opened| opened.strong_count() > 0);
+        OPENED.insert(key, Arc::downgrade(&opened));
+        Ok(opened)
+    }
+
     /// Opens the table in this process.
     pub(super) async fn open(&self) -> Result<LandfallTable> {
-        let database = database(&self.url, &self.options)?;
+        let database = self.database()?;
         let table = LandfallTable::open(Arc::clone(&database), &self.table, self.options.clone()).await?;
         if table.schema.fields() == self.schema.fields() {
             return Ok(table);

@@ -7,6 +7,7 @@ use datafusion::prelude::SessionContext;
 
 use super::aggregates::{COMPUTE_AGGREGATES, ComputeAggregates};
 use super::checkpoints;
+use super::cluster::OnCluster;
 use super::factory::{Factory, Missing};
 use crate::backend::BackendFactory;
 use crate::error::Result;
@@ -25,10 +26,15 @@ use crate::registry;
 /// Without a column list, the columns are those of the table in the database. With a column list, a missing table is
 /// created, and an existing table must have these columns.
 pub fn register(context: &SessionContext) {
-    if !context.state_ref().read().optimizers().iter().any(|rule| rule.name() == COMPUTE_AGGREGATES) {
+    let state = context.state_ref();
+    // A plan for a cluster has no aggregates that a database computes.
+    let has_no_rule = {
+        let state = state.read();
+        !OnCluster::has(state.config()) && !state.optimizers().iter().any(|rule| rule.name() == COMPUTE_AGGREGATES)
+    };
+    if has_no_rule {
         context.add_optimizer_rule(Arc::new(ComputeAggregates));
     }
-    let state = context.state_ref();
     let mut state = state.write();
     state.config_mut().set_extension(Arc::new(TransactionManager::default()));
     state.table_factories_mut().insert("FANOUT".into(), Arc::new(FanoutFactory));

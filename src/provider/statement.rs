@@ -19,9 +19,9 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DataFusionError, Result as DfResult, TableReference, plan_err};
+use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
 use datafusion::datasource::DefaultTableSource;
-use datafusion::logical_expr::{DmlStatement, Execute, LogicalPlan, Prepare, Statement as Plan, WriteOp};
+use datafusion::logical_expr::{DmlStatement, LogicalPlan, Prepare, Statement as Plan, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::object_name_to_table_reference;
@@ -41,6 +41,7 @@ use crate::provider::assign::Columns;
 use crate::provider::functions::{LOCAL_TIME, NESTED, WRITTEN};
 use crate::provider::grouping::{Difference, nothing, regroup};
 use crate::provider::numbers::{Exact, as_decimal, is_integer, is_read_from_text, number, text};
+use crate::provider::prepared::planned;
 use crate::provider::{LandfallTable, merge, register};
 
 /// Plans a statement like [`sql`](fn@crate::sql), without running it. If the statement names a Landfall table and the session is not
@@ -57,11 +58,7 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
     let columns = table.filter(|table| Columns::of(table.as_ref()).is_some_and(|columns| columns.are_exact()));
     let columns = columns.map(|table| table.schema());
     let (Some(columns), Some(writing)) = (columns, inner(&mut statement)) else {
-        let plan = context.state().statement_to_plan(statement).await?;
-        if let LogicalPlan::Statement(Plan::Execute(execute)) = &plan {
-            check_parameters(context, execute).await?;
-        }
-        return Ok(plan);
+        return planned(context, statement).await;
     };
     let is_registered = context.state_ref().read().scalar_functions().contains_key(WRITTEN);
     if !is_registered {
@@ -78,25 +75,6 @@ pub async fn plan_statement(context: &SessionContext, mut statement: Statement) 
             Ok(LogicalPlan::Statement(Plan::Prepare(Prepare { fields: Vec::new(), ..prepare })))
         }
         plan => Ok(plan),
-    }
-}
-
-/// Refuses values that a prepared statement has no parameter for. DataFusion counts them only if PREPARE lists types.
-async fn check_parameters(context: &SessionContext, execute: &Execute) -> DfResult<()> {
-    let given = execute.parameters.len();
-    let mut needed = given;
-    while needed > 0 {
-        let fewer = Execute { name: execute.name.clone(), parameters: execute.parameters[..needed - 1].to_vec() };
-        if context.execute_logical_plan(LogicalPlan::Statement(Plan::Execute(fewer))).await.is_err() {
-            break;
-        }
-        needed -= 1;
-    }
-    match needed == given {
-        true => Ok(()),
-        false => {
-            plan_err!("prepared statement \"{}\" expects {needed} parameters, but {given} were given", execute.name)
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use ballista_core::extension::SessionStateExt;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, config_err, exec_err, internal_err};
+use datafusion::datasource::DefaultTableSource;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, WriteOp};
@@ -20,7 +21,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_landfall::error::{Error, ErrorKind};
 use datafusion_landfall::pipeline::Interrupt;
-use datafusion_landfall::provider::remote::{OnCluster, RemoteRun, start};
+use datafusion_landfall::provider::remote::{OnCluster, RemoteRun, encode_table, start};
 use futures::{TryStreamExt, stream};
 use log::warn;
 use tokio::net::TcpStream;
@@ -66,7 +67,7 @@ pub async fn connect_with_state(url: &str, state: SessionState) -> Result<Sessio
     context.state_ref().write().config_mut().set_extension(Arc::new(OnCluster));
     // Ballista has replaced the functions of the session.
     datafusion_landfall::register(&context);
-    // A plan for a cluster has no aggregates that a database computes.
+    // The session may have been registered before.
     context.remove_optimizer_rule(datafusion_landfall::provider::COMPUTE_AGGREGATES);
     Ok(context)
 }
@@ -84,6 +85,7 @@ impl QueryPlanner for Planner {
         if matches!(plan, LogicalPlan::Dml(statement) if statement.op == WriteOp::Truncate) {
             return DefaultPhysicalPlanner::default().create_physical_plan(plan, session).await;
         }
+        check_tables(plan)?;
         let (plan, run) = start(plan.clone());
         let plan = self.ballista.create_physical_plan(&plan, session).await?;
         Ok(match run {
@@ -91,6 +93,22 @@ impl QueryPlanner for Planner {
             None => plan,
         })
     }
+}
+
+/// Refuses a table that other processes cannot use, before the plan is sent to them.
+fn check_tables(plan: &LogicalPlan) -> Result<()> {
+    let checked = plan.apply_with_subqueries(|node| {
+        let source = match node {
+            LogicalPlan::TableScan(scan) => &scan.source,
+            LogicalPlan::Dml(statement) => &statement.target,
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        if let Some(source) = source.downcast_ref::<DefaultTableSource>() {
+            encode_table(source.table_provider.as_ref())?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    checked.map(drop)
 }
 
 /// A statement on a cluster. If its outcome does not arrive, its run is ended.
@@ -153,7 +171,11 @@ impl ExecutionPlan for StatementExec {
                 Err(error) => Err(error),
             };
             match (counted, running.0.take()) {
-                (Ok(counted), _) => Ok(counted),
+                (Ok(counted), Some(run)) => {
+                    run.note_if_finished(&counted).await;
+                    Ok(counted)
+                }
+                (Ok(counted), None) => Ok(counted),
                 (Err(error), Some(run)) => run_ended(&run, of_landfall(error)).await,
                 (Err(error), None) => Err(error),
             }

@@ -26,7 +26,15 @@ const KINDS: [ErrorKind; 17] = [
 
 /// The error of Landfall that the text of a cluster's error contains; otherwise the same error.
 pub(crate) fn of_landfall(error: DataFusionError) -> DataFusionError {
-    let text = error.to_string();
+    let text = match error.find_root() {
+        // Its text ends with a request to report a bug.
+        DataFusionError::Internal(text) => text.clone(),
+        _ => error.to_string(),
+    };
+    if let Some((_, refused)) = text.split_once("failed: DataFusion error: External error: ") {
+        // The scheduler could not plan the statement.
+        return DataFusionError::Execution(refused.to_owned());
+    }
     match found(&text) {
         Some((kind, message)) => {
             debug!("{text}");
@@ -42,7 +50,7 @@ fn found(text: &str) -> Option<(ErrorKind, &str)> {
     let found = debugged.iter().filter_map(|(kind, begin)| Some((text.find(begin)?, *kind, begin.len())));
     let (at, kind, length) = found.min_by_key(|(at, ..)| *at)?;
     // The error is in as many parentheses as were opened before it. They are at the end of the text.
-    let before = &text[text.find("DataFusionError(").filter(|first| *first < at)?..at];
+    let before = &text[..at];
     let mut message = text[at + length..].trim_end();
     for _ in 0..opened(before) + 1 {
         message = message.strip_suffix(')')?;
@@ -85,6 +93,9 @@ mod tests {
             let DataFusionError::External(source) = of_job else { panic!("{of_job:?}") };
             assert_eq!(source.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::Constraint));
         }
+        let planning = "Job x failed: DataFusion error: External error: INSERT INTO t: not supported";
+        let planned = of_landfall(DataFusionError::Execution(planning.into()));
+        assert_eq!(planned.strip_backtrace(), "Execution error: INSERT INTO t: not supported");
         for other in
             ["", "DataFusionError(Plan(\"no\"))", "External(Locked: cut", "DataFusionError(External(Locked: cut"]
         {

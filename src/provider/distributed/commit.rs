@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::manager::Joined;
 use crate::pipeline::Part;
 use crate::provider::counted::{count_schema, counted, properties};
+use crate::provider::remote_run::warn_of_finished;
 
 /// Decides about the parts that its input returns, and completes their branches. Returns the number of rows, as an INSERT
 /// does. If the input fails, the transaction is aborted.
@@ -51,11 +52,7 @@ impl DistributedWrite {
                 Ok(record.rows)
             }
             Joined::Finished(record) => {
-                let (job, rows, table) = (&record.job, record.total(), self);
-                warn!(
-                    "job '{job}' is finished: an earlier run has written {rows} rows to table {table}; this time, \
-                     nothing was written"
-                );
+                warn_of_finished(&record, self);
                 Ok(0)
             }
         }

@@ -108,7 +108,7 @@ impl FanoutTable {
         statement: StatementId,
         run: Uuid,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let destination = Destination::Fanout(self.another());
+        let destination = Destination::Fanout(Box::new(self.another()));
         planned(destination, session, input, Operation::Insert(op), statement, run).await
     }
 }

@@ -357,3 +357,30 @@ async fn a_prepared_statement_takes_a_value_for_each_parameter() {
         assert_eq!(place.client("SELECT id, n FROM t"), ["1|2.50"], "{}", place.name());
     }
 }
+
+/// The values of parameters have all their digits, as those of VALUES have.
+#[tokio::test]
+async fn a_parameter_is_stored_as_it_is_written() {
+    for place in Place::all() {
+        place.register("t", "(id BIGINT PRIMARY KEY, n DECIMAL(30, 2), v VARCHAR, d DOUBLE)", "").await;
+        let context = place.context();
+        sql(context, "PREPARE p AS INSERT INTO t VALUES ($1, $2, $3, $4)").await.unwrap();
+        sql(context, "PREPARE q (INT, DECIMAL(30, 2)) AS INSERT INTO t (id, n) VALUES ($1, $2)").await.unwrap();
+        for execute in [
+            "EXECUTE p(1, 12345678901234567890.12, 1.50, 1.5)",
+            "EXECUTE p(2, -9999999999999999999999999999, 12345678901234567890.12, -0.25)",
+            "EXECUTE p(3, 9007199254740993.0, 'x', 1e3)",
+            "EXECUTE q(4, 12345678901234567890.12)",
+        ] {
+            sql(context, execute).await.unwrap_or_else(|error| panic!("{}: {execute}: {error}", place.name()));
+        }
+        let rows = place.client("SELECT id, n, v FROM t ORDER BY id");
+        assert_eq!(rows[0], "1|12345678901234567890.12|1.50", "{}", place.name());
+        assert_eq!(rows[1], "2|-9999999999999999999999999999.00|12345678901234567890.12", "{}", place.name());
+        assert_eq!(rows[2], "3|9007199254740993.00|x", "{}", place.name());
+        assert!(rows[3].starts_with("4|12345678901234567890.12|"), "{}: {rows:?}", place.name());
+        assert_eq!(place.client("SELECT count(*) FROM t WHERE (id, d) IN ((1, 1.5), (2, -0.25), (3, 1000))"), ["3"]);
+        says(&refused(context, "EXECUTE p(5, 1.255, 'x', 1)").await, &["\"n\""]);
+        assert_eq!(place.client("SELECT count(*) FROM t"), ["4"], "{}", place.name());
+    }
+}

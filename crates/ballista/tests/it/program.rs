@@ -48,7 +48,11 @@ async fn the_program_runs_its_statements_on_a_cluster() {
         assert!(printed.contains("3126250"), "{printed}");
         assert_eq!(database.client("SELECT count(*), sum(id) FROM t"), ["2500|3126250"]);
         let (done, printed) = sql(&url, &[&create, &insert]).await;
-        assert!(done && printed.contains("0 rows written"), "{printed}");
+        assert!(done && printed.contains("0 rows written") && printed.contains("is finished"), "{printed}");
+        let attach = format!("ATTACH '{}' AS d", database.url());
+        let table = if database.kind == Kind::Postgres { "d.public.t" } else { "d.t" };
+        let (done, printed) = sql(&url, &[&attach, &format!("SELECT count(*), sum(id) FROM {table}")]).await;
+        assert!(done && printed.contains("3126250"), "{printed}");
         let create = self::create(&database, "'writers' '2'");
         let (done, printed) = sql(&url, &[&create, "TRUNCATE TABLE t"]).await;
         assert!(done, "{printed}");
@@ -67,6 +71,12 @@ async fn what_a_cluster_does_not_do_is_said() {
     let create = create(&database, "'writers' '2'");
     let (done, printed) = sql(&url, &[&create, &format!("INSERT INTO t SELECT * FROM '{}'", csv.display())]).await;
     assert!(!done && printed.contains("CREATE EXTERNAL TABLE") && printed.contains("CSV"), "{printed}");
+    assert!(!printed.contains("Internal error"), "{printed}");
+    let (done, printed) = sql(&url, &[&format!("SELECT * FROM '{}'", csv.display())]).await;
+    assert!(!done && printed.contains("STORED AS") && !printed.contains("Internal error"), "{printed}");
+    let rejects = self::create(&database, "'reject.max' '5', 'reject.table' 'bad'");
+    let (done, printed) = sql(&url, &[&rejects, "INSERT INTO t SELECT 7, 'seven'"]).await;
+    assert!(!done && printed.contains("'reject.max'") && !printed.contains("Job "), "{printed}");
     // DataFusion reads it on the executors.
     let external = format!("CREATE EXTERNAL TABLE s STORED AS CSV LOCATION '{}'", csv.display());
     let (done, printed) = sql(&url, &[&create, &external, "INSERT INTO t SELECT id, name FROM s"]).await;
