@@ -360,3 +360,18 @@ async fn a_row_that_a_prepared_branch_locks_ends_the_statement_after_lock_timeou
         assert_eq!(run(&cluster, INSERT).await.unwrap(), ROWS, "{:?}", database.kind);
     }
 }
+
+/// Ballista keeps the plans of statements that have ended for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_statements_do_not_need_many_connections() {
+    let cluster = session(2).await;
+    let database = Database::new(Kind::Postgres);
+    database.client("CREATE TABLE t (id BIGINT PRIMARY KEY)");
+    register(&cluster, &database, "t", &[]).await;
+    for id in 0..25 {
+        assert_eq!(run(&cluster, &format!("INSERT INTO t SELECT {id}")).await.unwrap(), 1);
+    }
+    let connections = database.client("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()");
+    let connections: u32 = connections.concat().parse().unwrap();
+    assert!(connections < 15, "{connections} connections");
+}
