@@ -128,9 +128,13 @@ async fn a_connection_on_which_reading_was_refused_is_not_used_again() {
     let server = Postgres::new("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')");
     let options = "'on_conflict' 'update', 'upsert' 'diff', 'writers' '1', 'lock_timeout' '500ms', 'retry.max' '0'";
     server.register("t", "", options).await.unwrap();
-    let locking = format!("BEGIN; LOCK TABLE {}.t; SELECT pg_sleep(2); COMMIT", server.schema);
+    let locking = format!("BEGIN; LOCK TABLE {}.t; SELECT pg_sleep(3); COMMIT", server.schema);
     let lock = std::thread::spawn(move || crate::postgres::psql("public", &locking));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let held =
+        "SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    while server.rows(held) == ["0"] {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     says(&server.error("INSERT INTO t VALUES (1, 'b')").await, &["lock"]);
     lock.join().unwrap().unwrap();
     for round in 0..4 {
