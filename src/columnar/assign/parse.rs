@@ -74,6 +74,14 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             })?
         }
         _ => {
+            if matches!(to, Interval(_)) {
+                // Arrow counts a number without a unit in months, and PostgreSQL in seconds.
+                let check = |text: &str| match has_units(text) {
+                    true => Ok(()),
+                    false => Err(no_iso(text, "an interval in which each number has a unit, such as 1 day 2 hours")),
+                };
+                each(texts, rows(), check)?;
+            }
             let texts: ArrayRef = Arc::new(texts.clone());
             match LosslessCast::strict(texts.data_type(), to) {
                 Some(conform) => conform.apply(&texts)?,
@@ -81,6 +89,18 @@ pub(super) fn parsed(texts: &StringViewArray, to: &DataType, nanoseconds: Nanose
             }
         }
     })
+}
+
+/// Whether each number of an interval is followed by its unit.
+fn has_units(text: &str) -> bool {
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let is_number = word.parse::<f64>().is_ok();
+        if is_number && !words.peek().is_some_and(|next| next.starts_with(|first: char| first.is_ascii_alphabetic())) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Days since 1970.

@@ -358,6 +358,20 @@ async fn a_prepared_statement_takes_a_value_for_each_parameter() {
     }
 }
 
+/// Arrow counts 12 in months, and PostgreSQL counts it in seconds.
+#[tokio::test]
+async fn a_number_without_a_unit_is_no_interval() {
+    let server = Postgres::new("CREATE TABLE t (id INT PRIMARY KEY, v INTERVAL)");
+    server.register("t", "", "").await.unwrap();
+    for value in ["12", "1.5", "1 day 12", "-3"] {
+        for insert in [format!("VALUES (1, '{value}')"), format!("SELECT 1, '{value}' FROM generate_series(1, 1)")] {
+            says(&server.error(&format!("INSERT INTO t {insert}")).await, &["row 1", "\"v\"", "unit", value]);
+        }
+    }
+    server.sql("INSERT INTO t VALUES (1, '1 day 2 hours'), (2, 'P1DT2H'), (3, '-1.5 hours')").await.unwrap();
+    assert_eq!(server.rows("SELECT v FROM t ORDER BY id"), ["1 day 02:00:00", "1 day 02:00:00", "-01:30:00"]);
+}
+
 /// The values of parameters have all their digits, as those of VALUES have.
 #[tokio::test]
 async fn a_parameter_is_stored_as_it_is_written() {
