@@ -296,9 +296,9 @@ impl Table {
     /// How the table gets a key.
     pub(crate) fn create_key(&self) -> &'static str {
         match self.other_indexes.as_slice() {
-            [] => "create a unique index on the columns",
+            [] => "create a unique index on the columns that identify a row",
             _ => {
-                "create a unique index on the columns themselves (without expressions and WHERE), or a unique constraint that is not DEFERRABLE"
+                "create a unique index on columns only, without expressions or WHERE, or a unique constraint that is not DEFERRABLE"
             }
         }
     }

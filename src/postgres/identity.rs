@@ -32,7 +32,7 @@ pub(super) fn check_identity<'a>(
 pub(super) fn check_advance(table: &Table, is_table: bool, identity: Identity) -> Result<()> {
     if identity == Identity::Advance && !is_table {
         let text = format!(
-            "the option 'identity' = 'advance' cannot be used with {}, which is a view or has rules: \
+            "the option 'identity' = 'advance' cannot be used with {}, which is not an ordinary table or has rules: \
              write to the underlying table",
             table.name
         );

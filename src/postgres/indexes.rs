@@ -122,9 +122,7 @@ impl Postgres {
             }
             Ok(Err(stay)) => stay,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-            Err(error) => {
-                Stay::Refused(error.with_context("dropping the indexes, which are built again after the rows"))
-            }
+            Err(error) => Stay::Refused(error.with_context("dropping the indexes before the rows are written")),
         };
         // The lock is released, too.
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}");

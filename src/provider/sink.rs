@@ -71,7 +71,7 @@ impl LandfallSink {
         if let Some(target) = write.targets.iter().find(|target| resumes && reads(&input, &target.resource.location()))
         {
             return Err(Error::config(format!(
-                "the query reads from {}, to which the statement writes, so the query would see the rows that the \
+                "the query reads from {}, to which the statement writes, so the query could see rows that the \
                  statement commits at checkpoints: remove the checkpoint options, so that the statement is one \
                  transaction",
                 target.resource.location()

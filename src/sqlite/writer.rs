@@ -173,8 +173,8 @@ impl Writer {
         }
         let dropped = drop_indexes(&self.open.lease.connection, &self.spec.table);
         let dropped = dropped.map_err(|error| self.open.database.error(error));
-        self.dropped = dropped
-            .map_err(|error| error.with_context("dropping the indexes, which are built again after the rows"))?;
+        self.dropped =
+            dropped.map_err(|error| error.with_context("dropping the indexes before the rows are written"))?;
         Ok(())
     }
 

@@ -234,7 +234,7 @@ async fn an_input_that_may_bring_other_rows_is_refused_with_what_to_change() {
         ),
         (
             "SELECT * FROM u ORDER BY k",
-            &["reads from sqlite:", "would see the rows that the statement commits at checkpoints"],
+            &["reads from sqlite:", "could see rows that the statement commits at checkpoints"],
         ),
         ("SELECT * FROM o", &["LandfallScan", "ORDER BY on a unique key"]),
     ] {

@@ -37,7 +37,7 @@ async fn main() {
         for (key, kind) in [("", "without a key"), ("PRIMARY KEY", "with a key")] {
             let mut pairs = Vec::new();
             for pair in 0..PAIRS {
-                let mut measure = async |context: &SessionContext, options: &[(&str, &str)]| -> Duration {
+                let measure = async |context: &SessionContext, options: &[(&str, &str)]| -> Duration {
                     database.client(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id BIGINT {key}, {COLUMNS})"));
                     let _ = context.deregister_table("t");
                     register(context, &database, "t", options).await;

@@ -63,7 +63,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) password_env: Option<String>,
 
-    /// Number of rows that a measurement writes; plain INSERTs, and the measurement of the latency, write fewer rows
+    /// Number of rows that a measurement writes; single-row INSERTs, multi-row INSERTs and the latency of small statements are
+    /// measured with fewer rows
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
     pub(crate) rows: u32,
 

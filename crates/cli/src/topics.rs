@@ -21,15 +21,16 @@ landfall help COMMAND shows the help of a command, for example landfall help loa
 /// Of `landfall recover`.
 pub(crate) const RECOVER: &str = "\
 The command changes only branches that Landfall has prepared, and can be run at any time, also
-repeatedly. A branch without a decision may belong to a statement that is still running. The command
-skips the branch until it is as old as --older-than says; then the command stores the decision to roll
-the branch back in the log, and rolls it back.";
+repeatedly. A branch without a decision may belong to a statement that is still running, so the
+command skips the branch until it is as old as --older-than says. Then the command stores the
+decision ROLLBACK in the log, and rolls the branch back.";
 
 /// Of `landfall bench`.
 pub(crate) const BENCH: &str = "\
-Measured are Landfall, single-row INSERTs, multi-row INSERTs and upserts, with one-phase and two-phase
-commit, and with one and several writers. The command creates a table and a ledger with unique names.
-It drops them at the end, also after an error or Ctrl-C.";
+Measured are Landfall, single-row INSERTs, multi-row INSERTs and upserts, with one-phase and
+two-phase commit, with one and several writers, and the latency of small statements. The command
+creates a table and a ledger with unique names, and drops them at the end, also after an error or
+Ctrl-C.";
 
 /// Of `landfall sql`.
 pub(crate) const SQL_EXAMPLES: &str = "\
