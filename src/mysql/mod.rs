@@ -42,6 +42,7 @@
 //! * A decision is as durable as `innodb_flush_log_at_trx_commit` specifies; the default, 1, is durable.
 
 mod alter;
+mod answer;
 mod backend;
 mod branch;
 mod catalog;
