@@ -5,24 +5,30 @@ use datafusion::datasource::DefaultTableSource;
 use datafusion::logical_expr::{Execute, LogicalPlan, Statement as Plan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::VisitMut;
+use datafusion::sql::sqlparser::ast::{Statement as Sql, VisitMut};
 
 use super::assign::Columns;
 use super::numbers::AllExact;
 
 /// Plans a statement that does not write a Landfall table itself; EXECUTE may do so.
 pub(super) async fn planned(context: &SessionContext, statement: Statement) -> DfResult<LogicalPlan> {
-    let mut exact = statement.clone();
+    let exact = exact_parameters(&statement);
     let plan = context.state().statement_to_plan(statement).await?;
     let LogicalPlan::Statement(Plan::Execute(execute)) = &plan else { return Ok(plan) };
     check_parameters(context, execute).await?;
-    match &mut exact {
-        Statement::Statement(executing) if writes_ours(context, execute).await => {
-            let _ = executing.visit(&mut AllExact);
-            context.state().statement_to_plan(exact).await
-        }
+    match exact {
+        Some(exact) if writes_ours(context, execute).await => context.state().statement_to_plan(exact).await,
         _ => Ok(plan),
     }
+}
+
+/// An EXECUTE whose numbers have all their digits; `None` if DataFusion reads them so, and for any other statement.
+fn exact_parameters(statement: &Statement) -> Option<Statement> {
+    let Statement::Statement(executing) = statement else { return None };
+    let Sql::Execute { .. } = executing.as_ref() else { return None };
+    let mut exact = executing.clone();
+    let _ = exact.visit(&mut AllExact);
+    (exact != *executing).then_some(Statement::Statement(exact))
 }
 
 /// Whether a prepared statement writes a Landfall table, to whose columns its values are assigned.
