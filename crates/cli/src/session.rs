@@ -95,8 +95,7 @@ impl Session {
 
     #[cfg(not(feature = "ballista"))]
     pub(crate) async fn on_cluster(_: &str, _: Format) -> Result<Self, Failure> {
-        let text =
-            "this program is built without Ballista: build it with cargo install --path crates/cli --features ballista";
+        let text = "this program is built without Ballista: build it with cargo install --locked --path crates/cli --features ballista";
         Err(Failure::new(text))
     }
 

@@ -75,7 +75,7 @@ impl Reader {
         Ok(Self { query, decoders, rows: 0, bytes: 0, batches, error: None })
     }
 
-    /// Takes a row. Breaks after an error, and when nobody reads the batches any more.
+    /// Adds a row to the batch. Stops the query if a value cannot be read, or if the reader of the batches has gone.
     fn take(&mut self, row: Vec<Datum>) -> ControlFlow<()> {
         self.bytes += row
             .iter()
@@ -104,7 +104,7 @@ impl Reader {
         };
         match self.batches.blocking_send(Ok(batch)) {
             Ok(()) => ControlFlow::Continue(()),
-            // Nobody reads on.
+            // The reader has gone.
             Err(_) => ControlFlow::Break(()),
         }
     }

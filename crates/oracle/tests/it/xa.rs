@@ -31,7 +31,7 @@ async fn what_a_dba_has_done_to_a_branch_reaches_the_user() {
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(error.kind(), ErrorKind::Database);
     }
-    // A DBA who has done what was decided has done no harm.
+    // If the DBA has committed what was decided to be committed, the branch is done.
     let (_folder, double, oracle) = landing(&SinkOptions::new());
     let xid = prepared(&oracle).await;
     double.force(7);
